@@ -1,0 +1,85 @@
+# Everything starts from Python (3.11 to 3.13) and make: each target first builds what it needs.
+#
+#   make demo     two scripted policies on held-out days of a real feeder: scores, a picture, Parquet
+#   make test     the whole test suite
+#   make lint     ruff, mypy, import directions
+#   make bench    timings
+#   make docs     the documentation site, into site/
+#   make setup    all that tests, benchmarks and oracles need, into .venv
+#   make clean    removes what make made, .venv included
+
+PYTHON      ?= python3
+VENV        ?= .venv
+TYPES       := .venv-types
+PYTEST_ARGS ?=
+EPISODES    ?= 4
+OUT         ?= runs/demo
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+RUNTIME := $(VENV)/.installed-runtime
+FULL    := $(VENV)/.installed-full
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint lint-style lint-types lint-imports plain-copy bench docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# The stamps are written last, so an interrupted installation starts again at the next make.
+$(RUNTIME): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "distgrid needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "installing distgrid into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) -e .
+	@touch $@
+
+# torch goes first and by its pin, so that no later requirement can choose another build of it.
+$(FULL): $(RUNTIME)
+	@echo "installing what tests, benchmarks and oracles need ..."
+	@$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) -e '.[rl,tui,bench,oracle,dev]'
+	@touch $@
+
+setup: $(FULL)
+
+# --fresh: a demonstration plays anew each time, also after an update of the code or the data.
+demo: $(RUNTIME)
+	@$(BIN)/distgrid run distgrid/VoltVar-33bw-v0 --policy do-nothing,volt-var-ieee1547 \
+	  --split test --episodes $(EPISODES) --out $(OUT) --fresh
+
+test: $(FULL)
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: lint-style lint-types lint-imports
+
+lint-style: $(FULL)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy and import-linter look at a plain (not editable) copy of the package: the import hook of an
+# editable install is invisible to them, and this copy is what ships. A build folder left by an earlier
+# build would bring back deleted modules.
+plain-copy: $(FULL)
+	@rm -rf $(TYPES) build
+	@$(PIP) --no-deps --no-build-isolation --target $(TYPES) .
+	@rm -rf build
+
+lint-types: plain-copy
+	MYPYPATH=$(TYPES):tools $(BIN)/mypy $(TYPES)/distgrid tests tools | sed 's#^$(TYPES)/distgrid/##'
+
+lint-imports: plain-copy
+	PYTHONPATH=$(TYPES) $(BIN)/lint-imports
+
+bench: $(FULL)
+	@$(BIN)/python tools/bench.py
+
+docs: $(FULL)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"
+
+clean:
+	rm -rf $(VENV) $(TYPES) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	  .hypothesis .import_linter_cache

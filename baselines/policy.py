@@ -1,0 +1,73 @@
+"""What every baseline is: reset at the start of an episode, it then turns observations into actions.
+
+A policy is bound to one environment when it is made (it looks up the columns it reads and writes) and works
+on one observation `(n_obs,)` or on a batch `(rows, n_obs)` alike: row *i* of a batch gives the same bits as
+that row alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Action = NDArray[np.float32]
+
+#: What a policy is made on: a single environment, wrapped or not, or a vector environment.
+AnyEnv = gymnasium.Env[Any, Any] | gymnasium.vector.VectorEnv[Any, Any, Any]
+
+
+class Policy(ABC):
+    """Base of all baselines; subclass it to run your own policy through `distgrid.baselines.rollout`.
+
+    Attributes: `name`, shown in tables and written to every row of the results.
+    """
+
+    name: str = "policy"
+
+    def config(self) -> Mapping[str, str | int | float | bool | None]:
+        """Constants that decide what the policy does: recorded in run.json, compared on resume."""
+        return {}
+
+    def seed(self, seed: int) -> None:  # noqa: B027 - most policies are deterministic
+        """Fix the randomness of the next episode.
+
+        Row *i* of a batch behaves like a single policy seeded `seed + i`.
+        """
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:  # noqa: B027
+        """Forget the last episode in `rows` (rows,) only: a vector environment has reset them by itself."""
+
+    @abstractmethod
+    def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
+        """Forget the last episode.
+
+        `obs`, `info` are what `env.reset()` returned; obs (n_obs,) or (rows, n_obs).
+        """
+
+    @abstractmethod
+    def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
+        """Return the action for `obs`: float32, (n_action,) or (rows, n_action), each within [-1, 1]."""
+
+
+def as_batch(obs: NDArray[np.floating[Any]]) -> tuple[FloatArray, bool]:
+    """Return `obs` as float64 (rows, n_obs), and whether it was one observation.
+
+    ValueError for any other shape.
+    """
+    array = np.asarray(obs, dtype=np.float64)
+    if array.ndim == 1:
+        return array[None, :], True
+    if array.ndim == 2:
+        return array, False
+    raise ValueError(f"an observation has shape (n_obs,) or (rows, n_obs), got {array.shape}")
+
+
+def neutral_action(env: AnyEnv) -> Action:
+    """The action (n_action,) that does nothing on `env`: no dispatch, no curtailment, unity power factor."""
+    return np.array(env.unwrapped.neutral_action, dtype=np.float32)  # type: ignore[union-attr]

@@ -1,0 +1,68 @@
+"""The names of the baselines, and the door that makes one for an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from .errors import unknown
+from .policy import AnyEnv, Policy
+from .scripted.do_nothing import DoNothing
+from .scripted.fuzzy import FuzzyVoltVar
+from .scripted.random import Random
+from .scripted.vde4105 import VDE_VARIANTS, PowerFactor4105, VoltVar4105
+from .scripted.volt_var import IEEE1547_A, IEEE1547_B, VoltVar
+
+Factory = Callable[[AnyEnv], Policy]
+
+
+def _ieee1547(name: str, category: str) -> Factory:
+    curve = {"a": IEEE1547_A, "b": IEEE1547_B}[category]
+    return lambda env: VoltVar(env, curve=curve, name=name)
+
+
+def _vde_q(name: str, variant: str | None) -> Factory:
+    return lambda env: VoltVar4105(env, variant=variant, name=name)
+
+
+def _vde_cosphi(name: str, variant: str | None) -> Factory:
+    return lambda env: PowerFactor4105(env, variant=variant, name=name)
+
+
+def _catalogue() -> Mapping[str, Factory]:
+    table: dict[str, Factory] = {
+        "do-nothing": DoNothing,
+        "random": Random,
+        "volt-var-ieee1547": _ieee1547("volt-var-ieee1547", "b"),
+        "volt-var-ieee1547-a": _ieee1547("volt-var-ieee1547-a", "a"),
+        "volt-var-ieee1547-b": _ieee1547("volt-var-ieee1547-b", "b"),
+    }
+    for suffix, variant in (("", None), *((f"-{v}", v) for v in VDE_VARIANTS)):
+        for stem, factory in (("volt-var-vde4105", _vde_q), ("power-factor-vde4105", _vde_cosphi)):
+            table[stem + suffix] = factory(stem + suffix, variant)
+    table["volt-var-fuzzy"] = FuzzyVoltVar
+    return MappingProxyType(table)
+
+
+CATALOGUE: Mapping[str, Factory] = _catalogue()
+
+
+def names() -> tuple[str, ...]:
+    """Names of the shipped policies, in the order in which the documentation lists them."""
+    return tuple(CATALOGUE)
+
+
+def check_name(name: str) -> str:
+    """`name` itself when it is a shipped policy; RunError with the nearest name otherwise."""
+    if name not in CATALOGUE:
+        raise unknown("policy", name, CATALOGUE)
+    return name
+
+
+def make(name: str, env: AnyEnv) -> Policy:
+    """Make the policy `name` for `env` (wrapped or not; a vector environment gives a policy for batches).
+
+    RunError (a ValueError) for an unknown name, with the nearest one, and for an environment on which the
+    policy would have nothing to control.
+    """
+    return CATALOGUE[check_name(name)](env)

@@ -1,0 +1,48 @@
+"""The columns of the score table, the same in the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from .summary import PolicySummary
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    """One column: its title with the unit, how an entry is written, whether the report shows it too."""
+
+    title: str
+    text: Callable[[PolicySummary], str]
+    in_report: bool = True
+
+
+
+def _number(value: float, digits: int) -> str:
+    """`value` with a minus sign that is as wide as a digit."""
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+SCORE_COLUMNS: tuple[ScoreColumn, ...] = (
+    ScoreColumn("Return (mean ± std)", lambda s: f"{_number(s.return_mean, 3)} ± {_number(s.return_std, 3)}"),
+    ScoreColumn("Losses (MWh/day)", lambda s: _number(s.loss_mwh_per_day, 3)),
+    ScoreColumn("Violation cost (pu/day)", lambda s: _number(s.violation_cost_per_day, 3)),
+    ScoreColumn("Violating steps (%)", lambda s: _number(s.violating_steps_pct, 1)),
+    ScoreColumn("Failed power flows", lambda s: f"{s.n_failed_power_flows:d}"),
+    ScoreColumn("Steps/s", lambda s: _number(s.steps_per_s, 0), in_report=False),
+)
+
+
+def score_table(summary: Sequence[PolicySummary], title: str) -> Table:
+    """The scores as a table for the terminal; the best return is bold."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False)
+    table.add_column("Policy", no_wrap=True)
+    for column in SCORE_COLUMNS:
+        table.add_column(column.title, justify="right")
+    best = max(s.return_mean for s in summary)
+    for entry in summary:
+        style = "bold" if entry.return_mean == best and len(summary) > 1 else None
+        table.add_row(entry.policy, *(column.text(entry) for column in SCORE_COLUMNS), style=style)
+    return table

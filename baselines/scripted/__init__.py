@@ -1,0 +1,1 @@
+"""Policies that follow written rules: no training, no optimisation, no look ahead."""

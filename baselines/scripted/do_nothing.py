@@ -1,0 +1,29 @@
+"""Hold the neutral action: the reference that every other policy has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..policy import Action, AnyEnv, Policy, neutral_action
+
+
+class DoNothing(Policy):
+    """Storage idle, PV at full output and unity power factor, devices where they stand."""
+
+    name = "do-nothing"
+
+    def __init__(self, env: AnyEnv) -> None:
+        """Look up the neutral action of `env`."""
+        self._neutral = neutral_action(env)  # (n_action,)
+
+    def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
+        """Nothing to forget."""
+
+    def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
+        """A fresh copy of the neutral action for each row of `obs`."""
+        shape = obs.shape[:-1] + self._neutral.shape
+        return np.array(np.broadcast_to(self._neutral, shape))

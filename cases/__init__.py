@@ -1,0 +1,33 @@
+"""Feeders: what they are, where they come from, and the data shipped with them.
+
+>>> from distgrid import cases
+>>> feeder = cases.load("case33bw")  # or the path of a .m file or of a folder of Parquet tables
+>>> feeder.with_switch("s9-15", closed=True).topology().is_radial
+False
+"""
+
+from __future__ import annotations
+
+from .errors import CaseError as CaseError
+from .errors import Problem as Problem
+from .feeder import Feeder as Feeder
+from .library import load as load
+from .library import names as names
+from .matpower import import_matpower as import_matpower
+from .schema import TABLES as TABLES
+from .schema import table as table
+from .topology import IslandReport as IslandReport
+from .topology import Topology as Topology
+
+__all__ = [
+    "TABLES",
+    "CaseError",
+    "Feeder",
+    "IslandReport",
+    "Problem",
+    "Topology",
+    "import_matpower",
+    "load",
+    "names",
+    "table",
+]

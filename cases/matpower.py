@@ -1,0 +1,152 @@
+"""MATPOWER case files (version 2 of the format) as feeders.
+
+The file's statements are computed by `meval`; what is read is what MATPOWER would load. On top of that:
+
+- **Per-phase files.** A file whose `baseMVA` is written as `X/3` while every `baseKV` is written as
+  `Y/sqrt(3)` (case533mt_*) describes one phase. It becomes the three-phase feeder: base X, kV line to line,
+  and powers, shunts and ratings times 3. Impedances in per unit stay as they are.
+- **Ratings.** `rateA = 0` means unlimited in MATPOWER and becomes null, never a large number.
+- **Sources.** Reference buses (type 3). The voltage is `Vg` of the generator there, as in MATPOWER; without
+  one in service it is the bus's `Vm`. The angle is the bus's `Va`.
+- **Other generators** become negative loads of their `Pg` and `Qg`; that they may hold a voltage is dropped.
+- **Shunts** (`Gs`, `Bs`) stay with their node; they are not switched.
+- **Coordinates** are drawn (`layout`), as the format has none.
+- **Limits** Vmin = Vmax at a load bus pin a voltage and cannot serve as limits; they are kept and noted.
+
+Whatever was changed or dropped stands in `metadata["notes"]`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from . import mtables as col
+from .errors import CaseError, Problem
+from .feeder import Feeder
+from .layout import with_layout
+from .meval import CaseData, read_case
+from .mparse import Call, Expr, Matrix, Num, Op
+
+SUFFIXES = (".m", ".case")
+
+_MIN_COLUMNS = {"bus": 13, "gen": 8, "branch": 11}
+
+
+def import_matpower(path: str | Path, feeder_id: str | None = None) -> Feeder:
+    """Read a MATPOWER case file.
+
+    Args:
+        path: the `.m` file.
+        feeder_id: id of the feeder; the name of the file by default.
+
+    Raises:
+        CaseError: the file cannot be read, holds anything but case data, or is no valid feeder; names lines.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        problem = Problem(str(path), None, "", "", f"a readable file ({reason})")
+        raise CaseError([problem]) from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return feeder_from_text(text, str(path), path.stem, feeder_id)
+
+
+def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = None) -> Feeder:
+    """Feeder from the text of a case file; `file` is the name that errors give. See `import_matpower`."""
+    case = read_case(text, file)
+    bus, gen, branch, base = _matrices(case)
+    notes: list[str] = []
+    if _per_phase(case):
+        bus, gen, branch, base = bus.copy(), gen.copy(), branch.copy(), base * 3.0
+        base = round(base, 9)  # 50/3*3 shall be 50
+        bus[:, [col.PD, col.QD, col.GS, col.BS]] *= 3.0
+        gen[:, [col.PG, col.QG]] *= 3.0
+        branch[:, col.RATE] *= 3.0
+        bus[:, col.KV] = _numerators(case, bus)
+        notes.append(
+            "the file is per phase (baseMVA written X/3, baseKV written Y/sqrt(3)): base, powers, shunts and "
+            "ratings were multiplied by 3 and kV taken line to line"
+        )
+    matrices = col.Matrices(case, bus, gen, branch, base, notes)
+    return with_layout(col.Builder(matrices).build(name, feeder_id or name, _title(text)))
+
+
+def _title(text: str) -> str:
+    """First line of the help text: `%CASE33BW  Power flow data for ...`."""
+    match = re.search(r"^%\w+[ \t]+(\S[^\n]*)$", text, re.MULTILINE)
+    return match.group(1).strip() if match else ""
+
+
+def _matrices(case: CaseData) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """bus, gen and branch with enough columns of finite numbers, and baseMVA."""
+    problems: list[Problem] = []
+    version = case.fields.get("version")
+    if version not in ("2", 2.0):
+        shown = "" if version is None else repr(version)
+        problems.append(Problem(case.file, None, "mpc.version", shown, "'2' (other versions are not read)"))
+    base = case.fields.get("baseMVA")
+    if not isinstance(base, float) or not np.isfinite(base) or base <= 0:
+        shown = "" if base is None else str(base)
+        problems.append(Problem(case.file, None, "mpc.baseMVA", shown, "a finite number > 0"))
+    found = {}
+    for name, columns in _MIN_COLUMNS.items():
+        matrix = case.fields.get(name)
+        if name == "branch" and isinstance(matrix, np.ndarray) and not matrix.size:
+            matrix = np.zeros((0, columns))
+        if not isinstance(matrix, np.ndarray) or matrix.shape[1] < columns:
+            shown = f"{matrix.shape[1]} columns" if isinstance(matrix, np.ndarray) else ""
+            expected = f"a matrix of at least {columns} columns"
+            problems.append(Problem(case.file, None, f"mpc.{name}", shown, expected))
+            continue
+        found[name] = matrix
+        for column, title in col.USED[name].items():
+            for row in np.flatnonzero(~np.isfinite(matrix[:, column])).tolist():
+                shown, line = str(matrix[row, column]), case.lines[name][row]
+                problems.append(Problem(case.file, line, f"{name} {title}", shown, "a finite number"))
+    if problems or not isinstance(base, float):
+        raise CaseError(problems)
+    return found["bus"], found["gen"], found["branch"], base
+
+
+def _is_over_root_three(node: Expr) -> bool:
+    return (
+        isinstance(node, Op)
+        and node.op == "/"
+        and isinstance(node.args[0], Num)
+        and isinstance(node.args[1], Call)
+        and node.args[1].name == "sqrt"
+        and isinstance(node.args[1].arg, Num)
+        and node.args[1].arg.value == 3.0
+    )
+
+
+def _per_phase(case: CaseData) -> bool:
+    """Whether baseMVA is written `X/3` and every baseKV `Y/sqrt(3)`."""
+    base, bus = case.written.get("baseMVA"), case.written.get("bus")
+    if not (isinstance(base, Op) and base.op == "/" and isinstance(base.args[1], Num)):
+        return False
+    if base.args[1].value != 3.0 or not isinstance(bus, Matrix) or not bus.rows:
+        return False
+    return all(len(row) > col.KV and _is_over_root_three(row[col.KV]) for row in bus.rows)
+
+
+def _numerators(case: CaseData, bus: np.ndarray) -> np.ndarray:
+    """Y of each baseKV written `Y/sqrt(3)`: exact, where multiplying by sqrt(3) would round."""
+    written = case.written["bus"]
+    values = bus[:, col.KV] * np.sqrt(3.0)
+    if isinstance(written, Matrix):
+        for row, elements in enumerate(written.rows):
+            kv = elements[col.KV]
+            top = kv.args[0] if isinstance(kv, Op) else None
+            # Were baseKV changed by a later statement, the product would differ and has to stand.
+            if isinstance(top, Num) and abs(top.value - values[row]) < 1e-9 * abs(top.value):
+                values[row] = top.value
+    return values

@@ -1,0 +1,40 @@
+"""Time series for a year at 15 min: loads, sun, prices, vehicles, and the days of each split.
+
+from distgrid.cases import profiles
+year = profiles.load_profiles()
+loads = profiles.assignment(feeder)
+day = int(profiles.split_days("test")[0])
+p_mw, q_mvar = loads.node_series(feeder, year, slice(96 * day, 96 * day + 96))
+"""
+
+from __future__ import annotations
+
+from .assign import Assignment, assignment, stored_feeders
+from .year import DT_H, N_DAYS, N_STEPS, STEPS_PER_DAY, check_day, day_label, month, weekday
+from .splits import SPLIT_HASHES, SPLITS, split_days, split_hash
+from .store import Profiles, load_profiles
+from .tariffs import TARIFFS, Season, Tariff, find_tariff
+
+__all__ = [
+    "DT_H",
+    "N_DAYS",
+    "N_STEPS",
+    "SPLITS",
+    "SPLIT_HASHES",
+    "STEPS_PER_DAY",
+    "TARIFFS",
+    "Assignment",
+    "Profiles",
+    "Season",
+    "Tariff",
+    "assignment",
+    "check_day",
+    "day_label",
+    "find_tariff",
+    "load_profiles",
+    "month",
+    "split_days",
+    "split_hash",
+    "stored_feeders",
+    "weekday",
+]

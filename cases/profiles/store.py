@@ -1,0 +1,188 @@
+"""The year of data that every environment shares, read lazily and once per process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from . import year
+from .parquet import SHIPPED, frozen, matrix, read_table
+from .tariffs import TARIFFS, find_tariff
+
+Array = NDArray[np.float64]
+T = TypeVar("T")
+
+
+class Profiles:
+    """One year at 15 min: load shapes, photovoltaic power, prices, tariffs, electric-vehicle sessions.
+
+    Step k of day d is row 96*d + k and covers the quarter hour that begins k*15 min after midnight, local
+    standard time (UTC+1). All arrays are float64, C-contiguous and read-only, the same object on each access.
+    Each table is read when one of its arrays is first used; access is thread-safe.
+
+    Load shapes come from SimBench (ODbL); `tools/load_shapes.py` says how single households are summed and
+    how the reactive shapes are scaled. Photovoltaic power is a clear sky times a cloud process. Prices are
+    ERCOT's day-ahead prices of 2021, whose weekdays are those of 2016: day d holds 2021-01-01 + d. The winter
+    storm of February 2021 (up to 9000 USD/MWh) is among them. See cases/data/SOURCES.md.
+
+    Attributes:
+        load_p: (35136, n_shapes) active shapes, each with annual maximum 1.
+        load_q: (35136, n_shapes) reactive shapes in multiples of the nominal reactive power, |q| <= 1.2.
+            Over the hours in which P is above its 95 % quantile, q averages what p averages, so a load has
+            there its nominal ratio of Q to P.
+        pv: (35136, 25) power per unit of each site's AC rating, 0 to 1.
+        price_usd_mwh: (35136,) each hour's price four times.
+        price_hourly_usd_mwh: (8784,).
+        ev_sessions: charging sessions of ACN-Data; see `ev_sessions`.
+
+    Raises:
+        CaseError: on first use of a table that is missing, truncated or holds NaN; names file, row, column.
+    """
+
+    n_days = year.N_DAYS
+    n_steps = year.N_STEPS
+    steps_per_day = year.STEPS_PER_DAY
+    dt_h = year.DT_H
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        """Args: folder: where `simbench/` and `profiles/` lie; None: the data that come with the package."""
+        self.folder = SHIPPED if folder is None else Path(folder)
+        self._lock = threading.RLock()
+        self._known: dict[str, object] = {}
+
+    def __repr__(self) -> str:
+        return f"Profiles({self.n_days} days of {self.steps_per_day} steps, from {self.folder})"
+
+    def __reduce__(self) -> tuple[Callable[..., Profiles], tuple[str | None]]:
+        # Workers read the files themselves instead of receiving 36 MB.
+        return load_profiles, (None if self.folder == SHIPPED else str(self.folder),)
+
+    def _once(self, key: str, make: Callable[[], T]) -> T:
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = make()
+            return self._known[key]  # type: ignore[return-value]
+
+    # -- loads -----------------------------------------------------------------------------------------
+
+    @property
+    def load_shapes(self) -> pa.Table:
+        """Table of the shapes: `name`, `kind`, `q_blend` (share of q that had to follow p)."""
+        path = self.folder / "simbench" / "shapes.parquet"
+        return self._once("shapes", lambda: read_table(path, ("name", "kind", "q_blend")))
+
+    @property
+    def load_shape_names(self) -> tuple[str, ...]:
+        """Name of each column of `load_p` and `load_q`."""
+        return self._once("names", lambda: tuple(self.load_shapes["name"].to_pylist()))
+
+    @property
+    def load_shape_kinds(self) -> tuple[str, ...]:
+        """household, commercial, farm, heatpump, single-household or single-heatpump, for each shape."""
+        return self._once("kinds", lambda: tuple(self.load_shapes["kind"].to_pylist()))
+
+    def _loads(self) -> tuple[Array, Array]:
+        path = self.folder / "simbench" / "load_shapes.parquet"
+        p = [f"{name}.p" for name in self.load_shape_names]
+        q = [f"{name}.q" for name in self.load_shape_names]
+        table = read_table(path, (*p, *q), year.N_STEPS)
+        return matrix(table, p, path, 0.0, 1.0), matrix(table, q, path, -2.0, 2.0)
+
+    @property
+    def load_p(self) -> Array:
+        """(35136, n_shapes) active shapes, annual maximum 1."""
+        return self._once("loads", self._loads)[0]
+
+    @property
+    def load_q(self) -> Array:
+        """(35136, n_shapes) reactive shapes in multiples of nominal."""
+        return self._once("loads", self._loads)[1]
+
+    # -- sun -------------------------------------------------------------------------------------------
+
+    @property
+    def pv(self) -> Array:
+        """(35136, 25) photovoltaic power per unit of each site's AC rating."""
+        return self._once("pv", self._pv)
+
+    def _pv(self) -> Array:
+        path = self.folder / "profiles" / "pv.parquet"
+        names = self.pv_sites["site"].to_pylist()
+        return matrix(read_table(path, tuple(names), year.N_STEPS), names, path, 0.0, 1.1)
+
+    @property
+    def pv_sites(self) -> pa.Table:
+        """Table of the sites: `site`, `x_km`, `y_km`, `tilt_deg`, `azimuth_deg`, `dc_ac`."""
+        path = self.folder / "profiles" / "pv_sites.parquet"
+        return self._once("sites", lambda: read_table(path, ("site", "x_km", "y_km")))
+
+    # -- money -----------------------------------------------------------------------------------------
+
+    def _price(self) -> Array:
+        path = self.folder / "profiles" / "price.parquet"
+        table = read_table(path, ("lz_houston_usd_mwh",), year.N_DAYS * 24)
+        return frozen(matrix(table, ["lz_houston_usd_mwh"], path, -1000.0, 10000.0)[:, 0].copy())
+
+    @property
+    def price_hourly_usd_mwh(self) -> Array:
+        """(8784,) day-ahead price of each hour, ERCOT load zone Houston."""
+        return self._once("hourly", self._price)
+
+    @property
+    def price_usd_mwh(self) -> Array:
+        """(35136,) the hourly price at each step."""
+        return self._once("price", lambda: frozen(np.repeat(self.price_hourly_usd_mwh, 4)))
+
+    @property
+    def tariff_names(self) -> tuple[str, ...]:
+        """Names that `tariff` takes."""
+        return tuple(TARIFFS)
+
+    def tariff(self, name: str) -> Array:
+        """(35136,) energy price of a time-of-use tariff in USD/MWh.
+
+        Raises:
+            ValueError: an unknown tariff; the nearest name is suggested.
+        """
+        found = find_tariff(name)
+        return self._once(f"tariff {name}", lambda: frozen(found.series()))
+
+    # -- vehicles --------------------------------------------------------------------------------------
+
+    @property
+    def ev_sessions(self) -> pa.Table:
+        """Charging sessions, sorted by arrival within the model year.
+
+        Columns: `day` (0..365), `arrival_h` (hours after that day's midnight, in 0..24), `stay_h` (hours
+        connected; may pass midnight), `req_kwh` (asked by the driver), `del_kwh` (delivered), `site`
+        (caltech, jpl), `station_id`, `year` (2019 to 2021, the source's; a model day collects the sessions
+        of each source year, so filter by it to get one real day).
+        """
+        path = self.folder / "profiles" / "ev_sessions.parquet"
+        columns = ("day", "arrival_h", "stay_h", "req_kwh", "del_kwh", "site", "station_id", "year")
+        return self._once("ev", lambda: read_table(path, columns))
+
+    def day_label(self, day: int) -> str:
+        """Calendar date of a day, such as "2016-06-21"."""
+        return year.day_label(day)
+
+
+@cache
+def _profiles(folder: Path) -> Profiles:
+    return Profiles(folder)
+
+
+def load_profiles(folder: str | Path | None = None) -> Profiles:
+    """The year of profiles, one object per process (and per folder). Reads nothing yet.
+
+    Args:
+        folder: another folder with `simbench/` and `profiles/`; None: the shipped data.
+    """
+    return _profiles(SHIPPED if folder is None else Path(folder).resolve())

@@ -1,0 +1,135 @@
+"""Feeders on disk: a folder with one Parquet file per table."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import CaseError, Problem
+from .schema import SCHEMA_VERSION, TABLES, conform
+
+if TYPE_CHECKING:
+    from .feeder import Feeder
+
+FILES = tuple(f"{name}.parquet" for name in TABLES)
+
+
+def write_table(data: pa.Table, path: Path) -> None:
+    """Write with fixed options, so that equal tables make equal bytes (for one version of Arrow)."""
+    pq.write_table(data, path, version="2.6", compression="zstd", compression_level=9, use_dictionary=True)
+
+
+def save_folder(feeder: Feeder, folder: Path) -> Path:
+    """Write the feeder's tables into `folder`: built beside it, then renamed into place.
+
+    Raises:
+        CaseError: the folder exists and holds anything but a feeder.
+        OSError: writing failed; the folder is as it was before.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists():
+        inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+        strangers = sorted(inside - set(FILES))
+        if strangers:
+            expected = "a new or empty folder, or one that holds only a feeder; choose another folder"
+            raise CaseError([Problem(str(folder), None, "", strangers[0], expected)])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        staged = fresh / "new"
+        staged.mkdir()
+        for name in TABLES:
+            write_table(getattr(feeder, name), staged / f"{name}.parquet")
+        if folder.exists():
+            folder.rename(fresh / "old")
+            try:
+                staged.rename(folder)
+            except OSError:
+                (fresh / "old").rename(folder)
+                raise
+        else:
+            staged.rename(folder)
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(fresh)
+    return folder
+
+
+def load_folder(folder: Path) -> Feeder:
+    """Read a feeder that `save_folder` wrote.
+
+    Raises:
+        CaseError: files missing, unreadable, of another version or schema, or a feeder that is not valid.
+    """
+    from .feeder import Feeder
+
+    folder = Path(folder)
+    problems: list[Problem] = []
+    tables: dict[str, pa.Table] = {}
+    headers: dict[str, dict[str, Any]] = {}
+    for name in TABLES:
+        path = folder / f"{name}.parquet"
+        try:
+            tables[name], headers[name] = _read(name, path)
+        except CaseError as error:
+            problems += error.problems
+    if problems:
+        raise CaseError(problems, f"the folder {folder} is not a usable feeder:")
+    header = headers["nodes"]
+    for name, other in headers.items():
+        if other != header:
+            expected = "the same feeder as in nodes.parquet (the files are from different feeders)"
+            problems.append(Problem(str(folder / f"{name}.parquet"), None, "distgrid.feeder", "", expected))
+    if problems:
+        raise CaseError(problems)
+
+    def place(table: str, row: int | None) -> tuple[str, int | None]:
+        return str(folder / f"{table}.parquet"), row
+
+    return Feeder(
+        name=header["name"],
+        base_mva=header["base_mva"],
+        feeder_id=header["feeder_id"],
+        metadata=header["metadata"],
+        place=place,
+        **tables,
+    )
+
+
+def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    if not path.is_file():
+        raise CaseError([Problem(str(path), None, "", "", "this file (a feeder has all eight tables)")])
+    try:
+        # Read through memory: a memory map would keep the file open, and truncated under us it would crash.
+        data = pq.read_table(pa.BufferReader(path.read_bytes()))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        expected = f"a readable Parquet file; it is damaged or incomplete ({reason})"
+        raise CaseError([Problem(str(path), None, "", "", expected)]) from error
+    stamp = {key.decode(): value for key, value in (data.schema.metadata or {}).items()}
+    version = stamp.get("distgrid.schema_version", b"").decode(errors="replace")
+    if version != SCHEMA_VERSION:
+        expected = f"version {SCHEMA_VERSION!r}; write the folder again with this version of distgrid"
+        raise CaseError([Problem(str(path), None, "distgrid.schema_version", repr(version), expected)])
+    return conform(name, data, str(path)), _header(stamp.get("distgrid.feeder", b""), path)
+
+
+def _header(text: bytes, path: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+        return {
+            "name": str(header["name"]),
+            "base_mva": float(header["base_mva"]),
+            "feeder_id": str(header["feeder_id"]),
+            "metadata": dict(header["metadata"]),
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        expected = "JSON with name, base_mva, feeder_id and metadata"
+        raise CaseError([Problem(str(path), None, "distgrid.feeder", repr(text[:40]), expected)]) from error

@@ -1,0 +1,156 @@
+"""Which parts of a feeder hang together: islands, loops, radiality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+if TYPE_CHECKING:
+    from .feeder import Feeder
+
+
+@dataclass(frozen=True)
+class IslandReport:
+    """One set of nodes joined by closed branches.
+
+    Attributes:
+        nodes: node ids, in table order.
+        branches: ids of the closed branches among them, in table order.
+        sources: ids of the sources that feed it; empty when the island is dead.
+    """
+
+    nodes: tuple[str, ...]
+    branches: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def energised(self) -> bool:
+        """Whether a source feeds the island."""
+        return bool(self.sources)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Islands in the order of their first node, and one loop per closed branch beyond a spanning tree.
+
+    Attributes:
+        islands: every island, the dead ones included.
+        loops: branch ids of each fundamental loop, starting with the branch that closes it.
+        is_radial: True when there is no loop.
+    """
+
+    islands: tuple[IslandReport, ...]
+    loops: tuple[tuple[str, ...], ...]
+
+    @property
+    def is_radial(self) -> bool:
+        """Whether the closed branches form a forest."""
+        return not self.loops
+
+
+def island_labels(n_nodes: int, ends: np.ndarray) -> np.ndarray:
+    """Island number of each node, numbered by first node.
+
+    Args:
+        n_nodes: number of nodes.
+        ends: (n_closed, 2) node rows of the closed branches.
+
+    Returns:
+        (n_nodes,) integers.
+    """
+    if not n_nodes:
+        return np.zeros(0, dtype=np.intp)
+    graph = coo_array((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(n_nodes, n_nodes))
+    _, labels = connected_components(graph.tocsr(), directed=False)
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
+def closed_branches(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the closed branches, and (n_closed, 2) node rows of their ends."""
+    closed = np.flatnonzero(feeder.column("branches", "status"))
+    from_node, to_node = feeder.column("branches", "from_node"), feeder.column("branches", "to_node")
+    index = feeder.node_index
+    ends = [(index[from_node[k]], index[to_node[k]]) for k in closed]
+    return closed, np.array(ends, dtype=np.intp).reshape(-1, 2)
+
+
+def spanning_forest(feeder: Feeder) -> tuple[list[int], list[int]]:
+    """Per node, in the breadth-first forest of closed branches grown from the sources (then from the first
+    node of each dead island): the row of the next node towards the root (-1 at a root), and the depth.
+    """
+    _, ends = closed_branches(feeder)
+    roots = [feeder.node_index[node_id] for node_id in feeder.column("sources", "node_id")]
+    parent, _, depth = _forest(feeder.n_nodes, ends, roots)
+    return parent, depth
+
+
+def analyse(feeder: Feeder) -> Topology:
+    """Islands and loops of the feeder in its present switch state."""
+    index = feeder.node_index
+    closed, ends = closed_branches(feeder)
+    labels = island_labels(feeder.n_nodes, ends)
+    n_islands = int(labels.max()) + 1 if len(labels) else 0
+    nodes: list[list[str]] = [[] for _ in range(n_islands)]
+    branches: list[list[str]] = [[] for _ in range(n_islands)]
+    sources: list[list[str]] = [[] for _ in range(n_islands)]
+    for node_id, label in zip(feeder.column("nodes", "node_id"), labels.tolist(), strict=True):
+        nodes[label].append(node_id)
+    branch_id = feeder.column("branches", "branch_id")
+    for k, (start, _) in zip(closed, ends, strict=True):
+        branches[labels[start]].append(branch_id[k])
+    source_nodes = feeder.column("sources", "node_id")
+    for source_id, node_id in zip(feeder.column("sources", "source_id"), source_nodes, strict=True):
+        sources[labels[index[node_id]]].append(source_id)
+    islands = tuple(
+        IslandReport(tuple(n), tuple(b), tuple(s)) for n, b, s in zip(nodes, branches, sources, strict=True)
+    )
+    roots = [index[node_id] for node_id in source_nodes]
+    loops = _loops(feeder.n_nodes, ends, roots)
+    return Topology(islands, tuple(tuple(str(branch_id[closed[k]]) for k in loop) for loop in loops))
+
+
+def _loops(n_nodes: int, ends: np.ndarray, roots: list[int]) -> list[list[int]]:
+    """Fundamental loops as lists of rows of `ends`, on the breadth-first first-visit forest."""
+    parent, via, depth = _forest(n_nodes, ends, roots)
+    in_tree = np.zeros(len(ends), dtype=bool)
+    in_tree[[k for k in via if k >= 0]] = True
+    loops = []
+    for k in np.flatnonzero(~in_tree).tolist():
+        a, b = ends[k].tolist()
+        up, down = [], []
+        while a != b:
+            if depth[a] >= depth[b]:
+                up.append(via[a])
+                a = parent[a]
+            else:
+                down.append(via[b])
+                b = parent[b]
+        loops.append([k, *down, *reversed(up)])
+    return loops
+
+
+def _forest(n_nodes: int, ends: np.ndarray, roots: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """Per node: the next node towards the root, the branch to it (both -1 at a root), and its depth."""
+    neighbours: list[list[tuple[int, int]]] = [[] for _ in range(n_nodes)]
+    for k, (a, b) in enumerate(ends.tolist()):
+        neighbours[a].append((b, k))
+        neighbours[b].append((a, k))
+    parent = [-1] * n_nodes  # node towards the root
+    via = [-1] * n_nodes  # branch towards the root
+    depth = [-1] * n_nodes
+    for root in [*roots, *range(n_nodes)]:
+        if depth[root] >= 0:
+            continue
+        depth[root] = 0
+        queue = [root]
+        for node in queue:  # grows while it is read
+            for other, k in neighbours[node]:
+                if depth[other] < 0:
+                    depth[other], parent[other], via[other] = depth[node] + 1, node, k
+                    queue.append(other)
+    return parent, via, depth

@@ -1,0 +1,69 @@
+"""The ``distgrid`` command: a thin face over the functions of the library.
+
+Each verb lives beside what it shows (``baselines/cli_*.py``) and calls one public function. What the user
+got wrong is told in plain words on stderr with exit code 2; set ``DISTGRID_DEBUG=1`` to see the traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+from gymnasium.error import Error as GymnasiumError
+
+from . import __version__
+
+
+def build_app() -> typer.Typer:
+    """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap."""
+    from .baselines.cli_case import app as case_app
+    from .baselines.cli_run import run
+
+    app = typer.Typer(
+        name="distgrid",
+        help="Electric distribution grids: real feeders, exact power flow, scored policies.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.add_typer(case_app, name="case")
+    app.command()(run)
+    app.command()(version)
+    return app
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and leave the process.
+
+    Args:
+        argv: The arguments after the program's name; None takes those of the process.
+
+    Raises:
+        SystemExit: Always. 0 on success, 2 when the input was wrong (a ``CaseError`` is a ``ValueError``),
+            1 when the machine refused (disk full, no permission), 130 when interrupted.
+    """
+    try:
+        build_app()(args=None if argv is None else list(argv), prog_name="distgrid")
+    except (ValueError, GymnasiumError) as error:
+        _leave(error, code=2)
+    except OSError as error:
+        _leave(error, code=1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _leave(error: Exception, code: int) -> NoReturn:
+    """Tell the user what went wrong and exit, or show the whole traceback if that was asked for."""
+    if os.environ.get("DISTGRID_DEBUG"):
+        raise error
+    typer.echo(f"distgrid: error: {error}", err=True)
+    sys.exit(code)

@@ -1,0 +1,25 @@
+"""Environments: resources and tasks on a feeder, behind the usual interfaces."""
+
+from __future__ import annotations
+
+from .dist import DistGridEnv
+from .load import LoadSource, ProfileLoad, SeriesLoad
+from .resources import PV, Battery, Entry, Exogenous, Fleet, Resource, ResourceSpec
+from .tasks import LossMinimisation, Task, VoltVar
+
+__all__ = [
+    "PV",
+    "Battery",
+    "DistGridEnv",
+    "Entry",
+    "Exogenous",
+    "Fleet",
+    "LoadSource",
+    "LossMinimisation",
+    "ProfileLoad",
+    "Resource",
+    "ResourceSpec",
+    "SeriesLoad",
+    "Task",
+    "VoltVar",
+]

@@ -1,0 +1,52 @@
+"""Checks on actions: a clear error that names the dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..physics import kernel
+
+TOLERANCE = 1e-6  # rounding of a float32 policy: clipped without a word
+
+
+@kernel
+def _first_bad(action, tolerance):  # type: ignore[no-untyped-def]
+    """Flat index of the first entry that is not in [-1, 1]; -1 where all are. Clips within the tolerance."""
+    flat = action.reshape(-1)
+    for i in range(flat.size):
+        a = flat[i]
+        if not -1.0 <= a <= 1.0:
+            if not -1.0 - tolerance <= a <= 1.0 + tolerance:
+                return i
+            flat[i] = min(max(a, -1.0), 1.0)
+    return -1
+
+
+def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDArray[np.float64]:
+    """``action`` as a fresh float64 array of ``shape`` (batch, n_actions), within [-1, 1].
+
+    Raises ValueError for a wrong shape, NaN, or a value outside [-1, 1] by more than 1e-6; the message names
+    the dimension.
+    """
+    try:
+        array = np.array(action, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"an action must be {shape[1]} numbers in [-1, 1], got {action!r}") from error
+    if array.size != shape[0] * shape[1] or array.shape not in (shape, shape[1:]):
+        wanted = shape if shape[0] > 1 else shape[1:]
+        raise ValueError(
+            f"action has shape {array.shape}, expected {wanted}: one entry for each of {_listed(names)}"
+        )
+    bad = _first_bad(array, TOLERANCE)
+    if bad >= 0:
+        where = bad % shape[1]
+        value = array.reshape(-1)[bad]
+        raise ValueError(f"action[{where}] ({names[where]}) is {value}: expected a number in [-1, 1]")
+    return array.reshape(shape)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f", … ({len(names)} in all)" if len(names) > 6 else "") if names else "no actions"

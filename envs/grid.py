@@ -1,0 +1,207 @@
+"""The one transition that every face of the environment shows: a batch of independent feeders, one step.
+
+Timeline of a step: at decision time *t* the observation shows the exogenous values that hold during
+interval *t* and the grid state solved at the end of interval *t - 1*; the action acts during interval *t*;
+the reward is for interval *t*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cases import Feeder
+from ..cases.profiles import Profiles
+from ..physics import Network, Stepper, state_bounds
+from .load import LoadSource
+from .observe import Limits, Observer
+from .resources import Fleet
+from .tasks import StepView, Task, WorstCase
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+FAILURE = "power_flow_failure"
+_STATE_ARRAYS = (
+    "v", "v_pu", "s_from", "s_to", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations", "v_update_pu",
+    "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one step brought, batch first; arrays are fresh."""
+
+    reward: FloatArray
+    rewards: dict[str, FloatArray]
+    costs: dict[str, FloatArray]
+    cost: FloatArray
+    resource_costs: dict[str, FloatArray]
+    terminated: BoolArray
+    truncated: BoolArray
+
+
+class Grid:
+    """A feeder with its fleet, loads and task, for ``batch`` independent rows.
+
+    Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
+    ``fleet`` for their info. Rows never influence each other.
+    """
+
+    def __init__(
+        self, net: Network, fleet: Fleet, load: LoadSource, task: Task, profiles: Profiles, batch: int = 1
+    ) -> None:
+        feeder = net.feeder
+        self.feeder: Feeder = feeder
+        self.net, self.fleet, self.load, self.task, self.profiles, self.batch = net, fleet, load, task, profiles, batch
+        self.dt_h = profiles.dt_h
+        v_min, v_max = _band(feeder, task)
+        self.stepper = Stepper(net, batch, v_min, v_max)
+        fleet.bind(batch, self.dt_h, profiles)
+        state = state_bounds(net, load.s_max_mva + fleet.s_mva_by_node(), self.stepper.v_collapse_pu)
+        prices = profiles.price_usd_mwh
+        limits = Limits(
+            state, load.s_max_mva, float(fleet.max_apparent_mva.sum()), (float(prices.min()), float(prices.max()))
+        )
+        self.observer = Observer(task.blocks, feeder, fleet, self.stepper, profiles, limits)
+        self.worst = WorstCase(
+            state, v_min, v_max, net.rating_mva,
+            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
+            curtailable_mw=float(fleet.max_apparent_mva.sum()),
+            resource_cost=float(fleet.max_cost_per_step),
+        )  # fmt: skip
+        self.worst_reward = task.worst_step(self.worst)
+        self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self.t_index = np.zeros(batch, dtype=np.int64)
+        self.step_index = np.zeros(batch, dtype=np.int64)
+        self.day = np.zeros(batch, dtype=np.int64)
+
+    def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
+
+        The other rows keep their resources and clocks; their grid state is solved again to the same bits.
+        """
+        self.fleet.reset(rows, rngs)
+        self.day[rows], self.step_index[rows] = days, 0
+        self.t_index[rows] = days * self.profiles.steps_per_day
+        before = self._span(self.t_index - 1)
+        started = self.fleet.state()
+        self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, self._voltages())
+        kept = self._rows_state() if rows.size < self.batch else None
+        self._solve(before)
+        self.fleet.load_state(started)
+        if kept is not None:
+            self._restore_rows(kept, np.setdiff1d(np.arange(self.batch), rows))
+        self._load_next()
+
+    def step(self, action: FloatArray) -> Outcome:
+        """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
+        now = self._span(self.t_index)
+        self.fleet.advance(action, now, self._voltages())
+        self._solve(now, loads_known=True)
+        stepper = self.stepper
+        resource_costs = self.fleet.costs()
+        resource_cost = sum(resource_costs.values(), np.zeros(self.batch))
+        view = StepView(
+            p_loss_mw=stepper.loss_mva.real, p_slack_mw=stepper.slack_mva.real, v_pu=stepper.v_pu,
+            voltage_violation_pu=stepper.voltage_violation_pu, thermal_overload_mva=stepper.overload_mva,
+            resource_cost=resource_cost, throughput_mwh=self.fleet.throughput_mwh,
+            curtailed_mw=self.fleet.curtailed_mw, dt_h=self.dt_h,
+        )  # fmt: skip
+        failed = stepper.diverged | stepper.collapsed
+        left = self.task.episode_steps - self.step_index
+        rewards = self.task.terms(view)
+        costs = self._charged(resource_cost)
+        rewards[FAILURE] = np.zeros(self.batch)
+        costs[FAILURE] = np.zeros(self.batch)
+        if failed.any():  # diagnostics of a failed solution are never scored
+            for terms in (rewards, costs):
+                for value in terms.values():
+                    value[failed] = 0.0
+            rewards[FAILURE][failed] = (self.worst_reward * left)[failed]
+            costs[FAILURE][failed] = (self.worst_cost * left)[failed]
+        self.step_index += 1
+        self.t_index += 1
+        self._load_next()
+        truncated = (self.step_index >= self.task.episode_steps) & ~failed
+        return Outcome(
+            reward=sum(rewards.values(), np.zeros(self.batch)), rewards=rewards, costs=costs,
+            cost=sum(costs.values(), np.zeros(self.batch)), resource_costs=resource_costs,
+            terminated=failed, truncated=truncated,
+        )  # fmt: skip
+
+    def _charged(self, resource_cost: FloatArray) -> dict[str, FloatArray]:
+        known = {
+            "voltage_violation": self.stepper.voltage_violation_pu, "thermal_overload": self.stepper.overload_mva,
+            "vuf_violation": np.zeros(self.batch), "resource": resource_cost,
+        }  # fmt: skip
+        return {name: known[name].copy() for name in self.task.charged}
+
+    def observe(self) -> NDArray[np.float32]:
+        """(batch, n_obs) for the decision about interval ``t_index``; a fresh array."""
+        return self.observer.observe(self._span(self.t_index))
+
+    def state(self) -> dict[str, Any]:
+        """Copies of everything that the future depends on."""
+        return {
+            "fleet": self.fleet.state(),
+            "grid": {name: getattr(self.stepper, name).copy() for name in _STATE_ARRAYS},
+            "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
+        }  # fmt: skip
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
+        for name in _STATE_ARRAYS:
+            if state["grid"][name].shape != getattr(self.stepper, name).shape:
+                raise ValueError(f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder")
+        self.fleet.load_state(state["fleet"])
+        for name in _STATE_ARRAYS:
+            np.copyto(getattr(self.stepper, name), state["grid"][name])
+        for name in ("t_index", "step_index", "day"):
+            np.copyto(getattr(self, name), state[name])
+        self._load_next()
+
+    def _span(self, t_index: IntArray) -> IntArray:
+        """Rows of the load's time axis: the year, or the user's own days, read as a ring."""
+        return t_index % (self.load.n_days * self.profiles.steps_per_day)
+
+    def _voltages(self) -> FloatArray:
+        return self.stepper.v_pu
+
+    def _load_next(self) -> None:
+        """Loads of the interval that is decided next: observed now, solved with in the next step."""
+        self.load.fill(self._span(self.t_index), self.observer.load_p_mw, self.observer.load_q_mvar)
+
+    def _solve(self, t_index: IntArray, *, loads_known: bool = False) -> None:
+        stepper, observer = self.stepper, self.observer
+        if loads_known:
+            np.copyto(stepper.load_p_mw, observer.load_p_mw)
+            np.copyto(stepper.load_q_mvar, observer.load_q_mvar)
+        else:
+            self.load.fill(t_index, stepper.load_p_mw, stepper.load_q_mvar)
+        stepper.inject_p_mw[:] = 0.0
+        stepper.inject_q_mvar[:] = 0.0
+        self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
+        stepper.solve()
+
+    def _rows_state(self) -> dict[str, NDArray[Any]]:
+        return {name: getattr(self.stepper, name).copy() for name in _STATE_ARRAYS}
+
+    def _restore_rows(self, kept: dict[str, NDArray[Any]], rows: IntArray) -> None:
+        for name, array in kept.items():
+            getattr(self.stepper, name)[rows] = array[rows]
+
+
+def _band(feeder: Feeder, task: Task) -> tuple[FloatArray, FloatArray]:
+    """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
+    v_min, v_max = feeder.column("nodes", "v_min").copy(), feeder.column("nodes", "v_max").copy()
+    if task.v_band is not None:
+        v_min[:], v_max[:] = task.v_band
+    source = np.array([feeder.node_index[n] for n in feeder.column("sources", "node_id")])
+    v_min[source], v_max[source] = 0.0, np.inf
+    return v_min, v_max

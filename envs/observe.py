@@ -1,0 +1,181 @@
+"""The observation: which numbers stand where, and the code that fills them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cases import Feeder
+from ..cases.profiles import Profiles
+from ..physics import StateBounds, Stepper
+from .layout import Layout
+from .resources import Fleet
+from .resources.base import Entry
+from .tasks import GRID_BLOCKS
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Fill = Callable[["Observer", IntArray, FloatArray], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the observation, per node and branch."""
+
+    state: StateBounds
+    s_load_mva: FloatArray  # (n_nodes,) largest load
+    s_fleet_mva: float  # largest total apparent power of the fleet
+    price_usd_mwh: tuple[float, float]
+
+
+class Observer:
+    """Fills ``(batch, n_obs)`` float64 from the solved grid, the loads of the coming interval and the fleet.
+
+    The grid state is that of the last solved interval; ``clock``, loads, prices and what resources observe
+    are those of the interval that is decided next.
+    """
+
+    def __init__(
+        self, blocks: tuple[str, ...], feeder: Feeder, fleet: Fleet, stepper: Stepper, profiles: Profiles, limits: Limits
+    ) -> None:
+        unknown = [b for b in blocks if b not in GRID_BLOCKS]
+        if unknown:
+            raise ValueError(f"unknown observation block {unknown[0]!r}; choose from {', '.join(GRID_BLOCKS)}")
+        self.feeder, self.fleet, self.stepper, self.profiles = feeder, fleet, stepper, profiles
+        listed = [(name, _entries(name, feeder, limits)) for name in blocks]
+        self._grid_size = grid_size(blocks, feeder)
+        for name, part in fleet.observation_blocks.items():
+            listed.append((name, list(fleet.observation_entries[part])))
+        self.layout = Layout(listed)
+        self.space = self.layout.space()
+        self._low, self._high = self.space.low, self.space.high
+        self._fills = [(_FILLS[name], self.layout[name]) for name in blocks]
+        self.load_p_mw = np.zeros_like(stepper.load_p_mw)
+        self.load_q_mvar = np.zeros_like(stepper.load_q_mvar)
+
+    def observe(self, t_index: IntArray) -> NDArray[np.float32]:
+        """A fresh float32 (batch, n_obs) array inside the declared box."""
+        full = np.empty((t_index.size, self.layout.size))
+        for fill, part in self._fills:
+            fill(self, t_index, full[:, part])
+        if self._grid_size < self.layout.size:
+            self.fleet.observe(t_index, full[:, self._grid_size :])
+        out = full.astype(np.float32)
+        if np.isnan(out.sum()):  # dead nodes
+            np.nan_to_num(out, copy=False)
+        # Rounding to float32 and the last iterate of a failed power flow may leave the box.
+        return np.clip(out, self._low, self._high, out=out)
+
+
+_SOME = 1e-3  # a box needs room even where a node has no load and a branch cannot carry any
+_PER_NODE = ("v_pu", "v_deg", "load_p_mw", "load_q_mvar")
+_PER_BRANCH = ("p_from_mw", "q_from_mvar", "i_ka", "loading")
+
+
+def grid_size(blocks: tuple[str, ...], feeder: Feeder) -> int:
+    """Entries that the grid blocks take before the fleet's begin."""
+    sizes = dict.fromkeys(_PER_NODE, feeder.n_nodes) | dict.fromkeys(_PER_BRANCH, feeder.n_branches) | {"clock": 4}
+    return sum(sizes.get(name, 1) for name in blocks)
+
+
+def _entries(name: str, feeder: Feeder, limits: Limits) -> list[Entry]:
+    nodes = [str(n) for n in feeder.column("nodes", "node_id")]
+    branches = [str(b) for b in feeder.column("branches", "branch_id")]
+    s_branch = np.maximum(limits.state.s_branch_mva, _SOME)
+    total = float(limits.s_load_mva.sum() + limits.s_fleet_mva + limits.state.p_loss_mw)
+    if name == "clock":
+        labels = ("day_sin", "day_cos", "year_sin", "year_cos")
+        return [Entry(f"clock.{label}", "1", -1.0, 1.0) for label in labels]
+    if name == "v_pu":
+        high = np.nan_to_num(limits.state.v_high_pu, nan=1.0)
+        return [Entry(f"v_pu[{n}]", "pu", 0.0, float(h)) for n, h in zip(nodes, high, strict=True)]
+    if name == "v_deg":
+        return [Entry(f"v_deg[{n}]", "deg", -180.0, 180.0) for n in nodes]
+    if name in ("load_p_mw", "load_q_mvar"):
+        unit = "MW" if name == "load_p_mw" else "MVAr"
+        s_load = np.maximum(limits.s_load_mva, _SOME)
+        return [Entry(f"{name}[{n}]", unit, -float(s), float(s)) for n, s in zip(nodes, s_load, strict=True)]
+    if name in ("p_from_mw", "q_from_mvar"):
+        unit = "MW" if name == "p_from_mw" else "MVAr"
+        return [Entry(f"{name}[{b}]", unit, -float(s), float(s)) for b, s in zip(branches, s_branch, strict=True)]
+    if name == "i_ka":
+        kv = np.minimum(*_ends_kv(feeder)) * limits.state.v_low_pu
+        return [Entry(f"i_ka[{b}]", "kA", 0.0, float(i)) for b, i in zip(branches, s_branch / kv, strict=True)]
+    if name == "loading":
+        rating = np.nan_to_num(feeder.column("branches", "thermal_limit_mva"), nan=np.inf)
+        top = np.maximum(s_branch / rating, _SOME)
+        return [Entry(f"loading[{b}]", "1", 0.0, float(x)) for b, x in zip(branches, top, strict=True)]
+    if name == "price_usd_mwh":
+        return [Entry(name, "USD/MWh", *limits.price_usd_mwh)]
+    unit = "MVAr" if name == "q_slack_mvar" else "MW"
+    return [Entry(name, unit, 0.0 if name == "p_loss_mw" else -4.0 * total, 4.0 * total)]
+
+
+def _ends_kv(feeder: Feeder) -> tuple[FloatArray, FloatArray]:
+    kv = feeder.column("nodes", "base_kv")
+    rows = [np.array([feeder.node_index[n] for n in feeder.column("branches", end)]) for end in ("from_node", "to_node")]
+    return kv[rows[0]], kv[rows[1]]
+
+
+def _clock(self: Observer, t_index: IntArray, out: FloatArray) -> None:
+    day = t_index * (2.0 * np.pi / self.profiles.steps_per_day)
+    year = t_index * (2.0 * np.pi / self.profiles.n_steps)
+    out[:, 0], out[:, 1], out[:, 2], out[:, 3] = np.sin(day), np.cos(day), np.sin(year), np.cos(year)
+
+
+def _v_pu(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001 - one signature for all
+    out[:] = self.stepper.v_pu
+
+
+def _v_deg(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:] = np.angle(self.stepper.v, deg=True)
+
+
+def _load_p(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:] = self.load_p_mw
+
+
+def _load_q(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:] = self.load_q_mvar
+
+
+def _p_from(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:] = self.stepper.s_from.real
+
+
+def _q_from(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:] = self.stepper.s_from.imag
+
+
+def _i_ka(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:] = self.stepper.i_ka
+
+
+def _loading(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:] = self.stepper.loading
+
+
+def _p_slack(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:, 0] = self.stepper.slack_mva.real
+
+
+def _q_slack(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:, 0] = self.stepper.slack_mva.imag
+
+
+def _p_loss(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+    out[:, 0] = self.stepper.loss_mva.real
+
+
+def _price(self: Observer, t_index: IntArray, out: FloatArray) -> None:
+    out[:, 0] = self.profiles.price_usd_mwh[t_index % self.profiles.n_steps]
+
+
+_FILLS: dict[str, Fill] = {
+    "clock": _clock, "v_pu": _v_pu, "v_deg": _v_deg, "load_p_mw": _load_p, "load_q_mvar": _load_q,
+    "p_from_mw": _p_from, "q_from_mvar": _q_from, "i_ka": _i_ka, "loading": _loading, "p_slack_mw": _p_slack,
+    "q_slack_mvar": _q_slack, "p_loss_mw": _p_loss, "price_usd_mwh": _price,
+}  # fmt: skip

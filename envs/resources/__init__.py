@@ -1,0 +1,23 @@
+"""Resources: what people attach to a feeder, and the fleet that runs them."""
+
+from __future__ import annotations
+
+from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
+from .battery import Battery
+from .fleet import Fleet
+from .pv import PV
+from .wiring import place
+
+__all__ = [
+    "PV",
+    "ActionDim",
+    "Battery",
+    "BindContext",
+    "Entry",
+    "Exogenous",
+    "Fleet",
+    "Resource",
+    "ResourceSpec",
+    "UnitInfo",
+    "place",
+]

@@ -1,0 +1,300 @@
+"""What a resource is: a small array program over (batch, units).
+
+A *spec* is what people write (`Battery`, `PV`: frozen dataclasses that check themselves). A `Resource` is
+what runs: columns of arrays, allocated once by `bind`, advanced in place for every row of a batch at
+once. Powers are in MW and MVAr and positive when they **inject** (generator convention); the environment
+subtracts them from the load.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ...cases import Feeder
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PHASES = ("ABC", "A", "B", "C", "AB", "BC", "CA")
+
+
+class ProfileData(Protocol):
+    """The part of `cases.profiles.Profiles` that resources read."""
+
+    @property
+    def pv(self) -> NDArray[np.floating[Any]]:
+        """PV output per unit of rated power, (n_steps, n_sites)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), and its bounds."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ActionDim:
+    """One dimension of the action vector, always in [-1, 1].
+
+    `index` is its column, `name` reads "pv_18.q", `quantity` is what it controls ("p", "q", or a word of the
+    user's own resource).
+    """
+
+    index: int
+    name: str
+    resource_name: str
+    bus: str
+    quantity: str
+
+
+@dataclass(frozen=True)
+class UnitInfo:
+    """Where one unit sits in every array: its node's row, its ratings, its columns."""
+
+    index: int  # position in the fleet's unit order, the order of info["delivered"]
+    kind: str
+    name: str
+    bus: str
+    phase: str  # "ABC" is split equally over three phases
+    node_row: int  # row of feeder.nodes
+    p_mw: float  # rated active power
+    s_mva: float  # apparent power it can never exceed
+    q_max_mvar: float  # reactive power at action +1
+    energy_mwh: float | None  # None: no storage
+    action_p: int | None  # column of the action vector; None: not controllable
+    action_q: int | None
+    observation: Mapping[str, int] = field(
+        default_factory=dict, hash=False
+    )  # quantity -> column of the flat observation
+
+
+@dataclass(frozen=True)
+class BindContext:
+    """What a resource may look at when it allocates: how many rows, the step, the profiles, the feeder."""
+
+    batch: int
+    dt_h: float
+    profiles: ProfileData | None
+    feeder: Feeder
+    node_rows: Ints  # (n_units,) rows of feeder.nodes
+
+
+@dataclass(slots=True)
+class Exogenous:
+    """What holds during the interval that an action acts in.
+
+    Valid during the call only: the arrays are reused.
+    """
+
+    t_index: Ints  # (batch,) row of the profiles
+    dt_h: float
+    v_pu: Floats  # (batch, n_units) voltage at the unit's bus at the end of the previous interval
+
+
+class ResourceSpec(ABC):
+    """Base of the frozen dataclasses that people write. Specs of one class become one `Resource`."""
+
+    kind: ClassVar[str]
+    bus: str | int
+    phase: str
+    name: str | None
+
+    @staticmethod
+    @abstractmethod
+    def program(specs: Sequence[Any]) -> Resource:
+        """The array program of all `specs` (all of this class), in their order."""
+
+
+class Resource(ABC):
+    """An array program over (batch, units); subclass it in plain NumPy for a device of your own.
+
+    A subclass names its `kind`, calls `super().__init__`, and writes `advance`, which fills
+    `current_p_mw` and `current_q_mvar` in place. State arrays are allocated in `bind` (call
+    `super().bind(ctx)` first), set in `reset`, listed in `state`. No loop over the rows of the batch: row
+    *i* must not depend on row *j*.
+
+    Attributes: `names`, `buses`, `phases` (one per unit); `s_mva` (n_units,) the apparent power that no
+    unit exceeds, which bounds the worst reward of an episode; `current_p_mw`, `current_q_mvar` (batch,
+    n_units), MW and MVAr, positive when injecting, what really flows; `throughput_mwh` (batch,) energy
+    through storage in the last interval, for wear terms; `curtailed_mw` (batch,) available power not used
+    in the last interval.
+    """
+
+    kind: ClassVar[str] = "custom"
+    #: False spares the fleet the gather of `Exogenous.v_pu` (it is then left as it was).
+    uses_voltage: ClassVar[bool] = True
+    #: The most that all of `costs` can add up to in one row and one interval: bounds the worst episode.
+    max_cost_per_step: float = 0.0
+
+    current_p_mw: Floats
+    current_q_mvar: Floats
+    throughput_mwh: Floats
+    curtailed_mw: Floats
+
+    def __init__(
+        self,
+        buses: Sequence[str | int],
+        *,
+        s_mva: float | Sequence[float] | Floats,
+        actions: Sequence[str] = (),
+        observations: Sequence[Entry] = (),
+        phases: Sequence[str] | str = "ABC",
+        names: Sequence[str | None] | None = None,
+    ) -> None:
+        """Describe the units.
+
+        `buses`: one node id per unit. `s_mva`: largest apparent power of each unit, MVA. `actions`: the
+        controlled quantities of every unit ("p", "q", any word). `observations`: the observed quantities
+        of every unit, as `Entry("soc", "1", 0.0, 1.0)`. `names`: None lets the fleet name the units
+        "kind_bus". Raises ValueError when a list has the wrong length or a rating is not positive and
+        finite.
+        """
+        self.buses = tuple(bus_id(b) for b in buses)
+        n = len(self.buses)
+        if n == 0:
+            raise ValueError(f"{type(self).__name__} has no units: give at least one bus")
+        self.phases = (phases,) * n if isinstance(phases, str) else tuple(phases)
+        self.requested_names: tuple[str | None, ...] = (None,) * n if names is None else tuple(names)
+        for label, given in (("phases", self.phases), ("names", self.requested_names)):
+            if len(given) != n:
+                raise ValueError(
+                    f"{type(self).__name__}: {len(given)} {label} for {n} buses; give one per bus"
+                )
+        for phase in self.phases:
+            check_phase(type(self).__name__, phase)
+        self.names: tuple[str, ...] = tuple(
+            name or f"{self.kind}_{bus}" for name, bus in zip(self.requested_names, self.buses, strict=True)
+        )
+        self.s_mva: Floats = np.array(np.broadcast_to(np.asarray(s_mva, dtype=np.float64), (n,)))
+        if not (np.isfinite(self.s_mva).all() and (self.s_mva > 0.0).all()):
+            raise ValueError(
+                f"{type(self).__name__}: s_mva must be positive and finite, got {self.s_mva.tolist()}"
+            )
+        self.rated_p_mw: Floats = self.s_mva.copy()
+        self.q_max_mvar: Floats = self.s_mva.copy()
+        self.energy_mwh: Floats = np.full(n, np.nan)  # NaN: no storage
+        self.unit_actions: tuple[tuple[str, ...], ...] = (tuple(actions),) * n
+        self.unit_observations: tuple[tuple[Entry, ...], ...] = (tuple(observations),) * n
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return len(self.buses)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """One name per action dimension, "unit.quantity", unit by unit."""
+        return tuple(f"{n}.{q}" for n, qs in zip(self.names, self.unit_actions, strict=True) for q in qs)
+
+    @property
+    def neutral_action(self) -> Floats:
+        """(n_action,) the action that does nothing; zeros unless overridden."""
+        return np.zeros(len(self.action_names))
+
+    @property
+    def observation_spec(self) -> tuple[Entry, ...]:
+        """Entries in the order `observe` fills them: quantity by quantity, units within."""
+        entries = []
+        for column in zip(*self.unit_observations, strict=True):
+            for name, entry in zip(self.names, column, strict=True):
+                entries.append(Entry(f"{name}.{entry.name}", entry.unit, entry.low, entry.high))
+        return tuple(entries)
+
+    def bind(self, ctx: BindContext) -> None:
+        """Allocate every array for `ctx.batch` rows. Called once, before the first reset."""
+        shape = (ctx.batch, self.n_units)
+        self.current_p_mw = np.zeros(shape)
+        self.current_q_mvar = np.zeros(shape)
+        self.throughput_mwh = np.zeros(ctx.batch)
+        self.curtailed_mw = np.zeros(ctx.batch)
+
+    def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
+        """Start a new episode in `rows`; `rngs` holds one generator per entry of `rows`."""
+        for array in (self.current_p_mw, self.current_q_mvar, self.throughput_mwh, self.curtailed_mw):
+            array[rows] = 0.0
+
+    @abstractmethod
+    def advance(self, action: Floats, exo: Exogenous) -> None:
+        """Act for one interval: fill `current_p_mw`, `current_q_mvar` from `action` (batch, n_action)."""
+
+    def observe(self, t_index: Ints, out: Floats) -> None:
+        """Fill `out` (batch, n_observation), what is known when interval `t_index` (batch,) is decided."""
+        if out.shape[1]:
+            raise NotImplementedError(
+                f"{type(self).__name__} declares observations: write observe(t_index, out)"
+            )
+
+    def costs(self) -> dict[str, Floats]:
+        """Named costs of the last interval, each (batch,) and >= 0; they add up to info["cost_resource"].
+
+        A resource that has any sets `max_cost_per_step`, so that a failed power flow never pays.
+        """
+        return {}
+
+    def state(self) -> dict[str, Floats]:
+        """Every array that the future or `info` depends on: the live arrays, batch first."""
+        return {
+            "current_p_mw": self.current_p_mw,
+            "current_q_mvar": self.current_q_mvar,
+            "throughput_mwh": self.throughput_mwh,
+            "curtailed_mw": self.curtailed_mw,
+        }
+
+
+def bus_id(bus: str | int) -> str:
+    """A node id as the tables hold it: `18` and `"18"` are the same bus. TypeError for anything else."""
+    if isinstance(bus, str) and bus:
+        return bus
+    if isinstance(bus, int | np.integer) and not isinstance(bus, bool):
+        return str(int(bus))
+    raise TypeError(f"bus must be a node id such as 18 or '18', got {bus!r}")
+
+
+def check_phase(owner: str, phase: str) -> None:
+    """ValueError unless `phase` is one of `PHASES`."""
+    if phase not in PHASES:
+        raise ValueError(f"{owner}: phase {phase!r} is unknown; expected one of {', '.join(PHASES)}")
+
+
+def check_choice(owner: str, label: str, value: str, allowed: Sequence[str]) -> None:
+    """ValueError unless `value` is one of `allowed`."""
+    if value not in allowed:
+        raise ValueError(f"{owner}: {label} {value!r} is unknown; expected one of {', '.join(allowed)}")
+
+
+def check_number(
+    owner: str, label: str, value: float, low: float, high: float, *, open_low: bool = False
+) -> None:
+    """ValueError unless `value` is a finite number in [low, high], or (low, high] when `open_low`."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+        raise ValueError(f"{owner}: {label} must be a finite number, got {value!r}")
+    if value < low or value > high or (open_low and value == low):
+        if math.isinf(high):
+            wanted = f"{'greater than' if open_low else 'at least'} {low:g}"
+        else:
+            wanted = f"in {'(' if open_low else '['}{low:g}, {high:g}]"
+        raise ValueError(f"{owner}: {label} must be {wanted}, got {value!r}")
+
+
+def action_columns(unit_actions: Sequence[Sequence[str]]) -> tuple[Ints, Ints]:
+    """Columns of "p" and of "q" in a program's own action, unit by unit, -1 where a unit has none."""
+    columns = np.full((2, len(unit_actions)), -1, dtype=np.int64)
+    start = 0
+    for unit, quantities in enumerate(unit_actions):
+        for k, quantity in enumerate("pq"):
+            if quantity in quantities:
+                columns[k, unit] = start + list(quantities).index(quantity)
+        start += len(quantities)
+    return columns[0].copy(), columns[1].copy()

@@ -1,0 +1,196 @@
+"""Batteries: the spec that people write and the array program that runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ...physics.devices import battery_advance
+from .base import (
+    BindContext,
+    Entry,
+    Exogenous,
+    Floats,
+    Ints,
+    Resource,
+    ResourceSpec,
+    action_columns,
+    bus_id,
+    check_choice,
+    check_number,
+    check_phase,
+)
+
+
+@dataclass(frozen=True)
+class Battery(ResourceSpec):
+    """A battery behind an inverter.
+
+    Action p: +1 discharges (injects) at `p_mw`, -1 charges at `p_mw`, 0 rests. With `controls="pq"` a
+    second action q asks for `q * s_mva` MVAr, of which P leaves `sqrt(s_mva**2 - P**2)`. Charging P for
+    dt stores `P * dt * eta_charge`; discharging P draws `P * dt / eta_discharge`; power is cut so that
+    the state of charge stays in [soc_min, soc_max]. Observed: `soc`, the stored share of `energy_mwh`
+    (and `p_mw`, the present power, if any battery of the fleet has a ramp limit, because the next power
+    then depends on it).
+
+    - `bus`: node id. `p_mw`: rated power, both ways. `energy_mwh`: capacity.
+    - `soc_init`: share stored at reset, or (low, high): drawn anew for each episode.
+    - `s_mva`: apparent power of the inverter (default `p_mw`).
+    - `ramp_mw_per_h`: largest change of power per hour (default none).
+
+    Raises ValueError for values that cannot be.
+    """
+
+    kind: ClassVar[str] = "battery"
+
+    bus: str | int
+    p_mw: float
+    energy_mwh: float
+    soc_init: float | tuple[float, float] = 0.5
+    soc_min: float = 0.0
+    soc_max: float = 1.0
+    eta_charge: float = 0.95
+    eta_discharge: float = 0.95
+    s_mva: float | None = None
+    controls: str = "p"
+    phase: str = "ABC"
+    name: str | None = None
+    ramp_mw_per_h: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bus", bus_id(self.bus))
+        who = f"Battery at bus {self.bus}"
+        check_number(who, "p_mw", self.p_mw, 0.0, math.inf, open_low=True)
+        check_number(who, "energy_mwh", self.energy_mwh, 0.0, math.inf, open_low=True)
+        check_number(who, "soc_min", self.soc_min, 0.0, 1.0)
+        check_number(who, "soc_max", self.soc_max, 0.0, 1.0)
+        if self.soc_min >= self.soc_max:
+            raise ValueError(f"{who}: soc_min {self.soc_min} must be below soc_max {self.soc_max}")
+        low, high = self.soc_range
+        check_number(who, "soc_init", low, self.soc_min, self.soc_max)
+        check_number(who, "soc_init", high, self.soc_min, self.soc_max)
+        if low > high:
+            raise ValueError(f"{who}: soc_init {self.soc_init!r} must be (low, high) with low <= high")
+        check_number(who, "eta_charge", self.eta_charge, 0.0, 1.0, open_low=True)
+        check_number(who, "eta_discharge", self.eta_discharge, 0.0, 1.0, open_low=True)
+        if self.s_mva is not None:
+            check_number(who, "s_mva", self.s_mva, self.p_mw, math.inf)
+        if self.ramp_mw_per_h is not None:
+            check_number(who, "ramp_mw_per_h", self.ramp_mw_per_h, 0.0, math.inf, open_low=True)
+        check_choice(who, "controls", self.controls, ("p", "pq"))
+        check_phase(who, self.phase)
+
+    @property
+    def soc_range(self) -> tuple[float, float]:
+        """(low, high) of the state of charge at reset; equal when it is not drawn."""
+        if not isinstance(self.soc_init, tuple | list):
+            return self.soc_init, self.soc_init
+        if len(self.soc_init) != 2:
+            raise ValueError(
+                f"Battery at bus {self.bus}: soc_init must be x or (low, high), got {self.soc_init!r}"
+            )
+        return self.soc_init[0], self.soc_init[1]
+
+    @property
+    def rated_s_mva(self) -> float:
+        """Apparent power of the inverter, MVA."""
+        return self.p_mw if self.s_mva is None else self.s_mva
+
+    @staticmethod
+    def program(specs: Sequence[Battery]) -> BatteryProgram:
+        """All `specs` as one array program."""
+        return BatteryProgram(specs)
+
+
+class BatteryProgram(Resource):
+    """Batteries as columns; `soc_mwh` (batch, n_units) is their state."""
+
+    kind: ClassVar[str] = "battery"
+    uses_voltage: ClassVar[bool] = False
+
+    soc_mwh: Floats  # (batch, n_units) stored energy
+
+    def __init__(self, specs: Sequence[Battery]) -> None:
+        super().__init__(
+            [s.bus for s in specs],
+            s_mva=[s.rated_s_mva for s in specs],
+            phases=[s.phase for s in specs],
+            names=[s.name for s in specs],
+        )
+        self.rated_p_mw = np.array([s.p_mw for s in specs], dtype=np.float64)
+        self.energy_mwh = np.array([s.energy_mwh for s in specs], dtype=np.float64)
+        self.q_max_mvar = np.array([s.rated_s_mva if "q" in s.controls else 0.0 for s in specs])
+        self.eta_charge = np.array([s.eta_charge for s in specs], dtype=np.float64)
+        self.eta_discharge = np.array([s.eta_discharge for s in specs], dtype=np.float64)
+        self.e_min_mwh = self.energy_mwh * np.array([s.soc_min for s in specs])
+        self.e_max_mwh = self.energy_mwh * np.array([s.soc_max for s in specs])
+        self.ramp_mw_per_h = np.array(
+            [math.inf if s.ramp_mw_per_h is None else s.ramp_mw_per_h for s in specs]
+        )
+        self._init_low, self._init_high = (
+            np.array(x) for x in zip(*(s.soc_range for s in specs), strict=True)
+        )
+        self.unit_actions = tuple(tuple(s.controls) for s in specs)
+        self.unit_observations = tuple((Entry("soc", "1", 0.0, 1.0),) for s in specs)
+        if np.isfinite(self.ramp_mw_per_h).any():
+            # Without this the state would alias: the reachable power depends on the present one.
+            self.unit_observations = tuple(
+                (*entries, Entry("p_mw", "MW", -s.p_mw, s.p_mw))
+                for entries, s in zip(self.unit_observations, specs, strict=True)
+            )
+        self._col_p, self._col_q = action_columns(self.unit_actions)
+
+    def bind(self, ctx: BindContext) -> None:
+        """Allocate; see `Resource.bind`."""
+        super().bind(ctx)
+        self._ramp_mw = self.ramp_mw_per_h * ctx.dt_h
+        self.soc_mwh = np.empty((ctx.batch, self.n_units))
+        self.soc_mwh[:] = self.energy_mwh * self._init_low
+
+    def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
+        """Set the stored energy; a battery whose `soc_init` is a range draws from its row's generator."""
+        super().reset(rows, rngs)
+        low, high = self._init_low, self._init_high
+        self.soc_mwh[rows] = self.energy_mwh * low
+        drawn = np.flatnonzero(high > low)
+        if drawn.size:
+            for row, rng in zip(rows, rngs, strict=True):
+                share = rng.uniform(low[drawn], high[drawn])
+                self.soc_mwh[row, drawn] = np.clip(
+                    self.energy_mwh[drawn] * share, self.e_min_mwh[drawn], self.e_max_mwh[drawn]
+                )
+
+    def advance(self, action: Floats, exo: Exogenous) -> None:
+        """One interval; see `physics.devices.battery_advance`."""
+        battery_advance(
+            action,
+            self._col_p,
+            self._col_q,
+            self.rated_p_mw,
+            self.s_mva,
+            self._ramp_mw,
+            self.e_min_mwh,
+            self.e_max_mwh,
+            self.eta_charge,
+            self.eta_discharge,
+            exo.dt_h,
+            self.soc_mwh,
+            self.current_p_mw,
+            self.current_q_mvar,
+            self.throughput_mwh,
+        )
+
+    def observe(self, t_index: Ints, out: Floats) -> None:
+        """Stored share of the capacity (and the present power, MW, where ramps are limited)."""
+        n = self.n_units
+        np.divide(self.soc_mwh, self.energy_mwh, out=out[:, :n])
+        if out.shape[1] > n:
+            out[:, n:] = self.current_p_mw
+
+    def state(self) -> dict[str, Floats]:
+        """Live arrays; see `Resource.state`."""
+        return {**super().state(), "soc_mwh": self.soc_mwh}

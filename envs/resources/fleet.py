@@ -1,0 +1,294 @@
+"""The fleet: all resources behind one action vector, one observation slice, one order of units."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...physics.devices import scatter_add
+from .base import (
+    ActionDim,
+    BindContext,
+    Entry,
+    Exogenous,
+    Floats,
+    Ints,
+    ProfileData,
+    Resource,
+    ResourceSpec,
+    UnitInfo,
+)
+from .wiring import action_dims, assign_names, group, node_rows, program_keys
+
+if TYPE_CHECKING:
+    from ...cases import Feeder
+
+
+@dataclasses.dataclass(slots=True)
+class _Slot:
+    """One program with its share of the fleet's columns and its scratch."""
+
+    key: str  # "battery", "battery#2": prefix in blocks, costs, state
+    program: Resource
+    units: slice
+    actions: slice
+    observations: slice
+    action: Floats  # (batch, n_action of the program) contiguous
+    exo: Exogenous
+
+
+class Fleet:
+    """Resources of one environment, advanced together for every row of a batch.
+
+    `resources`: specs (`Battery`, `PV`) and instances of your own `Resource`. Specs of one class become
+    one array program, in order of first appearance; an own instance is copied and is its own program, so
+    that the same list may serve many environments. Unit order: program by program, units within in the
+    order given.
+
+    `feeder`: where the buses are. `obs_offset`: column of the flat observation where the fleet's slice
+    starts, for `UnitInfo.observation`.
+
+    Raises ValueError for an unknown bus, a phase that the bus lacks, a name used twice.
+    """
+
+    def __init__(
+        self, resources: Sequence[ResourceSpec | Resource], feeder: Feeder, obs_offset: int = 0
+    ) -> None:
+        self.feeder = feeder
+        self.programs: tuple[Resource, ...] = group(resources)
+        self.n_units = sum(p.n_units for p in self.programs)
+        assign_names(self.programs)
+        self.node_rows: Ints = node_rows(self.programs, feeder)
+        self.names: tuple[str, ...] = tuple(n for p in self.programs for n in p.names)
+        self.buses: tuple[str, ...] = tuple(b for p in self.programs for b in p.buses)
+        self.phases: tuple[str, ...] = tuple(ph for p in self.programs for ph in p.phases)
+        self.max_apparent_mva: Floats = (
+            np.concatenate([p.s_mva for p in self.programs]) if self.programs else np.zeros(0)
+        )
+        self._keys = program_keys(self.programs)
+        self.action_dims: tuple[ActionDim, ...] = action_dims(self.programs)
+        self.observation_entries: tuple[Entry, ...] = tuple(
+            e for p in self.programs for e in p.observation_spec
+        )
+        self.n_actions = len(self.action_dims)
+        self.n_observations = len(self.observation_entries)
+        neutral = [np.asarray(p.neutral_action, dtype=np.float64) for p in self.programs]
+        self.neutral_action: Floats = np.concatenate(neutral) if neutral else np.zeros(0)
+        if self.neutral_action.shape != (self.n_actions,):
+            raise ValueError(
+                f"neutral actions have {self.neutral_action.size} entries for {self.n_actions} action "
+                "dimensions; a resource's neutral_action must have one entry per action name"
+            )
+        self.observation_blocks: Mapping[str, slice] = self._blocks()
+        self._units = self._unit_infos(obs_offset)
+        self._slots: list[_Slot] = []
+
+    def units(self, kind: str | None = None) -> tuple[UnitInfo, ...]:
+        """Units of one kind ("battery", "pv", your own), or all, in unit order."""
+        return tuple(u for u in self._units if kind is None or u.kind == kind)
+
+    def s_mva_by_node(self) -> Floats:
+        """(n_nodes,) the most apparent power that all units of a node together can inject or draw, MVA."""
+        total = np.zeros(len(self.feeder.node_index))
+        np.add.at(total, self.node_rows, self.max_apparent_mva)
+        return total
+
+    @property
+    def max_cost_per_step(self) -> float:
+        """The most that `costs` can add up to in one row and one interval."""
+        return float(sum(p.max_cost_per_step for p in self.programs))
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
+        """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
+        self.batch = batch
+        self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
+        self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
+        self._slots = []
+        unit = act = obs = 0
+        for key, program in zip(self._keys, self.programs, strict=True):
+            n_act, n_obs = len(program.action_names), len(program.observation_spec)
+            units = slice(unit, unit + program.n_units)
+            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units]))
+            _check_bound(program, batch)
+            exo = Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units)))
+            self._slots.append(
+                _Slot(
+                    key,
+                    program,
+                    units,
+                    slice(act, act + n_act),
+                    slice(obs, obs + n_obs),
+                    np.zeros((batch, n_act)),
+                    exo,
+                )
+            )
+            unit, act, obs = units.stop, act + n_act, obs + n_obs
+
+    def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
+        """New episodes in `rows`, one generator per entry of `rows`; the other rows are left alone."""
+        for slot in self._slots:
+            slot.program.reset(rows, rngs)
+        self._collect()
+
+    def advance(self, action: ArrayLike, t_index: Ints, v_pu: Floats | None = None) -> None:
+        """Act for one interval.
+
+        `action` (batch, n_actions) in [-1, 1]; `t_index` (batch,) int64, the interval's row of the
+        profiles; `v_pu` (batch, n_nodes), voltages at the end of the previous interval (needed only when
+        a resource reads them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`. The caller
+        has validated the action.
+        """
+        asked = np.asarray(action)
+        for slot in self._slots:
+            program, exo = slot.program, slot.exo
+            np.copyto(slot.action, asked[:, slot.actions])
+            exo.t_index = t_index
+            if program.uses_voltage:
+                if v_pu is None:
+                    raise ValueError(
+                        f"resource {program.names[0]} reads voltages: pass v_pu (batch, n_nodes)"
+                    )
+                np.take(v_pu, self.node_rows[slot.units], axis=1, out=exo.v_pu, mode="clip")
+            program.advance(slot.action, exo)
+        self._collect()
+
+    def add_injections(self, p_node: Floats, q_node: Floats) -> None:
+        """Add what was delivered to `p_node`, `q_node` (batch, n_nodes), MW and MVAr (injecting: +)."""
+        if self.n_units:
+            scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.node_rows, p_node, q_node)
+
+    def observe(self, t_index: Ints, out: Floats) -> None:
+        """Fill `out` (batch, n_observations), as known when interval `t_index` (batch,) is decided."""
+        for slot in self._slots:
+            slot.program.observe(t_index, out[:, slot.observations])
+
+    def costs(self) -> dict[str, Floats]:
+        """Costs of the last interval by name ("kind.cost"), each (batch,) and >= 0."""
+        costs: dict[str, Floats] = {}
+        for slot in self._slots:
+            own = slot.program.costs()
+            if own:
+                _check_costs(slot.program, own)
+                costs |= {f"{slot.key}.{name}": value for name, value in own.items()}
+        return costs
+
+    @property
+    def throughput_mwh(self) -> Floats:
+        """(batch,) energy through the storage of all units in the last interval, MWh."""
+        return sum((s.program.throughput_mwh for s in self._slots), np.zeros(self.batch))
+
+    @property
+    def curtailed_mw(self) -> Floats:
+        """(batch,) available power that no unit used in the last interval, MW."""
+        return sum((s.program.curtailed_mw for s in self._slots), np.zeros(self.batch))
+
+    def state(self) -> dict[str, Floats]:
+        """Copies of every state array, by "kind.array"."""
+        return {
+            f"{s.key}.{name}": array.copy() for s in self._slots for name, array in s.program.state().items()
+        }
+
+    def load_state(self, state: Mapping[str, Floats]) -> None:
+        """Restore what `state` returned, exactly. ValueError when it is of another fleet or batch."""
+        live = {f"{s.key}.{name}": array for s in self._slots for name, array in s.program.state().items()}
+        if live.keys() != state.keys():
+            odd = ", ".join(sorted(live.keys() ^ state.keys()))
+            raise ValueError(f"this state belongs to another fleet (differs in: {odd})")
+        for name, array in live.items():
+            if array.shape != np.shape(state[name]):
+                raise ValueError(
+                    f"state {name} has shape {np.shape(state[name])}, this fleet needs {array.shape}"
+                )
+        for name, array in live.items():
+            np.copyto(array, state[name])
+        self._collect()
+
+    def _collect(self) -> None:
+        for slot in self._slots:
+            self.delivered_p_mw[:, slot.units] = slot.program.current_p_mw
+            self.delivered_q_mvar[:, slot.units] = slot.program.current_q_mvar
+
+    # -- describing ------------------------------------------------------------------------------------------
+
+    def _blocks(self) -> dict[str, slice]:
+        """Runs of one quantity of one program, as "battery.soc" -> slice of the fleet's observation."""
+        blocks: dict[str, slice] = {}
+        column = 0
+        for key, program in zip(self._keys, self.programs, strict=True):
+            for entry in program.observation_spec:
+                name = f"{key}.{entry.name.rpartition('.')[2]}"
+                run = blocks.get(name)
+                if run is not None and run.stop != column:
+                    raise ValueError(
+                        f"{key}: observations must be ordered quantity by quantity ({entry.name} is not)"
+                    )
+                blocks[name] = slice(column if run is None else run.start, column + 1)
+                column += 1
+        return blocks
+
+    def _unit_infos(self, obs_offset: int) -> tuple[UnitInfo, ...]:
+        actions = {(d.resource_name, d.quantity): d.index for d in self.action_dims}
+        observed: dict[str, dict[str, int]] = {}
+        for column, entry in enumerate(self.observation_entries):
+            unit, _, quantity = entry.name.rpartition(".")
+            observed.setdefault(unit, {})[quantity] = obs_offset + column
+        infos: list[UnitInfo] = []
+        for program in self.programs:
+            for k, name in enumerate(program.names):
+                energy = float(program.energy_mwh[k])
+                infos.append(
+                    UnitInfo(
+                        index=len(infos),
+                        kind=program.kind,
+                        name=name,
+                        bus=program.buses[k],
+                        phase=program.phases[k],
+                        node_row=int(self.node_rows[len(infos)]),
+                        p_mw=float(program.rated_p_mw[k]),
+                        s_mva=float(program.s_mva[k]),
+                        q_max_mvar=float(program.q_max_mvar[k]),
+                        energy_mwh=None if np.isnan(energy) else energy,
+                        action_p=actions.get((name, "p")),
+                        action_q=actions.get((name, "q")),
+                        observation=observed.get(name, {}),
+                    )
+                )
+        return tuple(infos)
+
+
+def _check_bound(program: Resource, batch: int) -> None:
+    wanted = {
+        "current_p_mw": (batch, program.n_units),
+        "current_q_mvar": (batch, program.n_units),
+        "throughput_mwh": (batch,),
+        "curtailed_mw": (batch,),
+    }
+    for name, shape in wanted.items():
+        array = getattr(program, name, None)
+        if not isinstance(array, np.ndarray) or array.shape != shape:
+            raise ValueError(
+                f"{type(program).__name__}.bind must leave {name} of shape {shape}; "
+                "call super().bind(ctx) in it"
+            )
+
+
+def _check_costs(program: Resource, costs: Mapping[str, Floats]) -> None:
+    """A negative or unbounded cost would make a collapse pay; only resources that have costs come here."""
+    total = np.zeros(len(program.throughput_mwh))
+    for name, value in costs.items():
+        if np.shape(value) != total.shape or not (value >= 0.0).all():
+            raise ValueError(
+                f"{type(program).__name__}: cost {name!r} must be (batch,) numbers >= 0, got {value}"
+            )
+        total += value
+    if (total > program.max_cost_per_step * (1.0 + 1e-9)).any():
+        raise ValueError(
+            f"{type(program).__name__}: costs reach {total.max():g} in one interval, above its "
+            f"max_cost_per_step {program.max_cost_per_step:g}; set that to a true bound"
+        )

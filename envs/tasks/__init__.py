@@ -1,0 +1,9 @@
+"""Tasks: observation, reward, cost and horizon of an environment."""
+
+from __future__ import annotations
+
+from .bare import LossMinimisation
+from .base import GRID_BLOCKS, StepView, Task, WorstCase
+from .volt_var import VoltVar
+
+__all__ = ["GRID_BLOCKS", "LossMinimisation", "StepView", "Task", "VoltVar", "WorstCase"]

@@ -1,0 +1,98 @@
+"""A task: what is observed, what is rewarded and charged as cost, and for how long."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...physics import StateBounds
+
+FloatArray = NDArray[np.float64]
+
+#: Observation blocks of the grid that a task may list; the fleet's own blocks always follow them.
+GRID_BLOCKS = (
+    "clock", "v_pu", "v_deg", "load_p_mw", "load_q_mvar", "p_from_mw", "q_from_mvar", "i_ka", "loading",
+    "p_slack_mw", "q_slack_mvar", "p_loss_mw", "price_usd_mwh",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class StepView:
+    """The solved interval, batch first. Arrays are live: read, never keep."""
+
+    p_loss_mw: FloatArray  # (batch,)
+    p_slack_mw: FloatArray  # (batch,)
+    v_pu: FloatArray  # (batch, n_nodes), NaN at dead nodes
+    voltage_violation_pu: FloatArray  # (batch,) sum outside the band
+    thermal_overload_mva: FloatArray  # (batch,) sum above rating
+    resource_cost: FloatArray  # (batch,)
+    throughput_mwh: FloatArray  # (batch,) energy through storage
+    curtailed_mw: FloatArray  # (batch,)
+    dt_h: float
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """Bounds that hold for every interval whose power flow is solved; see :func:`physics.state_bounds`."""
+
+    state: StateBounds
+    v_min: FloatArray  # (n_nodes,)
+    v_max: FloatArray
+    rating_mva: FloatArray  # (n_branches,)
+    storage_mwh_per_step: float
+    curtailable_mw: float
+    resource_cost: float
+
+    def cost(self, name: str) -> float:
+        """Largest possible value of one named cost."""
+        if name == "voltage_violation":
+            return self.voltage_violation_pu
+        if name == "thermal_overload":
+            return self.thermal_overload_mva
+        return self.resource_cost if name == "resource" else 0.0
+
+    @property
+    def voltage_violation_pu(self) -> float:
+        """Largest possible sum of pu outside the band."""
+        high = np.nan_to_num(self.state.v_high_pu) - self.v_max
+        return float(np.maximum(np.maximum(high, self.v_min - self.state.v_low_pu), 0.0).sum())
+
+    @property
+    def thermal_overload_mva(self) -> float:
+        """Largest possible sum of MVA above rating."""
+        return float(np.nansum(np.maximum(self.state.s_branch_mva - self.rating_mva, 0.0)))
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """Base of all tasks. ``terms`` returns weighted contributions: their sum is the reward."""
+
+    episode_steps: int = 96
+    v_band: tuple[float, float] | None = None  # None: the limits of the feeder's nodes
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.episode_steps <= 96:
+            raise ValueError(f"episode_steps must be 1..96 (one day of 15 min), got {self.episode_steps}")
+        if self.v_band is not None and not 0 < self.v_band[0] < self.v_band[1]:
+            raise ValueError(f"v_band must be (low, high) with 0 < low < high, got {self.v_band}")
+
+    @property
+    @abstractmethod
+    def blocks(self) -> tuple[str, ...]:
+        """Names out of ``GRID_BLOCKS``, in the order of the observation."""
+
+    @property
+    def charged(self) -> tuple[str, ...]:
+        """Costs that this task charges; the others are still told, in ``info["cost_…"]``."""
+        return ("voltage_violation", "thermal_overload", "vuf_violation", "resource")
+
+    @abstractmethod
+    def terms(self, view: StepView) -> dict[str, FloatArray]:
+        """Weighted reward contributions by name, each (batch,)."""
+
+    @abstractmethod
+    def worst_step(self, worst: WorstCase) -> float:
+        """A reward that no solved interval can fall below; prices a failed power flow."""

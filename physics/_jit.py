@@ -1,0 +1,87 @@
+"""One way to compile a kernel, with a cache that notices edits.
+
+Numba's ``cache=True`` looks only at the file of the decorated function: after an edit to a callee or a
+constant in another file it silently runs the old machine code. So the cache folder is keyed on a hash of
+every source file of this package. Where no folder is writable the kernels are compiled uncached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def source_hash(folder: Path) -> str:
+    """SHA-256 (first 16 hex digits) of all Python sources in ``folder``, by name and content."""
+    digest = hashlib.sha256(f"{numba.__version__}-{sys.version_info[:2]}".encode())
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _candidates() -> list[Path]:
+    chosen = os.environ.get("DISTGRID_CACHE_DIR")
+    if chosen:
+        return [Path(chosen)]
+    found = []
+    if os.environ.get("XDG_CACHE_HOME"):
+        found.append(Path(os.environ["XDG_CACHE_HOME"]) / "distgrid")
+    try:
+        found.append(Path.home() / ".cache" / "distgrid")
+    except RuntimeError:  # no home folder at all
+        pass
+    found.append(Path(tempfile.gettempdir()) / f"distgrid-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
+    return found
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def cache_folder() -> Path | None:
+    """Folder for compiled kernels of exactly these sources, or None where nothing is writable."""
+    key = source_hash(Path(__file__).parent)
+    for base in _candidates():
+        folder = base / "kernels" / key
+        if _writable(folder):
+            return folder
+    return None
+
+
+_FOLDER = cache_folder()
+
+
+def kernel(function: F) -> F:
+    """Compile ``function`` for nopython mode, releasing the GIL, with the keyed cache.
+
+    Never ``fastmath`` (a row's bits would depend on its neighbours) and never ``parallel`` (OpenMP kills
+    forked workers); threads split rows outside.
+    """
+    if _FOLDER is None:
+        return numba.njit(nogil=True, error_model="numpy")(function)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(_FOLDER)
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def inline(function: F) -> F:
+    """A helper that only other kernels call: inlined by LLVM, compiled with its caller."""
+    return numba.njit(nogil=True, error_model="numpy")(function)

@@ -1,0 +1,152 @@
+"""Device kernels: arrays in, arrays filled in place, one call for all rows and units of a kind.
+
+Rows never mix, so a row of a batch has the same bits as that row alone. Powers in MW and MVAr, positive when
+injecting; energies in MWh; actions in [-1, 1] and clamped, so that no action drives a device past its rating.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._jit import inline, kernel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@kernel
+def battery_advance(
+    action: Floats,  # (batch, n_action)
+    col_p: Ints,  # (units,) action columns
+    col_q: Ints,  # (units,) -1: no reactive control
+    p_max: Floats,  # (units,) MW
+    s_max: Floats,  # (units,) MVA
+    ramp: Floats,  # (units,) MW per interval, inf: none
+    e_min: Floats,  # (units,) MWh
+    e_max: Floats,  # (units,) MWh
+    eta_charge: Floats,  # (units,)
+    eta_discharge: Floats,  # (units,)
+    dt_h: float,
+    energy: Floats,  # (batch, units) MWh, in and out
+    p: Floats,  # (batch, units) MW, in (previous interval) and out
+    q: Floats,  # (batch, units) MVAr, out
+    throughput: Floats,  # (batch,) MWh at the terminals, out
+) -> None:
+    """One interval of every battery: the request is cut to the rating, the ramp, and the energy that is left.
+
+    Stored energy changes by `eta_charge * charge * dt` or `-discharge * dt / eta_discharge`, with the
+    power that flows. Where the energy limit binds, the energy lands on the bound itself. Q takes what P
+    leaves of the circle.
+    """
+    for b in range(action.shape[0]):
+        moved = 0.0
+        for u in range(col_p.shape[0]):
+            a = min(max(action[b, col_p[u]], -1.0), 1.0)
+            want = a * p_max[u]
+            want = min(max(want, p[b, u] - ramp[u]), p[b, u] + ramp[u])
+            have = energy[b, u]
+            power = want
+            if want > 0.0:
+                limit = max(have - e_min[u], 0.0) * eta_discharge[u] / dt_h
+                if want >= limit:
+                    power = limit
+                    energy[b, u] = min(have, e_min[u])
+                else:
+                    energy[b, u] = max(have - want * dt_h / eta_discharge[u], e_min[u])
+            elif want < 0.0:
+                limit = max(e_max[u] - have, 0.0) / (eta_charge[u] * dt_h)
+                if -want >= limit:
+                    power = 0.0 - limit  # not -0.0
+                    energy[b, u] = max(have, e_max[u])
+                else:
+                    energy[b, u] = min(have - want * dt_h * eta_charge[u], e_max[u])
+            p[b, u] = power
+            moved += abs(power) * dt_h
+            q[b, u] = 0.0
+            if col_q[u] >= 0:
+                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
+                ask = min(max(action[b, col_q[u]], -1.0), 1.0) * s_max[u]
+                q[b, u] = min(max(ask, -room), room)
+        throughput[b] = moved
+
+
+@inline
+def _sun(profile: Floats, step: int, site: int, p_max: float, s_max: float) -> float:
+    """Power that the sun offers one plant, MW, never more than the inverter passes."""
+    return min(max(profile[step, site] * p_max, 0.0), s_max)
+
+
+@kernel
+def pv_available(
+    profile: Floats,  # (n_steps, n_sites) per unit of rated power
+    t_index: Ints,  # (batch,)
+    site: Ints,  # (units,)
+    p_max: Floats,  # (units,) MW
+    s_max: Floats,  # (units,) MVA
+    out: Floats,  # (batch, units) MW
+) -> None:
+    """Power that the sun offers in interval `t_index`, for the observation."""
+    for b in range(out.shape[0]):
+        for u in range(out.shape[1]):
+            out[b, u] = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
+
+
+@kernel
+def pv_advance(
+    action: Floats,  # (batch, n_action)
+    profile: Floats,  # (n_steps, n_sites) per unit of rated power
+    t_index: Ints,  # (batch,)
+    site: Ints,  # (units,)
+    p_max: Floats,  # (units,) MW
+    col_p: Ints,  # (units,) -1: no curtailment
+    col_q: Ints,  # (units,) -1: no reactive control
+    s_max: Floats,  # (units,) MVA
+    q_max: Floats,  # (units,) MVAr at action +1
+    reactive_first: NDArray[np.bool_],  # (units,) which of P and Q yields at the circle
+    available: Floats,  # (batch, units) MW, out
+    p: Floats,  # (batch, units) MW, out
+    q: Floats,  # (batch, units) MVAr, out
+    curtailed: Floats,  # (batch,) MW, out
+) -> None:
+    """One interval of every inverter inside P^2 + Q^2 <= S^2.
+
+    P action +1 is all that is available, -1 is none.
+    """
+    for b in range(action.shape[0]):
+        lost = 0.0
+        for u in range(col_p.shape[0]):
+            power = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
+            available[b, u] = power
+            if col_p[u] >= 0:
+                a = min(max(action[b, col_p[u]], -1.0), 1.0)
+                power = power * (0.5 * (a + 1.0))
+            vars_ = 0.0
+            if col_q[u] >= 0:
+                vars_ = min(max(action[b, col_q[u]], -1.0), 1.0) * q_max[u]
+            if reactive_first[u]:
+                power = min(power, sqrt(max(s_max[u] * s_max[u] - vars_ * vars_, 0.0)))
+            else:
+                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
+                vars_ = min(max(vars_, -room), room)
+            p[b, u] = power
+            q[b, u] = vars_
+            lost += available[b, u] - power
+        curtailed[b] = lost
+
+
+@kernel
+def scatter_add(
+    p: Floats,  # (batch, units)
+    q: Floats,  # (batch, units)
+    node: Ints,  # (units,) columns of p_node
+    p_node: Floats,  # (batch, nodes) in and out
+    q_node: Floats,  # (batch, nodes) in and out
+) -> None:
+    """Add each unit's power to its node, units in order (several units may share a node)."""
+    for b in range(p.shape[0]):
+        for u in range(node.shape[0]):
+            p_node[b, node[u]] += p[b, u]
+            q_node[b, node[u]] += q[b, u]

@@ -1,0 +1,32 @@
+"""Rows of a time series picked for a batch."""
+
+from __future__ import annotations
+
+from ._jit import kernel
+
+
+@kernel
+def series_rows(p_series, q_series, t_index, p_mw, q_mvar):  # type: ignore[no-untyped-def]
+    """``p_mw[row] = p_series[t_index[row] mod T]`` and the same for Q; series (T, n), out (batch, n)."""
+    length = p_series.shape[0]
+    for row in range(t_index.size):
+        t = t_index[row] % length
+        for n in range(p_mw.shape[1]):
+            p_mw[row, n] = p_series[t, n]
+            q_mvar[row, n] = q_series[t, n]
+
+
+@kernel
+def shape_rows(shape_p, shape_q, shape, scale_p, scale_q, node, t_index, p_mw, q_mvar):  # type: ignore[no-untyped-def]
+    """Sum per node of ``scale[load] * shapes[t, shape[load]]``.
+
+    ``shape_p, shape_q`` (T, n_shapes); ``shape, scale_p, scale_q, node`` (n_loads,); out (batch, n_nodes).
+    """
+    for row in range(t_index.size):
+        t = t_index[row] % shape_p.shape[0]
+        for n in range(p_mw.shape[1]):
+            p_mw[row, n] = 0.0
+            q_mvar[row, n] = 0.0
+        for load in range(shape.size):
+            p_mw[row, node[load]] += scale_p[load] * shape_p[t, shape[load]]
+            q_mvar[row, node[load]] += scale_q[load] * shape_q[t, shape[load]]

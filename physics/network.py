@@ -1,0 +1,272 @@
+"""A feeder compiled for the sweep: flat arrays in per unit, and the tree of its present switch states."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cases.feeder import Feeder
+from .tree import BoolArray, FloatArray, IntArray, Tree, spanning_order
+
+_VARIANTS_KEPT = 256
+
+
+class MeshWarning(UserWarning):
+    """Closed branches that form loops were left out of the power flow."""
+
+
+class IslandWarning(UserWarning):
+    """Part of the feeder has no source: its voltages are NaN and its load is not served."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """One combination of switch, tap and capacitor states, ready for the kernel."""
+
+    tree: Tree
+    energised: BoolArray  # (n_bus,)
+    in_tree: BoolArray  # (n_branch,)
+    child_is_to: BoolArray  # (n_branch,)
+    ratio: NDArray[np.complex128]  # (n_branch,)
+    source_rank: IntArray  # (n_source,) row of the sources table for each root, in sweep order
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Immutable result of :func:`compile`; every array is in the order of the feeder's tables.
+
+    ``topology`` belongs to the states stored in the feeder; :meth:`variant` gives the one for other states
+    and remembers the last few hundred.
+    """
+
+    feeder: Feeder
+    base_mva: float
+    allow_mesh_pruning: bool
+    base_kv: FloatArray  # (n_bus,)
+    from_row: IntArray  # (n_branch,)
+    to_row: IntArray  # (n_branch,)
+    r_pu: FloatArray
+    x_pu: FloatArray
+    b_pu: FloatArray
+    tap: FloatArray
+    shift_deg: FloatArray
+    closed: BoolArray
+    rating_mva: FloatArray  # (n_branch,) NaN where unrated
+    source_node: IntArray  # (n_source,)
+    source_v_pu: FloatArray
+    source_deg: FloatArray
+    switch_branch: IntArray  # (n_switch,) branch row of each switch
+    cap_node: IntArray  # (n_cap,)
+    cap_mvar: FloatArray
+    cap_on: BoolArray
+    shunt_g_mw: FloatArray  # (n_bus,)
+    shunt_b_mvar: FloatArray
+    load_p_mw: FloatArray  # (n_bus,) nominal
+    load_q_mvar: FloatArray
+    zip_node: IntArray  # (n_zip,) nodes whose load depends on voltage
+    zip_coef: FloatArray  # (n_zip, 6)
+    topology: Topology = field(init=False)
+    _variants: OrderedDict[bytes, Topology] = field(init=False, repr=False, default_factory=OrderedDict)
+    _lock: Lock = field(init=False, repr=False, default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "topology", self._build(self.closed, self.tap, self.cap_on, warn=True))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"feeder": self.feeder, "allow_mesh_pruning": self.allow_mesh_pruning}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        feeder, pruning = state["feeder"], state["allow_mesh_pruning"]
+        assert isinstance(feeder, Feeder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", (MeshWarning, IslandWarning))  # said when it was first compiled
+            fresh = compile(feeder, allow_mesh_pruning=bool(pruning))
+        self.__dict__.update(fresh.__dict__)
+
+    @property
+    def n_bus(self) -> int:
+        return int(self.base_kv.size)
+
+    @property
+    def n_branch(self) -> int:
+        return int(self.from_row.size)
+
+    @property
+    def energised(self) -> BoolArray:
+        """(n_bus,) True where a source reaches the node."""
+        return self.topology.energised
+
+    def variant(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray) -> Topology:
+        """Topology for other branch states (n_branch,), taps (n_branch,) and capacitor states (n_cap,)."""
+        key = closed.tobytes() + tap.tobytes() + cap_on.tobytes()
+        with self._lock:
+            if key in self._variants:
+                self._variants.move_to_end(key)
+                return self._variants[key]
+        built = self._build(closed, tap, cap_on, warn=False)
+        with self._lock:
+            self._variants[key] = built
+            if len(self._variants) > _VARIANTS_KEPT:
+                self._variants.popitem(last=False)
+        return built
+
+    def _build(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray, *, warn: bool) -> Topology:
+        span = spanning_order(self.n_bus, self.from_row, self.to_row, closed, self.source_node)
+        self._check_loops(span.dropped, span.root_of, warn=warn)
+        if warn and span.order.size < self.n_bus:
+            self._warn_islands(span.root_of)
+        m = span.order.size
+        position = np.full(self.n_bus + 1, -1, dtype=np.int64)  # last entry answers for "no parent"
+        position[span.order] = np.arange(m)
+        branch = span.parent_branch[span.order]
+        fed = branch >= 0
+        child_is_to = np.zeros(self.n_branch, dtype=bool)
+        child_is_to[branch[fed]] = self.to_row[branch[fed]] == span.order[fed]
+        in_tree = np.zeros(self.n_branch, dtype=bool)
+        in_tree[branch[fed]] = True
+        ratio = np.where(
+            self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg))
+        )
+        alpha = np.ones(m, dtype=np.complex128)
+        z = np.zeros(m, dtype=np.complex128)
+        rows, forward = branch[fed], child_is_to[branch[fed]]
+        impedance = self.r_pu[rows] + 1j * self.x_pu[rows]
+        alpha[fed] = np.where(forward, 1.0 / ratio[rows], ratio[rows])
+        z[fed] = np.where(forward, impedance, np.abs(ratio[rows]) ** 2 * impedance)
+        y = self._shunts(in_tree, ratio, cap_on)[span.order]
+        live_zip = np.flatnonzero(span.root_of[self.zip_node] >= 0)
+        tree = Tree(
+            parent=np.where(fed, position[span.parent_node[span.order]], -1),
+            order=span.order,
+            branch=branch,
+            plain=alpha == 1.0,
+            a_re=alpha.real.copy(), a_im=alpha.imag.copy(),
+            z_re=z.real.copy(), z_im=z.imag.copy(),
+            y_re=y.real.copy(), y_im=y.imag.copy(),
+            zip_pos=position[self.zip_node[live_zip]],
+            zip_coef=self.zip_coef[live_zip],
+        )  # fmt: skip
+        roots = span.order[~fed]
+        rank = np.array([int(np.flatnonzero(self.source_node == r)[0]) for r in roots], dtype=np.int64)
+        return Topology(tree, span.root_of >= 0, in_tree, child_is_to, ratio, rank)
+
+    def _shunts(self, in_tree: BoolArray, ratio: NDArray[np.complex128], cap_on: BoolArray) -> NDArray[np.complex128]:
+        """(n_bus,) admittance to ground: shunts, capacitors that are on, half the charging of each branch."""
+        y = (self.shunt_g_mw + 1j * self.shunt_b_mvar) / self.base_mva
+        np.add.at(y, self.cap_node, 1j * np.where(cap_on, self.cap_mvar, 0.0) / self.base_mva)
+        half = np.where(in_tree, 0.5j * self.b_pu, 0.0)
+        np.add.at(y, self.from_row, half / np.abs(ratio) ** 2)
+        np.add.at(y, self.to_row, half)
+        return y
+
+    def _check_loops(self, dropped: IntArray, root_of: IntArray, *, warn: bool) -> None:
+        if dropped.size == 0:
+            return
+        ids = self.feeder.column("branches", "branch_id")
+        for e in dropped:
+            ends = root_of[self.from_row[e]], root_of[self.to_row[e]]
+            if ends[0] != ends[1]:
+                raise ValueError(
+                    f"branch {ids[e]!r} connects two sources: "
+                    "each energised island must have one source; open a switch between them"
+                )
+        names = ", ".join(repr(str(ids[e])) for e in dropped)
+        if not self.allow_mesh_pruning:
+            raise ValueError(
+                f"feeder {self.feeder.name!r} is meshed: these branches close loops: {names}; "
+                "open them, or pass allow_mesh_pruning=True to leave them out"
+            )
+        if warn:
+            warnings.warn(
+                f"feeder {self.feeder.name!r} is meshed: solved as the breadth-first tree without {names}",
+                MeshWarning,
+                stacklevel=4,
+            )
+
+    def _warn_islands(self, root_of: IntArray) -> None:
+        dead = self.feeder.column("nodes", "node_id")[root_of < 0]
+        shown = ", ".join(repr(str(n)) for n in dead[:10]) + (" …" if dead.size > 10 else "")
+        warnings.warn(
+            f"feeder {self.feeder.name!r}: {dead.size} nodes have no source: {shown}; their voltages are NaN",
+            IslandWarning,
+            stacklevel=4,
+        )
+
+
+def _rows(index: dict[str, int] | object, ids: NDArray[np.object_]) -> IntArray:
+    return np.array([index[str(i)] for i in ids], dtype=np.int64)  # type: ignore[index]
+
+
+def _voltage_dependent_loads(feeder: Feeder) -> tuple[IntArray, FloatArray]:
+    """Nodes with ZIP or CVR loads and their coefficients, weighted by nominal power where a node has several.
+
+    Raises ValueError where one node mixes exponent loads with other loads: no single exponent says both.
+    """
+    columns = ("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac")
+    share = np.stack([feeder.column("loads", c) for c in columns], axis=1).reshape(-1, 4)
+    cvr = np.stack([feeder.column("loads", c) for c in ("cvr_p", "cvr_q")], axis=1).reshape(-1, 2)
+    node = _rows(feeder.node_index, feeder.column("loads", "node_id"))
+    weight = np.repeat(
+        np.abs(np.stack([feeder.column("loads", "p_mw"), feeder.column("loads", "q_mvar")], axis=1)), 2, axis=1
+    ).reshape(-1, 4)
+    dependent = (np.nan_to_num(share) != 0).any(axis=1) | np.isfinite(cvr).any(axis=1)
+    nodes = np.unique(node[dependent])
+    coef = np.full((nodes.size, 6), np.nan)
+    for j, n in enumerate(nodes):
+        mine = node == n
+        total = weight[mine].sum(axis=0)
+        mean = np.where(total > 0, (share[mine] * weight[mine]).sum(axis=0), share[mine].mean(axis=0))
+        coef[j, :4] = mean / np.where(total > 0, total, 1.0)
+        exponents = np.unique(cvr[mine], axis=0)
+        if len(exponents) > 1:
+            name = feeder.column("nodes", "node_id")[n]
+            raise ValueError(
+                f"loads at node {name!r} have different CVR exponents; give them one exponent or move one "
+                "to a node of its own behind a closed switch"
+            )
+        coef[j, 4:] = exponents[0]
+    return nodes, coef
+
+
+def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True) -> Network:
+    """Compile a balanced feeder for :func:`distgrid.physics.solve`.
+
+    Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
+    left out, or raise ValueError with ``allow_mesh_pruning=False``. Nodes without a source are kept, get
+    NaN voltages, and are named in an :class:`IslandWarning`.
+    """
+    column = feeder.column
+    nodes, coef = _voltage_dependent_loads(feeder)
+    return Network(
+        feeder=feeder,
+        base_mva=feeder.base_mva,
+        allow_mesh_pruning=allow_mesh_pruning,
+        base_kv=column("nodes", "base_kv"),
+        from_row=_rows(feeder.node_index, column("branches", "from_node")),
+        to_row=_rows(feeder.node_index, column("branches", "to_node")),
+        r_pu=column("branches", "r"),
+        x_pu=column("branches", "x"),
+        b_pu=column("branches", "b"),
+        tap=column("branches", "tap"),
+        shift_deg=column("branches", "shift_deg"),
+        closed=column("branches", "status"),
+        rating_mva=column("branches", "thermal_limit_mva"),
+        source_node=_rows(feeder.node_index, column("sources", "node_id")),
+        source_v_pu=column("sources", "v_pu"),
+        source_deg=column("sources", "v_deg"),
+        switch_branch=_rows(feeder.branch_index, column("switches", "branch_id")),
+        cap_node=_rows(feeder.node_index, column("capacitors", "node_id")),
+        cap_mvar=column("capacitors", "q_mvar"),
+        cap_on=column("capacitors", "status"),
+        shunt_g_mw=column("nodes", "shunt_g_mw"),
+        shunt_b_mvar=column("nodes", "shunt_b_mvar"),
+        load_p_mw=column("nodes", "load_p_mw"),
+        load_q_mvar=column("nodes", "load_q_mvar"),
+        zip_node=nodes,
+        zip_coef=coef,
+    )

@@ -1,0 +1,262 @@
+"""The public power flow: checks arguments, groups rows by topology, runs the kernel on threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import kernels
+from .network import Network, Topology
+from .solution import Solution
+
+FloatArray = NDArray[np.float64]
+_ROWS_WORTH_A_THREAD = 256
+_NO_ROWS = np.empty((0, 0), dtype=np.complex128)
+_METHODS = ("backward-forward",)
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="distgrid")
+
+
+def _batch_shape(arguments: Sequence[tuple[str, Any, int]]) -> int | None:
+    """Batch size named by the arguments of (name, value, trailing axes); None where none has a batch axis."""
+    found: dict[str, int] = {}
+    for name, value, axes in arguments:
+        if value is not None and np.ndim(value) == axes + 1:
+            found[name] = np.shape(value)[0]
+    sizes = set(found.values()) - {1} or set(found.values())
+    if len(sizes) > 1:
+        told = ", ".join(f"{name} has {size}" for name, size in found.items())
+        raise ValueError(f"arguments disagree on the number of rows: {told}")
+    return sizes.pop() if sizes else None
+
+
+def _rows(name: str, value: ArrayLike, batch: int, width: int, dtype: Any = np.float64) -> NDArray[Any]:
+    """``value`` as a finite (batch, width) array; a single row is repeated."""
+    array = np.asarray(value, dtype=dtype)
+    if array.ndim not in (1, 2) or array.shape[-1] != width:
+        raise ValueError(f"{name} must have shape ({width},) or (batch, {width}), got {array.shape}")
+    if array.dtype.kind in "fc" and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name}{list(where)} is {array[where]}: it must be a finite number")
+    return np.ascontiguousarray(np.broadcast_to(array, (batch, width)))
+
+
+def _source_voltage(net: Network, v_source_pu: ArrayLike | None, batch: int) -> NDArray[np.complex128]:
+    """(batch, n_source) complex voltage in the order of ``feeder.sources``."""
+    n_source = net.source_node.size
+    if v_source_pu is None:
+        v = np.broadcast_to(net.source_v_pu, (batch, n_source))
+    else:
+        v = np.asarray(v_source_pu, dtype=np.float64)
+        if v.ndim <= 1:
+            v = v.reshape(-1, 1)
+        if v.ndim != 2 or v.shape[0] not in (1, batch) or v.shape[1] not in (1, n_source):
+            raise ValueError(
+                f"v_source_pu must be a number, ({batch},) or ({batch}, {n_source}), got {np.shape(v_source_pu)}"
+            )
+        if not (np.isfinite(v).all() and (v > 0).all()):
+            raise ValueError("v_source_pu must be finite and above 0 pu")
+        v = np.broadcast_to(v, (batch, n_source))
+    return np.ascontiguousarray(v * np.exp(1j * np.deg2rad(net.source_deg)))
+
+
+def _topologies(
+    net: Network, closed: ArrayLike | None, tap: ArrayLike | None, cap_on: ArrayLike | None, batch: int
+) -> tuple[tuple[slice | NDArray[np.int64], Topology], ...]:
+    """Rows that share switch, tap and capacitor states, with their topology."""
+    if closed is None and tap is None and cap_on is None:
+        return ((slice(None), net.topology),)
+    status = np.broadcast_to(net.closed, (batch, net.n_branch)).copy()
+    if closed is not None:
+        status[:, net.switch_branch] = _rows("closed", closed, batch, net.switch_branch.size, bool)
+    ratio = np.broadcast_to(net.tap, (batch, net.n_branch))
+    if tap is not None:
+        ratio = _rows("tap", tap, batch, net.n_branch)
+        if (ratio <= 0).any():
+            raise ValueError("tap must be above 0: 1.0 is the nominal ratio")
+    caps = np.broadcast_to(net.cap_on, (batch, net.cap_on.size))
+    if cap_on is not None:
+        caps = _rows("cap_on", cap_on, batch, net.cap_on.size, bool)
+    key = np.concatenate([status, ratio, caps], axis=1)
+    _, first, label = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    label = label.reshape(-1)
+    groups = []
+    for j, row in enumerate(first):
+        topology = net.variant(status[row].copy(), ratio[row].copy(), caps[row].copy())
+        rows: slice | NDArray[np.int64] = slice(None) if len(first) == 1 else np.flatnonzero(label == j)
+        groups.append((rows, topology))
+    return tuple(groups)
+
+
+def _run(workers: int, batch: int, arguments: tuple[Any, ...], tree: Any) -> None:
+    """Run the kernel over all rows, split at block borders over ``workers`` threads."""
+    if workers <= 1 or batch < 2 * _ROWS_WORTH_A_THREAD:
+        kernels.sweep_rows(tree, 0, batch, *arguments)
+        return
+    blocks = -(-batch // kernels.LANES)
+    cuts = [min(batch, (blocks * i // workers) * kernels.LANES) for i in range(workers)] + [batch]
+    jobs = [
+        _pool(workers).submit(kernels.sweep_rows, tree, lo, hi, *arguments)
+        for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)
+    ]
+    for job in jobs:
+        job.result()
+
+
+def solve(
+    net: Network,
+    p_mw: ArrayLike | None = None,
+    q_mvar: ArrayLike | None = None,
+    *,
+    p_inject_mw: ArrayLike | None = None,
+    q_inject_mvar: ArrayLike | None = None,
+    v_source_pu: ArrayLike | None = None,
+    closed: ArrayLike | None = None,
+    tap: ArrayLike | None = None,
+    cap_on: ArrayLike | None = None,
+    v0: Solution | ArrayLike | None = None,
+    method: str = "backward-forward",
+    tol: float = 1e-8,
+    max_iter: int = 100,
+    v_collapse_pu: float = 0.5,
+    threads: int | None = None,
+) -> Solution:
+    """Solve one case or a batch of independent cases.
+
+    Parameters
+    ----------
+    p_mw, q_mvar
+        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; None: the nominal loads. ZIP and
+        CVR shares of the feeder's loads apply to it; these values are the power at 1 pu.
+    p_inject_mw, q_inject_mvar
+        Constant-power injection per bus (resources), positive when it injects; same shapes.
+    v_source_pu
+        Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
+    closed
+        State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+    tap
+        Ratio of each branch, (n_branch,) or (batch, n_branch). None: as stored.
+    cap_on
+        State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+    v0
+        Where the sweep starts: a Solution or complex (batch, n_bus) pu. None: no-load voltages.
+    tol, max_iter, v_collapse_pu
+        See :class:`Solution`. ``tol`` is in pu.
+    threads
+        Workers for batches of some hundred rows. Results do not depend on it.
+
+    A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, or switch
+    states that connect two sources.
+    """
+    if method not in _METHODS:
+        raise ValueError(f"unknown method {method!r}; one of {', '.join(_METHODS)}")
+    if not tol > 0 or max_iter < 1:
+        raise ValueError("tol must be above 0 and max_iter at least 1")
+    start = v0.v if isinstance(v0, Solution) else v0
+    size = _batch_shape(
+        [("p_mw", p_mw, 1), ("q_mvar", q_mvar, 1), ("p_inject_mw", p_inject_mw, 1),
+         ("q_inject_mvar", q_inject_mvar, 1), ("v_source_pu", v_source_pu, 0), ("closed", closed, 1),
+         ("tap", tap, 1), ("cap_on", cap_on, 1), ("v0", start, 1)]
+    )  # fmt: skip
+    batch = 1 if size is None else size
+    load_p, load_q = _loads(net, p_mw, q_mvar, batch)
+    const_p, const_q = _constant_power(net, load_p, load_q, p_inject_mw, q_inject_mvar, batch)
+    groups = _topologies(net, closed, tap, cap_on, batch)
+    v_source = _source_voltage(net, v_source_pu, batch)
+    v_start = _NO_ROWS if start is None else _start(net, start, batch)
+    workers = min(threads or os.cpu_count() or 1, max(1, batch // _ROWS_WORTH_A_THREAD))
+    out = _outputs(net, batch)
+    for rows, topology in groups:
+        _solve_group(
+            rows, topology, (load_p, load_q, const_p, const_q, v_source, v_start), out,
+            (1.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu)), workers,
+        )  # fmt: skip
+    return _wrap(net, out, groups, squeeze=size is None)
+
+
+def _loads(net: Network, p_mw: ArrayLike | None, q_mvar: ArrayLike | None, batch: int) -> tuple[FloatArray, FloatArray]:
+    p = _rows("p_mw", net.load_p_mw if p_mw is None else p_mw, batch, net.n_bus)
+    q = _rows("q_mvar", net.load_q_mvar if q_mvar is None else q_mvar, batch, net.n_bus)
+    return p, q
+
+
+def _constant_power(
+    net: Network, load_p: FloatArray, load_q: FloatArray,
+    p_inject_mw: ArrayLike | None, q_inject_mvar: ArrayLike | None, batch: int,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """Net constant power per bus: loads that do not depend on voltage, less injections."""
+    out = []
+    for load, inject, name in ((load_p, p_inject_mw, "p_inject_mw"), (load_q, q_inject_mvar, "q_inject_mvar")):
+        if inject is None and net.zip_node.size == 0:
+            out.append(load)
+            continue
+        power = load.copy()
+        power[:, net.zip_node] = 0.0
+        if inject is not None:
+            power -= _rows(name, inject, batch, net.n_bus)
+        out.append(power)
+    return out[0], out[1]
+
+
+def _start(net: Network, v0: Any, batch: int) -> NDArray[np.complex128]:
+    v = np.asarray(v0, dtype=np.complex128)
+    if v.shape[-1] != net.n_bus or v.ndim not in (1, 2) or (v.ndim == 2 and v.shape[0] not in (1, batch)):
+        raise ValueError(f"v0 must have shape ({net.n_bus},) or ({batch}, {net.n_bus}), got {v.shape}")
+    v = np.where(np.isfinite(v), v, 1.0)  # nodes that were dead when the start was solved
+    return np.ascontiguousarray(np.broadcast_to(v, (batch, net.n_bus)))
+
+
+def _outputs(net: Network, batch: int) -> tuple[NDArray[Any], ...]:
+    """Arrays the kernel writes: v, current, i_source, status, iterations, last update."""
+    return (
+        np.full((batch, net.n_bus), np.nan + 0j, dtype=np.complex128),
+        np.zeros((batch, net.n_branch), dtype=np.complex128),
+        np.zeros((batch, net.source_node.size), dtype=np.complex128),
+        np.zeros(batch, dtype=np.int64),
+        np.zeros(batch, dtype=np.int64),
+        np.zeros(batch),
+    )
+
+
+def _solve_group(
+    rows: slice | NDArray[np.int64], topology: Topology, inputs: tuple[NDArray[Any], ...],
+    out: tuple[NDArray[Any], ...], numbers: tuple[float, float, int, float], workers: int,
+) -> None:  # fmt: skip
+    """Solve the rows that share a topology and write source power where the kernel wrote current."""
+    load_p, load_q, const_p, const_q, v_source, v_start = inputs
+    v_source = np.ascontiguousarray(v_source[:, topology.source_rank])
+    whole = isinstance(rows, slice)
+    part = out if whole else tuple(a[rows] for a in out)
+    if not whole:
+        load_p, load_q, const_p, const_q = load_p[rows], load_q[rows], const_p[rows], const_q[rows]
+        v_source = v_source[rows]
+        v_start = v_start[rows] if v_start.size else v_start
+    arguments = (const_p, const_q, load_p, load_q, v_source, v_start, *numbers, *part)
+    _run(workers, part[0].shape[0], arguments, topology.tree)
+    base = 1.0 / numbers[0]
+    s_source = np.empty_like(part[2])
+    s_source[:, topology.source_rank] = base * v_source * np.conj(part[2])
+    part[2][:] = s_source
+    if not whole:
+        for target, piece in zip(out, part, strict=True):
+            target[rows] = piece
+
+
+def _wrap(net: Network, out: tuple[NDArray[Any], ...], groups: Any, *, squeeze: bool) -> Solution:
+    v, current, s_source, status, iterations, update = (a[0] if squeeze else a for a in out)
+    return Solution(
+        net=net, v=v, i_branch=current, s_source_mva=s_source,
+        converged=(status & kernels.CONVERGED) != 0,
+        diverged=(status & kernels.DIVERGED) != 0,
+        collapsed=(status & kernels.COLLAPSED) != 0,
+        iterations=iterations, v_update_pu=update, groups=groups, squeeze=squeeze,
+    )  # fmt: skip

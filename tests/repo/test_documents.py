@@ -1,0 +1,138 @@
+"""What README and the site show is run: Python blocks and shell commands, page by page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def fenced(page: Path, language: str) -> list[tuple[int, str]]:
+    """(line number, text) of each block of a language."""
+    text = page.read_text()
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [(text.count("\n", 0, match.start(1)), match[1]) for match in pattern.finditer(text)]
+
+
+def pages_with(language: str) -> list[object]:
+    """One test case for each page that has such a block."""
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES if fenced(page, language)]
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page share their names, as they do for a reader who types them in."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for line, source in fenced(page, "python"):
+        code = compile("\n" * line + source, str(page), "exec")
+        exec(code, names)  # noqa: S102  -- our own documents
+
+
+def shell_commands(page: Path) -> list[str]:
+    """The commands of a page's bash blocks, `make` targets replaced by what they would run."""
+    commands = []
+    for _, block in fenced(page, "bash"):
+        commands += [line.partition(" #")[0].strip() for line in block.splitlines() if line.strip()]
+    return commands
+
+
+def commands_of_make(target: str) -> list[str]:
+    """The `distgrid` commands of a target. The installation before them is not repeated here."""
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.replace("\\\n", " ").splitlines()
+    return [
+        re.sub(r"^\S*/distgrid ", "distgrid ", line) for line in lines if re.match(r"\S*/distgrid ", line)
+    ]
+
+
+def execute(command: str, folder: Path) -> None:
+    """Run one `distgrid` command with one episode a policy: the length of a run is not what is tested."""
+    words = shlex.split(command)
+    assert words[0] == "distgrid", f"no rule for running {command!r}: mark the block as text, or add one here"
+    if "--episodes" in words:
+        words[words.index("--episodes") + 1] = "1"
+    done = subprocess.run(
+        [sys.executable, "-m", "distgrid", *words[1:]],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    if "--out" in words:
+        out = folder / words[words.index("--out") + 1]
+        for name in ("steps.parquet", "episodes.parquet", "run.json", "report.png"):
+            assert (out / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize("page", pages_with("bash"))
+def test_shell_commands_run(page: Path, tmp_path: Path) -> None:
+    """Capability 125: `make demo` by the command it runs; `make test` by being what runs this."""
+    for command in shell_commands(page):
+        if command.startswith("make "):
+            for underlying in commands_of_make(command.removeprefix("make ")):
+                execute(underlying, tmp_path)
+        else:
+            execute(command, tmp_path)
+
+
+def test_readme_has_the_two_commands_and_a_short_example() -> None:
+    readme = ROOT / "README.md"
+    assert {"make demo", "make test"} <= set(shell_commands(readme))
+    (example,) = fenced(readme, "python")
+    lines = [line for line in example[1].splitlines() if line]
+    assert len(lines) <= 15
+    assert "Battery(" in example[1]
+    assert ".step(" in example[1]
+
+
+def test_images_exist() -> None:
+    for page in PAGES:
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / target).stat().st_size > 0, f"{page}: {target}"
+
+
+def test_readme_links_exist() -> None:
+    """mkdocs checks the links of the site; README is outside it."""
+    readme = ROOT / "README.md"
+    for target in re.findall(r"\]\(([^)#]+)\)", readme.read_text()):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.slow
+def test_site_builds_without_warnings(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mkdocs",
+            "build",
+            "--strict",
+            "--quiet",
+            "--site-dir",
+            str(tmp_path / "site"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "site" / "index.html").read_text()
+    assert "fonts.googleapis" not in text
+    for identity in gymnasium.registry:
+        if identity.startswith("distgrid/"):
+            name = identity.removeprefix("distgrid/")
+            assert (tmp_path / "site" / "environments" / name / "index.html").exists()

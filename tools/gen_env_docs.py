@@ -1,0 +1,281 @@
+"""Write one page per registered environment, and the tables of README and of the environments' overview.
+
+    python tools/gen_env_docs.py            # write what is out of date
+    python tools/gen_env_docs.py --check    # say what is out of date, exit 1
+
+Prose comes from the docstrings of the environment and of its task; tables come from the live environment,
+so that they cannot drift from the code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+import distgrid
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "environments"
+MARKS = ("<!-- environments:start -->", "<!-- environments:end -->")
+
+# What each block of the observation holds. "Last" is the end of the interval before the decision.
+BLOCKS = {
+    "clock": "sine and cosine of the time of day and of the day of the year",
+    "v_pu": "voltage magnitude at every node, last",
+    "v_deg": "voltage angle at every node, last",
+    "load_p_mw": "active load at every node, during the interval that is decided",
+    "load_q_mvar": "reactive load at every node, during the interval that is decided",
+    "p_from_mw": "active power into every branch at its from side, last",
+    "q_from_mvar": "reactive power into every branch at its from side, last",
+    "i_ka": "current of every branch, last",
+    "loading": "apparent power over rating of every branch, last",
+    "p_slack_mw": "active power taken from the substation, last",
+    "q_slack_mvar": "reactive power taken from the substation, last",
+    "p_loss_mw": "active losses, last",
+    "price_usd_mwh": "energy price, during the interval that is decided",
+    "battery.soc": "stored share of each battery's capacity, now",
+    "battery.p_mw": "power of each battery, last",
+    "pv.p_avail_mw": "power each plant could give, during the interval that is decided",
+}
+
+# Sections that the docstring of an environment must have, in the order of the page.
+SECTIONS = (
+    "Description",
+    "Timeline of a step",
+    "Observation Space",
+    "Action Space",
+    "Rewards",
+    "Costs",
+    "Episode End",
+    "Arguments",
+    "Version History",
+)
+
+
+def identities() -> list[str]:
+    """The registered ids of distgrid, in the order of their registration."""
+    return [i for i in gymnasium.registry if i.startswith("distgrid/")]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def prose(thing: object) -> str:
+    """A docstring as Markdown: doubled backticks and reST roles become plain code."""
+    text = inspect.getdoc(thing) or ""
+    text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text)
+    return text.replace("``", "`") + "\n"
+
+
+def number(value: float) -> str:
+    """A bound or rating, short but exact enough to check by hand."""
+    return f"{value:.4g}" if np.isfinite(value) else "none"
+
+
+def span(values: Iterable[float]) -> str:
+    """One number, or the range of several."""
+    shown = sorted(set(values))
+    ends = [number(shown[0]), number(shown[-1])]
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def observation_table(env: Any) -> str:
+    """One line per block of the observation."""
+    described = env.layout.describe()
+    rows = []
+    for name, where in env.layout.items():
+        block = described[where]
+        units = ", ".join(sorted({row.unit for row in block}))
+        low, high = span(row.low for row in block), span(row.high for row in block)
+        first, last = block[0].name, block[-1].name
+        names = f"`{first}`" if first == last else f"`{first}` … `{last}`"
+        index = f"{where.start}" if len(block) == 1 else f"{where.start}–{where.stop - 1}"
+        rows.append((index, f"`{name}`", BLOCKS[name], names, units, low, high))
+    return table(("Index", "Block", "Meaning", "Entries", "Unit", "Low", "High"), rows)
+
+
+def action_table(env: Any) -> str:
+    """One line per dimension of the action."""
+    neutral = env.neutral_action
+    meaning = {"p": "active power", "q": "reactive power"}
+    rows = [
+        (
+            dim.index,
+            f"`{dim.name}`",
+            dim.bus,
+            meaning.get(dim.quantity, dim.quantity),
+            -1,
+            1,
+            number(neutral[dim.index]),
+        )
+        for dim in env.action_layout
+    ]
+    return table(("Index", "Name", "Bus", "Controls", "Low", "High", "Neutral"), rows)
+
+
+def device_table(env: Any) -> str:
+    """One line per unit of the fleet, with its ratings."""
+    if not env.units:
+        return "None: attach your own with `resources=` or `register_resource`.\n"
+    rows = [
+        (u.name, u.bus, number(u.p_mw), number(u.s_mva), number(u.q_max_mvar), number(u.energy_mwh or np.nan))
+        for u in env.units
+    ]
+    return table(("Device", "Bus", "P, MW", "S, MVA", "Largest Q, MVAr", "Energy, MWh"), rows)
+
+
+def argument_table(env: Any) -> str:
+    """Arguments of `gymnasium.make`, then the fields of the task."""
+    signature = inspect.signature(type(env).__init__)
+    rows = [
+        (f"`{p.name}`", "" if p.default is p.empty else f"`{p.default!r}`")
+        for p in signature.parameters.values()
+        if p.name != "self"
+    ]
+    fields = [(f"`{f.name}`", f"`{getattr(env.task, f.name)!r}`") for f in dataclasses.fields(env.task)]
+    task = type(env.task).__name__
+    return (
+        table(("Argument", "Default"), rows)
+        + f"\nFields of the task, `distgrid.envs.{task}(...)`, as this id sets them:\n\n"
+        + table(("Field", "Value"), fields)
+    )
+
+
+def sections(thing: type) -> dict[str, str]:
+    """The sections of a class's docstring by heading; ValueError if one is missing."""
+    parts = re.split(r"^## (.+)$", prose(thing), flags=re.MULTILINE)
+    found = {
+        heading.strip(): text.strip() + "\n" for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    missing = [heading for heading in SECTIONS if heading not in found]
+    if missing:
+        raise ValueError(f"the docstring of {thing.__name__} has no section {', '.join(missing)}")
+    return {heading: found[heading] for heading in SECTIONS}
+
+
+def facts(identity: str, env: Any) -> str:
+    """What one wants to know first."""
+    feeder, task = env.feeder, env.task
+    minutes = env.profiles.dt_h * 60
+    rows = [
+        ("Make", f'`gymnasium.make("{identity}", split="train")` after `import distgrid`'),
+        ("Feeder", f"`{feeder.name}`: {feeder.n_nodes} nodes, {feeder.n_branches} branches"),
+        ("Observation", f"`Box(({env.observation_space.shape[0]},), float32)`"),
+        ("Action", f"`Box(-1, 1, ({env.action_space.shape[0]},), float32)`"),
+        ("Episode", f"{task.episode_steps} steps of {minutes:.0f} minutes"),
+        ("Task", f"`distgrid.envs.{type(task).__name__}`"),
+    ]
+    return table(("", ""), rows)
+
+
+def page(identity: str) -> str:
+    """The page of one environment: the docstring's sections, each followed by what the live one says."""
+    wrapped = gymnasium.make(identity)
+    env: Any = wrapped.unwrapped
+    env.reset(seed=0)
+    info = env.step(env.neutral_action)[4]
+    live = {
+        "Description": f"### Devices\n\n{device_table(env)}",
+        "Observation Space": observation_table(env)
+        + "\n`env.unwrapped.layout.describe()` lists every entry.\n",
+        "Action Space": action_table(env),
+        "Rewards": (
+            f"### The task: {type(env.task).__name__}\n\n{prose(type(env.task))}\n"
+            f'Terms in `info["rewards"]`: {listed(info["rewards"])}.\n'
+        ),
+        "Costs": (
+            f'{band(env)} Names in `info["costs"]`: {listed(info["costs"])}. '
+            "All keys of `info` are [on the overview page](index.md#info).\n"
+        ),
+        "Arguments": argument_table(env),
+    }
+    parts = [
+        f"# {identity.removeprefix('distgrid/')}\n",
+        f"<!-- Written by tools/gen_env_docs.py for {identity}: change the docstrings or the tool. -->\n",
+        facts(identity, env),
+    ]
+    for heading, text in sections(type(env)).items():
+        parts += [f"## {heading}\n", text]
+        if heading in live:
+            parts.append(live[heading])
+    wrapped.close()
+    return "\n".join(parts)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as code, with commas."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def band(env: Any) -> str:
+    """The voltage limits in words."""
+    if env.task.v_band is None:
+        return "Voltages are judged against the limits of the feeder's nodes."
+    low, high = env.task.v_band
+    return f"Voltages are judged against {low} to {high} pu."
+
+
+def overview(link: str) -> str:
+    """The table of all environments; `link` is put before each page's name."""
+    rows = []
+    for identity in identities():
+        env: Any = gymnasium.make(identity).unwrapped
+        name = identity.removeprefix("distgrid/")
+        what = prose(type(env.task)).split("\n")[0].rstrip(".")
+        sizes = (env.observation_space.shape[0], env.action_space.shape[0])
+        rows.append((f"[`{identity}`]({link}{name}.md)", f"`{env.feeder.name}`", *sizes, what))
+        env.close()
+    return table(("Id", "Feeder", "Observations", "Actions", "Task"), rows)
+
+
+def between_marks(text: str, content: str) -> str:
+    """`text` with what stands between the marks replaced."""
+    start, end = MARKS
+    head, _, rest = text.partition(start)
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise ValueError(f"put {start} and {end} where the table of environments belongs")
+    return f"{head}{start}\n{content}{end}{tail}"
+
+
+def wanted() -> dict[Path, str]:
+    """Every generated file with the content it should have."""
+    files = {PAGES / f"{i.removeprefix('distgrid/')}.md": page(i) for i in identities()}
+    for path, link in ((ROOT / "README.md", "docs/environments/"), (PAGES / "index.md", "")):
+        files[path] = between_marks(path.read_text(), overview(link))
+    return files
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write, or with --check report, what is out of date. Returns the exit code."""
+    assert distgrid.__version__  # the import registers the environments
+    files = wanted()
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    orphans = [path for path in PAGES.glob("*.md") if path not in files]
+    for path in stale:
+        print(path.relative_to(ROOT))
+    for path in orphans:
+        print(f"{path.relative_to(ROOT)}: no such environment")
+    if "--check" in argv:
+        return 1 if stale or orphans else 0
+    for path in stale:
+        path.write_text(files[path])
+    for path in orphans:
+        path.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
