@@ -14,8 +14,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from .envelopes import Envelope, FloatArray
 from .errors import RunError
 from .parts import table_bytes
 from .policy import Policy
@@ -23,16 +23,8 @@ from .policy import Policy
 #: info entries that are columns of their own already, or that the run itself counts.
 _HANDLED = frozenset({"day", "step", "t_index", "cost", "rewards", "costs"})
 
-_NODES_SCHEMA = pa.schema(
-    [
-        ("policy", pa.string()),
-        ("episode", pa.int64()),
-        ("day", pa.int64()),
-        ("node_id", pa.string()),
-        ("v_min_pu", pa.float64()),
-        ("v_max_pu", pa.float64()),
-    ]
-)
+#: The tables of a run, in this order everywhere.
+KINDS = ("steps", "nodes", "branches")
 
 
 @dataclass(frozen=True)
@@ -48,10 +40,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """The two tables of a chunk as Parquet bytes, and how long the episodes took."""
+    """The tables of a chunk as Parquet bytes, by `KINDS`, and how long the episodes took."""
 
-    steps: bytes
-    nodes: bytes
+    tables: Mapping[str, bytes]
     n_steps: int
     wall_s: float
 
@@ -63,64 +54,46 @@ def run_chunk(env: gymnasium.Env[Any, Any], policy: Policy, chunk: Chunk) -> Chu
     """
     rows: dict[str, list[Any]] = {}
     nodes: list[pa.Table] = []
+    branches: list[pa.Table] = []
     started = time.perf_counter()
-    n_steps = 0
     for offset, day in enumerate(chunk.days):
-        episode = chunk.first_episode + offset
-        envelope = _run_episode(env, policy, chunk, episode, day, rows)
-        nodes.append(_nodes_table(env, chunk.policy, episode, day, envelope))
-        n_steps += envelope.n_steps
+        key = (chunk.policy, chunk.first_episode + offset, day)
+        envelope = _run_episode(env, policy, key, chunk.seed, rows)
+        nodes.append(envelope.nodes(*key))
+        branches.append(envelope.branches(*key))
     wall_s = time.perf_counter() - started
     steps = pa.table({name: _column(name, values) for name, values in rows.items()})
-    return ChunkResult(table_bytes(steps), table_bytes(pa.concat_tables(nodes)), n_steps, wall_s)
-
-
-class _Envelope:
-    """Lowest and highest voltage of each node over the steps whose power flow converged."""
-
-    def __init__(self) -> None:
-        self.low: NDArray[np.float64] | None = None  # (n_nodes,)
-        self.high: NDArray[np.float64] | None = None
-        self.n_steps = 0
-
-    def add(self, v_pu: NDArray[np.float64], valid: bool) -> None:
-        """`v_pu`: (n_nodes,) or (n_nodes, 3)."""
-        self.n_steps += 1
-        by_node = v_pu.reshape(v_pu.shape[0], -1)
-        if self.low is None or self.high is None:
-            self.low = np.full(v_pu.shape[0], np.nan)
-            self.high = np.full(v_pu.shape[0], np.nan)
-        if valid:
-            np.fmin(self.low, np.fmin.reduce(by_node, axis=1), out=self.low)
-            np.fmax(self.high, np.fmax.reduce(by_node, axis=1), out=self.high)
+    tables = (steps, pa.concat_tables(nodes), pa.concat_tables(branches))
+    return ChunkResult(
+        {kind: table_bytes(table) for kind, table in zip(KINDS, tables, strict=True)}, steps.num_rows, wall_s
+    )
 
 
 def _run_episode(
     env: gymnasium.Env[Any, Any],
     policy: Policy,
-    chunk: Chunk,
-    episode: int,
-    day: int,
+    key: tuple[str, int, int],
+    first_seed: int,
     rows: dict[str, list[Any]],
-) -> _Envelope:
-    """Append one row a step to `rows`, which maps each column to its values."""
-    seed = chunk.seed + episode
-    obs, info = env.reset(seed=seed, options={"day": day})
+) -> Envelope:
+    """Append one row a step to `rows`, which maps each column to its values. `key`: policy, episode, day."""
+    name, episode, day = key
+    obs, info = env.reset(seed=first_seed + episode, options={"day": day})
     if int(info["day"]) != day:
         raise RunError(
-            f"the environment started on day {info['day']} although options={{'day': {day}}} was given"
+            f"the environment started on day {info['day']}, not on the day {day} that was asked for"
         )
-    policy.seed(seed)
+    policy.seed(first_seed + episode)
     policy.reset(obs, info)
-    envelope = _Envelope()
+    grid: Any = env.unwrapped
+    envelope = Envelope(grid.feeder)
     step, over = 0, False
     while not over:
         t_index = int(info["t_index"])  # the interval that is decided now; after the step info is one further
-        action = policy.act(obs, info)
-        obs, reward, terminated, truncated, info = env.step(action)
+        obs, reward, terminated, truncated, info = env.step(policy.act(obs, info))
         over = bool(terminated or truncated)
         head = {
-            "policy": chunk.policy,
+            "policy": name,
             "episode": episode,
             "day": day,
             "step": step,
@@ -131,8 +104,10 @@ def _run_episode(
             "truncated": bool(truncated),
         }
         voltages = np.asarray(info["voltages"], dtype=np.float64)
-        envelope.add(voltages, bool(info["pf_converged"]))
-        _append(rows, {**head, **_scalars(info), **_extremes(info, voltages)})
+        loading = np.asarray(info["branch_loading"], dtype=np.float64)
+        if info["pf_converged"]:
+            envelope.add(voltages, loading)
+        _append(rows, {**head, **_scalars(info), **_extremes(voltages, loading)})
         step += 1
     return envelope
 
@@ -151,14 +126,13 @@ def _scalars(info: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _extremes(info: Mapping[str, Any], voltages: NDArray[np.float64]) -> dict[str, float]:
-    """What is kept of the arrays in `info`: the band of the voltages, and the heaviest loading."""
-    loading = np.asarray(info["branch_loading"], dtype=np.float64)
+def _extremes(voltages: FloatArray, loading: FloatArray) -> dict[str, float]:
+    """What is kept of the arrays of a step: the band of the voltages, and the heaviest loading."""
     return {
-        "v_min_pu": float(np.nanmin(voltages)),
+        "v_min_pu": float(np.fmin.reduce(voltages, axis=None)),
         "v_median_pu": float(np.nanmedian(voltages)),
-        "v_max_pu": float(np.nanmax(voltages)),
-        "loading_max": float(np.nanmax(loading)) if loading.size else 0.0,
+        "v_max_pu": float(np.fmax.reduce(voltages, axis=None)),
+        "loading_max": float(np.fmax.reduce(loading, axis=None)) if loading.size else 0.0,
     }
 
 
@@ -182,21 +156,3 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     raise RunError(
         f"info[{name!r}] is a {type(first).__name__}; only numbers, flags and texts can be recorded"
     )
-
-
-def _nodes_table(
-    env: gymnasium.Env[Any, Any], policy: str, episode: int, day: int, envelope: _Envelope
-) -> pa.Table:
-    """One row a node; null voltages where no power flow of the episode converged."""
-    grid: Any = env.unwrapped
-    ids = grid.feeder.nodes["node_id"].combine_chunks().cast(pa.string())
-    n = len(ids)
-    columns = [
-        pa.array([policy] * n),
-        pa.array(np.full(n, episode)),
-        pa.array(np.full(n, day)),
-        ids,
-        pa.array(envelope.low, from_pandas=True),
-        pa.array(envelope.high, from_pandas=True),
-    ]
-    return pa.Table.from_arrays(columns, schema=_NODES_SCHEMA)

@@ -6,24 +6,28 @@ import os
 from pathlib import Path
 
 from . import manifest as run_manifest
-from .episodes import ChunkResult
+from .episodes import KINDS, ChunkResult
 from .errors import RunError
 from .manifest import ChunkRecord, FileRecord, Manifest
 from .parts import file_sha256, remove_temporaries, sha256_of, write_atomic
 
 PARTS = "parts"
 REPORT = "report.png"
-_TABLES = ("steps.parquet", "nodes.parquet", "episodes.parquet")
+EPISODES = "episodes.parquet"
 
 
-def part_paths(chunk: ChunkRecord) -> tuple[str, str]:
-    """Where the steps and the nodes of `chunk` go, relative to the folder."""
-    stem = f"{PARTS}/{chunk.index:05d}"
-    return f"{stem}.steps.parquet", f"{stem}.nodes.parquet"
+def part_path(chunk: ChunkRecord, kind: str) -> str:
+    """Where a table of `chunk` goes, relative to the folder."""
+    return f"{PARTS}/{chunk.index:05d}.{kind}.parquet"
+
+
+def table_path(kind: str) -> str:
+    """Where a table of the whole run goes."""
+    return f"{kind}.parquet"
 
 
 class RunFolder:
-    """A folder that holds exactly one run."""
+    """A folder that holds exactly one run; one process at a time works in it."""
 
     def __init__(self, path: Path) -> None:
         """Nothing is touched yet."""
@@ -105,9 +109,10 @@ class RunFolder:
             raise RunError(f"no permission to write into {self.path}; choose another --out folder")
 
     def _discard(self, there: Manifest) -> None:
-        """Remove the files that `there` lists, run.json last; files that it does not know stay."""
-        listed = [f.path for f in there.outputs] + [p for chunk in there.chunks for p in part_paths(chunk)]
-        for name in [*listed, *_TABLES, REPORT, run_manifest.FILE_NAME]:
+        """Remove the files of the run `there`, run.json last; all others stay."""
+        parts = [part_path(chunk, kind) for chunk in there.chunks for kind in KINDS]
+        tables = [table_path(kind) for kind in KINDS]
+        for name in [*parts, *tables, EPISODES, REPORT, run_manifest.FILE_NAME]:
             (self.path / name).unlink(missing_ok=True)
 
     def _intact(self, files: list[FileRecord]) -> bool:
@@ -119,10 +124,8 @@ class RunFolder:
         return run.status == "done" and chunks_done and self._intact(run.outputs)
 
     def store(self, chunk: ChunkRecord, result: ChunkResult) -> None:
-        """Write the two parts of `chunk` and note them in its record."""
-        records = []
-        for name, data in zip(part_paths(chunk), (result.steps, result.nodes), strict=True):
-            records.append(self.write(name, data))
+        """Write the parts of `chunk` and note them in its record."""
+        records = [self.write(part_path(chunk, kind), result.tables[kind]) for kind in KINDS]
         chunk.finish(result.n_steps, result.wall_s, records)
 
     def write(self, name: str, data: bytes) -> FileRecord:

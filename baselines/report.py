@@ -32,11 +32,15 @@ _WIDTH_IN, _ROW_IN, _HEAD_IN, _LINE_IN = 12.6, 3.6, 0.95, 0.27
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is drawn beside the results; `band`: voltage limits (low, high) in pu."""
+    """Everything that the report shows: the tables and the summary of `RunResult`, and what they refer to."""
 
+    steps: pa.Table
+    nodes: pa.Table
+    branches: pa.Table
+    summary: Sequence[PolicySummary]
     feeder: Feeder
     units: Sequence[UnitInfo]
-    band: tuple[float, float]
+    band: tuple[float, float]  # voltage limits, pu
     dt_h: float
     title: str
     subtitle: str
@@ -67,7 +71,8 @@ def voltage_fan(steps: pa.Table, policy: str, dt_h: float) -> Fan:
             fan[:, k] = (
                 low[at].min(), np.median(low[at]), np.median(middle[at]), np.median(high[at]), high[at].max(),
             )  # fmt: skip
-    return Fan(np.arange(per_day) * dt_h, *fan)
+    hour: NDArray[np.float64] = dt_h * np.arange(per_day, dtype=np.float64)
+    return Fan(hour, *fan)
 
 
 def worst_voltages(nodes: pa.Table, policy: str, n_nodes: int, centre: float) -> NDArray[np.float64]:
@@ -75,9 +80,16 @@ def worst_voltages(nodes: pa.Table, policy: str, n_nodes: int, centre: float) ->
     own = nodes.filter(pc.equal(nodes["policy"], policy))
     low = own["v_min_pu"].to_numpy().reshape(-1, n_nodes)
     high = own["v_max_pu"].to_numpy().reshape(-1, n_nodes)
-    lowest, highest = np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0)
-    worst: NDArray[np.float64] = np.where(highest - centre > centre - lowest, highest, lowest)
-    return worst
+    lowest: NDArray[np.float64] = np.asarray(np.fmin.reduce(low, axis=0), dtype=np.float64)
+    highest: NDArray[np.float64] = np.asarray(np.fmax.reduce(high, axis=0), dtype=np.float64)
+    return np.asarray(np.where(highest - centre > centre - lowest, highest, lowest), dtype=np.float64)
+
+
+def worst_loading(branches: pa.Table, policy: str, n_branches: int) -> NDArray[np.float64]:
+    """(n_branches,) heaviest loading of each branch under `policy`, share of the rating; NaN: unrated."""
+    own = branches.filter(pc.equal(branches["policy"], policy))
+    by_episode = own["loading_max"].to_numpy().reshape(-1, n_branches)
+    return np.asarray(np.fmax.reduce(by_episode, axis=0), dtype=np.float64)
 
 
 def shown_policies(summary: Sequence[PolicySummary]) -> list[str]:
@@ -90,21 +102,22 @@ def shown_policies(summary: Sequence[PolicySummary]) -> list[str]:
     return [name for name in names if name in keep]
 
 
-def report_png(steps: pa.Table, nodes: pa.Table, summary: Sequence[PolicySummary], scene: Scene) -> bytes:
-    """The report as PNG. The tables are those of `RunResult`."""
+def report_png(scene: Scene) -> bytes:
+    """The report as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = draw_report(steps, nodes, summary, scene)
+    figure = draw_report(scene)
     sink = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(sink, format="png", dpi=DPI, metadata={"Software": None})
     return sink.getvalue()
 
 
-def draw_report(steps: pa.Table, nodes: pa.Table, summary: Sequence[PolicySummary], scene: Scene) -> Figure:
+def draw_report(scene: Scene) -> Figure:
     """The report as a matplotlib figure."""
     from matplotlib.figure import Figure
 
+    summary = scene.summary
     policies = shown_policies(summary)
     table_in = 0.55 + _LINE_IN * (len(summary) + 1)
     height = _HEAD_IN + _ROW_IN * len(policies) + 0.6 + table_in
@@ -117,24 +130,26 @@ def draw_report(steps: pa.Table, nodes: pa.Table, summary: Sequence[PolicySummar
         len(policies), 2, width_ratios=(1.3, 1.0), left=0.022, right=0.975, wspace=0.19, hspace=0.28,
         top=1 - (_HEAD_IN + 0.45) / height, bottom=(table_in + 0.85) / height,
     )  # fmt: skip
-    fans = [voltage_fan(steps, policy, scene.dt_h) for policy in policies]
+    fans = [voltage_fan(scene.steps, policy, scene.dt_h) for policy in policies]
     limits = _shared_limits(fans, scene.band)
     for row, (policy, fan) in enumerate(zip(policies, fans, strict=True)):
         last = row == len(policies) - 1
-        _draw_feeder(figure.add_subplot(grid[row, 0]), policy, nodes, scene, legend=last)
+        _draw_feeder(figure.add_subplot(grid[row, 0]), policy, scene, legend=last)
         _draw_fan(figure.add_subplot(grid[row, 1]), fan, scene.band, limits, first=row == 0, last=last)
     _draw_scores(figure, summary, 0.1 / height, (table_in - 0.1) / height)
     return figure
 
 
-def _draw_feeder(ax: Axes, policy: str, nodes: pa.Table, scene: Scene, *, legend: bool) -> None:
+def _draw_feeder(ax: Axes, policy: str, scene: Scene, *, legend: bool) -> None:
     from ..envs.render import draw_feeder
 
-    values = worst_voltages(nodes, policy, len(scene.feeder.node_index), sum(scene.band) / 2.0)
+    values = worst_voltages(scene.nodes, policy, len(scene.feeder.node_index), sum(scene.band) / 2.0)
+    loading = worst_loading(scene.branches, policy, scene.feeder.n_branches)
     draw_feeder(
         ax,
         scene.feeder,
         values,
+        loading=loading,
         units=scene.units,
         band=scene.band,
         legend=legend,
@@ -143,9 +158,11 @@ def _draw_feeder(ax: Axes, policy: str, nodes: pa.Table, scene: Scene, *, legend
     seen = values[np.isfinite(values)]
     outside = int(((seen < scene.band[0]) | (seen > scene.band[1])).sum())
     ax.set_title(policy, fontsize=11.5, fontweight="bold", loc="left", color="#222222", pad=6)
-    ax.set_title(
-        f"{outside} of {values.size} nodes ever outside the band", fontsize=9, loc="right", color="#555555"
-    )
+    overloaded = int((loading > 1.0).sum())
+    note = f"{outside} of {values.size} nodes left the band"
+    if overloaded:
+        note += f", {overloaded} branch{'es' if overloaded > 1 else ''} overloaded"
+    ax.set_title(note, fontsize=9, loc="right", color="#555555")
 
 
 def _shared_limits(fans: Sequence[Fan], band: tuple[float, float]) -> tuple[float, float]:

@@ -16,12 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from . import manifest as run_manifest
-from .episodes import ChunkResult
+from .episodes import KINDS, ChunkResult
 from .errors import RunError, unknown
-from .folder import REPORT, RunFolder, part_paths
+from .folder import EPISODES, REPORT, RunFolder, part_path, table_path
 from .manifest import Manifest
 from .parts import read_table, table_bytes
 from .progress import Progress
@@ -37,14 +38,15 @@ ENGINES = ("local", "processes")
 class RunResult:
     """What a run found.
 
-    `episodes`, `steps`, `nodes`: the tables (Arrow), policy by policy and episode by episode. `summary`:
-    one entry a policy. `manifest`: the content of run.json. `out`: the folder, None when nothing was
-    written. `skipped`, `computed`: how many chunks were found finished, and how many were played now.
+    `episodes`, `steps`, `nodes`, `branches`: the tables (Arrow), policy by policy and episode by episode.
+    `summary`: one entry a policy. `manifest`: the content of run.json. `out`: the folder, None when nothing
+    was written. `skipped`, `computed`: how many chunks were found finished, and how many were played now.
     """
 
     episodes: pa.Table
     steps: pa.Table
     nodes: pa.Table
+    branches: pa.Table
     summary: tuple[PolicySummary, ...]
     manifest: Manifest
     out: Path | None
@@ -73,7 +75,7 @@ def rollout(
       an environment (engine "local" only). `split`: default the environment's own, "test" for an id.
     - `policy`: a name of `baselines.names()`, a `Policy`, or several of them with different names.
     - `episodes`: of each policy. `seed`: of the first episode; the next has `seed + 1`.
-    - `out`: folder for run.json, parts/, steps.parquet, nodes.parquet, episodes.parquet and, with `report`,
+    - `out`: folder for run.json, parts/, steps, nodes, branches and episodes (.parquet) and, with `report`,
       report.png. The same run in the folder is resumed unless `resume=False`; any other content is refused;
       `fresh` first removes the files of the run that the folder holds.
     - `engine`: "local" (this process) or "processes" (all cores, through joblib); the tables have the same
@@ -176,10 +178,10 @@ def _run_in_folder(
             run.save(folder.path)
             bar.advance(record.n_episodes, label=record.policy)
     outcome = _gather(session, run, folder, computed=len(pending))
+    whole = {"steps": outcome.steps, "nodes": outcome.nodes, "branches": outcome.branches}
     run.outputs = [
-        folder.write("steps.parquet", table_bytes(outcome.steps)),
-        folder.write("nodes.parquet", table_bytes(outcome.nodes)),
-        folder.write("episodes.parquet", table_bytes(outcome.episodes)),
+        *(folder.write(table_path(kind), table_bytes(whole[kind])) for kind in KINDS),
+        folder.write(EPISODES, table_bytes(outcome.episodes)),
     ]
     if report:
         run.outputs = [*run.outputs, folder.write(REPORT, _report(session, outcome))]
@@ -190,23 +192,22 @@ def _gather(
     session: Session, run: Manifest, parts: RunFolder | dict[int, ChunkResult], computed: int
 ) -> RunResult:
     """The tables of all chunks, in the order of policies and episodes."""
-    steps, nodes = [], []
+    tables: dict[str, list[pa.Table]] = {kind: [] for kind in KINDS}
     for record in run.chunks:
-        if isinstance(parts, RunFolder):
-            steps_name, nodes_name = part_paths(record)
-            data = (parts.read(steps_name), parts.read(nodes_name))
-        else:
-            data = (parts[record.index].steps, parts[record.index].nodes)
-        steps.append(read_table(data[0]))
-        nodes.append(read_table(data[1]))
-    all_steps = pa.concat_tables(steps)
-    dt_h = session.dt_h
-    episodes = episodes_table(all_steps, dt_h, session.seed)
+        for kind in KINDS:
+            if isinstance(parts, RunFolder):
+                data = parts.read(part_path(record, kind))
+            else:
+                data = parts[record.index].tables[kind]
+            tables[kind].append(read_table(data))
+    whole = {kind: pa.concat_tables(several) for kind, several in tables.items()}
+    episodes = episodes_table(whole["steps"], session.dt_h, session.seed)
     return RunResult(
         episodes=episodes,
-        steps=all_steps,
-        nodes=pa.concat_tables(nodes),
-        summary=summarise(episodes, dt_h, _speeds(run)),
+        steps=whole["steps"],
+        nodes=whole["nodes"],
+        branches=whole["branches"],
+        summary=summarise(episodes, session.dt_h, _speeds(run)),
         manifest=run,
         out=parts.path if isinstance(parts, RunFolder) else None,
         skipped=len(run.chunks) - computed,
@@ -228,9 +229,8 @@ def _band(grid: Any) -> tuple[float, float]:
     if grid.task.v_band is not None:
         low, high = grid.task.v_band
         return float(low), float(high)
-    return float(grid.feeder.column("nodes", "v_min").min()), float(
-        grid.feeder.column("nodes", "v_max").max()
-    )
+    low, high = grid.feeder.column("nodes", "v_min"), grid.feeder.column("nodes", "v_max")
+    return float(np.nanmin(low)), float(np.nanmax(high))
 
 
 def _report(session: Session, outcome: RunResult) -> bytes:
@@ -239,6 +239,10 @@ def _report(session: Session, outcome: RunResult) -> bytes:
 
     asked = outcome.manifest.parameters
     scene = Scene(
+        steps=outcome.steps,
+        nodes=outcome.nodes,
+        branches=outcome.branches,
+        summary=outcome.summary,
         feeder=session.grid.feeder,
         units=session.grid.fleet.units(),
         band=_band(session.grid),
@@ -249,4 +253,4 @@ def _report(session: Session, outcome: RunResult) -> bytes:
             f"{asked.episodes} days per policy   ·   seed {asked.seed}"
         ),
     )
-    return report_png(outcome.steps, outcome.nodes, outcome.summary, scene)
+    return report_png(scene)

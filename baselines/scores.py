@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Table
 
 from .summary import PolicySummary
@@ -12,12 +13,12 @@ from .summary import PolicySummary
 
 @dataclass(frozen=True)
 class ScoreColumn:
-    """One column: its title with the unit, how an entry is written, whether the report shows it too."""
+    """One column: its title with the unit, the same in two short lines, how an entry is written."""
 
     title: str
+    head: str
     text: Callable[[PolicySummary], str]
     in_report: bool = True
-
 
 
 def _number(value: float, digits: int) -> str:
@@ -26,21 +27,35 @@ def _number(value: float, digits: int) -> str:
 
 
 SCORE_COLUMNS: tuple[ScoreColumn, ...] = (
-    ScoreColumn("Return (mean ± std)", lambda s: f"{_number(s.return_mean, 3)} ± {_number(s.return_std, 3)}"),
-    ScoreColumn("Losses (MWh/day)", lambda s: _number(s.loss_mwh_per_day, 3)),
-    ScoreColumn("Violation cost (pu/day)", lambda s: _number(s.violation_cost_per_day, 3)),
-    ScoreColumn("Violating steps (%)", lambda s: _number(s.violating_steps_pct, 1)),
-    ScoreColumn("Failed power flows", lambda s: f"{s.n_failed_power_flows:d}"),
-    ScoreColumn("Steps/s", lambda s: _number(s.steps_per_s, 0), in_report=False),
+    ScoreColumn(
+        "Return (mean ± std)",
+        "Return\nmean ± std",
+        lambda s: f"{_number(s.return_mean, 2)} ± {_number(s.return_std, 2)}",
+    ),
+    ScoreColumn("Losses (MWh/day)", "Losses\nMWh/day", lambda s: _number(s.loss_mwh_per_day, 3)),
+    ScoreColumn(
+        "Violation cost (pu/day)", "Violation\ncost pu/day", lambda s: _number(s.violation_cost_per_day, 3)
+    ),
+    ScoreColumn("Violating steps (%)", "Violating\nsteps %", lambda s: _number(s.violating_steps_pct, 1)),
+    ScoreColumn("Failed power flows", "Failed\nflows", lambda s: f"{s.n_failed_power_flows:d}"),
+    ScoreColumn("Steps/s", "Speed\nsteps/s", lambda s: _number(s.steps_per_s, 0), in_report=False),
 )
 
 
 def score_table(summary: Sequence[PolicySummary], title: str) -> Table:
-    """The scores as a table for the terminal; the best return is bold."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", pad_edge=False)
-    table.add_column("Policy", no_wrap=True)
+    """The scores as a table for the terminal, 80 columns wide for names of usual length; the best is bold."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 0),
+    )
+    table.add_column("Policy", no_wrap=True, vertical="bottom")
     for column in SCORE_COLUMNS:
-        table.add_column(column.title, justify="right")
+        table.add_column(column.head, justify="right", no_wrap=True)
     best = max(s.return_mean for s in summary)
     for entry in summary:
         style = "bold" if entry.return_mean == best and len(summary) > 1 else None

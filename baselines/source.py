@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .. import envs as _envs  # importing it registers the environments
 from ..cases import profiles as case_profiles
 from ..envs.load import LoadSource, ProfileLoad
 from .errors import RunError, unknown
@@ -33,7 +32,6 @@ _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 def environment_ids() -> tuple[str, ...]:
     """The registered environments of distgrid, sorted."""
-    assert _envs is not None
     return tuple(sorted(name for name in gymnasium.registry if name.startswith(NAMESPACE)))
 
 

@@ -30,8 +30,8 @@ class PolicySummary:
 def episodes_table(steps: pa.Table, dt_h: float, seed: int) -> pa.Table:
     """One row an episode, from the rows of its steps (all in order, episode after episode).
 
-    Energies and voltages are taken over the steps whose power flow converged: the last iterate of a failed
-    one is a diagnostic, not a state of the grid. Sums of rewards and costs are over all steps.
+    Energies, voltages and counts are taken over the steps whose power flow converged: the last iterate of a
+    failed one is a diagnostic, not a state of the grid. Sums of rewards and costs are over all steps.
     """
     bounds = _episode_bounds(steps)
     first = bounds[:-1]
@@ -50,7 +50,9 @@ def episodes_table(steps: pa.Table, dt_h: float, seed: int) -> pa.Table:
         values = extreme.reduceat(np.where(valid, numbers[name], np.nan), first)
         columns[name] = pa.array(values, from_pandas=True)  # null: nothing converged
     for name, values in numbers.items():
-        if name not in columns and name.startswith(("reward_", "cost_", "n_")):
+        if name not in columns and name.startswith("n_"):
+            columns[name] = np.add.reduceat(np.where(valid, values, 0), first)
+        elif name not in columns and name.startswith(("reward_", "cost_")):
             columns[name] = np.add.reduceat(values, first)
     columns["terminated"] = numbers["terminated"][bounds[1:] - 1].astype(bool)
     return pa.table(columns)

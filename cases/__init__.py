@@ -8,6 +8,7 @@ False
 
 from __future__ import annotations
 
+from . import profiles as profiles
 from .errors import CaseError as CaseError
 from .errors import Problem as Problem
 from .feeder import Feeder as Feeder
@@ -29,5 +30,6 @@ __all__ = [
     "import_matpower",
     "load",
     "names",
+    "profiles",
     "table",
 ]

@@ -49,4 +49,8 @@ def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDA
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (f", … ({len(names)} in all)" if len(names) > 6 else "") if names else "no actions"
+    return (
+        ", ".join(names[:6]) + (f", … ({len(names)} in all)" if len(names) > 6 else "")
+        if names
+        else "no actions"
+    )

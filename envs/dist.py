@@ -74,7 +74,8 @@ class DistGridEnv(gym.Env[Observation, Action]):
     - ``case``: name of a shipped feeder, a path, or a ``Feeder``.
     - ``resources``: ``Battery``, ``PV`` or your own ``Resource``; more by ``register_resource``.
     - ``task``: what is observed and rewarded; default ``LossMinimisation()``.
-    - ``split``: ``train``, ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that ``reset`` draws.
+    - ``split``: ``train``, ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that
+      ``reset`` draws.
     - ``load``: a ``LoadSource`` (``SeriesLoad`` for your own series); default: the shipped year.
     - ``load_scale``: growth of all nominal loads over the case, 1.0 = as in the case.
     - ``v_source_pu``: voltage of the substation; default as in the case.
@@ -87,6 +88,9 @@ class DistGridEnv(gym.Env[Observation, Action]):
     - v0: first release.
     """
 
+    # Gymnasium types a space by its dtype, Box does not.
+    observation_space: spaces.Box  # type: ignore[assignment]
+    action_space: spaces.Box  # type: ignore[assignment]
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 8}  # noqa: RUF012 - Gymnasium's API
 
     def __init__(
@@ -113,7 +117,9 @@ class DistGridEnv(gym.Env[Observation, Action]):
         self.split = split
         self.profiles = prof.load_profiles()
         self.net = physics.compile(self.feeder, allow_mesh_pruning=allow_mesh_pruning)
-        self.load = ProfileLoad(self.feeder, prof.assignment(self.feeder), self.profiles) if load is None else load
+        self.load = (
+            ProfileLoad(self.feeder, prof.assignment(self.feeder), self.profiles) if load is None else load
+        )
         self.days = self._split_days(split)
         self._resources = list(resources)
         self._view: View | None = None
@@ -175,7 +181,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
     def register_resource(
         self, resource: ResourceSpec | Resource, bus: str | int | None = None, phase: str | None = None
     ) -> None:
-        """Attach one more resource; ``bus`` and ``phase`` override those of a spec. Call ``reset`` afterwards.
+        """Attach one more resource; ``bus`` and ``phase`` override its own. Call ``reset`` afterwards.
 
         The action and observation spaces grow; wrappers made before keep the old ones.
         """
@@ -255,10 +261,12 @@ class DistGridEnv(gym.Env[Observation, Action]):
 
     # -- drawing ---------------------------------------------------------------------------------------------
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Picture of feeder, fleet and the day so far: (H, W, 3) uint8; a window in ``human`` mode."""
         if self.render_mode is None:
-            raise ValueError("nothing to render: make the environment with render_mode='rgb_array' or 'human'")
+            raise ValueError(
+                "nothing to render: make the environment with render_mode='rgb_array' or 'human'"
+            )
         if self._view is None:
             self._view = View(self.grid, self.render_mode)
         return self._view.show(self.grid)

@@ -28,8 +28,8 @@ BoolArray = NDArray[np.bool_]
 
 FAILURE = "power_flow_failure"
 _STATE_ARRAYS = (
-    "v", "v_pu", "s_from", "s_to", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations", "v_update_pu",
-    "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
+    "v", "v_pu", "s_from", "s_to", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
+    "v_update_pu",    "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
 )  # fmt: skip
 
 
@@ -58,7 +58,14 @@ class Grid:
     ) -> None:
         feeder = net.feeder
         self.feeder: Feeder = feeder
-        self.net, self.fleet, self.load, self.task, self.profiles, self.batch = net, fleet, load, task, profiles, batch
+        self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
+            net,
+            fleet,
+            load,
+            task,
+            profiles,
+            batch,
+        )
         self.dt_h = profiles.dt_h
         v_min, v_max = _band(feeder, task)
         self.stepper = Stepper(net, batch, v_min, v_max)
@@ -66,7 +73,10 @@ class Grid:
         state = state_bounds(net, load.s_max_mva + fleet.s_mva_by_node(), self.stepper.v_collapse_pu)
         prices = profiles.price_usd_mwh
         limits = Limits(
-            state, load.s_max_mva, float(fleet.max_apparent_mva.sum()), (float(prices.min()), float(prices.max()))
+            state,
+            load.s_max_mva,
+            float(fleet.max_apparent_mva.sum()),
+            (float(prices.min()), float(prices.max())),
         )
         self.observer = Observer(task.blocks, feeder, fleet, self.stepper, profiles, limits)
         self.worst = WorstCase(
@@ -91,7 +101,9 @@ class Grid:
         self.t_index[rows] = days * self.profiles.steps_per_day
         before = self._span(self.t_index - 1)
         started = self.fleet.state()
-        self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, self._voltages())
+        seen = self.stepper.v_pu.copy()
+        seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
+        self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
         kept = self._rows_state() if rows.size < self.batch else None
         self._solve(before)
         self.fleet.load_state(started)
@@ -101,43 +113,48 @@ class Grid:
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
+        stepper, fleet = self.stepper, self.fleet
         now = self._span(self.t_index)
-        self.fleet.advance(action, now, self._voltages())
+        fleet.advance(action, now, stepper.v_pu)
         self._solve(now, loads_known=True)
-        stepper = self.stepper
-        resource_costs = self.fleet.costs()
-        resource_cost = sum(resource_costs.values(), np.zeros(self.batch))
+        resource_costs = fleet.costs()
+        resource_cost = self._total(resource_costs)
         view = StepView(
             p_loss_mw=stepper.loss_mva.real, p_slack_mw=stepper.slack_mva.real, v_pu=stepper.v_pu,
             voltage_violation_pu=stepper.voltage_violation_pu, thermal_overload_mva=stepper.overload_mva,
-            resource_cost=resource_cost, throughput_mwh=self.fleet.throughput_mwh,
-            curtailed_mw=self.fleet.curtailed_mw, dt_h=self.dt_h,
+            resource_cost=resource_cost, throughput_mwh=fleet.throughput_mwh,
+            curtailed_mw=fleet.curtailed_mw, dt_h=self.dt_h,
         )  # fmt: skip
-        failed = stepper.diverged | stepper.collapsed
-        left = self.task.episode_steps - self.step_index
-        rewards = self.task.terms(view)
-        costs = self._charged(resource_cost)
-        rewards[FAILURE] = np.zeros(self.batch)
-        costs[FAILURE] = np.zeros(self.batch)
-        if failed.any():  # diagnostics of a failed solution are never scored
-            for terms in (rewards, costs):
-                for value in terms.values():
-                    value[failed] = 0.0
-            rewards[FAILURE][failed] = (self.worst_reward * left)[failed]
-            costs[FAILURE][failed] = (self.worst_cost * left)[failed]
+        failed = stepper.failed
+        rewards = self._priced(self.task.terms(view), failed, self.worst_reward)
+        costs = self._priced(self._charged(resource_cost), failed, self.worst_cost)
         self.step_index += 1
         self.t_index += 1
         self._load_next()
-        truncated = (self.step_index >= self.task.episode_steps) & ~failed
         return Outcome(
-            reward=sum(rewards.values(), np.zeros(self.batch)), rewards=rewards, costs=costs,
-            cost=sum(costs.values(), np.zeros(self.batch)), resource_costs=resource_costs,
-            terminated=failed, truncated=truncated,
+            reward=self._total(rewards), rewards=rewards, costs=costs, cost=self._total(costs),
+            resource_costs=resource_costs, terminated=failed,
+            truncated=(self.step_index >= self.task.episode_steps) & ~failed,
         )  # fmt: skip
+
+    def _priced(self, terms: dict[str, FloatArray], failed: BoolArray, worst: float) -> dict[str, FloatArray]:
+        """``terms`` with the price of failure; the diagnostics of a failed row are never scored."""
+        if not failed.any():
+            return {**terms, FAILURE: np.zeros(self.batch)}
+        priced = {name: np.where(failed, 0.0, value) for name, value in terms.items()}
+        left = self.task.episode_steps - self.step_index
+        return {**priced, FAILURE: np.where(failed, worst * left, 0.0)}
+
+    def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
+        total = np.zeros(self.batch)
+        for value in terms.values():
+            total += value
+        return total
 
     def _charged(self, resource_cost: FloatArray) -> dict[str, FloatArray]:
         known = {
-            "voltage_violation": self.stepper.voltage_violation_pu, "thermal_overload": self.stepper.overload_mva,
+            "voltage_violation": self.stepper.voltage_violation_pu,
+            "thermal_overload": self.stepper.overload_mva,
             "vuf_violation": np.zeros(self.batch), "resource": resource_cost,
         }  # fmt: skip
         return {name: known[name].copy() for name in self.task.charged}
@@ -158,7 +175,9 @@ class Grid:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
         for name in _STATE_ARRAYS:
             if state["grid"][name].shape != getattr(self.stepper, name).shape:
-                raise ValueError(f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder")
+                raise ValueError(
+                    f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
+                )
         self.fleet.load_state(state["fleet"])
         for name in _STATE_ARRAYS:
             np.copyto(getattr(self.stepper, name), state["grid"][name])
@@ -169,9 +188,6 @@ class Grid:
     def _span(self, t_index: IntArray) -> IntArray:
         """Rows of the load's time axis: the year, or the user's own days, read as a ring."""
         return t_index % (self.load.n_days * self.profiles.steps_per_day)
-
-    def _voltages(self) -> FloatArray:
-        return self.stepper.v_pu
 
     def _load_next(self) -> None:
         """Loads of the interval that is decided next: observed now, solved with in the next step."""

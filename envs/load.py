@@ -53,19 +53,32 @@ class ProfileLoad(LoadSource):
         self.n_days = profiles.n_steps // profiles.steps_per_day
         peak_p = np.abs(self._scale_p) * np.abs(self._shape_p).max(axis=0)[self._shape]
         peak_q = np.abs(self._scale_q) * np.abs(self._shape_q).max(axis=0)[self._shape]
-        self.s_max_mva = np.bincount(self._node, weights=np.hypot(peak_p, peak_q), minlength=feeder.n_nodes)
+        s_max: FloatArray = np.zeros(feeder.n_nodes)
+        np.add.at(s_max, self._node, np.hypot(peak_p, peak_q))
+        self.s_max_mva = s_max
 
     @property
     def active_mw(self) -> FloatArray:
+        """(T, n_nodes), computed on each call: the year of a large feeder takes hundreds of MB."""
         return self._assignment.node_series(self._feeder, self._profiles, slice(None))[0]
 
     @property
     def reactive_mvar(self) -> FloatArray:
+        """(T, n_nodes), computed on each call: the shapes have reactive power of their own."""
         return self._assignment.node_series(self._feeder, self._profiles, slice(None))[1]
 
     def fill(self, t_index: IntArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+        """See :class:`LoadSource`."""
         kernels.shape_rows(
-            self._shape_p, self._shape_q, self._shape, self._scale_p, self._scale_q, self._node, t_index, p_mw, q_mvar
+            self._shape_p,
+            self._shape_q,
+            self._shape,
+            self._scale_p,
+            self._scale_q,
+            self._node,
+            t_index,
+            p_mw,
+            q_mvar,
         )
 
 
@@ -79,7 +92,11 @@ class SeriesLoad(LoadSource):
     """
 
     def __init__(
-        self, feeder: Feeder, active_mw: ArrayLike, reactive_mvar: ArrayLike | None = None, steps_per_day: int = 96
+        self,
+        feeder: Feeder,
+        active_mw: ArrayLike,
+        reactive_mvar: ArrayLike | None = None,
+        steps_per_day: int = 96,
     ) -> None:
         self._p = self._series("active_mw", active_mw, feeder, steps_per_day)
         self._reactive = None
@@ -88,14 +105,21 @@ class SeriesLoad(LoadSource):
         else:
             self._reactive = self._q = self._series("reactive_mvar", reactive_mvar, feeder, steps_per_day)
             if self._q.shape != self._p.shape:
-                raise ValueError(f"reactive_mvar has shape {self._q.shape}, active_mw {self._p.shape}: make them equal")
+                raise ValueError(
+                    f"reactive_mvar has shape {self._q.shape}, active_mw {self._p.shape}: make them equal"
+                )
         self.n_days = self._p.shape[0] // steps_per_day
         self.s_max_mva = np.hypot(self._p, self._q).max(axis=0)
 
     @staticmethod
     def _series(name: str, value: ArrayLike, feeder: Feeder, steps_per_day: int) -> FloatArray:
         array = np.array(value, dtype=np.float64, order="C")
-        if array.ndim != 2 or array.shape[1] != feeder.n_nodes or array.shape[0] % steps_per_day or not len(array):
+        if (
+            array.ndim != 2
+            or array.shape[1] != feeder.n_nodes
+            or array.shape[0] % steps_per_day
+            or not len(array)
+        ):
             raise ValueError(
                 f"{name} must have shape (days * {steps_per_day}, {feeder.n_nodes} nodes), got {array.shape}"
             )
@@ -108,13 +132,16 @@ class SeriesLoad(LoadSource):
 
     @property
     def active_mw(self) -> FloatArray:
+        """(T, n_nodes) as given; read-only."""
         return self._p
 
     @property
     def reactive_mvar(self) -> FloatArray | None:
+        """(T, n_nodes) as given, None where power factors are kept; read-only."""
         return self._reactive
 
     def fill(self, t_index: IntArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+        """See :class:`LoadSource`."""
         kernels.series_rows(self._p, self._q, t_index, p_mw, q_mvar)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from ..physics import StateBounds, Stepper
+from ..physics import StateBounds, Stepper, kernel
 from .layout import Layout
 from .resources import Fleet
 from .resources.base import Entry
@@ -18,7 +18,7 @@ from .tasks import GRID_BLOCKS
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Fill = Callable[["Observer", IntArray, FloatArray], None]
+Fill = Callable[["Observer", IntArray, NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,19 @@ class Observer:
     """
 
     def __init__(
-        self, blocks: tuple[str, ...], feeder: Feeder, fleet: Fleet, stepper: Stepper, profiles: Profiles, limits: Limits
+        self,
+        blocks: tuple[str, ...],
+        feeder: Feeder,
+        fleet: Fleet,
+        stepper: Stepper,
+        profiles: Profiles,
+        limits: Limits,
     ) -> None:
         unknown = [b for b in blocks if b not in GRID_BLOCKS]
         if unknown:
-            raise ValueError(f"unknown observation block {unknown[0]!r}; choose from {', '.join(GRID_BLOCKS)}")
+            raise ValueError(
+                f"unknown observation block {unknown[0]!r}; choose from {', '.join(GRID_BLOCKS)}"
+            )
         self.feeder, self.fleet, self.stepper, self.profiles = feeder, fleet, stepper, profiles
         listed = [(name, _entries(name, feeder, limits)) for name in blocks]
         self._grid_size = grid_size(blocks, feeder)
@@ -53,21 +61,33 @@ class Observer:
         self.space = self.layout.space()
         self._low, self._high = self.space.low, self.space.high
         self._fills = [(_FILLS[name], self.layout[name]) for name in blocks]
+        self.clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
         self.load_p_mw = np.zeros_like(stepper.load_p_mw)
         self.load_q_mvar = np.zeros_like(stepper.load_q_mvar)
 
     def observe(self, t_index: IntArray) -> NDArray[np.float32]:
         """A fresh float32 (batch, n_obs) array inside the declared box."""
-        full = np.empty((t_index.size, self.layout.size))
+        out = np.empty((t_index.size, self.layout.size), dtype=np.float32)
         for fill, part in self._fills:
-            fill(self, t_index, full[:, part])
+            fill(self, t_index, out[:, part])
         if self._grid_size < self.layout.size:
-            self.fleet.observe(t_index, full[:, self._grid_size :])
-        out = full.astype(np.float32)
-        if np.isnan(out.sum()):  # dead nodes
-            np.nan_to_num(out, copy=False)
-        # Rounding to float32 and the last iterate of a failed power flow may leave the box.
-        return np.clip(out, self._low, self._high, out=out)
+            self.fleet.observe(t_index, out[:, self._grid_size :])
+        into_box(out, self._low, self._high)
+        return out
+
+
+@kernel
+def into_box(out, low, high):  # type: ignore[no-untyped-def]
+    """Clip (batch, n) to the box; NaN (a dead node) becomes 0.
+
+    Rounding to float32 and the last iterate of a failed power flow may lie outside.
+    """
+    for row in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            x = out[row, i]
+            if np.isnan(x):
+                x = np.float32(0.0)
+            out[row, i] = min(max(x, low[i]), high[i])
 
 
 _SOME = 1e-3  # a box needs room even where a node has no load and a branch cannot carry any
@@ -77,7 +97,11 @@ _PER_BRANCH = ("p_from_mw", "q_from_mvar", "i_ka", "loading")
 
 def grid_size(blocks: tuple[str, ...], feeder: Feeder) -> int:
     """Entries that the grid blocks take before the fleet's begin."""
-    sizes = dict.fromkeys(_PER_NODE, feeder.n_nodes) | dict.fromkeys(_PER_BRANCH, feeder.n_branches) | {"clock": 4}
+    sizes = (
+        dict.fromkeys(_PER_NODE, feeder.n_nodes)
+        | dict.fromkeys(_PER_BRANCH, feeder.n_branches)
+        | {"clock": 4}
+    )
     return sum(sizes.get(name, 1) for name in blocks)
 
 
@@ -100,10 +124,14 @@ def _entries(name: str, feeder: Feeder, limits: Limits) -> list[Entry]:
         return [Entry(f"{name}[{n}]", unit, -float(s), float(s)) for n, s in zip(nodes, s_load, strict=True)]
     if name in ("p_from_mw", "q_from_mvar"):
         unit = "MW" if name == "p_from_mw" else "MVAr"
-        return [Entry(f"{name}[{b}]", unit, -float(s), float(s)) for b, s in zip(branches, s_branch, strict=True)]
+        return [
+            Entry(f"{name}[{b}]", unit, -float(s), float(s)) for b, s in zip(branches, s_branch, strict=True)
+        ]
     if name == "i_ka":
         kv = np.minimum(*_ends_kv(feeder)) * limits.state.v_low_pu
-        return [Entry(f"i_ka[{b}]", "kA", 0.0, float(i)) for b, i in zip(branches, s_branch / kv, strict=True)]
+        return [
+            Entry(f"i_ka[{b}]", "kA", 0.0, float(i)) for b, i in zip(branches, s_branch / kv, strict=True)
+        ]
     if name == "loading":
         rating = np.nan_to_num(feeder.column("branches", "thermal_limit_mva"), nan=np.inf)
         top = np.maximum(s_branch / rating, _SOME)
@@ -116,61 +144,69 @@ def _entries(name: str, feeder: Feeder, limits: Limits) -> list[Entry]:
 
 def _ends_kv(feeder: Feeder) -> tuple[FloatArray, FloatArray]:
     kv = feeder.column("nodes", "base_kv")
-    rows = [np.array([feeder.node_index[n] for n in feeder.column("branches", end)]) for end in ("from_node", "to_node")]
+    rows = [
+        np.array([feeder.node_index[n] for n in feeder.column("branches", end)])
+        for end in ("from_node", "to_node")
+    ]
     return kv[rows[0]], kv[rows[1]]
 
 
-def _clock(self: Observer, t_index: IntArray, out: FloatArray) -> None:
-    day = t_index * (2.0 * np.pi / self.profiles.steps_per_day)
-    year = t_index * (2.0 * np.pi / self.profiles.n_steps)
-    out[:, 0], out[:, 1], out[:, 2], out[:, 3] = np.sin(day), np.cos(day), np.sin(year), np.cos(year)
+def _clock_table(n_steps: int, steps_per_day: int) -> NDArray[np.float32]:
+    """(n_steps, 4) sine and cosine of the time of day and of the time of year."""
+    t = np.arange(n_steps) * (2.0 * np.pi)
+    angles = (t / steps_per_day, t / n_steps)
+    return np.stack([f(a) for a in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)
 
 
-def _v_pu(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001 - one signature for all
+def _clock(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:
+    out[:] = self.clock[t_index % self.profiles.n_steps]
+
+
+def _v_pu(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001 - one signature for all
     out[:] = self.stepper.v_pu
 
 
-def _v_deg(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _v_deg(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:] = np.angle(self.stepper.v, deg=True)
 
 
-def _load_p(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _load_p(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:] = self.load_p_mw
 
 
-def _load_q(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _load_q(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:] = self.load_q_mvar
 
 
-def _p_from(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _p_from(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:] = self.stepper.s_from.real
 
 
-def _q_from(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _q_from(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:] = self.stepper.s_from.imag
 
 
-def _i_ka(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _i_ka(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:] = self.stepper.i_ka
 
 
-def _loading(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _loading(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:] = self.stepper.loading
 
 
-def _p_slack(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _p_slack(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:, 0] = self.stepper.slack_mva.real
 
 
-def _q_slack(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _q_slack(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:, 0] = self.stepper.slack_mva.imag
 
 
-def _p_loss(self: Observer, t_index: IntArray, out: FloatArray) -> None:  # noqa: ARG001
+def _p_loss(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
     out[:, 0] = self.stepper.loss_mva.real
 
 
-def _price(self: Observer, t_index: IntArray, out: FloatArray) -> None:
+def _price(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:
     out[:, 0] = self.profiles.price_usd_mwh[t_index % self.profiles.n_steps]
 
 

@@ -36,7 +36,9 @@ class Entry:
     def resources(self) -> list[ResourceSpec]:
         """Fresh specs of the fleet."""
         fleet: list[ResourceSpec] = [Battery(bus, p_mw=p, energy_mwh=e) for bus, p, e in self.batteries]
-        fleet += [PV(bus, p_mw=p, site=site, controls=self.inverter_controls) for bus, p, site in self.inverters]
+        fleet += [
+            PV(bus, p_mw=p, site=site, controls=self.inverter_controls) for bus, p, site in self.inverters
+        ]
         return fleet
 
 
@@ -55,7 +57,12 @@ def _bare(name: str, case: str, batteries: dict[str, float], inverters: dict[str
 
 
 def _volt_var(
-    name: str, case: str, batteries: dict[str, float], inverters: dict[str, float], load_scale: float, v_source_pu: float
+    name: str,
+    case: str,
+    batteries: dict[str, float],
+    inverters: dict[str, float],
+    load_scale: float,
+    v_source_pu: float,
 ) -> Entry:
     return Entry(
         name=f"VoltVar-{name}", version=0, case=case, task=VoltVar(),
@@ -66,10 +73,22 @@ def _volt_var(
 
 
 ENTRIES: tuple[Entry, ...] = (
-    _bare("33bw", "case33bw", {"18": 0.2, "22": 0.2, "25": 0.3, "33": 0.3}, {"14": 0.4, "21": 0.4, "24": 0.8, "31": 0.6}),
-    _bare("118zh", "case118zh", {"27": 0.5, "54": 0.8, "77": 0.8, "111": 0.8}, {"20": 1.0, "50": 1.5, "76": 1.5, "109": 1.5}),
-    _bare("141", "case141", {"26": 0.8, "69": 0.8, "87": 0.8, "112": 0.8}, {"32": 1.0, "62": 1.5, "80": 1.5, "107": 1.5}),
-    _bare("533mt_hi", "case533mt_hi", {"100": 1.0, "200": 1.0, "350": 1.0, "500": 1.0}, {"150": 2.0, "250": 2.0, "400": 2.0, "520": 2.0}),
+    _bare(
+        "33bw", "case33bw",
+        {"18": 0.2, "22": 0.2, "25": 0.3, "33": 0.3}, {"14": 0.4, "21": 0.4, "24": 0.8, "31": 0.6},
+    ),
+    _bare(
+        "118zh", "case118zh",
+        {"27": 0.5, "54": 0.8, "77": 0.8, "111": 0.8}, {"20": 1.0, "50": 1.5, "76": 1.5, "109": 1.5},
+    ),
+    _bare(
+        "141", "case141",
+        {"26": 0.8, "69": 0.8, "87": 0.8, "112": 0.8}, {"32": 1.0, "62": 1.5, "80": 1.5, "107": 1.5},
+    ),
+    _bare(
+        "533mt_hi", "case533mt_hi",
+        {"100": 1.0, "200": 1.0, "350": 1.0, "500": 1.0}, {"150": 2.0, "250": 2.0, "400": 2.0, "520": 2.0},
+    ),
     _volt_var(
         "33bw", "case33bw", {"18": 0.3, "25": 0.5, "33": 0.5},
         {"8": 0.65, "11": 0.39, "14": 0.455, "16": 0.39, "18": 0.39, "21": 0.52, "24": 1.17, "25": 0.91,
@@ -77,7 +96,8 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     _volt_var(
         "141", "case141", {"65": 1.0, "80": 1.0, "87": 1.0},
-        dict.fromkeys(("87", "84", "82", "76", "65", "69", "56", "74", "62", "80"), 2.2), load_scale=1.7, v_source_pu=1.01,
+        dict.fromkeys(("87", "84", "82", "76", "65", "69", "56", "74", "62", "80"), 2.2),
+        load_scale=1.7, v_source_pu=1.01,
     ),
 )  # fmt: skip
 
@@ -86,7 +106,9 @@ def register_all() -> None:
     """Register every entry with Gymnasium; doing it again changes nothing."""
     for entry in ENTRIES:
         if entry.id not in gym.registry:
-            gym.register(id=entry.id, entry_point="distgrid.envs.registration:create", kwargs={"entry": entry.name})
+            gym.register(
+                id=entry.id, entry_point="distgrid.envs.registration:create", kwargs={"entry": entry.name}
+            )
 
 
 def create(entry: str, **options: Any) -> gym.Env[Any, Any]:
@@ -98,7 +120,8 @@ def create(entry: str, **options: Any) -> gym.Env[Any, Any]:
 
     found = next(e for e in ENTRIES if e.name == entry)
     arguments: dict[str, Any] = {
-        "case": found.case, "resources": found.resources(), "task": found.task, "load_scale": found.load_scale,
+        "case": found.case, "resources": found.resources(), "task": found.task,
+        "load_scale": found.load_scale,
         "v_source_pu": found.v_source_pu,
     }  # fmt: skip
     return DistGridEnv(**(arguments | options))

@@ -13,7 +13,7 @@ from .render import DayHistory, Renderer
 
 
 class View:
-    """Draws a grid of one row. ``mode`` is ``"rgb_array"`` (``show`` returns pixels) or ``"human"`` (a window)."""
+    """Draws a grid of one row; ``mode`` is ``"rgb_array"`` (pixels) or ``"human"`` (a window)."""
 
     def __init__(self, grid: Grid, mode: str) -> None:
         self.mode = mode

@@ -40,7 +40,11 @@ def _candidates() -> list[Path]:
         found.append(Path.home() / ".cache" / "distgrid")
     except RuntimeError:  # no home folder at all
         pass
-    found.append(Path(tempfile.gettempdir()) / f"distgrid-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    try:
+        found.append(Path(tempfile.gettempdir()) / f"distgrid-{user}")
+    except FileNotFoundError:  # no writable temporary folder either
+        pass
     return found
 
 

@@ -14,61 +14,87 @@ from numpy.typing import NDArray
 from .network import Network
 
 FloatArray = NDArray[np.float64]
+_PASSES = 200
 
 
 @dataclass(frozen=True)
 class StateBounds:
-    """Bounds over all states whose voltages are at least ``v_low_pu``."""
+    """Bounds over all states whose voltages are at least ``v_low_pu``, at the stored source voltages."""
 
     v_low_pu: float
-    v_high_pu: FloatArray  # (n_bus,)
+    v_high_pu: FloatArray  # (n_bus,) NaN at dead nodes
     p_loss_mw: float
-    s_branch_mva: FloatArray  # (n_branch,)
+    s_branch_mva: FloatArray  # (n_branch,) at either end
 
 
 def state_bounds(net: Network, s_max_mva: FloatArray, v_low_pu: float = 0.5) -> StateBounds:
     """Bound voltages, flows and losses given the largest apparent power per node, ``s_max_mva`` (n_bus,).
 
-    ZIP loads are covered: between ``v_low_pu`` and the voltage bound no share draws more current than the
-    larger of S / v_low and S v_high.
+    What shunts, ZIP and CVR loads draw grows with voltage, so the voltage bound is the fixed point of "no
+    voltage above v, hence no current above i(v), hence no voltage above v'". Raises ValueError where there is
+    none: then shunts or loads raise the voltage without end.
     """
-    v_high = _voltage_bound(net, s_max_mva, v_low_pu, 1.0 / v_low_pu)
-    worst = max(1.0 / v_low_pu, float(np.nanmax(v_high, initial=1.0)))
-    v_high = _voltage_bound(net, s_max_mva, v_low_pu, worst)
-    current = _current_bound(net, s_max_mva, worst, float(np.nanmax(v_high, initial=1.0)))
+    highest = float(net.source_v_pu.max(initial=0.0))
+    for _ in range(_PASSES):
+        current = _current_bound(net, s_max_mva, v_low_pu, highest)
+        v_high = _voltage_bound(net, current)
+        now = float(np.nanmax(v_high)) if net.energised.any() else highest
+        if now <= highest * (1 + 1e-9):
+            return _bounds(net, v_low_pu, v_high, current)
+        highest = now * (1 + 1e-9)
+    raise ValueError(
+        f"feeder {net.feeder.name!r} has no voltage bound: its shunts or voltage-dependent loads are too "
+        "large for its impedances; check shunt_b_mvar, capacitors and b"
+    )
+
+
+def _bounds(net: Network, v_low_pu: float, v_high: FloatArray, current: FloatArray) -> StateBounds:
     tree = net.topology.tree
     fed = tree.branch >= 0
-    loss = float((tree.z_re[fed] * current[fed] ** 2).sum() * net.base_mva)
-    flow = np.zeros(net.n_branch)
+    branch, current = tree.branch[fed], current[fed]
+    loss = float((tree.z_re[fed] * current**2).sum() * net.base_mva)
     scale = np.hypot(tree.a_re[fed], tree.a_im[fed])
-    parent_high = v_high[tree.order[tree.parent[fed]]]
-    child_high = v_high[tree.order[fed]]
-    flow[tree.branch[fed]] = np.maximum(parent_high * scale, child_high) * current[fed] * net.base_mva
+    charging = 0.5 * np.abs(net.b_pu[branch]) * np.maximum(1.0, 1.0 / np.abs(net.topology.ratio[branch]) ** 2)
+    parent_high, child_high = v_high[tree.order[tree.parent[fed]]], v_high[tree.order[fed]]
+    flow = np.zeros(net.n_branch)
+    flow[branch] = net.base_mva * np.maximum(
+        parent_high * (scale * current + charging * parent_high),
+        child_high * (current + charging * child_high),
+    )
     return StateBounds(v_low_pu, v_high, loss, flow)
 
 
-def _current_bound(net: Network, s_max_mva: FloatArray, per_s: float, v_high: float) -> FloatArray:
+def _draw(net: Network, v_low: float, v_high: float) -> FloatArray:
+    """(n_bus,) largest current per unit of nominal apparent power for voltages in [v_low, v_high]."""
+    draw = np.full(net.n_bus, 1.0 / v_low)
+    for part in ((0, 1, 4), (2, 3, 5)):  # P, Q: shares z and i, exponent
+        z, i, exponent = net.zip_coef[:, part].T
+        shares = np.abs(z) * v_high + np.abs(i) + np.abs(1.0 - z - i) / v_low
+        power = np.maximum(v_low ** (exponent - 1.0), v_high ** (exponent - 1.0))
+        np.maximum.at(draw, net.zip_node, np.where(np.isnan(exponent), shares, power))
+    return draw
+
+
+def _current_bound(net: Network, s_max_mva: FloatArray, v_low: float, v_high: float) -> FloatArray:
     """(m,) largest current into each tree position, pu."""
     tree = net.topology.tree
-    current = s_max_mva[tree.order] / net.base_mva * per_s + np.hypot(tree.y_re, tree.y_im) * v_high
+    load = s_max_mva * _draw(net, v_low, v_high) / net.base_mva
+    current = load[tree.order] + np.hypot(tree.y_re, tree.y_im) * v_high
+    scale = np.hypot(tree.a_re, tree.a_im)
     for k in range(current.size - 1, -1, -1):
         if tree.parent[k] >= 0:
-            current[tree.parent[k]] += np.hypot(tree.a_re[k], tree.a_im[k]) * current[k]
+            current[tree.parent[k]] += scale[k] * current[k]
     return np.asarray(current)
 
 
-def _voltage_bound(net: Network, s_max_mva: FloatArray, v_low_pu: float, per_s: float) -> FloatArray:
-    """(n_bus,) highest voltage; NaN at dead nodes. Shunts are taken at twice the source voltage."""
+def _voltage_bound(net: Network, current: FloatArray) -> FloatArray:
+    """(n_bus,) highest voltage; NaN at dead nodes."""
     tree = net.topology.tree
     source = dict(zip(net.source_node.tolist(), net.source_v_pu.tolist(), strict=True))
-    current = _current_bound(net, s_max_mva, per_s, 2.0 * max(source.values()))
+    drop = np.hypot(tree.z_re, tree.z_im) * current
+    scale = np.hypot(tree.a_re, tree.a_im)
     high = np.full(net.n_bus, np.nan)
     for k in range(tree.parent.size):
-        node = int(tree.order[k])
-        up = tree.parent[k]
-        if up < 0:
-            high[node] = source[node]
-        else:
-            drop = np.hypot(tree.z_re[k], tree.z_im[k]) * current[k]
-            high[node] = np.hypot(tree.a_re[k], tree.a_im[k]) * high[tree.order[up]] + drop
+        node, up = int(tree.order[k]), tree.parent[k]
+        high[node] = source[node] if up < 0 else scale[k] * high[tree.order[up]] + drop[k]
     return high

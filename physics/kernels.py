@@ -19,6 +19,7 @@ from ._jit import inline, kernel
 from .lanes import LANES, larger, load, smaller, splat, store
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
+WARM_SHARE = 0.999  # a start on the lower branch, an unstable fixed point, is left for the upper one
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
 
 CONVERGED = 1
@@ -129,8 +130,7 @@ def _gather_power(positions, order, row, width, p_mw, q_mvar, scale, p, q):  # t
 
 @inline
 def _start_block(tree, row, width, v_start, v_source, v_re, v_im):  # type: ignore[no-untyped-def]
-    """Sources at their set voltage; the rest from ``v_start`` where it has rows, else down from the parent."""
-    warm = v_start.shape[0] > 0
+    """Sources at their set voltage, the rest at no load, then moved nearly all the way to ``v_start``."""
     source = 0
     for k in range(tree.parent.size):
         up = tree.parent[k]
@@ -140,16 +140,19 @@ def _start_block(tree, row, width, v_start, v_source, v_re, v_im):  # type: igno
                 v_re[k, lane] = v.real
                 v_im[k, lane] = v.imag
             source += 1
-        elif warm:
-            for lane in range(LANES):
-                v = v_start[row + min(lane, width - 1), tree.order[k]]
-                v_re[k, lane] = v.real
-                v_im[k, lane] = v.imag
         else:
             a_re, a_im = tree.a_re[k], tree.a_im[k]
             x, y = load(v_re, up), load(v_im, up)
             store(v_re, k, a_re * x - a_im * y)
             store(v_im, k, a_re * y + a_im * x)
+    if v_start.shape[0] == 0:
+        return
+    for k in range(tree.parent.size):
+        if tree.parent[k] >= 0:
+            for lane in range(LANES):
+                v = v_start[row + min(lane, width - 1), tree.order[k]]
+                v_re[k, lane] += WARM_SHARE * (v.real - v_re[k, lane])
+                v_im[k, lane] += WARM_SHARE * (v.imag - v_im[k, lane])
 
 
 @inline
@@ -251,7 +254,9 @@ def sweep_rows(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def flow_rows(lo, hi, from_row, to_row, child_is_to, in_tree, ratio, charging, base_mva, v, current, s_from, s_to):  # type: ignore[no-untyped-def]
+def flow_rows(  # type: ignore[no-untyped-def]
+    lo, hi, from_row, to_row, child_is_to, in_tree, ratio, charging, base_mva, v, current, s_from, s_to
+):
     """Complex power in MVA into both ends of every branch, rows [lo, hi).
 
     ``ratio`` (branch,) complex tap at the from side, ``charging`` (branch,) total b in pu, ``current``

@@ -33,7 +33,20 @@ def voltage_rows(lo, hi, v, v_min, v_max, v_pu, violation_pu, n_violation):  # t
 
 @kernel
 def branch_rows(  # type: ignore[no-untyped-def]
-    lo, hi, from_row, to_row, base_kv, rating, v_pu, s_from, s_to, i_ka, loading, loss, overload_mva, n_overload
+    lo,
+    hi,
+    from_row,
+    to_row,
+    base_kv,
+    rating,
+    v_pu,
+    s_from,
+    s_to,
+    i_ka,
+    loading,
+    loss,
+    overload_mva,
+    n_overload,
 ):
     """Per branch: larger end's current and loading; per row: loss (complex MVA), MVA above rating and count.
 

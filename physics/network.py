@@ -34,6 +34,7 @@ class Topology:
     child_is_to: BoolArray  # (n_branch,)
     ratio: NDArray[np.complex128]  # (n_branch,)
     source_rank: IntArray  # (n_source,) row of the sources table for each root, in sweep order
+    dropped: IntArray  # branch rows left out because they close loops
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +91,12 @@ class Network:
 
     @property
     def n_bus(self) -> int:
+        """Number of nodes."""
         return int(self.base_kv.size)
 
     @property
     def n_branch(self) -> int:
+        """Number of branches, open ones included."""
         return int(self.from_row.size)
 
     @property
@@ -129,9 +132,7 @@ class Network:
         child_is_to[branch[fed]] = self.to_row[branch[fed]] == span.order[fed]
         in_tree = np.zeros(self.n_branch, dtype=bool)
         in_tree[branch[fed]] = True
-        ratio = np.where(
-            self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg))
-        )
+        ratio = np.where(self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg)))
         alpha = np.ones(m, dtype=np.complex128)
         z = np.zeros(m, dtype=np.complex128)
         rows, forward = branch[fed], child_is_to[branch[fed]]
@@ -153,11 +154,13 @@ class Network:
         )  # fmt: skip
         roots = span.order[~fed]
         rank = np.array([int(np.flatnonzero(self.source_node == r)[0]) for r in roots], dtype=np.int64)
-        return Topology(tree, span.root_of >= 0, in_tree, child_is_to, ratio, rank)
+        return Topology(tree, span.root_of >= 0, in_tree, child_is_to, ratio, rank, span.dropped)
 
-    def _shunts(self, in_tree: BoolArray, ratio: NDArray[np.complex128], cap_on: BoolArray) -> NDArray[np.complex128]:
+    def _shunts(
+        self, in_tree: BoolArray, ratio: NDArray[np.complex128], cap_on: BoolArray
+    ) -> NDArray[np.complex128]:
         """(n_bus,) admittance to ground: shunts, capacitors that are on, half the charging of each branch."""
-        y = (self.shunt_g_mw + 1j * self.shunt_b_mvar) / self.base_mva
+        y = np.asarray((self.shunt_g_mw + 1j * self.shunt_b_mvar) / self.base_mva, dtype=np.complex128)
         np.add.at(y, self.cap_node, 1j * np.where(cap_on, self.cap_mvar, 0.0) / self.base_mva)
         half = np.where(in_tree, 0.5j * self.b_pu, 0.0)
         np.add.at(y, self.from_row, half / np.abs(ratio) ** 2)
@@ -211,26 +214,41 @@ def _voltage_dependent_loads(feeder: Feeder) -> tuple[IntArray, FloatArray]:
     share = np.stack([feeder.column("loads", c) for c in columns], axis=1).reshape(-1, 4)
     cvr = np.stack([feeder.column("loads", c) for c in ("cvr_p", "cvr_q")], axis=1).reshape(-1, 2)
     node = _rows(feeder.node_index, feeder.column("loads", "node_id"))
-    weight = np.repeat(
-        np.abs(np.stack([feeder.column("loads", "p_mw"), feeder.column("loads", "q_mvar")], axis=1)), 2, axis=1
-    ).reshape(-1, 4)
-    dependent = (np.nan_to_num(share) != 0).any(axis=1) | np.isfinite(cvr).any(axis=1)
+    power = np.stack([feeder.column("loads", "p_mw"), feeder.column("loads", "q_mvar")], axis=1)
+    weight = np.repeat(power, 2, axis=1).reshape(-1, 4)  # signed: a generator takes its share away
+    dependent = (share != 0).any(axis=1) | np.isfinite(cvr).any(axis=1)
     nodes = np.unique(node[dependent])
     coef = np.full((nodes.size, 6), np.nan)
     for j, n in enumerate(nodes):
-        mine = node == n
+        mine = np.flatnonzero(node == n)
         total = weight[mine].sum(axis=0)
-        mean = np.where(total > 0, (share[mine] * weight[mine]).sum(axis=0), share[mine].mean(axis=0))
-        coef[j, :4] = mean / np.where(total > 0, total, 1.0)
-        exponents = np.unique(cvr[mine], axis=0)
-        if len(exponents) > 1:
-            name = feeder.column("nodes", "node_id")[n]
+        part = (share[mine] * weight[mine]).sum(axis=0)
+        name = feeder.column("nodes", "node_id")[n]
+        if ((total == 0) & (part != 0)).any():
+            raise ValueError(
+                f"loads at node {name!r} cancel at nominal voltage but depend on it; move one to a node of "
+                "its own behind a closed switch"
+            )
+        coef[j, :4] = np.where(total == 0, share[mine].mean(axis=0), part / np.where(total == 0, 1.0, total))
+        if not np.array_equal(cvr[mine], np.broadcast_to(cvr[mine[0]], (mine.size, 2)), equal_nan=True):
             raise ValueError(
                 f"loads at node {name!r} have different CVR exponents; give them one exponent or move one "
                 "to a node of its own behind a closed switch"
             )
-        coef[j, 4:] = exponents[0]
+        coef[j, 4:] = cvr[mine[0]]
     return nodes, coef
+
+
+def _check_phases(feeder: Feeder) -> None:
+    ids = {"nodes": "node_id", "branches": "branch_id", "loads": "load_id", "capacitors": "cap_id"}
+    for name, key in ids.items():
+        partial = np.flatnonzero(feeder.column(name, "phase") != "ABC")
+        if partial.size:
+            which, phase = (feeder.column(name, c)[partial[0]] for c in (key, "phase"))
+            raise ValueError(
+                f"feeder {feeder.name!r} is not balanced: {key} {which!r} has phase {phase!r}; this power "
+                "flow solves three-phase (ABC) elements only"
+            )
 
 
 def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True) -> Network:
@@ -238,9 +256,10 @@ def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True) -> Network:
 
     Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
     left out, or raise ValueError with ``allow_mesh_pruning=False``. Nodes without a source are kept, get
-    NaN voltages, and are named in an :class:`IslandWarning`.
+    NaN voltages, and are named in an :class:`IslandWarning`. ValueError where an element is not three-phase.
     """
     column = feeder.column
+    _check_phases(feeder)
     nodes, coef = _voltage_dependent_loads(feeder)
     return Network(
         feeder=feeder,

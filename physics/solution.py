@@ -25,8 +25,9 @@ class Solution:
     the tree carry 0.
 
     ``converged``: a true solution (two sweeps in a row moved no voltage by ``tol`` and left a power mismatch
-    below ``10 tol``). ``diverged``: ``max_iter`` reached or the update grew without bound; the numbers are the
-    last iterate. ``collapsed``: some node fell below ``v_collapse_pu``: of the solution where converged, of
+    below ``10 tol``). ``diverged``: ``max_iter`` reached or the update grew without bound; the numbers are
+    the last iterate.
+    ``collapsed``: some node fell below ``v_collapse_pu``: of the solution where converged, of
     any iterate otherwise.
     """
 
@@ -78,18 +79,22 @@ class Solution:
 
     @cached_property
     def p_from_mw(self) -> FloatArray:
+        """Active power into the from end of each branch, MW."""
         return np.asarray(self._out(self._flows[0].real))
 
     @cached_property
     def q_from_mvar(self) -> FloatArray:
+        """Reactive power into the from end, MVAr."""
         return np.asarray(self._out(self._flows[0].imag))
 
     @cached_property
     def p_to_mw(self) -> FloatArray:
+        """Active power into the to end, MW: negative where power leaves the branch there."""
         return np.asarray(self._out(self._flows[1].real))
 
     @cached_property
     def q_to_mvar(self) -> FloatArray:
+        """Reactive power into the to end, MVAr."""
         return np.asarray(self._out(self._flows[1].imag))
 
     @cached_property
@@ -120,6 +125,7 @@ class Solution:
 
     @cached_property
     def q_slack_mvar(self) -> Any:
+        """Reactive power delivered by all sources together."""
         return self._out(np.atleast_2d(self.s_source_mva).imag.sum(axis=1))
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -12,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import kernels
-from .network import Network, Topology
+from .lanes import LANES
+from .network import MeshWarning, Network, Topology
 from .solution import Solution
 
 FloatArray = NDArray[np.float64]
@@ -26,11 +29,15 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="distgrid")
 
 
-def _batch_shape(arguments: Sequence[tuple[str, Any, int]]) -> int | None:
-    """Batch size named by the arguments of (name, value, trailing axes); None where none has a batch axis."""
+if hasattr(os, "register_at_fork"):  # threads stay behind in the parent: a forked worker needs its own
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _batch_shape(arguments: Sequence[tuple[str, Any, tuple[int, ...]]]) -> int | None:
+    """Batch size named by arguments of (name, value, batched ranks); None where none has a batch axis."""
     found: dict[str, int] = {}
-    for name, value, axes in arguments:
-        if value is not None and np.ndim(value) == axes + 1:
+    for name, value, ranks in arguments:
+        if value is not None and np.ndim(value) in ranks:
             found[name] = np.shape(value)[0]
     sizes = set(found.values()) - {1} or set(found.values())
     if len(sizes) > 1:
@@ -44,10 +51,24 @@ def _rows(name: str, value: ArrayLike, batch: int, width: int, dtype: Any = np.f
     array = np.asarray(value, dtype=dtype)
     if array.ndim not in (1, 2) or array.shape[-1] != width:
         raise ValueError(f"{name} must have shape ({width},) or (batch, {width}), got {array.shape}")
-    if array.dtype.kind in "fc" and not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name}{list(where)} is {array[where]}: it must be a finite number")
+    _refuse(name, array, ~np.isfinite(array), "a finite number")
     return np.ascontiguousarray(np.broadcast_to(array, (batch, width)))
+
+
+def _refuse(name: str, array: NDArray[Any], bad: NDArray[np.bool_], expected: str) -> None:
+    """ValueError naming the first entry where ``bad`` holds."""
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name}{list(where)} is {array[where]}: it must be {expected}")
+
+
+def _states(name: str, value: ArrayLike, batch: int, width: int) -> NDArray[np.bool_]:
+    """``value`` as a (batch, width) bool array; numbers must be 0 or 1 (NaN would pass for True)."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be bool, got dtype {array.dtype}")
+    _refuse(name, array, (array != 0) & (array != 1), "True or False")
+    return _rows(name, array, batch, width, bool)
 
 
 def _source_voltage(net: Network, v_source_pu: ArrayLike | None, batch: int) -> NDArray[np.complex128]:
@@ -61,10 +82,10 @@ def _source_voltage(net: Network, v_source_pu: ArrayLike | None, batch: int) -> 
             v = v.reshape(-1, 1)
         if v.ndim != 2 or v.shape[0] not in (1, batch) or v.shape[1] not in (1, n_source):
             raise ValueError(
-                f"v_source_pu must be a number, ({batch},) or ({batch}, {n_source}), got {np.shape(v_source_pu)}"
+                f"v_source_pu must be a number, ({batch},) or ({batch}, {n_source}), "
+                f"got {np.shape(v_source_pu)}"
             )
-        if not (np.isfinite(v).all() and (v > 0).all()):
-            raise ValueError("v_source_pu must be finite and above 0 pu")
+        _refuse("v_source_pu", v, ~(np.isfinite(v) & (v > 0)), "finite and above 0 pu")
         v = np.broadcast_to(v, (batch, n_source))
     return np.ascontiguousarray(v * np.exp(1j * np.deg2rad(net.source_deg)))
 
@@ -77,24 +98,36 @@ def _topologies(
         return ((slice(None), net.topology),)
     status = np.broadcast_to(net.closed, (batch, net.n_branch)).copy()
     if closed is not None:
-        status[:, net.switch_branch] = _rows("closed", closed, batch, net.switch_branch.size, bool)
+        status[:, net.switch_branch] = _states("closed", closed, batch, net.switch_branch.size)
     ratio = np.broadcast_to(net.tap, (batch, net.n_branch))
     if tap is not None:
         ratio = _rows("tap", tap, batch, net.n_branch)
-        if (ratio <= 0).any():
-            raise ValueError("tap must be above 0: 1.0 is the nominal ratio")
+        _refuse("tap", ratio, ratio <= 0, "above 0 (1.0 is the nominal ratio)")
     caps = np.broadcast_to(net.cap_on, (batch, net.cap_on.size))
     if cap_on is not None:
-        caps = _rows("cap_on", cap_on, batch, net.cap_on.size, bool)
+        caps = _states("cap_on", cap_on, batch, net.cap_on.size)
     key = np.concatenate([status, ratio, caps], axis=1)
     _, first, label = np.unique(key, axis=0, return_index=True, return_inverse=True)
     label = label.reshape(-1)
     groups = []
     for j, row in enumerate(first):
         topology = net.variant(status[row].copy(), ratio[row].copy(), caps[row].copy())
+        _warn_pruned(net, topology)
         rows: slice | NDArray[np.int64] = slice(None) if len(first) == 1 else np.flatnonzero(label == j)
         groups.append((rows, topology))
     return tuple(groups)
+
+
+def _warn_pruned(net: Network, topology: Topology) -> None:
+    """Say which branches these switch states made the sweep leave out, unless compile said so already."""
+    if topology.dropped.size and not np.array_equal(topology.dropped, net.topology.dropped):
+        ids = net.feeder.column("branches", "branch_id")
+        names = ", ".join(repr(str(ids[e])) for e in topology.dropped)
+        warnings.warn(
+            f"closed switches make loops: solved as the breadth-first tree without {names}",
+            MeshWarning,
+            stacklevel=4,
+        )
 
 
 def _run(workers: int, batch: int, arguments: tuple[Any, ...], tree: Any) -> None:
@@ -102,11 +135,11 @@ def _run(workers: int, batch: int, arguments: tuple[Any, ...], tree: Any) -> Non
     if workers <= 1 or batch < 2 * _ROWS_WORTH_A_THREAD:
         kernels.sweep_rows(tree, 0, batch, *arguments)
         return
-    blocks = -(-batch // kernels.LANES)
-    cuts = [min(batch, (blocks * i // workers) * kernels.LANES) for i in range(workers)] + [batch]
+    blocks = -(-batch // LANES)
+    cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
     jobs = [
         _pool(workers).submit(kernels.sweep_rows, tree, lo, hi, *arguments)
-        for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)
+        for lo, hi in itertools.pairwise(cuts)
     ]
     for job in jobs:
         job.result()
@@ -159,13 +192,18 @@ def solve(
     """
     if method not in _METHODS:
         raise ValueError(f"unknown method {method!r}; one of {', '.join(_METHODS)}")
-    if not tol > 0 or max_iter < 1:
-        raise ValueError("tol must be above 0 and max_iter at least 1")
+    if not 0 < tol < np.inf or not max_iter >= 1 or not 0 <= v_collapse_pu < np.inf:
+        raise ValueError(
+            f"tol must be finite and above 0, max_iter at least 1, v_collapse_pu finite and not below 0; "
+            f"got {tol}, {max_iter}, {v_collapse_pu}"
+        )
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1 or None, got {threads}")
     start = v0.v if isinstance(v0, Solution) else v0
     size = _batch_shape(
-        [("p_mw", p_mw, 1), ("q_mvar", q_mvar, 1), ("p_inject_mw", p_inject_mw, 1),
-         ("q_inject_mvar", q_inject_mvar, 1), ("v_source_pu", v_source_pu, 0), ("closed", closed, 1),
-         ("tap", tap, 1), ("cap_on", cap_on, 1), ("v0", start, 1)]
+        [("p_mw", p_mw, (2,)), ("q_mvar", q_mvar, (2,)), ("p_inject_mw", p_inject_mw, (2,)),
+         ("q_inject_mvar", q_inject_mvar, (2,)), ("v_source_pu", v_source_pu, (1, 2)),
+         ("closed", closed, (2,)), ("tap", tap, (2,)), ("cap_on", cap_on, (2,)), ("v0", start, (2,))]
     )  # fmt: skip
     batch = 1 if size is None else size
     load_p, load_q = _loads(net, p_mw, q_mvar, batch)
@@ -183,7 +221,9 @@ def solve(
     return _wrap(net, out, groups, squeeze=size is None)
 
 
-def _loads(net: Network, p_mw: ArrayLike | None, q_mvar: ArrayLike | None, batch: int) -> tuple[FloatArray, FloatArray]:
+def _loads(
+    net: Network, p_mw: ArrayLike | None, q_mvar: ArrayLike | None, batch: int
+) -> tuple[FloatArray, FloatArray]:
     p = _rows("p_mw", net.load_p_mw if p_mw is None else p_mw, batch, net.n_bus)
     q = _rows("q_mvar", net.load_q_mvar if q_mvar is None else q_mvar, batch, net.n_bus)
     return p, q
@@ -195,7 +235,8 @@ def _constant_power(
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Net constant power per bus: loads that do not depend on voltage, less injections."""
     out = []
-    for load, inject, name in ((load_p, p_inject_mw, "p_inject_mw"), (load_q, q_inject_mvar, "q_inject_mvar")):
+    pairs = ((load_p, p_inject_mw, "p_inject_mw"), (load_q, q_inject_mvar, "q_inject_mvar"))
+    for load, inject, name in pairs:
         if inject is None and net.zip_node.size == 0:
             out.append(load)
             continue

@@ -48,30 +48,46 @@ class Stepper:
         self.status = np.zeros(batch, dtype=np.int64)
         self.iterations = np.zeros(batch, dtype=np.int64)
         self.v_update_pu = np.zeros(batch)
-        self.s_from, self.s_to = np.zeros((batch, m), dtype=np.complex128), np.zeros((batch, m), dtype=np.complex128)
+        self.s_from, self.s_to = (
+            np.zeros((batch, m), dtype=np.complex128),
+            np.zeros((batch, m), dtype=np.complex128),
+        )
         self.v_pu, self.loading, self.i_ka = np.zeros((batch, n)), np.zeros((batch, m)), np.zeros((batch, m))
         self.loss_mva = np.zeros(batch, dtype=np.complex128)
         self.slack_mva = np.zeros(batch, dtype=np.complex128)
-        self.voltage_violation_pu, self.n_voltage_violations = np.zeros(batch), np.zeros(batch, dtype=np.int64)
+        self.voltage_violation_pu, self.n_voltage_violations = (
+            np.zeros(batch),
+            np.zeros(batch, dtype=np.int64),
+        )
         self.overload_mva, self.n_overloads = np.zeros(batch), np.zeros(batch, dtype=np.int64)
 
     @property
     def converged(self) -> NDArray[np.bool_]:
+        """(batch,) a true solution."""
         return (self.status & kernels.CONVERGED) != 0
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
+        """(batch,) no solution was found."""
         return (self.status & kernels.DIVERGED) != 0
 
     @property
     def collapsed(self) -> NDArray[np.bool_]:
+        """(batch,) some node is below the collapse voltage."""
         return (self.status & kernels.COLLAPSED) != 0
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
+        return (self.status & (kernels.DIVERGED | kernels.COLLAPSED)) != 0
 
     def flags(self, row: int) -> Flags:
         """The three flags of one row as Python bools."""
         status = int(self.status[row])
         return Flags(
-            bool(status & kernels.CONVERGED), bool(status & kernels.DIVERGED), bool(status & kernels.COLLAPSED)
+            bool(status & kernels.CONVERGED),
+            bool(status & kernels.DIVERGED),
+            bool(status & kernels.COLLAPSED),
         )
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100) -> None:
@@ -93,7 +109,8 @@ class Stepper:
             self.voltage_violation_pu, self.n_voltage_violations,
         )  # fmt: skip
         metrics.branch_rows(
-            0, self.batch, net.from_row, net.to_row, net.base_kv, net.rating_mva, self.v_pu, self.s_from, self.s_to,
+            0, self.batch, net.from_row, net.to_row, net.base_kv, net.rating_mva, self.v_pu,
+            self.s_from, self.s_to,
             self.i_ka, self.loading, self.loss_mva, self.overload_mva, self.n_overloads,
         )  # fmt: skip
         np.einsum("ij,ij->i", self._v_source, np.conj(self._i_source), out=self.slack_mva)

@@ -46,12 +46,13 @@ def write(table: pa.Table, path: Path, licence: str, unit: str = "", builder: st
         compression="zstd",
         compression_level=15,
         use_dictionary=not integers,
-        column_encoding={name: "BYTE_STREAM_SPLIT" for name in table.column_names} if integers else None,
+        column_encoding=dict.fromkeys(table.column_names, "BYTE_STREAM_SPLIT") if integers else None,
         write_statistics=False,
+        write_page_checksum=True,
         store_schema=True,
         row_group_size=1 << 20,
     )
-    print(f"{path.relative_to(path.parents[1])}: {path.stat().st_size:,} bytes")  # noqa: T201
+    print(f"{path.relative_to(path.parents[1])}: {path.stat().st_size:,} bytes")
 
 
 def build_loads(out: Path, simbench: Path) -> None:
@@ -120,7 +121,7 @@ def build_splits(out: Path) -> None:
     rows = ",\n".join(f" {json.dumps(name)}: {json.dumps(days)}" for name, days in lists.items())
     (out / "profiles" / "splits.json").write_text(f"{{\n{rows}\n}}\n", encoding="utf-8")
     for name, days in lists.items():
-        print(f'    "{name}": "{hash_days(days)}",  # {len(days)} days')  # noqa: T201
+        print(f'    "{name}": "{hash_days(days)}",  # {len(days)} days')
 
 
 def build_assignment(out: Path) -> None:
@@ -134,7 +135,7 @@ def build_assignment(out: Path) -> None:
     rows: list[dict[str, object]] = []
     for feeder in SHIPPED_FEEDERS:
         rule = make_rule(cases.load(feeder), year)
-        print(f"{feeder}: load factor {rule.load_factor:.4f}, pv factor {rule.pv_factor:.4f}")  # noqa: T201
+        print(f"{feeder}: load factor {rule.load_factor:.4f}, pv factor {rule.pv_factor:.4f}")
         rows += [
             {
                 "feeder": feeder,

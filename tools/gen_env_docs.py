@@ -20,7 +20,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-import distgrid
+from distgrid.envs.registration import ENTRIES, Entry
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "environments"
@@ -58,11 +58,6 @@ SECTIONS = (
     "Arguments",
     "Version History",
 )
-
-
-def identities() -> list[str]:
-    """The registered ids of distgrid, in the order of their registration."""
-    return [i for i in gymnasium.registry if i.startswith("distgrid/")]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -136,19 +131,21 @@ def device_table(env: Any) -> str:
     return table(("Device", "Bus", "P, MW", "S, MVA", "Largest Q, MVAr", "Energy, MWh"), rows)
 
 
-def argument_table(env: Any) -> str:
-    """Arguments of `gymnasium.make`, then the fields of the task."""
-    signature = inspect.signature(type(env).__init__)
-    rows = [
-        (f"`{p.name}`", "" if p.default is p.empty else f"`{p.default!r}`")
-        for p in signature.parameters.values()
-        if p.name != "self"
-    ]
-    fields = [(f"`{f.name}`", f"`{getattr(env.task, f.name)!r}`") for f in dataclasses.fields(env.task)]
+def argument_table(entry: Entry, env: Any) -> str:
+    """Arguments with their defaults and with what the id sets, then the fields of its task."""
     task = type(env.task).__name__
+    here = {
+        "case": f"`{entry.case!r}`",
+        "resources": "the devices above",
+        "task": f"`{task}()`",
+        "load_scale": f"`{entry.load_scale!r}`",
+    }
+    parameters = list(inspect.signature(type(env).__init__).parameters.values())[1:]
+    rows = [(f"`{p.name}`", f"`{p.default!r}`", here.get(p.name, "")) for p in parameters]
+    fields = [(f"`{f.name}`", f"`{getattr(env.task, f.name)!r}`") for f in dataclasses.fields(env.task)]
     return (
-        table(("Argument", "Default"), rows)
-        + f"\nFields of the task, `distgrid.envs.{task}(...)`, as this id sets them:\n\n"
+        table(("Argument", "Default of `DistGridEnv`", "This id"), rows)
+        + f"\nThe fields of its task, `distgrid.envs.{task}`:\n\n"
         + table(("Field", "Value"), fields)
     )
 
@@ -165,12 +162,12 @@ def sections(thing: type) -> dict[str, str]:
     return {heading: found[heading] for heading in SECTIONS}
 
 
-def facts(identity: str, env: Any) -> str:
+def facts(entry: Entry, env: Any) -> str:
     """What one wants to know first."""
     feeder, task = env.feeder, env.task
     minutes = env.profiles.dt_h * 60
     rows = [
-        ("Make", f'`gymnasium.make("{identity}", split="train")` after `import distgrid`'),
+        ("Make", f'`gymnasium.make("{entry.id}", split="train")` after `import distgrid`'),
         ("Feeder", f"`{feeder.name}`: {feeder.n_nodes} nodes, {feeder.n_branches} branches"),
         ("Observation", f"`Box(({env.observation_space.shape[0]},), float32)`"),
         ("Action", f"`Box(-1, 1, ({env.action_space.shape[0]},), float32)`"),
@@ -180,10 +177,9 @@ def facts(identity: str, env: Any) -> str:
     return table(("", ""), rows)
 
 
-def page(identity: str) -> str:
+def page(entry: Entry) -> str:
     """The page of one environment: the docstring's sections, each followed by what the live one says."""
-    wrapped = gymnasium.make(identity)
-    env: Any = wrapped.unwrapped
+    env: Any = gymnasium.make(entry.id).unwrapped
     env.reset(seed=0)
     info = env.step(env.neutral_action)[4]
     live = {
@@ -199,18 +195,19 @@ def page(identity: str) -> str:
             f'{band(env)} Names in `info["costs"]`: {listed(info["costs"])}. '
             "All keys of `info` are [on the overview page](index.md#info).\n"
         ),
-        "Arguments": argument_table(env),
+        "Arguments": argument_table(entry, env),
     }
     parts = [
-        f"# {identity.removeprefix('distgrid/')}\n",
-        f"<!-- Written by tools/gen_env_docs.py for {identity}: change the docstrings or the tool. -->\n",
-        facts(identity, env),
+        f"# {short(entry)}\n",
+        f"<!-- Written by tools/gen_env_docs.py for {entry.id}: change the docstrings or the tool. -->\n",
+        f"{sentence(entry.summary)}\n",
+        facts(entry, env),
     ]
     for heading, text in sections(type(env)).items():
         parts += [f"## {heading}\n", text]
         if heading in live:
             parts.append(live[heading])
-    wrapped.close()
+    env.close()
     return "\n".join(parts)
 
 
@@ -227,17 +224,27 @@ def band(env: Any) -> str:
     return f"Voltages are judged against {low} to {high} pu."
 
 
+def short(entry: Entry) -> str:
+    """The id without its namespace: the name of its page."""
+    return entry.id.rpartition("/")[2]
+
+
+def sentence(text: str) -> str:
+    """Text with a capital and a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
 def overview(link: str) -> str:
     """The table of all environments; `link` is put before each page's name."""
     rows = []
-    for identity in identities():
-        env: Any = gymnasium.make(identity).unwrapped
-        name = identity.removeprefix("distgrid/")
-        what = prose(type(env.task)).split("\n")[0].rstrip(".")
+    for entry in ENTRIES:
+        env: Any = gymnasium.make(entry.id).unwrapped
         sizes = (env.observation_space.shape[0], env.action_space.shape[0])
-        rows.append((f"[`{identity}`]({link}{name}.md)", f"`{env.feeder.name}`", *sizes, what))
+        rows.append(
+            (f"[`{entry.id}`]({link}{short(entry)}.md)", f"`{entry.case}`", *sizes, sentence(entry.summary))
+        )
         env.close()
-    return table(("Id", "Feeder", "Observations", "Actions", "Task"), rows)
+    return table(("Id", "Feeder", "Observations", "Actions", "What it is"), rows)
 
 
 def between_marks(text: str, content: str) -> str:
@@ -252,7 +259,7 @@ def between_marks(text: str, content: str) -> str:
 
 def wanted() -> dict[Path, str]:
     """Every generated file with the content it should have."""
-    files = {PAGES / f"{i.removeprefix('distgrid/')}.md": page(i) for i in identities()}
+    files = {PAGES / f"{short(entry)}.md": page(entry) for entry in ENTRIES}
     for path, link in ((ROOT / "README.md", "docs/environments/"), (PAGES / "index.md", "")):
         files[path] = between_marks(path.read_text(), overview(link))
     return files
@@ -260,7 +267,6 @@ def wanted() -> dict[Path, str]:
 
 def main(argv: Sequence[str]) -> int:
     """Write, or with --check report, what is out of date. Returns the exit code."""
-    assert distgrid.__version__  # the import registers the environments
     files = wanted()
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     orphans = [path for path in PAGES.glob("*.md") if path not in files]

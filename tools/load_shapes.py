@@ -1,9 +1,9 @@
 """Load shapes (P and Q) from SimBench's 2016 profiles: which ones, how they are aggregated, how Q is scaled.
 
-SimBench's household and heat-pump profiles are single customers: a household's mean is 6 % of its peak. A node
-of a medium-voltage feeder serves tens of them, so `household-NN` and `heatpump-NN` are sums of many homes:
-copies of the single profiles moved by whole weeks (weekday and season stay true) and by up to half an hour.
-The single customers are kept too, for loads below the size given in `distgrid.cases.profiles.assignment`.
+SimBench's household and heat-pump profiles are single customers: a household's mean is 6 % of its peak. A
+node of a medium-voltage feeder serves tens of them, so `household-NN` and `heatpump-NN` are sums of many
+homes: copies of the single profiles moved by whole weeks (weekday and season stay true) and by up to half an
+hour. The single customers are kept too, for loads below the size given in `distgrid.cases.profiles.assign`.
 """
 
 from __future__ import annotations
@@ -80,16 +80,18 @@ def scaled_q(p: Array, q: Array) -> tuple[Array, float]:
     """Reactive shape for a P shape with maximum 1, and the share of it that had to follow P.
 
     The rule: over the high-load hours (P above its 95 % quantile) the mean of q equals the mean of p, so that
-    a load's Q/P there is the case's. Where that leaves |q| above `Q_LIMIT` in more than one step in a thousand
-    (Q that has little to do with P), the smallest share w in steps of 0.05 of constant power factor is blended
-    in: w*p + (1-w)*q. The few steps still above the limit are cut to it.
+    a load's Q/P there is the case's. Where that leaves |q| above `Q_LIMIT` in more than one step in a
+    thousand (Q that has little to do with P), the smallest share w in steps of 0.05 of constant power factor
+    is blended in: w*p + (1-w)*q. The few steps still above the limit are cut to it.
     """
     high = p >= np.quantile(p, HIGH_LOAD)
     scaled = q * (p[high].mean() / q[high].mean())
     for w in np.linspace(0.0, 1.0, 21):
         blend = w * p + (1.0 - w) * scaled
         if np.quantile(np.abs(blend), 0.999) <= Q_LIMIT:
-            return np.clip(blend, -Q_LIMIT, Q_LIMIT), float(w)
+            for _ in range(30):  # cutting lowers the mean a little; this restores it
+                blend = np.clip(blend * (p[high].mean() / blend[high].mean()), -Q_LIMIT, Q_LIMIT)
+            return blend, float(w)
     raise ValueError("even a constant power factor exceeds the limit; is P normalised to 1?")
 
 
@@ -109,7 +111,9 @@ def build_shapes(folder: Path) -> list[tuple[str, str, Array, Array, float]]:
         # Heat pumps make 45 % of the peak of a village that heats with them. Their published Q equals P in
         # per unit, so it is given the homes' Q/P.
         share = 0.45 / 0.55 * p.max() / hp.max()
-        shapes.append((f"heatpump-{i + 1:02d}", "heatpump", p + share * hp, q + share * hq * q.sum() / p.sum()))
+        shapes.append(
+            (f"heatpump-{i + 1:02d}", "heatpump", p + share * hp, q + share * hq * q.sum() / p.sum())
+        )
     shapes += [(name, "single-household", *raw[name]) for name in SINGLE_HOMES]
     shapes += [(name, "single-heatpump", *raw[name]) for name in ("Air_Parallel_1", "Soil_Alternative_2")]
     out = []

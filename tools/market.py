@@ -32,7 +32,7 @@ def price_table(folder: Path) -> pa.Table:
 
 
 def model_day(date: datetime.date) -> int:
-    """Day of 2016 with the same weekday that is nearest in the season (at most 3 days away, 6 at the ends)."""
+    """Nearest day of 2016 with the same weekday: at most 3 days away, 6 at the ends of the year."""
     near = (datetime.date(2016, date.month, date.day) - datetime.date(2016, 1, 1)).days
     shift = (date.weekday() - (4 + near)) % 7
     shift = shift - 7 if shift > 3 else shift

@@ -84,7 +84,7 @@ def make_sites(seed: int = SITE_SEED) -> Sites:
         x_km=place[:, 0].copy(),
         y_km=place[:, 1].copy(),
         tilt_deg=np.round(rng.uniform(22.0, 38.0, N_SITES), 0),
-        azimuth_deg=np.round(np.clip(rng.normal(180.0, 22.0, N_SITES), 130.0, 230.0), 0),
+        azimuth_deg=np.asarray(np.round(np.clip(rng.normal(180.0, 22.0, N_SITES), 130.0, 230.0), 0)),
         dc_ac=np.round(rng.uniform(1.05, 1.25, N_SITES), 2),
         names=tuple(f"pv{i:02d}" for i in range(N_SITES)),
     )
@@ -197,7 +197,7 @@ def ramp_statistics(power: Array, sites: Sites) -> dict[str, Array]:
     (25,), the 99.9th percentile of the ramps in per unit of the rating, "p999_15min" (25,) and "cf" (25,).
     """
     instant = power[::2]
-    corr = np.corrcoef(np.diff(instant, axis=0).T)
+    corr = np.asarray(np.corrcoef(np.diff(instant, axis=0).T))
     far = distances(sites)
     pairs = np.triu(np.ones_like(far, dtype=bool), 1)
     by_bin = [corr[pairs & (far >= lo) & (far < hi)] for lo, hi in BINS_KM]

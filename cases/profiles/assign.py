@@ -1,7 +1,7 @@
 """Which load follows which shape, and how large it is.
 
-For the shipped feeders the answer is stored (`data/simbench/assignment.parquet`); for any other feeder the same
-rule is applied when asked. The rule looks at ids, nominal loads and the graph, never at a window of time:
+For the shipped feeders the answer is stored (`data/simbench/assignment.parquet`); for any other feeder the
+same rule is applied when asked. It looks at ids, nominal loads and the graph, never at a window of time:
 
 * Shape. Loads are taken in the order of the table. Each gets, among the shapes open to it, the one that its
   neighbours within two branches use least, then the feeder uses least so far, then the one whose
@@ -127,7 +127,8 @@ def choose_shapes(
         feeder_id: the feeder's name.
         load_ids: (n_loads,) ids.
         p_mw: (n_loads,) nominal load.
-        names, kinds: the shapes' names and kinds.
+        names: the shapes' names.
+        kinds: the shapes' kinds.
         neighbours: for each load the rows of the loads near it; None: nothing is known about nearness.
 
     Returns:
@@ -141,7 +142,7 @@ def choose_shapes(
         for other in neighbours[i] if neighbours is not None else ():
             if chosen[other] >= 0:
                 near[chosen[other]] += 1
-        open_to = np.flatnonzero(~single) if abs(p_mw[i]) >= SMALL_MW else np.arange(len(names))
+        open_to = np.flatnonzero(~single).tolist() if abs(p_mw[i]) >= SMALL_MW else list(range(len(names)))
         best = min(open_to, key=lambda s: (near[s], used[s], _number(feeder_id, load, names[s])))
         chosen[i] = best
         used[best] += 1
@@ -236,7 +237,7 @@ def stored_feeders() -> tuple[str, ...]:
 def assignment(feeder: Feeder, profiles: Profiles | None = None) -> Assignment:
     """Shapes and sizes of a feeder's loads; the same on every call and machine.
 
-    A feeder made from a shipped one (`with_loads`, `with_switch`, ...) keeps the stored shapes and factors, so
+    A feeder made from a shipped one (`with_loads`, `with_switch`, ...) keeps the stored shapes and factors:
     scaling its nominal loads scales the series by as much. A load that the stored one lacks gets a shape by
     sha256 of its id. Any other feeder gets the rule of this module.
 

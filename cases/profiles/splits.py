@@ -1,10 +1,11 @@
 """Which days are for what: fixed lists in `data/profiles/splits.json`, pinned by the hashes below.
 
-The suites `summer-pv` (the sunniest of the low-load days) and `winter-peak` (the highest load peaks) are taken
-out first and are in no other split: nobody trains on them. The rest of the year is cut into calendar weeks,
-Monday to Sunday; in each quarter of the year two whole weeks go to `test`, two to `val`, the others to `train`.
-Whole weeks keep neighbouring days, which resemble each other, together and give every split all weekdays and
-seasons. `tools/build_profiles.py` made the lists once; they change only with a new version of the environments.
+The suites `summer-pv` (the sunniest of the low-load days) and `winter-peak` (the highest load peaks) are
+taken out first and are in no other split: nobody trains on them. The rest of the year is cut into calendar
+weeks, Monday to Sunday; in each quarter of the year two weeks go to `test`, two to `val`, the others to
+`train`. Whole weeks keep neighbouring days, which resemble each other, together, and give every split all
+weekdays and seasons. `tools/build_profiles.py` made the lists once; they change only with a new version of
+the environments.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
-from .year import check_day
 from .parquet import SHIPPED, frozen
+from .year import check_day
 
 SPLITS = ("train", "val", "test", "summer-pv", "winter-peak")
 

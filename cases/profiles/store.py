@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import SupportsIndex, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -169,7 +169,7 @@ class Profiles:
         columns = ("day", "arrival_h", "stay_h", "req_kwh", "del_kwh", "site", "station_id", "year")
         return self._once("ev", lambda: read_table(path, columns))
 
-    def day_label(self, day: int) -> str:
+    def day_label(self, day: SupportsIndex) -> str:
         """Calendar date of a day, such as "2016-06-21"."""
         return year.day_label(day)
 

@@ -1,9 +1,9 @@
-"""Two published time-of-use tariffs. Energy prices only enter `series`; demand charges are stated beside them.
+"""Two published time-of-use tariffs. `series` holds energy prices; demand charges are stated beside them.
 
 Figures from the utilities' tariff books: Southern California Edison, schedule TOU-EV-4, effective 2019-03-01
 (Cal. PUC sheet CE141-12); Pacific Gas and Electric, schedule A-10 TOU, secondary voltage, effective
-2019-07-01. The weekday of the model year decides; holidays count as the weekdays they fall on, and the model's
-clock (standard time all year) stands for the local clock.
+2019-07-01. The weekday of the model year decides; holidays count as the weekdays they fall on, and the clock
+of the model (standard time all year) stands for the local clock.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from .base import (
     Exogenous,
     Floats,
     Ints,
+    Observed,
     Resource,
     ResourceSpec,
     action_columns,
@@ -184,7 +185,7 @@ class BatteryProgram(Resource):
             self.throughput_mwh,
         )
 
-    def observe(self, t_index: Ints, out: Floats) -> None:
+    def observe(self, t_index: Ints, out: Observed) -> None:
         """Stored share of the capacity (and the present power, MW, where ramps are limited)."""
         n = self.n_units
         np.divide(self.soc_mwh, self.energy_mwh, out=out[:, :n])

@@ -17,6 +17,7 @@ from .base import (
     Exogenous,
     Floats,
     Ints,
+    Observed,
     ProfileData,
     Resource,
     ResourceSpec,
@@ -163,7 +164,7 @@ class Fleet:
         if self.n_units:
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.node_rows, p_node, q_node)
 
-    def observe(self, t_index: Ints, out: Floats) -> None:
+    def observe(self, t_index: Ints, out: Observed) -> None:
         """Fill `out` (batch, n_observations), as known when interval `t_index` (batch,) is decided."""
         for slot in self._slots:
             slot.program.observe(t_index, out[:, slot.observations])

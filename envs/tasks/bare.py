@@ -9,7 +9,7 @@ from .base import FloatArray, StepView, Task, WorstCase
 
 @dataclass(frozen=True)
 class LossMinimisation(Task):
-    """Reward ``-loss_penalty_weight * p_loss_MW`` per step; the other penalties are off unless given a weight.
+    """Reward ``-loss_penalty_weight * p_loss_MW`` per step; other penalties are opt-in.
 
     ``voltage_penalty_weight`` per pu outside the band, ``thermal_penalty_weight`` per MVA above rating,
     ``resource_penalty_weight`` per unit of resource cost.
@@ -29,10 +29,12 @@ class LossMinimisation(Task):
 
     @property
     def blocks(self) -> tuple[str, ...]:
+        """Grid blocks of the observation."""
         return ("clock", "v_pu", "p_from_mw", "q_from_mvar", "i_ka", "load_p_mw", "load_q_mvar",
                 "p_slack_mw", "q_slack_mvar")  # fmt: skip
 
     def terms(self, view: StepView) -> dict[str, FloatArray]:
+        """Weighted contributions by name."""
         out = {"loss": -self.loss_penalty_weight * view.p_loss_mw}
         if self.voltage_penalty_weight:
             out["voltage"] = -self.voltage_penalty_weight * view.voltage_violation_pu
@@ -43,6 +45,7 @@ class LossMinimisation(Task):
         return out
 
     def worst_step(self, worst: WorstCase) -> float:
+        """Every term at its bound."""
         return -(
             self.loss_penalty_weight * worst.state.p_loss_mw
             + self.voltage_penalty_weight * worst.voltage_violation_pu

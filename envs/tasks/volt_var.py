@@ -31,6 +31,7 @@ class VoltVar(Task):
 
     @property
     def blocks(self) -> tuple[str, ...]:
+        """Grid blocks of the observation."""
         return ("clock", "v_pu", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
 
     @property
@@ -39,6 +40,7 @@ class VoltVar(Task):
         return ("voltage_violation", "resource")
 
     def terms(self, view: StepView) -> dict[str, FloatArray]:
+        """Weighted contributions by name."""
         deviation = (view.v_pu - 1.0) * 20.0
         deviation *= deviation
         return {
@@ -48,6 +50,7 @@ class VoltVar(Task):
         }
 
     def worst_step(self, worst: WorstCase) -> float:
+        """Every term at its bound."""
         high = (np.nan_to_num(worst.state.v_high_pu, nan=1.0) - 1.0) * 20.0
         low = (worst.state.v_low_pu - 1.0) * 20.0
         return -(

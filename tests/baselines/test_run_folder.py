@@ -16,7 +16,6 @@ from distgrid import baselines
 from distgrid.baselines.errors import RunError
 from distgrid.envs import PV, DistGridEnv, VoltVar
 
-TABLES = ("steps.parquet", "nodes.parquet", "episodes.parquet")
 make_env = functools.partial(DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=6), "test")
 
 _SCRIPT = """
@@ -41,7 +40,7 @@ if mode == "write":
     real, calls = os.fsync, []
     def fsync(descriptor):
         calls.append(descriptor)
-        if len(calls) == 13:
+        if len(calls) == 17:
             os.kill(os.getpid(), signal.SIGKILL)
         real(descriptor)
     parts.os.fsync = fsync
@@ -195,6 +194,16 @@ def test_another_run_is_refused_and_says_what_differs(tmp_path: Path) -> None:
     assert content(out) == before
 
 
+def test_other_inputs_are_another_run(tmp_path: Path) -> None:
+    """The same command on a changed environment must not be mixed with the old results."""
+    run(tmp_path / "out")
+    dearer = functools.partial(
+        DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=6, loss_weight=3.0), "test"
+    )
+    with pytest.raises(RunError, match="input environment"):
+        baselines.rollout(dearer, "volt-var-fuzzy", 4, out=tmp_path / "out", progress=False)
+
+
 def test_the_damping_of_a_policy_is_part_of_the_run(tmp_path: Path) -> None:
     """Trap 23: the same name with other constants is not the same policy."""
     from distgrid.baselines.scripted.fuzzy import FuzzyVoltVar
@@ -214,7 +223,7 @@ def test_fresh_throws_away_the_run_and_nothing_else(tmp_path: Path) -> None:
     assert result.episodes.num_rows == 2
     assert (out / "notes.txt").read_text() == "mine"
     assert sorted(p.name for p in (out / "parts").iterdir()) == [
-        f"0000{k}.{kind}.parquet" for k in range(2) for kind in ("nodes", "steps")
+        f"0000{k}.{kind}.parquet" for k in range(2) for kind in ("branches", "nodes", "steps")
     ]
 
 

@@ -24,7 +24,7 @@ STEPS = 12
 RESOURCES = (PV(18, 1.0, site=0), PV(33, 1.2, site=1), Battery(25, 0.3, 0.6))
 make_env = functools.partial(DistGridEnv, "case33bw", RESOURCES, VoltVar(episode_steps=STEPS), "test")
 PAIR = ("do-nothing", "volt-var-ieee1547")
-TABLES = ("steps.parquet", "nodes.parquet", "episodes.parquet")
+TABLES = ("steps.parquet", "nodes.parquet", "branches.parquet", "episodes.parquet")
 
 
 def run(
@@ -135,7 +135,7 @@ def test_episodes_and_summary_equal_a_recomputation_from_the_steps(finished: bas
         assert summary.steps_per_s > 0.0
 
 
-def test_nodes_hold_the_extremes_of_every_node(finished: baselines.RunResult) -> None:
+def test_nodes_and_branches_hold_the_extremes_of_every_node_and_branch(finished: baselines.RunResult) -> None:
     """What the feeder in the report is coloured by."""
     nodes, steps = finished.nodes.to_pylist(), finished.steps.to_pylist()
     assert len(nodes) == 2 * 5 * 33
@@ -143,7 +143,14 @@ def test_nodes_hold_the_extremes_of_every_node(finished: baselines.RunResult) ->
         for episode in range(5):
             key = (policy, episode)
             low = min(n["v_min_pu"] for n in nodes if (n["policy"], n["episode"]) == key)
-            assert low == min(s["v_min_pu"] for s in steps if (s["policy"], s["episode"]) == key)
+            own = [s for s in steps if (s["policy"], s["episode"]) == key]
+            assert low == min(s["v_min_pu"] for s in own)
+            loading = [
+                b["loading_max"]
+                for b in finished.branches.to_pylist()
+                if (b["policy"], b["episode"]) == key and b["loading_max"] is not None
+            ]
+            assert max(loading) == max(s["loading_max"] for s in own)
 
 
 def test_run_json_round_trip_and_hashes(finished: baselines.RunResult) -> None:
@@ -158,7 +165,7 @@ def test_run_json_round_trip_and_hashes(finished: baselines.RunResult) -> None:
     assert run_json.timings.finished_at is not None
     assert all(chunk.status == "done" for chunk in run_json.chunks)
     records = [*run_json.outputs, *(f for chunk in run_json.chunks for f in chunk.files)]
-    assert len(records) == 3 + 2 * len(run_json.chunks)
+    assert len(records) == 4 + 3 * len(run_json.chunks)
     for record in records:
         data = (finished.out / record.path).read_bytes()
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (record.sha256, record.size_bytes)
@@ -211,6 +218,26 @@ def test_a_failing_policy_is_not_swallowed(tmp_path: Path) -> None:
     assert repaired.manifest.error is None
 
 
+class NotesSeeds(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Keeps what reset was given."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        self.given: list[tuple[int | None, Any]] = []
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self.given.append((seed, options))
+        return self.env.reset(seed=seed, options=options)
+
+
+def test_every_episode_has_its_seed_and_day() -> None:
+    """Episode k: seed + k, and its own day, for every policy alike."""
+    env = NotesSeeds(make_env())
+    baselines.rollout(env, PAIR, 3, seed=40, chunk_episodes=2, progress=False)
+    days = [episode_day(profiles.split_days("test"), k) for k in range(3)]
+    assert env.given == 2 * [(40 + k, {"day": days[k]}) for k in range(3)]
+
+
 class IgnoresTheDay(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Drops the options of reset."""
 
@@ -257,6 +284,8 @@ def test_failed_power_flows_are_counted_and_kept_out_of_energies() -> None:
         assert episode["loss_mwh"] == pytest.approx(sum(s["p_loss_mw"] for s in own[:4]) * 0.25)
         assert episode["v_min_pu"] == min(s["v_min_pu"] for s in own[:4])
         assert episode["n_violating_steps"] >= 1
+        nodes = [n for n in result.nodes.to_pylist() if n["episode"] == episode["episode"]]
+        assert min(n["v_min_pu"] for n in nodes) == episode["v_min_pu"]
     assert result.summary[0].n_failed_power_flows == 2
 
 

@@ -41,7 +41,7 @@ def test_show_names_loops_and_dead_islands(run: CliRunner, tmp_path: Path) -> No
     feeder = cases.load("case33bw").with_switch("s9-15", closed=True).with_switch("2-19", closed=False)
     result = run.invoke(app, ["show", str(feeder.save(tmp_path / "f"))])
     assert result.exit_code == 0
-    assert "branches 14-15, 13-14, 12-13, 11-12, 10-11, 9-10, 9-15" in result.stdout
+    assert "branches 12-13, 13-14, 14-15, 9-15, 9-10, 10-11, 11-12" in result.stdout
     assert "nodes 19, 20, 21, 22" in result.stdout
 
 

@@ -157,6 +157,21 @@ def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pyte
     assert cases.load(folder).equals(cases.load("case33bw"))
 
 
+def test_a_failed_last_step_puts_the_old_feeder_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def stubborn(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(errno.EACCES, "Permission denied", str(target))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stubborn)
+    with pytest.raises(OSError, match="Permission denied"):
+        cases.load("case69").save(folder)
+    assert cases.load(folder).n_nodes == 33
+    assert [path.name for path in folder.parent.iterdir()] == ["feeder"]
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

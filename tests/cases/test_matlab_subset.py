@@ -104,6 +104,7 @@ REFUSED = [
     "mpc.baseMVA = __import__('os').getpid();",
     "mpc.baseMVA = open('/etc/passwd');",
     "mpc.baseMVA = sqrt('ls');",
+    "mpc.baseMVA = exit(1);",
     "mpc.baseMVA = sqrt(1, 2);",
     "mpc.baseMVA = nosuchname;",
     "mpc.baseMVA.x = 1;",

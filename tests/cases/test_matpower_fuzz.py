@@ -70,7 +70,7 @@ def test_any_text(text: str) -> None:
 
 @pytest.mark.slow
 @given(mutated())
-@settings(max_examples=4000)
+@settings(max_examples=1500)
 def test_many_mutated_files(text: str) -> None:
     check(text)
 

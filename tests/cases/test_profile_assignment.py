@@ -73,7 +73,7 @@ def test_neighbours_differ(name: str) -> None:
 
 @pytest.mark.parametrize("name", FEEDERS)
 def test_annual_peak_is_the_nominal_load(name: str, year: profiles.Profiles) -> None:
-    """Capability: each load's nominal P and power factor; the feeder's coincident peak is the case's total."""
+    """Each load keeps its nominal power factor; the feeder's coincident peak is the case's total."""
     feeder = cases.load(name)
     loads = profiles.assignment(feeder)
     p, q = loads.load_series(year, YEAR)
@@ -92,7 +92,7 @@ def test_annual_peak_is_the_nominal_load(name: str, year: profiles.Profiles) -> 
 
 
 def test_scale_never_depends_on_the_window(year: profiles.Profiles) -> None:
-    """Trap 11: a peak rescaled per loaded window makes the same day differ; here a day is a slice of the year."""
+    """Trap 11: a peak rescaled per window makes the same day differ; here a day is a slice of the year."""
     feeder = cases.load("case118zh")
     loads = profiles.assignment(feeder)
     whole_p, whole_q = loads.node_series(feeder, year, slice(96 * 100, 96 * 110))
@@ -170,7 +170,7 @@ def test_rule_on_plain_arrays() -> None:
     names, kinds = ("a", "b", "c", "d"), ("household", "farm", "commercial", "single-household")
     ids, p = [f"load{i}" for i in range(9)], np.array([0.1] * 8 + [0.001])
     shape = choose_shapes("f", ids, p, names, kinds)
-    assert shape.tolist() == [1, 0, 2, 2, 1, 0, 1, 0, 3]
+    assert shape.tolist() == [0, 1, 2, 1, 2, 0, 1, 0, 3]
     assert sorted(np.bincount(shape[:6]).tolist()) == [2, 2, 2]
     assert p[-1] < SMALL_MW
     near = [[k for k in (i - 1, i + 1) if 0 <= k < 9] for i in range(9)]

@@ -77,7 +77,7 @@ def test_truncated_file(folder: Path, share: float) -> None:
 
 
 def test_damaged_file(folder: Path) -> None:
-    """Bad input: bytes flipped in the middle are noticed by the decoder or by the range check."""
+    """Bad input: bytes lost in the middle are noticed by the page checksums, not read as other numbers."""
     path = folder / "simbench" / "load_shapes.parquet"
     damaged = bytearray(path.read_bytes())
     damaged[2_000_000:2_000_400] = bytes(400)

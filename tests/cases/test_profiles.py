@@ -86,7 +86,7 @@ def test_load_shapes_are_distinct(year: profiles.Profiles) -> None:
     kinds = set(year.load_shape_kinds)
     assert {"household", "commercial", "farm", "heatpump"} <= kinds
     many = [i for i, kind in enumerate(year.load_shape_kinds) if not kind.startswith("single-")]
-    corr = np.corrcoef(year.load_p[:, many].T)
+    corr = np.asarray(np.corrcoef(year.load_p[:, many].T))
     pairs = corr[np.triu_indices(len(many), 1)]
     assert pairs.max() < 0.985
     assert np.median(pairs) < 0.6
@@ -95,7 +95,7 @@ def test_load_shapes_are_distinct(year: profiles.Profiles) -> None:
 def test_local_standard_time(year: profiles.Profiles) -> None:
     """Trap 12: SimBench's labels are local with DST, the rows continuous: here the clock never jumps.
 
-    A bakery-like shop (G1, 8 to 18 on workdays) therefore opens an hour earlier in summer on this clock,
+    A business (G1, open on workdays) therefore opens an hour earlier in summer on this clock,
     and the sun stands in the south near 12:20 the year round.
     """
     shop = year.load_p[:, year.load_shape_names.index("G1-A")].reshape(366, 96)
@@ -106,8 +106,8 @@ def test_local_standard_time(year: profiles.Profiles) -> None:
         opening.append(float(np.argmax(mean > 0.5 * mean.max())) / 4.0)
     assert 0.5 <= opening[0] - opening[1] <= 2.5
     noon = year.pv.mean(axis=1).reshape(366, 96)
-    for days in (slice(0, 80), slice(130, 230)):
-        centre = (noon[days].sum(axis=0) * (np.arange(96) + 0.5) / 4.0).sum() / noon[days].sum()
+    for part in (slice(0, 80), slice(130, 230)):
+        centre = (noon[part].sum(axis=0) * (np.arange(96) + 0.5) / 4.0).sum() / noon[part].sum()
         assert centre == pytest.approx(12.35, abs=0.4)
 
 
@@ -126,6 +126,8 @@ year.tariff("pge-a10-tou")
 assert not year._known.keys() - {"tariff pge-a10-tou"}
 year.price_usd_mwh
 assert not {"loads", "pv", "ev"} & set(year._known)
+year.load_p, year.pv
+assert "pandas" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

@@ -38,7 +38,7 @@ class ShuntLoad(Resource):
         self.current_p_mw[:] = -self.p_mw * 0.5 * (action + 1.0) * exo.v_pu**2
         self.drawn_mwh -= self.current_p_mw * exo.dt_h
 
-    def observe(self, t_index: Ints, out: Floats) -> None:
+    def observe(self, t_index: Ints, out: NDArray[np.floating]) -> None:
         out[:] = self.drawn_mwh
 
     def costs(self) -> dict[str, Floats]:

@@ -1,0 +1,190 @@
+"""What is true of every registered environment."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+from distgrid.cases import profiles
+from distgrid.envs import DistGridEnv
+from distgrid.envs.registration import ENTRIES
+
+IDS = [entry.id for entry in ENTRIES]
+_MADE: dict[str, DistGridEnv] = {}
+
+
+@pytest.fixture
+def env(request: pytest.FixtureRequest) -> DistGridEnv:
+    """The environment of an id, made once for all tests: each test resets it."""
+    if request.param not in _MADE:
+        made = gym.make(request.param, split="test").unwrapped
+        assert isinstance(made, DistGridEnv)
+        _MADE[request.param] = made
+    return _MADE[request.param]
+
+
+every_env = pytest.mark.parametrize("env", IDS, indirect=True)
+
+
+@every_env
+def test_passes_gymnasiums_and_sb3s_checkers(env: DistGridEnv) -> None:
+    """Capability 91; warnings are errors in this suite, so the checkers' warnings fail too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env, skip_render_check=True)
+        check_env_sb3(env, skip_render_check=True)
+
+
+@every_env
+def test_a_random_day_stays_inside_the_declared_space(env: DistGridEnv) -> None:
+    """Trap 25a: observations outside the declared space."""
+    rng = np.random.default_rng(3)
+    observation, _ = env.reset(seed=3)
+    steps, done = 0, False
+    while not done:
+        assert env.observation_space.contains(observation)
+        action = rng.uniform(-1, 1, env.action_space.shape)
+        observation, reward, terminated, truncated, info = env.step(action)
+        assert np.isfinite(reward)
+        assert info["pf_converged"]
+        steps += 1
+        done = terminated or truncated
+    assert steps == 96
+    assert truncated
+    assert not terminated
+    low, high = env.observation_space.low, env.observation_space.high
+    assert np.isfinite(low).all()
+    assert np.isfinite(high).all()
+    assert (low < high).all()
+
+
+@every_env
+def test_every_action_dimension_has_an_effect(env: DistGridEnv) -> None:
+    """Trap 15: registered environments whose agents drive nothing."""
+    assert env.action_space.shape is not None
+    n = env.action_space.shape[0]
+    assert n > 0
+
+    def day(action: np.ndarray) -> np.ndarray:
+        env.reset(seed=0, options={"day": 172})  # long and bright
+        slack = []
+        for _ in range(60):
+            info = env.step(action)[4]
+            slack.append((info["p_slack_MW"], info["q_slack_MVAr"]))
+        return np.array(slack)
+
+    neutral = env.neutral_action
+    base = day(neutral)
+    for dimension in range(n):
+        moved = neutral.copy()
+        moved[dimension] = -0.5 if neutral[dimension] == 1.0 else 0.5
+        assert np.abs(day(moved) - base).max() > 1e-4, env.action_layout[dimension].name
+
+
+@every_env
+def test_splits_draw_their_own_days(env: DistGridEnv) -> None:
+    """Trap 13: `split=` changes the data, and reset stays inside it."""
+    days = {env.reset(seed=seed)[1]["day"] for seed in range(40)}
+    assert days <= set(profiles.split_days("test").tolist())
+    assert len(days) > 15
+
+
+@every_env
+def test_the_layout_names_every_entry_once(env: DistGridEnv) -> None:
+    rows = env.layout.describe()
+    assert [row.index for row in rows] == list(range(env.layout.size))
+    assert len({row.name for row in rows}) == env.layout.size
+    stops = [part.stop for part in env.layout.values()]
+    assert [part.start for part in env.layout.values()] == [0, *stops[:-1]]
+    assert stops[-1] == env.layout.size
+    for unit in env.units:
+        for quantity, column in unit.observation.items():
+            assert rows[column].name == f"{unit.name}.{quantity}"
+
+
+_DAY = """
+import hashlib, sys, gymnasium, numpy, distgrid
+env = gymnasium.make(sys.argv[1], split="train").unwrapped
+digest = hashlib.sha256()
+rng = numpy.random.default_rng(5)
+observation, _ = env.reset(seed=11)
+for _ in range(120):
+    digest.update(observation.tobytes())
+    observation, reward, terminated, truncated, info = env.step(rng.uniform(-1, 1, env.action_space.shape))
+    digest.update(numpy.float64(reward).tobytes() + numpy.float64(info["cost"]).tobytes())
+    if terminated or truncated:
+        observation, _ = env.reset()
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.parametrize("name", ["distgrid/VoltVar-33bw-v0", "distgrid/DistGrid-141-v0"])
+def test_same_seed_same_bytes_in_two_processes(name: str) -> None:
+    """Determinism: observations, rewards and costs of 120 random steps and a second reset."""
+    runs = [
+        subprocess.run([sys.executable, "-c", _DAY, name], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert len(runs[0].strip()) == hashlib.sha256().digest_size * 2
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("case", ["33bw", "141"])
+def test_volt_var_has_work_to_do_and_no_constant_does_it(case: str) -> None:
+    """Issue 2, §4 and Trap 22, on every second test day.
+
+    Doing nothing violates the band in at least 20 % of the steps; random and constant-extreme actions
+    earn clearly less, and cost more, than a simple proportional droop, which the optimum can only beat.
+    """
+    env = gym.make(f"distgrid/VoltVar-{case}-v0", split="test").unwrapped
+    assert isinstance(env, DistGridEnv)
+    units = [u for u in env.units if u.action_q is not None and u.kind == "pv"]
+    columns = [u.action_q for u in units if u.action_q is not None]
+    rows = [u.node_row for u in units]
+    voltage = env.layout["v_pu"]
+    rng = np.random.default_rng(0)
+    held = np.zeros(len(units))
+
+    def constant(q: float) -> np.ndarray:
+        action = env.neutral_action.copy()
+        action[columns] = q
+        return action
+
+    def droop(observation: np.ndarray) -> np.ndarray:
+        nonlocal held
+        held = 0.5 * held + 0.5 * np.clip((1.0 - observation[voltage][rows]) * 15.0, -1, 1)
+        action = env.neutral_action.copy()
+        action[columns] = held
+        return action
+
+    policies = {
+        "nothing": lambda _: constant(0.0),
+        "inject": lambda _: constant(1.0),
+        "absorb": lambda _: constant(-1.0),
+        "random": lambda _: rng.uniform(-1, 1, env.neutral_action.size),
+        "droop": droop,
+    }
+    reward, cost, violated = {}, {}, {}
+    for name, policy in policies.items():
+        total, charge, steps = 0.0, 0.0, []
+        for day in env.days[::2]:
+            observation, _ = env.reset(options={"day": int(day)})
+            held = np.zeros(len(units))
+            for _ in range(96):
+                observation, r, _, _, info = env.step(policy(observation))
+                total, charge = total + r, charge + info["cost"]
+                steps.append(info["n_voltage_violations"] > 0)
+        reward[name], cost[name], violated[name] = total, charge, np.mean(steps)
+    assert violated["nothing"] >= 0.20
+    assert violated["droop"] < 0.5 * violated["nothing"]
+    for bad in ("nothing", "inject", "absorb", "random"):
+        assert reward[bad] < 1.15 * reward["droop"], (bad, reward)  # rewards are negative
+        assert cost[bad] > 5.0 * cost["droop"], (bad, cost)
