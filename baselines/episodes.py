@@ -1,4 +1,4 @@
-"""One policy on one environment, some episodes in a row, as two tables: every step, every node.
+"""One policy on one environment, some episodes in a row, as tables: steps, nodes, branches, violations.
 
 Nothing of the clock gets into the tables, and no exception is caught: a policy or an environment that fails
 ends the run with its own traceback.
@@ -19,12 +19,13 @@ from .envelopes import Envelope, FloatArray
 from .errors import RunError
 from .parts import table_bytes
 from .policy import Policy
+from .violations import Violations
 
 #: info entries that are columns of their own already, or that the run itself counts.
 _HANDLED = frozenset({"day", "step", "t_index", "cost", "rewards", "costs"})
 
 #: The tables of a run, in this order everywhere.
-KINDS = ("steps", "nodes", "branches")
+KINDS = ("steps", "nodes", "branches", "violations")
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,16 @@ def run_chunk(env: gymnasium.Env[Any, Any], policy: Policy, chunk: Chunk) -> Chu
     rows: dict[str, list[Any]] = {}
     nodes: list[pa.Table] = []
     branches: list[pa.Table] = []
+    violations = Violations(env.unwrapped)
     started = time.perf_counter()
     for offset, day in enumerate(chunk.days):
         key = (chunk.policy, chunk.first_episode + offset, day)
-        envelope = _run_episode(env, policy, key, chunk.seed, rows)
+        envelope = _run_episode(env, policy, key, chunk.seed, rows, violations)
         nodes.append(envelope.nodes(*key))
         branches.append(envelope.branches(*key))
     wall_s = time.perf_counter() - started
     steps = pa.table({name: _column(name, values) for name, values in rows.items()})
-    tables = (steps, pa.concat_tables(nodes), pa.concat_tables(branches))
+    tables = (steps, pa.concat_tables(nodes), pa.concat_tables(branches), violations.table())
     return ChunkResult(
         {kind: table_bytes(table) for kind, table in zip(KINDS, tables, strict=True)}, steps.num_rows, wall_s
     )
@@ -75,8 +77,11 @@ def _run_episode(
     key: tuple[str, int, int],
     first_seed: int,
     rows: dict[str, list[Any]],
+    violations: Violations,
 ) -> Envelope:
-    """Append one row a step to `rows`, which maps each column to its values. `key`: policy, episode, day."""
+    """Append one row a step to `rows`, which maps each column to its values, and what went wrong to
+    `violations`. `key`: policy, episode, day.
+    """
     name, episode, day = key
     obs, info = env.reset(seed=first_seed + episode, options={"day": day})
     if int(info["day"]) != day:
@@ -105,6 +110,7 @@ def _run_episode(
         }
         voltages = np.asarray(info["voltages"], dtype=np.float64)
         loading = np.asarray(info["branch_loading"], dtype=np.float64)
+        violations.add(key, step, t_index, info)
         if info["pf_converged"]:
             envelope.add(voltages, loading)
         _append(rows, {**head, **_scalars(info), **_extremes(voltages, loading)})

@@ -38,7 +38,7 @@ ENGINES = ("local", "processes")
 class RunResult:
     """What a run found.
 
-    `episodes`, `steps`, `nodes`, `branches`: the tables (Arrow), policy by policy and episode by episode.
+    `episodes`, `steps`, `nodes`, `branches`, `violations`: the tables (Arrow), policy by policy and episode by episode.
     `summary`: one entry a policy. `manifest`: the content of run.json. `out`: the folder, None when nothing
     was written. `skipped`, `computed`: how many chunks were found finished, and how many were played now.
     """
@@ -47,6 +47,7 @@ class RunResult:
     steps: pa.Table
     nodes: pa.Table
     branches: pa.Table
+    violations: pa.Table
     summary: tuple[PolicySummary, ...]
     manifest: Manifest
     out: Path | None
@@ -75,7 +76,7 @@ def rollout(
       an environment (engine "local" only). `split`: default the environment's own, "test" for an id.
     - `policy`: a name of `baselines.names()`, a `Policy`, or several of them with different names.
     - `episodes`: of each policy. `seed`: of the first episode; the next has `seed + 1`.
-    - `out`: folder for run.json, parts/, steps, nodes, branches and episodes (.parquet) and, with `report`,
+    - `out`: folder for run.json, parts/, steps, nodes, branches, violations, episodes (.parquet) and, with `report`,
       report.png. The same run in the folder is resumed unless `resume=False`; any other content is refused;
       `fresh` first removes the files of the run that the folder holds.
     - `engine`: "local" (this process) or "processes" (all cores, through joblib); the tables have the same
@@ -178,7 +179,7 @@ def _run_in_folder(
             run.save(folder.path)
             bar.advance(record.n_episodes, label=record.policy)
     outcome = _gather(session, run, folder, computed=len(pending))
-    whole = {"steps": outcome.steps, "nodes": outcome.nodes, "branches": outcome.branches}
+    whole = {kind: getattr(outcome, kind) for kind in KINDS}
     run.outputs = [
         *(folder.write(table_path(kind), table_bytes(whole[kind])) for kind in KINDS),
         folder.write(EPISODES, table_bytes(outcome.episodes)),
@@ -207,6 +208,7 @@ def _gather(
         steps=whole["steps"],
         nodes=whole["nodes"],
         branches=whole["branches"],
+        violations=whole["violations"],
         summary=summarise(episodes, session.dt_h, _speeds(run)),
         manifest=run,
         out=parts.path if isinstance(parts, RunFolder) else None,

@@ -192,7 +192,7 @@ def _make_up_sha256(env: gymnasium.Env[Any, Any]) -> str:
         "observation": [repr(row) for row in grid.layout.describe()],
         "action": [repr(dim) for dim in grid.action_layout],
         "units": [repr(unit) for unit in grid.fleet.units()],
-        "resources": [repr(resource) for resource in grid._resources],
+        "resources": [repr(resource) for resource in grid.resources],
         "largest loads": np.asarray(grid.load.s_max_mva).tolist(),
     }
     # The default repr of an object holds its address, which says nothing and changes in every process.

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 if TYPE_CHECKING:
     from .feeder import Feeder
@@ -64,6 +62,9 @@ def island_labels(n_nodes: int, ends: np.ndarray) -> np.ndarray:
     """
     if not n_nodes:
         return np.zeros(0, dtype=np.intp)
+    from scipy.sparse import coo_array  # here: 0.2 s that `import distgrid` need not take
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(n_nodes, n_nodes))
     _, labels = connected_components(graph.tocsr(), directed=False)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)

@@ -149,6 +149,19 @@ class DistGridEnv(gym.Env[Observation, Action]):
         return self.grid.fleet
 
     @property
+    def resources(self) -> tuple[ResourceSpec | Resource, ...]:
+        """What was attached, as it was written."""
+        return tuple(self._resources)
+
+    @property
+    def v_limits_pu(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(n_nodes,) lowest and highest voltage allowed: the task's band, or the feeder's own limits.
+
+        The source, whose voltage nobody here controls, is not judged: 0 and infinity.
+        """
+        return self.grid.stepper.v_min.copy(), self.grid.stepper.v_max.copy()
+
+    @property
     def layout(self) -> Layout:
         """Names, units and bounds of the observation."""
         return self.grid.observer.layout

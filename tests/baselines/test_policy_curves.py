@@ -112,8 +112,7 @@ def test_vde_areas_equal_those_of_pandapower(repo_root: Path) -> None:
 
 
 def test_vde_areas_equal_pandapower_live() -> None:
-    """Capability 118: the stored reference is what pandapower says today (needs shapely)."""
-    pytest.importorskip("shapely")
+    """Capability 118: the stored reference is what pandapower says today."""
     from pandapower.control.controller.DERController import PQVAreas
 
     p, v = (a.ravel() for a in np.meshgrid(np.linspace(-0.1, 1.1, 7), np.linspace(0.87, 1.13, 9)))

@@ -45,6 +45,9 @@ if mode == "write":
         real(descriptor)
     parts.os.fsync = fsync
 if mode.startswith("limit"):
+    warm = env()  # a cold kernel cache is written before the limit
+    warm.reset(seed=0)
+    warm.step(np.zeros(1, dtype=np.float32))
     size = int(mode[5:])
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 baselines.rollout(env, Mortal(), 8, out=out, chunk_episodes=1, progress=False, report=False)
@@ -223,7 +226,7 @@ def test_fresh_throws_away_the_run_and_nothing_else(tmp_path: Path) -> None:
     assert result.episodes.num_rows == 2
     assert (out / "notes.txt").read_text() == "mine"
     assert sorted(p.name for p in (out / "parts").iterdir()) == [
-        f"0000{k}.{kind}.parquet" for k in range(2) for kind in ("branches", "nodes", "steps")
+        f"0000{k}.{kind}.parquet" for k in range(2) for kind in ("branches", "nodes", "steps", "violations")
     ]
 
 

@@ -55,7 +55,8 @@ def flows(feeder: Feeder, v: Complex) -> tuple[Complex, Complex]:
 
 def _shunts(feeder: Feeder) -> Complex:
     y = (feeder.column("nodes", "shunt_g_mw") + 1j * feeder.column("nodes", "shunt_b_mvar")).astype(complex)
-    for node, q, on in zip(*(feeder.column("capacitors", c) for c in ("node_id", "q_mvar", "status")), strict=True):
+    banks = (feeder.column("capacitors", c) for c in ("node_id", "q_mvar", "status"))
+    for node, q, on in zip(*banks, strict=True):
         y[feeder.node_index[node]] += 1j * q * bool(on)
     return y
 
@@ -102,7 +103,8 @@ def dense_newton(feeder: Feeder, v0: Complex | None = None, steps: int = 40) -> 
     """
     n, base, b = feeder.n_nodes, feeder.base_mva, branch_model(feeder)
     y = np.zeros((n, n), complex)
-    for row, column, part in ((b.start, b.start, b.ff), (b.start, b.end, b.ft), (b.end, b.start, b.tf), (b.end, b.end, b.tt)):
+    f, t = b.start, b.end
+    for row, column, part in ((f, f, b.ff), (f, t, b.ft), (t, f, b.tf), (t, t, b.tt)):
         np.add.at(y, (row, column), part)
     y_series = y.copy()
     y[np.diag_indices(n)] += _shunts(feeder) / base
@@ -111,7 +113,8 @@ def dense_newton(feeder: Feeder, v0: Complex | None = None, steps: int = 40) -> 
     v = np.full(n, np.nan + 0j)
     v[fixed] = feeder.column("sources", "v_pu") * np.exp(1j * np.deg2rad(feeder.column("sources", "v_deg")))
     inner = np.ix_(free, free)
-    v[free] = -np.linalg.solve(y_series[inner], y_series[np.ix_(free, fixed)] @ v[fixed]) if v0 is None else v0[free]
+    no_load = -np.linalg.solve(y_series[inner], y_series[np.ix_(free, fixed)] @ v[fixed])
+    v[free] = no_load if v0 is None else v0[free]
     outer = y[np.ix_(free, fixed)] @ v[fixed]
     last = np.inf
     for _ in range(steps):
@@ -187,7 +190,8 @@ def _pandapower_power(pp: Any, net: Any, feeder: Feeder) -> None:
     for node, y in enumerate(_shunts(feeder)):
         if y:
             pp.create_shunt(net, node, p_mw=y.real, q_mvar=-y.imag)
-    for node, v, deg in zip(*(feeder.column("sources", c) for c in ("node_id", "v_pu", "v_deg")), strict=True):
+    sources = (feeder.column("sources", c) for c in ("node_id", "v_pu", "v_deg"))
+    for node, v, deg in zip(*sources, strict=True):
         pp.create_ext_grid(net, feeder.node_index[node], vm_pu=v, va_degree=deg)
 
 

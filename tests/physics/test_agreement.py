@@ -39,7 +39,7 @@ def test_voltages_equal_pandapowers_newton(name: str, network: Nets, newton: New
 @every_feeder
 def test_dense_newton_of_these_tests_equals_pandapowers(name: str, newton: Newton) -> None:
     """The oracle that other tests use for small feeders is itself compared with pandapower."""
-    assert np.abs(oracle.dense_newton(cases.load(name)) - newton(name)).max() < 2e-11
+    assert np.abs(oracle.dense_newton(cases.load(name)) - newton(name)).max() < 5e-11
 
 
 @every_feeder
@@ -47,19 +47,19 @@ def test_branch_flows_equal_newtons_at_both_ends(name: str, network: Nets, newto
     """Capability 12: MW and Mvar into both ends, and kA, from Newton's voltages by the branch model."""
     net, sol = network(name), physics.solve(network(name))
     s_from, s_to = oracle.flows(net.feeder, newton(name))
-    on = net.feeder.column("branches", "status")
-    # across 6.4e-7 pu Newton's own voltages are too coarse: case 141's branch 86-87 is compared with the
-    # 80-bit reference below
-    atol = np.where(np.hypot(net.r_pu, net.x_pu) > 1e-5, 2e-9, 1e-4) * net.base_mva
+    on, kv = net.closed, np.abs(newton(name)) * net.base_kv
+    # An error of 1e-11 pu in Newton's own voltages is a flow of 1e-11 / |z|: nothing to compare with across
+    # case 141's 6.4e-7 pu. That branch is compared with the 80-bit reference below.
+    judged = on & (np.hypot(net.r_pu, net.x_pu) > 1e-6)
+    assert judged.sum() >= on.sum() - 1
     for mine, theirs in (
         (sol.p_from_mw, s_from.real), (sol.q_from_mvar, s_from.imag),
         (sol.p_to_mw, s_to.real), (sol.q_to_mvar, s_to.imag),
     ):  # fmt: skip
-        assert (np.abs(mine - theirs)[on] < atol[on]).all()
+        np.testing.assert_allclose(mine[judged], theirs[judged], rtol=0, atol=1e-8)
         assert (mine[~on] == 0).all()
-    line_to_line = np.abs(newton(name)) * net.base_kv
-    ka = np.maximum(np.abs(s_from) / line_to_line[net.from_row], np.abs(s_to) / line_to_line[net.to_row]) / 3**0.5
-    np.testing.assert_allclose(sol.i_ka[on], ka[on], rtol=0, atol=1e-9 + atol[on].max() * 0 + atol[on])
+    ka = np.maximum(np.abs(s_from) / kv[net.from_row], np.abs(s_to) / kv[net.to_row]) / 3**0.5
+    np.testing.assert_allclose(sol.i_ka[judged], ka[judged], rtol=0, atol=1e-9)
 
 
 @every_feeder
@@ -83,13 +83,13 @@ def test_series_losses_are_i_squared_z(name: str, network: Nets) -> None:
     assert sol.p_slack_mw - net.load_p_mw.sum() == pytest.approx(sol.p_loss_mw, abs=1e-9)
     assert (sol.p_from_mw + sol.p_to_mw).sum() == pytest.approx(sol.p_loss_mw, abs=1e-12)
     amperes_pu = sol.i_ka * np.sqrt(3) * net.base_kv[net.to_row] / net.base_mva
-    assert (net.b_pu == 0).all()
+    assert (net.b_pu == 0).all()  # else the current at an end is not that of the series impedance
     np.testing.assert_allclose(
         sol.p_from_mw + sol.p_to_mw, net.r_pu * amperes_pu**2 * net.base_mva, rtol=0, atol=1e-7
     )
 
 
-# loss kW, lowest voltage pu, from MATPOWER and the papers of the cases; case 533's published loss is per
+# Loss kW, lowest voltage pu, from MATPOWER and the papers of the cases; case 533's published loss is per
 # phase (175.12 kW), the feeder is three-phase
 PUBLISHED = {
     "case33bw": (202.677, 0.91309),
@@ -117,7 +117,7 @@ def reference(repo_root: Path, name: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("name", ["case33bw", "case118zh", "case141"])
 def test_80_bit_reference(name: str, network: Nets, repo_root: Path) -> None:
-    """Capability 11, 12, 13: voltages to 1e-9 pu and flows of each branch against tests/reference/balanced."""
+    """Capability 11, 12, 13: voltages to 1e-9 pu and every branch's flows: tests/reference/balanced."""
     net, sol = network(name), physics.solve(network(name))
     buses, index = reference(repo_root, name), net.feeder.node_index
     assert {row["bus"] for row in buses} == set(index)
@@ -157,7 +157,7 @@ def test_losses_grow_with_the_square_and_a_half(network: Nets) -> None:
 
 
 def test_nonlinear_term_is_not_lindistflow(network: Nets) -> None:
-    """Capability 111: v_j^2 = v_i^2 - 2(rP + xQ) of lossless flows is off by more than 1e-3 pu, Newton is met."""
+    """Capability 111: v_j^2 = v_i^2 - 2(rP + xQ) of lossless flows is off by more than 1e-3 pu."""
     net = network("case33bw")
     tree = net.topology.tree
     p, q = net.load_p_mw[tree.order] / net.base_mva, net.load_q_mvar[tree.order] / net.base_mva
@@ -199,11 +199,12 @@ def matpower_tables(feeder: cases.Feeder) -> dict[str, object]:
     root = feeder.node_index[col("sources", "node_id")[0]]
     bus = np.zeros((n, 13))
     bus[:, 0], bus[:, 1] = np.arange(n), np.where(np.arange(n) == root, 3, 1)
-    bus[:, 2], bus[:, 3], bus[:, 9] = col("nodes", "load_p_mw"), col("nodes", "load_q_mvar"), col("nodes", "base_kv")
+    bus[:, 2], bus[:, 3] = col("nodes", "load_p_mw"), col("nodes", "load_q_mvar")
+    bus[:, 9] = col("nodes", "base_kv")
     bus[:, 6:8], bus[:, 11], bus[:, 12] = 1.0, 1.1, 0.9
     branch = np.zeros((feeder.n_branches, 13))
     branch[:, 0], branch[:, 1], branch[:, 10] = start, end, col("branches", "status")
-    branch[:, 2], branch[:, 3], branch[:, 4] = col("branches", "r"), col("branches", "x"), col("branches", "b")
+    branch[:, 2], branch[:, 3] = col("branches", "r"), col("branches", "x")
     branch[:, 5] = 999.0
     gen = np.zeros((1, 21))
     gen[0, [0, 5, 6, 7]] = root, col("sources", "v_pu")[0], feeder.base_mva, 1.0

@@ -1,0 +1,66 @@
+"""The table of what went wrong: time, place, size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from distgrid import baselines, cases
+from distgrid.envs import PV, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
+
+FEEDER = cases.load("case33bw")
+
+
+def day_of_load(scale: np.ndarray) -> SeriesLoad:
+    p, q = FEEDER.column("nodes", "load_p_mw"), FEEDER.column("nodes", "load_q_mvar")
+    return SeriesLoad(FEEDER, scale[:, None] * p, scale[:, None] * q)
+
+
+def test_rows_say_when_where_and_how_much() -> None:
+    """Capability 113: reverse flow and voltage violations, one row each, equal to the arrays of the steps."""
+    env = DistGridEnv(FEEDER, [PV(18, 3.0, site=0), PV(33, 3.0, site=1)], VoltVar(), split="summer-pv")
+    result = baselines.rollout(env, "do-nothing", 2, progress=False)
+    table = result.violations
+    kinds = set(table["kind"].to_pylist())
+    assert {"overvoltage", "reverse_flow", "overload"} <= kinds
+    assert pc.min(table["magnitude"]).as_py() > 0.0
+    for episode in range(2):
+        steps = result.steps.filter(pc.equal(result.steps["episode"], episode))
+        rows = table.filter(pc.equal(table["episode"], episode))
+        env.reset(options={"day": steps["day"][0].as_py()})
+        for step in range(96):
+            *_, info = env.step(env.neutral_action)
+            now = rows.filter(pc.equal(rows["step"], step)).to_pylist()
+            high = {r["element"]: r for r in now if r["kind"] == "overvoltage"}
+            expected = [n for n in range(1, 33) if info["voltages"][n] > 1.05]
+            assert sorted(high) == sorted(str(FEEDER.column("nodes", "node_id")[n]) for n in expected)
+            for n in expected:
+                row = high[str(FEEDER.column("nodes", "node_id")[n])]
+                assert row["value"] == info["voltages"][n]
+                assert row["magnitude"] == pytest.approx(info["voltages"][n] - 1.05)
+                assert row["hour"] == step * 0.25
+            back = [r for r in now if r["kind"] == "reverse_flow"]
+            assert len(back) == (info["p_slack_MW"] < 0)
+            overloaded = [r["magnitude"] for r in now if r["kind"] == "overload"]
+            assert sum(overloaded) == pytest.approx(info["cost_thermal_overload"], abs=1e-9)
+
+
+def test_the_table_is_empty_if_and_only_if_every_limit_is_kept() -> None:
+    """Capability 14."""
+    calm = DistGridEnv(FEEDER, task=LossMinimisation(), load=day_of_load(np.full(96, 0.3)))
+    assert baselines.rollout(calm, "do-nothing", 1, progress=False).violations.num_rows == 0
+    scale = np.full(96, 0.3)
+    scale[40] = 1.3
+    once = DistGridEnv(FEEDER, task=LossMinimisation(), load=day_of_load(scale))
+    table = baselines.rollout(once, "do-nothing", 1, progress=False).violations
+    assert set(table["step"].to_pylist()) == {40}
+    assert set(table["kind"].to_pylist()) <= {"undervoltage", "overload"}
+
+
+def test_a_failed_power_flow_is_one_row_and_no_diagnostics() -> None:
+    """Capability 108: a last iterate is never scored."""
+    scale = np.full(96, 0.3)
+    scale[7] = 20.0
+    env = DistGridEnv(FEEDER, task=VoltVar(), load=day_of_load(scale))
+    rows = baselines.rollout(env, "do-nothing", 1, progress=False).violations.to_pylist()
+    assert [(r["step"], r["kind"], r["magnitude"]) for r in rows] == [(7, "failed_power_flow", None)]
