@@ -38,7 +38,8 @@ ENGINES = ("local", "processes")
 class RunResult:
     """What a run found.
 
-    `episodes`, `steps`, `nodes`, `branches`, `violations`: the tables (Arrow), policy by policy and episode by episode.
+    `episodes`, `steps`, `nodes`, `branches`, `violations`: the tables (Arrow), policy by policy and episode
+    by episode.
     `summary`: one entry a policy. `manifest`: the content of run.json. `out`: the folder, None when nothing
     was written. `skipped`, `computed`: how many chunks were found finished, and how many were played now.
     """
@@ -76,8 +77,7 @@ def rollout(
       an environment (engine "local" only). `split`: default the environment's own, "test" for an id.
     - `policy`: a name of `baselines.names()`, a `Policy`, or several of them with different names.
     - `episodes`: of each policy. `seed`: of the first episode; the next has `seed + 1`.
-    - `out`: folder for run.json, parts/, steps, nodes, branches, violations, episodes (.parquet) and, with `report`,
-      report.png. The same run in the folder is resumed unless `resume=False`; any other content is refused;
+    - `out`: folder for run.json, parts/, the tables as Parquet and, with `report`, report.png. The same run in the folder is resumed unless `resume=False`; any other content is refused;
       `fresh` first removes the files of the run that the folder holds.
     - `engine`: "local" (this process) or "processes" (all cores, through joblib); the tables have the same
       bytes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+
 from distgrid import baselines, cases
 from distgrid.envs import PV, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from distgrid.cases.feeder import Feeder
 from distgrid.cases.schema import TABLES, table
@@ -117,9 +116,7 @@ class Features:
     generation: bool = False
 
 
-def random_tree(
-    seed: int, n: int, features: Features, rx: float | None = None, drop: float = 0.12
-) -> Grid:
+def random_tree(seed: int, n: int, features: Features, rx: float | None = None, drop: float = 0.12) -> Grid:
     """A tree of `n` buses, rows in random order, half of the branches pointing to the source.
 
     R/X of each branch is `rx`, or log-uniform in [0.1, 10]. Loads are scaled so that the sum of |z||S| along
@@ -142,7 +139,7 @@ def random_tree(
     path = np.zeros(n)
     for k in range(1, n):
         path[k] = path[parent[k]] + size[k] * through[k]
-    s *= grid.base_mva * drop / max(path.max(), 1e-9)
+    s *= grid.base_mva * drop / (path.max() or 1.0)  # no path: all load is at the source
     for k in range(n):
         shunt = rng.uniform(-1, 1, 2) * (0.01 * grid.base_mva / n * features.shunts)
         grid.node(names[k], kv=11.0, g=abs(float(shunt[0])), b=float(shunt[1]))
@@ -169,8 +166,3 @@ def _random_load(grid: Grid, rng: np.random.Generator, node: str, s: complex, fe
         grid.load(node, s.real, s.imag, cvr=(float(cvr[0]), float(cvr[1])))
     else:
         grid.load(node, s.real, s.imag)
-
-
-def empty(name: str) -> pa.Table:
-    """Table `name` without rows."""
-    return TABLES[name].empty_table()

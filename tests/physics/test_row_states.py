@@ -39,7 +39,7 @@ def test_source_voltage_per_row() -> None:
 
 
 def test_switch_states_per_row() -> None:
-    """Capability 9: closing the tie and opening another switch changes a row's tree as it does the feeder's."""
+    """Capability 9: closing the tie and opening another switch changes one row's tree."""
     feeder = ring().feeder()
     net = physics.compile(feeder)
     states = np.ones((6, 5), dtype=bool)
