@@ -77,8 +77,9 @@ def rollout(
       an environment (engine "local" only). `split`: default the environment's own, "test" for an id.
     - `policy`: a name of `baselines.names()`, a `Policy`, or several of them with different names.
     - `episodes`: of each policy. `seed`: of the first episode; the next has `seed + 1`.
-    - `out`: folder for run.json, parts/, the tables as Parquet and, with `report`, report.png. The same run in the folder is resumed unless `resume=False`; any other content is refused;
-      `fresh` first removes the files of the run that the folder holds.
+    - `out`: folder for run.json, parts/, the tables as Parquet and, with `report`, report.png. The same run
+      in the folder is resumed unless `resume=False`; any other content is refused; `fresh` first removes
+      the files of the run that the folder holds.
     - `engine`: "local" (this process) or "processes" (all cores, through joblib); the tables have the same
       bytes.
     - `chunk_episodes`: episodes that are lost at most when the run is killed; default a tenth of

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,23 +30,25 @@ def source_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _candidates() -> list[Path]:
+def _candidates() -> Iterator[Path]:
+    """Folders to try, best first; the shared temporary one is touched only when its turn comes."""
     chosen = os.environ.get("DISTGRID_CACHE_DIR")
     if chosen:
-        return [Path(chosen)]
-    found = []
+        yield Path(chosen)
+        return
     if os.environ.get("XDG_CACHE_HOME"):
-        found.append(Path(os.environ["XDG_CACHE_HOME"]) / "distgrid")
+        yield Path(os.environ["XDG_CACHE_HOME"]) / "distgrid"
     try:
-        found.append(Path.home() / ".cache" / "distgrid")
+        yield Path.home() / ".cache" / "distgrid"
     except RuntimeError:  # no home folder at all
         pass
     user = os.getuid() if hasattr(os, "getuid") else "user"
     try:
-        found.append(Path(tempfile.gettempdir()) / f"distgrid-{user}")
+        shared = Path(tempfile.gettempdir()) / f"distgrid-{user}"
     except FileNotFoundError:  # no writable temporary folder either
-        pass
-    return found
+        return
+    if _private(shared):
+        yield shared
 
 
 def _writable(folder: Path) -> bool:
@@ -55,6 +58,18 @@ def _writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def _private(folder: Path) -> bool:
+    """Whether ``folder`` is ours and closed to others: loading a cache runs what is in it."""
+    if not hasattr(os, "getuid"):
+        return True
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def cache_folder() -> Path | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .kernels import RUNAWAY_PU
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -42,6 +43,8 @@ def state_bounds(net: Network, s_max_mva: FloatArray, v_low_pu: float = 0.5) -> 
         if now <= highest * (1 + 1e-9):
             return _bounds(net, v_low_pu, v_high, current)
         highest = now * (1 + 1e-9)
+        if highest > RUNAWAY_PU:
+            break
     raise ValueError(
         f"feeder {net.feeder.name!r} has no voltage bound: its shunts or voltage-dependent loads are too "
         "large for its impedances; check shunt_b_mvar, capacitors and b"

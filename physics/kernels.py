@@ -8,7 +8,9 @@ Per sweep (Shirmohammadi et al. 1988; Kersting, Distribution System Modeling and
 backward ``I_parent += conj(a) I_child``; forward ``V_child = a V_parent - z I_child`` with the new node
 current ``I = conj(S / V) + y V`` formed in the same pass. A row is done when two sweeps in a row moved
 every voltage by less than ``tol`` and left a power mismatch below ``10 tol``; what is returned is the state
-after the second one, with branch currents gathered from exactly that state.
+after the second one, with branch currents gathered from exactly that state. A row that has not settled after
+``PLAIN_SWEEPS`` sweeps goes on with Newton's steps on the tree (newton_tree.py) and must, besides, lie on the
+operable branch.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ import numpy as np
 
 from ._jit import inline, kernel
 from .lanes import LANES, larger, load, smaller, splat, store
+from .newton_tree import N_FIELDS, newton_step
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
 WARM_SHARE = 0.999  # a start on the lower branch, an unstable fixed point, is left for the upper one
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
+PLAIN_SWEEPS = 16  # a row that needs more is near the nose: Newton's steps take over
+NEWTON_STEPS = 40  # a row that needs more has no solution there
+STEP_LIMIT_PU = 0.3  # of each component of a Newton step: keeps a row without solution finite
 
 CONVERGED = 1
 DIVERGED = 2
@@ -107,6 +113,29 @@ def _forward(tree, p, q, v_re, v_im, i_re, i_im, track):  # type: ignore[no-unty
             store(v_re, k, x)
             store(v_im, k, y)
             d2_max = larger(dx * dx + dy * dy, d2_max)
+        v2 = x * x + y * y
+        v2_min = smaller(v2, v2_min)
+        i2_max = larger(_node_current(tree, k, p, q, x, y, v2, i_re, i_im), i2_max)
+    store(track, 0, d2_max)
+    store(track, 1, v2_min)
+    store(track, 2, i2_max)
+
+
+@inline
+def _newton_forward(  # type: ignore[no-untyped-def]
+    tree, p, q, p_zip, q_zip, v_re, v_im, i_re, i_im, work, pivot, track
+):
+    """As `_forward`, with Newton's step in place of the sweep's."""
+    newton_step(tree, p, q, p_zip, q_zip, v_re, v_im, i_re, i_im, work, pivot)
+    d2_max, v2_min, i2_max = splat(0.0), splat(np.inf), splat(0.0)
+    low, high = splat(-STEP_LIMIT_PU), splat(STEP_LIMIT_PU)
+    for k in range(tree.parent.size):
+        dx = smaller(larger(load(work[4], k), low), high)  # also replaces NaN, from a pivot of zero
+        dy = smaller(larger(load(work[5], k), low), high)
+        x, y = load(v_re, k) + dx, load(v_im, k) + dy
+        store(v_re, k, x)
+        store(v_im, k, y)
+        d2_max = larger(dx * dx + dy * dy, d2_max)
         v2 = x * x + y * y
         v2_min = smaller(v2, v2_min)
         i2_max = larger(_node_current(tree, k, p, q, x, y, v2, i_re, i_im), i2_max)
@@ -208,6 +237,9 @@ def sweep_rows(  # type: ignore[no-untyped-def]
     streak = np.empty(LANES, dtype=np.int64)  # sweeps in a row that met the criterion; -1: row written
     sunk = np.empty(LANES, dtype=np.bool_)
     floor2, sunk2 = V_FLOOR_PU * V_FLOOR_PU, v_collapse * v_collapse
+    work = np.empty((0, 0, LANES))  # of Newton's steps: most calls never need it
+    pivot = np.empty(LANES)
+    most = min(max_iter, PLAIN_SWEEPS + NEWTON_STEPS)
     for row in range(lo, hi, LANES):
         width = min(LANES, hi - row)
         _gather_power(everywhere, tree.order, row, width, p_mw, q_mvar, scale, p, q)
@@ -221,15 +253,16 @@ def sweep_rows(  # type: ignore[no-untyped-def]
         for lane in range(LANES):
             streak[lane] = 0 if lane < width else -1
             sunk[lane] = False
+            pivot[lane] = 1.0
         left = width
-        for sweep in range(1, max_iter + 2):
+        for sweep in range(1, most + 2):
             _backward(tree, i_re, i_im)
             for lane in range(width):
                 if streak[lane] < 0:
                     continue
-                settled = streak[lane] >= 2 and _finite(i_re, i_im, lane)
+                settled = streak[lane] >= 2 and pivot[lane] > 0.0 and _finite(i_re, i_im, lane)
                 runaway = sweep > 1 and d2_max[lane] > RUNAWAY_PU * RUNAWAY_PU
-                if not (settled or runaway or sweep == max_iter + 1):
+                if not (settled or runaway or sweep == most + 1):
                     continue
                 flags = CONVERGED if settled else DIVERGED
                 if v2_min[lane] < sunk2 or (sunk[lane] and not settled):
@@ -242,7 +275,14 @@ def sweep_rows(  # type: ignore[no-untyped-def]
                 left -= 1
             if left == 0:
                 break
-            _forward(tree, p, q, v_re, v_im, i_re, i_im, track)
+            if sweep <= PLAIN_SWEEPS:
+                _forward(tree, p, q, v_re, v_im, i_re, i_im, track)
+            else:
+                if work.shape[0] == 0:
+                    work = np.empty((N_FIELDS, m, LANES))
+                _newton_forward(
+                    tree, p, q, zip_block[0], zip_block[1], v_re, v_im, i_re, i_im, work, pivot, track
+                )
             if n_zip:
                 _voltage_dependent(tree, zip_block[0], zip_block[1], v_re, v_im, i_re, i_im, i2_max)
             for lane in range(width):

@@ -59,7 +59,8 @@ def _refuse(name: str, array: NDArray[Any], bad: NDArray[np.bool_], expected: st
     """ValueError naming the first entry where ``bad`` holds."""
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name}{list(where)} is {array[where]}: it must be {expected}")
+        entry = f"{name}{list(where)}" if where else name
+        raise ValueError(f"{entry} is {array[where]}: it must be {expected}")
 
 
 def _states(name: str, value: ArrayLike, batch: int, width: int) -> NDArray[np.bool_]:
@@ -78,6 +79,7 @@ def _source_voltage(net: Network, v_source_pu: ArrayLike | None, batch: int) -> 
         v = np.broadcast_to(net.source_v_pu, (batch, n_source))
     else:
         v = np.asarray(v_source_pu, dtype=np.float64)
+        _refuse("v_source_pu", v, ~(np.isfinite(v) & (v > 0)), "finite and above 0 pu")
         if v.ndim <= 1:
             v = v.reshape(-1, 1)
         if v.ndim != 2 or v.shape[0] not in (1, batch) or v.shape[1] not in (1, n_source):
@@ -85,7 +87,6 @@ def _source_voltage(net: Network, v_source_pu: ArrayLike | None, batch: int) -> 
                 f"v_source_pu must be a number, ({batch},) or ({batch}, {n_source}), "
                 f"got {np.shape(v_source_pu)}"
             )
-        _refuse("v_source_pu", v, ~(np.isfinite(v) & (v > 0)), "finite and above 0 pu")
         v = np.broadcast_to(v, (batch, n_source))
     return np.ascontiguousarray(v * np.exp(1j * np.deg2rad(net.source_deg)))
 
@@ -102,7 +103,8 @@ def _topologies(
     ratio = np.broadcast_to(net.tap, (batch, net.n_branch))
     if tap is not None:
         ratio = _rows("tap", tap, batch, net.n_branch)
-        _refuse("tap", ratio, ratio <= 0, "above 0 (1.0 is the nominal ratio)")
+        given = np.asarray(tap)
+        _refuse("tap", given, given <= 0, "above 0 (1.0 is the nominal ratio)")
     caps = np.broadcast_to(net.cap_on, (batch, net.cap_on.size))
     if cap_on is not None:
         caps = _states("cap_on", cap_on, batch, net.cap_on.size)

@@ -14,8 +14,9 @@ from distgrid.physics import kernels
 from .grids import Features, random_tree
 
 FIELDS = (
-    "v", "i_branch", "s_source_mva", "converged", "diverged", "collapsed", "iterations", "v_update_pu", "v_pu",
-    "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading", "p_loss_mw", "p_slack_mw", "q_slack_mvar",
+    "v", "i_branch", "s_source_mva", "converged", "diverged", "collapsed", "iterations", "v_update_pu",
+    "v_pu", "v_deg", "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading",
+    "p_loss_mw", "q_loss_mvar", "p_slack_mw", "q_slack_mvar",
 )  # fmt: skip
 Floats = NDArray[np.float64]
 
@@ -67,7 +68,23 @@ def test_every_row_of_a_large_batch(network: Callable[[str], physics.Network]) -
     for threads in (2, 3):
         other = physics.solve(net, p, q, threads=threads)
         for name in FIELDS:
-            assert np.asarray(getattr(one, name)).tobytes() == np.asarray(getattr(other, name)).tobytes(), name
+            a, b = (np.asarray(getattr(sol, name)) for sol in (one, other))
+            assert a.tobytes() == b.tobytes(), name
+
+
+def test_threads_share_the_rows(
+    network: Callable[[str], physics.Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of 700 is split at a block border: else comparing thread counts would prove nothing."""
+    net, ranges, compiled = network("case33bw"), [], kernels.sweep_rows
+
+    def spy(tree: object, lo: int, hi: int, *rest: object) -> None:
+        ranges.append((lo, hi))
+        compiled(tree, lo, hi, *rest)
+
+    monkeypatch.setattr(kernels, "sweep_rows", spy)
+    physics.solve(net, np.tile(net.load_p_mw, (700, 1)), threads=2)
+    assert sorted(ranges) == [(0, 352), (352, 700)]
 
 
 BAD = {
@@ -96,22 +113,19 @@ def test_a_bad_neighbour_changes_nothing(bad: str, rich: physics.Network) -> Non
 
 def test_rows_with_other_topologies_and_starts(network: Callable[[str], physics.Network]) -> None:
     """Capability 9, 17: switch, source and start of a row are its own: mixed batches equal single rows."""
-    net = network("case33bw")
-    rng = np.random.default_rng(2)
+    net, rng = network("case33bw"), np.random.default_rng(2)
     closed = np.zeros((20, net.switch_branch.size), dtype=bool)
     taps = np.where(rng.random((20, net.n_branch)) < 0.05, 0.98, 1.0)
     level, (p, q) = rng.uniform(0.95, 1.05, 20), scenarios(net, 20)
     start = physics.solve(net, p, q).v * 1.01
     many = physics.solve(net, p, q, v_source_pu=level, closed=closed, tap=taps, v0=start)
     for row in range(20):
-        one = physics.solve(
-            net, p[row], q[row], v_source_pu=float(level[row]), closed=closed[row], tap=taps[row], v0=start[row]
-        )
-        same_bits(one, many, row)
+        mine = {"v_source_pu": float(level[row]), "closed": closed[row], "tap": taps[row], "v0": start[row]}
+        same_bits(physics.solve(net, p[row], q[row], **mine), many, row)
 
 
 def test_shapes(network: Callable[[str], physics.Network]) -> None:
-    """One row without a batch axis gives results without one; a batch of one keeps it; zero rows are legal."""
+    """One row without a batch axis gives results without one; a batch of one keeps it; 0 rows are legal."""
     net = network("case33bw")
     one, batch, none = (
         physics.solve(net, p) for p in (net.load_p_mw, net.load_p_mw[None], np.zeros((0, net.n_bus)))

@@ -1,0 +1,18 @@
+"""Timings beside those of other people's programs, in the same run on the same machine.
+
+from distgrid.baselines.bench import bench_env, bench_pf
+
+report = bench_pf(quick=True)
+report.model_dump_json()
+
+What is timed is said in each row; what is compared is compared at equal true error: every solver gets the
+loosest tolerance that brings its voltages within the target of a Newton solution at 1e-12.
+"""
+
+from __future__ import annotations
+
+from .env import bench_env
+from .pf import bench_pf
+from .results import EnvReport, PfReport
+
+__all__ = ["EnvReport", "PfReport", "bench_env", "bench_pf"]

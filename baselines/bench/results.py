@@ -1,0 +1,165 @@
+"""What a benchmark says: the content of its JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NOT_INSTALLED = "not installed"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Machine(_Strict):
+    """Where and when; ``load_average`` is that of the last minute before the run."""
+
+    cpu: str
+    cores: int
+    usable_cores: int
+    load_average: float | None
+    system: str
+    python: str
+    versions: dict[str, str | None]
+    thread_variables: dict[str, str]
+    taken_at: str
+
+
+class Spread(_Strict):
+    """Median and quartiles over the rounds."""
+
+    median: float
+    q1: float
+    q3: float
+
+
+class Timing(_Strict):
+    """Seconds per call, by the clock on the wall and by the processor time of the process."""
+
+    wall_s: Spread
+    cpu_s: Spread
+    rounds: int
+    calls_per_round: int
+
+
+class Ratio(_Strict):
+    """How often ours fits into theirs: peer time / our time, round by round, then the median."""
+
+    of: str
+    wall: Spread
+    cpu: Spread
+
+    @property
+    def least(self) -> float:
+        """The smaller of both medians: what a target is held against."""
+        return min(self.wall.median, self.cpu.median)
+
+
+class Row(_Strict):
+    """One solver on one problem. ``status`` is "ok" or says why there are no numbers."""
+
+    solver: str
+    package: str
+    options: str
+    status: str = "ok"
+    tolerance: float | None = None
+    tolerance_unit: Literal["pu", "MVA"] = "pu"
+    true_error_pu: float | None = None
+    iterations: float | None = None
+    timing: Timing | None = None
+    ratios: list[Ratio] = Field(default_factory=list)  # of this row's time to each of ours
+
+
+class Target(_Strict):
+    """A number that the project set itself; ``value`` is None where the peer is missing or not asked for."""
+
+    name: str
+    wanted: float
+    value: float | None
+    at_most: bool = False  # the wanted number is an upper bound
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the measured value reaches the wanted one; None where there is no value."""
+        if self.value is None:
+            return None
+        return self.value <= self.wanted if self.at_most else self.value >= self.wanted
+
+
+class Comparison(_Strict):
+    """All solvers on one feeder, at equal true error.
+
+    ``reference``: the Newton solution that errors are measured against; ``agreement_pu``: how far it is from
+    distgrid's own answer at a tolerance of 1e-12. ``solves_per_call`` is the batch.
+    """
+
+    feeder: str
+    buses: int
+    solves_per_call: int = 1
+    target_error_pu: float
+    reference: str
+    agreement_pu: float
+    v_min_pu: float
+    rows: list[Row]
+
+
+class Exponent(_Strict):
+    """Fit of processor time = c · buses^exponent."""
+
+    solver: str
+    exponent: float | None
+    buses: list[int]
+
+
+class PfReport(_Strict):
+    """What ``distgrid bench pf`` measures."""
+
+    schema_version: Literal["distgrid.bench.pf/1"] = "distgrid.bench.pf/1"
+    quick: bool
+    machine: Machine
+    single: Comparison
+    scaling: list[Comparison]
+    exponents: list[Exponent]
+    batch: list[Comparison]
+    targets: list[Target]
+
+
+class Part(_Strict):
+    """Share of one part in a step, without what the parts inside it took."""
+
+    name: str
+    microseconds: float
+    share: float
+
+
+class EnvRow(_Strict):
+    """Steps of one environment, timed one way."""
+
+    env: str
+    way: str
+    timing: Timing  # per step
+    steps_per_s: float  # by the wall clock
+    steps_per_cpu_s: float
+
+
+class EnvProfile(_Strict):
+    """Where the time of a step goes, from a second pass with a stopwatch around the parts."""
+
+    env: str
+    steps: int
+    step_us: float  # the sum of the parts
+    stopwatch_us: float  # taken off: what the stopwatch itself cost
+    parts: list[Part]
+
+
+class EnvReport(_Strict):
+    """What ``distgrid bench env`` measures."""
+
+    schema_version: Literal["distgrid.bench.env/1"] = "distgrid.bench.env/1"
+    quick: bool
+    machine: Machine
+    rows: list[EnvRow]
+    profiles: list[EnvProfile]
+    targets: list[Target]

@@ -1,0 +1,171 @@
+"""The kernel cache: it notices edits in any file, and its absence stops nobody."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import distgrid
+from distgrid.physics import _jit
+
+SOLVE = """
+from distgrid import cases, physics
+from distgrid.physics import _jit
+print(_jit._FOLDER, float(physics.solve(physics.compile(cases.load("case33bw"))).p_loss_mw))
+"""
+
+
+def run(code: str, env: dict[str, str], cwd: Path) -> str:
+    """Standard output of `python -c code` in a clean environment; the process must succeed."""
+    keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")}
+    keep["MPLBACKEND"] = "Agg"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=keep | env, cwd=cwd, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_source_hash_changes_with_every_file(tmp_path: Path) -> None:
+    """Trap 25c: content, name, a new file and a lost one; and nothing else."""
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text(f"{name} = 1\n")
+    seen = {_jit.source_hash(tmp_path)}
+
+    def differs() -> bool:
+        size = len(seen)
+        seen.add(_jit.source_hash(tmp_path))
+        return len(seen) > size
+
+    (tmp_path / "notes.txt").write_text("no source")
+    assert not differs()
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text(f"{name} = 2\n")
+        assert differs()
+    (tmp_path / "c.py").write_text("")
+    assert differs()
+    (tmp_path / "c.py").rename(tmp_path / "d.py")
+    assert differs()
+
+
+def test_the_folder_in_use_is_keyed_on_these_sources() -> None:
+    """Trap 25c: the kernels of this process came from a folder named after the sources they have now."""
+    folder = Path(_jit.__file__).parent
+    assert len(list(folder.glob("*.py"))) >= 10
+    if _jit._FOLDER is not None:
+        assert _jit._FOLDER.name == _jit.source_hash(folder)
+
+
+CALLEE = """
+from distgrid.physics._jit import inline
+FACTOR = {factor}
+@inline
+def callee(x):
+    return FACTOR * x + {offset}
+"""
+CALLER = """
+from distgrid.physics._jit import kernel
+from .probe_callee import FACTOR, callee
+@kernel
+def caller(x):
+    return callee(x) + 100.0 * FACTOR
+"""
+
+
+def test_an_edit_in_another_file_is_noticed(tmp_path: Path) -> None:
+    """Trap 25c: a constant and a function of another file change; the second process computes anew.
+
+    Works on a copy of the package's sources. A third process finds the first one's kernels again.
+    """
+    package = tmp_path / "distgrid"
+    source = Path(distgrid.__file__).parent
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name in ("physics", "cases"):
+        shutil.copytree(source / name, package / name, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    physics = package / "physics"
+    (physics / "probe_caller.py").write_text(CALLER)
+    env = {"PYTHONPATH": str(tmp_path), "DISTGRID_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    code = (
+        "from distgrid.physics.probe_caller import caller; r = caller(2.0); "
+        "print(r, sum(caller.stats.cache_hits.values()), caller.__module__, __import__('distgrid').__file__)"
+    )
+    answers, hits = [], []
+    for factor, offset in ((1.0, 0.0), (1.0, 7.0), (3.0, 7.0), (1.0, 0.0)):
+        (physics / "probe_callee.py").write_text(CALLEE.format(factor=factor, offset=offset))
+        result, hit, _, where = run(code, env, tmp_path).split()
+        assert Path(where).parent == package
+        answers.append(float(result))
+        hits.append(int(hit))
+    assert answers == [102.0, 109.0, 313.0, 102.0]
+    assert hits == [0, 0, 0, 1]
+
+
+NOWHERE = os.devnull + "/none"  # cannot be created, not even by root
+
+
+@pytest.mark.slow  # compiles every kernel without a cache
+def test_without_any_writable_folder(tmp_path: Path) -> None:
+    """Trap 25c: no HOME, no XDG, no TMPDIR: kernels are compiled for the process and compute the same."""
+    hidden = "import tempfile\ndef none(): raise FileNotFoundError('no usable temporary directory')\n"
+    folder, loss = run(hidden + "tempfile.gettempdir = none\n" + SOLVE, {"HOME": NOWHERE}, tmp_path).split()
+    assert folder == "None"
+    assert float(loss) == pytest.approx(0.202677, abs=1e-6)
+
+
+@pytest.mark.slow  # compiles every kernel
+def test_unwritable_home_falls_back_to_the_temporary_folder(tmp_path: Path) -> None:
+    """Trap 25c: HOME cannot be written, TMPDIR can: the cache is there."""
+    folder, loss = run(SOLVE, {"HOME": NOWHERE, "TMPDIR": str(tmp_path)}, tmp_path).split()
+    assert Path(folder).is_relative_to(tmp_path)
+    assert list(Path(folder).rglob("*.nbi"))
+    assert float(loss) == pytest.approx(0.202677, abs=1e-6)
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, **env: str) -> Path | None:
+    for name in ("DISTGRID_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    return _jit.cache_folder()
+
+
+def test_which_folder_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap 25c: the one asked for, else XDG, else ~/.cache, else the temporary folder, else none."""
+    monkeypatch.setattr(_jit.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    places = {name: tmp_path / name for name in ("asked", "xdg", "home")}
+    for place in (*places.values(), tmp_path / "tmp"):
+        place.mkdir()
+    asked = {"DISTGRID_CACHE_DIR": str(places["asked"])}
+    xdg, home = {"XDG_CACHE_HOME": str(places["xdg"])}, {"HOME": str(places["home"])}
+
+    def within(folder: Path | None, place: Path) -> bool:
+        return folder is not None and folder.is_relative_to(place)
+
+    assert within(choose(monkeypatch, **asked, **xdg, **home), places["asked"])
+    assert within(choose(monkeypatch, **xdg, **home), places["xdg"])
+    assert within(choose(monkeypatch, **home), places["home"] / ".cache")
+    assert within(choose(monkeypatch, XDG_CACHE_HOME=NOWHERE, HOME=NOWHERE), tmp_path / "tmp")
+    assert choose(monkeypatch, DISTGRID_CACHE_DIR=NOWHERE, **home) is None
+    monkeypatch.setattr(_jit.tempfile, "gettempdir", lambda: NOWHERE)
+    assert choose(monkeypatch, HOME=NOWHERE) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners of folders are a POSIX idea")
+def test_a_folder_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache holds machine code: in a shared temporary folder it must be ours and closed to others."""
+    monkeypatch.setattr(_jit.tempfile, "gettempdir", lambda: str(tmp_path))
+    planted = tmp_path / f"distgrid-{os.getuid()}"
+    planted.mkdir()
+    planted.chmod(0o777)
+    assert choose(monkeypatch, HOME=NOWHERE) is None
+    planted.chmod(0o700)
+    assert choose(monkeypatch, HOME=NOWHERE) is not None
+    monkeypatch.setattr(os, "getuid", lambda: 4242)
+    planted.rename(tmp_path / "distgrid-4242")
+    assert choose(monkeypatch, HOME=NOWHERE) is None
