@@ -75,7 +75,8 @@ lint-imports: plain-copy
 	PYTHONPATH=$(TYPES) $(BIN)/lint-imports
 
 bench: $(FULL)
-	@$(BIN)/python tools/bench.py
+	@$(BIN)/distgrid bench pf
+	@$(BIN)/distgrid bench env
 
 docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"

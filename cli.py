@@ -19,6 +19,7 @@ from . import __version__
 
 def build_app() -> typer.Typer:
     """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap."""
+    from .baselines.cli_bench import app as bench_app
     from .baselines.cli_case import app as case_app
     from .baselines.cli_run import run
 
@@ -29,6 +30,7 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.add_typer(bench_app, name="bench")
     app.add_typer(case_app, name="case")
     app.command()(run)
     app.command()(version)

@@ -87,6 +87,9 @@ class Grid:
         )  # fmt: skip
         self.worst_reward = task.worst_step(self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self._zeros = np.zeros(batch)
+        self._zeros.setflags(write=False)
+        self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
         self.day = np.zeros(batch, dtype=np.int64)
@@ -105,7 +108,8 @@ class Grid:
         seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
         self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
         kept = self._rows_state() if rows.size < self.batch else None
-        self._solve(before)
+        self.load.fill(before, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+        self._solve()
         self.fleet.load_state(started)
         if kept is not None:
             self._restore_rows(kept, np.setdiff1d(np.arange(self.batch), rows))
@@ -114,40 +118,38 @@ class Grid:
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet = self.stepper, self.fleet
-        now = self._span(self.t_index)
-        fleet.advance(action, now, stepper.v_pu)
-        self._solve(now, loads_known=True)
+        fleet.advance(action, self._now, stepper.v_pu)
+        np.copyto(stepper.load_p_mw, self.observer.load_p_mw)
+        np.copyto(stepper.load_q_mvar, self.observer.load_q_mvar)
+        self._solve()
         resource_costs = fleet.costs()
         resource_cost = self._total(resource_costs)
-        view = StepView(
-            p_loss_mw=stepper.loss_mva.real, p_slack_mw=stepper.slack_mva.real, v_pu=stepper.v_pu,
-            voltage_violation_pu=stepper.voltage_violation_pu, thermal_overload_mva=stepper.overload_mva,
-            resource_cost=resource_cost, throughput_mwh=fleet.throughput_mwh,
-            curtailed_mw=fleet.curtailed_mw, dt_h=self.dt_h,
-        )  # fmt: skip
+        view = StepView(stepper, fleet, resource_cost, self.dt_h)
         failed = stepper.failed
         rewards = self._priced(self.task.terms(view), failed, self.worst_reward)
         costs = self._priced(self._charged(resource_cost), failed, self.worst_cost)
         self.step_index += 1
         self.t_index += 1
         self._load_next()
+        over = self.step_index >= self.task.episode_steps
         return Outcome(
             reward=self._total(rewards), rewards=rewards, costs=costs, cost=self._total(costs),
             resource_costs=resource_costs, terminated=failed,
-            truncated=(self.step_index >= self.task.episode_steps) & ~failed,
+            truncated=np.greater(over, failed),  # over and not failed
         )  # fmt: skip
 
     def _priced(self, terms: dict[str, FloatArray], failed: BoolArray, worst: float) -> dict[str, FloatArray]:
         """``terms`` with the price of failure; the diagnostics of a failed row are never scored."""
         if not failed.any():
-            return {**terms, FAILURE: np.zeros(self.batch)}
+            return {**terms, FAILURE: self._zeros}
         priced = {name: np.where(failed, 0.0, value) for name, value in terms.items()}
         left = self.task.episode_steps - self.step_index
         return {**priced, FAILURE: np.where(failed, worst * left, 0.0)}
 
     def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
-        total = np.zeros(self.batch)
-        for value in terms.values():
+        values = iter(terms.values())
+        total = next(values, self._zeros).copy()
+        for value in values:
             total += value
         return total
 
@@ -155,13 +157,13 @@ class Grid:
         known = {
             "voltage_violation": self.stepper.voltage_violation_pu,
             "thermal_overload": self.stepper.overload_mva,
-            "vuf_violation": np.zeros(self.batch), "resource": resource_cost,
+            "vuf_violation": self._zeros, "resource": resource_cost,
         }  # fmt: skip
         return {name: known[name].copy() for name in self.task.charged}
 
     def observe(self) -> NDArray[np.float32]:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array."""
-        return self.observer.observe(self._span(self.t_index))
+        return self.observer.observe(self._now)
 
     def state(self) -> dict[str, Any]:
         """Copies of everything that the future depends on."""
@@ -191,17 +193,14 @@ class Grid:
 
     def _load_next(self) -> None:
         """Loads of the interval that is decided next: observed now, solved with in the next step."""
-        self.load.fill(self._span(self.t_index), self.observer.load_p_mw, self.observer.load_q_mvar)
+        self._now = self._span(self.t_index)
+        self.load.fill(self._now, self.observer.load_p_mw, self.observer.load_q_mvar)
 
-    def _solve(self, t_index: IntArray, *, loads_known: bool = False) -> None:
-        stepper, observer = self.stepper, self.observer
-        if loads_known:
-            np.copyto(stepper.load_p_mw, observer.load_p_mw)
-            np.copyto(stepper.load_q_mvar, observer.load_q_mvar)
-        else:
-            self.load.fill(t_index, stepper.load_p_mw, stepper.load_q_mvar)
-        stepper.inject_p_mw[:] = 0.0
-        stepper.inject_q_mvar[:] = 0.0
+    def _solve(self) -> None:
+        """Solve with the loads that the stepper holds and what the fleet delivers."""
+        stepper = self.stepper
+        stepper.inject_p_mw.fill(0.0)
+        stepper.inject_q_mvar.fill(0.0)
         self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
         stepper.solve()
 

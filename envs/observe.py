@@ -18,7 +18,7 @@ from .tasks import GRID_BLOCKS
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Fill = Callable[["Observer", IntArray, NDArray[np.float32]], None]
+Read = Callable[[IntArray], FloatArray | NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Limits:
 
 
 class Observer:
-    """Fills ``(batch, n_obs)`` float64 from the solved grid, the loads of the coming interval and the fleet.
+    """Fills ``(batch, n_obs)`` float32 from the solved grid, the loads of the coming interval and the fleet.
 
     The grid state is that of the last solved interval; ``clock``, loads, prices and what resources observe
     are those of the interval that is decided next.
@@ -60,16 +60,39 @@ class Observer:
         self.layout = Layout(listed)
         self.space = self.layout.space()
         self._low, self._high = self.space.low, self.space.high
-        self._fills = [(_FILLS[name], self.layout[name]) for name in blocks]
-        self.clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
+        self._clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
         self.load_p_mw = np.zeros_like(stepper.load_p_mw)
         self.load_q_mvar = np.zeros_like(stepper.load_q_mvar)
+        live, read = self._live(), self._read()
+        self._copied = [(self.layout[name], live[name]) for name in blocks if name in live]
+        self._computed = [(self.layout[name], read[name]) for name in blocks if name in read]
+
+    def _live(self) -> dict[str, FloatArray]:
+        """Blocks that are arrays allocated once, (batch, entries): copied as they are."""
+        stepper = self.stepper
+        return {
+            "v_pu": stepper.v_pu, "load_p_mw": self.load_p_mw, "load_q_mvar": self.load_q_mvar,
+            "p_from_mw": stepper.s_from.real, "q_from_mvar": stepper.s_from.imag, "i_ka": stepper.i_ka,
+            "loading": stepper.loading, "p_slack_mw": stepper.slack_mva.real[:, None],
+            "q_slack_mvar": stepper.slack_mva.imag[:, None], "p_loss_mw": stepper.loss_mva.real[:, None],
+        }  # fmt: skip
+
+    def _read(self) -> dict[str, Read]:
+        """Blocks that are looked up or computed for the interval."""
+        n_steps, price = self.profiles.n_steps, self.profiles.price_usd_mwh
+        return {
+            "clock": lambda t: self._clock[t % n_steps],
+            "price_usd_mwh": lambda t: price[t % n_steps][:, None],
+            "v_deg": lambda _: np.angle(self.stepper.v, deg=True),
+        }
 
     def observe(self, t_index: IntArray) -> NDArray[np.float32]:
         """A fresh float32 (batch, n_obs) array inside the declared box."""
         out = np.empty((t_index.size, self.layout.size), dtype=np.float32)
-        for fill, part in self._fills:
-            fill(self, t_index, out[:, part])
+        for part, array in self._copied:
+            out[:, part] = array
+        for part, read in self._computed:
+            out[:, part] = read(t_index)
         if self._grid_size < self.layout.size:
             self.fleet.observe(t_index, out[:, self._grid_size :])
         into_box(out, self._low, self._high)
@@ -156,62 +179,3 @@ def _clock_table(n_steps: int, steps_per_day: int) -> NDArray[np.float32]:
     t = np.arange(n_steps) * (2.0 * np.pi)
     angles = (t / steps_per_day, t / n_steps)
     return np.stack([f(a) for a in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)
-
-
-def _clock(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:
-    out[:] = self.clock[t_index % self.profiles.n_steps]
-
-
-def _v_pu(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001 - one signature for all
-    out[:] = self.stepper.v_pu
-
-
-def _v_deg(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:] = np.angle(self.stepper.v, deg=True)
-
-
-def _load_p(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:] = self.load_p_mw
-
-
-def _load_q(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:] = self.load_q_mvar
-
-
-def _p_from(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:] = self.stepper.s_from.real
-
-
-def _q_from(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:] = self.stepper.s_from.imag
-
-
-def _i_ka(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:] = self.stepper.i_ka
-
-
-def _loading(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:] = self.stepper.loading
-
-
-def _p_slack(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:, 0] = self.stepper.slack_mva.real
-
-
-def _q_slack(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:, 0] = self.stepper.slack_mva.imag
-
-
-def _p_loss(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:  # noqa: ARG001
-    out[:, 0] = self.stepper.loss_mva.real
-
-
-def _price(self: Observer, t_index: IntArray, out: NDArray[np.float32]) -> None:
-    out[:, 0] = self.profiles.price_usd_mwh[t_index % self.profiles.n_steps]
-
-
-_FILLS: dict[str, Fill] = {
-    "clock": _clock, "v_pu": _v_pu, "v_deg": _v_deg, "load_p_mw": _load_p, "load_q_mvar": _load_q,
-    "p_from_mw": _p_from, "q_from_mvar": _q_from, "i_ka": _i_ka, "loading": _loading, "p_slack_mw": _p_slack,
-    "q_slack_mvar": _q_slack, "p_loss_mw": _p_loss, "price_usd_mwh": _price,
-}  # fmt: skip

@@ -35,6 +35,8 @@ def state_bounds(net: Network, s_max_mva: FloatArray, v_low_pu: float = 0.5) -> 
     voltage above v, hence no current above i(v), hence no voltage above v'". Raises ValueError where there is
     none: then shunts or loads raise the voltage without end.
     """
+    if net.topology.loops is not None:
+        raise ValueError(f"feeder {net.feeder.name!r} has loops: these bounds hold for trees only")
     highest = float(net.source_v_pu.max(initial=0.0))
     for _ in range(_PASSES):
         current = _current_bound(net, s_max_mva, v_low_pu, highest)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cases.feeder import Feeder
+from .meshed import Loops, close_loops
 from .tree import BoolArray, FloatArray, IntArray, Tree, spanning_order
 
 _VARIANTS_KEPT = 256
@@ -24,17 +25,18 @@ class IslandWarning(UserWarning):
     """Part of the feeder has no source: its voltages are NaN and its load is not served."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Topology:
     """One combination of switch, tap and capacitor states, ready for the kernel."""
 
     tree: Tree
     energised: BoolArray  # (n_bus,)
-    in_tree: BoolArray  # (n_branch,)
+    in_tree: BoolArray  # (n_branch,) branches that carry current: the tree, and loop branches that are kept
     child_is_to: BoolArray  # (n_branch,)
     ratio: NDArray[np.complex128]  # (n_branch,)
     source_rank: IntArray  # (n_source,) row of the sources table for each root, in sweep order
     dropped: IntArray  # branch rows left out because they close loops
+    loops: Loops | None  # loop branches that are kept; None where there is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,7 @@ class Network:
     feeder: Feeder
     base_mva: float
     allow_mesh_pruning: bool
+    keep_loops: bool
     base_kv: FloatArray  # (n_bus,)
     from_row: IntArray  # (n_branch,)
     to_row: IntArray  # (n_branch,)
@@ -79,14 +82,18 @@ class Network:
         object.__setattr__(self, "topology", self._build(self.closed, self.tap, self.cap_on, warn=True))
 
     def __getstate__(self) -> dict[str, object]:
-        return {"feeder": self.feeder, "allow_mesh_pruning": self.allow_mesh_pruning}
+        return {
+            "feeder": self.feeder,
+            "allow_mesh_pruning": self.allow_mesh_pruning,
+            "keep_loops": self.keep_loops,
+        }
 
     def __setstate__(self, state: dict[str, object]) -> None:
         feeder, pruning = state["feeder"], state["allow_mesh_pruning"]
         assert isinstance(feeder, Feeder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", (MeshWarning, IslandWarning))  # said when it was first compiled
-            fresh = compile(feeder, allow_mesh_pruning=bool(pruning))
+            fresh = compile(feeder, allow_mesh_pruning=bool(pruning), keep_loops=bool(state["keep_loops"]))
         self.__dict__.update(fresh.__dict__)
 
     @property
@@ -121,6 +128,9 @@ class Network:
     def _build(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray, *, warn: bool) -> Topology:
         span = spanning_order(self.n_bus, self.from_row, self.to_row, closed, self.source_node)
         self._check_loops(span.dropped, span.root_of, warn=warn)
+        loop, dropped = (
+            (span.dropped, span.dropped[:0]) if self.keep_loops else (span.dropped[:0], span.dropped)
+        )
         if warn and span.order.size < self.n_bus:
             self._warn_islands(span.root_of)
         m = span.order.size
@@ -132,6 +142,7 @@ class Network:
         child_is_to[branch[fed]] = self.to_row[branch[fed]] == span.order[fed]
         in_tree = np.zeros(self.n_branch, dtype=bool)
         in_tree[branch[fed]] = True
+        in_tree[loop] = child_is_to[loop] = True
         ratio = np.where(self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg)))
         alpha = np.ones(m, dtype=np.complex128)
         z = np.zeros(m, dtype=np.complex128)
@@ -154,7 +165,22 @@ class Network:
         )  # fmt: skip
         roots = span.order[~fed]
         rank = np.array([int(np.flatnonzero(self.source_node == r)[0]) for r in roots], dtype=np.int64)
-        return Topology(tree, span.root_of >= 0, in_tree, child_is_to, ratio, rank, span.dropped)
+        loops = self._loops(tree, position, loop, ratio) if loop.size else None
+        return Topology(tree, span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops)
+
+    def _loops(self, tree: Tree, position: IntArray, loop: IntArray, ratio: NDArray[np.complex128]) -> Loops:
+        """The kept loop branches; ValueError where a loop has no impedance at all."""
+        loops = close_loops(
+            tree, loop, position[self.from_row[loop]], position[self.to_row[loop]],
+            1.0 / ratio[loop], self.r_pu[loop] + 1j * self.x_pu[loop],
+        )  # fmt: skip
+        if loops is None:
+            names = ", ".join(repr(str(e)) for e in self.feeder.column("branches", "branch_id")[loop])
+            raise ValueError(
+                f"feeder {self.feeder.name!r}: a loop has no impedance, so how current divides in it is not "
+                f"defined; open one of these branches, which close loops: {names}"
+            )
+        return loops
 
     def _shunts(
         self, in_tree: BoolArray, ratio: NDArray[np.complex128], cap_on: BoolArray
@@ -179,10 +205,12 @@ class Network:
                     "each energised island must have one source; open a switch between them"
                 )
         names = ", ".join(repr(str(ids[e])) for e in dropped)
+        if self.keep_loops:
+            return
         if not self.allow_mesh_pruning:
             raise ValueError(
                 f"feeder {self.feeder.name!r} is meshed: these branches close loops: {names}; "
-                "open them, or pass allow_mesh_pruning=True to leave them out"
+                "open them, pass keep_loops=True to solve them, or allow_mesh_pruning=True to leave them out"
             )
         if warn:
             warnings.warn(
@@ -251,11 +279,12 @@ def _check_phases(feeder: Feeder) -> None:
             )
 
 
-def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True) -> Network:
+def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool = False) -> Network:
     """Compile a balanced feeder for :func:`distgrid.physics.solve`.
 
     Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
-    left out, or raise ValueError with ``allow_mesh_pruning=False``. Nodes without a source are kept, get
+    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` no branch is left
+    out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Nodes without a source are kept, get
     NaN voltages, and are named in an :class:`IslandWarning`. ValueError where an element is not three-phase.
     """
     column = feeder.column
@@ -265,6 +294,7 @@ def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True) -> Network:
         feeder=feeder,
         base_mva=feeder.base_mva,
         allow_mesh_pruning=allow_mesh_pruning,
+        keep_loops=keep_loops,
         base_kv=column("nodes", "base_kv"),
         from_row=_rows(feeder.node_index, column("branches", "from_node")),
         to_row=_rows(feeder.node_index, column("branches", "to_node")),

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import kernels
+from . import external, kernels, mesh_kernels
 from .lanes import LANES
 from .network import MeshWarning, Network, Topology
 from .solution import Solution
@@ -21,7 +21,7 @@ from .solution import Solution
 FloatArray = NDArray[np.float64]
 _ROWS_WORTH_A_THREAD = 256
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
-_METHODS = ("backward-forward",)
+_METHODS = ("backward-forward", "newton", "fast-decoupled")
 
 
 @lru_cache(maxsize=1)
@@ -132,17 +132,17 @@ def _warn_pruned(net: Network, topology: Topology) -> None:
         )
 
 
-def _run(workers: int, batch: int, arguments: tuple[Any, ...], tree: Any) -> None:
+def _run(workers: int, batch: int, arguments: tuple[Any, ...], topology: Topology) -> None:
     """Run the kernel over all rows, split at block borders over ``workers`` threads."""
+    rows: Callable[..., None] = partial(kernels.sweep_rows, topology.tree)
+    if topology.loops is not None:
+        rows = partial(mesh_kernels.mesh_rows, topology.tree, topology.loops)
     if workers <= 1 or batch < 2 * _ROWS_WORTH_A_THREAD:
-        kernels.sweep_rows(tree, 0, batch, *arguments)
+        rows(0, batch, *arguments)
         return
     blocks = -(-batch // LANES)
     cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
-    jobs = [
-        _pool(workers).submit(kernels.sweep_rows, tree, lo, hi, *arguments)
-        for lo, hi in itertools.pairwise(cuts)
-    ]
+    jobs = [_pool(workers).submit(rows, lo, hi, *arguments) for lo, hi in itertools.pairwise(cuts)]
     for job in jobs:
         job.result()
 
@@ -184,6 +184,9 @@ def solve(
         State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
     v0
         Where the sweep starts: a Solution or complex (batch, n_bus) pu. None: no-load voltages.
+    method
+        "backward-forward" (closes the loops of a network compiled with ``keep_loops=True``), or pandapower's
+        "newton" or "fast-decoupled", row by row: slow, and independent of the sweep.
     tol, max_iter, v_collapse_pu
         See :class:`Solution`. ``tol`` is in pu.
     threads
@@ -218,7 +221,7 @@ def solve(
     for rows, topology in groups:
         _solve_group(
             rows, topology, (load_p, load_q, const_p, const_q, v_source, v_start), out,
-            (1.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu)), workers,
+            (1.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu)), workers, net, method,
         )  # fmt: skip
     return _wrap(net, out, groups, squeeze=size is None)
 
@@ -273,6 +276,7 @@ def _outputs(net: Network, batch: int) -> tuple[NDArray[Any], ...]:
 def _solve_group(
     rows: slice | NDArray[np.int64], topology: Topology, inputs: tuple[NDArray[Any], ...],
     out: tuple[NDArray[Any], ...], numbers: tuple[float, float, int, float], workers: int,
+    net: Network, method: str,
 ) -> None:  # fmt: skip
     """Solve the rows that share a topology and write source power where the kernel wrote current."""
     load_p, load_q, const_p, const_q, v_source, v_start = inputs
@@ -283,8 +287,12 @@ def _solve_group(
         load_p, load_q, const_p, const_q = load_p[rows], load_q[rows], const_p[rows], const_q[rows]
         v_source = v_source[rows]
         v_start = v_start[rows] if v_start.size else v_start
-    arguments = (const_p, const_q, load_p, load_q, v_source, v_start, *numbers, *part)
-    _run(workers, part[0].shape[0], arguments, topology.tree)
+    if method == "backward-forward":
+        arguments = (const_p, const_q, load_p, load_q, v_source, v_start, *numbers, *part)
+        _run(workers, part[0].shape[0], arguments, topology)
+    else:
+        inputs = (load_p, load_q, const_p, const_q, v_source, v_start)
+        external.solve_group(net, topology, method, inputs, numbers, part)
     base = 1.0 / numbers[0]
     s_source = np.empty_like(part[2])
     s_source[:, topology.source_rank] = base * v_source * np.conj(part[2])

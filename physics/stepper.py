@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels, metrics
+from . import kernels
+from .metrics import Branches, Nodes, Power, State, Violations, step_rows
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -29,6 +30,11 @@ class Stepper:
     ``inject_p_mw, inject_q_mvar`` (batch, n_bus; constant power, positive when it injects), call
     :meth:`solve`, read the results. The next call overwrites them: copy what you hand out.
     Thermal and voltage limits are per branch and per node; NaN means no limit.
+
+    Attributes (written by ``solve``): ``v`` (batch, n_bus) complex pu, ``v_pu``; ``s_from, s_to`` (batch,
+    n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
+    ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
+    v_update_pu``.
     """
 
     def __init__(self, net: Network, batch: int, v_min: FloatArray, v_max: FloatArray) -> None:
@@ -36,30 +42,23 @@ class Stepper:
         self.net, self.batch = net, batch
         self.v_min, self.v_max = v_min, v_max
         self.v_collapse_pu = 0.5
-        self.load_p_mw, self.load_q_mvar = np.zeros((batch, n)), np.zeros((batch, n))
-        self.inject_p_mw, self.inject_q_mvar = np.zeros((batch, n)), np.zeros((batch, n))
-        self._p, self._q = np.zeros((batch, n)), np.zeros((batch, n))
+        self._power = Power(*(np.zeros((batch, n)) for _ in Power._fields))
+        self.load_p_mw, self.load_q_mvar = self._power.load_p_mw, self._power.load_q_mvar
+        self.inject_p_mw, self.inject_q_mvar = self._power.inject_p_mw, self._power.inject_q_mvar
         phasor = net.source_v_pu * np.exp(1j * np.deg2rad(net.source_deg))
         rank = net.topology.source_rank
         self._v_source = np.ascontiguousarray(np.broadcast_to(phasor[rank], (batch, rank.size)))
-        self.v = np.full((batch, n), np.nan + 0j)
-        self._current = np.zeros((batch, m), dtype=np.complex128)
-        self._i_source = np.zeros((batch, rank.size), dtype=np.complex128)
-        self.status = np.zeros(batch, dtype=np.int64)
-        self.iterations = np.zeros(batch, dtype=np.int64)
-        self.v_update_pu = np.zeros(batch)
-        self.s_from, self.s_to = (
-            np.zeros((batch, m), dtype=np.complex128),
-            np.zeros((batch, m), dtype=np.complex128),
+        self._branches, self._nodes = _constants(net, v_min, v_max)
+        self._state = state = _room(batch, n, m, rank.size)
+        self._beyond = beyond = Violations(
+            np.zeros(batch), np.zeros(batch, dtype=np.int64), np.zeros(batch), np.zeros(batch, dtype=np.int64)
         )
-        self.v_pu, self.loading, self.i_ka = np.zeros((batch, n)), np.zeros((batch, m)), np.zeros((batch, m))
-        self.loss_mva = np.zeros(batch, dtype=np.complex128)
-        self.slack_mva = np.zeros(batch, dtype=np.complex128)
-        self.voltage_violation_pu, self.n_voltage_violations = (
-            np.zeros(batch),
-            np.zeros(batch, dtype=np.int64),
-        )
-        self.overload_mva, self.n_overloads = np.zeros(batch), np.zeros(batch, dtype=np.int64)
+        self.v, self.v_pu = state.v, state.v_pu
+        self.s_from, self.s_to, self.i_ka, self.loading = state.s_from, state.s_to, state.i_ka, state.loading
+        self.loss_mva, self.slack_mva = state.loss_mva, state.slack_mva
+        self.status, self.iterations, self.v_update_pu = state.status, state.iterations, state.v_update_pu
+        self.voltage_violation_pu, self.n_voltage_violations = beyond.voltage_pu, beyond.n_voltage
+        self.overload_mva, self.n_overloads = beyond.overload_mva, beyond.n_overload
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -92,36 +91,35 @@ class Stepper:
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100) -> None:
         """Solve every row from no-load voltages; results depend on the inputs only, not on the past."""
-        net, top = self.net, self.net.topology
-        _net_power(self.load_p_mw, self.inject_p_mw, net.zip_node, self._p)
-        _net_power(self.load_q_mvar, self.inject_q_mvar, net.zip_node, self._q)
-        kernels.sweep_rows(
-            top.tree, 0, self.batch, self._p, self._q, self.load_p_mw, self.load_q_mvar, self._v_source,
-            _NO_ROWS, 1.0 / net.base_mva, tol, max_iter, self.v_collapse_pu,
-            self.v, self._current, self._i_source, self.status, self.iterations, self.v_update_pu,
+        step_rows(
+            self.net.topology.tree, 0, self.batch, self._power, self._v_source, _NO_ROWS, self.net.base_mva,
+            tol, max_iter, self.v_collapse_pu, self._branches, self._nodes, self._state, self._beyond,
         )  # fmt: skip
-        kernels.flow_rows(
-            0, self.batch, net.from_row, net.to_row, top.child_is_to, top.in_tree, top.ratio, net.b_pu,
-            net.base_mva, self.v, self._current, self.s_from, self.s_to,
-        )  # fmt: skip
-        metrics.voltage_rows(
-            0, self.batch, self.v, self.v_min, self.v_max, self.v_pu,
-            self.voltage_violation_pu, self.n_voltage_violations,
-        )  # fmt: skip
-        metrics.branch_rows(
-            0, self.batch, net.from_row, net.to_row, net.base_kv, net.rating_mva, self.v_pu,
-            self.s_from, self.s_to,
-            self.i_ka, self.loading, self.loss_mva, self.overload_mva, self.n_overloads,
-        )  # fmt: skip
-        np.einsum("ij,ij->i", self._v_source, np.conj(self._i_source), out=self.slack_mva)
-        self.slack_mva *= net.base_mva
 
 
-def _net_power(load: FloatArray, inject: FloatArray, zip_node: NDArray[np.int64], out: FloatArray) -> None:
-    """Constant-power part of the net load; loads at ZIP nodes go to the kernel by another door."""
-    if zip_node.size == 0:
-        np.subtract(load, inject, out=out)
-        return
-    out[:] = load
-    out[:, zip_node] = 0.0
-    out -= inject
+def _constants(net: Network, v_min: FloatArray, v_max: FloatArray) -> tuple[Branches, Nodes]:
+    top = net.topology
+    dependent = np.zeros(net.n_bus, dtype=bool)
+    dependent[net.zip_node] = True
+    return (
+        Branches(net.from_row, net.to_row, top.child_is_to, top.in_tree, top.ratio, net.b_pu, net.rating_mva),
+        Nodes(net.base_kv, v_min, v_max, dependent),
+    )
+
+
+def _room(batch: int, n: int, m: int, n_source: int) -> State:
+    return State(
+        v=np.full((batch, n), np.nan + 0j),
+        current=np.zeros((batch, m), dtype=np.complex128),
+        i_source=np.zeros((batch, n_source), dtype=np.complex128),
+        status=np.zeros(batch, dtype=np.int64),
+        iterations=np.zeros(batch, dtype=np.int64),
+        v_update_pu=np.zeros(batch),
+        s_from=np.zeros((batch, m), dtype=np.complex128),
+        s_to=np.zeros((batch, m), dtype=np.complex128),
+        v_pu=np.zeros((batch, n)),
+        i_ka=np.zeros((batch, m)),
+        loading=np.zeros((batch, m)),
+        loss_mva=np.zeros(batch, dtype=np.complex128),
+        slack_mva=np.zeros(batch, dtype=np.complex128),
+    )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...physics import StateBounds
+from ...physics import StateBounds, Stepper
+from ..resources import Fleet
 
 FloatArray = NDArray[np.float64]
 
@@ -19,19 +20,50 @@ GRID_BLOCKS = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
 class StepView:
-    """The solved interval, batch first. Arrays are live: read, never keep."""
+    """The solved interval, batch first. Arrays are live: read, never keep, never write."""
 
-    p_loss_mw: FloatArray  # (batch,)
-    p_slack_mw: FloatArray  # (batch,)
-    v_pu: FloatArray  # (batch, n_nodes), NaN at dead nodes
-    voltage_violation_pu: FloatArray  # (batch,) sum outside the band
-    thermal_overload_mva: FloatArray  # (batch,) sum above rating
-    resource_cost: FloatArray  # (batch,)
-    throughput_mwh: FloatArray  # (batch,) energy through storage
-    curtailed_mw: FloatArray  # (batch,)
-    dt_h: float
+    __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost")
+
+    def __init__(self, stepper: Stepper, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
+        self._stepper, self._fleet = stepper, fleet
+        self.resource_cost = resource_cost  # (batch,)
+        self.dt_h = dt_h
+
+    @property
+    def p_loss_mw(self) -> FloatArray:
+        """(batch,) losses of all branches."""
+        return self._stepper.loss_mva.real
+
+    @property
+    def p_slack_mw(self) -> FloatArray:
+        """(batch,) power taken from the upstream grid."""
+        return self._stepper.slack_mva.real
+
+    @property
+    def v_pu(self) -> FloatArray:
+        """(batch, n_nodes), NaN at dead nodes."""
+        return self._stepper.v_pu
+
+    @property
+    def voltage_violation_pu(self) -> FloatArray:
+        """(batch,) sum outside the band."""
+        return self._stepper.voltage_violation_pu
+
+    @property
+    def thermal_overload_mva(self) -> FloatArray:
+        """(batch,) sum above rating."""
+        return self._stepper.overload_mva
+
+    @property
+    def throughput_mwh(self) -> FloatArray:
+        """(batch,) energy through storage."""
+        return self._fleet.throughput_mwh
+
+    @property
+    def curtailed_mw(self) -> FloatArray:
+        """(batch,) available power that no unit used."""
+        return self._fleet.curtailed_mw
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,137 @@
+"""`distgrid bench env`: steps per second of single environments, and where the time of a step goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+
+from ...envs import DistGridEnv, dist
+from .machine import describe
+from .results import EnvProfile, EnvReport, EnvRow, Part, Target
+from .stopwatch import Stopwatch, around
+from .timing import Samples, take_turns, timing
+
+ENVIRONMENTS = ("distgrid/DistGrid-33bw-v0", "distgrid/VoltVar-33bw-v0")
+TARGET_STEPS = 20_000.0
+SAMPLED = "Gymnasium's definition: gymnasium.make, sampling and resets on the clock"
+DRAWN = "gymnasium.make, actions drawn beforehand, resets on the clock"
+REST = "step's own Python"
+_EPISODE = 96
+
+
+def bench_env(*, quick: bool = False, seed: int = 0) -> EnvReport:
+    """Time single environments under random actions; observation, reward, costs and info included.
+
+    Args:
+        quick: a few episodes only: shows that everything works, no numbers to quote.
+        seed: of the actions and of the episodes.
+    """
+    machine = describe()
+    episodes = 1 if quick else 10
+    work: dict[tuple[str, str], Callable[[], object]] = {}
+    for identity in ENVIRONMENTS:
+        work[identity, SAMPLED] = _sampled(_made(identity, seed), episodes)
+        work[identity, DRAWN] = _drawn(_made(identity, seed), episodes)
+    named = {"\n".join(key): function for key, function in work.items()}
+    samples = take_turns(named, rounds=3 if quick else 20, slice_s=0.0)
+    rows = [_row(*key, samples["\n".join(key)], episodes * _EPISODE) for key in work]
+    profiles = [_profile(identity, seed, 2 if quick else 40) for identity in ENVIRONMENTS]
+    targets = [
+        Target(name=f"{_short(r.env)}, {r.way.partition(':')[0]}: steps per second", wanted=TARGET_STEPS,
+               value=min(r.steps_per_s, r.steps_per_cpu_s))
+        for r in rows if r.env == ENVIRONMENTS[0]
+    ]  # fmt: skip
+    return EnvReport(quick=quick, machine=machine, rows=rows, profiles=profiles, targets=targets)
+
+
+def _short(identity: str) -> str:
+    return identity.rpartition("/")[2]
+
+
+def _made(identity: str, seed: int) -> gymnasium.Env[Any, Any]:
+    env = gymnasium.make(identity)
+    env.action_space.seed(seed)
+    env.reset(seed=seed)
+    return env
+
+
+def _sampled(env: gymnasium.Env[Any, Any], episodes: int) -> Callable[[], object]:
+    """The loop of `gymnasium.utils.performance.benchmark_step`, for a number of steps instead of a time."""
+
+    def work() -> None:
+        for _ in range(episodes * _EPISODE):
+            _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            if terminated or truncated:
+                env.reset()
+
+    return work
+
+
+def _drawn(env: gymnasium.Env[Any, Any], episodes: int) -> Callable[[], object]:
+    """The same without the sampling, which is Gymnasium's own time."""
+    drawn = [env.action_space.sample() for _ in range(episodes * _EPISODE)]
+
+    def work() -> None:
+        for action in drawn:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+
+    return work
+
+
+def _row(identity: str, way: str, samples: Samples, steps: int) -> EnvRow:
+    per_step = Samples(samples.wall / steps, samples.cpu / steps, samples.calls * steps)
+    took = timing(per_step)
+    return EnvRow(
+        env=_short(identity), way=way, timing=took,
+        steps_per_s=1.0 / took.wall_s.median, steps_per_cpu_s=1.0 / took.cpu_s.median,
+    )  # fmt: skip
+
+
+def _places(env: DistGridEnv) -> list[tuple[str, Any, str]]:
+    """What the stopwatch is put around: (part, owner, attribute). Nested parts are not counted twice."""
+    grid = env.grid
+    physics, resources, observation = "physics: Stepper.solve", "resources: fleet", "observation"
+    places: list[tuple[str, Any, str]] = [
+        (physics, grid.stepper, "solve"), (observation, grid, "observe"),
+        ("load profile", grid.load, "fill"), ("task: reward terms", grid.task, "terms"),
+        ("action check", dist, "checked"), ("info dictionaries", dist, "step_info"),
+    ]  # fmt: skip
+    return places + [
+        (resources, grid.fleet, name) for name in ("advance", "add_injections", "costs", "observe")
+    ]
+
+
+def _profile(identity: str, seed: int, episodes: int) -> EnvProfile:
+    env = _made(identity, seed).unwrapped
+    assert isinstance(env, DistGridEnv)
+    drawn = [env.action_space.sample() for _ in range(_EPISODE)]
+    watch = Stopwatch()
+    watch.calibrate()
+    with around(watch, _places(env)):
+        step = watch.wrap(REST, env.step)
+        for episode in range(-1, episodes):  # the first one warms up
+            if episode == 0:
+                watch.clear()
+            watch.running = False
+            env.reset(options={"day": int(env.days[episode % env.days.size])})
+            watch.running = True
+            for action in drawn:
+                step(action)
+    return _shares(_short(identity), watch, episodes * _EPISODE)
+
+
+def _shares(name: str, watch: Stopwatch, steps: int) -> EnvProfile:
+    parts = watch.parts()
+    total = sum(parts.values())
+    listed = [
+        Part(name=part, microseconds=1e6 * s / steps, share=s / total)
+        for part, s in sorted(parts.items(), key=lambda item: -item[1])
+    ]
+    return EnvProfile(
+        env=name, steps=steps, step_us=1e6 * total / steps,
+        stopwatch_us=1e6 * watch.overhead_s / steps, parts=listed,
+    )  # fmt: skip

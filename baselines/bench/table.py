@@ -1,0 +1,165 @@
+"""The reports as tables for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.table import Table
+
+from .results import Comparison, EnvReport, Machine, PfReport, Ratio, Row, Spread, Target
+
+_NONE = "-"
+
+
+def machine_lines(machine: Machine, quick: bool) -> list[str]:
+    """What every table of this run was measured on."""
+    versions = ", ".join(f"{name} {v or 'not installed'}" for name, v in machine.versions.items())
+    threads = ", ".join(f"{k}={v}" for k, v in machine.thread_variables.items()) or "none set"
+    lines = [
+        f"{machine.cpu}, {machine.usable_cores} of {machine.cores} cores usable, {machine.system}",
+        f"Python {machine.python}, {versions}",
+        f"every solver on one thread (thread variables: {threads}); load average before: "
+        f"{_NONE if machine.load_average is None else machine.load_average}; {machine.taken_at}",
+    ]
+    if quick:
+        lines.append("QUICK RUN: it shows that everything works; do not quote these numbers")
+    return lines
+
+
+def _new(title: str, columns: dict[str, str], *, markdown: bool) -> Table:
+    """A table with columns and their justification."""
+    style = box.MARKDOWN if markdown else box.SIMPLE_HEAD
+    table = Table(title=None if markdown else title, box=style, title_justify="left")
+    for name, justify in columns.items():
+        table.add_column(name, justify="right" if justify == "r" else "left", no_wrap=justify == "r")
+    return table
+
+
+def seconds(value: float) -> str:
+    """Three digits and the unit that suits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e6:.3g} µs"
+
+
+def _timed(spread: Spread) -> str:
+    return f"{seconds(spread.median)} ({seconds(spread.q1)}-{seconds(spread.q3)})"
+
+
+def _ratio(ratios: list[Ratio], of: str) -> str:
+    found = next((r for r in ratios if r.of == of), None)
+    if found is None:
+        return _NONE
+    return f"{found.wall.median:.3g} / {found.cpu.median:.3g}"
+
+
+def _error(row: Row) -> list[str]:
+    if row.true_error_pu is None:
+        return [_NONE] * 3
+    iterations = _NONE if row.iterations is None else f"{row.iterations:.3g}"
+    return [f"{row.tolerance:.0e} {row.tolerance_unit}", f"{row.true_error_pu:.0e}", iterations]
+
+
+def comparison_title(c: Comparison) -> str:
+    """What was solved, and against what errors are measured."""
+    rows = "" if c.solves_per_call == 1 else f", {c.solves_per_call:,} rows a call"
+    return (
+        f"{c.feeder}, {c.buses:,} buses{rows}, lowest voltage {c.v_min_pu:.4f} pu. True errors: at most "
+        f"{c.target_error_pu:.0e} pu from {c.reference}; distgrid at 1e-12 is {c.agreement_pu:.0e} pu away"
+    )
+
+
+def comparison_table(c: Comparison, *, markdown: bool = False) -> Table:
+    """One row a solver: tolerance, true error, iterations, times, ratios to each of ours."""
+    ours = list(dict.fromkeys(r.of for row in c.rows for r in row.ratios))
+    columns = {"solver": "l", "tolerance": "r", "error, pu": "r", "iterations": "r"}
+    columns |= {"wall a solve (quartiles)": "r", "CPU a solve (quartiles)": "r"}
+    if c.solves_per_call > 1:
+        columns["solves per CPU s"] = "r"
+    columns |= {f"time / {name}, wall / CPU": "r" for name in ours}
+    table = _new(comparison_title(c), columns, markdown=markdown)
+    for row in c.rows:
+        if row.timing is None:
+            table.add_row(row.solver, row.status, *[_NONE] * (len(columns) - 2))
+            continue
+        wall, cpu = (_per(s, c.solves_per_call) for s in (row.timing.wall_s, row.timing.cpu_s))
+        cells = [row.solver, *_error(row), _timed(wall), _timed(cpu)]
+        if c.solves_per_call > 1:
+            cells.append(f"{1.0 / cpu.median:,.0f}")
+        table.add_row(*cells, *(_ratio(row.ratios, name) for name in ours))
+    return table
+
+
+def _per(spread: Spread, solves: int) -> Spread:
+    return Spread(median=spread.median / solves, q1=spread.q1 / solves, q3=spread.q3 / solves)
+
+
+def options_table(comparisons: list[Comparison], *, markdown: bool = False) -> Table:
+    """How each solver was called."""
+    table = _new("How each solver is called", {"solver": "l", "call": "l"}, markdown=markdown)
+    for name, options in dict.fromkeys((r.solver, r.options) for c in comparisons for r in c.rows):
+        table.add_row(name, options)
+    return table
+
+
+def scaling_table(report: PfReport, *, markdown: bool = False) -> Table:
+    """CPU time per solve by size, the fitted exponent, and the ratio to ours."""
+    sizes = [f"{c.buses:,}" for c in report.scaling]
+    title = "Random trees: CPU time a solve, and in brackets that over distgrid's, at equal true error"
+    columns = {"solver": "l"} | dict.fromkeys(sizes, "r") | {"exponent": "r"}
+    table = _new(title, columns, markdown=markdown)
+    for fit in report.exponents:
+        cells = [fit.solver]
+        for c in report.scaling:
+            row = next((r for r in c.rows if r.solver == fit.solver), None)
+            if row is None or row.timing is None:
+                cells.append(_NONE if row is None else row.status)
+                continue
+            cells.append(f"{seconds(row.timing.cpu_s.median)} ({row.ratios[0].cpu.median:.3g})")
+        table.add_row(*cells, _NONE if fit.exponent is None else f"{fit.exponent:.3f}")
+    return table
+
+
+def targets_table(targets: list[Target], *, markdown: bool = False) -> Table:
+    """Wanted and measured."""
+    columns = {"target": "l", "wanted": "r", "measured": "r", "met": "l"}
+    table = _new("Targets (the smaller of the wall and CPU figures counts)", columns, markdown=markdown)
+    for t in targets:
+        measured = _NONE if t.value is None else f"{t.value:,.0f}" if t.value >= 1000 else f"{t.value:.3g}"
+        wanted = f"{'<=' if t.at_most else '>='} {t.wanted:,.10g}"
+        table.add_row(t.name, wanted, measured, _NONE if t.met is None else "yes" if t.met else "no")
+    return table
+
+
+def pf_tables(report: PfReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    yield comparison_title(report.single), comparison_table(report.single, markdown=markdown)
+    for c in report.scaling:
+        yield comparison_title(c), comparison_table(c, markdown=markdown)
+    yield "Scaling", scaling_table(report, markdown=markdown)
+    for c in report.batch:
+        yield comparison_title(c), comparison_table(c, markdown=markdown)
+    every = [report.single, *report.scaling[:1], *report.batch[:1]]
+    yield "How each solver is called", options_table(every, markdown=markdown)
+    yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def env_tables(report: EnvReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"environment": "l", "way": "l", "wall a step (quartiles)": "r", "CPU a step": "r"}
+    columns |= {"steps/s": "r", "steps/CPU s": "r"}
+    title = "Random actions, one core; observation, reward, costs and info included"
+    table = _new(title, columns, markdown=markdown)
+    for r in report.rows:
+        wall, cpu = _timed(r.timing.wall_s), seconds(r.timing.cpu_s.median)
+        table.add_row(r.env, r.way, wall, cpu, f"{r.steps_per_s:,.0f}", f"{r.steps_per_cpu_s:,.0f}")
+    yield title, table
+    for p in report.profiles:
+        title = f"{p.env}: where a step's {p.step_us:.1f} µs go (stopwatch's own {p.stopwatch_us:.1f} µs off)"
+        profile = _new(title, {"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
+        for part in p.parts:
+            profile.add_row(part.name, f"{part.microseconds:.1f}", f"{part.share:.0%}")
+        yield title, profile
+    yield "Targets", targets_table(report.targets, markdown=markdown)

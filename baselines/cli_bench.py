@@ -1,0 +1,96 @@
+"""`distgrid bench`: timings of power flows and environments, beside those of other programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from .bench.results import EnvReport, PfReport
+
+app = typer.Typer(
+    help="Time power flows and environments on this machine, next to the peers that are installed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_Json = Annotated[
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write the report as JSON; - writes it to stdout, tables to stderr."
+    ),
+]
+_Quick = Annotated[bool, typer.Option("--quick", help="Seconds instead of minutes; no numbers to quote.")]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
+_Seed = Annotated[int, typer.Option(help="Seed of what is drawn at random.")]
+
+
+@app.command("pf")
+def bench_pf(
+    batch: Annotated[
+        int, typer.Option(metavar="N", help="Time batches of N rows on the shipped feeders as well.")
+    ] = 0,
+    json: _Json = None,
+    quick: _Quick = False,
+    markdown: _Markdown = False,
+    seed: _Seed = 0,
+) -> None:
+    """One power flow, its cost from 1,000 to 100,000 buses, and batches; ratios at equal true error."""
+    from . import bench
+    from .bench.table import pf_tables
+
+    report = bench.bench_pf(quick=quick, batch=batch, seed=seed)
+    _show(report, pf_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("env")
+def bench_env(
+    json: _Json = None, quick: _Quick = False, markdown: _Markdown = False, seed: _Seed = 0
+) -> None:
+    """Steps per second of single environments, and where the time of a step goes."""
+    from . import bench
+    from .bench.table import env_tables
+
+    report = bench.bench_env(quick=quick, seed=seed)
+    _show(report, env_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+def _show(
+    report: PfReport | EnvReport, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool
+) -> None:
+    from rich.console import Console
+
+    from .parts import write_atomic
+
+    console = Console(stderr=json == "-", highlight=False)
+    if markdown or not console.is_terminal:  # a pipe or a file has no width: nothing may be cut
+        console.width = 400 if markdown else max(console.width, 200)
+    _print(console, report, tables, markdown=markdown)
+    text = report.model_dump_json(indent=2) + "\n"
+    if json == "-":
+        sys.stdout.write(text)
+    elif json is not None:
+        from pathlib import Path
+
+        write_atomic(Path(json), text.encode())
+        console.print(f"written to {json}", markup=False, soft_wrap=True)
+
+
+def _print(
+    console: Console, report: PfReport | EnvReport, tables: Iterable[tuple[str, Table]], *, markdown: bool
+) -> None:
+    from .bench.table import machine_lines
+
+    for line in machine_lines(report.machine, report.quick):
+        console.print(line, markup=False, soft_wrap=True)
+    for title, table in tables:
+        console.print()
+        if markdown:
+            console.print(f"**{title}**\n", markup=False, soft_wrap=True)
+        console.print(table)
