@@ -21,6 +21,7 @@ def build_app() -> typer.Typer:
     """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap."""
     from .baselines.cli_bench import app as bench_app
     from .baselines.cli_case import app as case_app
+    from .baselines.cli_dist import app as dist_app
     from .baselines.cli_run import run
 
     app = typer.Typer(
@@ -32,6 +33,7 @@ def build_app() -> typer.Typer:
     )
     app.add_typer(bench_app, name="bench")
     app.add_typer(case_app, name="case")
+    app.add_typer(dist_app, name="dist")
     app.command()(run)
     app.command()(version)
     return app

@@ -70,7 +70,7 @@ def _show(
 
     console = Console(stderr=json == "-", highlight=False)
     if markdown or not console.is_terminal:  # a pipe or a file has no width: nothing may be cut
-        console.width = 400 if markdown else max(console.width, 200)
+        console.width = 400 if markdown else max(console.width, 160)
     _print(console, report, tables, markdown=markdown)
     text = report.model_dump_json(indent=2) + "\n"
     if json == "-":
@@ -91,6 +91,5 @@ def _print(
         console.print(line, markup=False, soft_wrap=True)
     for title, table in tables:
         console.print()
-        if markdown:
-            console.print(f"**{title}**\n", markup=False, soft_wrap=True)
+        console.print(f"**{title}**\n" if markdown else title, markup=False, soft_wrap=True)
         console.print(table)

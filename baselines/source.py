@@ -136,7 +136,7 @@ def input_records(env: gymnasium.Env[Any, Any], split: str) -> list[InputRecord]
     """Hashes of what the results depend on: feeder, profiles, the split's days, the environment."""
     grid: Any = env.unwrapped
     return [
-        InputRecord(name=f"feeder {grid.feeder.name}", sha256=_feeder_sha256(grid.feeder)),
+        InputRecord(name=f"feeder {grid.feeder.name}", sha256=feeder_sha256(grid.feeder)),
         InputRecord(name="profiles", sha256=_profiles_sha256()),
         *_own_loads(grid.load),
         InputRecord(name=f"split {split}", sha256=sha256_of(",".join(map(str, grid.days.tolist())).encode())),
@@ -144,7 +144,7 @@ def input_records(env: gymnasium.Env[Any, Any], split: str) -> list[InputRecord]
     ]
 
 
-def _feeder_sha256(feeder: Any) -> str:
+def feeder_sha256(feeder: Any) -> str:
     """Over the Arrow tables of the feeder, names first."""
     digest = hashlib.sha256(f"{feeder.name} {feeder.base_mva!r}".encode())
     for name in (

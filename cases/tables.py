@@ -109,11 +109,13 @@ def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any]]:
     try:
         # Read through memory: a memory map would keep the file open, and truncated under us it would crash.
         data = pq.read_table(pa.BufferReader(path.read_bytes()))
-    except (pa.ArrowException, OSError) as error:
+        data.validate(full=True)  # damaged pages may decode, to text that is not UTF-8
+        _ = data.schema.names, data.schema.metadata
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         expected = f"a readable Parquet file; it is damaged or incomplete ({reason})"
         raise CaseError([Problem(str(path), None, "", "", expected)]) from error
-    stamp = {key.decode(): value for key, value in (data.schema.metadata or {}).items()}
+    stamp = {key.decode(errors="replace"): value for key, value in (data.schema.metadata or {}).items()}
     version = stamp.get("distgrid.schema_version", b"").decode(errors="replace")
     if version != SCHEMA_VERSION:
         expected = f"version {SCHEMA_VERSION!r}; write the folder again with this version of distgrid"

@@ -282,7 +282,8 @@ def _currents(
     drop = v[:, net.from_row] / ratio - v[:, net.to_row]
     into_to = np.zeros_like(current)
     into_to[:, series] = drop[:, series] / (net.r_pu[series] + 1j * net.x_pu[series])
-    drawn = np.where(topology.energised, np.conj(power / np.where(topology.energised, v, 1.0)), 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a diverged row may have lost its numbers
+        drawn = np.where(topology.energised, np.conj(power / np.where(topology.energised, v, 1.0)), 0.0)
     drawn[:, tree.order] += (tree.y_re + 1j * tree.y_im) * v[:, tree.order]
     for row in range(v.shape[0]):
         np.add.at(drawn[row], net.from_row, into_to[row] / np.conj(ratio))
@@ -311,8 +312,9 @@ def _judge(
     mesh_kernels.judge_rows(
         topology.tree, loops, 0, v.shape[0], *power, 1.0 / net.base_mva, v, current, update, sign
     )
+    update[~np.isfinite(v[:, topology.energised]).all(axis=1)] = np.inf
     true = (status == kernels.CONVERGED) & (sign > 0.0) & (update < tol)
     status[:] = np.where(true, kernels.CONVERGED, kernels.DIVERGED)
     if topology.energised.any():
-        low = np.nanmin(np.abs(v[:, topology.energised]), axis=1) < v_collapse
+        low = np.abs(v[:, topology.energised]).min(axis=1) < v_collapse
         status[low] |= kernels.COLLAPSED

@@ -116,7 +116,8 @@ def step_rows(  # type: ignore[no-untyped-def]
     voltage_rows(lo, hi, state.v, nodes.v_min, nodes.v_max, state.v_pu, beyond.voltage_pu, beyond.n_voltage)
     branch_rows(
         lo, hi, branches.from_row, branches.to_row, nodes.base_kv, branches.rating_mva, state.v_pu,
-        state.s_from, state.s_to, state.i_ka, state.loading, state.loss_mva, beyond.overload_mva, beyond.n_overload,
+        state.s_from, state.s_to, state.i_ka, state.loading, state.loss_mva, beyond.overload_mva,
+        beyond.n_overload,
     )  # fmt: skip
     for row in range(lo, hi):
         total = 0.0 + 0.0j

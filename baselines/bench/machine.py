@@ -30,9 +30,7 @@ def describe() -> Machine:
     return Machine(
         cpu=_cpu_model(),
         cores=os.cpu_count() or 1,
-        usable_cores=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        usable_cores=_usable_cores(),
         load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
@@ -40,6 +38,12 @@ def describe() -> Machine:
         thread_variables={name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
         taken_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

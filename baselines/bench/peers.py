@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,7 @@ _PGM_METHODS = {PGM_IC: "iterative_current", PGM_NR: "newton_raphson"}
 _PANDAPOWER_BUSES = 10_000
 
 
-# -- pandapower ------------------------------------------------------------------------------------------------
+# -- pandapower ------------------------------------------------------------------------------------------
 
 
 def pandapower_net(problem: Problem) -> Any:
@@ -74,7 +75,7 @@ def pandapower(problem: Problem) -> Contender | Missing:
     )  # fmt: skip
 
 
-# -- power-grid-model ------------------------------------------------------------------------------------------
+# -- power-grid-model ------------------------------------------------------------------------------------
 
 
 def _pgm() -> ModuleType:
@@ -160,14 +161,18 @@ def power_grid_model(
     return [contender(name, method) for name, method in _PGM_METHODS.items()]
 
 
-# -- tensorpowerflow -------------------------------------------------------------------------------------------
+# -- tensorpowerflow -------------------------------------------------------------------------------------
 
 
 def tensorpowerflow(problem: Problem, loads: tuple[FloatArray, FloatArray]) -> Contender | Missing:
     """The dense tensor method on (rows, n) loads; it wants the source first and kW."""
-    options = "run_pf(algorithm='tensor')"
+    options = "run_pf(algorithm='tensor'), threads of BLAS as the thread variables say"
     if installed(TENSOR) is None:
         return Missing(TENSOR, TENSOR, options, NOT_INSTALLED)
+    try:
+        module = import_module(TENSOR)
+    except ImportError as error:  # 0.0.7 needs the pkg_resources that newer setuptools left out
+        return Missing(TENSOR, TENSOR, options, f"does not import: {error}")
     n = problem.n_bus
     order = np.concatenate([[problem.source], np.delete(np.arange(n), problem.source)])
     rank = np.empty(n, dtype=np.int64)
@@ -178,10 +183,15 @@ def tensorpowerflow(problem: Problem, loads: tuple[FloatArray, FloatArray]) -> C
     lines = {"FROM": rank[problem.from_row] + 1, "TO": rank[problem.to_row] + 1,
              "R": problem.r_pu * problem.ohm_per_pu, "X": problem.x_pu * problem.ohm_per_pu,
              "B": 0.0, "STATUS": 1, "TAP": 1}  # fmt: skip
-    grid = import_module(TENSOR).GridTensor(
-        node_file_path="", lines_file_path="", from_file=False, nodes_frame=pandas.DataFrame(nodes),
-        lines_frame=pandas.DataFrame(lines), s_base=problem.base_mva * 1e3, v_base=problem.KV, numba=False,
-    )  # fmt: skip
+    inner = import_module(f"{TENSOR}.grid")
+    inner.trange = partial(inner.trange, disable=True)  # type: ignore[attr-defined]  # no progress bar
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "Numba not enabled": the tensor method has no Numba part
+        grid = module.GridTensor(
+            node_file_path="", lines_file_path="", from_file=False, nodes_frame=pandas.DataFrame(nodes),
+            lines_frame=pandas.DataFrame(lines), s_base=problem.base_mva * 1e3, v_base=problem.KV,
+            numba=False,
+        )  # fmt: skip
     p_kw, q_kvar = (np.ascontiguousarray(a[:, order[1:]] * 1e3) for a in loads)
 
     def read(result: Any) -> ComplexArray:

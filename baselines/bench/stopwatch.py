@@ -9,6 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 
+class _Frame:
+    """A wrapped call that is running."""
+
+    __slots__ = ("nested", "part")
+
+    def __init__(self, part: str) -> None:
+        self.part, self.nested = part, 0.0  # nested: seconds in wrapped calls inside this one
+
+
 class Stopwatch:
     """Wraps functions; each part's time is what its calls took without the wrapped calls inside them.
 
@@ -20,7 +29,7 @@ class Stopwatch:
         self._inside: dict[str, float] = defaultdict(float)
         self._calls: dict[str, int] = defaultdict(int)
         self._called: dict[str, int] = defaultdict(int)  # wrapped calls made from within a part
-        self._stack: list[list[Any]] = []
+        self._stack: list[_Frame] = []
         self._cost_own, self._cost_caller = 0.0, 0.0
         self.running = True  # False: wrapped functions are called and not counted
 
@@ -32,7 +41,7 @@ class Stopwatch:
         def timed(*args: Any, **options: Any) -> Any:
             if not self.running:
                 return function(*args, **options)
-            frame = [part, 0.0]
+            frame = _Frame(part)
             stack.append(frame)
             start = clock()
             try:
@@ -40,11 +49,11 @@ class Stopwatch:
             finally:
                 took = clock() - start
                 stack.pop()
-                inside[part] += took - frame[1]
+                inside[part] += took - frame.nested
                 calls[part] += 1
                 if stack:
-                    stack[-1][1] += took
-                    called[stack[-1][0]] += 1
+                    stack[-1].nested += took
+                    called[stack[-1].part] += 1
 
         return timed
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from .results import Comparison, EnvReport, Machine, PfReport, Ratio, Row, Spread, Target
 
 _NONE = "-"
+TARGETS = "Targets (of a ratio, the smaller of wall and CPU counts)"
 
 
 def machine_lines(machine: Machine, quick: bool) -> list[str]:
@@ -19,20 +20,19 @@ def machine_lines(machine: Machine, quick: bool) -> list[str]:
     lines = [
         f"{machine.cpu}, {machine.usable_cores} of {machine.cores} cores usable, {machine.system}",
         f"Python {machine.python}, {versions}",
-        f"every solver on one thread (thread variables: {threads}); load average before: "
-        f"{_NONE if machine.load_average is None else machine.load_average}; {machine.taken_at}",
+        f"one thread; thread variables of libraries: {threads}",
+        f"{machine.taken_at}, load average before {machine.load_average}",
     ]
     if quick:
         lines.append("QUICK RUN: it shows that everything works; do not quote these numbers")
     return lines
 
 
-def _new(title: str, columns: dict[str, str], *, markdown: bool) -> Table:
+def _new(columns: dict[str, str], *, markdown: bool) -> Table:
     """A table with columns and their justification."""
-    style = box.MARKDOWN if markdown else box.SIMPLE_HEAD
-    table = Table(title=None if markdown else title, box=style, title_justify="left")
+    table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD)
     for name, justify in columns.items():
-        table.add_column(name, justify="right" if justify == "r" else "left", no_wrap=justify == "r")
+        table.add_column(name, justify="right" if justify == "r" else "left")
     return table
 
 
@@ -72,20 +72,20 @@ def comparison_title(c: Comparison) -> str:
 
 
 def comparison_table(c: Comparison, *, markdown: bool = False) -> Table:
-    """One row a solver: tolerance, true error, iterations, times, ratios to each of ours."""
+    """One row a solver: tolerance, true error, iterations, times of one solve, ratios to each of ours."""
     ours = list(dict.fromkeys(r.of for row in c.rows for r in row.ratios))
     columns = {"solver": "l", "tolerance": "r", "error, pu": "r", "iterations": "r"}
-    columns |= {"wall a solve (quartiles)": "r", "CPU a solve (quartiles)": "r"}
+    columns |= {"wall": "r", "CPU (quartiles)": "r"}
     if c.solves_per_call > 1:
         columns["solves per CPU s"] = "r"
-    columns |= {f"time / {name}, wall / CPU": "r" for name in ours}
-    table = _new(comparison_title(c), columns, markdown=markdown)
+    columns |= {f"over {name}: wall / CPU": "r" for name in ours}
+    table = _new(columns, markdown=markdown)
     for row in c.rows:
         if row.timing is None:
             table.add_row(row.solver, row.status, *[_NONE] * (len(columns) - 2))
             continue
         wall, cpu = (_per(s, c.solves_per_call) for s in (row.timing.wall_s, row.timing.cpu_s))
-        cells = [row.solver, *_error(row), _timed(wall), _timed(cpu)]
+        cells = [row.solver, *_error(row), seconds(wall.median), _timed(cpu)]
         if c.solves_per_call > 1:
             cells.append(f"{1.0 / cpu.median:,.0f}")
         table.add_row(*cells, *(_ratio(row.ratios, name) for name in ours))
@@ -98,7 +98,7 @@ def _per(spread: Spread, solves: int) -> Spread:
 
 def options_table(comparisons: list[Comparison], *, markdown: bool = False) -> Table:
     """How each solver was called."""
-    table = _new("How each solver is called", {"solver": "l", "call": "l"}, markdown=markdown)
+    table = _new({"solver": "l", "call": "l"}, markdown=markdown)
     for name, options in dict.fromkeys((r.solver, r.options) for c in comparisons for r in c.rows):
         table.add_row(name, options)
     return table
@@ -107,9 +107,8 @@ def options_table(comparisons: list[Comparison], *, markdown: bool = False) -> T
 def scaling_table(report: PfReport, *, markdown: bool = False) -> Table:
     """CPU time per solve by size, the fitted exponent, and the ratio to ours."""
     sizes = [f"{c.buses:,}" for c in report.scaling]
-    title = "Random trees: CPU time a solve, and in brackets that over distgrid's, at equal true error"
     columns = {"solver": "l"} | dict.fromkeys(sizes, "r") | {"exponent": "r"}
-    table = _new(title, columns, markdown=markdown)
+    table = _new(columns, markdown=markdown)
     for fit in report.exponents:
         cells = [fit.solver]
         for c in report.scaling:
@@ -125,7 +124,7 @@ def scaling_table(report: PfReport, *, markdown: bool = False) -> Table:
 def targets_table(targets: list[Target], *, markdown: bool = False) -> Table:
     """Wanted and measured."""
     columns = {"target": "l", "wanted": "r", "measured": "r", "met": "l"}
-    table = _new("Targets (the smaller of the wall and CPU figures counts)", columns, markdown=markdown)
+    table = _new(columns, markdown=markdown)
     for t in targets:
         measured = _NONE if t.value is None else f"{t.value:,.0f}" if t.value >= 1000 else f"{t.value:.3g}"
         wanted = f"{'<=' if t.at_most else '>='} {t.wanted:,.10g}"
@@ -138,28 +137,28 @@ def pf_tables(report: PfReport, *, markdown: bool = False) -> Iterator[tuple[str
     yield comparison_title(report.single), comparison_table(report.single, markdown=markdown)
     for c in report.scaling:
         yield comparison_title(c), comparison_table(c, markdown=markdown)
-    yield "Scaling", scaling_table(report, markdown=markdown)
+    yield "CPU time a solve by size (in brackets: over distgrid's)", scaling_table(report, markdown=markdown)
     for c in report.batch:
         yield comparison_title(c), comparison_table(c, markdown=markdown)
     every = [report.single, *report.scaling[:1], *report.batch[:1]]
     yield "How each solver is called", options_table(every, markdown=markdown)
-    yield "Targets", targets_table(report.targets, markdown=markdown)
+    yield TARGETS, targets_table(report.targets, markdown=markdown)
 
 
 def env_tables(report: EnvReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
     """(title, table) of everything in the report."""
-    columns = {"environment": "l", "way": "l", "wall a step (quartiles)": "r", "CPU a step": "r"}
+    columns = {"environment": "l", "way": "l", "wall": "r", "CPU (quartiles)": "r"}
     columns |= {"steps/s": "r", "steps/CPU s": "r"}
     title = "Random actions, one core; observation, reward, costs and info included"
-    table = _new(title, columns, markdown=markdown)
+    table = _new(columns, markdown=markdown)
     for r in report.rows:
-        wall, cpu = _timed(r.timing.wall_s), seconds(r.timing.cpu_s.median)
+        wall, cpu = seconds(r.timing.wall_s.median), _timed(r.timing.cpu_s)
         table.add_row(r.env, r.way, wall, cpu, f"{r.steps_per_s:,.0f}", f"{r.steps_per_cpu_s:,.0f}")
     yield title, table
     for p in report.profiles:
         title = f"{p.env}: where a step's {p.step_us:.1f} µs go (stopwatch's own {p.stopwatch_us:.1f} µs off)"
-        profile = _new(title, {"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
+        profile = _new({"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
         for part in p.parts:
             profile.add_row(part.name, f"{part.microseconds:.1f}", f"{part.share:.0%}")
         yield title, profile
-    yield "Targets", targets_table(report.targets, markdown=markdown)
+    yield TARGETS, targets_table(report.targets, markdown=markdown)

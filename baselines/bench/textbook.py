@@ -31,7 +31,7 @@ def _sweep(order, parent, r, x, p_all, q_all, v_source, scale, tol, max_iter, v_
                 row = min(first + j, batch - 1)
                 p[k, j], q[k, j] = scale * p_all[row, order[k]], scale * q_all[row, order[k]]
                 v_re[k, j], v_im[k, j] = v_source, 0.0
-        for sweep in range(max_iter):
+        for sweep in range(max_iter):  # noqa: B007 - read after the loop
             for k in range(m):
                 for j in range(_LANES):
                     w = 1.0 / (v_re[k, j] * v_re[k, j] + v_im[k, j] * v_im[k, j])

@@ -27,9 +27,11 @@ def read_table(path: Path, columns: tuple[str, ...], rows: int | None = None) ->
         # Checksums, because a damaged page of plain numbers decodes to other numbers without complaint.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
+        table.validate(full=True)  # text that is not UTF-8
+        _ = table.column_names
     except FileNotFoundError as error:
         raise CaseError([Problem(str(path), None, "", "no such file", "the table, as installed")]) from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         expected = "a complete Parquet file; restore it from the package"
         raise CaseError([Problem(str(path), None, "", reason, expected)]) from error

@@ -148,8 +148,9 @@ def random_tree(seed: int, n: int, features: Features, rx: float | None = None, 
             tap = float(rng.uniform(0.95, 1.05)) if features.taps and rng.random() < 0.2 else 1.0
             shift = float(rng.choice([30.0, -150.0, 7.3])) if features.shifts and rng.random() < 0.2 else 0.0
             b = float(rng.uniform(0, 0.02 / n)) if features.charging else 0.0
-            ends = (names[parent[k]], names[k])[:: 1 if rng.random() < 0.5 else -1]
-            grid.branch(*ends, float(r[k]), float(x[k]), b, tap, shift)
+            up, down = names[parent[k]], names[k]
+            start, end = (up, down) if rng.random() < 0.5 else (down, up)
+            grid.branch(start, end, float(r[k]), float(x[k]), b, tap, shift)
     grid.source(names[0], v=float(rng.uniform(0.98, 1.05)), deg=float(rng.uniform(-20, 20)))
     return grid.shuffled(rng)
 

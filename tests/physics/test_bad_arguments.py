@@ -28,6 +28,12 @@ def with_value(shape: tuple[int, ...], where: tuple[int, ...], value: float) -> 
     return out
 
 
+def solve_with(net: physics.Network, name: str, value: object) -> None:
+    """Solve with one argument given by name."""
+    arguments: dict[str, Any] = {name: value}
+    physics.solve(net, **arguments)
+
+
 WIDTH = {"p_mw": 4, "q_mvar": 4, "p_inject_mw": 4, "q_inject_mvar": 4, "tap": 3}
 
 
@@ -37,9 +43,9 @@ def test_numbers_that_are_not_finite(name: str, value: float, net: physics.Netwo
     """Trap 8: the argument, the entry and the value are named; nothing reaches a kernel."""
     width = WIDTH[name]
     with pytest.raises(ValueError, match=rf"{name}\[2\] is {value}"):
-        physics.solve(net, **{name: with_value((width,), (2,), value)})
+        solve_with(net, name, with_value((width,), (2,), value))
     with pytest.raises(ValueError, match=rf"{name}\[4, 1\] is {value}"):
-        physics.solve(net, **{name: with_value((5, width), (4, 1), value)})
+        solve_with(net, name, with_value((5, width), (4, 1), value))
 
 
 @pytest.mark.parametrize("name", WIDTH)
@@ -47,7 +53,7 @@ def test_numbers_that_are_not_finite(name: str, value: float, net: physics.Netwo
 def test_wrong_shapes(name: str, shape: tuple[int, ...], net: physics.Network) -> None:
     """Trap 8: the shapes wanted and given are told."""
     with pytest.raises(ValueError, match=rf"{name} must have shape \({WIDTH[name]},\)"):
-        physics.solve(net, **{name: np.ones(shape)})
+        solve_with(net, name, np.ones(shape))
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -87,7 +93,8 @@ def test_refused(arguments: dict[str, Any], message: str, net: physics.Network) 
 
 def test_numbers_zero_and_one_are_switch_states(net: physics.Network) -> None:
     """Manifests and spaces write 0 and 1: they mean what they say, NaN does not mean True."""
-    for on, off in ((1, 0), (1.0, 0.0), (True, False), (np.int8(1), np.int8(0))):
+    pairs: tuple[tuple[Any, Any], ...] = ((1, 0), (1.0, 0.0), (True, False), (np.int8(1), np.int8(0)))
+    for on, off in pairs:
         assert physics.solve(net, cap_on=[on]).v_pu[3] > physics.solve(net, cap_on=[off]).v_pu[3]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ NUMBERS = (
 )  # fmt: skip
 
 
-def times(net: physics.Network, factor: float, **options: float) -> physics.Solution:
+def times(net: physics.Network, factor: float, **options: Any) -> physics.Solution:
     """The feeder with all loads multiplied."""
     return physics.solve(net, factor * net.load_p_mw, factor * net.load_q_mvar, **options)
 

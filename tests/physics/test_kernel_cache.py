@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,15 @@ def test_source_hash_changes_with_every_file(tmp_path: Path) -> None:
     assert differs()
 
 
-def test_the_folder_in_use_is_keyed_on_these_sources() -> None:
-    """Trap 25c: the kernels of this process came from a folder named after the sources they have now."""
-    folder = Path(_jit.__file__).parent
-    assert len(list(folder.glob("*.py"))) >= 10
-    if _jit._FOLDER is not None:
-        assert _jit._FOLDER.name == _jit.source_hash(folder)
+def test_the_folder_in_use_is_keyed_on_these_sources(tmp_path: Path) -> None:
+    """Trap 25c: a process takes its kernels from a folder named after the sources it runs."""
+    code = (
+        "from pathlib import Path; from distgrid.physics import _jit; folder = Path(_jit.__file__).parent; "
+        "print(_jit._FOLDER, _jit.source_hash(folder), len(list(folder.glob('*.py'))))"
+    )
+    folder, key, count = run(code, {"DISTGRID_CACHE_DIR": str(tmp_path)}, tmp_path).split()
+    assert Path(folder) == tmp_path / "kernels" / key
+    assert int(count) >= 10
 
 
 CALLEE = """
@@ -137,7 +141,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, **env: str) -> Path | None:
 
 def test_which_folder_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trap 25c: the one asked for, else XDG, else ~/.cache, else the temporary folder, else none."""
-    monkeypatch.setattr(_jit.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     places = {name: tmp_path / name for name in ("asked", "xdg", "home")}
     for place in (*places.values(), tmp_path / "tmp"):
         place.mkdir()
@@ -152,14 +156,14 @@ def test_which_folder_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert within(choose(monkeypatch, **home), places["home"] / ".cache")
     assert within(choose(monkeypatch, XDG_CACHE_HOME=NOWHERE, HOME=NOWHERE), tmp_path / "tmp")
     assert choose(monkeypatch, DISTGRID_CACHE_DIR=NOWHERE, **home) is None
-    monkeypatch.setattr(_jit.tempfile, "gettempdir", lambda: NOWHERE)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: NOWHERE)
     assert choose(monkeypatch, HOME=NOWHERE) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners of folders are a POSIX idea")
 def test_a_folder_of_somebody_else_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache holds machine code: in a shared temporary folder it must be ours and closed to others."""
-    monkeypatch.setattr(_jit.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     planted = tmp_path / f"distgrid-{os.getuid()}"
     planted.mkdir()
     planted.chmod(0o777)

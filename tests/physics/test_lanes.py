@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from distgrid import physics
 from distgrid.physics import kernels
+from distgrid.physics.lanes import LANES
 
 from .grids import Features, random_tree
 
@@ -96,16 +97,16 @@ BAD = {
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_neighbour_changes_nothing(bad: str, rich: physics.Network) -> None:
     """Capability 100, Trap 8: rows beside a diverging one keep every bit, wherever it sits in the block."""
-    p, q = scenarios(rich, kernels.LANES)
+    p, q = scenarios(rich, LANES)
     clean = physics.solve(rich, p, q)
-    for lane in range(kernels.LANES):
+    for lane in range(LANES):
         dirty_p, dirty_q = p.copy(), q.copy()
         dirty_p[lane] = BAD[bad] * p[lane]
         dirty_q[lane] = BAD[bad] * q[lane]
         dirty = physics.solve(rich, dirty_p, dirty_q)
         assert bool(dirty.converged[lane]) == (bad == "nothing")
         assert bool(dirty.diverged[lane]) == (bad != "nothing")
-        for row in set(range(kernels.LANES)) - {lane}:
+        for row in set(range(LANES)) - {lane}:
             assert dirty.v[row].tobytes() == clean.v[row].tobytes()
             assert dirty.iterations[row] == clean.iterations[row]
             assert dirty.p_from_mw[row].tobytes() == clean.p_from_mw[row].tobytes()

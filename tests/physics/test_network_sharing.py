@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_eight_threads_on_one_network(network: Nets) -> None:
     """Capability 17: concurrent solves with different states equal the serial ones, bit for bit."""
     net = network("case118zh")
     rng = np.random.default_rng(1)
-    jobs = []
+    jobs: list[dict[str, Any]] = []
     for _ in range(40):
         p = net.load_p_mw * rng.uniform(0.2, 1.5, (int(rng.integers(1, 40)), net.n_bus))
         taps = np.where(rng.random(net.n_branch) < 0.02, 0.98, 1.0)
@@ -67,7 +68,7 @@ def test_many_topologies_are_remembered_up_to_a_limit(network: Nets) -> None:
 
 
 FORK = """
-import os, sys
+import os, signal, sys
 import numpy as np
 from distgrid import cases, physics
 net = physics.compile(cases.load("case33bw"))
@@ -75,6 +76,7 @@ p = np.tile(net.load_p_mw, (700, 1))
 parent = physics.solve(net, p, threads=2).v_pu
 child = os.fork()
 if child == 0:
+    signal.alarm(30)  # a child that waits for ever ends and is reported
     good = (physics.solve(net, p, threads=2).v_pu == parent).all()
     os._exit(0 if good else 3)
 _, status = os.waitpid(child, 0)

@@ -5,6 +5,8 @@ The Newton is `oracle.dense_newton`, which `test_agreement` compares with pandap
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ from .oracle import dense_newton, flows, load_power, pandapower_newton
 features = st.builds(Features, *[st.booleans()] * 7)
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(2, 60)
-tight = {"tol": 1e-12, "max_iter": 400}
+tight: dict[str, Any] = {"tol": 1e-12, "max_iter": 400}
 
 
 @settings(max_examples=80)

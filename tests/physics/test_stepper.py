@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def equal(stepper: physics.Stepper, sol: physics.Solution) -> None:
     s_from, s_to = sol.p_from_mw + 1j * sol.q_from_mvar, sol.p_to_mw + 1j * sol.q_to_mvar
     assert (stepper.s_from == s_from).all()
     assert (stepper.s_to == s_to).all()
-    same = {"rtol": 1e-14, "atol": 1e-14}
+    same: dict[str, Any] = {"rtol": 1e-14, "atol": 1e-14}
     np.testing.assert_allclose(stepper.v_pu, sol.v_pu, rtol=1e-15)
     np.testing.assert_allclose(stepper.loading, sol.loading, **same)
     np.testing.assert_allclose(stepper.i_ka, sol.i_ka, **same)

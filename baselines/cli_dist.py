@@ -1,0 +1,125 @@
+"""`distgrid dist`: distribution analysis of one feeder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from .workflows.dist_pf import PowerFlow
+
+app = typer.Typer(help="Analyse a feeder: power flow.", no_args_is_help=True, rich_markup_mode=None)
+
+NOT_CONVERGED = 3  # exit status; 0 is a usable solution, 2 wrong input
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `pf` a verb of its own while it is the only one."""
+
+
+@app.command("pf")
+def pf(
+    feeder: Annotated[str, typer.Argument(help="Shipped feeder, .m file, or folder of Parquet tables.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables and run.json.", metavar="DIR")],
+    method: Annotated[
+        str, typer.Option(help="backward-forward, newton or fast-decoupled.")
+    ] = "backward-forward",
+    loops: Annotated[
+        str, typer.Option(help="Branches that close loops: keep, prune (leave out) or refuse.")
+    ] = "keep",
+    tol: Annotated[float, typer.Option(help="Largest voltage change of the last iteration, pu.")] = 1e-8,
+    max_iter: Annotated[int, typer.Option(help="Iterations after which it is given up.")] = 100,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the run that the folder holds.")] = False,
+) -> None:
+    """Power flow of the nominal loads: buses, branches, losses and violated limits as tables.
+
+    Exit status: 0 for a usable solution, 3 where it did not converge or a voltage is below 0.5 pu, 2 for
+    wrong input.
+    """
+    from rich.console import Console
+
+    from .. import cases
+    from .manifest import InputRecord
+    from .source import feeder_sha256
+    from .workflows.dist_pf import check_options, power_flow
+    from .workflows.output import WorkflowFolder, describe
+
+    check_options(method, loops)
+    loaded = cases.load(feeder)
+    run = describe(
+        "dist pf",
+        ["distgrid", "dist", "pf", feeder, "--method", method, "--loops", loops, "--tol", repr(tol),
+         "--max-iter", str(max_iter), "--out", str(out)],
+        [InputRecord(name=f"feeder {loaded.name}", sha256=feeder_sha256(loaded))],
+        {"method": method, "loops": loops, "tol": tol, "max_iter": max_iter},
+        packages=() if method == "backward-forward" else ("pandapower",),
+    )  # fmt: skip
+    folder = WorkflowFolder(out, run, fresh=fresh)
+    result = power_flow(loaded, method=method, loops=loops, tol=tol, max_iter=max_iter)
+    run.notes = list(result.notes)
+    tables = {name: getattr(result, name) for name in ("buses", "branches", "losses", "violations")}
+    folder.write(tables, _results(result), None if result.usable else result.verdict)
+    console = Console()
+    if not console.is_terminal:  # a pipe or a file has no width: long names must not be cut
+        console.width = max(console.width, 120)
+    console.print(summary_table(result))
+    for note in result.notes:
+        console.print(note, highlight=False, markup=False)
+    for name in (*(record.path for record in run.outputs), "run.json"):
+        typer.echo(f"  {out / name}")
+    typer.echo(result.verdict, err=not result.usable)
+    if not result.usable:
+        raise typer.Exit(NOT_CONVERGED)
+
+
+def _results(result: PowerFlow) -> dict[str, bool | int | float | str | None]:
+    sol = result.solution
+    return {
+        "converged": bool(sol.converged),
+        "diverged": bool(sol.diverged),
+        "collapsed": bool(sol.collapsed),
+        "iterations": int(sol.iterations),
+        "violations": result.violations.num_rows,
+        "verdict": result.verdict,
+    }
+
+
+def summary_table(result: PowerFlow) -> Table:
+    """Sources, load, losses, extremes and violations per feeder id and in total."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title=f"Power flow of {escape(result.feeder.name)}{'' if result.usable else ': NOT A SOLUTION'}", title_justify="left", title_style="bold",
+        header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    table.add_column("Feeder", vertical="bottom", no_wrap=True)
+    heads = ("Sources\nMW", "Load\nMW", "Losses\nkW", "Losses\n%", "Lowest V\npu", "at", "Highest V\npu",
+             "at", "Loading\nmax %")  # fmt: skip
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True, vertical="bottom")
+    rows = result.losses.to_pylist()
+    for row in rows[-1:] if len(rows) == 2 else rows:  # one feeder: it is the total
+        name = result.feeder.feeder_id if len(rows) == 2 else row["feeder_id"] or "total"
+        table.add_row(
+            escape(name), _number(row["p_source_mw"], 4), _number(row["p_load_mw"], 4),
+            _number(None if row["p_loss_mw"] is None else 1e3 * row["p_loss_mw"], 3),
+            _number(row["p_loss_pct_of_load"], 2), _number(row["v_lowest_pu"], 5),
+            escape(row["v_lowest_node"] or ""), _number(row["v_highest_pu"], 5),
+            escape(row["v_highest_node"] or ""), _number(row["loading_highest_pct"], 1),
+        )  # fmt: skip
+    kinds = result.violations["kind"].to_pylist()
+    counts = [f"{kinds.count(kind)} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds)]
+    table.caption = "Violated limits: " + (", ".join(counts) or "none")
+    table.caption_justify = "left"
+    return table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")

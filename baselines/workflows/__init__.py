@@ -1,0 +1,1 @@
+"""What a utility does offline: each a function first, a verb of the command second."""

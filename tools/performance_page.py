@@ -1,0 +1,58 @@
+"""Measure, and put the tables into docs/performance.md.
+
+    python tools/performance_page.py [--batch 2000] [--only pf|env]
+
+The text of the page stays; what stands between its `<!-- pf -->` or `<!-- env -->` and the next
+`<!-- end -->` is replaced by what `distgrid bench ... --markdown` prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+
+
+def tables(*arguments: str) -> str:
+    """What the command prints: the first lines name the machine."""
+    command = [sys.executable, "-m", "distgrid", "bench", *arguments, "--markdown"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    first_table = lines.index("")
+    machine = [f"> {line}  " for line in lines[:first_table]]
+    rest = re.sub(r"\n{3,}", "\n\n", "\n".join(lines[first_table:]).strip())
+    tight = re.sub(r"  +\|", " |", re.sub(r"\|  +", "| ", rest))
+    return "\n".join([*machine, "", f"`distgrid bench {' '.join(arguments)}`", "", tight])
+
+
+def replace(text: str, mark: str, new: str) -> str:
+    """The page with another block of tables."""
+    head, found, tail = text.partition(f"<!-- {mark} -->\n")
+    _, end, tail = tail.partition("<!-- end -->")
+    if not (found and end):
+        raise SystemExit(f"{PAGE} has no <!-- {mark} --> ... <!-- end -->")
+    return f"{head}{found}\n{new}\n\n{end}{tail}"
+
+
+def main() -> None:
+    """Run both benchmarks, or one, and rewrite the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=2000, help="rows of the batches")
+    parser.add_argument("--only", choices=("pf", "env"), help="measure one of both")
+    arguments = parser.parse_args()
+    text = PAGE.read_text()
+    for mark in ("pf", "env"):
+        replace(text, mark, "")  # a page without its marks is told before minutes are spent
+    if arguments.only != "env":
+        text = replace(text, "pf", tables("pf", "--batch", str(arguments.batch)))
+    if arguments.only != "pf":
+        text = replace(text, "env", tables("env"))
+    PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
