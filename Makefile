@@ -52,7 +52,7 @@ demo: $(RUNTIME)
 	  --split test --episodes $(EPISODES) --out $(OUT) --fresh
 
 test: $(FULL)
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: lint-style lint-types lint-imports
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -37,11 +38,11 @@ def _fail(message: str) -> None:
 @app.command("list")
 def list_cases() -> None:
     """List the shipped feeders."""
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("name", no_wrap=True)
-    for title in ("nodes", "branches", "open", "kV", "MW", "Mvar"):
+    for title in ("nodes", "open", "kV", "MW", "Mvar"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("title")
+    table.add_column("title", overflow="fold", ratio=1)
     with _errors_as_text():
         for name in cases.names():
             feeder = cases.load(name)
@@ -49,7 +50,6 @@ def list_cases() -> None:
             table.add_row(
                 name,
                 str(feeder.n_nodes),
-                str(feeder.n_branches),
                 str(int((~feeder.column("branches", "status")).sum())),
                 "/".join(f"{kv:g}" for kv in levels),
                 f"{feeder.column('loads', 'p_mw').sum():.3f}",

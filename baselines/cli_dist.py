@@ -95,8 +95,9 @@ def summary_table(result: PowerFlow) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
+    title = f"Power flow of {escape(result.feeder.name)}" + ("" if result.usable else ": NOT A SOLUTION")
     table = Table(
-        title=f"Power flow of {escape(result.feeder.name)}{'' if result.usable else ': NOT A SOLUTION'}", title_justify="left", title_style="bold",
+        title=title, title_justify="left", title_style="bold",
         header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
     table.add_column("Feeder", vertical="bottom", no_wrap=True)

@@ -35,7 +35,7 @@ _STATE_ARRAYS = (
 
 @dataclass(slots=True)
 class Outcome:
-    """What one step brought, batch first; arrays are fresh."""
+    """What one step brought, batch first. Named terms may be live arrays: read them before the next step."""
 
     reward: FloatArray
     rewards: dict[str, FloatArray]
@@ -126,8 +126,12 @@ class Grid:
         resource_cost = self._total(resource_costs)
         view = StepView(stepper, fleet, resource_cost, self.dt_h)
         failed = stepper.failed
-        rewards = self._priced(self.task.terms(view), failed, self.worst_reward)
-        costs = self._priced(self._charged(resource_cost), failed, self.worst_cost)
+        rewards, costs = self.task.terms(view), self._charged(resource_cost)
+        if failed.any():
+            rewards = self._priced(rewards, failed, self.worst_reward)
+            costs = self._priced(costs, failed, self.worst_cost)
+        else:
+            rewards[FAILURE] = costs[FAILURE] = self._zeros
         self.step_index += 1
         self.t_index += 1
         self._load_next()
@@ -140,8 +144,6 @@ class Grid:
 
     def _priced(self, terms: dict[str, FloatArray], failed: BoolArray, worst: float) -> dict[str, FloatArray]:
         """``terms`` with the price of failure; the diagnostics of a failed row are never scored."""
-        if not failed.any():
-            return {**terms, FAILURE: self._zeros}
         priced = {name: np.where(failed, 0.0, value) for name, value in terms.items()}
         left = self.task.episode_steps - self.step_index
         return {**priced, FAILURE: np.where(failed, worst * left, 0.0)}
@@ -159,7 +161,7 @@ class Grid:
             "thermal_overload": self.stepper.overload_mva,
             "vuf_violation": self._zeros, "resource": resource_cost,
         }  # fmt: skip
-        return {name: known[name].copy() for name in self.task.charged}
+        return {name: known[name] for name in self.task.charged}
 
     def observe(self) -> NDArray[np.float32]:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array."""

@@ -64,7 +64,7 @@ def solve_group(
     if model is None:
         model = _models[topology] = _build(net, topology)
     z_load, i_load = _voltage_dependent(net, topology, load_p, load_q)
-    constant = const_p + 1j * const_q + _constant_share(net, topology, load_p, load_q)
+    constant = const_p + 1j * const_q + _constant_share(net, load_p, load_q)
     if method == "fast-decoupled" and i_load.any():
         raise ValueError(
             "pandapower's fast-decoupled method takes no constant-current loads; use method='newton' or "
@@ -82,6 +82,13 @@ def solve_group(
     power = (constant + i_load * voltage + z_load * voltage**2) / net.base_mva
     _currents(net, topology, model, power, v, current, i_source)
     _judge(net, topology, (const_p, const_q, load_p, load_q), tol, v_collapse, (v, current, status, update))
+    failed = np.flatnonzero(status & kernels.DIVERGED)
+    if v_start.size and failed.size:  # a poor start leads nowhere, or to the lower branch: once more from no load
+        part = tuple(a[failed] for a in out)
+        again = (*(a[failed] for a in inputs[:5]), np.empty((0, 0), dtype=np.complex128))
+        solve_group(net, topology, method, again, numbers, part)
+        for target, piece in zip(out, part, strict=True):
+            target[failed] = piece
 
 
 def _build(net: Network, topology: Topology) -> _Model:
@@ -161,8 +168,8 @@ def _shares(net: Network) -> FloatArray:
         if exponent not in _EXPONENT_SHARES:
             name = net.feeder.column("nodes", "node_id")[net.zip_node[row]]
             raise ValueError(
-                f"the load at node {name!r} has CVR exponent {exponent:g}, which pandapower has not (only 0, 1 "
-                "and 2); use method='backward-forward'"
+                f"the load at node {name!r} has CVR exponent {exponent:g}, which pandapower has not (only "
+                "0, 1 and 2); use method='backward-forward'"
             )
         shares[row, 2 * part : 2 * part + 2] = _EXPONENT_SHARES[exponent]
     return shares
@@ -181,7 +188,7 @@ def _voltage_dependent(
     return z_load, i_load
 
 
-def _constant_share(net: Network, topology: Topology, load_p: FloatArray, load_q: FloatArray) -> ComplexArray:
+def _constant_share(net: Network, load_p: FloatArray, load_q: FloatArray) -> ComplexArray:
     """(batch, n_bus) constant power of the loads that depend on voltage in part."""
     rest = np.zeros(load_p.shape, dtype=np.complex128)
     share, at = _shares(net), net.zip_node
@@ -239,8 +246,8 @@ def _set_loads(net: Any, constant: ComplexArray, i_load: ComplexArray) -> None:
     for column, power, current in (("p", total.real, i_load.real), ("q", total.imag, i_load.imag)):
         if ((power == 0) & (current != 0)).any():
             raise ValueError(
-                "constant power cancels a constant-current load at a bus, which pandapower cannot express; use "
-                "method='backward-forward'"
+                "constant power cancels a constant-current load at a bus, which pandapower cannot express; "
+                "use method='backward-forward'"
             )
         percent = 100.0 * current / np.where(power == 0, 1.0, power)
         if (percent > 100.0).any():
@@ -253,6 +260,7 @@ def _set_loads(net: Any, constant: ComplexArray, i_load: ComplexArray) -> None:
 
 
 def _run(net: Any, method: str, first: ComplexArray, tol: float, max_iter: int) -> bool:
+    depends = bool(net.load.const_i_p_percent.any() or net.load.const_i_q_percent.any())
     # pandapower's fast-decoupled method stumbles over an array of angles; a DC power flow gives it its own.
     angles = np.angle(first, deg=True) if method == "newton" else "dc"
     with warnings.catch_warnings():
@@ -264,7 +272,7 @@ def _run(net: Any, method: str, first: ComplexArray, tol: float, max_iter: int) 
                 net, algorithm=_ALGORITHM[method], calculate_voltage_angles=True, init="auto",
                 init_vm_pu=np.abs(first), init_va_degree=angles, max_iteration=max_iter,
                 tolerance_mva=tol, trafo_model="pi", check_connectivity=False, numba=False,
-                voltage_depend_loads=bool(net.load.const_i_p_percent.any() or net.load.const_i_q_percent.any()),
+                voltage_depend_loads=depends,
             )  # fmt: skip
         except pp.LoadflowNotConverged:
             return False
@@ -302,7 +310,8 @@ def _currents(
 
 
 def _judge(
-    net: Network, topology: Topology, power: tuple[FloatArray, ...], tol: float, v_collapse: float,
+    net: Network, topology: Topology, power: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    tol: float, v_collapse: float,
     out: tuple[ComplexArray, ComplexArray, IntArray, FloatArray],
 ) -> None:  # fmt: skip
     """Take back ``converged`` where one more Newton step would still move or the branch is not operable."""

@@ -36,11 +36,8 @@ class Loops(NamedTuple):
     inverse: ComplexArray  # (n_loop, n_loop) of the loop-impedance matrix
 
 
-NO_LOOPS = Loops(
-    *(np.empty(0, dtype=np.int64) for _ in range(3)),
-    *(np.empty(0, dtype=np.complex128) for _ in range(2)),
-    np.empty((0, 0), dtype=np.complex128),
-)
+_NO_ROW, _NO_NUMBER = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.complex128)
+NO_LOOPS = Loops(_NO_ROW, _NO_ROW, _NO_ROW, _NO_NUMBER, _NO_NUMBER, np.empty((0, 0), dtype=np.complex128))
 
 
 @kernel

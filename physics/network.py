@@ -283,9 +283,10 @@ def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool
     """Compile a balanced feeder for :func:`distgrid.physics.solve`.
 
     Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
-    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` no branch is left
-    out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Nodes without a source are kept, get
-    NaN voltages, and are named in an :class:`IslandWarning`. ValueError where an element is not three-phase.
+    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` no branch is
+    left out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Nodes without a
+    source are kept, get NaN voltages, and are named in an :class:`IslandWarning`. ValueError where an element
+    is not three-phase.
     """
     column = feeder.column
     _check_phases(feeder)

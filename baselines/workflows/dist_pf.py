@@ -94,15 +94,15 @@ class PowerFlow:
         if not bool(sol.converged):
             low = " Voltages fell below 0.5 pu on the way." if bool(sol.collapsed) else ""
             return (
-                f"{ended}did NOT converge in {iterations} iterations: the tables hold the last iterate, which "
-                f"is not a solution.{low} {_advice(self.method)}"
+                f"{ended}did NOT converge in {iterations} iterations: the tables hold the last iterate, "
+                f"which is not a solution.{low} {_advice(self.method)}"
             )
         ended += f"converged in {iterations} iterations, last voltage change {float(sol.v_update_pu):.1e} pu"
         if bool(sol.collapsed):
             node = self.feeder.column("nodes", "node_id")[int(np.nanargmin(sol.v_pu))]
             return (
-                f"{ended}, but the voltage at node {node!r} is {float(np.nanmin(sol.v_pu)):.3f} pu: this is the "
-                "edge of collapse, not an operating point. Reduce the load or raise the voltage."
+                f"{ended}, but the voltage at node {node!r} is {float(np.nanmin(sol.v_pu)):.3f} pu: this is "
+                "the edge of collapse, not an operating point. Reduce the load or raise the voltage."
             )
         return ended + "."
 
@@ -110,7 +110,7 @@ class PowerFlow:
 def _advice(method: str) -> str:
     if method == "fast-decoupled":
         return "It assumes small R/X ratios; try --method newton or backward-forward."
-    return "The load may exceed what the feeder can carry: reduce it, raise the voltage, or allow more --max-iter."
+    return "The load may be more than the feeder can carry: reduce it, raise the voltage or --max-iter."
 
 
 def power_flow(
@@ -285,7 +285,10 @@ def _violations(net: physics.Network, sol: physics.Solution) -> pa.Table:
     found: list[tuple[Any, ...]] = []
     nodes, feeders = col("nodes", "node_id"), col("nodes", "feeder_id")
     low, high = col("nodes", "v_min"), col("nodes", "v_max")
-    for kind, beyond, limit in (("overvoltage", sol.v_pu - high, high), ("undervoltage", low - sol.v_pu, low)):
+    for kind, beyond, limit in (
+        ("overvoltage", sol.v_pu - high, high),
+        ("undervoltage", low - sol.v_pu, low),
+    ):
         for n in np.flatnonzero(beyond > TOLERANCE):
             found.append((kind, nodes[n], feeders[n], sol.v_pu[n], limit[n], beyond[n], "pu"))
     rating = net.rating_mva

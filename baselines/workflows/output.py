@@ -131,9 +131,7 @@ class WorkflowFolder:
         for name, table in tables.items():
             data = table_bytes(table)
             write_atomic(self.path / f"{name}.parquet", data)
-            records.append(
-                FileRecord(path=f"{name}.parquet", sha256=sha256_of(data), size_bytes=len(data))
-            )
+            records.append(FileRecord(path=f"{name}.parquet", sha256=sha256_of(data), size_bytes=len(data)))
         self.run.outputs, self.run.results, self.run.error = records, dict(results), error
         self.run.status = "done" if error is None else "failed"
         self.run.timings.finished_at = now()

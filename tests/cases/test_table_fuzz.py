@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distgrid import cases
-from distgrid.cases import CaseError
+from distgrid.cases import CaseError, Feeder, Problem
 
 TABLES = ("nodes", "branches", "loads", "capacitors", "regulators", "transformers", "switches", "sources")
 
@@ -54,14 +54,18 @@ def check(folder: Path, change: tuple[str, str, float, float, int]) -> None:
     shutil.copytree(folder, broken, dirs_exist_ok=True)
     (path,) = (p for p in broken.iterdir() if p.stem == table)
     path.write_bytes(damaged(path.read_bytes(), *how))  # type: ignore[arg-type]
+    feeder: Feeder | None = None
+    problems: tuple[Problem, ...] = ()
     try:
         feeder = cases.load(broken)
     except CaseError as error:
-        assert error.problems
-        assert all(problem.file for problem in error.problems)
-        return
-    assert feeder.describe()
-    assert feeder.n_nodes > 0
+        problems = error.problems
+    if feeder is None:
+        assert problems
+        assert all(problem.file for problem in problems)
+    else:
+        assert feeder.describe()
+        assert feeder.n_nodes > 0
 
 
 @given(damage())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def mesh33() -> cases.Feeder:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_meshed_and_pruned(method: str) -> None:
-    """Capability 19, 97: with its loops where they are kept, and the same pruned tree as the sweep elsewhere."""
+    """Capability 19, 97: with its loops where they are kept, and the sweep's pruned tree elsewhere."""
     feeder = mesh33()
     net = physics.compile(feeder, keep_loops=True)
     sol = physics.solve(net, method=method)
@@ -78,7 +79,7 @@ def test_meshed_and_pruned(method: str) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_branch_and_load_model(seed: int) -> None:
-    """Capability 15, 5, 6: taps, shifts, charging, shunts, ZIP loads and reversed branches of random trees."""
+    """Capability 15, 5, 6: taps, shifts, charging, shunts, ZIP loads, reversed branches, at random."""
     features = Features(taps=True, shifts=True, charging=True, shunts=True, zips=True, generation=True)
     feeder = random_tree(seed, 25, features).feeder()
     net = physics.compile(feeder)
@@ -106,7 +107,7 @@ def station(z: float = 0.02) -> Grid:
 
 
 def test_a_branch_without_impedance() -> None:
-    """Capability 15, 9: one bus for pandapower, and its flow all the same; an ideal transformer is refused."""
+    """Capability 15, 9: one bus for pandapower, its flow all the same; an ideal transformer is refused."""
     net = physics.compile(station(0.0).feeder())
     alike(physics.solve(net, method="newton"), physics.solve(net, tol=1e-12), 1e-9, 1e-7)
     grid = station(0.0)
@@ -116,12 +117,12 @@ def test_a_branch_without_impedance() -> None:
 
 
 def test_rows_with_states_of_their_own() -> None:
-    """Capability 15, 9, 10: loads, injections, taps, banks, source voltage and switches per row; dead nodes NaN."""
+    """Capability 15, 9, 10: loads, injections, taps, banks, source voltage, switches; dead nodes NaN."""
     net = physics.compile(station().feeder())
     scale = np.array([[1.0], [0.6], [1.2], [0.9]])
     taps = np.tile(net.tap, (4, 1))
     taps[:, 0] = 1.0, 0.98, 1.05, 1.03
-    states = {
+    states: dict[str, Any] = {
         "p_mw": scale * net.load_p_mw, "q_mvar": scale * net.load_q_mvar, "tap": taps,
         "p_inject_mw": np.array([0.0, 0.1, 0.0, 0.0])[:, None] * np.ones(4),
         "cap_on": [[True], [False], [True], [True]], "closed": [[True], [True], [True], [False]],
@@ -179,3 +180,13 @@ def test_nothing_to_solve() -> None:
     sol = physics.solve(net, method="newton")
     assert np.isnan(sol.v_pu).all()
     assert sol.p_slack_mw == sol.p_loss_mw == 0.0
+
+
+def test_newton_right_before_the_nose() -> None:
+    """Capability 15, 19: at 99 % of what 33bw with its ties can carry; a failure, then this again."""
+    net = physics.compile(mesh33(), keep_loops=True)
+    for scale, solvable in ((6.575, True), (6.7, False), (6.575, True)):
+        sol = physics.solve(net, scale * net.load_p_mw, scale * net.load_q_mvar, method="newton")
+        assert sol.converged == solvable
+        assert sol.diverged != solvable
+        assert sol.collapsed

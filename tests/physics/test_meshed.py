@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
+from distgrid.physics.mesh_kernels import judge_rows
 
 from .grids import Features, Grid, chain, random_tree
 from .oracle import dense_newton, flows, load_power, pandapower_newton
@@ -67,7 +68,7 @@ def test_meshed_feeders_equal_newton(name: str, ties: int) -> None:
 
 
 def random_mesh(seed: int) -> Grid:
-    """A random tree with everything on it but phase shifts, and up to six loops, some of them transformers."""
+    """A random tree with everything on it but phase shifts, and up to six loops, some transformers."""
     tree = Features(taps=True, charging=True, shunts=True, zips=True, exponents=True, generation=True)
     rng = np.random.default_rng(seed)
     grid = random_tree(seed, int(rng.integers(4, 60)), tree, drop=0.08)
@@ -85,7 +86,7 @@ def random_mesh(seed: int) -> Grid:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_meshes_equal_an_independent_newton(seed: int) -> None:
-    """Capability 19, 5, 6; Trap 2: taps, shifts and charging on loop branches, ZIP and CVR loads, any order."""
+    """Capability 19, 5, 6; Trap 2: taps, shifts and charging on loop branches, ZIP and CVR loads."""
     feeder = random_mesh(seed).feeder()
     net = kept(feeder)
     sol = physics.solve(net)
@@ -129,7 +130,7 @@ def ring(tie_r: float, tie_x: float, merged: bool = False) -> Grid:
 
 
 def test_a_closed_bus_tie_is_one_bus() -> None:
-    """Capability 19: a loop branch without impedance: both ends alike, its flow by Kirchhoff's current law."""
+    """Capability 19: a loop branch without impedance: both ends alike, its flow by the current law."""
     net = kept(ring(0.0, 0.0).feeder())
     assert net.topology.loops is not None
     tie = net.feeder.branch_index["tie"]
@@ -223,7 +224,7 @@ def test_the_limit_of_iterations_is_kept() -> None:
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 1.6])
 def test_a_start_on_the_lower_branch_ends_on_the_upper(scale: float) -> None:
-    """Capability 19: two equal lines in parallel are one of half the impedance; its lower solution is known."""
+    """Capability 19: two equal lines are one of half the impedance; the lower solution is known."""
     grid = chain(2, p=scale, q=0.5 * scale, r=0.2, x=0.2, base_mva=1.0)
     grid.branch("n1", "n0", 0.2, 0.2)
     net = kept(grid.feeder())
@@ -232,9 +233,42 @@ def test_a_start_on_the_lower_branch_ends_on_the_upper(scale: float) -> None:
     low = abs(drop) / upper.v_pu[1]  # |V1| |V2| = |z S| for a line with one load
     lower = np.array([1.0, np.conj(low**2 + drop)])
     assert abs(lower[1] + (0.1 + 0.1j) * np.conj(complex(scale, 0.5 * scale) / lower[1]) - 1) < 1e-12
-    sol = physics.solve(net, v0=lower)
+    for method in ("backward-forward", "newton"):
+        sol = physics.solve(net, v0=lower, method=method)
+        assert sol.converged
+        assert np.abs(sol.v - upper.v).max() < 1e-8
+
+
+def test_the_determinant_tells_the_branches_apart() -> None:
+    """Capability 19, Trap 4: both are solutions; the sign is positive on the operable one only."""
+    grid = chain(2, p=1.0, q=0.5, r=0.2, x=0.2, base_mva=1.0)
+    grid.branch("n1", "n0", 0.2, 0.2)
+    net = kept(grid.feeder())
+    upper = physics.solve(net, tol=1e-13)
+    drop = (0.1 + 0.1j) * (1.0 - 0.5j)
+    lower = np.array([1.0, np.conj((abs(drop) / upper.v_pu[1]) ** 2 + drop)])
+    half = (1.0 - lower[1]) / (0.2 + 0.2j)
+    v = np.stack([upper.v, lower])
+    current = np.stack([upper.i_branch, np.array([half, -half])])
+    length, sign = np.zeros(2), np.zeros(2)
+    p, q = np.tile(net.load_p_mw, (2, 1)), np.tile(net.load_q_mvar, (2, 1))
+    judge_rows(net.topology.tree, net.topology.loops, 0, 2, p, q, p, q, 1.0, v, current, length, sign)
+    assert length.max() < 1e-12
+    assert sign.tolist() == [1.0, -1.0]
+
+
+def test_newtons_slope_knows_voltage_dependent_loads() -> None:
+    """Capability 6, 19: with ZIP and CVR loads only, the last steps still square the error."""
+    grid = chain(6, p=4.0, q=2.4, r=0.05, x=0.05, base_mva=10.0)
+    grid.branch("n5", "n0", 0.1, 0.1)
+    for k, row in enumerate(grid.rows["loads"]):
+        zip_load = {"p_i_frac": 0.6, "q_i_frac": 0.3, "p_z_frac": 0.4, "q_z_frac": 0.7}
+        row.update(zip_load if k % 2 else {"cvr_p": 1.5, "cvr_q": 2.5})
+    net = kept(grid.feeder())
+    sol = physics.solve(net, tol=1e-12)
     assert sol.converged
-    assert np.abs(sol.v - upper.v).max() < 1e-8
+    assert sol.iterations <= SLOPE_LIMIT
+    assert np.abs(sol.v - dense_newton(net.feeder)).max() < 1e-12
 
 
 def test_a_warm_start_and_changed_taps() -> None:

@@ -44,7 +44,7 @@ def test_version() -> None:
 def test_help_names_every_verb() -> None:
     result = CliRunner().invoke(cli.build_app(), ["--help"])
     assert result.exit_code == 0
-    for verb in ("case", "run", "version"):
+    for verb in ("case", "dist", "run", "version"):
         assert verb in result.stdout
 
 
