@@ -83,7 +83,9 @@ def solve_group(
     _currents(net, topology, model, power, v, current, i_source)
     _judge(net, topology, (const_p, const_q, load_p, load_q), tol, v_collapse, (v, current, status, update))
     failed = np.flatnonzero(status & kernels.DIVERGED)
-    if v_start.size and failed.size:  # a poor start leads nowhere, or to the lower branch: once more from no load
+    if (
+        v_start.size and failed.size
+    ):  # a poor start leads nowhere, or to the lower branch: once more from no load
         part = tuple(a[failed] for a in out)
         again = (*(a[failed] for a in inputs[:5]), np.empty((0, 0), dtype=np.complex128))
         solve_group(net, topology, method, again, numbers, part)

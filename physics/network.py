@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
@@ -105,6 +106,11 @@ class Network:
     def n_branch(self) -> int:
         """Number of branches, open ones included."""
         return int(self.from_row.size)
+
+    @cached_property
+    def source_phasor(self) -> NDArray[np.complex128]:
+        """(n_source,) stored source voltages, complex pu."""
+        return np.asarray(self.source_v_pu * np.exp(1j * np.deg2rad(self.source_deg)))
 
     @property
     def energised(self) -> BoolArray:

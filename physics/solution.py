@@ -21,8 +21,8 @@ class Solution:
     """Result of :func:`distgrid.physics.solve`, in the order of ``feeder.nodes`` and ``feeder.branches``.
 
     Arrays are ``(batch, n_bus)`` or ``(batch, n_branch)``; for a single case given without a batch axis they
-    have no batch axis, and the scalars below are NumPy scalars. De-energised nodes are NaN, branches outside
-    the tree carry 0.
+    have no batch axis, and the scalars below are NumPy scalars. De-energised nodes are NaN, branches that
+    are open, dead or left out carry 0.
 
     ``converged``: a true solution (two sweeps in a row moved no voltage by ``tol`` and left a power mismatch
     below ``10 tol``). ``diverged``: ``max_iter`` reached or the update grew without bound; the numbers are
@@ -39,7 +39,7 @@ class Solution:
     diverged: BoolArray
     collapsed: BoolArray
     iterations: NDArray[np.int64]
-    v_update_pu: FloatArray  # (batch,) the last sweep's largest voltage change
+    v_update_pu: FloatArray  # (batch,) last voltage change; of pandapower's methods, Newton's next one
     groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, Topology)
     squeeze: bool = field(repr=False)
 

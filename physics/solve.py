@@ -47,12 +47,20 @@ def _batch_shape(arguments: Sequence[tuple[str, Any, tuple[int, ...]]]) -> int |
 
 
 def _rows(name: str, value: ArrayLike, batch: int, width: int, dtype: Any = np.float64) -> NDArray[Any]:
-    """``value`` as a finite (batch, width) array; a single row is repeated."""
+    """``value`` as a finite, writeable (batch, width) array; a single row is repeated.
+
+    Writeable, because a read-only array is another type to Numba and would compile every kernel again.
+    """
     array = np.asarray(value, dtype=dtype)
     if array.ndim not in (1, 2) or array.shape[-1] != width:
         raise ValueError(f"{name} must have shape ({width},) or (batch, {width}), got {array.shape}")
-    _refuse(name, array, ~np.isfinite(array), "a finite number")
-    return np.ascontiguousarray(np.broadcast_to(array, (batch, width)))
+    if not np.isfinite(array).all():
+        _refuse(name, array, ~np.isfinite(array), "a finite number")
+    if array.shape == (batch, width) and array.flags.c_contiguous and array.flags.writeable:
+        return array
+    out = np.empty((batch, width), dtype=dtype)
+    out[:] = array
+    return out
 
 
 def _refuse(name: str, array: NDArray[Any], bad: NDArray[np.bool_], expected: str) -> None:
@@ -75,20 +83,20 @@ def _states(name: str, value: ArrayLike, batch: int, width: int) -> NDArray[np.b
 def _source_voltage(net: Network, v_source_pu: ArrayLike | None, batch: int) -> NDArray[np.complex128]:
     """(batch, n_source) complex voltage in the order of ``feeder.sources``."""
     n_source = net.source_node.size
+    out = np.empty((batch, n_source), dtype=np.complex128)
     if v_source_pu is None:
-        v = np.broadcast_to(net.source_v_pu, (batch, n_source))
-    else:
-        v = np.asarray(v_source_pu, dtype=np.float64)
-        _refuse("v_source_pu", v, ~(np.isfinite(v) & (v > 0)), "finite and above 0 pu")
-        if v.ndim <= 1:
-            v = v.reshape(-1, 1)
-        if v.ndim != 2 or v.shape[0] not in (1, batch) or v.shape[1] not in (1, n_source):
-            raise ValueError(
-                f"v_source_pu must be a number, ({batch},) or ({batch}, {n_source}), "
-                f"got {np.shape(v_source_pu)}"
-            )
-        v = np.broadcast_to(v, (batch, n_source))
-    return np.ascontiguousarray(v * np.exp(1j * np.deg2rad(net.source_deg)))
+        out[:] = net.source_phasor
+        return out
+    v = np.asarray(v_source_pu, dtype=np.float64)
+    _refuse("v_source_pu", v, ~(np.isfinite(v) & (v > 0)), "finite and above 0 pu")
+    if v.ndim <= 1:
+        v = v.reshape(-1, 1)
+    if v.ndim != 2 or v.shape[0] not in (1, batch) or v.shape[1] not in (1, n_source):
+        raise ValueError(
+            f"v_source_pu must be a number, ({batch},) or ({batch}, {n_source}), got {np.shape(v_source_pu)}"
+        )
+    out[:] = v * np.exp(1j * np.deg2rad(net.source_deg))
+    return out
 
 
 def _topologies(
@@ -132,12 +140,18 @@ def _warn_pruned(net: Network, topology: Topology) -> None:
         )
 
 
+def _workers(threads: int | None, batch: int) -> int:
+    return min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
+
+
 def _run(workers: int, batch: int, arguments: tuple[Any, ...], topology: Topology) -> None:
     """Run the kernel over all rows, split at block borders over ``workers`` threads."""
     rows: Callable[..., None] = partial(kernels.sweep_rows, topology.tree)
     if topology.loops is not None:
         rows = partial(mesh_kernels.mesh_rows, topology.tree, topology.loops)
-    if workers <= 1 or batch < 2 * _ROWS_WORTH_A_THREAD:
+        # Read-only arrays are another type to Numba: one compilation serves single rows and batches.
+        arguments = tuple(a if np.isscalar(a) or a.flags.writeable else a.copy() for a in arguments)
+    if workers <= 1:
         rows(0, batch, *arguments)
         return
     blocks = -(-batch // LANES)
@@ -216,7 +230,7 @@ def solve(
     groups = _topologies(net, closed, tap, cap_on, batch)
     v_source = _source_voltage(net, v_source_pu, batch)
     v_start = _NO_ROWS if start is None else _start(net, start, batch)
-    workers = min(threads or os.cpu_count() or 1, max(1, batch // _ROWS_WORTH_A_THREAD))
+    workers = 1 if batch < 2 * _ROWS_WORTH_A_THREAD else _workers(threads, batch)
     out = _outputs(net, batch)
     for rows, topology in groups:
         _solve_group(
@@ -280,7 +294,8 @@ def _solve_group(
 ) -> None:  # fmt: skip
     """Solve the rows that share a topology and write source power where the kernel wrote current."""
     load_p, load_q, const_p, const_q, v_source, v_start = inputs
-    v_source = np.ascontiguousarray(v_source[:, topology.source_rank])
+    if v_source.shape[1] > 1:
+        v_source = np.ascontiguousarray(v_source[:, topology.source_rank])
     whole = isinstance(rows, slice)
     part = out if whole else tuple(a[rows] for a in out)
     if not whole:
@@ -293,10 +308,8 @@ def _solve_group(
     else:
         inputs = (load_p, load_q, const_p, const_q, v_source, v_start)
         external.solve_group(net, topology, method, inputs, numbers, part)
-    base = 1.0 / numbers[0]
-    s_source = np.empty_like(part[2])
-    s_source[:, topology.source_rank] = base * v_source * np.conj(part[2])
-    part[2][:] = s_source
+    # The kernel wrote source currents, in the order of its sweep.
+    part[2][:, topology.source_rank] = v_source * np.conj(part[2]) / numbers[0]
     if not whole:
         for target, piece in zip(out, part, strict=True):
             target[rows] = piece

@@ -29,7 +29,8 @@ class Stepper:
     Fill ``load_p_mw, load_q_mvar`` (batch, n_bus; power at 1 pu, positive when it consumes) and
     ``inject_p_mw, inject_q_mvar`` (batch, n_bus; constant power, positive when it injects), call
     :meth:`solve`, read the results. The next call overwrites them: copy what you hand out.
-    Thermal and voltage limits are per branch and per node; NaN means no limit.
+    Thermal and voltage limits are per branch and per node; NaN means no limit. ValueError for a network that
+    keeps its loops.
 
     Attributes (written by ``solve``): ``v`` (batch, n_bus) complex pu, ``v_pu``; ``s_from, s_to`` (batch,
     n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
@@ -38,6 +39,8 @@ class Stepper:
     """
 
     def __init__(self, net: Network, batch: int, v_min: FloatArray, v_max: FloatArray) -> None:
+        if net.topology.loops is not None:
+            raise ValueError("a stepper solves trees: compile the feeder without keep_loops=True")
         n, m = net.n_bus, net.n_branch
         self.net, self.batch = net, batch
         self.v_min, self.v_max = v_min, v_max
@@ -45,9 +48,8 @@ class Stepper:
         self._power = Power(*(np.zeros((batch, n)) for _ in Power._fields))
         self.load_p_mw, self.load_q_mvar = self._power.load_p_mw, self._power.load_q_mvar
         self.inject_p_mw, self.inject_q_mvar = self._power.inject_p_mw, self._power.inject_q_mvar
-        phasor = net.source_v_pu * np.exp(1j * np.deg2rad(net.source_deg))
         rank = net.topology.source_rank
-        self._v_source = np.ascontiguousarray(np.broadcast_to(phasor[rank], (batch, rank.size)))
+        self._v_source = np.repeat(net.source_phasor[rank][None], batch, axis=0)
         self._branches, self._nodes = _constants(net, v_min, v_max)
         self._state = state = _room(batch, n, m, rank.size)
         self._beyond = beyond = Violations(
