@@ -18,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline, kernel
+from .dependence import drawn
 from .lanes import LANES, larger, load, smaller, splat, store
 from .newton_tree import N_FIELDS, newton_step
 
@@ -67,21 +68,13 @@ def _voltage_dependent(tree, p_zip, q_zip, v_re, v_im, i_re, i_im, i2_max):  # t
     floor2 = V_FLOOR_PU * V_FLOOR_PU
     for j in range(tree.zip_pos.size):
         k = tree.zip_pos[j]
-        p_z, p_i = tree.zip_coef[j, 0], tree.zip_coef[j, 1]
-        q_z, q_i = tree.zip_coef[j, 2], tree.zip_coef[j, 3]
-        p_exp, q_exp = tree.zip_coef[j, 4], tree.zip_coef[j, 5]
+        shares = tree.zip_coef[j]
         for lane in range(LANES):
             x, y = v_re[k, lane], v_im[k, lane]
             v2 = max(x * x + y * y, floor2)
             v = np.sqrt(v2)
-            if np.isnan(p_exp):
-                p = p_zip[j, lane] * (p_z * v2 + p_i * v + (1.0 - p_z - p_i))
-            else:
-                p = p_zip[j, lane] * v**p_exp
-            if np.isnan(q_exp):
-                q = q_zip[j, lane] * (q_z * v2 + q_i * v + (1.0 - q_z - q_i))
-            else:
-                q = q_zip[j, lane] * v**q_exp
+            p = drawn(p_zip[j, lane], shares[0], shares[1], shares[4], v)
+            q = drawn(q_zip[j, lane], shares[2], shares[3], shares[5], v)
             c = i_re[k, lane] + (p * x + q * y) / v2
             d = i_im[k, lane] + (p * y - q * x) / v2
             i_re[k, lane] = c

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline
+from .dependence import drawn, drawn_slope
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
 
@@ -26,18 +27,8 @@ def _node_current(tree, zip_at, power, zip_power, k, v):  # type: ignore[no-unty
     if j >= 0:
         c = tree.zip_coef[j]
         p, q = zip_power[j].real, zip_power[j].imag
-        if np.isnan(c[4]):
-            s += p * (c[0] * size * size + c[1] * size + 1.0 - c[0] - c[1])
-            slope += p * (2.0 * c[0] * size + c[1])
-        else:
-            s += p * size ** c[4]
-            slope += p * c[4] * size ** (c[4] - 1.0)
-        if np.isnan(c[5]):
-            s += 1j * q * (c[2] * size * size + c[3] * size + 1.0 - c[2] - c[3])
-            slope += 1j * q * (2.0 * c[2] * size + c[3])
-        else:
-            s += 1j * q * size ** c[5]
-            slope += 1j * q * c[5] * size ** (c[5] - 1.0)
+        s += drawn(p, c[0], c[1], c[4], size) + 1j * drawn(q, c[2], c[3], c[5], size)
+        slope += drawn_slope(p, c[0], c[1], c[4], size) + 1j * drawn_slope(q, c[2], c[3], c[5], size)
     y = complex(tree.y_re[k], tree.y_im[k])
     per_v = np.conj(s) / (size * size)
     turn = v / size

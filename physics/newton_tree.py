@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline
+from .dependence import drawn, drawn_slope
 from .lanes import LANES, load, smaller, splat, store
 
 #: Rows of the workspace of a step, each (position, lane): M (xx, xy, yx, yy), m (re, im), K, w (re, im).
@@ -53,25 +54,15 @@ def _dependent_slope(tree, p_zip, q_zip, v_re, v_im, work):  # type: ignore[no-u
     """Add F of ZIP and CVR loads: the part at fixed S, and dS/d|V| times d|V| = Re(conj(V) dV) / |V|."""
     for j in range(tree.zip_pos.size):
         k = tree.zip_pos[j]
-        p_z, p_i = tree.zip_coef[j, 0], tree.zip_coef[j, 1]
-        q_z, q_i = tree.zip_coef[j, 2], tree.zip_coef[j, 3]
-        p_exp, q_exp = tree.zip_coef[j, 4], tree.zip_coef[j, 5]
+        shares = tree.zip_coef[j]
         for lane in range(LANES):
             x, y = v_re[k, lane], v_im[k, lane]
             v2 = x * x + y * y
             v = np.sqrt(v2)
-            if np.isnan(p_exp):
-                p = p_zip[j, lane] * (p_z * v2 + p_i * v + (1.0 - p_z - p_i))
-                dp = p_zip[j, lane] * (2.0 * p_z * v + p_i)
-            else:
-                p = p_zip[j, lane] * v**p_exp
-                dp = p_zip[j, lane] * p_exp * v ** (p_exp - 1.0)
-            if np.isnan(q_exp):
-                q = q_zip[j, lane] * (q_z * v2 + q_i * v + (1.0 - q_z - q_i))
-                dq = q_zip[j, lane] * (2.0 * q_z * v + q_i)
-            else:
-                q = q_zip[j, lane] * v**q_exp
-                dq = q_zip[j, lane] * q_exp * v ** (q_exp - 1.0)
+            p = drawn(p_zip[j, lane], shares[0], shares[1], shares[4], v)
+            q = drawn(q_zip[j, lane], shares[2], shares[3], shares[5], v)
+            dp = drawn_slope(p_zip[j, lane], shares[0], shares[1], shares[4], v)
+            dq = drawn_slope(q_zip[j, lane], shares[2], shares[3], shares[5], v)
             c, d = (x * x - y * y) / (v2 * v2), 2.0 * x * y / (v2 * v2)
             g_re, g_im = p * c + q * d, p * d - q * c
             s_re, s_im = (dp * x + dq * y) / v2, (dp * y - dq * x) / v2  # conj(dS/d|V| / V)
