@@ -29,7 +29,7 @@ BoolArray = NDArray[np.bool_]
 FAILURE = "power_flow_failure"
 _STATE_ARRAYS = (
     "v", "v_pu", "s_from", "s_to", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
-    "v_update_pu",    "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
+    "v_update_pu", "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class Grid:
             batch,
         )
         self.dt_h = profiles.dt_h
-        v_min, v_max = _band(feeder, task)
+        v_min, v_max = _band(net, task)
         self.stepper = Stepper(net, batch, v_min, v_max)
         fleet.bind(batch, self.dt_h, profiles)
         state = state_bounds(net, load.s_max_mva + fleet.s_mva_by_node(), self.stepper.v_collapse_pu)
@@ -214,11 +214,10 @@ class Grid:
             getattr(self.stepper, name)[rows] = array[rows]
 
 
-def _band(feeder: Feeder, task: Task) -> tuple[FloatArray, FloatArray]:
+def _band(net: Network, task: Task) -> tuple[FloatArray, FloatArray]:
     """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
-    v_min, v_max = feeder.column("nodes", "v_min").copy(), feeder.column("nodes", "v_max").copy()
+    v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
     if task.v_band is not None:
         v_min[:], v_max[:] = task.v_band
-    source = np.array([feeder.node_index[n] for n in feeder.column("sources", "node_id")])
-    v_min[source], v_max[source] = 0.0, np.inf
+    v_min[net.source_node], v_max[net.source_node] = 0.0, np.inf
     return v_min, v_max

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from ..physics import StateBounds, Stepper, kernel
+from ..physics import Network, StateBounds, Stepper, kernel
 from .layout import Layout
 from .resources import Fleet
 from .resources.base import Entry
@@ -53,7 +53,7 @@ class Observer:
                 f"unknown observation block {unknown[0]!r}; choose from {', '.join(GRID_BLOCKS)}"
             )
         self.feeder, self.fleet, self.stepper, self.profiles = feeder, fleet, stepper, profiles
-        listed = [(name, _entries(name, feeder, limits)) for name in blocks]
+        listed = [(name, _entries(name, stepper.net, limits)) for name in blocks]
         self._grid_size = grid_size(blocks, feeder)
         for name, part in fleet.observation_blocks.items():
             listed.append((name, list(fleet.observation_entries[part])))
@@ -128,7 +128,8 @@ def grid_size(blocks: tuple[str, ...], feeder: Feeder) -> int:
     return sum(sizes.get(name, 1) for name in blocks)
 
 
-def _entries(name: str, feeder: Feeder, limits: Limits) -> list[Entry]:
+def _entries(name: str, net: Network, limits: Limits) -> list[Entry]:
+    feeder = net.feeder
     nodes = [str(n) for n in feeder.column("nodes", "node_id")]
     branches = [str(b) for b in feeder.column("branches", "branch_id")]
     s_branch = np.maximum(limits.state.s_branch_mva, _SOME)
@@ -151,27 +152,18 @@ def _entries(name: str, feeder: Feeder, limits: Limits) -> list[Entry]:
             Entry(f"{name}[{b}]", unit, -float(s), float(s)) for b, s in zip(branches, s_branch, strict=True)
         ]
     if name == "i_ka":
-        kv = np.minimum(*_ends_kv(feeder)) * limits.state.v_low_pu
+        kv = np.minimum(net.base_kv[net.from_row], net.base_kv[net.to_row]) * limits.state.v_low_pu
         return [
             Entry(f"i_ka[{b}]", "kA", 0.0, float(i)) for b, i in zip(branches, s_branch / kv, strict=True)
         ]
     if name == "loading":
-        rating = np.nan_to_num(feeder.column("branches", "thermal_limit_mva"), nan=np.inf)
+        rating = np.nan_to_num(net.rating_mva, nan=np.inf)
         top = np.maximum(s_branch / rating, _SOME)
         return [Entry(f"loading[{b}]", "1", 0.0, float(x)) for b, x in zip(branches, top, strict=True)]
     if name == "price_usd_mwh":
         return [Entry(name, "USD/MWh", *limits.price_usd_mwh)]
     unit = "MVAr" if name == "q_slack_mvar" else "MW"
     return [Entry(name, unit, 0.0 if name == "p_loss_mw" else -4.0 * total, 4.0 * total)]
-
-
-def _ends_kv(feeder: Feeder) -> tuple[FloatArray, FloatArray]:
-    kv = feeder.column("nodes", "base_kv")
-    rows = [
-        np.array([feeder.node_index[n] for n in feeder.column("branches", end)])
-        for end in ("from_node", "to_node")
-    ]
-    return kv[rows[0]], kv[rows[1]]
 
 
 def _clock_table(n_steps: int, steps_per_day: int) -> NDArray[np.float32]:

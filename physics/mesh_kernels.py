@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline, kernel
-from .kernels import COLLAPSED, CONVERGED, DIVERGED
-from .mesh_newton import V_FLOOR_PU, cut_voltage, gather, kirchhoff, newton_step
+from .kernels import COLLAPSED, CONVERGED, DIVERGED, V_FLOOR_PU
+from .mesh_newton import cut_voltage, gather, kirchhoff, newton_step
 
 WARM_SHARE = 0.999  # as the sweep: a start on the lower branch is left
 SWEEPS = 8

@@ -13,8 +13,7 @@ import numpy as np
 
 from ._jit import inline
 from .dependence import drawn, drawn_slope
-
-V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
+from .kernels import V_FLOOR_PU
 
 
 @inline

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distgrid import cases, physics
+from distgrid import physics
 from distgrid.cases import CaseError
 from distgrid.envs import (
     PV,
@@ -24,23 +24,12 @@ from distgrid.envs import (
 )
 from distgrid.envs.tasks import StepView, WorstCase
 
-FEEDER = cases.load("case33bw")
-NODES = FEEDER.column("nodes", "node_id").tolist()
-
-
-def make(**options: Any) -> DistGridEnv:
-    resources = options.pop("resources", [Battery(18, 0.2, 0.8), PV(25, 0.5, site=3, controls="pq")])
-    return DistGridEnv(FEEDER, resources, **options)
+from .world import FEEDER, NODES, flat_load, make
 
 
 @pytest.fixture(scope="module")
 def shared() -> DistGridEnv:
     return make(split="test")
-
-
-def flat_load(scale: float = 1.0, days: int = 1) -> SeriesLoad:
-    p, q = FEEDER.column("nodes", "load_p_mw"), FEEDER.column("nodes", "load_q_mvar")
-    return SeriesLoad(FEEDER, np.tile(p * scale, (96 * days, 1)), np.tile(q * scale, (96 * days, 1)))
 
 
 @pytest.mark.parametrize(
