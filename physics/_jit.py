@@ -85,22 +85,34 @@ def cache_folder() -> Path | None:
 _FOLDER = cache_folder()
 
 
+def _compiled(function: F, **options: Any) -> F:
+    if _FOLDER is None:
+        return numba.njit(nogil=True, error_model="numpy", **options)(function)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(_FOLDER)
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
 def kernel(function: F) -> F:
     """Compile ``function`` for nopython mode, releasing the GIL, with the keyed cache.
 
     Never ``fastmath`` (a row's bits would depend on its neighbours) and never ``parallel`` (OpenMP kills
     forked workers); threads split rows outside.
     """
-    if _FOLDER is None:
-        return numba.njit(nogil=True, error_model="numpy")(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_FOLDER)
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    finally:
-        numba.config.CACHE_DIR = before
+    return _compiled(function)
+
+
+def lean_kernel(function: F) -> F:
+    """As :func:`kernel` for a function that allocates nothing: its arrays are not reference-counted.
+
+    Counting references at every use of a tuple of arrays costs many times the arithmetic of a node.
+    """
+    return _compiled(function, _nrt=False)
 
 
 def inline(function: F) -> F:
-    """A helper that only other kernels call: inlined by LLVM, compiled with its caller."""
-    return numba.njit(nogil=True, error_model="numpy")(function)
+    """A helper that only other kernels call, compiled with its caller. It allocates nothing."""
+    return numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)

@@ -1,8 +1,10 @@
-"""Eight float64 lanes as one value inside compiled kernels.
+"""One source for one row and for eight: numbers or vectors of eight lanes inside compiled kernels.
 
 LLVM's loop vectoriser gives up on short inner loops over arrays that might alias, so the kernels say what
-they mean: a value of type ``Lanes`` is an LLVM vector of eight doubles, loaded from and stored to eight
-neighbouring array entries. Arithmetic is lane by lane, with the rounding of the scalar operations.
+they mean. Their state lies in arrays ``(position, field)`` for a single row and ``(position, field, lane)``
+for eight; :func:`load` gives a float64 from the first and a ``Lanes`` value, an LLVM vector of eight doubles,
+from the second. Arithmetic is lane by lane with the rounding of the scalar operations, so that a row has the
+same bits whether it was solved alone or beside others.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
@@ -33,38 +34,88 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, _VECTOR)
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+def _is_wide(array: Any) -> bool:
+    """Whether an array type holds lanes."""
+    return bool(array.ndim == 3)
+
+
+def _value_type(array: Any) -> Any:
+    return lanes_type if _is_wide(array) else types.float64
+
+
+def _place(context: Any, builder: Any, array_type: Any, array: Any, k: Any, f: Any) -> tuple[Any, Any]:
+    """Pointer to the first double of entry (k, f), and the constant number of doubles per entry."""
+    struct = cgutils.create_struct_proxy(array_type)(context, builder, value=array)
+    fields = builder.extract_value(struct.shape, 1)
+    index = builder.add(builder.mul(k, fields), f)
+    width = ir.Constant(index.type, LANES if _is_wide(array_type) else 1)
+    return builder.gep(struct.data, [builder.mul(index, width)]), width
+
+
+@intrinsic
+def load(typingctx: Any, array: Any, k: Any, f: Any) -> Any:
+    """Entry (k, f) of a C-contiguous array: a number, or all its lanes."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, _ = _place(context, builder, signature.args[0], *args)
+        if _is_wide(signature.args[0]):
+            pointer = builder.bitcast(pointer, _VECTOR.as_pointer())
+        return builder.load(pointer, align=8)
+
+    return _value_type(array)(array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, k: Any, f: Any, value: Any) -> Any:
+    """Write ``value`` where :func:`load` reads."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, _ = _place(context, builder, signature.args[0], *args[:3])
+        if _is_wide(signature.args[0]):
+            pointer = builder.bitcast(pointer, _VECTOR.as_pointer())
+        builder.store(args[3], pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, _value_type(array)), codegen
+
+
+@intrinsic
+def pick(typingctx: Any, array: Any, k: Any, f: Any, lane: Any) -> Any:
+    """The number in one lane of entry (k, f); the only lane of a single row is 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, _ = _place(context, builder, signature.args[0], *args[:3])
+        return builder.load(builder.gep(pointer, [args[3]]), align=8)
+
+    return types.float64(array, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def put(typingctx: Any, array: Any, k: Any, f: Any, lane: Any, value: Any) -> Any:
+    """Write a number where :func:`pick` reads."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, _ = _place(context, builder, signature.args[0], *args[:3])
+        builder.store(args[4], builder.gep(pointer, [args[3]]), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, types.intp, types.float64), codegen
+
+
+@intrinsic
+def width(typingctx: Any, array: Any) -> Any:
+    """Rows side by side in an array of state: 1 or ``LANES``; known to the compiler."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(64), LANES if _is_wide(signature.args[0]) else 1)
+
+    return types.int64(array), codegen
 
 
 def _splat(builder: Any, scalar: Any) -> Any:
     first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(first, ir.Constant(_VECTOR, ir.Undefined), mask)
-
-
-@intrinsic
-def load(typingctx: Any, array: Any, row: Any) -> Any:
-    """Lanes ``row * LANES`` onwards of a C-contiguous array, seen flat."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        start = builder.mul(args[1], ir.Constant(args[1].type, LANES))
-        return builder.load(_pointer(context, builder, signature.args[0], args[0], start), align=8)
-
-    return lanes_type(array, types.intp), codegen
-
-
-@intrinsic
-def store(typingctx: Any, array: Any, row: Any, value: Any) -> Any:
-    """Write ``value`` where :func:`load` reads."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        start = builder.mul(args[1], ir.Constant(args[1].type, LANES))
-        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], start), align=8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, lanes_type), codegen
 
 
 @intrinsic
@@ -75,6 +126,16 @@ def splat(typingctx: Any, scalar: Any) -> Any:
         return _splat(builder, args[0])
 
     return lanes_type(types.float64), codegen
+
+
+@intrinsic
+def every(typingctx: Any, array: Any, scalar: Any) -> Any:
+    """A number as a value of the kind that ``array`` holds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _splat(builder, args[1]) if _is_wide(signature.args[0]) else args[1]
+
+    return _value_type(array)(array, types.float64), codegen
 
 
 def _binary(method: str) -> Any:
@@ -94,7 +155,7 @@ def _extreme(comparison: str) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return builder.select(builder.fcmp_ordered(comparison, args[0], args[1]), args[0], args[1])
 
-        return lanes_type(lanes_type, lanes_type), codegen
+        return a(a, a), codegen
 
     return operation
 
@@ -102,6 +163,18 @@ def _extreme(comparison: str) -> Any:
 _add, _sub, _mul, _div = (_binary(m) for m in ("fadd", "fsub", "fmul", "fdiv"))
 larger = _extreme(">")  # lane-wise; a NaN in the first argument gives the second
 smaller = _extreme("<")
+
+
+@intrinsic
+def choose(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """``a`` where ``mask`` is above 0, else ``b``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(args[0].type, None if signature.args[0] == lanes_type else 0.0)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], args[2])
+
+    return a(a, a, a), codegen
+
 
 _OPERATIONS = {operator.add: _add, operator.sub: _sub, operator.mul: _mul, operator.truediv: _div}
 
@@ -120,19 +193,3 @@ def _overload(symbol: Any, operation: Any) -> None:
 
 for _symbol, _operation in _OPERATIONS.items():
     _overload(_symbol, _operation)
-
-
-@intrinsic
-def root(typingctx: Any, value: Any) -> Any:
-    """Lane-wise square root."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        function = builder.module.declare_intrinsic("llvm.sqrt", [_VECTOR])
-        return builder.call(function, [args[0]])
-
-    return lanes_type(lanes_type), codegen
-
-
-def block(*shape: int) -> np.ndarray:
-    """Zeros of ``shape`` with a last axis of lanes."""
-    return np.zeros((*shape, LANES))

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cases.feeder import Feeder
+from .ends import Ends, ends_of
+from .kernels import State
 from .meshed import Loops, close_loops
+from .plan import Plan, plan_of
 from .tree import BoolArray, FloatArray, IntArray, Tree, spanning_order
 
 _VARIANTS_KEPT = 256
@@ -31,6 +34,8 @@ class Topology:
     """One combination of switch, tap and capacitor states, ready for the kernel."""
 
     tree: Tree
+    plan: Plan  # the same as the sweeps read it
+    ends: Ends  # what turns voltages and currents into the flows of every branch
     energised: BoolArray  # (n_bus,)
     in_tree: BoolArray  # (n_branch,) branches that carry current: the tree, and loop branches that are kept
     child_is_to: BoolArray  # (n_branch,)
@@ -38,6 +43,7 @@ class Topology:
     source_rank: IntArray  # (n_source,) row of the sources table for each root, in sweep order
     dropped: IntArray  # branch rows left out because they close loops
     loops: Loops | None  # loop branches that are kept; None where there is none
+    rooms: list[State] = field(default_factory=list, repr=False)  # room for single rows, lent to calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +103,12 @@ class Network:
             fresh = compile(feeder, allow_mesh_pruning=bool(pruning), keep_loops=bool(state["keep_loops"]))
         self.__dict__.update(fresh.__dict__)
 
-    @property
+    @cached_property
     def n_bus(self) -> int:
         """Number of nodes."""
         return int(self.base_kv.size)
 
-    @property
+    @cached_property
     def n_branch(self) -> int:
         """Number of branches, open ones included."""
         return int(self.from_row.size)
@@ -111,6 +117,16 @@ class Network:
     def source_phasor(self) -> NDArray[np.complex128]:
         """(n_source,) stored source voltages, complex pu."""
         return np.asarray(self.source_v_pu * np.exp(1j * np.deg2rad(self.source_deg)))
+
+    @cached_property
+    def source_row(self) -> NDArray[np.complex128]:
+        """(1, n_source) the same as a row for the kernel, which takes no read-only arrays."""
+        return self.source_phasor[None].copy()
+
+    @cached_property
+    def nominal_row(self) -> tuple[FloatArray, FloatArray]:
+        """Nominal P and Q of the loads as rows (1, n_bus) for the kernel."""
+        return self.load_p_mw[None].copy(), self.load_q_mvar[None].copy()
 
     @property
     def energised(self) -> BoolArray:
@@ -172,7 +188,11 @@ class Network:
         roots = span.order[~fed]
         rank = np.array([int(np.flatnonzero(self.source_node == r)[0]) for r in roots], dtype=np.int64)
         loops = self._loops(tree, position, loop, ratio) if loop.size else None
-        return Topology(tree, span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops)
+        return Topology(
+            tree, plan_of(tree, rank),
+            ends_of(self.from_row, self.to_row, child_is_to, in_tree, ratio, self.b_pu),
+            span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops,
+        )  # fmt: skip
 
     def _loops(self, tree: Tree, position: IntArray, loop: IntArray, ratio: NDArray[np.complex128]) -> Loops:
         """The kept loop branches; ValueError where a loop has no impedance at all."""

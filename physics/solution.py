@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels
+from .ends import flow_rows
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -24,27 +25,66 @@ class Solution:
     have no batch axis, and the scalars below are NumPy scalars. De-energised nodes are NaN, branches that
     are open, dead or left out carry 0.
 
-    ``converged``: a true solution (two sweeps in a row moved no voltage by ``tol`` and left a power mismatch
-    below ``10 tol``). ``diverged``: ``max_iter`` reached or the update grew without bound; the numbers are
-    the last iterate.
-    ``collapsed``: some node fell below ``v_collapse_pu``: of the solution where converged, of
-    any iterate otherwise.
+    ``converged``: a true solution on the operable branch: a further sweep would move no voltage by ``tol``
+    and the power mismatch is below ``10 tol``. ``diverged``: ``max_iter`` reached or the update grew without
+    bound; the numbers are the last iterate. ``collapsed``: some node fell below ``v_collapse_pu``: of the
+    solution where converged, of any iterate otherwise.
     """
 
     net: Network
-    v: NDArray[np.complex128]  # (batch, n_bus) pu
-    i_branch: NDArray[np.complex128] = field(repr=False)  # (batch, n_branch) pu, into the child end
-    s_source_mva: NDArray[np.complex128]  # (batch, n_source) power delivered by each source
-    converged: BoolArray
-    diverged: BoolArray
-    collapsed: BoolArray
-    iterations: NDArray[np.int64]
-    v_update_pu: FloatArray  # (batch,) last voltage change; of pandapower's methods, Newton's next one
+    _v: NDArray[np.complex128] = field(repr=False)  # (batch, n_bus) pu
+    _current: NDArray[np.complex128] = field(repr=False)  # (batch, n_branch) pu
+    _s_source_mva: NDArray[np.complex128] = field(repr=False)  # (batch, n_source)
+    _ended: NDArray[np.int64] = field(repr=False)  # (batch, 2) status bits, iterations
+    _measured: FloatArray = field(repr=False)  # (batch, 1) last voltage change
     groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, Topology)
     squeeze: bool = field(repr=False)
 
     def _out(self, array: NDArray[Any]) -> Any:
         return array[0] if self.squeeze else array
+
+    @cached_property
+    def v(self) -> NDArray[np.complex128]:
+        """Complex voltage, pu of each bus's base."""
+        return np.asarray(self._out(self._v))
+
+    @cached_property
+    def i_branch(self) -> NDArray[np.complex128]:
+        """Series current of each branch into its child end, pu."""
+        return np.asarray(self._out(self._current))
+
+    @cached_property
+    def s_source_mva(self) -> NDArray[np.complex128]:
+        """Complex power delivered by each source."""
+        return np.asarray(self._out(self._s_source_mva))
+
+    @cached_property
+    def converged(self) -> BoolArray:
+        """Whether this is a true solution; see the class."""
+        return self._flag(kernels.CONVERGED)
+
+    @cached_property
+    def diverged(self) -> BoolArray:
+        """Whether no solution was found."""
+        return self._flag(kernels.DIVERGED)
+
+    @cached_property
+    def collapsed(self) -> BoolArray:
+        """Whether some node fell below the collapse voltage."""
+        return self._flag(kernels.COLLAPSED)
+
+    def _flag(self, bit: int) -> Any:
+        return self._out((self._ended[:, 0] & bit) != 0)
+
+    @cached_property
+    def iterations(self) -> Any:
+        """Sweeps and Newton steps."""
+        return self._out(self._ended[:, 1])
+
+    @cached_property
+    def v_update_pu(self) -> Any:
+        """Last voltage change; of pandapower's methods, the length of Newton's next step."""
+        return self._out(self._measured[:, 0])
 
     @cached_property
     def v_pu(self) -> FloatArray:
@@ -56,23 +96,16 @@ class Solution:
         """Voltage angle in degrees."""
         return np.asarray(self._out(np.angle(self._v, deg=True)))
 
-    @property
-    def _v(self) -> NDArray[np.complex128]:
-        return np.atleast_2d(self.v)
-
     @cached_property
     def _flows(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Complex MVA into the from and the to end of each branch, (batch, n_branch)."""
-        net, v, current = self.net, self._v, np.atleast_2d(self.i_branch)
+        net, v, current = self.net, self._v, self._current
         s_from, s_to = np.empty_like(current), np.empty_like(current)
         for rows, top in self.groups:
             whole = isinstance(rows, slice)
             part_v, part_i = (v, current) if whole else (v[rows], current[rows])
             ends = (s_from, s_to) if whole else (np.empty_like(part_i), np.empty_like(part_i))
-            kernels.flow_rows(
-                0, part_v.shape[0], net.from_row, net.to_row, top.child_is_to, top.in_tree, top.ratio,
-                net.b_pu, net.base_mva, part_v, part_i, ends[0], ends[1],
-            )  # fmt: skip
+            flow_rows(*top.ends, 0, part_v.shape[0], net.base_mva, part_v, part_i, *ends)
             if not whole:
                 s_from[rows], s_to[rows] = ends
         return s_from, s_to
@@ -121,12 +154,12 @@ class Solution:
     @cached_property
     def p_slack_mw(self) -> Any:
         """Active power delivered by all sources together."""
-        return self._out(np.atleast_2d(self.s_source_mva).real.sum(axis=1))
+        return self._out(self._s_source_mva.real.sum(axis=1))
 
     @cached_property
     def q_slack_mvar(self) -> Any:
         """Reactive power delivered by all sources together."""
-        return self._out(np.atleast_2d(self.s_source_mva).imag.sum(axis=1))
+        return self._out(self._s_source_mva.imag.sum(axis=1))
 
     @property
     def vuf_pct(self) -> Any:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import external, kernels, mesh_kernels
+from .arguments import (
+    batch_size,
+    loads_of,
+    lone_row,
+    refuse,
+    rows_of,
+    source_voltage,
+    start_of,
+    states_of,
+)
+from .kernels import Answer, Demand, room_for, sweep_rows
 from .lanes import LANES
 from .network import MeshWarning, Network, Topology
 from .solution import Solution
@@ -21,7 +31,10 @@ from .solution import Solution
 FloatArray = NDArray[np.float64]
 _ROWS_WORTH_A_THREAD = 256
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
+_NO_POWER = np.empty((0, 0))
 _METHODS = ("backward-forward", "newton", "fast-decoupled")
+_ALL = slice(None)
+Numbers = tuple[float, float, int, float]  # 1 / base MVA, tol, max_iter, v_collapse_pu
 
 
 @lru_cache(maxsize=1)
@@ -31,134 +44,6 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):  # threads stay behind in the parent: a forked worker needs its own
     os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def _batch_shape(arguments: Sequence[tuple[str, Any, tuple[int, ...]]]) -> int | None:
-    """Batch size named by arguments of (name, value, batched ranks); None where none has a batch axis."""
-    found: dict[str, int] = {}
-    for name, value, ranks in arguments:
-        if value is not None and np.ndim(value) in ranks:
-            found[name] = np.shape(value)[0]
-    sizes = set(found.values()) - {1} or set(found.values())
-    if len(sizes) > 1:
-        told = ", ".join(f"{name} has {size}" for name, size in found.items())
-        raise ValueError(f"arguments disagree on the number of rows: {told}")
-    return sizes.pop() if sizes else None
-
-
-def _rows(name: str, value: ArrayLike, batch: int, width: int, dtype: Any = np.float64) -> NDArray[Any]:
-    """``value`` as a finite, writeable (batch, width) array; a single row is repeated.
-
-    Writeable, because a read-only array is another type to Numba and would compile every kernel again.
-    """
-    array = np.asarray(value, dtype=dtype)
-    if array.ndim not in (1, 2) or array.shape[-1] != width:
-        raise ValueError(f"{name} must have shape ({width},) or (batch, {width}), got {array.shape}")
-    if not np.isfinite(array).all():
-        _refuse(name, array, ~np.isfinite(array), "a finite number")
-    if array.shape == (batch, width) and array.flags.c_contiguous and array.flags.writeable:
-        return array
-    out = np.empty((batch, width), dtype=dtype)
-    out[:] = array
-    return out
-
-
-def _refuse(name: str, array: NDArray[Any], bad: NDArray[np.bool_], expected: str) -> None:
-    """ValueError naming the first entry where ``bad`` holds."""
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        entry = f"{name}{list(where)}" if where else name
-        raise ValueError(f"{entry} is {array[where]}: it must be {expected}")
-
-
-def _states(name: str, value: ArrayLike, batch: int, width: int) -> NDArray[np.bool_]:
-    """``value`` as a (batch, width) bool array; numbers must be 0 or 1 (NaN would pass for True)."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be bool, got dtype {array.dtype}")
-    _refuse(name, array, (array != 0) & (array != 1), "True or False")
-    return _rows(name, array, batch, width, bool)
-
-
-def _source_voltage(net: Network, v_source_pu: ArrayLike | None, batch: int) -> NDArray[np.complex128]:
-    """(batch, n_source) complex voltage in the order of ``feeder.sources``."""
-    n_source = net.source_node.size
-    out = np.empty((batch, n_source), dtype=np.complex128)
-    if v_source_pu is None:
-        out[:] = net.source_phasor
-        return out
-    v = np.asarray(v_source_pu, dtype=np.float64)
-    _refuse("v_source_pu", v, ~(np.isfinite(v) & (v > 0)), "finite and above 0 pu")
-    if v.ndim <= 1:
-        v = v.reshape(-1, 1)
-    if v.ndim != 2 or v.shape[0] not in (1, batch) or v.shape[1] not in (1, n_source):
-        raise ValueError(
-            f"v_source_pu must be a number, ({batch},) or ({batch}, {n_source}), got {np.shape(v_source_pu)}"
-        )
-    out[:] = v * np.exp(1j * np.deg2rad(net.source_deg))
-    return out
-
-
-def _topologies(
-    net: Network, closed: ArrayLike | None, tap: ArrayLike | None, cap_on: ArrayLike | None, batch: int
-) -> tuple[tuple[slice | NDArray[np.int64], Topology], ...]:
-    """Rows that share switch, tap and capacitor states, with their topology."""
-    if closed is None and tap is None and cap_on is None:
-        return ((slice(None), net.topology),)
-    status = np.broadcast_to(net.closed, (batch, net.n_branch)).copy()
-    if closed is not None:
-        status[:, net.switch_branch] = _states("closed", closed, batch, net.switch_branch.size)
-    ratio = np.broadcast_to(net.tap, (batch, net.n_branch))
-    if tap is not None:
-        ratio = _rows("tap", tap, batch, net.n_branch)
-        given = np.asarray(tap)
-        _refuse("tap", given, given <= 0, "above 0 (1.0 is the nominal ratio)")
-    caps = np.broadcast_to(net.cap_on, (batch, net.cap_on.size))
-    if cap_on is not None:
-        caps = _states("cap_on", cap_on, batch, net.cap_on.size)
-    key = np.concatenate([status, ratio, caps], axis=1)
-    _, first, label = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    label = label.reshape(-1)
-    groups = []
-    for j, row in enumerate(first):
-        topology = net.variant(status[row].copy(), ratio[row].copy(), caps[row].copy())
-        _warn_pruned(net, topology)
-        rows: slice | NDArray[np.int64] = slice(None) if len(first) == 1 else np.flatnonzero(label == j)
-        groups.append((rows, topology))
-    return tuple(groups)
-
-
-def _warn_pruned(net: Network, topology: Topology) -> None:
-    """Say which branches these switch states made the sweep leave out, unless compile said so already."""
-    if topology.dropped.size and not np.array_equal(topology.dropped, net.topology.dropped):
-        ids = net.feeder.column("branches", "branch_id")
-        names = ", ".join(repr(str(ids[e])) for e in topology.dropped)
-        warnings.warn(
-            f"closed switches make loops: solved as the breadth-first tree without {names}",
-            MeshWarning,
-            stacklevel=4,
-        )
-
-
-def _workers(threads: int | None, batch: int) -> int:
-    return min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
-
-
-def _run(workers: int, batch: int, arguments: tuple[Any, ...], topology: Topology) -> None:
-    """Run the kernel over all rows, split at block borders over ``workers`` threads."""
-    rows: Callable[..., None] = partial(kernels.sweep_rows, topology.tree)
-    if topology.loops is not None:
-        rows = partial(mesh_kernels.mesh_rows, topology.tree, topology.loops)
-        # Read-only arrays are another type to Numba: one compilation serves single rows and batches.
-        arguments = tuple(a if np.isscalar(a) or a.flags.writeable else a.copy() for a in arguments)
-    if workers <= 1:
-        rows(0, batch, *arguments)
-        return
-    blocks = -(-batch // LANES)
-    cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
-    jobs = [_pool(workers).submit(rows, lo, hi, *arguments) for lo, hi in itertools.pairwise(cuts)]
-    for job in jobs:
-        job.result()
 
 
 def solve(
@@ -218,109 +103,185 @@ def solve(
         )
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1 or None, got {threads}")
+    numbers = (1.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
+    plain = p_inject_mw is q_inject_mvar is v_source_pu is closed is tap is cap_on is v0 is None
+    if plain and method == "backward-forward" and net.topology.loops is None:
+        p, q = lone_row(net, p_mw, net.nominal_row[0]), lone_row(net, q_mvar, net.nominal_row[1])
+        if p is not None and q is not None:
+            return _solve_lone_row(net, p, q, numbers)
     start = v0.v if isinstance(v0, Solution) else v0
-    size = _batch_shape(
+    size = batch_size(
         [("p_mw", p_mw, (2,)), ("q_mvar", q_mvar, (2,)), ("p_inject_mw", p_inject_mw, (2,)),
          ("q_inject_mvar", q_inject_mvar, (2,)), ("v_source_pu", v_source_pu, (1, 2)),
          ("closed", closed, (2,)), ("tap", tap, (2,)), ("cap_on", cap_on, (2,)), ("v0", start, (2,))]
     )  # fmt: skip
     batch = 1 if size is None else size
-    load_p, load_q = _loads(net, p_mw, q_mvar, batch)
-    const_p, const_q = _constant_power(net, load_p, load_q, p_inject_mw, q_inject_mvar, batch)
+    demand = Demand(*loads_of(net, p_mw, q_mvar, batch), *_injections(net, p_inject_mw, q_inject_mvar, batch))
     groups = _topologies(net, closed, tap, cap_on, batch)
-    v_source = _source_voltage(net, v_source_pu, batch)
-    v_start = _NO_ROWS if start is None else _start(net, start, batch)
+    v_source = source_voltage(net, v_source_pu, batch)
+    v_start = _NO_ROWS if start is None else start_of(net, start, batch)
     workers = 1 if batch < 2 * _ROWS_WORTH_A_THREAD else _workers(threads, batch)
-    out = _outputs(net, batch)
+    answer = _answer(net, batch)
     for rows, topology in groups:
-        _solve_group(
-            rows, topology, (load_p, load_q, const_p, const_q, v_source, v_start), out,
-            (1.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu)), workers, net, method,
-        )  # fmt: skip
-    return _wrap(net, out, groups, squeeze=size is None)
+        _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, workers, net, method)
+    return Solution(net, *answer[:3], answer.ended, answer.measured, groups, size is None)
 
 
-def _loads(
-    net: Network, p_mw: ArrayLike | None, q_mvar: ArrayLike | None, batch: int
+def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers) -> Solution:
+    """The most common call, one row of loads on the feeder as it is, without anything that costs time."""
+    topology = net.topology
+    answer = _answer(net, 1)
+    room = topology.rooms.pop() if topology.rooms else room_for(topology.plan, 1)
+    sweep_rows(
+        *topology.plan, 0, 1, p, q, _NO_POWER, _NO_POWER, net.source_row, _NO_ROWS, *numbers, *room, *answer
+    )
+    topology.rooms.append(room)
+    if answer.ended[0, 0] != kernels.CONVERGED or topology.plan.link.shape[0] < net.n_bus:
+        refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
+        refuse("q_mvar", q[0], ~np.isfinite(q[0]), "a finite number")
+    return Solution(net, *answer, ((_ALL, topology),), True)
+
+
+def _injections(
+    net: Network, p_inject_mw: ArrayLike | None, q_inject_mvar: ArrayLike | None, batch: int
 ) -> tuple[FloatArray, FloatArray]:
-    p = _rows("p_mw", net.load_p_mw if p_mw is None else p_mw, batch, net.n_bus)
-    q = _rows("q_mvar", net.load_q_mvar if q_mvar is None else q_mvar, batch, net.n_bus)
+    """Rows of injections; (0, 0) arrays where there are none."""
+    if p_inject_mw is None and q_inject_mvar is None:
+        return _NO_POWER, _NO_POWER
+    given = (("p_inject_mw", p_inject_mw), ("q_inject_mvar", q_inject_mvar))
+    p, q = (
+        np.zeros((batch, net.n_bus)) if value is None else rows_of(name, value, batch, net.n_bus)
+        for name, value in given
+    )
     return p, q
 
 
-def _constant_power(
-    net: Network, load_p: FloatArray, load_q: FloatArray,
-    p_inject_mw: ArrayLike | None, q_inject_mvar: ArrayLike | None, batch: int,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Net constant power per bus: loads that do not depend on voltage, less injections."""
-    out = []
-    pairs = ((load_p, p_inject_mw, "p_inject_mw"), (load_q, q_inject_mvar, "q_inject_mvar"))
-    for load, inject, name in pairs:
-        if inject is None and net.zip_node.size == 0:
-            out.append(load)
-            continue
-        power = load.copy()
-        power[:, net.zip_node] = 0.0
-        if inject is not None:
-            power -= _rows(name, inject, batch, net.n_bus)
-        out.append(power)
-    return out[0], out[1]
+def _topologies(
+    net: Network, closed: ArrayLike | None, tap: ArrayLike | None, cap_on: ArrayLike | None, batch: int
+) -> tuple[tuple[slice | NDArray[np.int64], Topology], ...]:
+    """Rows that share switch, tap and capacitor states, with their topology."""
+    if closed is None and tap is None and cap_on is None:
+        return ((slice(None), net.topology),)
+    status = np.broadcast_to(net.closed, (batch, net.n_branch)).copy()
+    if closed is not None:
+        status[:, net.switch_branch] = states_of("closed", closed, batch, net.switch_branch.size)
+    ratio = np.broadcast_to(net.tap, (batch, net.n_branch))
+    if tap is not None:
+        ratio = rows_of("tap", tap, batch, net.n_branch)
+        given = np.asarray(tap)
+        refuse("tap", given, given <= 0, "above 0 (1.0 is the nominal ratio)")
+    caps = np.broadcast_to(net.cap_on, (batch, net.cap_on.size))
+    if cap_on is not None:
+        caps = states_of("cap_on", cap_on, batch, net.cap_on.size)
+    key = np.concatenate([status, ratio, caps], axis=1)
+    _, first, label = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    label = label.reshape(-1)
+    groups = []
+    for j, row in enumerate(first):
+        topology = net.variant(status[row].copy(), ratio[row].copy(), caps[row].copy())
+        _warn_pruned(net, topology)
+        rows: slice | NDArray[np.int64] = slice(None) if len(first) == 1 else np.flatnonzero(label == j)
+        groups.append((rows, topology))
+    return tuple(groups)
 
 
-def _start(net: Network, v0: Any, batch: int) -> NDArray[np.complex128]:
-    v = np.asarray(v0, dtype=np.complex128)
-    if v.shape[-1] != net.n_bus or v.ndim not in (1, 2) or (v.ndim == 2 and v.shape[0] not in (1, batch)):
-        raise ValueError(f"v0 must have shape ({net.n_bus},) or ({batch}, {net.n_bus}), got {v.shape}")
-    v = np.where(np.isfinite(v), v, 1.0)  # nodes that were dead when the start was solved
-    return np.ascontiguousarray(np.broadcast_to(v, (batch, net.n_bus)))
+def _warn_pruned(net: Network, topology: Topology) -> None:
+    """Say which branches these switch states made the sweep leave out, unless compile said so already."""
+    if topology.dropped.size and not np.array_equal(topology.dropped, net.topology.dropped):
+        ids = net.feeder.column("branches", "branch_id")
+        names = ", ".join(repr(str(ids[e])) for e in topology.dropped)
+        warnings.warn(
+            f"closed switches make loops: solved as the breadth-first tree without {names}",
+            MeshWarning,
+            stacklevel=4,
+        )
 
 
-def _outputs(net: Network, batch: int) -> tuple[NDArray[Any], ...]:
-    """Arrays the kernel writes: v, current, i_source, status, iterations, last update."""
-    return (
-        np.full((batch, net.n_bus), np.nan + 0j, dtype=np.complex128),
-        np.zeros((batch, net.n_branch), dtype=np.complex128),
-        np.zeros((batch, net.source_node.size), dtype=np.complex128),
-        np.zeros(batch, dtype=np.int64),
-        np.zeros(batch, dtype=np.int64),
-        np.zeros(batch),
-    )
+def _workers(threads: int | None, batch: int) -> int:
+    return min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
+
+
+def _answer(net: Network, batch: int) -> Answer:
+    """Arrays for the kernel to write."""
+    return Answer(
+        np.empty((batch, net.n_bus), np.complex128), np.empty((batch, net.n_branch), np.complex128),
+        np.empty((batch, net.source_row.shape[1]), np.complex128),
+        np.empty((batch, 2), np.int64), np.empty((batch, 1)),
+    )  # fmt: skip
 
 
 def _solve_group(
-    rows: slice | NDArray[np.int64], topology: Topology, inputs: tuple[NDArray[Any], ...],
-    out: tuple[NDArray[Any], ...], numbers: tuple[float, float, int, float], workers: int,
-    net: Network, method: str,
+    rows: slice | NDArray[np.int64], topology: Topology, demand: Demand, v_source: NDArray[Any],
+    v_start: NDArray[Any], answer: Answer, numbers: Numbers, workers: int, net: Network, method: str,
 ) -> None:  # fmt: skip
-    """Solve the rows that share a topology and write source power where the kernel wrote current."""
-    load_p, load_q, const_p, const_q, v_source, v_start = inputs
-    if v_source.shape[1] > 1:
-        v_source = np.ascontiguousarray(v_source[:, topology.source_rank])
+    """Solve the rows that share a topology into ``answer``."""
     whole = isinstance(rows, slice)
-    part = out if whole else tuple(a[rows] for a in out)
+    part = answer if whole else Answer(*(a[rows] for a in answer))
     if not whole:
-        load_p, load_q, const_p, const_q = load_p[rows], load_q[rows], const_p[rows], const_q[rows]
+        demand = Demand(*(a[rows] if a.size else a for a in demand))
         v_source = v_source[rows]
         v_start = v_start[rows] if v_start.size else v_start
-    if method == "backward-forward":
-        arguments = (const_p, const_q, load_p, load_q, v_source, v_start, *numbers, *part)
-        _run(workers, part[0].shape[0], arguments, topology)
+    if method == "backward-forward" and topology.loops is None:
+        _run(workers, topology, demand, v_source, v_start, numbers, part)
     else:
-        inputs = (load_p, load_q, const_p, const_q, v_source, v_start)
-        external.solve_group(net, topology, method, inputs, numbers, part)
-    # The kernel wrote source currents, in the order of its sweep.
-    part[2][:, topology.source_rank] = v_source * np.conj(part[2]) / numbers[0]
+        _solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part)
     if not whole:
-        for target, piece in zip(out, part, strict=True):
+        for target, piece in zip(answer, part, strict=True):
             target[rows] = piece
 
 
-def _wrap(net: Network, out: tuple[NDArray[Any], ...], groups: Any, *, squeeze: bool) -> Solution:
-    v, current, s_source, status, iterations, update = (a[0] if squeeze else a for a in out)
-    return Solution(
-        net=net, v=v, i_branch=current, s_source_mva=s_source,
-        converged=(status & kernels.CONVERGED) != 0,
-        diverged=(status & kernels.DIVERGED) != 0,
-        collapsed=(status & kernels.COLLAPSED) != 0,
-        iterations=iterations, v_update_pu=update, groups=groups, squeeze=squeeze,
-    )  # fmt: skip
+def _run(
+    workers: int, topology: Topology, demand: Demand, v_source: NDArray[Any], v_start: NDArray[Any],
+    numbers: Numbers, answer: Answer,
+) -> None:  # fmt: skip
+    """Run the sweep over all rows, split at block borders over ``workers`` threads."""
+    batch = answer.v.shape[0]
+
+    def work(lo: int, hi: int) -> None:
+        room = room_for(topology.plan, hi - lo)
+        sweep_rows(*topology.plan, lo, hi, *demand, v_source, v_start, *numbers, *room, *answer)
+
+    if workers <= 1:
+        work(0, batch)
+        return
+    blocks = -(-batch // LANES)
+    cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
+    jobs = [_pool(workers).submit(work, lo, hi) for lo, hi in itertools.pairwise(cuts)]
+    for job in jobs:
+        job.result()
+
+
+def _solve_otherwise(
+    net: Network, topology: Topology, method: str, demand: Demand, v_source: NDArray[Any],
+    v_start: NDArray[Any], numbers: Numbers, answer: Answer,
+) -> None:  # fmt: skip
+    """Loops, or pandapower's methods: these write source currents, in the order of their tree."""
+    batch = answer.v.shape[0]
+    answer.v.fill(np.nan)
+    answer.current.fill(0.0)
+    const_p, const_q = _constant_power(net, demand)
+    ranked = np.ascontiguousarray(v_source[:, topology.source_rank])
+    inputs = (demand.load_p_mw, demand.load_q_mvar, const_p, const_q, ranked, v_start)
+    i_source = np.zeros_like(ranked)
+    status, iterations, update = np.zeros(batch, np.int64), np.zeros(batch, np.int64), np.zeros(batch)
+    out = (answer.v, answer.current, i_source, status, iterations, update)
+    if method == "backward-forward":
+        arguments = (const_p, const_q, *inputs[:2], ranked, v_start)
+        # Read-only arrays are another type to Numba: one compilation serves single rows and batches.
+        arguments = tuple(a if a.flags.writeable else a.copy() for a in arguments)
+        mesh_kernels.mesh_rows(topology.tree, topology.loops, 0, batch, *arguments, *numbers, *out)
+    else:
+        external.solve_group(net, topology, method, inputs, numbers, out)
+    answer.s_source_mva[:, topology.source_rank] = ranked * np.conj(i_source) / numbers[0]
+    answer.ended[:, 0], answer.ended[:, 1], answer.measured[:, 0] = status, iterations, update
+
+
+def _constant_power(net: Network, demand: Demand) -> tuple[FloatArray, FloatArray]:
+    """Net constant power per bus: loads that do not depend on voltage, less injections."""
+    p, q = demand.load_p_mw.copy(), demand.load_q_mvar.copy()
+    p[:, net.zip_node] = 0.0
+    q[:, net.zip_node] = 0.0
+    if demand.inject_p_mw.size:
+        p -= demand.inject_p_mw
+        q -= demand.inject_q_mvar
+    return p, q

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels
-from .metrics import Branches, Nodes, Power, State, Violations, step_rows
+from . import kernels, metrics
+from .kernels import Answer, Demand, room_for
+from .metrics import Flows, step_rows
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -35,7 +36,8 @@ class Stepper:
     Attributes (written by ``solve``): ``v`` (batch, n_bus) complex pu, ``v_pu``; ``s_from, s_to`` (batch,
     n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
     ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
-    v_update_pu``.
+    v_update_pu``. Those per row are columns of ``ended`` (batch, 4) int64 and ``measured`` (batch, 7), which
+    ``physics.metrics`` names.
     """
 
     def __init__(self, net: Network, batch: int, v_min: FloatArray, v_max: FloatArray) -> None:
@@ -43,24 +45,35 @@ class Stepper:
             raise ValueError("a stepper solves trees: compile the feeder without keep_loops=True")
         n, m = net.n_bus, net.n_branch
         self.net, self.batch = net, batch
-        self.v_min, self.v_max = v_min, v_max
+        self._band = np.stack([v_min, v_max], axis=1)
+        self.v_min, self.v_max = self._band.T
         self.v_collapse_pu = 0.5
-        self._power = Power(*(np.zeros((batch, n)) for _ in Power._fields))
-        self.load_p_mw, self.load_q_mvar = self._power.load_p_mw, self._power.load_q_mvar
-        self.inject_p_mw, self.inject_q_mvar = self._power.inject_p_mw, self._power.inject_q_mvar
-        rank = net.topology.source_rank
-        self._v_source = np.repeat(net.source_phasor[rank][None], batch, axis=0)
-        self._branches, self._nodes = _constants(net, v_min, v_max)
-        self._state = state = _room(batch, n, m, rank.size)
-        self._beyond = beyond = Violations(
-            np.zeros(batch), np.zeros(batch, dtype=np.int64), np.zeros(batch), np.zeros(batch, dtype=np.int64)
+        self._demand = demand = Demand(*(np.zeros((batch, n)) for _ in Demand._fields))
+        self.load_p_mw, self.load_q_mvar = demand.load_p_mw, demand.load_q_mvar
+        self.inject_p_mw, self.inject_q_mvar = demand.inject_p_mw, demand.inject_q_mvar
+        self._answer = answer = _answer(net, batch)
+        self._flows = flows = Flows(
+            *(np.zeros((batch, m), dtype=np.complex128) for _ in range(2)), np.zeros((batch, n)),
+            *(np.zeros((batch, m)) for _ in range(2)),
+        )  # fmt: skip
+        self.v, self.v_pu, self.ended, self.measured = answer.v, flows.v_pu, answer.ended, answer.measured
+        self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
+        self.status, self.iterations, self.n_voltage_violations, self.n_overloads = answer.ended.T
+        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = answer.measured.T
+        self.loss_mva = answer.measured[:, metrics.P_LOSS : metrics.Q_LOSS + 1].view(np.complex128)[:, 0]
+        self.slack_mva = answer.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
+        top = net.topology
+        self._before = (
+            *top.plan,
+            *top.ends,
+            0,
+            batch,
+            *demand,
+            np.repeat(net.source_phasor[None], batch, axis=0),
         )
-        self.v, self.v_pu = state.v, state.v_pu
-        self.s_from, self.s_to, self.i_ka, self.loading = state.s_from, state.s_to, state.i_ka, state.loading
-        self.loss_mva, self.slack_mva = state.loss_mva, state.slack_mva
-        self.status, self.iterations, self.v_update_pu = state.status, state.iterations, state.v_update_pu
-        self.voltage_violation_pu, self.n_voltage_violations = beyond.voltage_pu, beyond.n_voltage
-        self.overload_mva, self.n_overloads = beyond.overload_mva, beyond.n_overload
+        self._after = (
+            *room_for(top.plan, batch), *answer, self._band, _ratings(net), *flows
+        )  # fmt: skip
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -93,35 +106,20 @@ class Stepper:
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100) -> None:
         """Solve every row from no-load voltages; results depend on the inputs only, not on the past."""
-        step_rows(
-            self.net.topology.tree, 0, self.batch, self._power, self._v_source, _NO_ROWS, self.net.base_mva,
-            tol, max_iter, self.v_collapse_pu, self._branches, self._nodes, self._state, self._beyond,
-        )  # fmt: skip
+        step_rows(*self._before, _NO_ROWS, self.net.base_mva, tol, max_iter, self.v_collapse_pu, *self._after)
 
 
-def _constants(net: Network, v_min: FloatArray, v_max: FloatArray) -> tuple[Branches, Nodes]:
-    top = net.topology
-    dependent = np.zeros(net.n_bus, dtype=bool)
-    dependent[net.zip_node] = True
-    return (
-        Branches(net.from_row, net.to_row, top.child_is_to, top.in_tree, top.ratio, net.b_pu, net.rating_mva),
-        Nodes(net.base_kv, v_min, v_max, dependent),
-    )
+def _ratings(net: Network) -> FloatArray:
+    """(n_branch, 3) rating in MVA, sqrt(3) kV of the from and of the to end."""
+    kv = np.sqrt(3.0) * net.base_kv
+    return np.stack([net.rating_mva, kv[net.from_row], kv[net.to_row]], axis=1)
 
 
-def _room(batch: int, n: int, m: int, n_source: int) -> State:
-    return State(
-        v=np.full((batch, n), np.nan + 0j),
-        current=np.zeros((batch, m), dtype=np.complex128),
-        i_source=np.zeros((batch, n_source), dtype=np.complex128),
-        status=np.zeros(batch, dtype=np.int64),
-        iterations=np.zeros(batch, dtype=np.int64),
-        v_update_pu=np.zeros(batch),
-        s_from=np.zeros((batch, m), dtype=np.complex128),
-        s_to=np.zeros((batch, m), dtype=np.complex128),
-        v_pu=np.zeros((batch, n)),
-        i_ka=np.zeros((batch, m)),
-        loading=np.zeros((batch, m)),
-        loss_mva=np.zeros(batch, dtype=np.complex128),
-        slack_mva=np.zeros(batch, dtype=np.complex128),
+def _answer(net: Network, batch: int) -> Answer:
+    return Answer(
+        v=np.full((batch, net.n_bus), np.nan + 0j),
+        current=np.zeros((batch, net.n_branch), dtype=np.complex128),
+        s_source_mva=np.zeros((batch, net.source_node.size), dtype=np.complex128),
+        ended=np.zeros((batch, metrics.N_ENDED), dtype=np.int64),
+        measured=np.zeros((batch, metrics.N_MEASURED)),
     )

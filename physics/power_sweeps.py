@@ -1,0 +1,155 @@
+"""Power summation: sweeps of real numbers that bring a row close to its solution.
+
+Branch powers P, Q and squared voltages U of a tree obey (Baran & Wu 1989, exact for trees)
+
+    l = (P^2 + Q^2) / U                                   squared current of the branch into a node,
+    P_parent += P + r l,  Q_parent += Q + x l             backward, leaves first,
+    U = |a|^2 U_parent - 2 (r P + x Q) - |z|^2 l          forward, sources first,
+
+where a node's own P + jQ is its load plus ``conj(y) U`` of its shunts. Loads of constant power enter them
+without any error, only losses depend on U, so that an update is some hundred times smaller than the one
+before, against some ten times in sweeps that sum currents. Angles are not needed until the end:
+``V = a V_parent (1 - z conj(S) / |a V_parent|^2)`` with S the power sent into z.
+
+A row that contracts as it should gets complex voltages from this, which the caller verifies by Kirchhoff's
+laws; one that does not is left to the methods that cope with hard cases.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import inline
+from .dependence import drawn
+from .lanes import choose, every, larger, load, pick, put, store, width
+
+V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
+MOST_SWEEPS = 10
+CONTRACTION = 0.3  # an update above this share of the one before: a hard case. The lower branch repels
+_SHARE_OF_TOL = 0.01  # of the error that is left, estimated
+_ROUNDING = 1e-15  # updates of U at this size no longer shrink
+
+# Fields of ``flow``: P and Q, later the current; the voltage drop or 1 / U; U.
+P, Q, DROP, U = 0, 1, 2, 3
+# Fields of ``track``: largest update of U, the one before, whether a lane moves on, whether it contracted as
+# it should, its sweeps, a number that is finite where all U are.
+MOVED, BEFORE, ACTIVE, SOUND, SWEEPS, TOTAL = 0, 1, 2, 3, 4, 5
+N_TRACKED = 6
+
+
+@inline
+def _backward(plan, flow):  # type: ignore[no-untyped-def]
+    for k in range(plan.link.shape[0] - 1, -1, -1):
+        up = plan.link[k, 0]
+        if up < 0:
+            continue
+        r, x = plan.z[k, 0], plan.z[k, 1]
+        p, q = load(flow, k, P), load(flow, k, Q)
+        squared = (p * p + q * q) * load(flow, k, DROP)
+        p_sent, q_sent = p + r * squared, q + x * squared
+        store(flow, k, DROP, r * (p + p_sent) + x * (q + q_sent))
+        store(flow, k, P, p_sent)
+        store(flow, k, Q, q_sent)
+        store(flow, up, P, load(flow, up, P) + p_sent)
+        store(flow, up, Q, load(flow, up, Q) + q_sent)
+
+
+@inline
+def _forward(plan, draw, flow, track):  # type: ignore[no-untyped-def]
+    active = load(track, 0, ACTIVE)
+    moved, total = every(flow, 0.0), every(flow, 0.0)
+    floor2 = every(flow, V_FLOOR_PU * V_FLOOR_PU)
+    for k in range(plan.link.shape[0]):
+        up = plan.link[k, 0]
+        u = load(flow, k, U)
+        if up >= 0:
+            above = load(flow, up, U)
+            if plan.ratios:
+                above = (plan.side[k, 0] * plan.side[k, 0] + plan.side[k, 1] * plan.side[k, 1]) * above
+            now = choose(active, above - load(flow, k, DROP), u)
+            step = now - u
+            moved = larger(larger(step, 0.0 - step), moved)
+            total = total + step
+            u = now
+            store(flow, k, U, u)
+        _demand(plan, draw, flow, k, u)
+        store(flow, k, DROP, 1.0 / larger(u, floor2))
+    store(track, 0, MOVED, moved)
+    store(track, 0, TOTAL, total)
+
+
+@inline
+def _demand(plan, draw, flow, k, u):  # type: ignore[no-untyped-def]
+    """The node's own power at the squared voltage ``u``."""
+    p, q = load(draw, k, 0), load(draw, k, 1)
+    if plan.shunts:
+        p = p + plan.side[k, 2] * u
+        q = q - plan.side[k, 3] * u
+    store(flow, k, P, p)
+    store(flow, k, Q, q)
+
+
+@inline
+def _voltage_dependent(plan, nominal, flow):  # type: ignore[no-untyped-def]
+    for j in range(plan.zip_pos.size):
+        k = plan.zip_pos[j]
+        c = plan.zip_coef[j]
+        for lane in range(width(flow)):
+            v = np.sqrt(max(pick(flow, k, U, lane), V_FLOOR_PU * V_FLOOR_PU))
+            p = drawn(pick(nominal, j, 0, lane), c[0], c[1], c[4], v)
+            q = drawn(pick(nominal, j, 1, lane), c[2], c[3], c[5], v)
+            put(flow, k, P, lane, pick(flow, k, P, lane) + p)
+            put(flow, k, Q, lane, pick(flow, k, Q, lane) + q)
+
+
+@inline
+def _judge(track, sweep, limit, tol):  # type: ignore[no-untyped-def]
+    """Which lanes go on; returns whether any does. The error left after one more sweep is moved * rate^2."""
+    going = False
+    for lane in range(width(track)):
+        if not pick(track, 0, ACTIVE, lane) > 0.0:
+            continue
+        moved, before = pick(track, 0, MOVED, lane), pick(track, 0, BEFORE, lane)
+        rate = moved / before if sweep > 1 else CONTRACTION
+        sound = (moved <= _ROUNDING or rate <= CONTRACTION) and np.isfinite(pick(track, 0, TOTAL, lane))
+        arrived = moved <= _ROUNDING or (sweep > 1 and moved * rate * rate < _SHARE_OF_TOL * tol)
+        put(track, 0, BEFORE, lane, moved)
+        put(track, 0, SWEEPS, lane, sweep)
+        if arrived or sweep == limit or not sound:
+            put(track, 0, ACTIVE, lane, 0.0)
+            put(track, 0, SOUND, lane, 1.0 if sound else 0.0)
+        else:
+            going = True
+    return going
+
+
+@inline
+def start_powers(plan, draw, nominal, flow):  # type: ignore[no-untyped-def]
+    """Each node's own power and 1 / U at the U that ``flow`` holds."""
+    floor2 = every(flow, V_FLOOR_PU * V_FLOOR_PU)
+    for k in range(plan.link.shape[0]):
+        u = load(flow, k, U)
+        _demand(plan, draw, flow, k, u)
+        store(flow, k, DROP, 1.0 / larger(u, floor2))
+    _voltage_dependent(plan, nominal, flow)
+
+
+@inline
+def sum_powers(plan, draw, nominal, flow, track, limit, tol):  # type: ignore[no-untyped-def]
+    """Sweep until every lane has arrived or turned out hard, from what ``start_powers`` left in ``flow``.
+
+    ``draw`` (m, 2) constant power, ``nominal`` (n_zip, 2) power at 1 pu of loads that depend on voltage.
+    On return ``flow`` holds the powers sent and U; ``track`` says which lanes are sound, after which sweep.
+    """
+    for lane in range(width(track)):
+        put(track, 0, SOUND, lane, 0.0)
+        put(track, 0, SWEEPS, lane, 0.0)
+        put(track, 0, ACTIVE, lane, 1.0)
+    _backward(plan, flow)
+    for sweep in range(1, limit + 1):
+        _forward(plan, draw, flow, track)
+        _voltage_dependent(plan, nominal, flow)
+        going = _judge(track, sweep, limit, tol)
+        _backward(plan, flow)
+        if not going:
+            break
