@@ -32,7 +32,7 @@ from .current_sweeps import (
     sweep_forward,
     voltages_of_powers,
 )
-from .lanes import LANES, load, pick, put, store, width
+from .lanes import LANES, from_rows, load, pick, put, store, to_rows, width
 from .newton_tree import N_FIELDS
 from .plan import Plan
 from .power_sweeps import MOST_SWEEPS, N_TRACKED, SOUND, SWEEPS, V_FLOOR_PU, U, start_powers, sum_powers
@@ -100,14 +100,23 @@ def _fill(plan, row, count, demand, scale, draw, nominal):  # type: ignore[no-un
     injected = demand.inject_p_mw.shape[0] > 0
     for k in range(plan.link.shape[0]):
         node = plan.link[k, 1]
+        if count == width(draw):
+            p = from_rows(draw, demand.load_p_mw, row, node)
+            q = from_rows(draw, demand.load_q_mvar, row, node)
+            if injected:
+                p = p - from_rows(draw, demand.inject_p_mw, row, node)
+                q = q - from_rows(draw, demand.inject_q_mvar, row, node)
+            store(draw, k, 0, p * scale)
+            store(draw, k, 1, q * scale)
+            continue
         for lane in range(width(draw)):
             r = row + min(lane, count - 1)
-            p, q = demand.load_p_mw[r, node], demand.load_q_mvar[r, node]
+            one_p, one_q = demand.load_p_mw[r, node], demand.load_q_mvar[r, node]
             if injected:
-                p -= demand.inject_p_mw[r, node]
-                q -= demand.inject_q_mvar[r, node]
-            put(draw, k, 0, lane, p * scale)
-            put(draw, k, 1, lane, q * scale)
+                one_p -= demand.inject_p_mw[r, node]
+                one_q -= demand.inject_q_mvar[r, node]
+            put(draw, k, 0, lane, one_p * scale)
+            put(draw, k, 1, lane, one_q * scale)
     for j in range(plan.zip_pos.size):
         k = plan.zip_pos[j]
         node = plan.link[k, 1]
@@ -166,6 +175,10 @@ def _write(plan, row, first, last, scale, volt, flow, answer):  # type: ignore[n
         _blank(plan, row + lane, answer)
     for k in range(plan.link.shape[0]):
         node, branch = plan.link[k, 1], plan.link[k, 2]
+        if branch >= 0 and last - first == width(flow):
+            to_rows(answer.v, row, node, load(volt, k, RE), load(volt, k, IM))
+            to_rows(answer.current, row, branch, load(flow, k, RE), load(flow, k, IM))
+            continue
         for lane in range(first, last):
             v = complex(pick(volt, k, RE, lane), pick(volt, k, IM, lane))
             i = complex(pick(flow, k, RE, lane), pick(flow, k, IM, lane))

@@ -103,6 +103,50 @@ def put(typingctx: Any, array: Any, k: Any, f: Any, lane: Any, value: Any) -> An
 
 
 @intrinsic
+def from_rows(typingctx: Any, array: Any, table: Any, row: Any, column: Any) -> Any:
+    """``table[row, column]`` of a (batch, n) table, and of the rows below it, as ``array`` holds values."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        struct = cgutils.create_struct_proxy(signature.args[1])(context, builder, value=args[1])
+        columns = builder.extract_value(struct.shape, 1)
+        pointer = builder.gep(struct.data, [builder.add(builder.mul(args[2], columns), args[3])])
+        if not _is_wide(signature.args[0]):
+            return builder.load(pointer, align=8)
+        value = ir.Constant(_VECTOR, ir.Undefined)
+        for lane in range(LANES):
+            at = builder.gep(pointer, [builder.mul(columns, ir.Constant(columns.type, lane))])
+            place = ir.Constant(ir.IntType(32), lane)
+            value = builder.insert_element(value, builder.load(at, align=8), place)
+        return value
+
+    return _value_type(array)(array, table, types.intp, types.intp), codegen
+
+
+@intrinsic
+def to_rows(typingctx: Any, table: Any, row: Any, column: Any, re: Any, im: Any) -> Any:
+    """Write complex numbers to column ``column`` of a (batch, n) table, one row after the other."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        struct = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0])
+        columns = builder.extract_value(struct.shape, 1)
+        pointer = builder.gep(struct.data, [builder.add(builder.mul(args[1], columns), args[2])])
+        wide = signature.args[3] == lanes_type
+        pair, index = ir.VectorType(ir.DoubleType(), 2), ir.IntType(32)
+        for lane in range(LANES if wide else 1):
+            if wide:
+                mask = ir.Constant(ir.VectorType(index, 2), [lane, LANES + lane])
+                both = builder.shuffle_vector(args[3], args[4], mask)
+            else:
+                both = builder.insert_element(ir.Constant(pair, ir.Undefined), args[3], ir.Constant(index, 0))
+                both = builder.insert_element(both, args[4], ir.Constant(index, 1))
+            at = builder.gep(pointer, [builder.mul(columns, ir.Constant(columns.type, lane))])
+            builder.store(both, builder.bitcast(at, pair.as_pointer()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(table, types.intp, types.intp, re, re), codegen
+
+
+@intrinsic
 def width(typingctx: Any, array: Any) -> Any:
     """Rows side by side in an array of state: 1 or ``LANES``; known to the compiler."""
 

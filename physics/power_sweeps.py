@@ -29,7 +29,7 @@ CONTRACTION = 0.3  # an update above this share of the one before: a hard case. 
 _SHARE_OF_TOL = 0.01  # of the error that is left, estimated
 _ROUNDING = 1e-15  # updates of U at this size no longer shrink
 
-# Fields of ``flow``: P and Q, later the current; the voltage drop or 1 / U; U.
+# Fields of ``flow``: P and Q, later the current; the drop of U, later 1 / |V|^2; U.
 P, Q, DROP, U = 0, 1, 2, 3
 # Fields of ``track``: largest update of U, the one before, whether a lane moves on, whether it contracted as
 # it should, its sweeps, a number that is finite where all U are.
@@ -38,18 +38,17 @@ N_TRACKED = 6
 
 
 @inline
-def _backward(plan, flow):  # type: ignore[no-untyped-def]
+def _backward(plan, flow, floor2):  # type: ignore[no-untyped-def]
+    """Sums of power, leaves first, and the drops. Stores are what costs here: as few as can be."""
     for k in range(plan.link.shape[0] - 1, -1, -1):
         up = plan.link[k, 0]
         if up < 0:
             continue
         r, x = plan.z[k, 0], plan.z[k, 1]
         p, q = load(flow, k, P), load(flow, k, Q)
-        squared = (p * p + q * q) * load(flow, k, DROP)
+        squared = (p * p + q * q) / larger(load(flow, k, U), floor2)
         p_sent, q_sent = p + r * squared, q + x * squared
         store(flow, k, DROP, r * (p + p_sent) + x * (q + q_sent))
-        store(flow, k, P, p_sent)
-        store(flow, k, Q, q_sent)
         store(flow, up, P, load(flow, up, P) + p_sent)
         store(flow, up, Q, load(flow, up, Q) + q_sent)
 
@@ -58,7 +57,6 @@ def _backward(plan, flow):  # type: ignore[no-untyped-def]
 def _forward(plan, draw, flow, track):  # type: ignore[no-untyped-def]
     active = load(track, 0, ACTIVE)
     moved, total = every(flow, 0.0), every(flow, 0.0)
-    floor2 = every(flow, V_FLOOR_PU * V_FLOOR_PU)
     for k in range(plan.link.shape[0]):
         up = plan.link[k, 0]
         u = load(flow, k, U)
@@ -73,7 +71,6 @@ def _forward(plan, draw, flow, track):  # type: ignore[no-untyped-def]
             u = now
             store(flow, k, U, u)
         _demand(plan, draw, flow, k, u)
-        store(flow, k, DROP, 1.0 / larger(u, floor2))
     store(track, 0, MOVED, moved)
     store(track, 0, TOTAL, total)
 
@@ -125,12 +122,9 @@ def _judge(track, sweep, limit, tol):  # type: ignore[no-untyped-def]
 
 @inline
 def start_powers(plan, draw, nominal, flow):  # type: ignore[no-untyped-def]
-    """Each node's own power and 1 / U at the U that ``flow`` holds."""
-    floor2 = every(flow, V_FLOOR_PU * V_FLOOR_PU)
+    """Each node's own power at the U that ``flow`` holds."""
     for k in range(plan.link.shape[0]):
-        u = load(flow, k, U)
-        _demand(plan, draw, flow, k, u)
-        store(flow, k, DROP, 1.0 / larger(u, floor2))
+        _demand(plan, draw, flow, k, load(flow, k, U))
     _voltage_dependent(plan, nominal, flow)
 
 
@@ -139,17 +133,18 @@ def sum_powers(plan, draw, nominal, flow, track, limit, tol):  # type: ignore[no
     """Sweep until every lane has arrived or turned out hard, from what ``start_powers`` left in ``flow``.
 
     ``draw`` (m, 2) constant power, ``nominal`` (n_zip, 2) power at 1 pu of loads that depend on voltage.
-    On return ``flow`` holds the powers sent and U; ``track`` says which lanes are sound, after which sweep.
+    On return ``flow`` holds the powers received and U; ``track`` says which lanes are sound, after which sweep.
     """
     for lane in range(width(track)):
         put(track, 0, SOUND, lane, 0.0)
         put(track, 0, SWEEPS, lane, 0.0)
         put(track, 0, ACTIVE, lane, 1.0)
-    _backward(plan, flow)
+    floor2 = every(flow, V_FLOOR_PU * V_FLOOR_PU)
+    _backward(plan, flow, floor2)
     for sweep in range(1, limit + 1):
         _forward(plan, draw, flow, track)
         _voltage_dependent(plan, nominal, flow)
         going = _judge(track, sweep, limit, tol)
-        _backward(plan, flow)
+        _backward(plan, flow, floor2)
         if not going:
             break
