@@ -35,7 +35,7 @@ def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDA
         array = np.array(action, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise ValueError(f"an action must be {shape[1]} numbers in [-1, 1], got {action!r}") from error
-    if array.size != shape[0] * shape[1] or array.shape not in (shape, shape[1:]):
+    if array.shape != shape and (shape[0] != 1 or array.shape != shape[1:]):
         wanted = shape if shape[0] > 1 else shape[1:]
         raise ValueError(
             f"action has shape {array.shape}, expected {wanted}: one entry for each of {_listed(names)}"
