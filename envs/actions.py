@@ -45,7 +45,7 @@ def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDA
         where = bad % shape[1]
         value = array.reshape(-1)[bad]
         raise ValueError(f"action[{where}] ({names[where]}) is {value}: expected a number in [-1, 1]")
-    return array.reshape(shape)
+    return array if array.ndim == 2 else array.reshape(shape)
 
 
 def _listed(names: Sequence[str]) -> str:

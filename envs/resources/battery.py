@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...physics.devices import battery_advance
+from ...physics.devices import battery_advance, stored_share
 from .base import (
     BindContext,
     Entry,
@@ -188,8 +188,10 @@ class BatteryProgram(Resource):
     def observe(self, t_index: Ints, out: Observed) -> None:
         """Stored share of the capacity (and the present power, MW, where ramps are limited)."""
         n = self.n_units
-        np.divide(self.soc_mwh, self.energy_mwh, out=out[:, :n])
-        if out.shape[1] > n:
+        if out.shape[1] == n:
+            stored_share(self.soc_mwh, self.energy_mwh, out)
+        else:
+            stored_share(self.soc_mwh, self.energy_mwh, out[:, :n])
             out[:, n:] = self.current_p_mw
 
     def state(self) -> dict[str, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class _Slot:
     observations: slice
     action: Floats  # (batch, n_action of the program) contiguous
     exo: Exogenous
+    has_costs: bool
 
 
 class Fleet:
@@ -127,6 +129,7 @@ class Fleet:
                     slice(obs, obs + n_obs),
                     np.zeros((batch, n_act)),
                     exo,
+                    type(program).costs is not Resource.costs,
                 )
             )
             unit, act, obs = units.stop, act + n_act, obs + n_obs
@@ -147,8 +150,8 @@ class Fleet:
         """
         asked = np.asarray(action)
         for slot in self._slots:
-            program, exo = slot.program, slot.exo
-            np.copyto(slot.action, asked[:, slot.actions])
+            program, exo, own = slot.program, slot.exo, slot.action
+            np.copyto(own, asked[:, slot.actions])
             exo.t_index = t_index
             if program.uses_voltage:
                 if v_pu is None:
@@ -156,7 +159,7 @@ class Fleet:
                         f"resource {program.names[0]} reads voltages: pass v_pu (batch, n_nodes)"
                     )
                 np.take(v_pu, self.node_rows[slot.units], axis=1, out=exo.v_pu, mode="clip")
-            program.advance(slot.action, exo)
+            program.advance(own, exo)
         self._collect()
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
@@ -173,7 +176,7 @@ class Fleet:
         """Costs of the last interval by name ("kind.cost"), each (batch,) and >= 0."""
         costs: dict[str, Floats] = {}
         for slot in self._slots:
-            own = slot.program.costs()
+            own = slot.program.costs() if slot.has_costs else None
             if own:
                 _check_costs(slot.program, own)
                 costs |= {f"{slot.key}.{name}": value for name, value in own.items()}
@@ -182,12 +185,15 @@ class Fleet:
     @property
     def throughput_mwh(self) -> Floats:
         """(batch,) energy through the storage of all units in the last interval, MWh."""
-        return sum((s.program.throughput_mwh for s in self._slots), np.zeros(self.batch))
+        return self._summed([slot.program.throughput_mwh for slot in self._slots])
 
     @property
     def curtailed_mw(self) -> Floats:
         """(batch,) available power that no unit used in the last interval, MW."""
-        return sum((s.program.curtailed_mw for s in self._slots), np.zeros(self.batch))
+        return self._summed([slot.program.curtailed_mw for slot in self._slots])
+
+    def _summed(self, parts: Sequence[Floats]) -> Floats:
+        return functools.reduce(np.add, parts) if parts else np.zeros(self.batch)
 
     def state(self) -> dict[str, Floats]:
         """Copies of every state array, by "kind.array"."""
