@@ -245,14 +245,14 @@ class DistGridEnv(gym.Env[Observation, Action]):
         terminated, truncated = outcome.terminated.item(0), outcome.truncated.item(0)
         self._ready = not (terminated or truncated)
         if self.render_mode is not None:
-            self._draw_step()
+            self._draw_step(self.render_mode)
         return grid.observe()[0], float(outcome.reward[0]), terminated, truncated, step_info(grid, outcome)
 
-    def _draw_step(self) -> None:
+    def _draw_step(self, mode: str) -> None:
         if self._view is None:
-            self._view = View(self.grid, self.render_mode)
+            self._view = View(self.grid, mode)
         self._view.remember(self.grid)
-        if self.render_mode == "human":
+        if mode == "human":
             self.render()
 
     def obs(self) -> Observation:

@@ -97,7 +97,7 @@ def observe_rows(  # type: ignore[no-untyped-def]
                     x = price[now]
                 out[row, start + i] = x
         for i in range(out.shape[1]):
-            x = out[row, i]
-            if np.isnan(x):
-                x = np.float32(0.0)
-            out[row, i] = min(max(x, low[i]), high[i])
+            shown = out[row, i]
+            if np.isnan(shown):
+                shown = np.float32(0.0)
+            out[row, i] = min(max(shown, low[i]), high[i])
