@@ -83,13 +83,15 @@ class UnitInfo:
 
 @dataclass(frozen=True)
 class BindContext:
-    """What a resource may look at when it allocates: how many rows, the step, the profiles, the feeder."""
+    """What a resource may look at when it allocates, and the columns of the fleet's arrays that it fills."""
 
     batch: int
     dt_h: float
     profiles: ProfileData | None
     feeder: Feeder
     node_rows: Ints  # (n_units,) rows of feeder.nodes
+    current_p_mw: Floats  # (batch, n_units) zeros, for the resource to fill in each interval
+    current_q_mvar: Floats
 
 
 @dataclass(slots=True)
@@ -215,9 +217,7 @@ class Resource(ABC):
 
     def bind(self, ctx: BindContext) -> None:
         """Allocate every array for `ctx.batch` rows. Called once, before the first reset."""
-        shape = (ctx.batch, self.n_units)
-        self.current_p_mw = np.zeros(shape)
-        self.current_q_mvar = np.zeros(shape)
+        self.current_p_mw, self.current_q_mvar = ctx.current_p_mw, ctx.current_q_mvar
         self.throughput_mwh = np.zeros(ctx.batch)
         self.curtailed_mw = np.zeros(ctx.batch)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,16 +32,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(slots=True)
 class _Slot:
-    """One program with its share of the fleet's columns and its scratch."""
+    """One program with its share of the fleet's columns."""
 
     key: str  # "battery", "battery#2": prefix in blocks, costs, state
     program: Resource
     units: slice
     actions: slice
     observations: slice
-    action: Floats  # (batch, n_action of the program) contiguous
     exo: Exogenous
     has_costs: bool
+    action: Floats  # (batch, n_action of the program), of the fleet's own
+    p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
+    q_mvar: Floats
 
 
 class Fleet:
@@ -112,27 +114,29 @@ class Fleet:
         self.batch = batch
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
+        self._action: Floats = np.zeros((batch, self.n_actions))
         self._slots = []
         unit = act = obs = 0
         for key, program in zip(self._keys, self.programs, strict=True):
             n_act, n_obs = len(program.action_names), len(program.observation_spec)
-            units = slice(unit, unit + program.n_units)
-            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units]))
+            units, actions = slice(unit, unit + program.n_units), slice(act, act + n_act)
+            p, q = self.delivered_p_mw[:, units], self.delivered_q_mvar[:, units]
+            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q))
             _check_bound(program, batch)
-            exo = Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units)))
-            self._slots.append(
-                _Slot(
-                    key,
-                    program,
-                    units,
-                    slice(act, act + n_act),
-                    slice(obs, obs + n_obs),
-                    np.zeros((batch, n_act)),
-                    exo,
-                    type(program).costs is not Resource.costs,
-                )
-            )
+            slot = _Slot(
+                key, program, units, actions, slice(obs, obs + n_obs),
+                Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units))),
+                type(program).costs is not Resource.costs, self._action[:, actions], p, q,
+            )  # fmt: skip
+            self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy of a fleet, columns of its arrays have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        for slot in self._slots:
+            slot.action = self._action[:, slot.actions]
+            slot.p_mw, slot.q_mvar = self.delivered_p_mw[:, slot.units], self.delivered_q_mvar[:, slot.units]
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """New episodes in `rows`, one generator per entry of `rows`; the other rows are left alone."""
@@ -148,10 +152,9 @@ class Fleet:
         a resource reads them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`. The caller
         has validated the action.
         """
-        asked = np.asarray(action)
+        np.copyto(self._action, action)
         for slot in self._slots:
-            program, exo, own = slot.program, slot.exo, slot.action
-            np.copyto(own, asked[:, slot.actions])
+            program, exo = slot.program, slot.exo
             exo.t_index = t_index
             if program.uses_voltage:
                 if v_pu is None:
@@ -159,7 +162,7 @@ class Fleet:
                         f"resource {program.names[0]} reads voltages: pass v_pu (batch, n_nodes)"
                     )
                 np.take(v_pu, self.node_rows[slot.units], axis=1, out=exo.v_pu, mode="clip")
-            program.advance(own, exo)
+            program.advance(slot.action, exo)
         self._collect()
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
@@ -217,9 +220,13 @@ class Fleet:
         self._collect()
 
     def _collect(self) -> None:
+        """Take over what a program did not write where it was told to."""
         for slot in self._slots:
-            self.delivered_p_mw[:, slot.units] = slot.program.current_p_mw
-            self.delivered_q_mvar[:, slot.units] = slot.program.current_q_mvar
+            p, q = slot.program.current_p_mw, slot.program.current_q_mvar
+            if p is not slot.p_mw:
+                slot.p_mw[:] = p
+            if q is not slot.q_mvar:
+                slot.q_mvar[:] = q
 
     # -- describing ------------------------------------------------------------------------------------------
 
