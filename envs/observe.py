@@ -53,7 +53,6 @@ class Observer:
             )
         self.fleet, self.stepper = fleet, stepper
         listed = [(name, _entries(name, stepper.net, limits)) for name in blocks]
-        self._grid_size = grid_size(blocks, feeder)
         of_fleet = [(name, fleet.observation_entries[p]) for name, p in fleet.observation_blocks.items()]
         self.layout = Layout([*listed, *of_fleet])
         self.space = self.layout.space()
@@ -68,13 +67,11 @@ class Observer:
     def observe(self, t_index: IntArray) -> NDArray[np.float32]:
         """A fresh float32 (batch, n_obs) array inside the declared box."""
         out = np.empty((t_index.size, self._low.size), dtype=np.float32)
-        if self._grid_size < self._low.size:
-            self.fleet.observe(t_index, out[:, self._grid_size :])
         grid = self.stepper
         observe_rows(
             self._parts, t_index, self._clock, self._price,
             grid.v, grid.v_pu, grid.load_p_mw, grid.load_q_mvar, grid.s_from, grid.i_ka, grid.loading,
-            grid.slack_mva, grid.loss_mva, self._low, self._high, out,
+            grid.slack_mva, grid.loss_mva, self.fleet.observe(t_index), self._low, self._high, out,
         )  # fmt: skip
         return out
 

@@ -7,7 +7,6 @@ injecting; energies in MWh; actions in [-1, 1] and clamped, so that no action dr
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +86,7 @@ def pv_available(
     site: Ints,  # (units,)
     p_max: Floats,  # (units,) MW
     s_max: Floats,  # (units,) MVA
-    out: NDArray[np.floating[Any]],  # (batch, units) MW
+    out: Floats,  # (batch, units) MW
 ) -> None:
     """Power that the sun offers in interval `t_index`, for the observation."""
     for b in range(out.shape[0]):
@@ -142,11 +141,11 @@ def pv_advance(
 def stored_share(
     energy: Floats,  # (batch, units) MWh
     capacity: Floats,  # (units,) MWh
-    out: NDArray[np.floating[Any]],  # (batch, units)
+    out: Floats,  # (batch, at least units) its first columns are written
 ) -> None:
     """Share of its capacity that each battery stores, for the observation."""
-    for b in range(out.shape[0]):
-        for u in range(out.shape[1]):
+    for b in range(energy.shape[0]):
+        for u in range(energy.shape[1]):
             out[b, u] = energy[b, u] / capacity[u]
 
 

@@ -56,13 +56,14 @@ def mean_square_rows(values, reference, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def observe_rows(  # type: ignore[no-untyped-def]
-    parts, t_index, clock, price, v, v_pu, load_p, load_q, s_from, i_ka, loading, slack, loss, low, high, out
-):
-    """Write the blocks of the grid, then clip the whole row, what the fleet wrote included, to the box.
+    parts, t_index, clock, price, v, v_pu, load_p, load_q, s_from, i_ka, loading, slack, loss, fleet, low,
+    high, out,
+):  # fmt: skip
+    """Write the blocks of the grid, then what the fleet observes, and clip the whole row to the box.
 
-    ``parts`` (blocks, 3): code of the block, first column, entries; ``low, high`` (n_obs,) and ``out``
-    (batch, n_obs) float32. Rounding to float32 and the last iterate of a failed power flow may lie outside
-    the box; NaN (a dead node) becomes 0.
+    ``parts`` (blocks, 3): code of the block, first column, entries; ``fleet`` (batch, the last columns);
+    ``low, high`` (n_obs,) and ``out`` (batch, n_obs) float32. Rounding to float32 and the last iterate of a
+    failed power flow may lie outside the box; NaN (a dead node) becomes 0.
     """
     for row in range(out.shape[0]):
         now = t_index[row] % clock.shape[0]
@@ -96,6 +97,9 @@ def observe_rows(  # type: ignore[no-untyped-def]
                 else:
                     x = price[now]
                 out[row, start + i] = x
+        start = out.shape[1] - fleet.shape[1]
+        for i in range(fleet.shape[1]):
+            out[row, start + i] = fleet[row, i]
         for i in range(out.shape[1]):
             shown = out[row, i]
             if np.isnan(shown):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Observed = NDArray[np.floating[Any]]  # the slice of an observation: float32 in the environments
 
 PHASES = ("ABC", "A", "B", "C", "AB", "BC", "CA")
 
@@ -230,7 +229,7 @@ class Resource(ABC):
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """Act for one interval: fill `current_p_mw`, `current_q_mvar` from `action` (batch, n_action)."""
 
-    def observe(self, t_index: Ints, out: Observed) -> None:
+    def observe(self, t_index: Ints, out: Floats) -> None:
         """Fill `out` (batch, n_observation), what is known when interval `t_index` (batch,) is decided."""
         if out.shape[1]:
             raise NotImplementedError(

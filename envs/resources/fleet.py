@@ -18,7 +18,6 @@ from .base import (
     Exogenous,
     Floats,
     Ints,
-    Observed,
     ProfileData,
     Resource,
     ResourceSpec,
@@ -40,10 +39,10 @@ class _Slot:
     actions: slice
     observations: slice
     exo: Exogenous
-    has_costs: bool
     action: Floats  # (batch, n_action of the program), of the fleet's own
     p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
     q_mvar: Floats
+    observed: Floats  # (batch, n_observation of the program), of what the fleet observes
 
 
 class Fleet:
@@ -115,27 +114,31 @@ class Fleet:
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))
+        self._observed: Floats = np.zeros((batch, self.n_observations))
         self._slots = []
         unit = act = obs = 0
         for key, program in zip(self._keys, self.programs, strict=True):
             n_act, n_obs = len(program.action_names), len(program.observation_spec)
             units, actions = slice(unit, unit + program.n_units), slice(act, act + n_act)
+            observations = slice(obs, obs + n_obs)
             p, q = self.delivered_p_mw[:, units], self.delivered_q_mvar[:, units]
             program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q))
             _check_bound(program, batch)
             slot = _Slot(
-                key, program, units, actions, slice(obs, obs + n_obs),
+                key, program, units, actions, observations,
                 Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units))),
-                type(program).costs is not Resource.costs, self._action[:, actions], p, q,
+                self._action[:, actions], p, q,
+                self._observed[:, observations],
             )  # fmt: skip
             self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
+        self._charging = [s for s in self._slots if type(s.program).costs is not Resource.costs]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy of a fleet, columns of its arrays have become arrays of their own: look anew."""
         self.__dict__.update(state)
         for slot in self._slots:
-            slot.action = self._action[:, slot.actions]
+            slot.action, slot.observed = self._action[:, slot.actions], self._observed[:, slot.observations]
             slot.p_mw, slot.q_mvar = self.delivered_p_mw[:, slot.units], self.delivered_q_mvar[:, slot.units]
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
@@ -170,16 +173,20 @@ class Fleet:
         if self.n_units:
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.node_rows, p_node, q_node)
 
-    def observe(self, t_index: Ints, out: Observed) -> None:
-        """Fill `out` (batch, n_observations), as known when interval `t_index` (batch,) is decided."""
+    def observe(self, t_index: Ints) -> Floats:
+        """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
+
+        The array is the fleet's own: the next call fills it anew.
+        """
         for slot in self._slots:
-            slot.program.observe(t_index, out[:, slot.observations])
+            slot.program.observe(t_index, slot.observed)
+        return self._observed
 
     def costs(self) -> dict[str, Floats]:
         """Costs of the last interval by name ("kind.cost"), each (batch,) and >= 0."""
         costs: dict[str, Floats] = {}
-        for slot in self._slots:
-            own = slot.program.costs() if slot.has_costs else None
+        for slot in self._charging:
+            own = slot.program.costs()
             if own:
                 _check_costs(slot.program, own)
                 costs |= {f"{slot.key}.{name}": value for name, value in own.items()}

@@ -17,7 +17,6 @@ from .base import (
     Exogenous,
     Floats,
     Ints,
-    Observed,
     Resource,
     ResourceSpec,
     action_columns,
@@ -167,7 +166,7 @@ class PVProgram(Resource):
             self.curtailed_mw,
         )
 
-    def observe(self, t_index: Ints, out: Observed) -> None:
+    def observe(self, t_index: Ints, out: Floats) -> None:
         """Power available in interval `t_index`, MW."""
         pv_available(self._profile, t_index, self.site, self.rated_p_mw, self.s_mva, out)
 

@@ -64,8 +64,7 @@ def test_an_own_resource_works_beside_the_built_in_ones() -> None:
     v[1, FEEDER.node_index["30"]] = 0.9
     fleet.advance(np.array([[0.5, 1.0, 0.0], [0.5, -1.0, 1.0]]), np.zeros(2, dtype=np.int64), v)
     np.testing.assert_allclose(fleet.delivered_p_mw, [[0.1, -0.1, -0.05], [0.1, 0.0, -0.081]])
-    out = np.empty((2, 3))
-    fleet.observe(np.zeros(2, dtype=np.int64), out)
+    out = fleet.observe(np.zeros(2, dtype=np.int64))
     np.testing.assert_allclose(out[:, 1:], [[0.025, 0.0125], [0.0, 0.02025]])
     p_node, q_node = np.zeros((2, FEEDER.n_nodes)), np.zeros((2, FEEDER.n_nodes))
     fleet.add_injections(p_node, q_node)
