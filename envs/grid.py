@@ -127,7 +127,7 @@ class Grid:
         fleet.advance(action, self._now, stepper.v_pu)
         self._solve()
         resource_costs = fleet.costs()
-        view.resource_cost = self._total(resource_costs)
+        view.resource_cost = self._total(resource_costs) if resource_costs else zeros
         rewards, costs = self.task.terms(view), self._charges.copy()
         if resource_costs and "resource" in costs:
             costs["resource"] = view.resource_cost
