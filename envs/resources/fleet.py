@@ -90,6 +90,7 @@ class Fleet:
         self.observation_blocks: Mapping[str, slice] = self._blocks()
         self._units = self._unit_infos(obs_offset)
         self._slots: list[_Slot] = []
+        self._charging: list[_Slot] = []  # those whose programs have costs
 
     def units(self, kind: str | None = None) -> tuple[UnitInfo, ...]:
         """Units of one kind ("battery", "pv", your own), or all, in unit order."""
