@@ -35,7 +35,7 @@ def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDA
         array = np.array(action, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise ValueError(f"an action must be {shape[1]} numbers in [-1, 1], got {action!r}") from error
-    if array.size != shape[0] * shape[1] or array.shape not in (shape, shape[1:]):
+    if array.shape != shape and (shape[0] != 1 or array.shape != shape[1:]):
         wanted = shape if shape[0] > 1 else shape[1:]
         raise ValueError(
             f"action has shape {array.shape}, expected {wanted}: one entry for each of {_listed(names)}"
@@ -45,7 +45,7 @@ def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDA
         where = bad % shape[1]
         value = array.reshape(-1)[bad]
         raise ValueError(f"action[{where}] ({names[where]}) is {value}: expected a number in [-1, 1]")
-    return array.reshape(shape)
+    return array if array.ndim == 2 else array.reshape(shape)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -138,6 +138,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
         self.observation_space = self.grid.observer.space
         self.action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
         self._action_names = tuple(d.name for d in fleet.action_dims)
+        self._action_shape = (1, fleet.n_actions)
         self._ready = False
         self.close()  # a picture of the old fleet
 
@@ -239,17 +240,20 @@ class DistGridEnv(gym.Env[Observation, Action]):
         """One interval of 15 minutes; see the class for reward, costs and the end of an episode."""
         if not self._ready:
             raise RuntimeError("call reset() first: the environment is new, has ended, or got a new resource")
-        checked_action = checked(action, (1, len(self._action_names)), self._action_names)
-        outcome = self.grid.step(checked_action)
-        terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
+        grid = self.grid
+        outcome = grid.step(checked(action, self._action_shape, self._action_names))
+        terminated, truncated = outcome.terminated.item(0), outcome.truncated.item(0)
         self._ready = not (terminated or truncated)
         if self.render_mode is not None:
-            if self._view is None:
-                self._view = View(self.grid, self.render_mode)
-            self._view.remember(self.grid)
-        if self.render_mode == "human":
+            self._draw_step(self.render_mode)
+        return grid.observe()[0], float(outcome.reward[0]), terminated, truncated, step_info(grid, outcome)
+
+    def _draw_step(self, mode: str) -> None:
+        if self._view is None:
+            self._view = View(self.grid, mode)
+        self._view.remember(self.grid)
+        if mode == "human":
             self.render()
-        return self.obs(), float(outcome.reward[0]), terminated, truncated, step_info(self.grid, outcome)
 
     def obs(self) -> Observation:
         """The current observation, (n_obs,) float32, a fresh array; blocks in ``layout``."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..cases import Feeder
 from ..cases.profiles import Profiles
 from ..physics import Network, Stepper, state_bounds
+from ..physics.rows import tick_rows
 from .load import LoadSource
 from .observe import Limits, Observer
 from .resources import Fleet
@@ -35,7 +36,7 @@ _STATE_ARRAYS = (
 
 @dataclass(slots=True)
 class Outcome:
-    """What one step brought, batch first. Named terms may be live arrays: read them before the next step."""
+    """What one step brought, batch first. Arrays may be live: read them before the next step."""
 
     reward: FloatArray
     rewards: dict[str, FloatArray]
@@ -89,10 +90,15 @@ class Grid:
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
+        self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
+        self._charges = self._live_charges()
+        self._ring = load.n_days * profiles.steps_per_day
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
         self.day = np.zeros(batch, dtype=np.int64)
+        self._terminated = np.zeros(batch, dtype=np.bool_)
+        self._truncated = np.zeros(batch, dtype=np.bool_)
 
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
@@ -102,7 +108,7 @@ class Grid:
         self.fleet.reset(rows, rngs)
         self.day[rows], self.step_index[rows] = days, 0
         self.t_index[rows] = days * self.profiles.steps_per_day
-        before = self._span(self.t_index - 1)
+        before = (self.t_index - 1) % self._ring
         started = self.fleet.state()
         seen = self.stepper.v_pu.copy()
         seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
@@ -117,49 +123,47 @@ class Grid:
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
-        stepper, fleet = self.stepper, self.fleet
+        stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
         fleet.advance(action, self._now, stepper.v_pu)
-        np.copyto(stepper.load_p_mw, self.observer.load_p_mw)
-        np.copyto(stepper.load_q_mvar, self.observer.load_q_mvar)
         self._solve()
         resource_costs = fleet.costs()
-        resource_cost = self._total(resource_costs)
-        view = StepView(stepper, fleet, resource_cost, self.dt_h)
-        failed = stepper.failed
-        rewards, costs = self.task.terms(view), self._charged(resource_cost)
-        if failed.any():
-            rewards = self._priced(rewards, failed, self.worst_reward)
-            costs = self._priced(costs, failed, self.worst_cost)
+        view.resource_cost = self._total(resource_costs) if resource_costs else zeros
+        rewards, costs = self.task.terms(view), self._charges.copy()
+        if resource_costs and "resource" in costs:
+            costs["resource"] = view.resource_cost
+        if tick_rows(
+            stepper.status, self.task.episode_steps, self._ring, self.step_index, self.t_index, self._now,
+            self._terminated, self._truncated,
+        ):  # fmt: skip
+            rewards, costs = self._priced(rewards, self.worst_reward), self._priced(costs, self.worst_cost)
         else:
-            rewards[FAILURE] = costs[FAILURE] = self._zeros
-        self.step_index += 1
-        self.t_index += 1
-        self._load_next()
-        over = self.step_index >= self.task.episode_steps
+            rewards[FAILURE] = costs[FAILURE] = zeros
+        self.load.fill(self._now, stepper.load_p_mw, stepper.load_q_mvar)
         return Outcome(
-            reward=self._total(rewards), rewards=rewards, costs=costs, cost=self._total(costs),
-            resource_costs=resource_costs, terminated=failed,
-            truncated=np.greater(over, failed),  # over and not failed
+            self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
+            self._truncated,
         )  # fmt: skip
 
-    def _priced(self, terms: dict[str, FloatArray], failed: BoolArray, worst: float) -> dict[str, FloatArray]:
+    def _priced(self, terms: dict[str, FloatArray], worst: float) -> dict[str, FloatArray]:
         """``terms`` with the price of failure; the diagnostics of a failed row are never scored."""
+        failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
         priced = {name: np.where(failed, 0.0, value) for name, value in terms.items()}
-        left = self.task.episode_steps - self.step_index
         return {**priced, FAILURE: np.where(failed, worst * left, 0.0)}
 
     def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
-        values = iter(terms.values())
-        total = next(values, self._zeros).copy()
-        for value in values:
-            total += value
-        return total
+        """The sum of all terms, a fresh array."""
+        total = None
+        for value in terms.values():
+            if value is not self._zeros:
+                total = value.copy() if total is None else total + value
+        return self._zeros.copy() if total is None else total
 
-    def _charged(self, resource_cost: FloatArray) -> dict[str, FloatArray]:
+    def _live_charges(self) -> dict[str, FloatArray]:
+        """What the task charges, as live arrays; the cost of resources is a new array in each step."""
         known = {
             "voltage_violation": self.stepper.voltage_violation_pu,
             "thermal_overload": self.stepper.overload_mva,
-            "vuf_violation": self._zeros, "resource": resource_cost,
+            "vuf_violation": self._zeros, "resource": self._zeros,
         }  # fmt: skip
         return {name: known[name] for name in self.task.charged}
 
@@ -189,14 +193,10 @@ class Grid:
             np.copyto(getattr(self, name), state[name])
         self._load_next()
 
-    def _span(self, t_index: IntArray) -> IntArray:
-        """Rows of the load's time axis: the year, or the user's own days, read as a ring."""
-        return t_index % (self.load.n_days * self.profiles.steps_per_day)
-
     def _load_next(self) -> None:
         """Loads of the interval that is decided next: observed now, solved with in the next step."""
-        self._now = self._span(self.t_index)
-        self.load.fill(self._now, self.observer.load_p_mw, self.observer.load_q_mvar)
+        np.remainder(self.t_index, self._ring, out=self._now)
+        self.load.fill(self._now, self.stepper.load_p_mw, self.stepper.load_q_mvar)
 
     def _solve(self) -> None:
         """Solve with the loads that the stepper holds and what the fleet delivers."""

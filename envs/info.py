@@ -4,43 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..physics.kernels import COLLAPSED, CONVERGED, DIVERGED
 from .grid import Grid, Outcome
 
 
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
     """What the solved grid of ``row`` looks like; the whole info of ``reset``."""
     stepper = grid.stepper
-    slack, loss, status = stepper.slack_mva[row], stepper.loss_mva[row], stepper.flags(row)
+    slack, loss, status = stepper.slack_mva.item(row), stepper.loss_mva.item(row), stepper.status.item(row)
     return {
-        "p_slack_MW": float(slack.real),
-        "q_slack_MVAr": float(slack.imag),
-        "p_loss_MW": float(loss.real),
-        "q_loss_MVAr": float(loss.imag),
+        "p_slack_MW": slack.real,
+        "q_slack_MVAr": slack.imag,
+        "p_loss_MW": loss.real,
+        "q_loss_MVAr": loss.imag,
         "voltages": stepper.v_pu[row].copy(),
         "branch_loading": stepper.loading[row].copy(),
-        "pf_converged": status.converged and not status.collapsed,
-        "is_diverged": status.diverged,
-        "voltage_collapse": status.collapsed,
-        "pf_iterations": int(stepper.iterations[row]),
+        "pf_converged": status & (CONVERGED | COLLAPSED) == CONVERGED,
+        "is_diverged": status & DIVERGED != 0,
+        "voltage_collapse": status & COLLAPSED != 0,
+        "pf_iterations": stepper.iterations.item(row),
         "vuf_pct": 0.0,  # balanced by assumption
-        "cost_voltage_violation": float(stepper.voltage_violation_pu[row]),
-        "cost_thermal_overload": float(stepper.overload_mva[row]),
+        "cost_voltage_violation": stepper.voltage_violation_pu.item(row),
+        "cost_thermal_overload": stepper.overload_mva.item(row),
         "cost_vuf_violation": 0.0,
-        "n_voltage_violations": int(stepper.n_voltage_violations[row]),
-        "n_thermal_overloads": int(stepper.n_overloads[row]),
+        "n_voltage_violations": stepper.n_voltage_violations.item(row),
+        "n_thermal_overloads": stepper.n_overloads.item(row),
         "n_vuf_violations": 0,
-        "day": int(grid.day[row]),
-        "step": int(grid.step_index[row]),
-        "t_index": int(grid.t_index[row]),
+        "day": grid.day.item(row),
+        "step": grid.step_index.item(row),
+        "t_index": grid.t_index.item(row),
     }
 
 
 def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     """``state_info`` and what the step earned, cost and delivered."""
     info = state_info(grid, row)
-    resource_costs = {name: float(value[row]) for name, value in outcome.resource_costs.items()}
-    info["cost_resource"] = sum(resource_costs.values())
-    info["n_resource_violations"] = sum(1 for value in resource_costs.values() if value > 0.0)
+    charged = [float(value[row]) for value in outcome.resource_costs.values()]
+    info["cost_resource"] = sum(charged)
+    info["n_resource_violations"] = sum([value > 0.0 for value in charged])
     info["rewards"] = {name: float(value[row]) for name, value in outcome.rewards.items()}
     info["costs"] = {name: float(value[row]) for name, value in outcome.costs.items()}
     info["cost"] = float(outcome.cost[row])

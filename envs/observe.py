@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from ..physics import Network, StateBounds, Stepper, kernel
+from ..physics import Network, StateBounds, Stepper
+from ..physics.rows import BLOCKS, observe_rows
 from .layout import Layout
 from .resources import Fleet
 from .resources.base import Entry
@@ -18,7 +18,6 @@ from .tasks import GRID_BLOCKS
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Read = Callable[[IntArray], FloatArray | NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Limits:
 class Observer:
     """Fills ``(batch, n_obs)`` float32 from the solved grid, the loads of the coming interval and the fleet.
 
-    The grid state is that of the last solved interval; ``clock``, loads, prices and what resources observe
-    are those of the interval that is decided next.
+    The grid state is that of the last solved interval; ``clock``, prices and what resources observe are those
+    of the interval that is decided next, and so are the loads, which the stepper then already holds.
     """
 
     def __init__(
@@ -52,65 +51,29 @@ class Observer:
             raise ValueError(
                 f"unknown observation block {unknown[0]!r}; choose from {', '.join(GRID_BLOCKS)}"
             )
-        self.feeder, self.fleet, self.stepper, self.profiles = feeder, fleet, stepper, profiles
+        self.fleet, self.stepper = fleet, stepper
         listed = [(name, _entries(name, stepper.net, limits)) for name in blocks]
-        self._grid_size = grid_size(blocks, feeder)
-        for name, part in fleet.observation_blocks.items():
-            listed.append((name, list(fleet.observation_entries[part])))
-        self.layout = Layout(listed)
+        of_fleet = [(name, fleet.observation_entries[p]) for name, p in fleet.observation_blocks.items()]
+        self.layout = Layout([*listed, *of_fleet])
         self.space = self.layout.space()
         self._low, self._high = self.space.low, self.space.high
         self._clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
-        self.load_p_mw = np.zeros_like(stepper.load_p_mw)
-        self.load_q_mvar = np.zeros_like(stepper.load_q_mvar)
-        live, read = self._live(), self._read()
-        self._copied = [(self.layout[name], live[name]) for name in blocks if name in live]
-        self._computed = [(self.layout[name], read[name]) for name in blocks if name in read]
-
-    def _live(self) -> dict[str, FloatArray]:
-        """Blocks that are arrays allocated once, (batch, entries): copied as they are."""
-        stepper = self.stepper
-        return {
-            "v_pu": stepper.v_pu, "load_p_mw": self.load_p_mw, "load_q_mvar": self.load_q_mvar,
-            "p_from_mw": stepper.s_from.real, "q_from_mvar": stepper.s_from.imag, "i_ka": stepper.i_ka,
-            "loading": stepper.loading, "p_slack_mw": stepper.slack_mva.real[:, None],
-            "q_slack_mvar": stepper.slack_mva.imag[:, None], "p_loss_mw": stepper.loss_mva.real[:, None],
-        }  # fmt: skip
-
-    def _read(self) -> dict[str, Read]:
-        """Blocks that are looked up or computed for the interval."""
-        n_steps, price = self.profiles.n_steps, self.profiles.price_usd_mwh
-        return {
-            "clock": lambda t: self._clock[t % n_steps],
-            "price_usd_mwh": lambda t: price[t % n_steps][:, None],
-            "v_deg": lambda _: np.angle(self.stepper.v, deg=True),
-        }
+        self._price = profiles.price_usd_mwh
+        self._parts = np.array(
+            [(BLOCKS[name], self.layout[name].start, len(entries)) for name, entries in listed],
+            dtype=np.int64,
+        ).reshape(-1, 3)
 
     def observe(self, t_index: IntArray) -> NDArray[np.float32]:
         """A fresh float32 (batch, n_obs) array inside the declared box."""
-        out = np.empty((t_index.size, self.layout.size), dtype=np.float32)
-        for part, array in self._copied:
-            out[:, part] = array
-        for part, read in self._computed:
-            out[:, part] = read(t_index)
-        if self._grid_size < self.layout.size:
-            self.fleet.observe(t_index, out[:, self._grid_size :])
-        into_box(out, self._low, self._high)
+        out = np.empty((t_index.size, self._low.size), dtype=np.float32)
+        grid = self.stepper
+        observe_rows(
+            self._parts, t_index, self._clock, self._price,
+            grid.v, grid.v_pu, grid.load_p_mw, grid.load_q_mvar, grid.s_from, grid.i_ka, grid.loading,
+            grid.slack_mva, grid.loss_mva, self.fleet.observe(t_index), self._low, self._high, out,
+        )  # fmt: skip
         return out
-
-
-@kernel
-def into_box(out, low, high):  # type: ignore[no-untyped-def]
-    """Clip (batch, n) to the box; NaN (a dead node) becomes 0.
-
-    Rounding to float32 and the last iterate of a failed power flow may lie outside.
-    """
-    for row in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            x = out[row, i]
-            if np.isnan(x):
-                x = np.float32(0.0)
-            out[row, i] = min(max(x, low[i]), high[i])
 
 
 _SOME = 1e-3  # a box needs room even where a node has no load and a branch cannot carry any

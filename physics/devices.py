@@ -138,6 +138,18 @@ def pv_advance(
 
 
 @kernel
+def stored_share(
+    energy: Floats,  # (batch, units) MWh
+    capacity: Floats,  # (units,) MWh
+    out: Floats,  # (batch, at least units) its first columns are written
+) -> None:
+    """Share of its capacity that each battery stores, for the observation."""
+    for b in range(energy.shape[0]):
+        for u in range(energy.shape[1]):
+            out[b, u] = energy[b, u] / capacity[u]
+
+
+@kernel
 def scatter_add(
     p: Floats,  # (batch, units)
     q: Floats,  # (batch, units)

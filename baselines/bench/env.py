@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 
 from ...envs import DistGridEnv, dist
+from ...envs import grid as transition
 from .machine import describe
 from .results import EnvProfile, EnvReport, EnvRow, Part, Target
 from .stopwatch import Stopwatch, around
@@ -112,9 +113,10 @@ def _places(env: DistGridEnv) -> list[tuple[str, Any, str]]:
         (physics, grid.stepper, "solve"), (observation, grid, "observe"),
         ("load profile", grid.load, "fill"), ("task: reward terms", grid.task, "terms"),
         ("action check", dist, "checked"), ("info dictionaries", dist, "step_info"),
+        ("clocks and ends", transition, "tick_rows"),
     ]  # fmt: skip
     places += [(resources, grid.fleet, name) for name in ("advance", "add_injections", "costs", "observe")]
-    return places + [("sums of rewards and costs", grid, name) for name in ("_priced", "_charged", "_total")]
+    return places + [("sums of rewards and costs", grid, name) for name in ("_priced", "_total")]
 
 
 def _profile(identity: str, seed: int, episodes: int) -> EnvProfile:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Observed = NDArray[np.floating[Any]]  # the slice of an observation: float32 in the environments
 
 PHASES = ("ABC", "A", "B", "C", "AB", "BC", "CA")
 
@@ -83,13 +82,15 @@ class UnitInfo:
 
 @dataclass(frozen=True)
 class BindContext:
-    """What a resource may look at when it allocates: how many rows, the step, the profiles, the feeder."""
+    """What a resource may look at when it allocates, and the columns of the fleet's arrays that it fills."""
 
     batch: int
     dt_h: float
     profiles: ProfileData | None
     feeder: Feeder
     node_rows: Ints  # (n_units,) rows of feeder.nodes
+    current_p_mw: Floats  # (batch, n_units) zeros, for the resource to fill in each interval
+    current_q_mvar: Floats
 
 
 @dataclass(slots=True)
@@ -215,9 +216,7 @@ class Resource(ABC):
 
     def bind(self, ctx: BindContext) -> None:
         """Allocate every array for `ctx.batch` rows. Called once, before the first reset."""
-        shape = (ctx.batch, self.n_units)
-        self.current_p_mw = np.zeros(shape)
-        self.current_q_mvar = np.zeros(shape)
+        self.current_p_mw, self.current_q_mvar = ctx.current_p_mw, ctx.current_q_mvar
         self.throughput_mwh = np.zeros(ctx.batch)
         self.curtailed_mw = np.zeros(ctx.batch)
 
@@ -230,7 +229,7 @@ class Resource(ABC):
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """Act for one interval: fill `current_p_mw`, `current_q_mvar` from `action` (batch, n_action)."""
 
-    def observe(self, t_index: Ints, out: Observed) -> None:
+    def observe(self, t_index: Ints, out: Floats) -> None:
         """Fill `out` (batch, n_observation), what is known when interval `t_index` (batch,) is decided."""
         if out.shape[1]:
             raise NotImplementedError(

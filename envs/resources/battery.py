@@ -9,14 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...physics.devices import battery_advance
+from ...physics.devices import battery_advance, stored_share
 from .base import (
     BindContext,
     Entry,
     Exogenous,
     Floats,
     Ints,
-    Observed,
     Resource,
     ResourceSpec,
     action_columns,
@@ -137,7 +136,8 @@ class BatteryProgram(Resource):
         )
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
         self.unit_observations = tuple((Entry("soc", "1", 0.0, 1.0),) for s in specs)
-        if np.isfinite(self.ramp_mw_per_h).any():
+        self._ramps = bool(np.isfinite(self.ramp_mw_per_h).any())
+        if self._ramps:
             # Without this the state would alias: the reachable power depends on the present one.
             self.unit_observations = tuple(
                 (*entries, Entry("p_mw", "MW", -s.p_mw, s.p_mw))
@@ -185,12 +185,11 @@ class BatteryProgram(Resource):
             self.throughput_mwh,
         )
 
-    def observe(self, t_index: Ints, out: Observed) -> None:
+    def observe(self, t_index: Ints, out: Floats) -> None:
         """Stored share of the capacity (and the present power, MW, where ramps are limited)."""
-        n = self.n_units
-        np.divide(self.soc_mwh, self.energy_mwh, out=out[:, :n])
-        if out.shape[1] > n:
-            out[:, n:] = self.current_p_mw
+        stored_share(self.soc_mwh, self.energy_mwh, out)
+        if self._ramps:
+            out[:, self.n_units :] = self.current_p_mw
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

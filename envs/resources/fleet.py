@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +18,6 @@ from .base import (
     Exogenous,
     Floats,
     Ints,
-    Observed,
     ProfileData,
     Resource,
     ResourceSpec,
@@ -31,15 +31,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(slots=True)
 class _Slot:
-    """One program with its share of the fleet's columns and its scratch."""
+    """One program with its share of the fleet's columns."""
 
     key: str  # "battery", "battery#2": prefix in blocks, costs, state
     program: Resource
     units: slice
     actions: slice
     observations: slice
-    action: Floats  # (batch, n_action of the program) contiguous
     exo: Exogenous
+    action: Floats  # (batch, n_action of the program), of the fleet's own
+    p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
+    q_mvar: Floats
+    observed: Floats  # (batch, n_observation of the program), of what the fleet observes
 
 
 class Fleet:
@@ -87,6 +90,7 @@ class Fleet:
         self.observation_blocks: Mapping[str, slice] = self._blocks()
         self._units = self._unit_infos(obs_offset)
         self._slots: list[_Slot] = []
+        self._charging: list[_Slot] = []  # those whose programs have costs
 
     def units(self, kind: str | None = None) -> tuple[UnitInfo, ...]:
         """Units of one kind ("battery", "pv", your own), or all, in unit order."""
@@ -110,26 +114,33 @@ class Fleet:
         self.batch = batch
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
+        self._action: Floats = np.zeros((batch, self.n_actions))
+        self._observed: Floats = np.zeros((batch, self.n_observations))
         self._slots = []
         unit = act = obs = 0
         for key, program in zip(self._keys, self.programs, strict=True):
             n_act, n_obs = len(program.action_names), len(program.observation_spec)
-            units = slice(unit, unit + program.n_units)
-            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units]))
+            units, actions = slice(unit, unit + program.n_units), slice(act, act + n_act)
+            observations = slice(obs, obs + n_obs)
+            p, q = self.delivered_p_mw[:, units], self.delivered_q_mvar[:, units]
+            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q))
             _check_bound(program, batch)
-            exo = Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units)))
-            self._slots.append(
-                _Slot(
-                    key,
-                    program,
-                    units,
-                    slice(act, act + n_act),
-                    slice(obs, obs + n_obs),
-                    np.zeros((batch, n_act)),
-                    exo,
-                )
-            )
+            slot = _Slot(
+                key, program, units, actions, observations,
+                Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units))),
+                self._action[:, actions], p, q,
+                self._observed[:, observations],
+            )  # fmt: skip
+            self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
+        self._charging = [s for s in self._slots if type(s.program).costs is not Resource.costs]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy of a fleet, columns of its arrays have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        for slot in self._slots:
+            slot.action, slot.observed = self._action[:, slot.actions], self._observed[:, slot.observations]
+            slot.p_mw, slot.q_mvar = self.delivered_p_mw[:, slot.units], self.delivered_q_mvar[:, slot.units]
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """New episodes in `rows`, one generator per entry of `rows`; the other rows are left alone."""
@@ -145,10 +156,9 @@ class Fleet:
         a resource reads them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`. The caller
         has validated the action.
         """
-        asked = np.asarray(action)
+        np.copyto(self._action, action)
         for slot in self._slots:
             program, exo = slot.program, slot.exo
-            np.copyto(slot.action, asked[:, slot.actions])
             exo.t_index = t_index
             if program.uses_voltage:
                 if v_pu is None:
@@ -164,15 +174,19 @@ class Fleet:
         if self.n_units:
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.node_rows, p_node, q_node)
 
-    def observe(self, t_index: Ints, out: Observed) -> None:
-        """Fill `out` (batch, n_observations), as known when interval `t_index` (batch,) is decided."""
+    def observe(self, t_index: Ints) -> Floats:
+        """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
+
+        The array is the fleet's own: the next call fills it anew.
+        """
         for slot in self._slots:
-            slot.program.observe(t_index, out[:, slot.observations])
+            slot.program.observe(t_index, slot.observed)
+        return self._observed
 
     def costs(self) -> dict[str, Floats]:
         """Costs of the last interval by name ("kind.cost"), each (batch,) and >= 0."""
         costs: dict[str, Floats] = {}
-        for slot in self._slots:
+        for slot in self._charging:
             own = slot.program.costs()
             if own:
                 _check_costs(slot.program, own)
@@ -182,12 +196,15 @@ class Fleet:
     @property
     def throughput_mwh(self) -> Floats:
         """(batch,) energy through the storage of all units in the last interval, MWh."""
-        return sum((s.program.throughput_mwh for s in self._slots), np.zeros(self.batch))
+        return self._summed([slot.program.throughput_mwh for slot in self._slots])
 
     @property
     def curtailed_mw(self) -> Floats:
         """(batch,) available power that no unit used in the last interval, MW."""
-        return sum((s.program.curtailed_mw for s in self._slots), np.zeros(self.batch))
+        return self._summed([slot.program.curtailed_mw for slot in self._slots])
+
+    def _summed(self, parts: Sequence[Floats]) -> Floats:
+        return functools.reduce(np.add, parts) if parts else np.zeros(self.batch)
 
     def state(self) -> dict[str, Floats]:
         """Copies of every state array, by "kind.array"."""
@@ -211,9 +228,13 @@ class Fleet:
         self._collect()
 
     def _collect(self) -> None:
+        """Take over what a program did not write where it was told to."""
         for slot in self._slots:
-            self.delivered_p_mw[:, slot.units] = slot.program.current_p_mw
-            self.delivered_q_mvar[:, slot.units] = slot.program.current_q_mvar
+            p, q = slot.program.current_p_mw, slot.program.current_q_mvar
+            if p is not slot.p_mw:
+                slot.p_mw[:] = p
+            if q is not slot.q_mvar:
+                slot.q_mvar[:] = q
 
     # -- describing ------------------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from .base import (
     Exogenous,
     Floats,
     Ints,
-    Observed,
     Resource,
     ResourceSpec,
     action_columns,
@@ -142,7 +141,6 @@ class PVProgram(Resource):
         profile.flags.writeable = False  # one array type, so the kernels compile once
         self._profile = profile
         self.p_avail_mw = np.zeros((ctx.batch, self.n_units))
-        self._offered = np.zeros((ctx.batch, self.n_units))
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """Start with nothing flowing; see `Resource.reset`."""
@@ -168,10 +166,9 @@ class PVProgram(Resource):
             self.curtailed_mw,
         )
 
-    def observe(self, t_index: Ints, out: Observed) -> None:
+    def observe(self, t_index: Ints, out: Floats) -> None:
         """Power available in interval `t_index`, MW."""
-        pv_available(self._profile, t_index, self.site, self.rated_p_mw, self.s_mva, self._offered)
-        out[:] = self._offered
+        pv_available(self._profile, t_index, self.site, self.rated_p_mw, self.s_mva, out)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

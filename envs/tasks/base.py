@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics import StateBounds, Stepper
+from ...physics.rows import BLOCKS, mean_square_rows
 from ..resources import Fleet
 
 FloatArray = NDArray[np.float64]
 
 #: Observation blocks of the grid that a task may list; the fleet's own blocks always follow them.
-GRID_BLOCKS = (
-    "clock", "v_pu", "v_deg", "load_p_mw", "load_q_mvar", "p_from_mw", "q_from_mvar", "i_ka", "loading",
-    "p_slack_mw", "q_slack_mvar", "p_loss_mw", "price_usd_mwh",
-)  # fmt: skip
+GRID_BLOCKS = tuple(BLOCKS)
 
 
 class StepView:
@@ -44,6 +42,12 @@ class StepView:
     def v_pu(self) -> FloatArray:
         """(batch, n_nodes), NaN at dead nodes."""
         return self._stepper.v_pu
+
+    def mean_square_pu(self, reference_pu: float) -> FloatArray:
+        """(batch,) mean over the live nodes of ``(V - reference)^2``, a fresh array."""
+        out = np.empty(self._stepper.batch)
+        mean_square_rows(self._stepper.v_pu, reference_pu, out)
+        return out
 
     @property
     def voltage_violation_pu(self) -> FloatArray:

@@ -43,7 +43,7 @@ class VoltVar(Task):
         """Weighted contributions by name."""
         return {
             "loss": -self.loss_weight * view.p_loss_mw,
-            "voltage": -self.voltage_weight * _mean_square(view.v_pu - 1.0) * 400.0,
+            "voltage": (-400.0 * self.voltage_weight) * view.mean_square_pu(1.0),
             "wear": -self.wear_weight * view.throughput_mwh,
         }
 
@@ -56,11 +56,3 @@ class VoltVar(Task):
             + self.voltage_weight * float(np.maximum(high * high, low * low).mean())
             + self.wear_weight * worst.storage_mwh_per_step
         )
-
-
-def _mean_square(values: FloatArray) -> FloatArray:
-    """(batch,) mean over live nodes of the squares; the same nodes are dead (NaN) in every row."""
-    total = np.einsum("ij,ij->i", values, values)
-    if total[0] == total[0]:
-        return total / values.shape[1]
-    return np.asarray(np.nanmean(values * values, axis=1))

@@ -102,15 +102,14 @@ def test_a_row_of_a_batch_is_that_row_alone(seed: int) -> None:
             fleet.reset(rows, [np.random.default_rng(100 + int(r)) for r in rows])
         p_node, q_node = np.zeros((batch, FEEDER.n_nodes)), np.zeros((batch, FEEDER.n_nodes))
         fleet.add_injections(p_node, q_node)
-        seen = np.empty((batch, fleet.n_observations))
-        fleet.observe(t, seen)
+        seen = fleet.observe(t)
         for row, single in enumerate(alone):
             single.advance(action[row : row + 1], t[row : row + 1])
             if step == 3 and row in (1, 4):
                 single.reset(np.array([0]), [np.random.default_rng(100 + row)])
-            p_one, q_one, seen_one = np.zeros((1, 33)), np.zeros((1, 33)), np.empty((1, fleet.n_observations))
+            p_one, q_one = np.zeros((1, 33)), np.zeros((1, 33))
             single.add_injections(p_one, q_one)
-            single.observe(t[row : row + 1], seen_one)
+            seen_one = single.observe(t[row : row + 1])
             for many, one in ((p_node, p_one), (q_node, q_one), (seen, seen_one)):
                 assert many[row].tobytes() == one[0].tobytes()
             assert fleet.throughput_mwh[row] == single.throughput_mwh[0]
@@ -123,10 +122,9 @@ def test_nothing_observed_or_delivered_leaves_its_bounds(actions: list[list[floa
     fleet = started(1)
     low = np.array([e.low for e in fleet.observation_entries])
     high = np.array([e.high for e in fleet.observation_entries])
-    seen = np.empty((1, fleet.n_observations))
     for step, action in enumerate(actions):
         fleet.advance(np.array([action]), np.array([step]))
-        fleet.observe(np.array([step + 1]), seen)
+        seen = fleet.observe(np.array([step + 1]))
         assert (seen >= low).all()
         assert (seen <= high).all()
         s = np.hypot(fleet.delivered_p_mw, fleet.delivered_q_mvar)

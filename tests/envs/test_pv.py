@@ -112,8 +112,7 @@ def test_circle_holds_in_every_row(action: list[float], step: int) -> None:
 def test_observation_is_the_coming_interval() -> None:
     """What is observed for interval t is what an uncurtailed plant then delivers."""
     fleet = started(PV(25, 2.0, s_mva=1.5, controls="p"), PV(26, 2.0, site=7, controls="p"), batch=2)
-    out = np.empty((2, fleet.n_observations))
-    fleet.observe(np.array([NOON, MORNING]), out)
+    out = fleet.observe(np.array([NOON, MORNING]))
     np.testing.assert_array_equal(out, [[1.5, 0.4], [1.0, 1.0]])
     fleet.advance(np.ones((2, 2)), np.array([NOON, MORNING]))
     np.testing.assert_array_equal(fleet.delivered_p_mw, out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -64,8 +66,7 @@ def test_an_own_resource_works_beside_the_built_in_ones() -> None:
     v[1, FEEDER.node_index["30"]] = 0.9
     fleet.advance(np.array([[0.5, 1.0, 0.0], [0.5, -1.0, 1.0]]), np.zeros(2, dtype=np.int64), v)
     np.testing.assert_allclose(fleet.delivered_p_mw, [[0.1, -0.1, -0.05], [0.1, 0.0, -0.081]])
-    out = np.empty((2, 3))
-    fleet.observe(np.zeros(2, dtype=np.int64), out)
+    out = fleet.observe(np.zeros(2, dtype=np.int64))
     np.testing.assert_allclose(out[:, 1:], [[0.025, 0.0125], [0.0, 0.02025]])
     p_node, q_node = np.zeros((2, FEEDER.n_nodes)), np.zeros((2, FEEDER.n_nodes))
     fleet.add_injections(p_node, q_node)
@@ -102,6 +103,34 @@ def test_voltages_are_asked_for_when_they_are_read() -> None:
     fleet = started(ShuntLoad([7], p_mw=0.1))
     with pytest.raises(ValueError, match="shunt_7 reads voltages"):
         fleet.advance(np.ones((1, 1)), np.zeros(1, dtype=np.int64))
+
+
+class Assigns(ShuntLoad):
+    """Puts new arrays in place of those it was given."""
+
+    def advance(self, action: Floats, exo: Exogenous) -> None:
+        self.current_p_mw = -self.p_mw * 0.5 * (action + 1.0)
+        self.current_q_mvar = 0.1 * self.current_p_mw
+
+
+@pytest.mark.parametrize("kind", [ShuntLoad, Assigns])
+def test_what_a_resource_says_flows_is_what_is_delivered(kind: type[ShuntLoad]) -> None:
+    """Whether it fills the arrays or assigns new ones, in a copy of the fleet and after a reset too."""
+    original = started(Battery(18, 0.2, 0.8), kind([7, 30], p_mw=0.1), batch=2)
+    t, v = np.zeros(2, dtype=np.int64), np.ones((2, FEEDER.n_nodes))
+    for fleet in (original, copy.deepcopy(original)):
+        for action in ([[0.5, 1.0, 0.0], [0.5, -1.0, 1.0]], [[-1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]):
+            fleet.advance(np.array(action), t, v)
+            p, q = (np.concatenate(parts, axis=1) for parts in _flows(fleet))
+            np.testing.assert_array_equal(fleet.delivered_p_mw, p)
+            np.testing.assert_array_equal(fleet.delivered_q_mvar, q)
+            assert (np.abs(p).sum(axis=1) > 0.0).all()
+        fleet.reset(np.array([0]), [np.random.default_rng(0)])
+        np.testing.assert_array_equal(fleet.delivered_p_mw, [[0.0] * 3, p[1]])
+
+
+def _flows(fleet: Fleet) -> tuple[list[Floats], list[Floats]]:
+    return [x.current_p_mw for x in fleet.programs], [x.current_q_mvar for x in fleet.programs]
 
 
 class Greedy(ShuntLoad):
