@@ -11,13 +11,13 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ._jit import inline, kernel
+from ._jit import inline, lean_kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@kernel
+@lean_kernel
 def battery_advance(
     action: Floats,  # (batch, n_action)
     col_p: Ints,  # (units,) action columns
@@ -79,7 +79,7 @@ def _sun(profile: Floats, step: int, site: int, p_max: float, s_max: float) -> f
     return min(max(profile[step, site] * p_max, 0.0), s_max)
 
 
-@kernel
+@lean_kernel
 def pv_available(
     profile: Floats,  # (n_steps, n_sites) per unit of rated power
     t_index: Ints,  # (batch,)
@@ -94,7 +94,7 @@ def pv_available(
             out[b, u] = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
 
 
-@kernel
+@lean_kernel
 def pv_advance(
     action: Floats,  # (batch, n_action)
     profile: Floats,  # (n_steps, n_sites) per unit of rated power
@@ -137,7 +137,7 @@ def pv_advance(
         curtailed[b] = lost
 
 
-@kernel
+@lean_kernel
 def stored_share(
     energy: Floats,  # (batch, units) MWh
     capacity: Floats,  # (units,) MWh
@@ -149,7 +149,7 @@ def stored_share(
             out[b, u] = energy[b, u] / capacity[u]
 
 
-@kernel
+@lean_kernel
 def scatter_add(
     p: Floats,  # (batch, units)
     q: Floats,  # (batch, units)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ._jit import kernel
+from ._jit import lean_kernel
 
 
-@kernel
+@lean_kernel
 def series_rows(p_series, q_series, t_index, p_mw, q_mvar):  # type: ignore[no-untyped-def]
     """``p_mw[row] = p_series[t_index[row] mod T]`` and the same for Q; series (T, n), out (batch, n)."""
     length = p_series.shape[0]
@@ -16,7 +16,7 @@ def series_rows(p_series, q_series, t_index, p_mw, q_mvar):  # type: ignore[no-u
             q_mvar[row, n] = q_series[t, n]
 
 
-@kernel
+@lean_kernel
 def shape_rows(shape_p, shape_q, shape, scale_p, scale_q, node, t_index, p_mw, q_mvar):  # type: ignore[no-untyped-def]
     """Sum per node of ``scale[load] * shapes[t, shape[load]]``.
 

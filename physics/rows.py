@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import lean_kernel
 from .kernels import COLLAPSED, DIVERGED
 
 _CLOCK, _V_PU, _V_DEG, _LOAD_P, _LOAD_Q, _P_FROM, _Q_FROM = range(7)
@@ -21,7 +21,7 @@ BLOCKS = {
 }  # fmt: skip
 
 
-@kernel
+@lean_kernel
 def tick_rows(  # type: ignore[no-untyped-def]
     status, episode_steps, ring, step_index, t_index, now, terminated, truncated
 ):
@@ -41,7 +41,7 @@ def tick_rows(  # type: ignore[no-untyped-def]
     return any_failed
 
 
-@kernel
+@lean_kernel
 def mean_square_rows(values, reference, out):  # type: ignore[no-untyped-def]
     """``out[row]``: mean of ``(values[row] - reference)^2`` over entries that are not NaN; NaN if none."""
     for row in range(out.size):
@@ -54,7 +54,7 @@ def mean_square_rows(values, reference, out):  # type: ignore[no-untyped-def]
         out[row] = total / count
 
 
-@kernel
+@lean_kernel
 def observe_rows(  # type: ignore[no-untyped-def]
     parts, t_index, clock, price, v, v_pu, load_p, load_q, s_from, i_ka, loading, slack, loss, fleet, low,
     high, out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from .metrics import Flows, step_rows
 from .network import Network
 
 FloatArray = NDArray[np.float64]
+_KEPT = (
+    "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "s_to", "i_ka", "loading",
+    "ended", "measured",
+)  # fmt: skip
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 
 
@@ -74,6 +78,16 @@ class Stepper:
         self._after = (
             *room_for(top.plan, batch), *answer, self._band, _ratings(net), *flows
         )  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has arrays of its own, and its attributes are views of these again."""
+        state = {name: getattr(self, name) for name in _KEPT}
+        return Stepper, (self.net, self.batch, *self._band.T), {**state, "v_collapse_pu": self.v_collapse_pu}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.v_collapse_pu = state.pop("v_collapse_pu")
+        for name, array in state.items():
+            np.copyto(getattr(self, name), array)
 
     @property
     def converged(self) -> NDArray[np.bool_]:
