@@ -14,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import inline, kernel
-from .kernels import COLLAPSED, CONVERGED, DIVERGED, V_FLOOR_PU
+from .kernels import COLLAPSED, CONVERGED, DIVERGED
 from .mesh_newton import cut_voltage, gather, kirchhoff, newton_step
+from .power_sweeps import V_FLOOR_PU
 
 WARM_SHARE = 0.999  # as the sweep: a start on the lower branch is left
 SWEEPS = 8

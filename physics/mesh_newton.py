@@ -13,7 +13,7 @@ import numpy as np
 
 from ._jit import inline
 from .dependence import drawn, drawn_slope
-from .kernels import V_FLOOR_PU
+from .power_sweeps import V_FLOOR_PU
 
 
 @inline

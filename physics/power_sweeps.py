@@ -133,7 +133,7 @@ def sum_powers(plan, draw, nominal, flow, track, limit, tol):  # type: ignore[no
     """Sweep until every lane has arrived or turned out hard, from what ``start_powers`` left in ``flow``.
 
     ``draw`` (m, 2) constant power, ``nominal`` (n_zip, 2) power at 1 pu of loads that depend on voltage.
-    On return ``flow`` holds the powers received and U; ``track`` says which lanes are sound, after which sweep.
+    On return ``flow`` holds the powers received and U; ``track`` says which lanes are sound.
     """
     for lane in range(width(track)):
         put(track, 0, SOUND, lane, 0.0)

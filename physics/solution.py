@@ -105,7 +105,8 @@ class Solution:
             whole = isinstance(rows, slice)
             part_v, part_i = (v, current) if whole else (v[rows], current[rows])
             ends = (s_from, s_to) if whole else (np.empty_like(part_i), np.empty_like(part_i))
-            flow_rows(*top.ends, 0, part_v.shape[0], net.base_mva, part_v, part_i, *ends)
+            rows_of_ends, pi = top.ends
+            flow_rows(rows_of_ends, pi, 0, part_v.shape[0], net.base_mva, part_v, part_i, ends[0], ends[1])
             if not whole:
                 s_from[rows], s_to[rows] = ends
         return s_from, s_to

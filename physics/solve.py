@@ -216,7 +216,7 @@ def _solve_group(
 ) -> None:  # fmt: skip
     """Solve the rows that share a topology into ``answer``."""
     whole = isinstance(rows, slice)
-    part = answer if whole else Answer(*(a[rows] for a in answer))
+    part = answer if whole else Answer._make(a[rows] for a in answer)
     if not whole:
         demand = Demand(*(a[rows] if a.size else a for a in demand))
         v_source = v_source[rows]
@@ -266,9 +266,9 @@ def _solve_otherwise(
     status, iterations, update = np.zeros(batch, np.int64), np.zeros(batch, np.int64), np.zeros(batch)
     out = (answer.v, answer.current, i_source, status, iterations, update)
     if method == "backward-forward":
-        arguments = (const_p, const_q, *inputs[:2], ranked, v_start)
+        given = (const_p, const_q, *inputs[:2], ranked, v_start)
         # Read-only arrays are another type to Numba: one compilation serves single rows and batches.
-        arguments = tuple(a if a.flags.writeable else a.copy() for a in arguments)
+        arguments = tuple(a if a.flags.writeable else a.copy() for a in given)
         mesh_kernels.mesh_rows(topology.tree, topology.loops, 0, batch, *arguments, *numbers, *out)
     else:
         external.solve_group(net, topology, method, inputs, numbers, out)

@@ -14,8 +14,8 @@ from .network import Network
 
 FloatArray = NDArray[np.float64]
 _KEPT = (
-    "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "s_to", "i_ka", "loading",
-    "ended", "measured",
+    "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "s_to", "i_ka",
+    "loading", "ended", "measured",
 )  # fmt: skip
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 
@@ -57,8 +57,8 @@ class Stepper:
         self.inject_p_mw, self.inject_q_mvar = demand.inject_p_mw, demand.inject_q_mvar
         self._answer = answer = _answer(net, batch)
         self._flows = flows = Flows(
-            *(np.zeros((batch, m), dtype=np.complex128) for _ in range(2)), np.zeros((batch, n)),
-            *(np.zeros((batch, m)) for _ in range(2)),
+            s_from=np.zeros((batch, m), dtype=np.complex128), s_to=np.zeros((batch, m), dtype=np.complex128),
+            v_pu=np.zeros((batch, n)), i_ka=np.zeros((batch, m)), loading=np.zeros((batch, m)),
         )  # fmt: skip
         self.v, self.v_pu, self.ended, self.measured = answer.v, flows.v_pu, answer.ended, answer.measured
         self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading

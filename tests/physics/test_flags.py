@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distgrid import cases, physics
-from distgrid.physics import kernels
+from distgrid.physics import power_sweeps
 
 from .grids import Features, chain, random_tree
 from .oracle import dense_newton, load_power, reached
@@ -143,7 +143,7 @@ def test_converged_means_a_true_solution(seed: int, n: int, having: Features, dr
     if not sol.converged:
         assert drop > 0.15
         return
-    assert sol.v_pu.min() > kernels.V_FLOOR_PU
+    assert sol.v_pu.min() > power_sweeps.V_FLOOR_PU
     assert bool(sol.collapsed) == bool(sol.v_pu.min() < 0.5)
     assert sol.v_update_pu < 1e-11
     assert mismatch(net, sol).max() < 1e-10
