@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import kernels
 from .ends import flow_rows
+from .kernels import Answer
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -39,6 +40,15 @@ class Solution:
     _measured: FloatArray = field(repr=False)  # (batch, 1) last voltage change
     groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, Topology)
     squeeze: bool = field(repr=False)
+
+    def memory(self, net: Network, batch: int) -> Answer:
+        """The arrays of this solution, for another one. ValueError where that has other shapes."""
+        if self.net is not net or self._v.shape[0] != batch:
+            raise ValueError(
+                f"out must be a solution of this network with {batch} rows, got {self._v.shape[0]} rows of "
+                f"feeder {self.net.feeder.name!r}"
+            )
+        return Answer(self._v, self._current, self._s_source_mva, self._ended, self._measured)
 
     def _out(self, array: NDArray[Any]) -> Any:
         return array[0] if self.squeeze else array

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -63,6 +64,7 @@ def solve(
     max_iter: int = 100,
     v_collapse_pu: float = 0.5,
     threads: int | None = None,
+    out: Solution | None = None,
 ) -> Solution:
     """Solve one case or a batch of independent cases.
 
@@ -90,6 +92,9 @@ def solve(
         See :class:`Solution`. ``tol`` is in pu.
     threads
         Workers for batches of some hundred rows. Results do not depend on it.
+    out
+        An earlier solution of as many rows whose memory the new one takes over; its numbers are lost. A large
+        batch spends more time on getting fresh memory than on a sweep.
 
     A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, or switch
     states that connect two sources.
@@ -104,7 +109,7 @@ def solve(
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1 or None, got {threads}")
     numbers = (1.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
-    plain = p_inject_mw is q_inject_mvar is v_source_pu is closed is tap is cap_on is v0 is None
+    plain = p_inject_mw is q_inject_mvar is v_source_pu is closed is tap is cap_on is v0 is out is None
     if plain and method == "backward-forward" and net.topology.loops is None:
         p, q = lone_row(net, p_mw, net.nominal_row[0]), lone_row(net, q_mvar, net.nominal_row[1])
         if p is not None and q is not None:
@@ -121,7 +126,7 @@ def solve(
     v_source = source_voltage(net, v_source_pu, batch)
     v_start = _NO_ROWS if start is None else start_of(net, start, batch)
     workers = 1 if batch < 2 * _ROWS_WORTH_A_THREAD else _workers(threads, batch)
-    answer = _answer(net, batch)
+    answer = _answer(net, batch) if out is None else out.memory(net, batch)
     for rows, topology in groups:
         _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, workers, net, method)
     return Solution(net, *answer[:3], answer.ended, answer.measured, groups, size is None)
@@ -269,7 +274,8 @@ def _solve_otherwise(
         given = (const_p, const_q, *inputs[:2], ranked, v_start)
         # Read-only arrays are another type to Numba: one compilation serves single rows and batches.
         arguments = tuple(a if a.flags.writeable else a.copy() for a in given)
-        mesh_kernels.mesh_rows(topology.tree, topology.loops, 0, batch, *arguments, *numbers, *out)
+        rows: Callable[..., None] = mesh_kernels.mesh_rows
+        rows(topology.tree, topology.loops, 0, batch, *arguments, *numbers, *out)
     else:
         external.solve_group(net, topology, method, inputs, numbers, out)
     answer.s_source_mva[:, topology.source_rank] = ranked * np.conj(i_source) / numbers[0]
