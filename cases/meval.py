@@ -12,8 +12,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from .mlex import refuse
-from .mparse import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str, parse
+from .mlex import Source, refuse
+from .mnodes import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
+from .mparse import Parser
 
 Value = float | str | np.ndarray
 
@@ -78,17 +79,18 @@ class CaseData:
     written: dict[str, Expr] = field(default_factory=dict)
 
 
-def read_case(text: str, file: str) -> CaseData:
-    """Read the text of a case file.
+def read_case(text: str | Source, file: str) -> CaseData:
+    """Read the text of a case file; each statement is done before the next is read.
 
     Raises:
         CaseError: the first statement that is not case data or cannot be computed, with its line.
     """
-    title, statements = parse(text, file)
-    run = _Run(CaseData(file, title))
+    run = _Run(CaseData(file))
+    parser = Parser(Source(text) if isinstance(text, str) else text, file, run.value)
     with np.errstate(all="ignore"):  # what is not finite is reported with its place by the importer
-        for statement in statements:
+        for statement in parser:
             run.do(statement)
+    run.case.title = parser.title
     return run.case
 
 
@@ -184,7 +186,7 @@ class _Run:
             return self.field(node)
         if isinstance(node, Cells):
             self.refuse(node.line, "{...}", "a number or a matrix")
-        return self.matrix(node)
+        return node.values
 
     def named(self, node: Name) -> Value:
         if node.name in self.variables:
@@ -229,21 +231,6 @@ class _Run:
             self.refuse(node.line, f"{node.op} with a matrix", "a number there (or ./ for each element)")
         result = _ARITHMETIC[node.op](a, b)
         return result if a.ndim or b.ndim else float(result)
-
-    def matrix(self, node: Matrix) -> np.ndarray:
-        rows: list[list[float]] = []
-        for elements, line in zip(node.rows, node.lines, strict=True):
-            row: list[float] = []
-            for element in elements:
-                value = element.value if isinstance(element, Num) else self.value(element)
-                if not isinstance(value, float):
-                    self.refuse(line, "a text or a matrix", "numbers as the elements of a matrix")
-                row.append(value)
-            if rows and len(row) != len(rows[0]):
-                expected = f"{len(rows[0])} values, as in the row of line {node.lines[0]}"
-                self.refuse(line, f"a row of {len(row)} values", expected)
-            rows.append(row)
-        return np.array(rows, dtype=np.float64) if rows else np.zeros((0, 0))
 
 
 _ARITHMETIC: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
