@@ -49,23 +49,25 @@ def import_matpower(path: str | Path, feeder_id: str | None = None) -> Feeder:
         CaseError: the file cannot be read, holds anything but case data, or is no valid feeder; names lines.
     """
     path = Path(path)
+    return with_layout(_feeder(_source(path), str(path), path.stem, feeder_id))
+
+
+def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = None) -> Feeder:
+    """Feeder from the text of a case file; `file` is the name that errors give. See `import_matpower`."""
+    return with_layout(_feeder(Source(text), file, name, feeder_id))
+
+
+def _source(path: Path) -> Source:
+    """The text of a file: UTF-8 if all of it is, else Latin-1.
+
+    It is decoded line by line, as text of one piece may take four times the file.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
         problem = Problem(str(path), None, "", "", f"a readable file ({reason})")
         raise CaseError([problem]) from error
-    return _feeder(_source(raw), str(path), path.stem, feeder_id)
-
-
-def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = None) -> Feeder:
-    """Feeder from the text of a case file; `file` is the name that errors give. See `import_matpower`."""
-    return _feeder(Source(text), file, name, feeder_id)
-
-
-def _source(raw: bytes) -> Source:
-    """The text of a file: UTF-8 if all of it is, else Latin-1. Decoded line by line, as a whole it could take
-    four times the file."""
     source = Source(raw.removeprefix(BOM_UTF8))
     try:
         for _ in source:
@@ -76,7 +78,9 @@ def _source(raw: bytes) -> Source:
 
 
 def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feeder:
-    case = read_case(source, file)
+    """Without coordinates: while they are drawn, neither the text nor the matrices need be kept."""
+    case, title = read_case(source, file), _title(source)
+    del source
     bus, gen, branch, base = _matrices(case)
     notes: list[str] = []
     if _per_phase(case):
@@ -91,7 +95,7 @@ def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feed
             "ratings were multiplied by 3 and kV taken line to line"
         )
     matrices = col.Matrices(case, bus, gen, branch, base, notes)
-    return with_layout(col.Builder(matrices).build(name, feeder_id or name, _title(source)))
+    return col.Builder(matrices).build(name, feeder_id or name, title)
 
 
 def _title(source: Source) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .mlex import Source, refuse
 from .mnodes import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
-from .mparse import Parser
+from .mparse import parse
 
 Value = float | str | np.ndarray
 
@@ -32,6 +32,7 @@ FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs": np.abs,
 }
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "Inf": np.inf, "inf": np.inf, "NaN": np.nan, "nan": np.nan}
+MAX_VARIABLES = 1000  # files have a handful; each takes many times its text
 FIELDS = ("version", "baseMVA", "bus", "gen", "branch", "gencost", "areas", "bus_name")
 
 # What idx_bus, idx_brch and idx_gen of MATPOWER 8.1 return, in this order.
@@ -86,11 +87,11 @@ def read_case(text: str | Source, file: str) -> CaseData:
         CaseError: the first statement that is not case data or cannot be computed, with its line.
     """
     run = _Run(CaseData(file))
-    parser = Parser(Source(text) if isinstance(text, str) else text, file, run.value)
+    source = Source(text) if isinstance(text, str) else text
+    run.case.title, statements = parse(source, file, run.value)
     with np.errstate(all="ignore"):  # what is not finite is reported with its place by the importer
-        for statement in parser:
+        for statement in statements:
             run.do(statement)
-    run.case.title = parser.title
     return run.case
 
 
@@ -108,6 +109,8 @@ class _Run:
         elif isinstance(statement.target, Name):
             if statement.target.name in FUNCTIONS or statement.target.name in COLUMN_NUMBERS:
                 self.refuse(statement.line, repr(statement.target.name), "a name that is not a function's")
+            if len(self.variables) >= MAX_VARIABLES:
+                self.refuse(statement.line, repr(statement.target.name), f"at most {MAX_VARIABLES} variables")
             self.variables[statement.target.name] = self.value(statement.value)
         elif statement.target.index is None:
             self.assign(statement.target, statement)

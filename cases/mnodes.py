@@ -1,4 +1,4 @@
-"""What the statements of a MATPOWER case file are made of: the tree that `mparse` makes and `meval` computes."""
+"""The tree of a statement of a MATPOWER case file, which `mparse` makes and `meval` computes."""
 
 from __future__ import annotations
 

@@ -32,18 +32,25 @@ MAX_DEPTH = 40  # nested brackets
 MAX_OPERATORS = 100  # in one matrix element or statement
 
 
-class Parser:
-    """Reads one case file; iterate over it for its statements.
+def parse(source: Source, file: str, evaluate: Callable[[Expr], object]) -> tuple[str, Iterator[Statement]]:
+    """Name of the case function ("" for a script) and its statements, which are read as they are asked for.
 
-    Attributes:
-        title: name of the case function ("" for a script), known from the first statement on.
+    Args:
+        source: the text.
+        file: the name that errors give.
+        evaluate: value of an expression, after the statements that were handed out before.
+
+    Raises:
+        CaseError: the first line that is not case data, when it is reached.
     """
+    parser = _Parser(source, file, evaluate)
+    return parser.head(), parser.statements()
 
+
+class _Parser:
     def __init__(self, source: Source, file: str, evaluate: Callable[[Expr], object]) -> None:
-        """Args: evaluate: value of an expression as of the statement before the present one."""
         self.file, self.evaluate = file, evaluate
         self.lexer = Lexer(source, file)
-        self.title = ""
         self.depth = 0
         self.operators = 0
         self.in_matrix = False  # white space separates elements
@@ -85,12 +92,8 @@ class Parser:
 
     # -- statements ------------------------------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[Statement]:
-        """The statements.
-
-        Raises:
-            CaseError: the first line that is not case data.
-        """
+    def head(self) -> str:
+        title = ""
         self.blank()
         if self.now.kind == "name" and self.now.text == "function":
             self.step()
@@ -98,11 +101,14 @@ class Parser:
                 self.fail("one returned struct, as in 'function mpc = case33bw' (version 2 of the format)")
             self.struct = self.name().text
             self.expect("=")
-            self.title = self.name().text
+            title = self.name().text
             if self.is_op("("):
                 self.step()
                 self.expect(")")
         self.blank()
+        return title
+
+    def statements(self) -> Iterator[Statement]:
         while self.now.kind != "end":
             if self.now.kind == "name" and self.now.text in ("end", "endfunction"):
                 self.step()
