@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
+from ..reading import read_parquet
 
 Array = NDArray[np.float64]
 
@@ -23,12 +23,7 @@ def read_table(path: Path, columns: tuple[str, ...], rows: int | None = None) ->
         CaseError: the file is missing, not a Parquet file, truncated, or lacks a column or rows.
     """
     try:
-        # Not read_table: that imports the dataset machinery, which costs more than reading does.
-        # Checksums, because a damaged page of plain numbers decodes to other numbers without complaint.
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-        table.validate(full=True)  # text that is not UTF-8
-        _ = table.column_names
+        table = read_parquet(path)
     except FileNotFoundError as error:
         raise CaseError([Problem(str(path), None, "", "no such file", "the table, as installed")]) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
