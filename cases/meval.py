@@ -33,6 +33,7 @@ FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "Inf": np.inf, "inf": np.inf, "NaN": np.nan, "nan": np.nan}
 MAX_VARIABLES = 1000  # files have a handful; each takes many times its text
+TABLE_FIELDS = ("bus", "gen", "branch")  # what a feeder is made of
 FIELDS = ("version", "baseMVA", "bus", "gen", "branch", "gencost", "areas", "bus_name")
 
 # What idx_bus, idx_brch and idx_gen of MATPOWER 8.1 return, in this order.
@@ -69,7 +70,7 @@ class CaseData:
         file: the file's name as it stands in errors.
         title: name of the case function.
         fields: value of each field; matrices are (rows, columns) float64.
-        lines: line of each row of each matrix.
+        lines: line of each row of bus, gen and branch.
         written: the expression that each field was first assigned.
     """
 
@@ -139,7 +140,8 @@ class _Run:
         self.case.written.setdefault(target.field, statement.value)
         if isinstance(value, np.ndarray):
             lines = statement.value.lines if isinstance(statement.value, Matrix) else ()
-            self.case.lines[target.field] = lines or (statement.line,) * len(value)
+            if target.field in TABLE_FIELDS:
+                self.case.lines[target.field] = tuple(lines) or (statement.line,) * len(value)
         self.case.fields[target.field] = value
 
     def assign_part(self, target: Field, statement: Assign) -> None:

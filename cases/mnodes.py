@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -72,7 +73,7 @@ class Matrix:
     """
 
     values: np.ndarray
-    lines: tuple[int, ...]
+    lines: array[int]
     roots: np.ndarray
     numerators: np.ndarray
     line: int

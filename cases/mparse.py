@@ -299,7 +299,7 @@ class _Rows:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.values, self.lines = array("d"), array("q")
+        self.values, self.lines = array("d"), array("i")
         self.roots, self.numerators = array("q"), array("d")
         self.width = 0  # of the first row, and so of all
         self.start = 0  # of the open row in `values`
@@ -341,7 +341,7 @@ class _Rows:
         """The matrix of all rows."""
         values = np.frombuffer(self.values).reshape(-1, self.width) if self.width else np.zeros((0, 0))
         roots = np.frombuffer(self.roots, dtype=np.int64)
-        return Matrix(values, tuple(self.lines), roots, np.frombuffer(self.numerators), line)
+        return Matrix(values, self.lines, roots, np.frombuffer(self.numerators), line)
 
 
 def _is_over_root_three(node: Expr) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from .schema import in_one
+
 if TYPE_CHECKING:
     from .feeder import Feeder
 
@@ -83,8 +85,8 @@ def closed_branches(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
 
 def _rows_of(feeder: Feeder, table: str, column: str) -> np.ndarray:
     """Row in `nodes` of each id of a column; without a text object for each."""
-    ids = feeder.nodes.column("node_id").combine_chunks()
-    rows = pc.index_in(getattr(feeder, table).column(column).combine_chunks(), value_set=ids)
+    ids = in_one(feeder.nodes.column("node_id"))
+    rows = pc.index_in(in_one(getattr(feeder, table).column(column)), value_set=ids)
     return np.asarray(rows.to_numpy(zero_copy_only=False), dtype=np.intp)
 
 
