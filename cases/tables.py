@@ -123,13 +123,15 @@ def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any]]:
 
 def _header(text: bytes, path: Path) -> dict[str, Any]:
     try:
-        header = json.loads(text)
-        return {
-            "name": str(header["name"]),
-            "base_mva": float(header["base_mva"]),
-            "feeder_id": str(header["feeder_id"]),
-            "metadata": dict(header["metadata"]),
+        given = json.loads(text)
+        header = {
+            "name": str(given["name"]),
+            "base_mva": float(given["base_mva"]),
+            "feeder_id": str(given["feeder_id"]),
+            "metadata": dict(given["metadata"]),
         }
-    except (ValueError, KeyError, TypeError) as error:
+        json.dumps(header, ensure_ascii=False).encode()  # half of a character cannot be shown or written
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         expected = "JSON with name, base_mva, feeder_id and metadata"
         raise CaseError([Problem(str(path), None, "distgrid.feeder", repr(text[:40]), expected)]) from error
+    return header
