@@ -82,7 +82,7 @@ def check_numbers(table: pa.Table, limits: Mapping[str, tuple[float, float]], pa
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             problems.append(Problem(str(path), None, name, str(column.type), "a column of numbers"))
             continue
-        values = _values(column)
+        values = np.asarray(_values(column), dtype=np.float64)
         good = np.isfinite(values) & (values >= low) & (values <= high)
         if not good.all():
             row = int((~good).argmax())

@@ -146,11 +146,11 @@ HEADERS: list[Any] = [
 
 def header(data: pa.Table, choice: int) -> pa.Table:
     """The table with another header in its metadata."""
-    stamp = dict(data.schema.metadata)
     change = HEADERS[choice % len(HEADERS)]
     if isinstance(change, dict):
-        change = json.dumps({**json.loads(stamp[b"distgrid.feeder"]), **change}).encode()
-    return data.replace_schema_metadata({**stamp, b"distgrid.feeder": change})
+        usual = {"name": "n", "base_mva": 10.0, "feeder_id": "f", "metadata": {}}
+        change = json.dumps({**usual, **change}).encode()
+    return data.replace_schema_metadata({**(data.schema.metadata or {}), b"distgrid.feeder": change})
 
 
 def with_value(data: pa.Table, column: int, rows: range, value: Any) -> pa.Table:
