@@ -19,6 +19,7 @@ from .pages import PageError, largest_claim
 # files; a year of constants, which compress to nothing, still fits into the first.
 SMALL_TABLE_BYTES = 2**26
 BYTES_PER_FILE_BYTE = 100
+SMALL_FILE_BYTES = 2**19  # up to here threads cost more than they gain
 
 _WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
 
@@ -43,12 +44,13 @@ def read_parquet(path: Path) -> pa.Table:
     # Checksums, because a damaged page of plain numbers decodes to other numbers without complaint.
     options = {"page_checksum_verification": True, "thrift_string_size_limit": max(len(data), 1)}
     with pq.ParquetFile(pa.BufferReader(data), **options) as file:
-        _refuse_claims(file.metadata, data, limit)
+        metadata = file.metadata
+        _refuse_claims(metadata, data, limit)
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
         _refuse_types(file.schema_arrow)
     # Texts as codes, since a few long ones may stand in very many rows.
-    with pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, **options) as file:
-        table = file.read()
+    with pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, metadata=metadata, **options) as file:
+        table = file.read(use_threads=len(data) > SMALL_FILE_BYTES)
     table.validate(full=True)  # damaged pages may decode, to text that is not UTF-8
     _ = table.column_names, table.schema.metadata
     return _plain(table, limit)

@@ -24,8 +24,9 @@ from .pypower import TOLERANCES, NotSolvedError, pypower_newton
 
 features = st.builds(Features, *[st.booleans()] * 7)
 seeds = st.integers(0, 2**32 - 1)
-# Drawn as shares, since integers from 2 to 300 come out small: half of these trees have more than 150 buses.
-sizes = st.integers(0, 2**16 - 1).map(lambda share: 2 + share * 299 // 2**16)
+# Hypothesis likes small integers and would draw three buses more often than not; multiplied by the golden
+# ratio they fall anywhere from 2 to 300.
+sizes = st.integers(0, 2**32 - 1).map(lambda k: 2 + (k * 0x9E3779B1 % 2**32) * 299 // 2**32)
 drops = st.sampled_from([0.02, 0.12, 0.2])
 tight: dict[str, Any] = {"tol": 1e-12, "max_iter": 400}
 
@@ -74,6 +75,27 @@ def test_any_tree_equals_newton(seed: int, n: int, having: Features, drop: float
 def test_two_hundred_trees_equal_newton(seed: int, n: int, having: Features, drop: float) -> None:
     """Capability 5, 6, 11, 12, 114; Trap 2, 6: pandapower's Newton at a mismatch of 1e-12 pu."""
     equals_newton(seed, n, having, drop)
+
+
+def test_the_trees_hold_what_they_promise() -> None:
+    """Otherwise agreement would say little: islands, switches, ties, reversed branches, R/X from 0.1 to 10."""
+    feeders = [random_forest(seed, 2 + 7 * seed, Features(*[True] * 7)).feeder() for seed in range(43)]
+    assert [feeder.n_nodes for feeder in feeders] == [2 + 7 * seed for seed in range(43)]
+    assert {feeder.sources.num_rows for feeder in feeders} == {1, 2, 3}
+    large = feeders[10:]
+    for column, usual in (("tap", 1.0), ("shift_deg", 0.0), ("b", 0.0), ("status", True)):
+        assert sum((feeder.column("branches", column) != usual).any() for feeder in large) > 20
+    assert sum(bool(feeder.switches.num_rows) for feeder in large) > 20
+    ratio = np.concatenate(
+        [f.column("branches", "r") / np.maximum(f.column("branches", "x"), 1e-9) for f in large]
+    )
+    ratio = ratio[ratio > 0]
+    assert 0.1 <= ratio.min() < 0.12
+    assert 8.0 < ratio.max() <= 10.0
+    for feeder in large:
+        islands = feeder.topology().islands
+        assert feeder.topology().is_radial
+        assert all(len(island.sources) == 1 for island in islands)
 
 
 @settings(max_examples=30)
