@@ -78,7 +78,7 @@ def test_two_hundred_trees_equal_newton(seed: int, n: int, having: Features, dro
 
 
 def test_the_trees_hold_what_they_promise() -> None:
-    """Otherwise agreement would say little: islands, switches, ties, reversed branches, R/X from 0.1 to 10."""
+    """Otherwise agreement would say little: islands, switches, ties, taps, shifts, R/X from 0.1 to 10."""
     feeders = [random_forest(seed, 2 + 7 * seed, Features(*[True] * 7)).feeder() for seed in range(43)]
     assert [feeder.n_nodes for feeder in feeders] == [2 + 7 * seed for seed in range(43)]
     assert {feeder.sources.num_rows for feeder in feeders} == {1, 2, 3}
