@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def read_all(year: profiles.Profiles, feeders: list[Feeder]) -> Iterator[Callabl
     yield lambda: year.price_usd_mwh
     yield lambda: sessions_are_sound(year.ev_sessions)
     for feeder in feeders:
-        yield lambda feeder=feeder: series_of(feeder, year)
+        yield partial(series_of, feeder, year)
 
 
 def sessions_are_sound(sessions: pa.Table) -> np.ndarray:
@@ -185,7 +186,7 @@ def test_many_rewritten_files(base: Base, change: tuple[str, list[tuple[str, int
 # -- the lists of days ---------------------------------------------------------------------------------
 
 DAYS = {name: list(range(5 * k, 5 * k + 5)) for k, name in enumerate(SPLITS)}
-LEAVES = st.sampled_from(
+LEAVES: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         True,

@@ -15,8 +15,8 @@ def random_forest(seed: int, n: int, features: Features, drop: float = 0.12) -> 
     """
     rng = np.random.default_rng([seed, n])
     islands = int(rng.integers(1, 1 + min(3, n // 2)))
-    inner = rng.choice(np.arange(1, n // 2), islands - 1, replace=False) * 2 if islands > 1 else []
-    sizes = np.diff(np.concatenate([[0], np.sort(inner), [n]]).astype(int))
+    cuts = np.sort(2 * rng.choice(np.arange(1, max(n // 2, 2)), islands - 1, replace=False))
+    sizes = np.diff(np.concatenate([[0], cuts, [n]]).astype(int))
     forest = Grid(float(rng.choice([0.1, 1.0, 10.0, 100.0])), "forest")
     for island, size in enumerate(sizes.tolist()):
         behind = int(rng.integers(0, 1 + size // 4))  # buses behind a switch
@@ -51,8 +51,8 @@ def _switches(forest: Grid, rng: np.random.Generator, n: int) -> None:
         row = branches[int(rng.integers(len(branches)))]
         end = "from_node" if rng.random() < 0.5 else "to_node"
         there, row[end] = row[end], new
-        pair = (there, new) if rng.random() < 0.5 else (new, there)
-        forest.branch(*pair, 0.0, 0.0, kind="switch", branch_id=f"s{k}")
+        start, stop = (there, new) if rng.random() < 0.5 else (new, there)
+        forest.branch(start, stop, 0.0, 0.0, kind="switch", branch_id=f"s{k}")
         forest.switch(f"s{k}")
         for load in forest.rows["loads"]:
             if load["node_id"] == there and rng.random() < 0.5:
