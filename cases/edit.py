@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import CaseError, Problem
-from .schema import TABLES, table
+from .schema import TABLES, in_one, table
 
 if TYPE_CHECKING:
     from .feeder import Feeder
@@ -104,7 +104,7 @@ def marked(feeder: Feeder, feeder_id: str) -> dict[str, pa.Table]:
 
 def node_loads(feeder_nodes: pa.Table, loads: pa.Table) -> pa.Table:
     """Nodes with load_p_mw and load_q_mvar set to the sums of the loads table."""
-    node = pc.fill_null(pc.index_in(loads["node_id"], value_set=feeder_nodes["node_id"].combine_chunks()), -1)
+    node = pc.fill_null(pc.index_in(loads["node_id"], value_set=in_one(feeder_nodes["node_id"])), -1)
     at = np.asarray(node.to_numpy(), dtype=np.intp)
     for column, part in (("load_p_mw", "p_mw"), ("load_q_mvar", "q_mvar")):
         power = np.asarray(loads[part].to_numpy(), dtype=np.float64)

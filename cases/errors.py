@@ -8,7 +8,7 @@ from dataclasses import dataclass
 SHOWN_PROBLEMS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with one value of a case.
 

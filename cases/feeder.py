@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from . import edit
 from .errors import CaseError, Problem
-from .schema import SCHEMA_VERSION, TABLES, conform
+from .schema import SCHEMA_VERSION, TABLES, conform, in_one
 from .topology import Topology, analyse
 from .validate import check
 
@@ -141,7 +141,7 @@ class Feeder:
             if table not in TABLES or column not in TABLES[table].names:
                 columns = ", ".join(TABLES[table].names) if table in TABLES else ", ".join(TABLES)
                 raise ValueError(f"no column {table}.{column}; choose one of {columns}")
-            values = getattr(self, table).column(column).combine_chunks().to_numpy(zero_copy_only=False)
+            values = in_one(getattr(self, table).column(column)).to_numpy(zero_copy_only=False)
             array = np.array(values, order="C")
             array.flags.writeable = False
             known[table, column] = array

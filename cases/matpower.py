@@ -19,6 +19,7 @@ Whatever was changed or dropped stands in `metadata["notes"]`.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,12 @@ from .errors import CaseError, Problem
 from .feeder import Feeder
 from .layout import with_layout
 from .meval import CaseData, read_case
-from .mparse import Call, Expr, Matrix, Num, Op
+from .mlex import Source
+from .mnodes import Matrix, Num, Op
 
 SUFFIXES = (".m", ".case")
 
+_HELP = re.compile(r"%\w+[ \t]+(\S[^\n]*)$")
 _MIN_COLUMNS = {"bus": 13, "gen": 8, "branch": 11}
 
 
@@ -46,22 +49,38 @@ def import_matpower(path: str | Path, feeder_id: str | None = None) -> Feeder:
         CaseError: the file cannot be read, holds anything but case data, or is no valid feeder; names lines.
     """
     path = Path(path)
+    return with_layout(_feeder(_source(path), str(path), path.stem, feeder_id))
+
+
+def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = None) -> Feeder:
+    """Feeder from the text of a case file; `file` is the name that errors give. See `import_matpower`."""
+    return with_layout(_feeder(Source(text), file, name, feeder_id))
+
+
+def _source(path: Path) -> Source:
+    """The text of a file: UTF-8 if all of it is, else Latin-1.
+
+    It is decoded line by line, as text of one piece may take four times the file.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
         problem = Problem(str(path), None, "", "", f"a readable file ({reason})")
         raise CaseError([problem]) from error
+    source = Source(raw.removeprefix(BOM_UTF8))
     try:
-        text = raw.decode("utf-8-sig")
+        for _ in source:
+            pass
     except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    return feeder_from_text(text, str(path), path.stem, feeder_id)
+        return Source(raw, "latin-1")
+    return source
 
 
-def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = None) -> Feeder:
-    """Feeder from the text of a case file; `file` is the name that errors give. See `import_matpower`."""
-    case = read_case(text, file)
+def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feeder:
+    """Without coordinates: while they are drawn, neither the text nor the matrices need be kept."""
+    case, title = read_case(source, file), _title(source)
+    del source
     bus, gen, branch, base = _matrices(case)
     notes: list[str] = []
     if _per_phase(case):
@@ -76,13 +95,16 @@ def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = No
             "ratings were multiplied by 3 and kV taken line to line"
         )
     matrices = col.Matrices(case, bus, gen, branch, base, notes)
-    return with_layout(col.Builder(matrices).build(name, feeder_id or name, _title(text)))
+    return col.Builder(matrices).build(name, feeder_id or name, title)
 
 
-def _title(text: str) -> str:
+def _title(source: Source) -> str:
     """First line of the help text: `%CASE33BW  Power flow data for ...`."""
-    match = re.search(r"^%\w+[ \t]+(\S[^\n]*)$", text, re.MULTILINE)
-    return match.group(1).strip() if match else ""
+    for line in source:
+        match = _HELP.match(line)
+        if match:
+            return match.group(1).strip()
+    return ""
 
 
 def _matrices(case: CaseData) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -116,37 +138,25 @@ def _matrices(case: CaseData) -> tuple[np.ndarray, np.ndarray, np.ndarray, float
     return found["bus"], found["gen"], found["branch"], base
 
 
-def _is_over_root_three(node: Expr) -> bool:
-    return (
-        isinstance(node, Op)
-        and node.op == "/"
-        and isinstance(node.args[0], Num)
-        and isinstance(node.args[1], Call)
-        and node.args[1].name == "sqrt"
-        and isinstance(node.args[1].arg, Num)
-        and node.args[1].arg.value == 3.0
-    )
-
-
 def _per_phase(case: CaseData) -> bool:
     """Whether baseMVA is written `X/3` and every baseKV `Y/sqrt(3)`."""
     base, bus = case.written.get("baseMVA"), case.written.get("bus")
     if not (isinstance(base, Op) and base.op == "/" and isinstance(base.args[1], Num)):
         return False
-    if base.args[1].value != 3.0 or not isinstance(bus, Matrix) or not bus.rows:
+    if base.args[1].value != 3.0 or not isinstance(bus, Matrix) or not bus.values.size:
         return False
-    return all(len(row) > col.KV and _is_over_root_three(row[col.KV]) for row in bus.rows)
+    rows, columns = bus.values.shape
+    return columns > col.KV and int((bus.roots % columns == col.KV).sum()) == rows
 
 
 def _numerators(case: CaseData, bus: np.ndarray) -> np.ndarray:
     """Y of each baseKV written `Y/sqrt(3)`: exact, where multiplying by sqrt(3) would round."""
     written = case.written["bus"]
-    values = bus[:, col.KV] * np.sqrt(3.0)
+    values: np.ndarray = bus[:, col.KV] * np.sqrt(3.0)
     if isinstance(written, Matrix):
-        for row, elements in enumerate(written.rows):
-            kv = elements[col.KV]
-            top = kv.args[0] if isinstance(kv, Op) else None
+        top = written.numerators[written.roots % written.values.shape[1] == col.KV]
+        if len(top) == len(values):
             # Were baseKV changed by a later statement, the product would differ and has to stand.
-            if isinstance(top, Num) and abs(top.value - values[row]) < 1e-9 * abs(top.value):
-                values[row] = top.value
+            exact = np.abs(top - values) < 1e-9 * np.abs(top)
+            values[exact] = top[exact]
     return values

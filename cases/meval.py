@@ -12,8 +12,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from .mlex import refuse
-from .mparse import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str, parse
+from .mlex import Source, refuse
+from .mnodes import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
+from .mparse import parse
 
 Value = float | str | np.ndarray
 
@@ -31,6 +32,8 @@ FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs": np.abs,
 }
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "Inf": np.inf, "inf": np.inf, "NaN": np.nan, "nan": np.nan}
+MAX_VARIABLES = 1000  # files have a handful; each takes many times its text
+TABLE_FIELDS = ("bus", "gen", "branch")  # what a feeder is made of
 FIELDS = ("version", "baseMVA", "bus", "gen", "branch", "gencost", "areas", "bus_name")
 
 # What idx_bus, idx_brch and idx_gen of MATPOWER 8.1 return, in this order.
@@ -67,7 +70,7 @@ class CaseData:
         file: the file's name as it stands in errors.
         title: name of the case function.
         fields: value of each field; matrices are (rows, columns) float64.
-        lines: line of each row of each matrix.
+        lines: line of each row of bus, gen and branch.
         written: the expression that each field was first assigned.
     """
 
@@ -78,14 +81,15 @@ class CaseData:
     written: dict[str, Expr] = field(default_factory=dict)
 
 
-def read_case(text: str, file: str) -> CaseData:
-    """Read the text of a case file.
+def read_case(text: str | Source, file: str) -> CaseData:
+    """Read the text of a case file; each statement is done before the next is read.
 
     Raises:
         CaseError: the first statement that is not case data or cannot be computed, with its line.
     """
-    title, statements = parse(text, file)
-    run = _Run(CaseData(file, title))
+    run = _Run(CaseData(file))
+    source = Source(text) if isinstance(text, str) else text
+    run.case.title, statements = parse(source, file, run.value)
     with np.errstate(all="ignore"):  # what is not finite is reported with its place by the importer
         for statement in statements:
             run.do(statement)
@@ -106,6 +110,8 @@ class _Run:
         elif isinstance(statement.target, Name):
             if statement.target.name in FUNCTIONS or statement.target.name in COLUMN_NUMBERS:
                 self.refuse(statement.line, repr(statement.target.name), "a name that is not a function's")
+            if len(self.variables) >= MAX_VARIABLES:
+                self.refuse(statement.line, repr(statement.target.name), f"at most {MAX_VARIABLES} variables")
             self.variables[statement.target.name] = self.value(statement.value)
         elif statement.target.index is None:
             self.assign(statement.target, statement)
@@ -134,7 +140,8 @@ class _Run:
         self.case.written.setdefault(target.field, statement.value)
         if isinstance(value, np.ndarray):
             lines = statement.value.lines if isinstance(statement.value, Matrix) else ()
-            self.case.lines[target.field] = lines or (statement.line,) * len(value)
+            if target.field in TABLE_FIELDS:
+                self.case.lines[target.field] = tuple(lines) or (statement.line,) * len(value)
         self.case.fields[target.field] = value
 
     def assign_part(self, target: Field, statement: Assign) -> None:
@@ -184,7 +191,7 @@ class _Run:
             return self.field(node)
         if isinstance(node, Cells):
             self.refuse(node.line, "{...}", "a number or a matrix")
-        return self.matrix(node)
+        return node.values
 
     def named(self, node: Name) -> Value:
         if node.name in self.variables:
@@ -229,21 +236,6 @@ class _Run:
             self.refuse(node.line, f"{node.op} with a matrix", "a number there (or ./ for each element)")
         result = _ARITHMETIC[node.op](a, b)
         return result if a.ndim or b.ndim else float(result)
-
-    def matrix(self, node: Matrix) -> np.ndarray:
-        rows: list[list[float]] = []
-        for elements, line in zip(node.rows, node.lines, strict=True):
-            row: list[float] = []
-            for element in elements:
-                value = element.value if isinstance(element, Num) else self.value(element)
-                if not isinstance(value, float):
-                    self.refuse(line, "a text or a matrix", "numbers as the elements of a matrix")
-                row.append(value)
-            if rows and len(row) != len(rows[0]):
-                expected = f"{len(rows[0])} values, as in the row of line {node.lines[0]}"
-                self.refuse(line, f"a row of {len(row)} values", expected)
-            rows.append(row)
-        return np.array(rows, dtype=np.float64) if rows else np.zeros((0, 0))
 
 
 _ARITHMETIC: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

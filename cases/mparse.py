@@ -10,124 +10,47 @@
     expr      := sums and products of numbers, names, fields, calls of a few functions, [matrices]
 
 Everything else, loops, conditions, calls of anything, further functions, is refused with its line.
+
+Statements are handed out one by one, to be done before the next is read. So the elements of a matrix can be
+computed as they are read, and only their numbers are kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NoReturn, TypeAlias
+import math
+from array import array
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
-from .mlex import Token, refuse, tokenize
+import numpy as np
+
+from .mlex import Lexer, Source, Token, refuse
+from .mnodes import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
 
 # Both keep hostile files from exhausting the stack.
 MAX_DEPTH = 40  # nested brackets
 MAX_OPERATORS = 100  # in one matrix element or statement
 
 
-@dataclass(frozen=True, slots=True)
-class Num:
-    """A number."""
+def parse(source: Source, file: str, evaluate: Callable[[Expr], object]) -> tuple[str, Iterator[Statement]]:
+    """Name of the case function ("" for a script) and its statements, which are read as they are asked for.
 
-    value: float
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Str:
-    """A text in quotes."""
-
-    value: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A variable or constant."""
-
-    name: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """An operator with one or two operands."""
-
-    op: str
-    args: tuple[Expr, ...]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function of one argument."""
-
-    name: str
-    arg: Expr
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """`mpc.field` or `mpc.field(rows, columns)`; an index of None is `:`."""
-
-    field: str
-    index: tuple[Expr | None, Expr | None] | None
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """Rows of elements, with the line on which each row starts."""
-
-    rows: tuple[tuple[Expr, ...], ...]
-    lines: tuple[int, ...]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """`{ ... }` of texts (bus names), which the importer does not use."""
-
-    line: int
-
-
-Expr: TypeAlias = Num | Str | Name | Op | Call | Field | Matrix | Cells
-
-
-@dataclass(frozen=True, slots=True)
-class Assign:
-    """`target = value`; the target is a Name or a Field."""
-
-    target: Name | Field
-    value: Expr
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """`[names] = idx_bus` and its like."""
-
-    names: tuple[str, ...]
-    function: str
-    line: int
-
-
-Statement: TypeAlias = Assign | Columns
-
-
-def parse(text: str, file: str) -> tuple[str, list[Statement]]:
-    """Name of the case function ("" for a script) and its statements.
+    Args:
+        source: the text.
+        file: the name that errors give.
+        evaluate: value of an expression, after the statements that were handed out before.
 
     Raises:
-        CaseError: the first line that is not case data.
+        CaseError: the first line that is not case data, when it is reached.
     """
-    return _Parser(tokenize(text, file), file).run()
+    parser = _Parser(source, file, evaluate)
+    return parser.head(), parser.statements()
 
 
 class _Parser:
-    def __init__(self, tokens: list[Token], file: str) -> None:
-        self.tokens, self.file = tokens, file
-        self.at = 0
+    def __init__(self, source: Source, file: str, evaluate: Callable[[Expr], object]) -> None:
+        self.file, self.evaluate = file, evaluate
+        self.lexer = Lexer(source, file)
         self.depth = 0
         self.operators = 0
         self.in_matrix = False  # white space separates elements
@@ -137,16 +60,14 @@ class _Parser:
 
     @property
     def now(self) -> Token:
-        return self.tokens[self.at]
+        return self.lexer.peek()
 
     def is_op(self, *texts: str) -> bool:
         token = self.now
         return token.kind == "op" and token.text in texts
 
     def step(self) -> Token:
-        token = self.now
-        self.at += token.kind != "end"
-        return token
+        return self.lexer.step()
 
     def operator(self) -> Token:
         self.operators += 1
@@ -171,8 +92,8 @@ class _Parser:
 
     # -- statements ------------------------------------------------------------------------------------
 
-    def run(self) -> tuple[str, list[Statement]]:
-        title, statements = "", []
+    def head(self) -> str:
+        title = ""
         self.blank()
         if self.now.kind == "name" and self.now.text == "function":
             self.step()
@@ -185,6 +106,9 @@ class _Parser:
                 self.step()
                 self.expect(")")
         self.blank()
+        return title
+
+    def statements(self) -> Iterator[Statement]:
         while self.now.kind != "end":
             if self.now.kind == "name" and self.now.text in ("end", "endfunction"):
                 self.step()
@@ -192,11 +116,10 @@ class _Parser:
                 if self.now.kind != "end":
                     self.fail("nothing after the end of the case function")
                 break
-            statements.append(self.statement())
+            yield self.statement()
             if not (self.is_op(";", ",") or self.now.kind in ("newline", "end")):
                 self.fail("the end of the statement")
             self.blank()
-        return title, statements
 
     def blank(self) -> None:
         while self.now.kind == "newline" or self.is_op(";", ","):
@@ -213,8 +136,7 @@ class _Parser:
             return Columns((), head.text, line)
         target: Name | Field = Name(head.text, line)
         if self.is_op("."):
-            self.at -= 1
-            target = self.field()
+            target = self.field(head)
         if not self.is_op("="):
             what = f"{head.text} {self.now.text}".strip()
             expected = "an assignment; case files are read, not run: calls, loops and conditions are refused"
@@ -234,8 +156,8 @@ class _Parser:
         self.expect("=")
         return Columns(tuple(names), self.name().text, line)
 
-    def field(self) -> Field:
-        head = self.name()
+    def field(self, head: Token) -> Field:
+        """The rest of a field whose struct's name was just read."""
         if head.text != self.struct:
             refuse(self.file, head.line, repr(head.text), f"the struct {self.struct!r}")
         self.expect(".")
@@ -272,7 +194,7 @@ class _Parser:
 
     def starts_element(self) -> bool:
         """Whether this sign belongs to a new matrix element, as in `[1 -2]`."""
-        return self.in_matrix and self.now.spaced and not self.tokens[self.at + 1].spaced
+        return self.in_matrix and self.now.spaced and not self.lexer.peek(1).spaced
 
     def product(self) -> Expr:
         left = self.signed()
@@ -327,9 +249,9 @@ class _Parser:
         return value
 
     def named(self) -> Expr:
-        if self.tokens[self.at + 1].kind == "op" and self.tokens[self.at + 1].text == ".":
-            return self.field()
         token = self.step()
+        if self.is_op("."):
+            return self.field(token)
         if not self.is_op("(") or (self.in_matrix and self.now.spaced):
             return Name(token.text, token.line)
         self.step()
@@ -342,27 +264,25 @@ class _Parser:
     def matrix(self) -> Matrix:
         start = self.step()
         outside, self.in_matrix = self.in_matrix, True
-        rows: list[tuple[Expr, ...]] = []
-        lines: list[int] = []
-        row: list[Expr] = []
-        first = start.line
+        rows = _Rows(self.file)
         while True:
-            if self.is_op(";", "]") or self.now.kind == "newline":
-                if row:
-                    rows.append(tuple(row))
-                    lines.append(first)
-                    row = []
+            plain = None if rows.is_open else self.lexer.plain_row()
+            if plain is not None:
+                rows.add_row(plain, self.lexer.line)
+            elif self.is_op(";", "]") or self.now.kind == "newline":
+                rows.close()
                 if self.step().text == "]":
                     break
             elif self.is_op(","):
                 self.step()
             else:
-                if not row:
-                    first = self.now.line
+                line = self.now.line
                 self.operators = 0
-                row.append(self.expression())
+                element = self.expression()
+                value = element.value if isinstance(element, Num) else self.evaluate(element)
+                rows.add(value, line, element)
         self.in_matrix = outside
-        return Matrix(tuple(rows), tuple(lines), start.line)
+        return rows.matrix(start.line)
 
     def cells(self) -> Cells:
         line = self.step().line
@@ -372,3 +292,64 @@ class _Parser:
             self.step()
         self.step()
         return Cells(line)
+
+
+class _Rows:
+    """The numbers of a matrix, eight bytes each, and the line of each row."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.values, self.lines = array("d"), array("i")
+        self.roots, self.numerators = array("q"), array("d")
+        self.width = 0  # of the first row, and so of all
+        self.start = 0  # of the open row in `values`
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the present row has elements."""
+        return len(self.values) > self.start
+
+    def add(self, value: object, line: int, written: Expr) -> None:
+        """Add one element, the first of a row with the row's line."""
+        if not self.is_open:
+            self.lines.append(line)
+        if not isinstance(value, float):
+            refuse(self.file, self.lines[-1], "a text or a matrix", "numbers as the elements of a matrix")
+        if _is_over_root_three(written):
+            self.roots.append(len(self.values))
+            top = written.args[0] if isinstance(written, Op) else written
+            self.numerators.append(top.value if isinstance(top, Num) else math.nan)
+        self.values.append(value)
+
+    def add_row(self, row: list[float], line: int) -> None:
+        """Add a whole row; an empty one is none."""
+        if row:
+            self.lines.append(line)
+            self.values.extend(row)
+            self.close()
+
+    def close(self) -> None:
+        """End the row, if one is open."""
+        found = len(self.values) - self.start
+        self.width = self.width or found
+        if found not in (0, self.width):
+            expected = f"{self.width} values, as in the row of line {self.lines[0]}"
+            refuse(self.file, self.lines[-1], f"a row of {found} values", expected)
+        self.start = len(self.values)
+
+    def matrix(self, line: int) -> Matrix:
+        """The matrix of all rows."""
+        values = np.frombuffer(self.values).reshape(-1, self.width) if self.width else np.zeros((0, 0))
+        roots = np.frombuffer(self.roots, dtype=np.int64)
+        return Matrix(values, self.lines, roots, np.frombuffer(self.numerators), line)
+
+
+def _is_over_root_three(node: Expr) -> bool:
+    return (
+        isinstance(node, Op)
+        and node.op == "/"
+        and isinstance(node.args[1], Call)
+        and node.args[1].name == "sqrt"
+        and isinstance(node.args[1].arg, Num)
+        and node.args[1].arg.value == 3.0
+    )

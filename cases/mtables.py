@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .edit import node_loads
 from .errors import CaseError, Problem
@@ -49,15 +51,14 @@ class Builder:
         self.case, self.bus, self.gen, self.branch = data.case, data.bus, data.gen, data.branch
         self.base, self.notes = data.base, data.notes
         self.problems: list[Problem] = []
-        self.lines: dict[str, list[int]] = {}
+        self.lines: dict[str, Sequence[int] | np.ndarray] = {}
         self._check()
-        self.node_ids = [str(int(number)) for number in self.bus[:, BUS_I]]
-        self.row_of = {int(number): row for row, number in enumerate(self.bus[:, BUS_I])}
+        self.node_ids = _names(self.bus[:, BUS_I])
         self.is_source = self.bus[:, TYPE] == REFERENCE
         self.running = self.gen[:, GEN_STATUS] > 0
-        self.gen_row = np.array([self.row_of[int(b)] for b in self.gen[:, GEN_BUS]], dtype=np.intp)
-        ends = zip(self.branch[:, FROM], self.branch[:, TO], strict=True)
-        self.branch_ids = numbered(f"{int(f)}-{int(t)}" for f, t in ends)
+        self.gen_row = self.rows_of(self.gen[:, GEN_BUS])
+        self.from_ids, self.to_ids = _names(self.branch[:, FROM]), _names(self.branch[:, TO])
+        self.branch_ids = numbered(pc.binary_join_element_wise(self.from_ids, self.to_ids, "-"))
         self.closed = self.branch[:, STATUS] == 1
 
     def build(self, name: str, feeder_id: str, title: str) -> Feeder:
@@ -79,7 +80,7 @@ class Builder:
         lines, file = self.lines, self.case.file
 
         def place(table_name: str, row: int | None) -> tuple[str, int | None]:
-            return file, None if row is None else lines[table_name][row]
+            return file, None if row is None else int(lines[table_name][row])
 
         metadata = {"source": f"MATPOWER case file {Path(file).name}"}
         if title:
@@ -125,25 +126,42 @@ class Builder:
         if self.problems:
             raise CaseError(self.problems)
 
+    def rows_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Row in bus of each number (the last one of those that share it); -1 where there is none."""
+        known = self.bus[:, BUS_I]
+        order = np.argsort(known, kind="stable")
+        at = np.maximum(np.searchsorted(known, numbers, side="right", sorter=order) - 1, 0)
+        rows: np.ndarray = order[at] if len(known) else np.full(len(numbers), -1)
+        return np.where(known[rows] == numbers, rows, -1) if len(known) else rows
+
+    def lines_of(self, matrix: str, rows: np.ndarray) -> np.ndarray:
+        """Line of the file of each of these rows."""
+        return np.array([self.case.lines[matrix][row] for row in rows], dtype=np.int64)
+
+    def ids_at(self, rows: np.ndarray) -> list[str]:
+        """Ids of the first five of these buses."""
+        found: list[str] = self.node_ids.take(pa.array(rows[:5], type=pa.int64())).to_pylist()
+        return found
+
     # -- tables ----------------------------------------------------------------------------------------
 
     def nodes(self, feeder_id: str) -> pa.Table:
         """Nodes, with zero loads."""
         bus, count = self.bus, len(self.bus)
-        self.lines["nodes"] = list(self.case.lines["bus"])
-        pinned = np.flatnonzero((bus[:, VMIN] == bus[:, VMAX]) & ~self.is_source).tolist()
-        if pinned:
-            which = ", ".join(self.node_ids[row] for row in pinned[:5]) + ("..." if len(pinned) > 5 else "")
+        self.lines["nodes"] = self.case.lines["bus"]
+        pinned = np.flatnonzero((bus[:, VMIN] == bus[:, VMAX]) & ~self.is_source)
+        if len(pinned):
+            which = ", ".join(self.ids_at(pinned)) + ("..." if len(pinned) > 5 else "")
             self.notes.append(
                 f"Vmin = Vmax at {len(pinned)} load buses ({which}): kept, but not usable as voltage limits"
             )
-        types = np.where((bus[:, PD] != 0) | (bus[:, QD] != 0), "load", "junction").astype(object)
-        types[self.gen_row[self.running]] = "der"
-        types[self.is_source] = "source"
+        types = ((bus[:, PD] != 0) | (bus[:, QD] != 0)).astype(np.int8)
+        types[self.gen_row[self.running]] = 2
+        types[self.is_source] = 3
         columns = {
             "node_id": self.node_ids,
-            "phase": ["ABC"] * count,
-            "type": types,
+            "phase": pa.repeat("ABC", count),
+            "type": pa.array(["junction", "load", "der", "source"]).take(pa.array(types)),
             "base_kv": bus[:, KV],
             "v_min": bus[:, VMIN],
             "v_max": bus[:, VMAX],
@@ -151,23 +169,23 @@ class Builder:
             "load_q_mvar": np.zeros(count),
             "shunt_g_mw": bus[:, GS],
             "shunt_b_mvar": bus[:, BS],
-            "feeder_id": [feeder_id] * count,
+            "feeder_id": pa.repeat(feeder_id, count),
         }
         return table("nodes", columns)
 
     def branches(self, feeder_id: str) -> pa.Table:
         """Branches, with null where the file gives no rating."""
         branch, count = self.branch, len(self.branch)
-        self.lines["branches"] = list(self.case.lines["branch"])
+        self.lines["branches"] = self.case.lines["branch"]
         rated = (branch[:, RATE] != 0) & (branch[:, RATE] < UNLIMITED)
         solid = (branch[:, R] == 0) & (branch[:, X] == 0)
-        types = np.where(self.is_transformer(), "transformer", np.where(solid, "switch", "line"))
+        types = np.where(self.is_transformer(), 2, solid).astype(np.int8)
         columns = {
             "branch_id": self.branch_ids,
-            "from_node": [str(int(number)) for number in branch[:, FROM]],
-            "to_node": [str(int(number)) for number in branch[:, TO]],
-            "type": types.astype(object),
-            "phase": ["ABC"] * count,
+            "from_node": self.from_ids,
+            "to_node": self.to_ids,
+            "type": pa.array(["line", "switch", "transformer"]).take(pa.array(types)),
+            "phase": pa.repeat("ABC", count),
             "r": branch[:, R],
             "x": branch[:, X],
             "b": branch[:, B],
@@ -175,111 +193,124 @@ class Builder:
             "shift_deg": branch[:, SHIFT],
             "status": self.closed,
             "thermal_limit_mva": pa.array(branch[:, RATE], mask=~rated),
-            "rating_source": ["source" if has else None for has in rated],
-            "feeder_id": [feeder_id] * count,
+            "rating_source": pa.array(["source"]).take(pa.array(np.zeros(count, dtype=np.int8), mask=~rated)),
+            "feeder_id": pa.repeat(feeder_id, count),
         }
         return table("branches", columns)
 
     def is_transformer(self) -> np.ndarray:
         """(branches,) whether the row is one: a ratio, a shift, or different voltages at its ends."""
-        kv = {int(number): level for number, level in self.bus[:, [BUS_I, KV]]}
-        ends = self.branch[:, [FROM, TO]]
-        differs = [kv.get(int(f)) != kv.get(int(t)) and int(f) in kv and int(t) in kv for f, t in ends]
+        from_kv, to_kv = self.end_kv()
+        differs = (from_kv != to_kv) & ~np.isnan(from_kv) & ~np.isnan(to_kv)
         ratio = (self.branch[:, TAP] != 0) | (self.branch[:, SHIFT] != 0)
-        return np.array(differs, dtype=bool) | ratio
+        return np.asarray(differs | ratio)
+
+    def end_kv(self) -> list[np.ndarray]:
+        """Base kV at both ends of each branch, NaN where there is no such bus."""
+        if not len(self.bus):
+            return [np.full(len(self.branch), np.nan)] * 2
+        rows = [self.rows_of(self.branch[:, column]) for column in (FROM, TO)]
+        return [np.where(row < 0, np.nan, self.bus[row, KV]) for row in rows]
 
     def transformers(self, feeder_id: str) -> pa.Table:
         """One row per transformer branch; s_mva is its rating where it has one."""
-        rows = np.flatnonzero(self.is_transformer()).tolist()
-        kv = {int(number): level for number, level in self.bus[:, [BUS_I, KV]]}
-        ends = [sorted(kv.get(int(end), 1.0) for end in self.branch[k, [FROM, TO]]) for k in rows]
-        rating = self.branch[:, RATE]
-        self.lines["transformers"] = [self.case.lines["branch"][k] for k in rows]
+        rows = np.flatnonzero(self.is_transformer())
+        kv = [np.nan_to_num(end[rows], nan=1.0) for end in self.end_kv()]
+        rating = self.branch[rows, RATE]
+        branch_ids = self.branch_ids.take(pa.array(rows))
+        self.lines["transformers"] = self.lines_of("branch", rows)
         columns = {
-            "transformer_id": [f"t{self.branch_ids[k]}" for k in rows],
-            "branch_id": [self.branch_ids[k] for k in rows],
-            "s_mva": [rating[k] if 0 < rating[k] < UNLIMITED else None for k in rows],
-            "hv_kv": [pair[1] for pair in ends],
-            "lv_kv": [pair[0] for pair in ends],
-            "feeder_id": [feeder_id] * len(rows),
+            "transformer_id": _prefixed("t", branch_ids),
+            "branch_id": branch_ids,
+            "s_mva": pa.array(rating, mask=~((rating > 0) & (rating < UNLIMITED))),
+            "hv_kv": np.maximum(*kv),
+            "lv_kv": np.minimum(*kv),
+            "feeder_id": pa.repeat(feeder_id, len(rows)),
         }
         return table("transformers", columns)
 
     def switches(self, feeder_id: str) -> pa.Table:
         """One tie per open branch."""
-        rows = np.flatnonzero(~self.closed).tolist()
-        self.lines["switches"] = [self.case.lines["branch"][k] for k in rows]
+        rows = np.flatnonzero(~self.closed)
+        branch_ids = self.branch_ids.take(pa.array(rows))
+        self.lines["switches"] = self.lines_of("branch", rows)
         columns = {
-            "switch_id": [f"s{self.branch_ids[k]}" for k in rows],
-            "branch_id": [self.branch_ids[k] for k in rows],
-            "type": ["tie"] * len(rows),
-            "normally_closed": [False] * len(rows),
-            "feeder_id": [feeder_id] * len(rows),
+            "switch_id": _prefixed("s", branch_ids),
+            "branch_id": branch_ids,
+            "type": pa.repeat("tie", len(rows)),
+            "normally_closed": pa.repeat(False, len(rows)),
+            "feeder_id": pa.repeat(feeder_id, len(rows)),
         }
         return table("switches", columns)
 
     def loads(self, feeder_id: str) -> pa.Table:
         """Loads of the buses, and generators that are no source as negative loads."""
-        rows = np.flatnonzero((self.bus[:, PD] != 0) | (self.bus[:, QD] != 0)).tolist()
-        names = [f"load{self.node_ids[row]}" for row in rows]
-        p, q = self.bus[rows, PD].tolist(), self.bus[rows, QD].tolist()
-        lines = [self.case.lines["bus"][row] for row in rows]
-        at = list(rows)
+        rows = np.flatnonzero((self.bus[:, PD] != 0) | (self.bus[:, QD] != 0))
         other = self.running & ~self.is_source[self.gen_row]
         if other.any():
-            which = ", ".join(self.node_ids[row] for row in self.gen_row[other][:5])
+            which = ", ".join(self.ids_at(self.gen_row[other]))
             self.notes.append(
                 f"{int(other.sum())} generators besides the sources (bus {which}) inject their Pg and Qg and "
                 "do not hold their voltage"
             )
-        for k in np.flatnonzero(other & ((self.gen[:, PG] != 0) | (self.gen[:, QG] != 0))).tolist():
-            at.append(int(self.gen_row[k]))
-            names.append(f"gen{self.node_ids[at[-1]]}")
-            p.append(-self.gen[k, PG])
-            q.append(-self.gen[k, QG])
-            lines.append(self.case.lines["gen"][k])
-        self.lines["loads"] = lines
+        units = np.flatnonzero(other & ((self.gen[:, PG] != 0) | (self.gen[:, QG] != 0)))
+        at = np.concatenate([rows, self.gen_row[units]])
+        node_ids = self.node_ids.take(pa.array(at))
+        kinds = pa.array(["load", "gen"]).take(pa.array((np.arange(len(at)) >= len(rows)).astype(np.int8)))
+        self.lines["loads"] = np.concatenate([self.lines_of("bus", rows), self.lines_of("gen", units)])
         zero = np.zeros(len(at))
         columns = {
-            "load_id": numbered(names),
-            "node_id": [self.node_ids[row] for row in at],
-            "phase": ["ABC"] * len(at),
-            "p_mw": p,
-            "q_mvar": q,
+            "load_id": numbered(pc.binary_join_element_wise(kinds, node_ids, "")),
+            "node_id": node_ids,
+            "phase": pa.repeat("ABC", len(at)),
+            "p_mw": np.concatenate([self.bus[rows, PD], -self.gen[units, PG]]),
+            "q_mvar": np.concatenate([self.bus[rows, QD], -self.gen[units, QG]]),
             **dict.fromkeys(("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac"), zero),
-            "feeder_id": [feeder_id] * len(at),
+            "feeder_id": pa.repeat(feeder_id, len(at)),
         }
         return table("loads", columns)
 
     def sources(self, feeder_id: str) -> pa.Table:
         """One source per reference bus, at Vg of its generator, else at its Vm."""
-        rows = np.flatnonzero(self.is_source).tolist()
-        voltages = []
-        for row in rows:
+        rows = np.flatnonzero(self.is_source)
+        node_ids = self.node_ids.take(pa.array(rows))
+        voltages = array("d")
+        for row, node in zip(rows.tolist(), node_ids, strict=True):
             units = np.flatnonzero(self.running & (self.gen_row == row))
             settings = self.gen[units, VG]
             for k in units[settings != settings[:1]].tolist() if len(units) else ():
                 self.report("gen", k, "Vg", f"the Vg of the other generators of this bus ({settings[0]:g})")
             if not len(units):
-                node = self.node_ids[row]
                 self.notes.append(f"bus {node} has no generator in service: its voltage is taken from Vm")
             voltages.append(settings[0] if len(units) else self.bus[row, VM])
-        self.lines["sources"] = [self.case.lines["bus"][row] for row in rows]
+        self.lines["sources"] = self.lines_of("bus", rows)
         columns = {
-            "source_id": [f"source{self.node_ids[row]}" for row in rows],
-            "node_id": [self.node_ids[row] for row in rows],
-            "v_pu": voltages,
+            "source_id": _prefixed("source", node_ids),
+            "node_id": node_ids,
+            "v_pu": np.frombuffer(voltages),
             "v_deg": self.bus[rows, VA],
-            "feeder_id": [feeder_id] * len(rows),
+            "feeder_id": pa.repeat(feeder_id, len(rows)),
         }
         return table("sources", columns)
 
 
-def numbered(names: Iterable[str]) -> list[str]:
+def _names(numbers: np.ndarray) -> pa.Array:
+    """Whole numbers as texts."""
+    return pa.array(numbers.astype(np.int64)).cast(pa.string())
+
+
+def _prefixed(prefix: str, names: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(pa.repeat(prefix, len(names)), names, "")
+
+
+def numbered(names: pa.Array) -> pa.Array:
     """The names, the second and later uses of one with "#2", "#3" and so on behind it."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return result
+    codes = names.dictionary_encode().indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    ranked = codes[order]
+    use = np.empty(len(codes), dtype=np.int64)  # from 1 on, in the order of the names
+    use[order] = np.arange(1, len(codes) + 1) - np.searchsorted(ranked, ranked)
+    if (use == 1).all():
+        return names
+    marked = pc.binary_join_element_wise(names, _names(use), "#")
+    return pc.if_else(pa.array(use == 1), names, marked)

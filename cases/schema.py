@@ -148,6 +148,11 @@ def table(name: str, columns: Mapping[str, Sequence[Any] | np.ndarray | pa.Array
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def in_one(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array; without the copy that Arrow makes even of a single chunk."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def conform(name: str, data: pa.Table, file: str | None = None) -> pa.Table:
     """`data` with exactly the columns, order and types of table `name`, in one chunk.
 
@@ -177,7 +182,7 @@ def conform(name: str, data: pa.Table, file: str | None = None) -> pa.Table:
         values = data.column(field.name)
         try:
             array = values.cast(field.type) if values.type != field.type else values
-            array = array.combine_chunks()
+            array = in_one(array)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             problems.append(Problem(file, None, field.name, str(values.type), f"{field.type} ({error})"))
             continue

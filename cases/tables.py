@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import CaseError, Problem
+from .reading import read_parquet
 from .schema import SCHEMA_VERSION, TABLES, conform
 
 if TYPE_CHECKING:
@@ -107,10 +108,7 @@ def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any]]:
     if not path.is_file():
         raise CaseError([Problem(str(path), None, "", "", "this file (a feeder has all eight tables)")])
     try:
-        # Read through memory: a memory map would keep the file open, and truncated under us it would crash.
-        data = pq.read_table(pa.BufferReader(path.read_bytes()))
-        data.validate(full=True)  # damaged pages may decode, to text that is not UTF-8
-        _ = data.schema.names, data.schema.metadata
+        data = read_parquet(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         expected = f"a readable Parquet file; it is damaged or incomplete ({reason})"
@@ -125,13 +123,15 @@ def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any]]:
 
 def _header(text: bytes, path: Path) -> dict[str, Any]:
     try:
-        header = json.loads(text)
-        return {
-            "name": str(header["name"]),
-            "base_mva": float(header["base_mva"]),
-            "feeder_id": str(header["feeder_id"]),
-            "metadata": dict(header["metadata"]),
+        given = json.loads(text)
+        header = {
+            "name": str(given["name"]),
+            "base_mva": float(given["base_mva"]),
+            "feeder_id": str(given["feeder_id"]),
+            "metadata": dict(given["metadata"]),
         }
-    except (ValueError, KeyError, TypeError) as error:
+        json.dumps(header, ensure_ascii=False).encode()  # half of a character cannot be shown or written
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         expected = "JSON with name, base_mva, feeder_id and metadata"
         raise CaseError([Problem(str(path), None, "distgrid.feeder", repr(text[:40]), expected)]) from error
+    return header

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.compute as pc
+
+from .schema import in_one
 
 if TYPE_CHECKING:
     from .feeder import Feeder
@@ -73,20 +78,25 @@ def island_labels(n_nodes: int, ends: np.ndarray) -> np.ndarray:
 
 def closed_branches(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the closed branches, and (n_closed, 2) node rows of their ends."""
-    closed = np.flatnonzero(feeder.column("branches", "status"))
-    from_node, to_node = feeder.column("branches", "from_node"), feeder.column("branches", "to_node")
-    index = feeder.node_index
-    ends = [(index[from_node[k]], index[to_node[k]]) for k in closed]
-    return closed, np.array(ends, dtype=np.intp).reshape(-1, 2)
+    closed = np.flatnonzero(feeder.branches.column("status").to_numpy())
+    ends = [_rows_of(feeder, "branches", column)[closed] for column in ("from_node", "to_node")]
+    return closed, np.column_stack(ends)
 
 
-def spanning_forest(feeder: Feeder) -> tuple[list[int], list[int]]:
+def _rows_of(feeder: Feeder, table: str, column: str) -> np.ndarray:
+    """Row in `nodes` of each id of a column; without a text object for each."""
+    ids = in_one(feeder.nodes.column("node_id"))
+    rows = pc.index_in(in_one(getattr(feeder, table).column(column)), value_set=ids)
+    return np.asarray(rows.to_numpy(zero_copy_only=False), dtype=np.intp)
+
+
+def spanning_forest(feeder: Feeder) -> tuple[array[int], array[int]]:
     """Per node, in the breadth-first forest of closed branches grown from the sources (then from the first
     node of each dead island): the row of the next node towards the root (-1 at a root), and the depth.
     """
     _, ends = closed_branches(feeder)
-    roots = [feeder.node_index[node_id] for node_id in feeder.column("sources", "node_id")]
-    parent, _, depth = _forest(feeder.n_nodes, ends, roots)
+    roots = _rows_of(feeder, "sources", "node_id")
+    parent, _, depth = _forest(feeder.n_nodes, ends, roots.tolist())
     return parent, depth
 
 
@@ -135,23 +145,28 @@ def _loops(n_nodes: int, ends: np.ndarray, roots: list[int]) -> list[list[int]]:
     return loops
 
 
-def _forest(n_nodes: int, ends: np.ndarray, roots: list[int]) -> tuple[list[int], list[int], list[int]]:
+def _forest(n_nodes: int, ends: np.ndarray, roots: list[int]) -> tuple[array[int], array[int], array[int]]:
     """Per node: the next node towards the root, the branch to it (both -1 at a root), and its depth."""
-    neighbours: list[list[tuple[int, int]]] = [[] for _ in range(n_nodes)]
-    for k, (a, b) in enumerate(ends.tolist()):
-        neighbours[a].append((b, k))
-        neighbours[b].append((a, k))
-    parent = [-1] * n_nodes  # node towards the root
-    via = [-1] * n_nodes  # branch towards the root
-    depth = [-1] * n_nodes
-    for root in [*roots, *range(n_nodes)]:
+    first, others, branches = _neighbours(n_nodes, ends)
+    parent, via, depth = (array("q", [-1]) * n_nodes for _ in range(3))
+    for root in chain(roots, range(n_nodes)):
         if depth[root] >= 0:
             continue
         depth[root] = 0
-        queue = [root]
+        queue = array("q", [root])
         for node in queue:  # grows while it is read
-            for other, k in neighbours[node]:
+            for k in range(first[node], first[node + 1]):
+                other = others[k]
                 if depth[other] < 0:
-                    depth[other], parent[other], via[other] = depth[node] + 1, node, k
+                    depth[other], parent[other], via[other] = depth[node] + 1, node, branches[k]
                     queue.append(other)
     return parent, via, depth
+
+
+def _neighbours(n_nodes: int, ends: np.ndarray) -> tuple[array[int], array[int], array[int]]:
+    """The nodes and branches next to node k, by branch: those from first[k] to first[k + 1] of the others."""
+    here, there = ends.reshape(-1), ends[:, ::-1].reshape(-1)
+    order = np.argsort(here, kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(here, minlength=n_nodes))])
+    parts = (first, there[order], order // 2)
+    return tuple(array("q", part.astype(np.int64).tobytes()) for part in parts)  # type: ignore[return-value]

@@ -22,6 +22,7 @@ from .schema import (
     RATING_SOURCES,
     SWITCH_TYPES,
     TABLES,
+    in_one,
 )
 from .topology import island_labels
 
@@ -51,7 +52,7 @@ class Check:
 
     def array(self, table: str, column: str) -> pa.Array:
         """The column as one Arrow array."""
-        return self.tables[table].column(column).combine_chunks()
+        return in_one(self.tables[table].column(column))
 
     def numbers(self, table: str, column: str) -> np.ndarray:
         """(rows,) float64, NaN where null."""

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .parquet import SHIPPED, frozen, read_table
+from ..errors import CaseError, Problem
+from .parquet import SHIPPED, check_numbers, check_texts, frozen, read_table
 from .store import Profiles, load_profiles
 
 if TYPE_CHECKING:
@@ -218,14 +219,22 @@ def make_rule(feeder: Feeder, profiles: Profiles) -> Rule:
 def _stored(folder: Path) -> dict[str, Rule]:
     path = folder / "simbench" / "assignment.parquet"
     columns = ("feeder", "load_id", "shape", "pv_site", "load_factor", "pv_factor")
-    table = read_table(path, columns)
-    index = {name: i for i, name in enumerate(load_profiles(folder).load_shape_names)}
+    table, profiles = read_table(path, columns), load_profiles(folder)
+    check_texts(table, ("feeder", "load_id", "shape"), path)
+    factor = (0.0, 1e6)
+    sites = (0.0, profiles.pv_sites.num_rows - 1.0)
+    check_numbers(table, {"pv_site": sites, "load_factor": factor, "pv_factor": factor}, path)
+    index = {name: i for i, name in enumerate(profiles.load_shape_names)}
+    for row, shape in enumerate(table["shape"].to_pylist()):
+        if shape not in index:
+            expected = "the name of a row of shapes.parquet"
+            raise CaseError([Problem(str(path), row, "shape", repr(shape), expected)])
     rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
     gathered: dict[str, tuple[dict[str, int], dict[str, int], float, float]] = {}
     for feeder, load, shape, site, load_factor, pv_factor in rows:
         entry = gathered.setdefault(feeder, ({}, {}, load_factor, pv_factor))
         entry[0][load] = index[shape]
-        entry[1][load] = site
+        entry[1][load] = int(site)
     return {feeder: Rule(*entry) for feeder, entry in gathered.items()}
 
 

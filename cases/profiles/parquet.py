@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
+from ..reading import read_parquet
 
 Array = NDArray[np.float64]
 
@@ -23,12 +24,7 @@ def read_table(path: Path, columns: tuple[str, ...], rows: int | None = None) ->
         CaseError: the file is missing, not a Parquet file, truncated, or lacks a column or rows.
     """
     try:
-        # Not read_table: that imports the dataset machinery, which costs more than reading does.
-        # Checksums, because a damaged page of plain numbers decodes to other numbers without complaint.
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-        table.validate(full=True)  # text that is not UTF-8
-        _ = table.column_names
+        table = read_parquet(path)
     except FileNotFoundError as error:
         raise CaseError([Problem(str(path), None, "", "no such file", "the table, as installed")]) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -36,15 +32,70 @@ def read_table(path: Path, columns: tuple[str, ...], rows: int | None = None) ->
         expected = "a complete Parquet file; restore it from the package"
         raise CaseError([Problem(str(path), None, "", reason, expected)]) from error
     problems = [
-        Problem(str(path), None, name, "missing", "a column of that name")
+        Problem(
+            str(path), None, name, f"there {count} times" if count else "missing", "a column of that name"
+        )
         for name in columns
-        if name not in table.column_names
+        if (count := table.column_names.count(name)) != 1
     ]
     if rows is not None and table.num_rows != rows:
         problems.append(Problem(str(path), None, "", f"{table.num_rows} rows", f"{rows} rows"))
     if problems:
         raise CaseError(problems, f"{path.name} is not usable:")
     return table
+
+
+def check_texts(table: pa.Table, names: tuple[str, ...], path: Path, unique: bool = False) -> None:
+    """Check that columns hold a text in each row, and in `unique` ones no text twice.
+
+    Raises:
+        CaseError: names row and column of the first that is wrong in each.
+    """
+    problems = []
+    for name in names:
+        column, expected = table.column(name), "a text that no earlier row has" if unique else "a text"
+        if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
+            problems.append(Problem(str(path), None, name, str(column.type), "a column of texts"))
+            continue
+        seen: set[str] = set()
+        for row, text in enumerate(column.to_pylist()):
+            if not text or text in seen:
+                problems.append(
+                    Problem(str(path), row, name, "null" if text is None else repr(text), expected)
+                )
+                break
+            if unique:
+                seen.add(text)
+    if problems:
+        raise CaseError(problems, f"{path.name} is not usable:")
+
+
+def check_numbers(table: pa.Table, limits: Mapping[str, tuple[float, float]], path: Path) -> None:
+    """Check that columns hold a finite number within its limits in each row.
+
+    Raises:
+        CaseError: names row and column of the first that is wrong in each.
+    """
+    problems = []
+    for name, (low, high) in limits.items():
+        column = table.column(name)
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            problems.append(Problem(str(path), None, name, str(column.type), "a column of numbers"))
+            continue
+        values = np.asarray(_values(column), dtype=np.float64)
+        good = np.isfinite(values) & (values >= low) & (values <= high)
+        if not good.all():
+            row = int((~good).argmax())
+            shown, expected = str(column[row].as_py()), f"a finite number in [{low:g}, {high:g}]"
+            problems.append(Problem(str(path), row, name, "null" if shown == "None" else shown, expected))
+    if problems:
+        raise CaseError(problems, f"{path.name} is not usable:")
+
+
+def check_rows(table: pa.Table, path: Path) -> None:
+    """Check that a table is not empty."""
+    if not table.num_rows:
+        raise CaseError([Problem(str(path), None, "", "0 rows", "at least one row")])
 
 
 def matrix(table: pa.Table, names: list[str], path: Path, low: float, high: float) -> Array:

@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,19 @@ SPLIT_HASHES = {
 
 @cache
 def _days() -> dict[str, NDArray[np.int64]]:
-    path = SHIPPED / "profiles" / "splits.json"
+    return read_days(SHIPPED / "profiles" / "splits.json")
+
+
+def read_days(path: Path) -> dict[str, NDArray[np.int64]]:
+    """Days of each split, rising, read-only.
+
+    Raises:
+        CaseError: the file is missing or is no such list of days of the year.
+    """
     try:
         lists = json.loads(path.read_text(encoding="utf-8"))
         days = {name: [check_day(day) for day in lists[name]] for name in SPLITS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         expected = "a JSON object with a list of days for each split; restore it from the package"
         raise CaseError([Problem(str(path), None, "", str(error), expected)]) from error
     return {name: frozen(np.array(sorted(found), dtype=np.int64)) for name, found in days.items()}

@@ -12,12 +12,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..errors import CaseError, Problem
 from . import year
-from .parquet import SHIPPED, frozen, matrix, read_table
+from .parquet import SHIPPED, check_numbers, check_rows, check_texts, frozen, matrix, read_table
 from .tariffs import TARIFFS, find_tariff
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
+
+_SESSION_LIMITS = {
+    "day": (0.0, year.N_DAYS - 1.0),
+    "arrival_h": (0.0, 24.0),
+    "stay_h": (0.0, 24.0 * year.N_DAYS),
+    "req_kwh": (0.0, 1e4),
+    "del_kwh": (0.0, 1e4),
+    "year": (1900.0, 2200.0),
+}
 
 
 class Profiles:
@@ -75,8 +85,18 @@ class Profiles:
     @property
     def load_shapes(self) -> pa.Table:
         """Table of the shapes: `name`, `kind`, `q_blend` (share of q that had to follow p)."""
+        return self._once("shapes", self._shapes)
+
+    def _shapes(self) -> pa.Table:
         path = self.folder / "simbench" / "shapes.parquet"
-        return self._once("shapes", lambda: read_table(path, ("name", "kind", "q_blend")))
+        table = read_table(path, ("name", "kind", "q_blend"))
+        check_texts(table, ("name",), path, unique=True)
+        check_texts(table, ("kind",), path)
+        check_numbers(table, {"q_blend": (0.0, 1.0)}, path)
+        if all(kind.startswith("single-") for kind in table["kind"].to_pylist()):
+            expected = "at least one shape that is not of a single customer, for the larger loads"
+            raise CaseError([Problem(str(path), None, "kind", "", expected)])
+        return table
 
     @property
     def load_shape_names(self) -> tuple[str, ...]:
@@ -120,8 +140,15 @@ class Profiles:
     @property
     def pv_sites(self) -> pa.Table:
         """Table of the sites: `site`, `x_km`, `y_km`, `tilt_deg`, `azimuth_deg`, `dc_ac`."""
+        return self._once("sites", self._sites)
+
+    def _sites(self) -> pa.Table:
         path = self.folder / "profiles" / "pv_sites.parquet"
-        return self._once("sites", lambda: read_table(path, ("site", "x_km", "y_km")))
+        table = read_table(path, ("site", "x_km", "y_km"))
+        check_rows(table, path)
+        check_texts(table, ("site",), path, unique=True)
+        check_numbers(table, {"x_km": (-1e6, 1e6), "y_km": (-1e6, 1e6)}, path)
+        return table
 
     # -- money -----------------------------------------------------------------------------------------
 
@@ -165,9 +192,15 @@ class Profiles:
         (caltech, jpl), `station_id`, `year` (2019 to 2021, the source's; a model day collects the sessions
         of each source year, so filter by it to get one real day).
         """
+        return self._once("ev", self._sessions)
+
+    def _sessions(self) -> pa.Table:
         path = self.folder / "profiles" / "ev_sessions.parquet"
-        columns = ("day", "arrival_h", "stay_h", "req_kwh", "del_kwh", "site", "station_id", "year")
-        return self._once("ev", lambda: read_table(path, columns))
+        texts = ("site", "station_id")
+        table = read_table(path, (*_SESSION_LIMITS, *texts))
+        check_numbers(table, _SESSION_LIMITS, path)
+        check_texts(table, texts, path)
+        return table
 
     def day_label(self, day: SupportsIndex) -> str:
         """Calendar date of a day, such as "2016-06-21"."""

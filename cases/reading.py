@@ -1,0 +1,118 @@
+"""Parquet files as Arrow tables, whatever the files claim to hold.
+
+A Parquet file is compressed, so its size says little about the table's, and a hostile one of a kilobyte may
+claim terabytes. What a file claims is therefore compared with `allowed` before it is decoded. Reading then
+takes at most about three times that: the pages of a column, its decoded values, and the table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from .pages import PageError, largest_claim
+
+# A table may be as large as the larger of these. The tables of feeders and profiles are up to 20 times their
+# files; a year of constants, which compress to nothing, still fits into the first.
+SMALL_TABLE_BYTES = 2**26
+BYTES_PER_FILE_BYTE = 100
+SMALL_FILE_BYTES = 2**19  # up to here threads cost more than they gain
+
+_WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
+
+
+def allowed(file_bytes: int) -> int:
+    """Bytes that the table of a file of this size may take in memory."""
+    return max(SMALL_TABLE_BYTES, BYTES_PER_FILE_BYTE * file_bytes)
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """The whole table, with plain columns of numbers, texts or booleans.
+
+    Raises:
+        OSError: the file cannot be read.
+        pa.ArrowException: it is no Parquet file, is damaged, or claims more than `allowed` for its size.
+        UnicodeDecodeError: it is damaged.
+    """
+    # Read through memory: a memory map would keep the file open, and truncated under us it would crash.
+    data = path.read_bytes()
+    limit = allowed(len(data))
+    # Not read_table: that imports the dataset machinery, which costs more than reading does.
+    # Checksums, because a damaged page of plain numbers decodes to other numbers without complaint.
+    options = {"page_checksum_verification": True, "thrift_string_size_limit": max(len(data), 1)}
+    with pq.ParquetFile(pa.BufferReader(data), **options) as file:
+        metadata = file.metadata
+        _refuse_claims(metadata, data, limit)
+        texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+        _refuse_types(file.schema_arrow)
+    # Texts as codes, since a few long ones may stand in very many rows.
+    with pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts, metadata=metadata, **options) as file:
+        table = file.read(use_threads=len(data) > SMALL_FILE_BYTES)
+    table.validate(full=True)  # damaged pages may decode, to text that is not UTF-8
+    _ = table.column_names, table.schema.metadata
+    return _plain(table, limit)
+
+
+def _too_large(what: str, limit: int) -> pa.ArrowInvalid:
+    return pa.ArrowInvalid(f"it claims {what}; with its size no more than {limit} bytes are read")
+
+
+def _refuse_claims(metadata: pq.FileMetaData, data: bytes, limit: int) -> None:
+    """Stop at a file whose footer or pages claim a table beyond the limit."""
+    total = 0
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group)
+        for at in range(rows.num_columns):
+            column = rows.column(at)
+            width = _WIDTH.get(column.physical_type, 16)
+            total += width * max(column.num_values, rows.num_rows)
+            if min(column.num_values, rows.num_rows) < 0 or total > limit:
+                raise _too_large(
+                    f"{max(column.num_values, rows.num_rows)} rows of {column.path_in_schema}", limit
+                )
+            if not column.num_values:  # nothing is decoded, and the offsets may mean nothing
+                continue
+            pages = [column.data_page_offset]
+            if column.has_dictionary_page and column.dictionary_page_offset:
+                pages.append(column.dictionary_page_offset)
+            try:
+                claim = largest_claim(data, min(pages), column.total_compressed_size)
+            except PageError as error:
+                raise pa.ArrowInvalid(f"{column.path_in_schema}: {error}") from error
+            if claim > limit:
+                raise _too_large(f"a page of {claim} bytes in {column.path_in_schema}", limit)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _refuse_types(schema: pa.Schema) -> None:
+    """Stop at types that decode to more than the width of their values, and that no table needs."""
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        plain = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if not (plain or _is_text(kind)):
+            raise pa.ArrowInvalid(
+                f"column {field.name!r} is of type {kind}, not of numbers, texts or booleans"
+            )
+
+
+def _plain(table: pa.Table, limit: int) -> pa.Table:
+    """The table with its coded columns written out, if they are not too large for that."""
+    total = 0
+    for at, column in enumerate(table.columns):
+        if not pa.types.is_dictionary(column.type):
+            continue
+        kind = column.type.value_type
+        if _is_text(kind):
+            for chunk in column.chunks:
+                lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
+                total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+            if total > limit:
+                raise _too_large(f"{total} bytes of text", limit)
+        table = table.set_column(at, table.schema.field(at).with_type(kind), column.cast(kind))
+    return table

@@ -1,0 +1,96 @@
+"""What the fuzzers share: damage, a limit on the time of one file, and the rule for folders."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from hypothesis import strategies as st
+
+from distgrid import cases
+from distgrid.cases import CaseError, Feeder, Problem
+from distgrid.cases.tables import FILES
+
+SECONDS = 20.0  # of one file; the slowest takes a tenth of one
+SCALE = 2**16  # positions are drawn as shares of the length, in these units
+
+
+class HangError(BaseException):
+    """A file took too long; not an Exception, so that nothing in the package can swallow it."""
+
+
+@contextmanager
+def no_hang(seconds: float = SECONDS) -> Iterator[None]:
+    """Stop what does not end; where there are no timers, the limit of the whole test has to do."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise HangError(f"a file took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+BYTE_DAMAGE = st.tuples(
+    st.sampled_from(["cut", "flip", "flip", "flip", "zero", "insert", "swap", "empty"]),
+    st.integers(0, SCALE - 1),
+    st.integers(0, SCALE // 5),
+    st.integers(0, 255),
+)
+
+
+def damaged(data: bytes, kind: str, at: int, length: int, byte: int) -> bytes:
+    """``data`` with one piece cut off, changed, zeroed, doubled or moved; places are shares of its length."""
+    start = at * len(data) // SCALE
+    end = start + max(1, length * len(data) // SCALE)
+    if kind == "cut":
+        return data[:start]
+    if kind == "flip":
+        return data[:start] + bytes([byte]) + data[start + 1 :]
+    if kind == "zero":
+        return data[:start] + bytes(len(data[start:end])) + data[end:]
+    if kind == "insert":
+        return data[:start] + bytes([byte]) * (end - start) + data[start:]
+    return data[end:] + data[:end] if kind == "swap" else b""
+
+
+def check_input(path: Path, out: Path) -> bool:
+    """Read `path`, write it to `out`: a whole feeder there, or a CaseError and nothing. Returns which."""
+    beside = sorted(out.parent.iterdir())
+    assert out not in beside
+    feeder: Feeder | None = None
+    problems: tuple[Problem, ...] = ()
+    try:
+        with no_hang():
+            feeder = cases.load(path)
+    except CaseError as error:
+        problems = error.problems
+    if feeder is None:
+        assert problems
+        assert all(problem.file for problem in problems)
+        assert sorted(out.parent.iterdir()) == beside
+        return False
+    with no_hang():
+        feeder.save(out)
+    assert sorted(file.name for file in out.iterdir()) == sorted(FILES)
+    again = cases.load(out)
+    assert again.equals(feeder)
+    assert again.describe()
+    assert again.n_nodes > 0
+    assert len(again.topology().islands) >= 1
+    for file in out.iterdir():
+        file.unlink()
+    out.rmdir()
+    assert sorted(out.parent.iterdir()) == beside
+    return True
