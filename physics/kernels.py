@@ -35,7 +35,19 @@ from .current_sweeps import (
 from .lanes import LANES, from_rows, load, pick, put, store, to_rows, width
 from .newton_tree import N_FIELDS
 from .plan import Plan
-from .power_sweeps import MOST_SWEEPS, N_TRACKED, SOUND, SWEEPS, V_FLOOR_PU, U, start_powers, sum_powers
+from .power_sweeps import (
+    COLD_RATE,
+    MOST_SWEEPS,
+    N_TRACKED,
+    SOUND,
+    SWEEPS,
+    V_FLOOR_PU,
+    WARM_RATE,
+    U,
+    dependent_power,
+    own_power,
+    sum_powers,
+)
 
 WARM_SHARE = 0.999  # a start on the lower branch, an unstable fixed point, is left for the upper one
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
@@ -64,7 +76,7 @@ class Answer(NamedTuple):
     """What the power flow writes, batch first."""
 
     v: NDArray[np.complex128]  # (batch, n_bus) pu
-    current: NDArray[np.complex128]  # (batch, n_branch) series current into the child end, pu
+    current: NDArray[np.complex128]  # (batch or 0, n_branch) series current into the child end, pu
     s_source_mva: NDArray[np.complex128]  # (batch, n_source) delivered by each source
     ended: NDArray[np.int64]  # (batch, 2 or more): status bits, iterations
     measured: NDArray[np.float64]  # (batch, 1 or more): the last voltage update in pu
@@ -95,98 +107,127 @@ def room_for(plan: Plan, rows: int) -> State:
 
 
 @inline
-def _fill(plan, row, count, demand, scale, draw, nominal):  # type: ignore[no-untyped-def]
-    """Rows [row, row + count) by position, per unit; lanes beyond them repeat the last row."""
+def _net_loads(plan, row, last, demand, scale, draw):  # type: ignore[no-untyped-def]
+    """Load less injection of rows [row, last], per unit; lanes beyond repeat the last row.
+
+    In the order of the feeder: the tables are read in streams, which memory is quick at.
+    """
     injected = demand.inject_p_mw.shape[0] > 0
-    for k in range(plan.link.shape[0]):
-        node = plan.link[k, 1]
-        if count == width(draw):
-            p = from_rows(draw, demand.load_p_mw, row, node)
-            q = from_rows(draw, demand.load_q_mvar, row, node)
+    if last - row + 1 == width(draw):
+        for node in range(plan.at_node.size):
+            k = plan.at_node[node]
+            if k < 0:
+                continue
+            p, q = (
+                from_rows(draw, demand.load_p_mw, row, node),
+                from_rows(draw, demand.load_q_mvar, row, node),
+            )
             if injected:
                 p = p - from_rows(draw, demand.inject_p_mw, row, node)
                 q = q - from_rows(draw, demand.inject_q_mvar, row, node)
             store(draw, k, 0, p * scale)
             store(draw, k, 1, q * scale)
+        return
+    for node in range(plan.at_node.size):
+        k = plan.at_node[node]
+        if k < 0:
             continue
         for lane in range(width(draw)):
-            r = row + min(lane, count - 1)
+            r = min(row + lane, last)
             one_p, one_q = demand.load_p_mw[r, node], demand.load_q_mvar[r, node]
             if injected:
                 one_p -= demand.inject_p_mw[r, node]
                 one_q -= demand.inject_q_mvar[r, node]
             put(draw, k, 0, lane, one_p * scale)
             put(draw, k, 1, lane, one_q * scale)
-    for j in range(plan.zip_pos.size):
-        k = plan.zip_pos[j]
-        node = plan.link[k, 1]
-        for lane in range(width(draw)):
-            r = row + min(lane, count - 1)
-            put(nominal, j, 0, lane, demand.load_p_mw[r, node] * scale)
-            put(nominal, j, 1, lane, demand.load_q_mvar[r, node] * scale)
-            put(draw, k, 0, lane, -demand.inject_p_mw[r, node] * scale if injected else 0.0)
-            put(draw, k, 1, lane, -demand.inject_q_mvar[r, node] * scale if injected else 0.0)
 
 
 @inline
-def _start(plan, row, count, v_source, v_start, volt, flow):  # type: ignore[no-untyped-def]
-    """Sources at their set voltage; |V|^2 of no load, or moved nearly all the way to that of ``v_start``."""
-    warm = v_start.shape[0] > 0
+def _no_load(plan, row, last, v_source, draw, volt, flow):  # type: ignore[no-untyped-def]
+    """Sources at their set voltage, |V|^2 of no load elsewhere, every node's own power at it."""
     for k in range(plan.link.shape[0]):
         up = plan.link[k, 0]
         if up < 0:
             for lane in range(width(volt)):
-                v = v_source[row + min(lane, count - 1), -1 - plan.link[k, 2]]
+                v = v_source[min(row + lane, last), -1 - plan.link[k, 2]]
                 put(volt, k, RE, lane, v.real)
                 put(volt, k, IM, lane, v.imag)
             x, y = load(volt, k, RE), load(volt, k, IM)
-            store(flow, k, U, x * x + y * y)
-            continue
-        u = load(flow, up, U)
-        if plan.ratios:
-            u = (plan.side[k, 0] * plan.side[k, 0] + plan.side[k, 1] * plan.side[k, 1]) * u
+            u = x * x + y * y
+        else:
+            u = load(flow, up, U)
+            if plan.ratios:
+                u = (plan.side[k, 0] * plan.side[k, 0] + plan.side[k, 1] * plan.side[k, 1]) * u
         store(flow, k, U, u)
-    if not warm:
-        return
-    for k in range(plan.link.shape[0]):
-        if plan.link[k, 0] >= 0:
-            for lane in range(width(flow)):
-                v = v_start[row + min(lane, count - 1), plan.link[k, 1]]
-                u = pick(flow, k, U, lane)
-                put(flow, k, U, lane, u + WARM_SHARE * (v.real * v.real + v.imag * v.imag - u))
+        own_power(plan, draw, flow, k, u)
 
 
 @inline
-def _blank(plan, row, answer):  # type: ignore[no-untyped-def]
-    """NaN at nodes and 0 on branches where the sweep does not come."""
-    m = plan.link.shape[0]
-    if m < answer.v.shape[1]:
-        for n in range(answer.v.shape[1]):
-            answer.v[row, n] = complex(np.nan, 0.0)
-    if m - answer.s_source_mva.shape[1] < answer.current.shape[1]:
-        for e in range(answer.current.shape[1]):
-            answer.current[row, e] = 0.0
+def _warm(plan, row, last, v_start, draw, flow):  # type: ignore[no-untyped-def]
+    """Move |V|^2 nearly all the way to that of ``v_start``."""
+    for k in range(plan.link.shape[0]):
+        if plan.link[k, 0] >= 0:
+            for lane in range(width(flow)):
+                v = v_start[min(row + lane, last), plan.link[k, 1]]
+                u = pick(flow, k, U, lane)
+                put(flow, k, U, lane, u + WARM_SHARE * (v.real * v.real + v.imag * v.imag - u))
+        own_power(plan, draw, flow, k, load(flow, k, U))
+
+
+@inline
+def _begin(plan, row, last, demand, v_source, v_start, scale, state):  # type: ignore[no-untyped-def]
+    """Rows [row, last] by position, per unit, and where their sweeps start."""
+    draw, nominal, volt, flow = state.draw, state.nominal, state.volt, state.flow
+    _net_loads(plan, row, last, demand, scale, draw)
+    _no_load(plan, row, last, v_source, draw, volt, flow)
+    if v_start.shape[0] > 0:
+        _warm(plan, row, last, v_start, draw, flow)
+    injected = demand.inject_p_mw.shape[0] > 0
+    for j in range(plan.zip_pos.size):
+        k = plan.zip_pos[j]
+        node = plan.link[k, 1]
+        for lane in range(width(draw)):
+            r = min(row + lane, last)
+            put(nominal, j, 0, lane, demand.load_p_mw[r, node] * scale)
+            put(nominal, j, 1, lane, demand.load_q_mvar[r, node] * scale)
+            put(draw, k, 0, lane, -demand.inject_p_mw[r, node] * scale if injected else 0.0)
+            put(draw, k, 1, lane, -demand.inject_q_mvar[r, node] * scale if injected else 0.0)
+        own_power(plan, draw, flow, k, load(flow, k, U))
+    dependent_power(plan, nominal, flow)
 
 
 @inline
 def _write(plan, row, first, last, scale, volt, flow, answer):  # type: ignore[no-untyped-def]
-    """Voltages, branch currents and source powers of lanes [first, last), in the order of the feeder."""
-    for lane in range(first, last):
-        _blank(plan, row + lane, answer)
-    for k in range(plan.link.shape[0]):
-        node, branch = plan.link[k, 1], plan.link[k, 2]
-        if branch >= 0 and last - first == width(flow):
+    """Voltages, branch currents and source powers of lanes [first, last), in the order of the feeder.
+
+    NaN at nodes and 0 on branches where the sweep does not come.
+    """
+    every_lane = last - first == width(flow)
+    for node in range(plan.at_node.size):
+        k = plan.at_node[node]
+        if k >= 0 and every_lane:
             to_rows(answer.v, row, node, load(volt, k, RE), load(volt, k, IM))
+            continue
+        for lane in range(first, last):
+            v = complex(np.nan, 0.0)
+            if k >= 0:
+                v = complex(pick(volt, k, RE, lane), pick(volt, k, IM, lane))
+            answer.v[row + lane, node] = v
+    for branch in range(plan.at_branch.size if answer.current.shape[0] > 0 else 0):
+        k = plan.at_branch[branch]
+        if k >= 0 and every_lane:
             to_rows(answer.current, row, branch, load(flow, k, RE), load(flow, k, IM))
             continue
         for lane in range(first, last):
+            i = complex(0.0, 0.0)
+            if k >= 0:
+                i = complex(pick(flow, k, RE, lane), pick(flow, k, IM, lane))
+            answer.current[row + lane, branch] = i
+    for k in range(answer.s_source_mva.shape[1]):  # breadth first: the sources come first
+        for lane in range(first, last):
             v = complex(pick(volt, k, RE, lane), pick(volt, k, IM, lane))
             i = complex(pick(flow, k, RE, lane), pick(flow, k, IM, lane))
-            answer.v[row + lane, node] = v
-            if branch < 0:
-                answer.s_source_mva[row + lane, -1 - branch] = v * np.conj(i) / scale
-            else:
-                answer.current[row + lane, branch] = i
+            answer.s_source_mva[row + lane, -1 - plan.link[k, 2]] = v * np.conj(i) / scale
 
 
 @inline
@@ -275,12 +316,11 @@ def solve_rows(  # type: ignore[no-untyped-def]
 ):
     """:func:`sweep_rows` for other kernels: as many rows side by side as ``state`` has lanes."""
     draw, nominal, volt, flow, track, seen, pivot, work = state
+    first_rate = WARM_RATE if v_start.shape[0] > 0 else COLD_RATE
     for row in range(lo, hi, width(flow)):
         count = min(width(flow), hi - row)
-        _fill(plan, row, count, demand, scale, draw, nominal)
-        _start(plan, row, count, v_source, v_start, volt, flow)
-        start_powers(plan, draw, nominal, flow)
-        sum_powers(plan, draw, nominal, flow, track, min(MOST_SWEEPS, max_iter - 1), tol)
+        _begin(plan, row, row + count - 1, demand, v_source, v_start, scale, state)
+        sum_powers(plan, draw, nominal, flow, track, min(MOST_SWEEPS, max_iter - 1), tol, first_rate)
         voltages_of_powers(plan, draw, nominal, flow, volt, track, seen)
         gather_and_check(plan, volt, flow, seen)
         left = _first_verdicts(
@@ -295,7 +335,7 @@ def solve_rows(  # type: ignore[no-untyped-def]
 
 @lean_kernel
 def sweep_rows(  # type: ignore[no-untyped-def]
-    link, z, side, zip_pos, zip_coef, ratios, shunts, lo, hi,
+    link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, lo, hi,
     load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar, v_source, v_start, scale, tol, max_iter, v_collapse,
     draw, nominal, volt, flow, track, seen, pivot, work, v, current, s_source_mva, ended, measured,
 ):  # fmt: skip
@@ -306,7 +346,7 @@ def sweep_rows(  # type: ignore[no-untyped-def]
     complex; ``scale`` 1 / base MVA.
     """
     solve_rows(
-        Plan(link, z, side, zip_pos, zip_coef, ratios, shunts), lo, hi,
+        Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts), lo, hi,
         Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar), v_source, v_start, scale, tol, max_iter,
         v_collapse, State(draw, nominal, volt, flow, track, seen, pivot, work),
         Answer(v, current, s_source_mva, ended, measured),

@@ -1,10 +1,10 @@
-"""One source for one row and for eight: numbers or vectors of eight lanes inside compiled kernels.
+"""One source for one row and for sixteen: numbers or vectors of lanes inside compiled kernels.
 
 LLVM's loop vectoriser gives up on short inner loops over arrays that might alias, so the kernels say what
 they mean. Their state lies in arrays ``(position, field)`` for a single row and ``(position, field, lane)``
-for eight; :func:`load` gives a float64 from the first and a ``Lanes`` value, an LLVM vector of eight doubles,
-from the second. Arithmetic is lane by lane with the rounding of the scalar operations, so that a row has the
-same bits whether it was solved alone or beside others.
+for a block of rows; :func:`load` gives a float64 from the first and a ``Lanes`` value, an LLVM vector of
+doubles, from the second. Arithmetic is lane by lane with the rounding of the scalar operations, so that a row
+has the same bits whether it was solved alone or beside others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 8
+LANES = 16  # two vectors of a processor's widest: one is on its way while the other is waited for
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 
 

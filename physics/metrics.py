@@ -41,7 +41,7 @@ class Flows(NamedTuple):
 
 @lean_kernel
 def step_rows(  # type: ignore[no-untyped-def]
-    link, z, side, zip_pos, zip_coef, ratios, shunts, rows, pi, lo, hi,
+    link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, rows, pi, lo, hi,
     load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar,
     v_source, v_start, base_mva, tol, max_iter, v_collapse,
     draw, nominal, volt, flow, track, seen, pivot, work, v, current, s_source_mva, ended, measured,
@@ -53,7 +53,7 @@ def step_rows(  # type: ignore[no-untyped-def]
     """
     answer = Answer(v, current, s_source_mva, ended, measured)
     solve_rows(
-        Plan(link, z, side, zip_pos, zip_coef, ratios, shunts), lo, hi,
+        Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts), lo, hi,
         Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar), v_source, v_start,
         1.0 / base_mva, tol, max_iter, v_collapse,
         State(draw, nominal, volt, flow, track, seen, pivot, work), answer,

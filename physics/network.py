@@ -189,7 +189,7 @@ class Network:
         rank = np.array([int(np.flatnonzero(self.source_node == r)[0]) for r in roots], dtype=np.int64)
         loops = self._loops(tree, position, loop, ratio) if loop.size else None
         return Topology(
-            tree, plan_of(tree, rank),
+            tree, plan_of(tree, rank, self.n_bus, self.n_branch),
             ends_of(self.from_row, self.to_row, child_is_to, in_tree, ratio, self.b_pu),
             span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops,
         )  # fmt: skip

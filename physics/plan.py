@@ -16,6 +16,10 @@ class Plan(NamedTuple):
     link: NDArray[
         np.int32
     ]  # (m, 3): parent's position (-1: a source), node row, branch row (-1 - source row)
+    at_node: NDArray[np.int32]  # (n_bus,) position of each node, -1: dead
+    at_branch: NDArray[
+        np.int32
+    ]  # (n_branch,) position of the node that each branch feeds, -1: not in the tree
     z: FloatArray  # (m, 2): r, x in pu of V_child = a V_parent - z I_child
     side: FloatArray  # (m, 4): a (re, im) and the shunt admittance y (re, im) in pu
     zip_pos: NDArray[np.int64]  # (n_zip,) positions whose load depends on voltage
@@ -24,12 +28,18 @@ class Plan(NamedTuple):
     shunts: bool  # some y is not 0
 
 
-def plan_of(tree: Tree, source_rank: IntArray) -> Plan:
+def plan_of(tree: Tree, source_rank: IntArray, n_bus: int, n_branch: int) -> Plan:
     """The sweep's view of ``tree``; ``source_rank``: row of the sources table for each root, as they come."""
     feeding = tree.branch.copy()
     feeding[tree.parent < 0] = -1 - source_rank
+    at_node, at_branch = np.full(n_bus, -1, np.int32), np.full(n_branch, -1, np.int32)
+    at_node[tree.order] = np.arange(tree.order.size)
+    fed = np.flatnonzero(tree.parent >= 0)
+    at_branch[tree.branch[fed]] = fed
     return Plan(
         link=np.stack([tree.parent, tree.order, feeding], axis=1).astype(np.int32),
+        at_node=at_node,
+        at_branch=at_branch,
         z=np.stack([tree.z_re, tree.z_im], axis=1),
         side=np.stack([tree.a_re, tree.a_im, tree.y_re, tree.y_im], axis=1),
         zip_pos=tree.zip_pos,

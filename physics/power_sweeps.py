@@ -27,6 +27,9 @@ V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never report
 MOST_SWEEPS = 10
 CONTRACTION = 0.3  # an update above this share of the one before: a hard case. The lower branch repels
 _SHARE_OF_TOL = 0.01  # of the error that is left, estimated
+# The rate after one sweep as a share of its update: from no load, the more drop, the more loss; a warm start
+# says nothing of it.
+COLD_RATE, WARM_RATE = 0.1, 0.0
 _ROUNDING = 1e-15  # updates of U at this size no longer shrink
 
 # Fields of ``flow``: P and Q, later the current; the drop of U, later 1 / |V|^2; U.
@@ -70,13 +73,13 @@ def _forward(plan, draw, flow, track):  # type: ignore[no-untyped-def]
             total = total + step
             u = now
             store(flow, k, U, u)
-        _demand(plan, draw, flow, k, u)
+        own_power(plan, draw, flow, k, u)
     store(track, 0, MOVED, moved)
     store(track, 0, TOTAL, total)
 
 
 @inline
-def _demand(plan, draw, flow, k, u):  # type: ignore[no-untyped-def]
+def own_power(plan, draw, flow, k, u):  # type: ignore[no-untyped-def]
     """The node's own power at the squared voltage ``u``."""
     p, q = load(draw, k, 0), load(draw, k, 1)
     if plan.shunts:
@@ -87,7 +90,8 @@ def _demand(plan, draw, flow, k, u):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _voltage_dependent(plan, nominal, flow):  # type: ignore[no-untyped-def]
+def dependent_power(plan, nominal, flow):  # type: ignore[no-untyped-def]
+    """Add the power of ZIP and CVR loads at the U that ``flow`` holds."""
     for j in range(plan.zip_pos.size):
         k = plan.zip_pos[j]
         c = plan.zip_coef[j]
@@ -100,16 +104,17 @@ def _voltage_dependent(plan, nominal, flow):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _judge(track, sweep, limit, tol):  # type: ignore[no-untyped-def]
+def _judge(track, sweep, limit, tol, first_rate):  # type: ignore[no-untyped-def]
     """Which lanes go on; returns whether any does. The error left after one more sweep is moved * rate^2."""
     going = False
     for lane in range(width(track)):
         if not pick(track, 0, ACTIVE, lane) > 0.0:
             continue
         moved, before = pick(track, 0, MOVED, lane), pick(track, 0, BEFORE, lane)
-        rate = moved / before if sweep > 1 else CONTRACTION
+        rate = moved / before if sweep > 1 else first_rate * moved
         sound = (moved <= _ROUNDING or rate <= CONTRACTION) and np.isfinite(pick(track, 0, TOTAL, lane))
-        arrived = moved <= _ROUNDING or (sweep > 1 and moved * rate * rate < _SHARE_OF_TOL * tol)
+        known = sweep > 1 or first_rate > 0.0
+        arrived = moved <= _ROUNDING or (known and moved * rate * rate < _SHARE_OF_TOL * tol)
         put(track, 0, BEFORE, lane, moved)
         put(track, 0, SWEEPS, lane, sweep)
         if arrived or sweep == limit or not sound:
@@ -121,18 +126,11 @@ def _judge(track, sweep, limit, tol):  # type: ignore[no-untyped-def]
 
 
 @inline
-def start_powers(plan, draw, nominal, flow):  # type: ignore[no-untyped-def]
-    """Each node's own power at the U that ``flow`` holds."""
-    for k in range(plan.link.shape[0]):
-        _demand(plan, draw, flow, k, load(flow, k, U))
-    _voltage_dependent(plan, nominal, flow)
+def sum_powers(plan, draw, nominal, flow, track, limit, tol, first_rate):  # type: ignore[no-untyped-def]
+    """Sweep until every lane has arrived or turned out hard, from U and every node's own power in ``flow``.
 
-
-@inline
-def sum_powers(plan, draw, nominal, flow, track, limit, tol):  # type: ignore[no-untyped-def]
-    """Sweep until every lane has arrived or turned out hard, from what ``start_powers`` left in ``flow``.
-
-    ``draw`` (m, 2) constant power, ``nominal`` (n_zip, 2) power at 1 pu of loads that depend on voltage.
+    ``draw`` (m, 2) constant power, ``nominal`` (n_zip, 2) power at 1 pu of loads that depend on voltage,
+    ``first_rate`` one of the constants above.
     On return ``flow`` holds the powers received and U; ``track`` says which lanes are sound.
     """
     for lane in range(width(track)):
@@ -143,8 +141,8 @@ def sum_powers(plan, draw, nominal, flow, track, limit, tol):  # type: ignore[no
     _backward(plan, flow, floor2)
     for sweep in range(1, limit + 1):
         _forward(plan, draw, flow, track)
-        _voltage_dependent(plan, nominal, flow)
-        going = _judge(track, sweep, limit, tol)
+        dependent_power(plan, nominal, flow)
+        going = _judge(track, sweep, limit, tol, first_rate)
         _backward(plan, flow, floor2)
         if not going:
             break

@@ -61,7 +61,13 @@ class Solution:
     @cached_property
     def i_branch(self) -> NDArray[np.complex128]:
         """Series current of each branch into its child end, pu."""
-        return np.asarray(self._out(self._current))
+        return np.asarray(self._out(self._branch_current))
+
+    @property
+    def _branch_current(self) -> NDArray[np.complex128]:
+        if self._current.shape[0] != self._v.shape[0]:
+            raise AttributeError("this power flow was solved with currents=False: it has voltages only")
+        return self._current
 
     @cached_property
     def s_source_mva(self) -> NDArray[np.complex128]:
@@ -109,7 +115,7 @@ class Solution:
     @cached_property
     def _flows(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Complex MVA into the from and the to end of each branch, (batch, n_branch)."""
-        net, v, current = self.net, self._v, self._current
+        net, v, current = self.net, self._v, self._branch_current
         s_from, s_to = np.empty_like(current), np.empty_like(current)
         for rows, top in self.groups:
             whole = isinstance(rows, slice)

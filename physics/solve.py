@@ -64,6 +64,7 @@ def solve(
     max_iter: int = 100,
     v_collapse_pu: float = 0.5,
     threads: int | None = None,
+    currents: bool = True,
     out: Solution | None = None,
 ) -> Solution:
     """Solve one case or a batch of independent cases.
@@ -92,6 +93,9 @@ def solve(
         See :class:`Solution`. ``tol`` is in pu.
     threads
         Workers for batches of some hundred rows. Results do not depend on it.
+    currents
+        False: voltages only. A large batch is solved about a third faster where nobody asks for its branch
+        currents, flows and losses; asking for them then is an AttributeError.
     out
         An earlier solution of as many rows whose memory the new one takes over; its numbers are lost. A large
         batch spends more time on getting fresh memory than on a sweep.
@@ -109,7 +113,10 @@ def solve(
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1 or None, got {threads}")
     numbers = (1.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
-    plain = p_inject_mw is q_inject_mvar is v_source_pu is closed is tap is cap_on is v0 is out is None
+    plain = (
+        p_inject_mw is q_inject_mvar is v_source_pu is closed is tap is cap_on is v0 is out is None
+        and currents
+    )
     if plain and method == "backward-forward" and net.topology.loops is None:
         p, q = lone_row(net, p_mw, net.nominal_row[0]), lone_row(net, q_mvar, net.nominal_row[1])
         if p is not None and q is not None:
@@ -127,6 +134,8 @@ def solve(
     v_start = _NO_ROWS if start is None else start_of(net, start, batch)
     workers = 1 if batch < 2 * _ROWS_WORTH_A_THREAD else _workers(threads, batch)
     answer = _answer(net, batch) if out is None else out.memory(net, batch)
+    if not currents:
+        answer = answer._replace(current=_NO_ROWS)
     for rows, topology in groups:
         _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, workers, net, method)
     return Solution(net, *answer[:3], answer.ended, answer.measured, groups, size is None)
@@ -221,7 +230,7 @@ def _solve_group(
 ) -> None:  # fmt: skip
     """Solve the rows that share a topology into ``answer``."""
     whole = isinstance(rows, slice)
-    part = answer if whole else Answer._make(a[rows] for a in answer)
+    part = answer if whole else Answer._make(a[rows] if a.size else a for a in answer)
     if not whole:
         demand = Demand(*(a[rows] if a.size else a for a in demand))
         v_source = v_source[rows]
@@ -232,7 +241,8 @@ def _solve_group(
         _solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part)
     if not whole:
         for target, piece in zip(answer, part, strict=True):
-            target[rows] = piece
+            if target.size:
+                target[rows] = piece
 
 
 def _run(
@@ -262,6 +272,8 @@ def _solve_otherwise(
 ) -> None:  # fmt: skip
     """Loops, or pandapower's methods: these write source currents, in the order of their tree."""
     batch = answer.v.shape[0]
+    if not answer.current.size:
+        answer = answer._replace(current=np.empty((batch, net.n_branch), np.complex128))
     answer.v.fill(np.nan)
     answer.current.fill(0.0)
     const_p, const_q = _constant_power(net, demand)
