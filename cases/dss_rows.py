@@ -140,6 +140,7 @@ def load_row(frame: Frame, shunt: Shunt) -> Row:
         "connection": shunt.connection,
         "v_low_pu": shunt.v_low / k if shunt.v_low else None,
         "v_high_pu": shunt.v_high / k,
+        "v_rated_pu": 1.0 / k,
     }
 
 

@@ -14,9 +14,10 @@ from .dss_units import connection
 from .dss_wires import base_frequency, bus_of, refuse
 
 ROOT3 = math.sqrt(3.0)
-# Shares of constant impedance and constant current by model: of P, then of Q. Model 4 has exponents instead.
+# Shares of constant impedance and constant current by model: of P, then of Q. Models 3 (the exponents 0 and 2)
+# and 4 have exponents instead: outside of its voltage band OpenDSS treats such a load as constant power.
 MODELS: Mapping[int, tuple[float, float, float, float]] = {
-    1: (0, 0, 0, 0), 2: (1, 0, 1, 0), 3: (0, 0, 1, 0), 4: (0, 0, 0, 0), 5: (0, 1, 0, 1),
+    1: (0, 0, 0, 0), 2: (1, 0, 1, 0), 3: (0, 0, 0, 0), 4: (0, 0, 0, 0), 5: (0, 1, 0, 1),
 }  # fmt: skip
 ZIPV = 8
 
@@ -115,7 +116,7 @@ def _load(thing: Thing, hz: float) -> Shunt:
         p_mw=p / 1000.0,
         q_mvar=q / 1000.0,
         shares=shares,
-        exponents=load.cvr if load.model == 4 else None,
+        exponents={3: (0.0, 2.0), 4: load.cvr}.get(load.model),
         v_low=load.v_low,
         v_high=load.v_high,
         on=True,

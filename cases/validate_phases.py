@@ -14,7 +14,7 @@ ROUNDING = 1e-9  # of the largest element: what a symmetric matrix may lack
 POSITIVE = {  # columns that are null or > 0
     "transformers": ("tap_from", "tap_to"),
     "regulators": ("v_reg_v", "pt_ratio", "ct_a", "rev_v_reg_v", "max_tap_change"),
-    "loads": ("v_low_pu", "v_high_pu"),
+    "loads": ("v_low_pu", "v_high_pu", "v_rated_pu"),
     "cap_controls": ("pt_ratio", "ct_ratio"),
 }
 NOT_NEGATIVE = {

@@ -17,6 +17,7 @@ from distgrid.cases import Feeder
 
 SLOT = {"A": 0, "B": 1, "C": 2, "1": 0, "2": 1}
 GROUND = -1
+OPENDSS_FLOOR = 0.5  # pu of the rated voltage below which OpenDSS has the rated impedance of every load
 Stamp = tuple[list[int], np.ndarray]  # rows of Y (GROUND: none), and the block that stands there
 
 
@@ -209,11 +210,11 @@ class Nodal:
             "q_z_frac",
             "q_i_frac",
         )
-        extra = ("cvr_p", "cvr_q", "v_low_pu", "v_high_pu")
+        extra = ("cvr_p", "cvr_q", "v_low_pu", "v_high_pu", "v_rated_pu")
         for node, phase, kind, p, q, *rest in self._rows("loads", *names, *extra):
             for ends, volts, share in self.parts(node, phase, kind):
                 cells.append((*ends, volts, p * share * 1e6, q * share * 1e6, *rest))
-        return Loads(np.array(cells, dtype=float).reshape(-1, 13))
+        return Loads(np.array(cells, dtype=float).reshape(-1, 14))
 
 
 @dataclass
@@ -226,23 +227,34 @@ class Loads:
         """What the loads inject at every row, in ampere."""
         start, end = self.cells[:, 0].astype(int), self.cells[:, 1].astype(int)
         across = v[start] - np.where(end >= 0, v[end], 0)
-        m = np.abs(across) / self.cells[:, 2]
-        if band:
-            low, high = np.nan_to_num(self.cells[:, 11], nan=0.0), np.nan_to_num(self.cells[:, 12], nan=9.0)
-            inside = np.clip(m, low, high)
-        else:
-            inside = m
-        p = self.cells[:, 3] * _dependence(inside, self.cells[:, 5], self.cells[:, 6], self.cells[:, 9])
-        q = self.cells[:, 4] * _dependence(inside, self.cells[:, 7], self.cells[:, 8], self.cells[:, 10])
-        current = np.conj((p + 1j * q) * (m / inside) ** 2 / across)
+        p = self._power(np.abs(across) / self.cells[:, 2], self.cells[:, 3], *self.cells[:, [5, 6, 9]].T, band)
+        q = self._power(np.abs(across) / self.cells[:, 2], self.cells[:, 4], *self.cells[:, [7, 8, 10]].T, band)
+        current = np.conj((p + 1j * q) / across)
         result = np.zeros(len(v), dtype=complex)
         np.add.at(result, start, -current)
         np.add.at(result, end[end >= 0], current[end >= 0])
         return result
 
-
-def _dependence(m: np.ndarray, z: np.ndarray, i: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(exponent), z * m * m + i * m + 1 - z - i, m ** np.nan_to_num(exponent))
+    def _power(
+        self, m: np.ndarray, power: np.ndarray, z: np.ndarray, i: np.ndarray, exponent: np.ndarray, band: bool
+    ) -> np.ndarray:
+        """P or Q at voltages of m pu; with `band` as OpenDSS has it outside of the band of each load."""
+        free = np.isnan(exponent)
+        inside = np.where(free, z * m * m + i * m + 1 - z - i, m ** np.nan_to_num(exponent))
+        if not band:
+            return power * inside
+        low, high = np.nan_to_num(self.cells[:, 11], nan=0.0), np.nan_to_num(self.cells[:, 12], nan=9.0)
+        rated = np.nan_to_num(self.cells[:, 13], nan=1.0)
+        floor = OPENDSS_FLOOR * rated
+        slope = (m - floor) / np.maximum(low - floor, 1e-9)
+        # Below the band the current falls in a straight line to that of the rated impedance at the floor.
+        p_low = m * (floor / rated**2 + slope * (1 / np.maximum(low, 1e-9) - floor / rated**2))
+        i_low = m * (floor / rated + slope * (1 - floor / rated))
+        p_out = np.where(m > high, (m / high) ** 2, np.where(m < floor, (m / rated) ** 2, p_low))
+        i_out = np.where(m > high, m * m / high, np.where(m < floor, m * m / rated, i_low))
+        z, i = np.where(free, z, 0), np.where(free, i, 0)
+        outside = z * m * m + i * i_out + (1 - z - i) * p_out * np.where(free, 1, rated ** np.nan_to_num(exponent))
+        return power * np.where((m < low) | (m > high), outside, inside)
 
 
 def _direction(first: str, second: str, lag_deg: float) -> int:
