@@ -61,9 +61,7 @@ def list_cases() -> None:
 
 @app.command("show")
 def show(
-    name: Annotated[
-        str, typer.Argument(help="Shipped feeder, .m or .dss file, or folder of Parquet tables.")
-    ],
+    name: Annotated[str, typer.Argument(help="Shipped feeder, .m or .dss file, or folder of tables.")],
 ) -> None:
     """Describe one feeder: size, loads, devices, islands and loops, source and licence."""
     with _errors_as_text():

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .dss_shunts import Feed
-from .dss_units import TapControl, Unit
+from .dss_controls import TapControl
+from .dss_source import Feed
+from .dss_units import Unit
 from .dss_wires import Wire
 
 ROOT3 = float(np.sqrt(3.0))

@@ -107,7 +107,7 @@ def number(param: Param) -> float:
 
 
 def _plain(text: str) -> float | None:
-    if "_" in text or not text.strip(" \t+-.0123456789eE") == "":
+    if "_" in text or text.strip(" \t+-.0123456789eE"):
         return None
     try:
         return float(text)

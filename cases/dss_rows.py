@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .dss_controls import BankControl, TapControl
 from .dss_grid import ROOT3, Bus, Span
 from .dss_lex import Place
-from .dss_shunts import BankControl, Shunt
-from .dss_units import TapControl, Unit
+from .dss_shunts import Shunt
+from .dss_units import Unit
 
 STEP_ROUNDING = 1e-6  # of a step: how far a tap may lie beside a position
 Row = Mapping[str, Any]

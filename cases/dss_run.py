@@ -260,28 +260,37 @@ class Runner:
     # -- options and files -----------------------------------------------------------------------------
 
     def _set(self, params: list[Param], place: Place) -> None:
+        options: dict[str, Callable[[Param], None]] = {
+            "voltagebases": self._bases,
+            "voltagebase": self._bases,
+            "defaultbasefrequency": self._frequency,
+            "defaultbasefreq": self._frequency,
+            "loadmult": self._unscaled,
+            "normvminpu": lambda param: setattr(self.circuit, "v_min", number(param)),
+            "normvmaxpu": lambda param: setattr(self.circuit, "v_max", number(param)),
+        }
         for param in params:
-            word = param.name
-            if word in ("voltagebases", "voltagebase"):
-                self.circuit.kv_bases = sorted(numbers(param))
-                if not self.circuit.kv_bases or self.circuit.kv_bases[0] <= 0:
-                    raise param.place.error(word, repr(param.value), "kV > 0")
-            elif word in ("defaultbasefrequency", "defaultbasefreq"):
-                if self.circuit.name:
-                    raise param.place.error(word, param.value, "to be set before the circuit is made")
-                self.circuit.hz = number(param)
-                if not 1.0 <= self.circuit.hz <= 1000.0:
-                    raise param.place.error(word, param.value, "1 to 1000 Hz")
-            elif word == "loadmult":
-                if number(param) != 1.0:
-                    raise param.place.error(word, param.value, "1 (scale the loads of the feeder instead)")
-            elif word == "normvminpu":
-                self.circuit.v_min = number(param)
-            elif word == "normvmaxpu":
-                self.circuit.v_max = number(param)
-            elif word not in IGNORED_OPTIONS:
-                shown = word or repr(param.value)
-                raise param.place.error("set", shown, "an option that the importer knows")
+            if param.name in options:
+                options[param.name](param)
+            elif param.name not in IGNORED_OPTIONS:
+                shown = param.name or repr(param.value)
+                raise place.error("set", shown, "an option that the importer knows")
+
+    def _bases(self, param: Param) -> None:
+        self.circuit.kv_bases = sorted(numbers(param))
+        if not self.circuit.kv_bases or self.circuit.kv_bases[0] <= 0:
+            raise param.place.error(param.name, repr(param.value), "kV > 0")
+
+    def _frequency(self, param: Param) -> None:
+        if self.circuit.name:
+            raise param.place.error(param.name, param.value, "to be set before the circuit is made")
+        self.circuit.hz = number(param)
+        if not 1.0 <= self.circuit.hz <= 1000.0:
+            raise param.place.error(param.name, param.value, "1 to 1000 Hz")
+
+    def _unscaled(self, param: Param) -> None:
+        if number(param) != 1.0:
+            raise param.place.error("loadmult", param.value, "1 (scale the loads of the feeder instead)")
 
     def _path(self, params: list[Param], place: Place) -> Path:
         """The file that a command names, inside of the root."""

@@ -1,4 +1,4 @@
-"""Loads, capacitors, their controls and the source of an OpenDSS circuit."""
+"""Loads and shunt capacitors of an OpenDSS circuit."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from .dss_lex import Param, Place, flag, number, numbers, whole
+from .dss_lex import Param, Place, number, numbers
+from .dss_props import Handler, bus_of, connection, one_of, only, put, replay
 from .dss_run import Circuit, Thing
-from .dss_units import connection
-from .dss_wires import base_frequency, bus_of, refuse
 
 ROOT3 = math.sqrt(3.0)
-# Shares of constant impedance and constant current by model: of P, then of Q. Models 3 (the exponents 0 and 2)
-# and 4 have exponents instead: outside of its voltage band OpenDSS treats such a load as constant power.
+# Shares of constant impedance and constant current by model: of P, then of Q. Models 3 and 4 have
+# exponents instead: outside of its voltage band OpenDSS treats such a load as constant power.
 MODELS: Mapping[int, tuple[float, float, float, float]] = {
     1: (0, 0, 0, 0), 2: (1, 0, 1, 0), 3: (0, 0, 0, 0), 4: (0, 0, 0, 0), 5: (0, 1, 0, 1),
 }  # fmt: skip
@@ -41,34 +38,6 @@ class Shunt:
     place: Place
 
 
-@dataclass(frozen=True)
-class Feed:
-    """The source: a balanced voltage behind an impedance."""
-
-    name: str
-    bus: str
-    base_kv: float
-    v_pu: float
-    v_deg: float
-    z_ohm: np.ndarray  # (3, 3) complex
-    place: Place
-
-
-@dataclass(frozen=True)
-class BankControl:
-    """A capacitor control."""
-
-    name: str
-    capacitor: str
-    line: str
-    end: str
-    phase: int
-    kind: str
-    settings: Mapping[str, float]  # by the column of the cap_controls table
-    v_override: bool
-    place: Place
-
-
 # -- loads ---------------------------------------------------------------------------------------------------
 
 
@@ -83,10 +52,12 @@ class _Load:
     kvar: float = 5.0
     pf: float = 0.88
     kva: float = 0.0
-    spec: str = "pf"  # what was given last beside kW: pf, kvar, or kva with pf
+    spec: str = "pf"  # how Q is found: from pf, as kvar, or from kva with pf
+    command: Place | None = None  # the last that changed any of these
     model: int = 1
     zipv: tuple[float, ...] = ()
-    cvr: tuple[float, float] = (1.0, 2.0)
+    cvr_p: float = 1.0
+    cvr_q: float = 2.0
     v_low: float = 0.95
     v_high: float = 1.05
 
@@ -97,9 +68,7 @@ def loads(circuit: Circuit) -> list[Shunt]:
 
 
 def _load(thing: Thing, hz: float) -> Shunt:
-    load = _Load()
-    for edit in thing.edits:
-        _load_property(thing, load, edit, hz)
+    load = replay(thing, _Load(), _LOAD, hz, known=("bus1",))
     if load.kv <= 0 or load.v_low < 0 or load.v_high <= load.v_low:
         raise thing.error("kV, vminpu, vmaxpu", f"{load.kv:g}", "kV > 0 and 0 <= vminpu < vmaxpu")
     p, q = _power(thing, load)
@@ -116,7 +85,7 @@ def _load(thing: Thing, hz: float) -> Shunt:
         p_mw=p / 1000.0,
         q_mvar=q / 1000.0,
         shares=shares,
-        exponents={3: (0.0, 2.0), 4: load.cvr}.get(load.model),
+        exponents={3: (0.0, 2.0), 4: (load.cvr_p, load.cvr_q)}.get(load.model),
         v_low=load.v_low,
         v_high=load.v_high,
         on=True,
@@ -124,49 +93,43 @@ def _load(thing: Thing, hz: float) -> Shunt:
     )
 
 
-_LOAD_NUMBERS = {
-    "kv": "kv",
-    "kw": "kw",
-    "kvar": "kvar",
-    "pf": "pf",
-    "kva": "kva",
-    "vminpu": "v_low",
-    "vmaxpu": "v_high",
+def _load_part(name: str) -> Handler[_Load]:
+    """Of kW, kvar and kVA the last one that is given says how Q is found: kW and kVA mean with pf.
+
+    The power factor is what an earlier command left, so that a later kW keeps the ratio of P and Q.
+    """
+
+    def handler(load: _Load, edit: Param) -> None:
+        if load.spec == "kvar" and load.command not in (None, edit.place):
+            load.pf = math.copysign(load.kw / (math.hypot(load.kw, load.kvar) or 1.0), load.kvar) or 1.0
+        setattr(load, name, number(edit))
+        if name != "pf":
+            load.spec = {"kw": "pf"}.get(name, name)
+        load.command = edit.place
+
+    return handler
+
+
+def _shares(edit: Param) -> tuple[float, ...]:
+    values = tuple(numbers(edit))
+    if len(values) != 7:
+        raise edit.place.error("zipv", repr(edit.value), "seven numbers")
+    return values
+
+
+_LOAD: dict[str, Handler[_Load]] = {
+    **{name: _load_part(name) for name in ("kw", "kvar", "pf", "kva")},
+    "kv": put("kv"),
+    "vminpu": put("v_low"),
+    "vmaxpu": put("v_high"),
+    "phases": put("phases", one_of(1, 2, 3)),
+    "conn": put("kind", connection),
+    "model": put("model", one_of(*MODELS, ZIPV)),
+    "zipv": put("zipv", _shares),
+    "cvrwatts": put("cvr_p"),
+    "cvrvars": put("cvr_q"),
+    "status": only("v", "f", "e"),
 }
-
-
-def _load_property(thing: Thing, load: _Load, edit: Param, hz: float) -> None:
-    name = edit.name
-    where = f"load.{thing.name} {name}"
-    if name in _LOAD_NUMBERS:
-        setattr(load, _LOAD_NUMBERS[name], number(edit))
-        if name in ("kvar", "pf", "kva"):
-            load.spec = name if name != "pf" or load.spec != "kva" else "kva"
-    elif name == "phases":
-        load.phases = whole(edit)
-        if not 1 <= load.phases <= 3:
-            raise edit.place.error(where, edit.value, "1 to 3")
-    elif name == "conn":
-        load.kind = connection(edit)
-    elif name == "model":
-        load.model = whole(edit)
-        if load.model not in (*MODELS, ZIPV):
-            raise edit.place.error(where, edit.value, f"one of {', '.join(map(str, MODELS))}, {ZIPV}")
-    elif name == "zipv":
-        load.zipv = tuple(numbers(edit))
-        if len(load.zipv) != 7:
-            raise edit.place.error(where, repr(edit.value), "seven numbers")
-    elif name == "cvrwatts":
-        load.cvr = (number(edit), load.cvr[1])
-    elif name == "cvrvars":
-        load.cvr = (load.cvr[0], number(edit))
-    elif name == "status":
-        if not edit.value.lower().startswith(("v", "f", "e")):
-            raise edit.place.error(where, repr(edit.value), "variable, fixed or exempt")
-    elif name == "basefreq":
-        base_frequency(thing, edit, hz)
-    else:
-        refuse(thing, edit, frozenset({"bus1", "enabled"}))
 
 
 def _power(thing: Thing, load: _Load) -> tuple[float, float]:
@@ -219,175 +182,57 @@ def capacitors(circuit: Circuit) -> list[Shunt]:
     return [_capacitor(thing, circuit.hz) for thing in circuit.of("capacitor")]
 
 
+@dataclass
+class _Capacitor:
+    """A capacitor while its properties are read."""
+
+    phases: int = 3
+    kind: str = "wye"
+    kv: float = 12.47
+    kvar: float = 1200.0
+    on: bool = True
+    steps: int = 1
+
+
+def _single(edit: Param) -> float:
+    """The one value of a list that has one per step."""
+    values = numbers(edit)
+    if len(values) != 1 or values[0] < 0:
+        raise edit.place.error(edit.name, repr(edit.value), "one number >= 0: one step")
+    return values[0]
+
+
+def _nothing(_: _Capacitor, edit: Param) -> None:
+    if any(numbers(edit)):
+        raise edit.place.error(edit.name, repr(edit.value), "0: no impedance or filter in series")
+
+
+def _grounded(_: _Capacitor, edit: Param) -> None:
+    nodes = edit.value.split(".")[1:]
+    if not nodes or any(node != "0" for node in nodes):
+        raise edit.place.error("bus2", repr(edit.value), "ground: a shunt, not a series capacitor")
+
+
+_CAPACITOR: dict[str, Handler[_Capacitor]] = {
+    "phases": put("phases", one_of(1, 2, 3)),
+    "conn": put("kind", connection),
+    "kv": put("kv"),
+    "kvar": put("kvar", _single),
+    "states": put("on", lambda edit: bool(_single(edit))),
+    "numsteps": put("steps", one_of(1)),
+    **dict.fromkeys(("r", "xl", "harm"), _nothing),
+    "bus2": _grounded,
+}
+
+
 def _capacitor(thing: Thing, hz: float) -> Shunt:
-    phases, kind, kv, kvar, on = 3, "wye", 12.47, 1200.0, True
-    for edit in thing.edits:
-        name = edit.name
-        where = f"capacitor.{thing.name} {name}"
-        if name == "phases":
-            phases = whole(edit)
-            if not 1 <= phases <= 3:
-                raise edit.place.error(where, edit.value, "1 to 3")
-        elif name == "conn":
-            kind = connection(edit)
-        elif name == "kv":
-            kv = number(edit)
-        elif name in ("kvar", "states", "r", "xl"):
-            values = numbers(edit)
-            if len(values) != 1 or (name in ("r", "xl") and values[0] != 0) or values[0] < 0:
-                raise edit.place.error(where, repr(edit.value), "one step without series impedance")
-            kvar = values[0] if name == "kvar" else kvar
-            on = bool(values[0]) if name == "states" else on
-        elif name == "numsteps":
-            if whole(edit) != 1:
-                raise edit.place.error(where, edit.value, "1 step (write several capacitors)")
-        elif name == "harm" and number(edit) == 0:
-            continue
-        elif name == "basefreq":
-            base_frequency(thing, edit, hz)
-        elif name == "bus2":
-            if any(part not in ("0", "") for part in edit.value.split(".")[1:]) or "." not in edit.value:
-                raise edit.place.error(where, repr(edit.value), "ground: a shunt, not a series capacitor")
-        else:
-            refuse(thing, edit, frozenset({"bus1", "enabled"}))
+    bank = replay(thing, _Capacitor(), _CAPACITOR, hz, known=("bus1",))
+    phases, kind, kv = bank.phases, bank.kind, bank.kv
     if kv <= 0:
         raise thing.error("kv", f"{kv:g}", "kV > 0")
     bus, nodes, shape = _shape(thing, phases, kind)
     part = kv / ROOT3 if phases > 1 and kind == "wye" else kv
     none = (0.0, 0.0, 0.0, 0.0)
-    return Shunt(thing.name, bus, nodes, shape, part, 0.0, kvar / 1000.0, none, None, 0, 0, on, thing.place)
-
-
-# -- capacitor controls --------------------------------------------------------------------------------------
-
-
-_BANK_SETTINGS = {
-    "ptratio": ("pt_ratio", 60.0), "ctratio": ("ct_ratio", 60.0), "onsetting": ("on_setting", 300.0),
-    "offsetting": ("off_setting", 200.0), "delay": ("delay_on_s", 15.0), "delayoff": ("delay_off_s", 15.0),
-    "deadtime": ("dead_time_s", 300.0), "vmin": ("v_min_v", 115.0), "vmax": ("v_max_v", 126.0),
-}  # fmt: skip
-
-
-def bank_controls(circuit: Circuit) -> list[BankControl]:
-    """The capacitor controls that take part."""
-    return [_bank_control(thing, circuit.hz) for thing in circuit.of("capcontrol")]
-
-
-def _bank_control(thing: Thing, hz: float) -> BankControl:
-    settings, kind, override, terminal = dict(_BANK_SETTINGS.values()), "current", False, 1
-    phases = {"ctphase": 1, "ptphase": 1}
-    for edit in thing.edits:
-        name = edit.name
-        if name in _BANK_SETTINGS:
-            settings[_BANK_SETTINGS[name][0]] = number(edit)
-        elif name == "type":
-            kind = edit.value.lower()
-            if kind not in ("kvar", "voltage", "current"):
-                raise edit.place.error(
-                    f"capcontrol.{thing.name} type", edit.value, "kvar, voltage or current"
-                )
-        elif name == "voltoverride":
-            override = flag(edit)
-        elif name == "terminal":
-            terminal = whole(edit)
-        elif name in phases:
-            phases[name] = whole(edit)
-        elif name == "basefreq":
-            base_frequency(thing, edit, hz)
-        else:
-            refuse(thing, edit, frozenset({"element", "capacitor", "enabled"}))
-    element, bank = thing.last("element"), thing.last("capacitor")
-    if element is None or bank is None or not element.value.lower().startswith("line."):
-        raise thing.error("element", "" if element is None else element.value, "a line, and a capacitor")
-    if terminal not in (1, 2) or phases["ctphase"] != phases["ptphase"]:
-        raise thing.error(
-            "terminal, ctphase, ptphase", str(terminal), "terminal 1 or 2, and one phase for both"
-        )
-    return BankControl(
-        thing.name, bank.value.lower(), element.value.lower()[5:], ("from", "to")[terminal - 1],
-        phases["ctphase"] - 1, kind, settings, override, thing.place,
-    )  # fmt: skip
-
-
-# -- the source ----------------------------------------------------------------------------------------------
-
-
-def feed(circuit: Circuit) -> Feed:
-    """The one source of the circuit."""
-    sources = circuit.of("vsource")
-    if len(sources) != 1:
-        place = sources[1].place if sources else Place("", 0)
-        raise place.error("vsource", str(len(sources)), "one source that takes part")
-    thing = sources[0]
-    values = {
-        "basekv": 115.0,
-        "pu": 1.0,
-        "angle": 0.0,
-        "x1r1": 4.0,
-        "x0r0": 3.0,
-        "mvasc3": 2000.0,
-        "mvasc1": 2100.0,
-    }
-    ohms: dict[str, float] = {}
-    level = ""  # which short-circuit quantity was set last
-    for edit in thing.edits:
-        name = edit.name
-        if name in values or name in ("isc3", "isc1"):
-            values[name] = number(edit)
-            if name[:-1] in ("mvasc", "isc"):
-                level = name[:-1]
-                ohms.clear()
-        elif name in ("r1", "x1", "r0", "x0"):
-            ohms[name] = number(edit)
-        elif name == "phases":
-            if whole(edit) != 3:
-                raise edit.place.error("vsource.source phases", edit.value, "3")
-        elif name in ("basefreq", "frequency"):
-            base_frequency(thing, edit, circuit.hz)
-        elif name == "model":
-            if not edit.value.lower().startswith("thev"):
-                raise edit.place.error("vsource.source model", edit.value, "Thevenin")
-        else:
-            refuse(thing, edit, frozenset({"bus1", "enabled"}))
-    if values["basekv"] <= 0 or values["pu"] <= 0:
-        raise thing.error("basekv, pu", f"{values['basekv']:g}, {values['pu']:g}", "numbers > 0")
-    bus, nodes = "sourcebus", (1, 2, 3)
-    at = thing.last("bus1")
-    if at is not None:
-        bus, nodes = bus_of(at, 3, 3)
-        if nodes != (1, 2, 3):
-            raise at.place.error("vsource.source bus1", at.value, "the phases 1.2.3")
-    z1, z0 = _sequence(thing, values, ohms, level)
-    own, mutual = (2.0 * z1 + z0) / 3.0, (z0 - z1) / 3.0
-    z = np.full((3, 3), mutual)
-    np.fill_diagonal(z, own)
-    return Feed(thing.name, bus, values["basekv"], values["pu"], values["angle"], z, thing.place)
-
-
-def _sequence(
-    thing: Thing, values: dict[str, float], ohms: dict[str, float], level: str
-) -> tuple[complex, complex]:
-    """Positive- and zero-sequence impedance in ohm, as given or from the short-circuit levels."""
-    if ohms:
-        if len(ohms) < 4:
-            raise thing.error("", ", ".join(ohms), "r1, x1, r0 and x0 together")
-        return complex(ohms["r1"], ohms["x1"]), complex(ohms["r0"], ohms["x0"])
-    kv, x1r1, x0r0 = values["basekv"], values["x1r1"], values["x0r0"]
-    if level == "isc":
-        if "isc3" not in values or "isc1" not in values:
-            raise thing.error("isc3, isc1", "", "both")
-        three, one = values["isc3"], values["isc1"]
-    else:
-        three, one = values["mvasc3"] * 1000.0 / (ROOT3 * kv), values["mvasc1"] * 1000.0 / (ROOT3 * kv)
-    if min(three, one, x1r1) <= 0 or x0r0 <= 0:
-        raise thing.error("mvasc3, mvasc1, x1r1, x0r0", "", "numbers > 0")
-    x1 = kv * 1000.0 / (ROOT3 * three) / math.sqrt(1.0 + 1.0 / x1r1**2)
-    r1 = x1 / x1r1
-    a = 1.0 + x0r0**2
-    b = 4.0 * (r1 + x1 * x0r0)
-    c = 4.0 * (r1 * r1 + x1 * x1) - (3.0 * kv * 1000.0 / (ROOT3 * one)) ** 2
-    root = b * b - 4.0 * a * c
-    if root < 0:
-        raise thing.error("mvasc1", "", "a one-phase level that the three-phase level allows")
-    r0 = max((-b + math.sqrt(root)) / (2 * a), (-b - math.sqrt(root)) / (2 * a))
-    return complex(r1, x1), complex(r0, r0 * x0r0)
+    return Shunt(
+        thing.name, bus, nodes, shape, part, 0.0, bank.kvar / 1000.0, none, None, 0, 0, bank.on, thing.place
+    )

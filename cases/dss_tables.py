@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from .dss_controls import bank_controls, tap_controls
 from .dss_grid import ROOT3, Span, base_of, buses, check_split, spans
 from .dss_lex import Place
 from .dss_rows import (
@@ -20,8 +21,9 @@ from .dss_rows import (
     unit_row,
 )
 from .dss_run import Circuit
-from .dss_shunts import bank_controls, capacitors, feed, loads
-from .dss_units import Unit, tap_controls, units
+from .dss_shunts import capacitors, loads
+from .dss_source import feed
+from .dss_units import Unit, units
 from .dss_wires import Wire, wires
 from .edit import node_loads
 from .feeder import Feeder
@@ -152,8 +154,8 @@ class Tables:
         rows, places = [], []
         at: dict[str, Place] = {}
         for span in self.spans:
-            for bus in span.buses:
-                at.setdefault(bus, _place(span))
+            for end in span.buses:
+                at.setdefault(end, _place(span))
         for name, bus in self.buses.items():
             kind = "source" if name == self.source.bus else "load" if name in loaded else "junction"
             x, y, origin = positions.get(name, (None, None, None))

@@ -1,15 +1,17 @@
-"""Transformers of OpenDSS as transformer units, and the controls of their taps."""
+"""Transformers of OpenDSS as transformer units."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from .dss_lex import Param, Place, flag, number, numbers, parts, whole
+from .dss_lex import Param, Place, number, numbers, parts, whole
+from .dss_props import Handler, at_least, bus_of, connection, one_of, put, replay
 from .dss_run import Circuit, Thing
-from .dss_wires import base_frequency, bus_of, refuse
 
 MAX_WINDINGS = 3
+_PAIRS = {"xhl": ("xhl", "x12"), "xht": ("xht", "x13"), "xlt": ("xlt", "x23")}
 
 
 @dataclass
@@ -72,60 +74,45 @@ def units(circuit: Circuit) -> list[Unit]:
 
 
 def _unit(thing: Thing, codes: Mapping[str, Thing], hz: float) -> Unit:
-    state = _Transformer()
-    for edit in thing.edits:
-        if edit.name == "xfmrcode":
-            code = codes.get(edit.value.lower())
-            if code is None:
-                raise edit.place.error(
-                    f"transformer.{thing.name} xfmrcode", repr(edit.value), "one that exists"
-                )
-            state = _of_code(code, state, hz)
-        else:
-            _property(thing, state, edit, hz)
-    return _finished(thing, state)
+    def coded(state: _Transformer, edit: Param) -> None:
+        code = codes.get(edit.value.lower())
+        if code is None:
+            expected = "a transformer code that exists"
+            raise edit.place.error(f"transformer.{thing.name} xfmrcode", repr(edit.value), expected)
+        _take_over(code, state, hz)
+
+    return _finished(thing, replay(thing, _Transformer(), {**_HANDLERS, "xfmrcode": coded}, hz))
 
 
-def _of_code(code: Thing, old: _Transformer, hz: float) -> _Transformer:
-    """What a code says, with the buses that the transformer had before."""
-    state = _Transformer(bank=old.bank)
-    for edit in code.edits:
-        _property(code, state, edit, hz)
-    for winding, before in zip(state.windings, old.windings, strict=False):
+def _take_over(code: Thing, state: _Transformer, hz: float) -> None:
+    """Make `state` what a code says, with the buses that the transformer had before."""
+    fresh = replay(code, _Transformer(bank=state.bank), _HANDLERS, hz)
+    for winding, before in zip(fresh.windings, state.windings, strict=False):
         winding.bus = before.bus
-    return state
+    state.__dict__.update(fresh.__dict__)
 
 
 # -- properties ----------------------------------------------------------------------------------------------
 
 
-def _property(thing: Thing, state: _Transformer, edit: Param, hz: float) -> None:
-    name = edit.name
-    if name in _SIMPLE:
-        _SIMPLE[name](state, edit)
-    elif name in _OF_WINDING:
-        _OF_WINDING[name](state, edit)
-    elif name in _LISTS:
+def _list(name: str) -> Handler[_Transformer]:
+    """A handler that gives the values of a list to the windings, one each."""
+
+    def handler(state: _Transformer, edit: Param) -> None:
         values = parts(edit)
         if len(values) > len(state.windings):
-            raise edit.place.error(name, repr(edit.value), f"{len(state.windings)} values, one per winding")
+            raise edit.place.error(
+                edit.name, repr(edit.value), f"{len(state.windings)} values, one per winding"
+            )
         at = state.active
         for state.active, value in enumerate(values):
-            if name == "kvas":
+            if name == "kva":
                 state.windings[state.active].kva = number(value)
             else:
-                _OF_WINDING[_LISTS[name]](state, value)
+                _OF_WINDING[name](state, value)
         state.active = at
-    elif name == "basefreq":
-        base_frequency(thing, edit, hz)
-    else:
-        refuse(thing, edit, frozenset({"enabled"}))
 
-
-def _phases(state: _Transformer, edit: Param) -> None:
-    state.phases = whole(edit)
-    if state.phases not in (1, 3):
-        raise edit.place.error("phases", edit.value, "1 or 3 (a two-phase bank is two one-phase units)")
+    return handler
 
 
 def _windings(state: _Transformer, edit: Param) -> None:
@@ -156,18 +143,11 @@ def _reactances(state: _Transformer, edit: Param) -> None:
     state.x_pct.update(zip(("xhl", "xht", "xlt"), values, strict=False))
 
 
-def _reactance(name: str) -> Callable[[_Transformer, Param], None]:
-    def put(state: _Transformer, edit: Param) -> None:
+def _reactance(name: str) -> Handler[_Transformer]:
+    def handler(state: _Transformer, edit: Param) -> None:
         state.x_pct[name] = number(edit)
 
-    return put
-
-
-def _attribute(name: str) -> Callable[[_Transformer, Param], None]:
-    def put(state: _Transformer, edit: Param) -> None:
-        setattr(state, name, number(edit))
-
-    return put
+    return handler
 
 
 def _lead(state: _Transformer, edit: Param) -> None:
@@ -177,26 +157,8 @@ def _lead(state: _Transformer, edit: Param) -> None:
     state.leads = word in ("lead", "lea", "le") or "euro".startswith(word)
 
 
-def _bank(state: _Transformer, edit: Param) -> None:
-    state.bank = edit.value.lower()
-
-
 def _bus(state: _Transformer, edit: Param) -> None:
     state.windings[state.active].bus = edit
-
-
-def connection(edit: Param) -> str:
-    """Wye or delta, from the words that OpenDSS takes."""
-    word = edit.value.lower()
-    if word.startswith(("w", "y", "ln")):
-        return "wye"
-    if word.startswith(("d", "ll")):
-        return "delta"
-    raise edit.place.error("conn", repr(edit.value), "wye (y, ln) or delta (d, ll)")
-
-
-def _conn(state: _Transformer, edit: Param) -> None:
-    state.windings[state.active].conn = connection(edit)
 
 
 def _kva(state: _Transformer, edit: Param) -> None:
@@ -207,40 +169,49 @@ def _kva(state: _Transformer, edit: Param) -> None:
         winding.kva = value
 
 
-def _of_winding(name: str) -> Callable[[_Transformer, Param], None]:
-    def put(state: _Transformer, edit: Param) -> None:
-        setattr(state.windings[state.active], name, number(edit))
+def _of_winding(name: str, convert: Callable[[Param], Any] = number) -> Handler[_Transformer]:
+    def handler(state: _Transformer, edit: Param) -> None:
+        setattr(state.windings[state.active], name, convert(edit))
 
-    return put
-
-
-def _steps(state: _Transformer, edit: Param) -> None:
-    state.windings[state.active].steps = whole(edit)
-    if state.windings[state.active].steps < 1:
-        raise edit.place.error("numtaps", edit.value, "at least 1")
+    return handler
 
 
-def _solid(state: _Transformer, edit: Param) -> None:
+def _solid(_: _Transformer, edit: Param) -> None:
     """Neutrals are grounded solidly; other neutral impedances cannot be kept."""
-    if edit.name == "rneut" and number(edit) < 0:
-        return
-    if edit.name == "xneut" and number(edit) == 0:
-        return
-    raise edit.place.error(edit.name, edit.value, "a solidly grounded neutral (no impedance in it)")
+    value = number(edit)
+    if (edit.name == "rneut" and value >= 0) or (edit.name == "xneut" and value != 0):
+        raise edit.place.error(edit.name, edit.value, "a solidly grounded neutral (no impedance in it)")
 
 
-_SIMPLE: Mapping[str, Callable[[_Transformer, Param], None]] = {
-    "phases": _phases, "windings": _windings, "wdg": _active, "%loadloss": _load_loss, "xscarray": _reactances,
-    "xhl": _reactance("xhl"), "x12": _reactance("xhl"), "xht": _reactance("xht"), "x13": _reactance("xht"),
-    "xlt": _reactance("xlt"), "x23": _reactance("xlt"), "%noloadloss": _attribute("noload_pct"),
-    "%imag": _attribute("imag_pct"), "ppm_antifloat": _attribute("ppm"), "leadlag": _lead, "bank": _bank,
-}  # fmt: skip
-_OF_WINDING: Mapping[str, Callable[[_Transformer, Param], None]] = {
-    "bus": _bus, "conn": _conn, "kva": _kva, "kv": _of_winding("kv"), "tap": _of_winding("tap"),
-    "%r": _of_winding("r_pct"), "mintap": _of_winding("min_tap"), "maxtap": _of_winding("max_tap"),
-    "numtaps": _steps, "rneut": _solid, "xneut": _solid,
-}  # fmt: skip
+_OF_WINDING: dict[str, Handler[_Transformer]] = {
+    "bus": _bus,
+    "conn": _of_winding("conn", connection),
+    "kva": _kva,
+    "kv": _of_winding("kv"),
+    "tap": _of_winding("tap"),
+    "%r": _of_winding("r_pct"),
+    "mintap": _of_winding("min_tap"),
+    "maxtap": _of_winding("max_tap"),
+    "numtaps": _of_winding("steps", at_least(1, whole)),
+    "rneut": _solid,
+    "xneut": _solid,
+}
 _LISTS = {"buses": "bus", "conns": "conn", "kvs": "kv", "kvas": "kva", "taps": "tap", "%rs": "%r"}
+_HANDLERS: dict[str, Handler[_Transformer]] = {
+    **_OF_WINDING,
+    **{name: _list(single) for name, single in _LISTS.items()},
+    **{name: _reactance(x) for x, names in _PAIRS.items() for name in names},
+    "phases": put("phases", one_of(1, 3)),  # a two-phase bank is two one-phase units
+    "windings": _windings,
+    "wdg": _active,
+    "%loadloss": _load_loss,
+    "xscarray": _reactances,
+    "%noloadloss": put("noload_pct", at_least(0)),
+    "%imag": put("imag_pct"),
+    "ppm_antifloat": put("ppm", at_least(0)),
+    "leadlag": _lead,
+    "bank": put("bank", lambda edit: edit.value.lower()),
+}
 
 
 # -- the unit ------------------------------------------------------------------------------------------------
@@ -321,7 +292,7 @@ def _centre_tap(
     thing: Thing, state: _Transformer, ends: list[tuple[str, tuple[int, ...]]]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The terminals of a one-phase transformer with the middle of its secondary at ground."""
-    high, low, other = state.windings
+    _, low, other = state.windings
     expected = "bus.p, bus.1.0, bus.0.2 with two equal legs: the only transformer of three windings"
     shown = " ".join(f"{name}.{'.'.join(map(str, nodes))}" for name, nodes in ends)
     same = ends[1][0] == ends[2][0] and low.kv == other.kv and low.tap == other.tap
@@ -329,69 +300,3 @@ def _centre_tap(
     if state.phases != 1 or not same or not legs or ends[0][1][0] == 0 or ends[0][1][1] != 0:
         raise thing.error("buses", shown, expected)
     return ends[0][1][:1], (1, 2)
-
-
-# -- controls of taps ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TapControl:
-    """A regulator control."""
-
-    name: str
-    unit: Unit
-    tap_num: int | None
-    settings: Mapping[str, float]  # by the column of the regulators table
-    flags: Mapping[str, bool]
-    monitored: int  # which phase of the winding
-    place: Place
-
-
-_SETTINGS = {  # column, and the value that OpenDSS starts from
-    "vreg": ("v_reg_v", 120.0), "band": ("band_v", 3.0), "ptratio": ("pt_ratio", 60.0), "ctprim": ("ct_a", 300.0),
-    "r": ("ldc_r_v", 0.0), "x": ("ldc_x_v", 0.0), "delay": ("delay_s", 15.0), "tapdelay": ("tap_delay_s", 2.0),
-    "maxtapchange": ("max_tap_change", 16.0), "vlimit": ("v_limit_v", 0.0), "revvreg": ("rev_v_reg_v", 120.0),
-    "revband": ("rev_band_v", 3.0), "revr": ("rev_ldc_r_v", 0.0), "revx": ("rev_ldc_x_v", 0.0),
-    "revdelay": ("rev_delay_s", 60.0), "revthreshold": ("rev_threshold_mw", 100.0),
-}  # fmt: skip
-_FLAGS = {"reversible": "reversible", "revneutral": "rev_neutral"}
-_HARMLESS = {"inversetime": "n", "cogen": "n", "ldc_z": "0", "rev_z": "0"}  # unless they say something else
-
-
-def tap_controls(circuit: Circuit, known: list[Unit]) -> list[TapControl]:
-    """The regulator controls that take part."""
-    by_name = {unit.name: unit for unit in known}
-    return [_control(thing, by_name, circuit.hz) for thing in circuit.of("regcontrol")]
-
-
-def _control(thing: Thing, known: Mapping[str, Unit], hz: float) -> TapControl:
-    settings = dict(_SETTINGS.values())
-    flags = dict.fromkeys(_FLAGS.values(), False)
-    unit, tap, phase = None, None, 1
-    for edit in thing.edits:
-        name = edit.name
-        if name == "transformer":
-            unit = known.get(edit.value.lower())
-        elif name in ("winding", "tapwinding"):
-            if whole(edit) != 2:
-                raise edit.place.error(f"regcontrol.{thing.name} {name}", edit.value, "2, the far winding")
-        elif name in _SETTINGS:
-            settings[_SETTINGS[name][0]] = number(edit)
-        elif name in _FLAGS:
-            flags[_FLAGS[name]] = flag(edit)
-        elif name == "ptphase":
-            phase = whole(edit)
-        elif name == "tapnum":
-            tap = whole(edit)
-        elif name == "basefreq":
-            base_frequency(thing, edit, hz)
-        elif name in _HARMLESS and edit.value.lower().startswith(_HARMLESS[name]):
-            continue
-        else:
-            refuse(thing, edit, frozenset({"enabled"}))
-    if unit is None:
-        raise thing.error("transformer", "", "a transformer that exists and takes part")
-    if thing.last("winding") is None or not 1 <= phase <= unit.phases or len(unit.windings) != 2:
-        raise thing.error("winding, ptphase", "", "winding=2 of a transformer of two, and one of its phases")
-    settings["rev_threshold_mw"] /= 1000.0
-    return TapControl(thing.name, unit, tap, settings, flags, phase - 1, thing.place)

