@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from .dss_run import Runner
 from .dss_tables import Tables
 from .errors import CaseError, Problem
@@ -61,9 +63,9 @@ def feeder_from_text(text: str, file: str, feeder_id: str | None = None) -> Feed
 
 
 def _read(path: Path) -> str:
-    raw = path.read_bytes()
+    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
 
@@ -71,4 +73,5 @@ def _read(path: Path) -> str:
 def _feeder(runner: Runner, file: str, feeder_id: str | None) -> Feeder:
     if not runner.circuit.name:
         raise CaseError([Problem(file, None, "", "", "a circuit (new circuit.name)")])
-    return with_layout(Tables(runner.circuit, file).feeder(feeder_id))
+    with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
+        return with_layout(Tables(runner.circuit, file).feeder(feeder_id))

@@ -17,6 +17,7 @@ CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
 BLANKS = " \t\r\n\f\v,"
 MAX_STACK = 10  # registers of the calculator in OpenDSS
 MAX_ORDER = 12  # of a matrix
+SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _word(text: str, at: int, place: Place) -> tuple[str, bool, int]:
 
 
 def number(param: Param) -> float:
-    """The value as a finite number; reverse Polish notation where it was quoted.
+    """The value as a number; reverse Polish notation where it was quoted.
 
     Raises:
         CaseError: it is none.
@@ -101,8 +102,9 @@ def number(param: Param) -> float:
     value = _plain(param.value)
     if value is None and param.quoted:
         value = rpn(param)
-    if value is None or not math.isfinite(value):
-        raise param.place.error(param.name, repr(param.value), "a finite number")
+    if value is None or not (value == 0.0 or SMALLEST <= abs(value) <= LARGEST):
+        expected = f"0, or a number of the size {SMALLEST:g} to {LARGEST:g}"
+        raise param.place.error(param.name, repr(param.value), expected)
     return value
 
 

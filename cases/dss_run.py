@@ -234,7 +234,7 @@ class Runner:
                 raise param.place.error(param.name, param.value, "object, terminal or conductor")
             if param.name.startswith("cond") and number(param) != 0:
                 raise param.place.error(param.name, param.value, "0: all conductors of the terminal")
-        if not words or "." not in words[0] or len(words) > 2:
+        if not words or "." not in words[0] or len(words) > 3 or words[2:] not in ([], ["0"]):
             raise place.error("", " ".join(words), "class.name of an object, and a terminal")
         kind, _, name = words[0].lower().partition(".")
         return self._thing(kind, name, place)

@@ -17,6 +17,7 @@ MODELS: Mapping[int, tuple[float, float, float, float]] = {
     1: (0, 0, 0, 0), 2: (1, 0, 1, 0), 3: (0, 0, 0, 0), 4: (0, 0, 0, 0), 5: (0, 1, 0, 1),
 }  # fmt: skip
 ZIPV = 8
+MAX_EXPONENT = 20
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,13 @@ def _shares(edit: Param) -> tuple[float, ...]:
     return values
 
 
+def _exponent(edit: Param) -> float:
+    value = number(edit)
+    if abs(value) > MAX_EXPONENT:
+        raise edit.place.error(edit.name, edit.value, f"an exponent from -{MAX_EXPONENT} to {MAX_EXPONENT}")
+    return value
+
+
 _LOAD: dict[str, Handler[_Load]] = {
     **{name: _load_part(name) for name in ("kw", "kvar", "pf", "kva")},
     "kv": put("kv"),
@@ -126,8 +134,8 @@ _LOAD: dict[str, Handler[_Load]] = {
     "conn": put("kind", connection),
     "model": put("model", one_of(*MODELS, ZIPV)),
     "zipv": put("zipv", _shares),
-    "cvrwatts": put("cvr_p"),
-    "cvrvars": put("cvr_q"),
+    "cvrwatts": put("cvr_p", _exponent),
+    "cvrvars": put("cvr_q", _exponent),
     "status": only("v", "f", "e"),
 }
 

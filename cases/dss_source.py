@@ -74,7 +74,7 @@ def feed(circuit: Circuit) -> Feed:
     """The one source of the circuit."""
     sources = circuit.of("vsource")
     if len(sources) != 1:
-        place = circuit.things["vsource", "source"].place
+        place = sources[1].place if sources else circuit.things["vsource", "source"].place
         raise place.error("vsource", str(len(sources)), "one source that takes part")
     thing = sources[0]
     state = replay(thing, _Source(), _HANDLERS, circuit.hz, known=("bus1",))

@@ -109,6 +109,10 @@ def _units(run: Check, ends: np.ndarray) -> None:
         _terminals(run, column, side, tapped)
         at = np.where(known, ends[branch, side], -1) if len(ends) else branch
         on_phases(run, "transformers", at, "nodes", f"the {column[:-6]} node of its branch", column)
+    three = [is_true(pc.equal(pc.utf8_length(run.array("transformers", f"{end}_phase")), 3).fill_null(False))
+             for end in ("from", "to")]  # fmt: skip
+    both = "three phases at both ends of a unit, or at neither"
+    run.report("transformers", "to_phase", three[0] != three[1], both)
     kind = run.array("branches", "type")
     device = is_true(pc.is_in(kind, value_set=pc.cast(["transformer", "regulator"], kind.type)))
     fed = np.zeros(len(device), dtype=bool)
