@@ -38,8 +38,9 @@ def spans(wires: list[Wire], units: list[Unit], controls: list[TapControl]) -> l
     banks = _banks(units, controlled)
     beside: dict[int, list[Wire]] = {}
     alone = []
+    open_deltas = _open_deltas(banks)
     for wire in wires:
-        at = _bank_of(wire, banks)
+        at = _bank_of(wire, open_deltas)
         if at is None:
             alone.append(wire)
         else:
@@ -116,16 +117,20 @@ def _bank(group: list[Unit], controlled: set[str]) -> Span:
     return Span(name, first.buses, "regulator" if regulator else "transformer", (), tuple(group))
 
 
-def _bank_of(wire: Wire, banks: list[Span]) -> int | None:
-    """The open-delta regulator whose third phase this wire takes past it, if it does."""
-    if len(wire.nodes) != 1 or not wire.closed:
-        return None
+def _open_deltas(banks: list[Span]) -> dict[frozenset[str], tuple[int, set[int]]]:
+    """The regulators of two units that share one phase, by their buses: which bank, and the shared phases."""
+    found = {}
     for at, bank in enumerate(banks):
         legs = [set(unit.terminals[0]) for unit in bank.units]
-        open_delta = bank.kind == "regulator" and all(len(leg) == 2 for leg in legs)
-        if open_delta and set(wire.buses) == set(bank.buses) and all(wire.nodes[0] in leg for leg in legs):
-            return at
-    return None
+        if bank.kind == "regulator" and all(len(leg) == 2 for leg in legs):
+            found[frozenset(bank.buses)] = (at, set.intersection(*legs))
+    return found
+
+
+def _bank_of(wire: Wire, open_deltas: dict[frozenset[str], tuple[int, set[int]]]) -> int | None:
+    """The open-delta regulator whose third phase this wire takes past it, if it does."""
+    at, shared = open_deltas.get(frozenset(wire.buses), (None, set()))
+    return at if wire.closed and len(wire.nodes) == 1 and wire.nodes[0] in shared else None
 
 
 # -- buses ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Polish notation: `(8 1000 /)`. `!` and `//` begin a comment.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from .errors import CaseError, Problem
 
 CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
 BLANKS = " \t\r\n\f\v,"
+_PLAIN_WORD = re.compile(r"(?:[^ \t\r\n\f\v,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
 MAX_STACK = 10  # registers of the calculator in OpenDSS
 MAX_ORDER = 12  # of a matrix
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
@@ -84,10 +86,8 @@ def _word(text: str, at: int, place: Place) -> tuple[str, bool, int]:
         if end < 0:
             raise place.error("", text[at : at + 30], f"a closing {closing} on the same line")
         return text[at + 1 : end], True, end + 1
-    start = at
-    while at < len(text) and text[at] not in BLANKS and text[at] != "=" and not _over(text, at):
-        at += 1
-    return text[start:at], False, at
+    end = _PLAIN_WORD.match(text, at)
+    return (end[0], False, end.end()) if end else ("", False, at)
 
 
 # -- values --------------------------------------------------------------------------------------------------

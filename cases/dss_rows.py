@@ -125,8 +125,8 @@ def load_row(frame: Frame, shunt: Shunt) -> Row:
     """A row of the loads table, converted to the base voltage of its node."""
     k = _scale(frame, shunt)
     pz, pi, qz, qi = shunt.shares
-    p, p_parts = _rescaled(shunt.p_mw, pz, pi, k)
-    q, q_parts = _rescaled(shunt.q_mvar, qz, qi, k)
+    p, p_parts = _rescaled(shunt, shunt.p_mw, pz, pi, k)
+    q, q_parts = _rescaled(shunt, shunt.q_mvar, qz, qi, k)
     if shunt.exponents:
         p, q = p * k ** shunt.exponents[0], q * k ** shunt.exponents[1]
     return {
@@ -180,9 +180,11 @@ def bank_control_row(frame: Frame, control: BankControl, span: Span | None) -> R
     }
 
 
-def _rescaled(power: float, z: float, i: float, k: float) -> tuple[float, tuple[float, float]]:
+def _rescaled(shunt: Shunt, power: float, z: float, i: float, k: float) -> tuple[float, tuple[float, float]]:
     """Power and its impedance and current shares at a voltage k times the rated one."""
     total = z * k * k + i * k + (1.0 - z - i)
-    if total == 0.0:
-        return power, (z, i)
+    if abs(total) < 1e-9:
+        raise shunt.place.error(
+            f"load.{shunt.name} zipv", "", "shares that leave a load at its bus's voltage"
+        )
     return power * total, (z * k * k / total, i * k / total)

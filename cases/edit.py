@@ -81,6 +81,11 @@ def tapped(feeder: Feeder, branch_id: str, tap: float | None, shift_deg: float |
     return branches
 
 
+def regulated(feeder: Feeder, reg_id: str, tap_pos: int) -> pa.Table:
+    """Regulators with one tap moved."""
+    return _changed(feeder.regulators, "tap_pos", _row(feeder, "regulators", "reg_id", reg_id), int(tap_pos))
+
+
 def banked(feeder: Feeder, cap_id: str, on: bool) -> pa.Table:
     """Capacitors with one bank switched."""
     return _changed(feeder.capacitors, "status", _row(feeder, "capacitors", "cap_id", cap_id), bool(on))

@@ -207,8 +207,20 @@ class Feeder:
         return dataclasses.replace(self, nodes=nodes, loads=loads)
 
     def with_tap(self, branch_id: str, tap: float | None = None, shift_deg: float | None = None) -> Feeder:
-        """The feeder with another off-nominal ratio and phase shift of one branch (None: unchanged)."""
+        """The feeder with another off-nominal ratio and phase shift of one branch (None: unchanged).
+
+        Raises:
+            ValueError: the feeder is per-phase, where units and regulators hold the taps.
+        """
+        if self.phases != "balanced":
+            raise ValueError(
+                f"{self.name} is per-phase: its taps are those of regulators; use with_regulator"
+            )
         return dataclasses.replace(self, branches=edit.tapped(self, branch_id, tap, shift_deg))
+
+    def with_regulator(self, reg_id: str, tap_pos: int) -> Feeder:
+        """The feeder with another tap position of one regulator."""
+        return dataclasses.replace(self, regulators=edit.regulated(self, reg_id, tap_pos))
 
     def with_capacitor(self, cap_id: str, on: bool) -> Feeder:
         """The feeder with one capacitor bank on or off."""

@@ -135,6 +135,14 @@ def test_edits_keep_the_phases(feeder: Feeder) -> None:
     """A switch moved, a bank switched, another feeder id, and a filter that keeps all."""
     assert feeder.with_switch("tie", closed=True).phases == "per-phase"
     assert feeder.with_capacitor("c3", on=True).column("capacitors", "status").all()
+    moved = feeder.with_regulator("vb", -16)
+    assert moved.column("regulators", "tap_pos").tolist() == [5, -16, 8]
+    with pytest.raises(CaseError, match="a position from tap_min to tap_max"):
+        feeder.with_regulator("vb", 17)
+    with pytest.raises(CaseError, match="known: va, vb, vc"):
+        feeder.with_regulator("vx", 1)
+    with pytest.raises(ValueError, match="use with_regulator"):
+        feeder.with_tap("sub", 1.05)
     named = feeder.with_feeder_id("F1")
     assert set(named.column("cap_controls", "feeder_id")) == {"F1"}
     assert named.filter("F1").equals(named)
@@ -142,6 +150,7 @@ def test_edits_keep_the_phases(feeder: Feeder) -> None:
 
 
 def test_one_phase_wires_side_by_side_are_one_branch(feeder: Feeder) -> None:
+    assert "per-phase, " in feeder.describe()
     k = feeder.branch_index["p1+p2"]
     assert feeder.column("branches", "phase")[k] == "AC"
     assert feeder.topology().is_radial
