@@ -42,6 +42,9 @@ def describe(feeder: Feeder) -> str:
         "  fed by      " + ", ".join(f"node {n} at {v:g} pu" for n, v in sources),
         f"  base        {feeder.base_mva:g} MVA (three-phase)",
     ]
+    if feeder.phases == "per-phase":
+        places = sum(len(phase) for phase in column("nodes", "phase"))
+        lines.insert(2, f"  phases      per-phase, {places} phases of nodes in all")
     for key in sorted(feeder.metadata):
         if key != "title":
             lines += textwrap.wrap(

@@ -81,6 +81,11 @@ def tapped(feeder: Feeder, branch_id: str, tap: float | None, shift_deg: float |
     return branches
 
 
+def regulated(feeder: Feeder, reg_id: str, tap_pos: int) -> pa.Table:
+    """Regulators with one tap moved."""
+    return _changed(feeder.regulators, "tap_pos", _row(feeder, "regulators", "reg_id", reg_id), int(tap_pos))
+
+
 def banked(feeder: Feeder, cap_id: str, on: bool) -> pa.Table:
     """Capacitors with one bank switched."""
     return _changed(feeder.capacitors, "status", _row(feeder, "capacitors", "cap_id", cap_id), bool(on))
@@ -219,6 +224,12 @@ def filtered(feeder: Feeder, feeder_id: str) -> dict[str, pa.Table]:
     for name in ("regulators", "transformers", "switches"):
         on = [b in branch_ids for b in feeder.column(name, "branch_id")]
         masks[name] = np.array(on, dtype=bool)
+    caps = set(feeder.column("capacitors", "cap_id")[masks["capacitors"]])
+    held = zip(
+        feeder.column("cap_controls", "cap_id"), feeder.column("cap_controls", "branch_id"), strict=True
+    )
+    controls = [cap in caps and branch_id in branch_ids for cap, branch_id in held]
+    masks["cap_controls"] = np.array(controls, dtype=bool)
     tables = {name: getattr(feeder, name).filter(pa.array(mask)) for name, mask in masks.items()}
     tables["nodes"] = node_loads(tables["nodes"], tables["loads"])
     return tables

@@ -21,6 +21,7 @@ SMALL_TABLE_BYTES = 2**26
 BYTES_PER_FILE_BYTE = 100
 SMALL_FILE_BYTES = 2**19  # up to here threads cost more than they gain
 
+MATRIX = pa.list_(pa.float64(), 9)
 _WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
 
 
@@ -30,7 +31,7 @@ def allowed(file_bytes: int) -> int:
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """The whole table, with plain columns of numbers, texts or booleans.
+    """The whole table, with columns of numbers, texts, booleans or 3x3 matrices.
 
     Raises:
         OSError: the file cannot be read.
@@ -95,9 +96,9 @@ def _refuse_types(schema: pa.Schema) -> None:
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         plain = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        if not (plain or _is_text(kind)):
+        if not (plain or _is_text(kind) or kind == MATRIX):
             raise pa.ArrowInvalid(
-                f"column {field.name!r} is of type {kind}, not of numbers, texts or booleans"
+                f"column {field.name!r} is of type {kind}, not of numbers, texts, booleans or 3x3 matrices"
             )
 
 

@@ -56,6 +56,34 @@ def test_import_writes_a_feeder(run: CliRunner, tmp_path: Path) -> None:
     assert set(feeder.column("branches", "feeder_id")) == {"F1"}
 
 
+def test_import_of_an_opendss_script(run: CliRunner, tmp_path: Path) -> None:
+    """A per-phase feeder from a script; files outside of its folder only where --root allows them."""
+    (tmp_path / "codes.dss").write_text("new linecode.k r1=.3 x1=.6 r0=.7 x0=1.9 units=km\n")
+    (tmp_path / "case").mkdir()
+    script = tmp_path / "case" / "m.dss"
+    script.write_text(
+        "new circuit.tiny basekv=12.47\nredirect ../codes.dss\nnew line.a bus1=sourcebus bus2=b linecode=k\n"
+        "new load.l bus1=b.2 phases=1 kv=7.2 kw=50 kvar=9\nset voltagebases=[12.47]\ncalcv\n"
+    )
+    command = ["import", str(script), "-o", str(tmp_path / "out")]
+    refused = run.invoke(app, command)
+    assert refused.exit_code == 2
+    assert "m.dss:2" in refused.stderr
+    assert "--root" in refused.stderr
+    done = run.invoke(app, [*command, "--root", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "per-phase, 6 phases of nodes" in done.stdout
+    assert cases.load(tmp_path / "out").column("loads", "phase").tolist() == ["B"]
+
+
+@pytest.mark.parametrize("name", cases.names(phases="per-phase"))
+def test_show_of_per_phase_feeders(name: str, run: CliRunner) -> None:
+    result = run.invoke(app, ["show", name])
+    assert result.exit_code == 0
+    assert "per-phase" in result.stdout
+    assert "radial" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
