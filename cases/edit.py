@@ -219,6 +219,12 @@ def filtered(feeder: Feeder, feeder_id: str) -> dict[str, pa.Table]:
     for name in ("regulators", "transformers", "switches"):
         on = [b in branch_ids for b in feeder.column(name, "branch_id")]
         masks[name] = np.array(on, dtype=bool)
+    caps = set(feeder.column("capacitors", "cap_id")[masks["capacitors"]])
+    held = zip(
+        feeder.column("cap_controls", "cap_id"), feeder.column("cap_controls", "branch_id"), strict=True
+    )
+    controls = [cap in caps and branch_id in branch_ids for cap, branch_id in held]
+    masks["cap_controls"] = np.array(controls, dtype=bool)
     tables = {name: getattr(feeder, name).filter(pa.array(mask)) for name, mask in masks.items()}
     tables["nodes"] = node_loads(tables["nodes"], tables["loads"])
     return tables

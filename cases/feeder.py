@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from . import edit
 from .errors import CaseError, Problem
-from .schema import SCHEMA_VERSION, TABLES, conform
+from .schema import SCHEMA_VERSION, TABLES, conform, table
 from .topology import Topology, analyse
-from .validate import check
+from .validate import as_matrices, check
 
 Place = Callable[[str, "int | None"], "tuple[str, int | None]"]
 
@@ -30,7 +30,7 @@ def in_memory(table: str, row: int | None) -> tuple[str, int | None]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Feeder:
-    """A distribution network as eight Arrow tables; see `distgrid.cases.schema` for columns and units.
+    """A distribution network as nine Arrow tables; see `distgrid.cases.schema` for columns and units.
 
     A feeder never changes: `with_...` return new, validated feeders. It may be shared between threads and
     sent to other processes. The order of `nodes` and `branches` is the order of every array that physics
@@ -40,8 +40,10 @@ class Feeder:
         name: short name, also the default of `feeder_id`.
         base_mva: three-phase base of r, x and b.
         feeder_id: id that new rows get.
-        nodes, branches, loads, capacitors, regulators, transformers, switches, sources: the tables.
+        nodes, branches, loads, capacitors, regulators, transformers, switches, sources, cap_controls: the
+            tables.
         metadata: title, source, licence, notes.
+        phases: "balanced" (one line stands for three equal phases) or "per-phase".
         place: maps (table, row) to the file and row named in errors; kept only while the feeder is built.
 
     Raises:
@@ -59,7 +61,9 @@ class Feeder:
     transformers: pa.Table
     switches: pa.Table
     sources: pa.Table
+    cap_controls: pa.Table = field(default_factory=lambda: table("cap_controls", {}))
     metadata: Mapping[str, str] = field(default_factory=dict)
+    phases: str = "balanced"
     place: dataclasses.InitVar[Place | None] = None
 
     def __post_init__(self, place: Place | None) -> None:
@@ -75,7 +79,8 @@ class Feeder:
             except CaseError as error:
                 problems += error.problems
         if not problems:
-            problems = check({name: getattr(self, name) for name in TABLES}, self.base_mva, where)
+            tables = {name: getattr(self, name) for name in TABLES}
+            problems = check(tables, self.base_mva, where, self.phases)
         if problems:
             raise CaseError(problems, f"feeder {self.name!r} is not usable:")
         header = json.dumps(
@@ -84,6 +89,7 @@ class Feeder:
                 "base_mva": self.base_mva,
                 "feeder_id": self.feeder_id,
                 "metadata": dict(self.metadata),
+                "phases": self.phases,
             },
             sort_keys=True,
         )
@@ -100,7 +106,7 @@ class Feeder:
 
     def __reduce__(self) -> tuple[Callable[..., Feeder], tuple[Any, ...]]:
         tables = tuple(getattr(self, name) for name in TABLES)
-        return Feeder, (self.name, self.base_mva, self.feeder_id, *tables, dict(self.metadata))
+        return Feeder, (self.name, self.base_mva, self.feeder_id, *tables, dict(self.metadata), self.phases)
 
     def equals(self, other: Feeder) -> bool:
         """Whether both have the same name, base, metadata and, bit for bit, the same tables."""
@@ -132,6 +138,8 @@ class Feeder:
     def column(self, table: str, column: str) -> np.ndarray:
         """Column as a read-only array: float64 (NaN for null), int64, bool, or object (str, None for null).
 
+        The 3x3 columns are (rows, 3, 3), NaN where null.
+
         Raises:
             ValueError: no such table or column.
         """
@@ -141,8 +149,11 @@ class Feeder:
             if table not in TABLES or column not in TABLES[table].names:
                 columns = ", ".join(TABLES[table].names) if table in TABLES else ", ".join(TABLES)
                 raise ValueError(f"no column {table}.{column}; choose one of {columns}")
-            values = getattr(self, table).column(column).combine_chunks().to_numpy(zero_copy_only=False)
-            array = np.array(values, order="C")
+            values = getattr(self, table).column(column).combine_chunks()
+            if pa.types.is_fixed_size_list(values.type):
+                array = as_matrices(values)
+            else:
+                array = np.array(values.to_numpy(zero_copy_only=False), order="C")
             array.flags.writeable = False
             known[table, column] = array
         return array

@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 
 from .errors import CaseError, Problem
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+READABLE_VERSIONS = ("1", "2")  # "1": balanced feeders only, without the columns and tables of SINCE_2
 
 _STR, _F64, _I64, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+_MATRIX = pa.list_(_F64, 9)  # 3x3 row-major in A, B, C order; zeros in rows and columns of absent phases
 
 
 def _schema(*fields: tuple[str, pa.DataType, str] | tuple[str, pa.DataType, str, bool]) -> pa.Schema:
@@ -30,7 +32,7 @@ def _schema(*fields: tuple[str, pa.DataType, str] | tuple[str, pa.DataType, str,
 TABLES: Mapping[str, pa.Schema] = {
     "nodes": _schema(
         ("node_id", _STR, ""),
-        ("phase", _STR, ""),  # "ABC" for a balanced node, else the phases present, in ABC order
+        ("phase", _STR, ""),  # "ABC" if balanced, else those present, in order; "12" on split-phase wires
         ("type", _STR, ""),  # one of NODE_TYPES
         ("base_kv", _F64, "kV line to line"),
         ("v_min", _F64, "pu"),
@@ -49,8 +51,8 @@ TABLES: Mapping[str, pa.Schema] = {
         ("from_node", _STR, ""),
         ("to_node", _STR, ""),
         ("type", _STR, ""),  # one of BRANCH_TYPES
-        ("phase", _STR, ""),
-        ("r", _F64, "pu on base_mva"),
+        ("phase", _STR, ""),  # of the from end; the to end of a transformer may differ
+        ("r", _F64, "pu on base_mva"),  # r, x, b of per-phase feeders: positive-sequence equivalents
         ("x", _F64, "pu on base_mva"),
         ("b", _F64, "pu on base_mva"),  # total charging; half at each end
         ("tap", _F64, "1"),  # off-nominal ratio at the from end; 1.0 is nominal
@@ -60,6 +62,9 @@ TABLES: Mapping[str, pa.Schema] = {
         ("rating_source", _STR, "", True),  # "source" or "synthetic"; null with a null rating
         ("length_km", _F64, "km", True),
         ("feeder_id", _STR, ""),
+        ("r_ohm", _MATRIX, "ohm", True),  # the three matrices: totals of the branch; null if balanced
+        ("x_ohm", _MATRIX, "ohm", True),
+        ("b_us", _MATRIX, "uS", True),  # total charging; half at each end
     ),
     "loads": _schema(
         ("load_id", _STR, ""),
@@ -74,6 +79,9 @@ TABLES: Mapping[str, pa.Schema] = {
         ("cvr_p", _F64, "1", True),  # exponent of P in V; null: the ZIP shares hold
         ("cvr_q", _F64, "1", True),
         ("feeder_id", _STR, ""),
+        ("connection", _STR, "", True),  # one of CONNECTIONS; null becomes "wye"
+        ("v_low_pu", _F64, "pu", True),  # band outside which OpenDSS makes it a constant impedance
+        ("v_high_pu", _F64, "pu", True),
     ),
     "capacitors": _schema(
         ("cap_id", _STR, ""),
@@ -82,6 +90,7 @@ TABLES: Mapping[str, pa.Schema] = {
         ("q_mvar", _F64, "Mvar at 1 pu"),  # injected when on
         ("status", _BOOL, ""),
         ("feeder_id", _STR, ""),
+        ("connection", _STR, "", True),  # one of CONNECTIONS; null becomes "wye"
     ),
     "regulators": _schema(
         ("reg_id", _STR, ""),
@@ -94,14 +103,51 @@ TABLES: Mapping[str, pa.Schema] = {
         ("v_set_pu", _F64, "pu"),
         ("band_pu", _F64, "pu"),
         ("feeder_id", _STR, ""),
+        ("transformer_id", _STR, "", True),  # the unit whose to winding has the taps
+        ("monitored_phase", _STR, "", True),  # of the regulated (to) side; two letters: line to line
+        ("v_reg_v", _F64, "V on the PT secondary", True),
+        ("band_v", _F64, "V on the PT secondary", True),
+        ("pt_ratio", _F64, "1", True),
+        ("ct_a", _F64, "A primary rating", True),
+        ("ldc_r_v", _F64, "V at rated current", True),
+        ("ldc_x_v", _F64, "V at rated current", True),
+        ("delay_s", _F64, "s", True),  # before the first step
+        ("tap_delay_s", _F64, "s", True),  # between steps
+        ("max_tap_change", _I64, "step", True),  # per control action
+        ("v_limit_v", _F64, "V on the PT secondary", True),  # highest voltage allowed at the tapped side
+        ("reversible", _BOOL, "", True),
+        ("rev_v_reg_v", _F64, "V on the PT secondary", True),
+        ("rev_band_v", _F64, "V on the PT secondary", True),
+        ("rev_ldc_r_v", _F64, "V at rated current", True),
+        ("rev_ldc_x_v", _F64, "V at rated current", True),
+        ("rev_delay_s", _F64, "s", True),
+        ("rev_threshold_mw", _F64, "MW", True),  # reverse flow from which the reverse settings hold
+        ("rev_neutral", _BOOL, "", True),  # go to the neutral step while the flow is reversed
+        ("order", _I64, "", True),  # of definition: who acts first at equal delays
     ),
     "transformers": _schema(
         ("transformer_id", _STR, ""),
         ("branch_id", _STR, ""),
         ("s_mva", _F64, "MVA", True),
-        ("hv_kv", _F64, "kV line to line"),
-        ("lv_kv", _F64, "kV line to line"),
+        ("hv_kv", _F64, "kV line to line"),  # units of per-phase feeders: kV of the from winding,
+        ("lv_kv", _F64, "kV line to line"),  # of the to winding; across the winding in one-phase units
         ("feeder_id", _STR, ""),
+        ("connection", _STR, "", True),  # one of TRANSFORMER_CONNECTIONS: from winding, to winding
+        ("from_phase", _STR, "", True),  # terminals in winding order: "ABC", "B", "CB" (from C to B)
+        ("to_phase", _STR, "", True),
+        ("r_pct", _F64, "% on s_mva", True),  # both windings together
+        ("x_pct", _F64, "% on s_mva", True),
+        ("tap_from", _F64, "1", True),  # turns of the winding over its nominal turns
+        ("tap_to", _F64, "1", True),  # without what a regulator adds
+        ("lag_deg", _F64, "degree", True),  # the to end lags by this in the positive sequence
+        ("noload_pct", _F64, "% on s_mva", True),  # core loss, across the to winding
+        ("imag_pct", _F64, "% on s_mva", True),  # magnetising current, across the to winding
+        ("antifloat_ppm", _F64, "ppm", True),  # OpenDSS: reactance to ground at every terminal
+        ("r_h_pct", _F64, "% on s_mva", True),  # centre-tap: high winding and the two legs
+        ("r_1_pct", _F64, "% on s_mva", True),
+        ("r_2_pct", _F64, "% on s_mva", True),
+        ("x_h2_pct", _F64, "% on s_mva", True),  # x_pct is high winding to leg 1
+        ("x_12_pct", _F64, "% on s_mva", True),
     ),
     "switches": _schema(
         ("switch_id", _STR, ""),
@@ -114,15 +160,58 @@ TABLES: Mapping[str, pa.Schema] = {
         ("source_id", _STR, ""),
         ("node_id", _STR, ""),
         ("v_pu", _F64, "pu"),
-        ("v_deg", _F64, "degree"),
+        ("v_deg", _F64, "degree"),  # of phase A
+        ("feeder_id", _STR, ""),
+        ("r_ohm", _MATRIX, "ohm", True),  # Thevenin impedance behind v_pu; null: ideal
+        ("x_ohm", _MATRIX, "ohm", True),
+    ),
+    "cap_controls": _schema(
+        ("control_id", _STR, ""),
+        ("cap_id", _STR, ""),
+        ("type", _STR, ""),  # one of CAP_CONTROL_TYPES
+        ("on_setting", _F64, "V, A or kvar"),
+        ("off_setting", _F64, "V, A or kvar"),
+        ("delay_on_s", _F64, "s"),
+        ("delay_off_s", _F64, "s"),
+        ("dead_time_s", _F64, "s"),
+        ("pt_ratio", _F64, "1"),
+        ("ct_ratio", _F64, "1"),
+        ("branch_id", _STR, ""),  # monitored branch
+        ("end", _STR, ""),  # "from" or "to" end of it
+        ("monitored_phase", _STR, ""),
+        ("v_override", _BOOL, ""),
+        ("v_min_v", _F64, "V on the PT secondary", True),
+        ("v_max_v", _F64, "V on the PT secondary", True),
         ("feeder_id", _STR, ""),
     ),
 }
 
+# What a null becomes when a table is taken over.
+DEFAULTS: Mapping[tuple[str, str], str] = {
+    ("loads", "connection"): "wye",
+    ("capacitors", "connection"): "wye",
+}
+# What version "1" did not have.
+SINCE_2: Mapping[str, tuple[str, ...]] = {
+    "branches": ("r_ohm", "x_ohm", "b_us"),
+    "loads": ("connection", "v_low_pu", "v_high_pu"),
+    "capacitors": ("connection",),
+    "regulators": tuple(TABLES["regulators"].names[10:]),
+    "transformers": tuple(TABLES["transformers"].names[6:]),
+    "sources": ("r_ohm", "x_ohm"),
+}
+TABLES_SINCE_2 = ("cap_controls",)
+
 NODE_TYPES = ("source", "load", "junction", "der")
-BRANCH_TYPES = ("line", "transformer", "switch")
+BRANCH_TYPES = ("line", "transformer", "switch", "regulator")
 SWITCH_TYPES = ("tie", "sectionaliser", "breaker")
+FEEDER_PHASES = ("balanced", "per-phase")
 PHASES = ("A", "B", "C", "AB", "AC", "BC", "ABC")
+# The two hot legs behind a centre-tapped transformer. In arrays and matrices they take the places of A and B.
+SPLIT_PHASES = ("1", "2", "12")
+CONNECTIONS = ("wye", "delta")
+TRANSFORMER_CONNECTIONS = ("wye-wye", "delta-wye", "wye-delta", "delta-delta", "centre-tap")
+CAP_CONTROL_TYPES = ("kvar", "voltage", "current")
 COORD_SOURCES = ("source", "layout")
 RATING_SOURCES = ("source", "synthetic")
 
@@ -146,6 +235,15 @@ def table(name: str, columns: Mapping[str, Sequence[Any] | np.ndarray | pa.Array
     if unknown:
         raise ValueError(f"table {name!r} has no column {sorted(unknown)[0]!r}")
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def upgraded(name: str, data: pa.Table) -> pa.Table:
+    """`data` of version "1" with nulls in the columns that came later."""
+    for column in SINCE_2.get(name, ()):
+        if column not in data.column_names:
+            field = TABLES[name].field(column)
+            data = data.append_column(field, pa.nulls(data.num_rows, field.type))
+    return data
 
 
 def conform(name: str, data: pa.Table, file: str | None = None) -> pa.Table:
@@ -181,6 +279,8 @@ def conform(name: str, data: pa.Table, file: str | None = None) -> pa.Table:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             problems.append(Problem(file, None, field.name, str(values.type), f"{field.type} ({error})"))
             continue
+        if array.null_count and (name, field.name) in DEFAULTS:
+            array = pc.fill_null(array, DEFAULTS[name, field.name])
         if not field.nullable and array.null_count:
             for row in np.flatnonzero(pc.is_null(array).to_numpy(zero_copy_only=False)):
                 problems.append(Problem(file, int(row), field.name, "null", "a value"))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import CaseError, Problem
-from .schema import SCHEMA_VERSION, TABLES, conform
+from .schema import READABLE_VERSIONS, TABLES, TABLES_SINCE_2, conform, table, upgraded
 
 if TYPE_CHECKING:
     from .feeder import Feeder
@@ -74,10 +74,15 @@ def load_folder(folder: Path) -> Feeder:
     problems: list[Problem] = []
     tables: dict[str, pa.Table] = {}
     headers: dict[str, dict[str, Any]] = {}
+    versions: set[str] = set()
     for name in TABLES:
         path = folder / f"{name}.parquet"
+        if name in TABLES_SINCE_2 and versions == {"1"} and not path.exists():
+            tables[name] = table(name, {})
+            continue
         try:
-            tables[name], headers[name] = _read(name, path)
+            tables[name], headers[name], version = _read(name, path)
+            versions.add(version)
         except CaseError as error:
             problems += error.problems
     if problems:
@@ -98,14 +103,16 @@ def load_folder(folder: Path) -> Feeder:
         base_mva=header["base_mva"],
         feeder_id=header["feeder_id"],
         metadata=header["metadata"],
+        phases=header["phases"],
         place=place,
         **tables,
     )
 
 
-def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any], str]:
+    """The table, the header of its feeder, and the version of the schema that it was written with."""
     if not path.is_file():
-        raise CaseError([Problem(str(path), None, "", "", "this file (a feeder has all eight tables)")])
+        raise CaseError([Problem(str(path), None, "", "", "this file (a feeder has all nine tables)")])
     try:
         # Read through memory: a memory map would keep the file open, and truncated under us it would crash.
         data = pq.read_table(pa.BufferReader(path.read_bytes()))
@@ -117,10 +124,13 @@ def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any]]:
         raise CaseError([Problem(str(path), None, "", "", expected)]) from error
     stamp = {key.decode(errors="replace"): value for key, value in (data.schema.metadata or {}).items()}
     version = stamp.get("distgrid.schema_version", b"").decode(errors="replace")
-    if version != SCHEMA_VERSION:
-        expected = f"version {SCHEMA_VERSION!r}; write the folder again with this version of distgrid"
+    if version not in READABLE_VERSIONS:
+        known = " or ".join(repr(known) for known in READABLE_VERSIONS)
+        expected = f"version {known}; write the folder again with this version of distgrid"
         raise CaseError([Problem(str(path), None, "distgrid.schema_version", repr(version), expected)])
-    return conform(name, data, str(path)), _header(stamp.get("distgrid.feeder", b""), path)
+    if version == "1":
+        data = upgraded(name, data)
+    return conform(name, data, str(path)), _header(stamp.get("distgrid.feeder", b""), path), version
 
 
 def _header(text: bytes, path: Path) -> dict[str, Any]:
@@ -131,6 +141,7 @@ def _header(text: bytes, path: Path) -> dict[str, Any]:
             "base_mva": float(header["base_mva"]),
             "feeder_id": str(header["feeder_id"]),
             "metadata": dict(header["metadata"]),
+            "phases": str(header.get("phases", "balanced")),
         }
     except (ValueError, KeyError, TypeError) as error:
         expected = "JSON with name, base_mva, feeder_id and metadata"

@@ -16,10 +16,13 @@ import pyarrow.compute as pc
 from .errors import Problem
 from .schema import (
     BRANCH_TYPES,
+    CONNECTIONS,
     COORD_SOURCES,
+    FEEDER_PHASES,
     NODE_TYPES,
     PHASES,
     RATING_SOURCES,
+    SPLIT_PHASES,
     SWITCH_TYPES,
     TABLES,
 )
@@ -34,7 +37,9 @@ ID_COLUMN = {
     "transformers": "transformer_id",
     "switches": "switch_id",
     "sources": "source_id",
+    "cap_controls": "control_id",
 }
+SLOTS = "ABC12"  # a bit for each phase and each leg of split-phase wires
 LOAD_SUM_TOLERANCE = 1e-9  # MW: what rounding may leave between a node's load and the sum of its loads
 
 
@@ -78,9 +83,15 @@ def check(
     tables: Mapping[str, pa.Table],
     base_mva: float,
     place: Callable[[str, int | None], tuple[str, int | None]],
+    phases: str = "balanced",
 ) -> list[Problem]:
     """Everything wrong with the tables, in table order; an empty list means a usable feeder."""
+    from .validate_phases import check_per_phase
+
     run = Check(tables, place)
+    if phases not in FEEDER_PHASES:
+        file, _ = place("nodes", None)
+        run.problems.append(Problem(file, None, "phases", repr(phases), f"one of {', '.join(FEEDER_PHASES)}"))
     if not (np.isfinite(base_mva) and base_mva > 0):
         file, _ = place("nodes", None)
         run.problems.append(Problem(file, None, "base_mva", str(base_mva), "a finite number > 0"))
@@ -94,6 +105,10 @@ def check(
     _at_nodes(run)
     _at_branches(run)
     _sources(run, ends)
+    if phases == "per-phase":
+        check_per_phase(run, ends)
+    else:
+        _balanced(run)
     return run.problems
 
 
@@ -101,7 +116,7 @@ def _ids_and_numbers(run: Check, name: str) -> None:
     """Ids present and unique; every number finite."""
     column = ID_COLUMN[name]
     ids = run.array(name, column)
-    run.report(name, column, _is(pc.equal(ids, "")), "a non-empty id")
+    run.report(name, column, is_true(pc.equal(ids, "")), "a non-empty id")
     codes = ids.dictionary_encode().indices.to_numpy(zero_copy_only=False)
     first = np.zeros(len(codes), dtype=bool)
     first[np.unique(codes, return_index=True)[1]] = True
@@ -109,37 +124,50 @@ def _ids_and_numbers(run: Check, name: str) -> None:
     for schema_field in TABLES[name]:
         if pa.types.is_floating(schema_field.type):
             values = run.array(name, schema_field.name)
-            finite = _is(pc.fill_null(pc.is_finite(values), True))
+            finite = is_true(pc.fill_null(pc.is_finite(values), True))
             null = "a finite number or null" if schema_field.nullable else "a finite number"
             run.report(name, schema_field.name, ~finite, null)
+        elif pa.types.is_fixed_size_list(schema_field.type):
+            matrices = as_matrices(run.array(name, schema_field.name))
+            present = is_true(run.array(name, schema_field.name).is_valid())
+            finite = np.isfinite(matrices).all(axis=(1, 2))
+            run.report(name, schema_field.name, present & ~finite, "nine finite numbers or null")
 
 
-def _is(mask: pa.Array) -> np.ndarray:
+def as_matrices(values: pa.Array) -> np.ndarray:
+    """A column of 3x3 matrices as (rows, 3, 3); NaN where null."""
+    matrices = np.full((len(values), 9), np.nan)
+    present = is_true(values.is_valid())
+    matrices[present] = values.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, 9)
+    return matrices.reshape(-1, 3, 3)
+
+
+def is_true(mask: pa.Array) -> np.ndarray:
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _choice(run: Check, table: str, column: str, allowed: Sequence[str]) -> None:
+def choice(run: Check, table: str, column: str, allowed: Sequence[str]) -> None:
     values = run.array(table, column)
     known = pc.is_in(values, value_set=pa.array(allowed, type=pa.string()))
-    bad = _is(pc.and_(pc.invert(known), pc.is_valid(values)))
+    bad = is_true(pc.and_(pc.invert(known), pc.is_valid(values)))
     run.report(table, column, bad, f"one of {', '.join(allowed)}")
 
 
-def _phase_bits(run: Check, table: str) -> np.ndarray:
-    """(rows,) bit mask of the phases present; 0 where the text is not a phase."""
-    encoded = run.array(table, "phase").dictionary_encode()
+def phase_bits(run: Check, table: str, column: str = "phase") -> np.ndarray:
+    """(rows,) bit mask of the phases present; 0 where the text is null or not made of phases."""
+    encoded = run.array(table, column).fill_null("").dictionary_encode()
     masks = [
-        sum(1 << "ABC".index(p) for p in text) if text in PHASES else 0
+        sum(1 << SLOTS.index(p) for p in set(text)) if set(text) <= set(SLOTS) else 0
         for text in encoded.dictionary.to_pylist()
     ]
     return np.array([*masks, 0], dtype=np.int8)[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
-def _on_phases(run: Check, table: str, at: np.ndarray, target: str, what: str) -> None:
+def on_phases(run: Check, table: str, at: np.ndarray, target: str, what: str, column: str = "phase") -> None:
     """The phases of each row exist in the row of `target` that `at` points to."""
-    mine, theirs = _phase_bits(run, table), _phase_bits(run, target)
+    mine, theirs = phase_bits(run, table, column), phase_bits(run, target)
     missing = (at >= 0) & ((mine & ~theirs[at]) != 0) if len(theirs) else np.zeros(len(mine), dtype=bool)
-    run.report(table, "phase", missing, f"phases that {what} has")
+    run.report(table, column, missing, f"phases that {what} has")
 
 
 def _nodes(run: Check) -> None:
@@ -148,13 +176,13 @@ def _nodes(run: Check) -> None:
     run.report("nodes", "v_min", v_min < 0, "a limit >= 0 pu")
     # Equal limits pin a voltage; MATPOWER files do that at the reference bus.
     run.report("nodes", "v_max", v_max < v_min, "a limit that is not below v_min")
-    _choice(run, "nodes", "type", NODE_TYPES)
-    _choice(run, "nodes", "phase", PHASES)
-    _choice(run, "nodes", "coord_source", COORD_SOURCES)
+    choice(run, "nodes", "type", NODE_TYPES)
+    choice(run, "nodes", "phase", PHASES + SPLIT_PHASES)
+    choice(run, "nodes", "coord_source", COORD_SOURCES)
     x, y = run.array("nodes", "x"), run.array("nodes", "y")
-    run.report("nodes", "x", _is(pc.xor(pc.is_null(x), pc.is_null(y))), "x and y together, or neither")
+    run.report("nodes", "x", is_true(pc.xor(pc.is_null(x), pc.is_null(y))), "x and y together, or neither")
     node = run.rows_of("loads", "node_id", "nodes")
-    _on_phases(run, "loads", node, "nodes", "its node")
+    on_phases(run, "loads", node, "nodes", "its node")
     for column, part in (("load_p_mw", "p_mw"), ("load_q_mvar", "q_mvar")):
         power = run.numbers("loads", part)
         total = np.bincount(node[node >= 0], power[node >= 0], minlength=run.tables["nodes"].num_rows)
@@ -174,36 +202,40 @@ def _branches(run: Check) -> np.ndarray:
     limit = run.numbers("branches", "thermal_limit_mva")
     run.report("branches", "thermal_limit_mva", limit <= 0, "a rating > 0, or null where there is none")
     run.report("branches", "length_km", run.numbers("branches", "length_km") <= 0, "a length > 0, or null")
-    _choice(run, "branches", "type", BRANCH_TYPES)
-    _choice(run, "branches", "phase", PHASES)
-    _choice(run, "branches", "rating_source", RATING_SOURCES)
+    choice(run, "branches", "type", BRANCH_TYPES)
+    choice(run, "branches", "phase", PHASES + SPLIT_PHASES)
+    choice(run, "branches", "rating_source", RATING_SOURCES)
     unrated = pc.is_null(run.array("branches", "thermal_limit_mva"))
     unsourced = pc.is_null(run.array("branches", "rating_source"))
     together = "a value exactly where thermal_limit_mva has one"
-    run.report("branches", "rating_source", _is(pc.xor(unrated, unsourced)), together)
-    for at, column in ((start, "from_node"), (end, "to_node")):
-        _on_phases(run, "branches", at, "nodes", f"its {column}")
+    run.report("branches", "rating_source", is_true(pc.xor(unrated, unsourced)), together)
+    on_phases(run, "branches", start, "nodes", "its from_node")
+    kind = run.array("branches", "type")
+    # The to end of a transformer has the phases that the transformers table says.
+    same = ~is_true(pc.equal(kind, "transformer"))
+    on_phases(run, "branches", np.where(same, end, -1), "nodes", "its to_node")
     kv = run.numbers("nodes", "base_kv")
     if len(kv):
         differs = known & (np.abs(kv[start] - kv[end]) > 1e-6 * np.abs(kv[start]))
-        line = _is(pc.not_equal(run.array("branches", "type"), "transformer"))
-        run.report("branches", "type", differs & line, "transformer, as base_kv differs between its ends")
+        run.report("branches", "type", differs & same, "transformer, as base_kv differs between its ends")
     return np.column_stack([start, end])
 
 
 def _at_nodes(run: Check) -> None:
     node = run.rows_of("capacitors", "node_id", "nodes")
-    _choice(run, "capacitors", "phase", PHASES)
-    _on_phases(run, "capacitors", node, "nodes", "its node")
-    _choice(run, "loads", "phase", PHASES)
+    choice(run, "capacitors", "phase", PHASES + SPLIT_PHASES)
+    on_phases(run, "capacitors", node, "nodes", "its node")
+    choice(run, "loads", "phase", PHASES + SPLIT_PHASES)
+    for table in ("loads", "capacitors"):
+        choice(run, table, "connection", CONNECTIONS)
     lone = pc.xor(pc.is_null(run.array("loads", "cvr_p")), pc.is_null(run.array("loads", "cvr_q")))
-    run.report("loads", "cvr_p", _is(lone), "cvr_p and cvr_q together, or neither")
+    run.report("loads", "cvr_p", is_true(lone), "cvr_p and cvr_q together, or neither")
 
 
 def _at_branches(run: Check) -> None:
     branch = run.rows_of("regulators", "branch_id", "branches")
-    _choice(run, "regulators", "phase", PHASES)
-    _on_phases(run, "regulators", branch, "branches", "its branch")
+    choice(run, "regulators", "phase", PHASES)
+    on_phases(run, "regulators", branch, "branches", "its branch")
     tap, low, high = (run.numbers("regulators", f"tap_{part}") for part in ("pos", "min", "max"))
     run.report("regulators", "tap_max", high < low, "tap_max >= tap_min")
     run.report("regulators", "tap_pos", (tap < low) | (tap > high), "a position from tap_min to tap_max")
@@ -218,13 +250,23 @@ def _at_branches(run: Check) -> None:
     second = np.ones(len(codes), dtype=bool)
     second[np.unique(codes, return_index=True)[1]] = False
     run.report("switches", "branch_id", second, "at most one switch per branch")
-    _choice(run, "switches", "type", SWITCH_TYPES)
+    choice(run, "switches", "type", SWITCH_TYPES)
+
+
+def _balanced(run: Check) -> None:
+    """What a table of one line for three phases cannot hold."""
+    for column in ("r_ohm", "x_ohm", "b_us"):
+        given = is_true(run.array("branches", column).is_valid())
+        run.report("branches", column, given, 'null, unless Feeder.phases is "per-phase"')
+    for table in ("nodes", "branches"):
+        split = is_true(pc.is_in(run.array(table, "phase"), value_set=pa.array(SPLIT_PHASES)))
+        run.report(table, "phase", split, 'A, B and C only, unless Feeder.phases is "per-phase"')
 
 
 def _sources(run: Check, ends: np.ndarray) -> None:
     node = run.rows_of("sources", "node_id", "nodes")
     run.report("sources", "v_pu", run.numbers("sources", "v_pu") <= 0, "a voltage > 0 pu")
-    closed = _is(run.array("branches", "status")) & (ends >= 0).all(axis=1)
+    closed = is_true(run.array("branches", "status")) & (ends >= 0).all(axis=1)
     labels = island_labels(run.tables["nodes"].num_rows, ends[closed])
     names = run.array("sources", "source_id").to_pylist()
     first: dict[int, int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from distgrid import cases
 from distgrid.cases import CaseError, tables
 from distgrid.cases.edit import replaced
+from distgrid.cases.schema import SINCE_2
 
 
 @pytest.fixture
@@ -122,6 +124,23 @@ def test_versions_and_mixed_folders(folder: Path, tmp_path: Path) -> None:
             cases.load(other)
 
 
+def test_feeders_of_the_first_version_still_load(folder: Path) -> None:
+    """Written before there were per-phase feeders: fewer columns, no control tables, no word on phases."""
+    for path in folder.iterdir():
+        data = pq.read_table(path)
+        stamp = {key.decode(): value.decode() for key, value in data.schema.metadata.items()}
+        header = json.loads(stamp["distgrid.feeder"])
+        del header["phases"]
+        stamp |= {"distgrid.schema_version": "1", "distgrid.feeder": json.dumps(header, sort_keys=True)}
+        old = data.drop_columns(list(SINCE_2.get(path.stem, ())))
+        pq.write_table(old.replace_schema_metadata(stamp), path)
+    (folder / "cap_controls.parquet").unlink()
+    assert cases.load(folder).equals(cases.load("case33bw"))
+    (folder / "sources.parquet").unlink()
+    with pytest.raises(CaseError, match=r"sources\.parquet: expected this file"):
+        cases.load(folder)
+
+
 def test_a_folder_with_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(CaseError, match=r"notes\.txt: expected a new or empty folder"):
@@ -196,7 +215,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "feeder.xlsx").write_text("")
     with pytest.raises(CaseError, match=r"\.xlsx: expected a MATPOWER file"):
         cases.load(tmp_path / "feeder.xlsx")
-    with pytest.raises(CaseError, match="a feeder has all eight tables"):
+    with pytest.raises(CaseError, match="a feeder has all nine tables"):
         cases.load(tmp_path)
 
 
