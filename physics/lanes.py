@@ -127,7 +127,8 @@ def root(typingctx: Any, value: Any) -> Any:
     """Lane-wise square root."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        function = builder.module.declare_intrinsic("llvm.sqrt", [_VECTOR])
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64")
         return builder.call(function, [args[0]])
 
     return lanes_type(lanes_type), codegen

@@ -55,14 +55,14 @@ def root(value: Any) -> Any:
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(get, inline="always")
+@overload(get)
 def _get(array, k):  # type: ignore[no-untyped-def]
     if array.ndim == 1:
         return lambda array, k: array[k]
     return lambda array, k: lanes.load(array, k)
 
 
-@overload(put, inline="always")
+@overload(put)
 def _put(array, k, value):  # type: ignore[no-untyped-def]
     if array.ndim == 1:
 
@@ -73,7 +73,7 @@ def _put(array, k, value):  # type: ignore[no-untyped-def]
     return lambda array, k, value: lanes.store(array, k, value)
 
 
-@overload(put_lane, inline="always")
+@overload(put_lane)
 def _put_lane(array, k, lane, value):  # type: ignore[no-untyped-def]
     if array.ndim == 1:
 
@@ -88,35 +88,35 @@ def _put_lane(array, k, lane, value):  # type: ignore[no-untyped-def]
     return many
 
 
-@overload(get_lane, inline="always")
+@overload(get_lane)
 def _get_lane(array, k, lane):  # type: ignore[no-untyped-def]
     if array.ndim == 1:
         return lambda array, k, lane: array[k]
     return lambda array, k, lane: array[k, lane]
 
 
-@overload(like, inline="always")
+@overload(like)
 def _like(array, number):  # type: ignore[no-untyped-def]
     if array.ndim == 1:
         return lambda array, number: number
     return lambda array, number: lanes.splat(number)
 
 
-@overload(larger, inline="always")
+@overload(larger)
 def _larger(a, b):  # type: ignore[no-untyped-def]
     if isinstance(a, types.Float):
         return lambda a, b: a if a > b else b
     return lambda a, b: lanes.larger(a, b)
 
 
-@overload(smaller, inline="always")
+@overload(smaller)
 def _smaller(a, b):  # type: ignore[no-untyped-def]
     if isinstance(a, types.Float):
         return lambda a, b: a if a < b else b
     return lambda a, b: lanes.smaller(a, b)
 
 
-@overload(root, inline="always")
+@overload(root)
 def _root(value):  # type: ignore[no-untyped-def]
     if isinstance(value, types.Float):
         return lambda value: np.sqrt(value)

@@ -76,7 +76,9 @@ def _gather_states(prog, inputs, row, width, taps, cap_on):  # type: ignore[no-u
     """Ratio of every regulator winding as seen from the parent, and what it makes of its impedance."""
     for j in range(prog.tap.shape[0]):
         for lane in range(width):
-            ratio = _at(inputs.tap, row + lane, prog.tap[j, 0])
+            ratio = prog.tap_factor[j]
+            if prog.tap[j, 0] >= 0:
+                ratio *= _at(inputs.tap, row + lane, prog.tap[j, 0])
             if prog.tap[j, 1] == 0:
                 put_lane(taps[0], j, lane, ratio)
                 put_lane(taps[1], j, lane, ratio * ratio)

@@ -50,7 +50,8 @@ class Program(NamedTuple):
     constant: FloatArray  # (2, m) share of the conductor's P and Q that is constant power
     cap: IntArray  # (n, 3): conductor, other conductor or -1 for ground, row of the capacitors table
     cap_b: FloatArray  # (n,) susceptance when on, pu
-    tap: IntArray  # (n_tap, 2): row of the regulators table, 1 where the child is its from end
+    tap: IntArray  # (n_tap, 2): row of the regulators table (-1: fixed), 1 where the child is its from end
+    tap_factor: FloatArray  # (n_tap,) ratio at the neutral position
     item: IntArray  # (n_item, 4): conductor, other or -1, slot of the power it shares in, 1: takes injections
     item_coef: FloatArray  # (n_item, 10): shares of the slot's power, ZIP shares, exponents, voltage band
     n_item: IntArray  # (3,) items at conductors; those and legs with a nominal load; all, every leg included

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._jit import inline
-from .generic import get, larger, like, put, root, smaller
+from .generic import get, larger, like, put, smaller
 from .program import (
     ADMITTANCE,
     CHILD,
@@ -181,7 +181,7 @@ def _general(seg, coef, s, v_re, v_im, i_re, i_im, d2_max):  # type: ignore[no-u
             move_im = move_im - (g_re * d + g_im * c)
             mean_re = mean_re + get(v_re, seg[s, CHILD + k])
             mean_im = mean_im + get(v_im, seg[s, CHILD + k])
-        move_re, move_im = move_re + mean_re * (1.0 / 3.0), move_im + mean_im * (1.0 / 3.0)
+        move_re, move_im = move_re + mean_re * (1.0 / nc), move_im + mean_im * (1.0 / nc)
     for j in range(nc):
         x, y = move_re, move_im
         for k in range(np_):

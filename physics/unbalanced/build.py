@@ -1,0 +1,213 @@
+"""From segments in place to the flat arrays of the kernel."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .draws import Draws
+from .elements import Element
+from .program import (
+    ADMITTANCE,
+    CHILD,
+    FLOATING,
+    GENERAL,
+    KIND,
+    N_CHILD,
+    N_PARENT,
+    NO_SHUNT,
+    NODE,
+    OFFSET,
+    PARENT,
+    SUSCEPTANCE,
+    TAP,
+    TAP_LEG,
+    FloatArray,
+    IntArray,
+    Program,
+)
+from .segments import Matrix
+from .spread import BoolArray, Conductor, Placed, Source, Spread
+
+
+class Layout(NamedTuple):
+    """A program and what belongs to its numbering."""
+
+    program: Program
+    conductor: dict[Conductor, int]
+    placed: list[Placed]
+    node_shunt: NDArray[np.complex128]  # (n_bus, 3, 3) pu, banks that switch not included
+    floating: BoolArray  # (n_bus, 3) phases of zones whose potential only shunts fix
+
+
+class _Numbers:
+    """Coefficients as they are laid down."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def add(self, numbers: list[complex]) -> int:
+        start = len(self.values)
+        for z in numbers:
+            self.values += [z.real, z.imag]
+        return start
+
+    def add_real(self, numbers: list[float]) -> int:
+        start = len(self.values)
+        self.values += numbers
+        return start
+
+
+def build(
+    n_bus: int,
+    elements: list[Element],
+    sources: list[Source],
+    spread: Spread,
+    shunt: NDArray[np.complex128],
+    draws: Draws,
+) -> Layout:
+    """Lay out the network: ``shunt`` (n_bus, 3, 3) what stands at nodes beside the branches."""
+    conductor: dict[Conductor, int] = {}
+    root = []
+    for s, source in enumerate(sources):
+        for phase in source.phases:
+            root.append((len(conductor), s, phase))
+            conductor[n_bus + s, phase] = len(conductor)
+    for placed in spread.placed:
+        for at in placed.child:
+            conductor[at] = len(conductor)
+    node_shunt = _shunts(elements, spread, shunt)
+    coef = _Numbers()
+    floating = np.zeros((n_bus, 3), dtype=bool)
+    taps: list[tuple[int, int, float]] = []
+    rows = np.full((len(spread.placed), NODE + 1), -1, dtype=np.int64)
+    for k, placed in enumerate(spread.placed):
+        _segment(rows[k], placed, conductor, coef, taps)
+        if placed.segment.kind == FLOATING:
+            zone, admittance = _zone(spread.placed, k, node_shunt)
+            for at in zone:
+                floating[at] = True
+            if admittance == 0:  # nothing defines the potential: its mean stays zero
+                rows[k, KIND] = GENERAL
+            else:
+                coef.add([1.0 / admittance])
+    nodes = _nodes(spread.placed, conductor, rows, node_shunt, n_bus, coef)
+    slot = np.array([3 * n + p if n < n_bus else -1 for n, p in conductor], dtype=np.int64)
+    lists = draws.placed(conductor)
+    constant = np.zeros((2, slot.size))
+    live = slot >= 0
+    constant[:, live] = draws.constant[:, slot[live]]
+    program = Program(
+        segment=rows,
+        node=nodes,
+        coef=np.array(coef.values or [0.0]),
+        slot=slot,
+        constant=constant,
+        cap=lists.cap,
+        cap_b=lists.cap_b,
+        tap=np.array([t[:2] for t in taps], dtype=np.int64).reshape(-1, 2),
+        tap_factor=np.array([t[2] for t in taps], dtype=np.float64),
+        item=lists.item,
+        item_coef=lists.item_coef,
+        n_item=lists.n_item,
+        root=np.array(root, dtype=np.int64).reshape(-1, 3),
+    )
+    return Layout(program, conductor, spread.placed, node_shunt, floating)
+
+
+def _segment(
+    row: IntArray,
+    placed: Placed,
+    conductor: dict[Conductor, int],
+    coef: _Numbers,
+    taps: list[tuple[int, int, float]],
+) -> None:
+    """One row of ``Program.segment``; a floating one's last coefficient is added by the caller, next."""
+    segment = placed.segment
+    row[KIND], row[N_CHILD], row[N_PARENT] = segment.kind, len(placed.child), len(placed.parent)
+    row[OFFSET] = coef.add(segment.coefficients())
+    row[CHILD : CHILD + len(placed.child)] = [conductor[at] for at in placed.child]
+    row[PARENT : PARENT + len(placed.parent)] = [conductor[at] for at in placed.parent]
+    if segment.tap is not None:
+        if segment.kind == TAP_LEG:
+            row[CHILD + 1 : CHILD + 3] = conductor[placed.reference[0]], len(taps)
+        if segment.kind == TAP:
+            row[CHILD + 1] = len(taps)
+        taps.append((segment.tap.regulator, int(segment.tap.child_is_from), segment.tap.factor))
+
+
+def _shunts(
+    elements: list[Element], spread: Spread, shunt: NDArray[np.complex128]
+) -> NDArray[np.complex128]:
+    """(n_bus, 3, 3) all admittance blocks of the branches that carry current, and ``shunt``."""
+    total = shunt.copy()
+    directions = {placed.branch: placed.child_is_to for placed in spread.placed if placed.branch >= 0}
+    for row, child_is_to in directions.items():
+        element = elements[row]
+        total[element.from_node] += element.y_from
+        total[element.to_node] += element.y_to
+        if row in spread.shunts:
+            total[element.from_node if child_is_to else element.to_node] += spread.shunts[row]
+    return total
+
+
+def _nodes(
+    placed: list[Placed],
+    conductor: dict[Conductor, int],
+    rows: IntArray,
+    node_shunt: NDArray[np.complex128],
+    n_bus: int,
+    coef: _Numbers,
+) -> IntArray:
+    """The node table; ``rows`` learn after which segment a node is complete."""
+    last: dict[int, int] = {}
+    for k, one in enumerate(placed):
+        last[one.child[0][0]] = k
+    table = np.full((len(last), 6), -1, dtype=np.int64)
+    for j, (node, k) in enumerate(sorted(last.items(), key=lambda pair: pair[1])):
+        assert node < n_bus
+        phases = [p for p in range(3) if (node, p) in conductor]
+        rows[k, NODE] = j
+        table[j, 0] = len(phases)
+        table[j, 1 : 1 + len(phases)] = [conductor[node, p] for p in phases]
+        block = node_shunt[node][np.ix_(phases, phases)]
+        table[j, 4], table[j, 5] = NO_SHUNT, 0
+        if block.real.any():
+            table[j, 4], table[j, 5] = ADMITTANCE, coef.add([complex(y) for y in block.ravel()])
+        elif block.imag.any():
+            table[j, 4], table[j, 5] = SUSCEPTANCE, coef.add_real([float(b) for b in block.imag.ravel()])
+    return table
+
+
+def _zone(
+    placed: list[Placed], start: int, node_shunt: NDArray[np.complex128]
+) -> tuple[list[Conductor], complex]:
+    """Conductors that rise with the mean voltage of a floating winding, and the current that this draws."""
+    volts: dict[Conductor, complex] = dict.fromkeys(placed[start].child, 1.0 + 0j)
+    passed = []
+    for one in placed[start + 1 :]:
+        if not all(at in volts for at in one.needs()):
+            continue
+        rise = one.segment.a @ np.array([volts[at] for at in one.parent])
+        if one.reference:
+            rise = rise + volts[one.reference[0]]
+        if abs(rise).max() < 1e-9:
+            continue
+        volts.update(zip(one.child, rise, strict=True))
+        passed.append(one)
+    current: dict[Conductor, complex] = dict.fromkeys(volts, 0j)
+    for node in {at[0] for at in volts}:
+        phases = [p for p in range(3) if (node, p) in volts]
+        block: Matrix = node_shunt[node][np.ix_(phases, phases)]
+        drawn = block @ np.array([volts[node, p] for p in phases])
+        for p, i in zip(phases, drawn, strict=True):
+            current[node, p] += i
+    for one in reversed(passed):
+        into = np.array([current[at] for at in one.child])
+        for at, i in zip(one.parent, one.segment.d @ into, strict=True):
+            current[at] += i
+        for at in one.reference:
+            current[at] += into[0]
+    return list(volts), complex(sum(current[at] for at in placed[start].child))

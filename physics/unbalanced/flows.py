@@ -1,0 +1,137 @@
+"""Currents at both ends of every branch, phase by phase, from a solved state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._jit import inline, kernel
+from .elements import Element
+from .program import (
+    CHILD,
+    FLOATING,
+    GENERAL,
+    KIND,
+    N_CHILD,
+    N_PARENT,
+    OFFSET,
+    PARENT,
+    SCALED,
+    TAP,
+    TAP_LEG,
+    IntArray,
+)
+from .segments import Matrix
+from .spread import Placed
+
+
+class FlowTable(NamedTuple):
+    """What flows need beside the program."""
+
+    of_segment: IntArray  # (n_segment, 2): branch row (-1: a source), 1 where the child is its to end
+    ends: IntArray  # (n_branch, 2) node rows
+    shunt: NDArray[np.complex128]  # (n_branch, 2, 3, 3) pu admittance at both ends of branches in the tree
+    has_shunt: NDArray[np.bool_]  # (n_branch, 2)
+
+
+def flow_table(
+    elements: list[Element],
+    placed: list[Placed],
+    further: dict[int, Matrix],
+    from_row: IntArray,
+    to_row: IntArray,
+) -> FlowTable:
+    """``further``: what branches show their parent node beside their own shunts."""
+    shunt = np.zeros((len(elements), 2, 3, 3), dtype=np.complex128)
+    for one in placed:
+        if one.branch >= 0:
+            element = elements[one.branch]
+            shunt[one.branch, 0], shunt[one.branch, 1] = element.y_from, element.y_to
+            if one.branch in further:
+                shunt[one.branch, 0 if one.child_is_to else 1] += further[one.branch]
+    rows = np.array([(p.branch, int(p.child_is_to)) for p in placed], dtype=np.int64).reshape(-1, 2)
+    return FlowTable(rows, np.stack([from_row, to_row], axis=1), shunt, shunt.any(axis=(2, 3)))
+
+
+@inline
+def _add(side, e, slot, value):  # type: ignore[no-untyped-def]
+    if slot >= 0:
+        side[3 * e + slot % 3] += value
+
+
+@inline
+def _series(prog, table, tap, row, current, i_from, i_to):  # type: ignore[no-untyped-def]
+    """Currents of the series elements into the branch at both ends."""
+    seg, coef, slot = prog.segment, prog.coef, prog.slot
+    for s in range(seg.shape[0]):
+        e = table.of_segment[s, 0]
+        if e < 0:
+            continue
+        up, down = (i_from, i_to) if table.of_segment[s, 1] == 1 else (i_to, i_from)
+        kind, nc = seg[s, KIND], seg[s, N_CHILD]
+        c0, p0 = slot[seg[s, CHILD]], slot[seg[s, PARENT]]
+        if kind == SCALED:
+            o = seg[s, OFFSET]
+            i = current[row, c0]
+            _add(down, e, c0, -i)
+            _add(up, e, p0, complex(coef[o], -coef[o + 1]) * i)
+        elif kind == TAP or kind == TAP_LEG:
+            entry = seg[s, CHILD + (1 if kind == TAP else 2)]
+            a = prog.tap_factor[entry]
+            if prog.tap[entry, 0] >= 0:
+                a *= tap[row if tap.shape[0] > 1 else 0, prog.tap[entry, 0]]
+            if prog.tap[entry, 1] == 1:
+                a = 1.0 / a
+            i = current[row, c0]
+            _add(down, e, c0, -i)
+            _add(up, e, p0, a * i)
+            if kind == TAP_LEG:  # the leg's current enters at the child's other phase and leaves at the parent's
+                _add(down, e, slot[seg[s, CHILD + 1]], i)
+                _add(up, e, slot[seg[s, PARENT + 1]], -a * i)
+        elif kind == GENERAL or kind == FLOATING:
+            n_parent = seg[s, N_PARENT]
+            o = seg[s, OFFSET] + 2 * nc * (n_parent + nc)
+            for k in range(nc):
+                c = slot[seg[s, CHILD + k]]
+                _add(down, e, c, -current[row, c])
+            for j in range(n_parent):
+                total = 0.0 + 0.0j
+                for k in range(nc):
+                    total += complex(coef[o], coef[o + 1]) * current[row, slot[seg[s, CHILD + k]]]
+                    o += 2
+                _add(up, e, slot[seg[s, PARENT + j]], total)
+        else:
+            for k in range(nc):
+                i = current[row, slot[seg[s, CHILD + k]]]
+                _add(down, e, slot[seg[s, CHILD + k]], -i)
+                _add(up, e, slot[seg[s, PARENT + k]], i)
+
+
+@inline
+def _charging(table, row, v, i_from, i_to):  # type: ignore[no-untyped-def]
+    for e in range(table.ends.shape[0]):
+        for end in range(2):
+            if not table.has_shunt[e, end]:
+                continue
+            node = table.ends[e, end]
+            side = i_from if end == 0 else i_to
+            for j in range(3):
+                total = 0.0 + 0.0j
+                for k in range(3):
+                    y = table.shunt[e, end, j, k]
+                    if y != 0.0 and np.isfinite(v[row, 3 * node + k].real):
+                        total += y * v[row, 3 * node + k]
+                if np.isfinite(v[row, 3 * node + j].real):
+                    side[3 * e + j] += total
+
+
+@kernel
+def flow_rows(prog, table, lo, hi, tap, v, current, i_from, i_to):  # type: ignore[no-untyped-def]
+    """Currents in pu into both ends of every branch, (batch, 3 n_branch), rows [lo, hi)."""
+    for row in range(lo, hi):
+        i_from[row, :] = 0.0
+        i_to[row, :] = 0.0
+        _series(prog, table, tap, row, current, i_from[row], i_to[row])
+        _charging(table, row, v, i_from[row], i_to[row])
