@@ -12,19 +12,24 @@ from .elements import Element
 from .program import (
     ADMITTANCE,
     CHILD,
+    ENTRY,
+    FIRST,
     FLOATING,
     GENERAL,
     KIND,
     N_CHILD,
+    N_CONDUCTOR,
     N_PARENT,
     NO_SHUNT,
     NODE,
+    NODE_WIDTH,
     OFFSET,
     PARENT,
+    REFERENCE,
+    SEGMENT_WIDTH,
+    SHUNT,
+    SHUNT_KIND,
     SUSCEPTANCE,
-    TAP,
-    TAP_LEG,
-    FloatArray,
     IntArray,
     Program,
 )
@@ -75,14 +80,17 @@ def build(
         for phase in source.phases:
             root.append((len(conductor), s, phase))
             conductor[n_bus + s, phase] = len(conductor)
+    live = {at for placed in spread.placed for at in placed.child}
     for placed in spread.placed:
-        for at in placed.child:
-            conductor[at] = len(conductor)
+        node = placed.child[0][0]
+        for phase in range(3):
+            if (node, phase) in live and (node, phase) not in conductor:
+                conductor[node, phase] = len(conductor)
     node_shunt = _shunts(elements, spread, shunt)
     coef = _Numbers()
     floating = np.zeros((n_bus, 3), dtype=bool)
     taps: list[tuple[int, int, float]] = []
-    rows = np.full((len(spread.placed), NODE + 1), -1, dtype=np.int64)
+    rows = np.full((len(spread.placed), SEGMENT_WIDTH), -1, dtype=np.int64)
     for k, placed in enumerate(spread.placed):
         _segment(rows[k], placed, conductor, coef, taps)
         if placed.segment.kind == FLOATING:
@@ -97,22 +105,22 @@ def build(
     slot = np.array([3 * n + p if n < n_bus else -1 for n, p in conductor], dtype=np.int64)
     lists = draws.placed(conductor)
     constant = np.zeros((2, slot.size))
-    live = slot >= 0
-    constant[:, live] = draws.constant[:, slot[live]]
+    inside = slot >= 0
+    constant[:, inside] = draws.constant[:, slot[inside]]
     program = Program(
-        segment=rows,
-        node=nodes,
+        segment=rows.ravel(),
+        node=nodes.ravel(),
         coef=np.array(coef.values or [0.0]),
         slot=slot,
-        constant=constant,
-        cap=lists.cap,
+        constant=constant.ravel(),
+        cap=lists.cap.ravel(),
         cap_b=lists.cap_b,
-        tap=np.array([t[:2] for t in taps], dtype=np.int64).reshape(-1, 2),
+        tap=np.array([t[:2] for t in taps], dtype=np.int64).ravel(),
         tap_factor=np.array([t[2] for t in taps], dtype=np.float64),
-        item=lists.item,
-        item_coef=lists.item_coef,
+        item=lists.item.ravel(),
+        item_coef=lists.item_coef.ravel(),
         n_item=lists.n_item,
-        root=np.array(root, dtype=np.int64).reshape(-1, 3),
+        root=np.array(root, dtype=np.int64).ravel(),
     )
     return Layout(program, conductor, spread.placed, node_shunt, floating)
 
@@ -131,10 +139,9 @@ def _segment(
     row[CHILD : CHILD + len(placed.child)] = [conductor[at] for at in placed.child]
     row[PARENT : PARENT + len(placed.parent)] = [conductor[at] for at in placed.parent]
     if segment.tap is not None:
-        if segment.kind == TAP_LEG:
-            row[CHILD + 1 : CHILD + 3] = conductor[placed.reference[0]], len(taps)
-        if segment.kind == TAP:
-            row[CHILD + 1] = len(taps)
+        row[ENTRY] = len(taps)
+        if placed.reference:
+            row[REFERENCE] = conductor[placed.reference[0]]
         taps.append((segment.tap.regulator, int(segment.tap.child_is_from), segment.tap.factor))
 
 
@@ -165,19 +172,20 @@ def _nodes(
     last: dict[int, int] = {}
     for k, one in enumerate(placed):
         last[one.child[0][0]] = k
-    table = np.full((len(last), 6), -1, dtype=np.int64)
+    table = np.zeros((len(last), NODE_WIDTH), dtype=np.int64)
     for j, (node, k) in enumerate(sorted(last.items(), key=lambda pair: pair[1])):
         assert node < n_bus
         phases = [p for p in range(3) if (node, p) in conductor]
         rows[k, NODE] = j
-        table[j, 0] = len(phases)
-        table[j, 1 : 1 + len(phases)] = [conductor[node, p] for p in phases]
+        table[j, N_CONDUCTOR], table[j, FIRST] = len(phases), conductor[node, phases[0]]
         block = node_shunt[node][np.ix_(phases, phases)]
-        table[j, 4], table[j, 5] = NO_SHUNT, 0
+        table[j, SHUNT_KIND], table[j, SHUNT] = NO_SHUNT, 0
         if block.real.any():
-            table[j, 4], table[j, 5] = ADMITTANCE, coef.add([complex(y) for y in block.ravel()])
+            table[j, SHUNT_KIND] = ADMITTANCE
+            table[j, SHUNT] = coef.add([complex(y) for y in block.ravel()])
         elif block.imag.any():
-            table[j, 4], table[j, 5] = SUSCEPTANCE, coef.add_real([float(b) for b in block.imag.ravel()])
+            table[j, SHUNT_KIND] = SUSCEPTANCE
+            table[j, SHUNT] = coef.add_real([float(b) for b in block.imag.ravel()])
     return table
 
 

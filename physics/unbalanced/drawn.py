@@ -7,61 +7,69 @@ voltage band of a load (where it has one) the models are OpenDSS's, so that like
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba.extending import overload
 
-from .._jit import inline
 from ..dependence import drawn
-from ..lanes import LANES
-from .generic import get, larger, like, put, root
-from .program import CVR_P, CVR_Q, HIGH, I_P, I_Q, LOW, Z_P, Z_Q
+from .generic import advance, get, get_lane, inline, larger, like, put, put_lane, root, width_of
+from .program import (
+    CAP_WIDTH,
+    CONSTANT,
+    CURVED,
+    CVR_P,
+    CVR_Q,
+    HIGH,
+    I_P,
+    I_Q,
+    ITEM_A,
+    ITEM_B,
+    ITEM_COEFS,
+    ITEM_WIDTH,
+    LOW,
+    MODEL,
+    Z_P,
+    Z_Q,
+)
 from .steps import SQRT3, V_FLOOR_PU
 
 V_LINEAR_PU = 0.5  # OpenDSS's vlowpu: below, a load with a band is its nominal impedance
 
 
 @inline
-def _between(v_re, v_im, a, b):  # type: ignore[no-untyped-def]
+def _between(cell, a, b):  # type: ignore[no-untyped-def]
     """Voltage from conductor a to conductor b, or to ground (b < 0)."""
-    x, y = get(v_re, a), get(v_im, a)
+    x, y = get(cell.v_re, a), get(cell.v_im, a)
     if b >= 0:
-        x = x - get(v_re, b)
-        y = y - get(v_im, b)
+        x = x - get(cell.v_re, b)
+        y = y - get(cell.v_im, b)
     return x, y
 
 
 @inline
-def _draw(i_re, i_im, a, b, c, d, i2_max):  # type: ignore[no-untyped-def]
+def _draw(cell, a, b, c, d, i2_max):  # type: ignore[no-untyped-def]
     """Add a current from conductor a to b; returns the largest |I|^2 so far."""
-    e, f = get(i_re, a) + c, get(i_im, a) + d
-    put(i_re, a, e)
-    put(i_im, a, f)
+    e, f = get(cell.i_re, a) + c, get(cell.i_im, a) + d
+    put(cell.i_re, a, e)
+    put(cell.i_im, a, f)
     i2_max = larger(e * e + f * f, i2_max)
     if b >= 0:
-        e, f = get(i_re, b) - c, get(i_im, b) - d
-        put(i_re, b, e)
-        put(i_im, b, f)
+        e, f = get(cell.i_re, b) - c, get(cell.i_im, b) - d
+        put(cell.i_re, b, e)
+        put(cell.i_im, b, f)
         i2_max = larger(e * e + f * f, i2_max)
     return i2_max
 
 
 @inline
-def bank_currents(prog, cap_on, v_re, v_im, i_re, i_im, i2_max):  # type: ignore[no-untyped-def]
+def bank_currents(net, cell):  # type: ignore[no-untyped-def]
     """Add what capacitor banks draw."""
-    for j in range(prog.cap.shape[0]):
-        a, b = prog.cap[j, 0], prog.cap[j, 1]
-        y = prog.cap_b[j] * get(cap_on, prog.cap[j, 2])
-        e, f = _between(v_re, v_im, a, b)
-        i2_max = _draw(i_re, i_im, a, b, like(v_re, 0.0) - y * f, y * e, i2_max)
-    return i2_max
-
-
-@inline
-def _is_curved(coef):  # type: ignore[no-untyped-def]
-    """Whether an item has an exponent or a voltage band: no plain polynomial in |V|."""
-    return not (np.isnan(coef[CVR_P]) and np.isnan(coef[CVR_Q]) and coef[LOW] == 0.0 and coef[HIGH] == np.inf)
+    i2_max = get(cell.track, 2)
+    zero = like(cell.v_re, 0.0)
+    for j in range(net.n_cap):
+        a, b = get(net.cap, CAP_WIDTH * j), get(net.cap, CAP_WIDTH * j + 1)
+        y = get(net.cap_b, j) * get(cell.cap_on, get(net.cap, CAP_WIDTH * j + 2))
+        e, f = _between(cell, a, b)
+        i2_max = _draw(cell, a, b, zero - y * f, y * e, i2_max)
+    put(cell.track, 2, i2_max)
 
 
 @inline
@@ -83,61 +91,45 @@ def _banded(nominal, z, i, exponent, low, high, v):  # type: ignore[no-untyped-d
 
 
 @inline
-def _power_at(p, q, coef, v):  # type: ignore[no-untyped-def]
-    low, high = coef[LOW], coef[HIGH]
-    return (
-        _banded(p, coef[Z_P], coef[I_P], coef[CVR_P], low, high, v),
-        _banded(q, coef[Z_Q], coef[I_Q], coef[CVR_Q], low, high, v),
-    )
-
-
-def _curved(room: Any, coef: Any) -> None:
-    """Replace nominal P, Q in ``room`` (P, Q, |V|) by those drawn, entry by entry."""
-    raise NotImplementedError("only inside compiled kernels")
-
-
-@overload(_curved)
-def _curved_overload(room, coef):  # type: ignore[no-untyped-def]
-    if room.ndim == 1:
-
-        def one(room, coef):  # type: ignore[no-untyped-def]
-            room[0], room[1] = _power_at(room[0], room[1], coef, room[2])
-
-        return one
-
-    def lanes(room, coef):  # type: ignore[no-untyped-def]
-        for lane in range(LANES):
-            room[0, lane], room[1, lane] = _power_at(room[0, lane], room[1, lane], coef, room[2, lane])
-
-    return lanes
+def _curved(coef, room):  # type: ignore[no-untyped-def]
+    """Replace nominal P, Q in ``room`` (P, Q, |V|) by those drawn, lane by lane."""
+    low, high = get(coef, LOW), get(coef, HIGH)
+    for lane in range(width_of(room)):
+        v = get_lane(room, 2, lane)
+        p, q = get_lane(room, 0, lane), get_lane(room, 1, lane)
+        put_lane(room, 0, lane, _banded(p, get(coef, Z_P), get(coef, I_P), get(coef, CVR_P), low, high, v))
+        put_lane(room, 1, lane, _banded(q, get(coef, Z_Q), get(coef, I_Q), get(coef, CVR_Q), low, high, v))
 
 
 @inline
-def item_currents(prog, n_item, active, p, q, room, v_re, v_im, i_re, i_im, i2_max):  # type: ignore[no-untyped-def]
-    """Add what the first ``n_item`` items draw; ``p, q`` their nominal power, ``room`` (3 entries) scratch."""
-    floor2 = like(v_re, V_FLOOR_PU * V_FLOOR_PU)
-    for j in range(n_item):
-        if not active[j]:
+def item_currents(net, cell):  # type: ignore[no-untyped-def]
+    """Add what the items draw."""
+    floor2 = like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU)
+    i2_max = get(cell.track, 2)
+    for j in range(net.n_item):
+        if not get(cell.item_active, j):
             continue
-        a, b = prog.item[j, 0], prog.item[j, 1]
-        coef = prog.item_coef[j]
-        x, y = _between(v_re, v_im, a, b)
+        a, b = get(net.item, ITEM_WIDTH * j + ITEM_A), get(net.item, ITEM_WIDTH * j + ITEM_B)
+        coef = advance(net.item_coef, ITEM_COEFS * j)
+        x, y = _between(cell, a, b)
         v2 = larger(x * x + y * y, floor2)
-        power, reactive = get(p, j), get(q, j)
-        if coef[Z_P] != 0.0 or coef[I_P] != 0.0 or coef[Z_Q] != 0.0 or coef[I_Q] != 0.0 or _is_curved(coef):
+        power, reactive = get(cell.item_p, j), get(cell.item_q, j)
+        model = get(coef, MODEL)
+        if model != CONSTANT:
             v = root(v2)
             if b >= 0:
                 v = v * (1.0 / SQRT3)
-            if _is_curved(coef):
-                put(room, 0, power)
-                put(room, 1, reactive)
-                put(room, 2, v)
-                _curved(room, coef)
-                power, reactive = get(room, 0), get(room, 1)
+            if model == CURVED:
+                put(cell.room, 0, power)
+                put(cell.room, 1, reactive)
+                put(cell.room, 2, v)
+                _curved(coef, cell.room)
+                power, reactive = get(cell.room, 0), get(cell.room, 1)
             else:
-                power = power * (coef[Z_P] * v * v + coef[I_P] * v + (1.0 - coef[Z_P] - coef[I_P]))
-                reactive = reactive * (coef[Z_Q] * v * v + coef[I_Q] * v + (1.0 - coef[Z_Q] - coef[I_Q]))
+                z_p, i_p, z_q, i_q = get(coef, Z_P), get(coef, I_P), get(coef, Z_Q), get(coef, I_Q)
+                power = power * (z_p * v * v + i_p * v + (1.0 - z_p - i_p))
+                reactive = reactive * (z_q * v * v + i_q * v + (1.0 - z_q - i_q))
         w = 1.0 / v2
         c, d = (power * x + reactive * y) * w, (power * y - reactive * x) * w
-        i2_max = _draw(i_re, i_im, a, b, c, d, i2_max)
-    return i2_max
+        i2_max = _draw(cell, a, b, c, d, i2_max)
+    put(cell.track, 2, i2_max)

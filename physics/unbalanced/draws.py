@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...cases.feeder import Feeder
 from .elements import places
-from .program import FloatArray, IntArray
+from .program import CONSTANT, CURVED, ITEM_COEFS, POLYNOMIAL, FloatArray, IntArray
 from .spread import BoolArray, Conductor
 
 #: Legs of a delta, as pairs of phases: leg AB takes column 0 of (bus, 3) arrays, BC 1, CA 2.
@@ -80,13 +80,13 @@ class Draws:
                 ends = self._ends(item.slot, delta, conductor)
                 if ends is not None:
                     rows.append((*ends, item.slot, int(item.plain)))
-                    coefs.append((item.p_share, item.q_share, *item.model))
+                    coefs.append((item.p_share, item.q_share, *item.model, _kind(item)))
             counts.append(len(rows))
         return Lists(
             np.array(caps, dtype=np.int64).reshape(-1, 3),
             np.array(cap_b, dtype=np.float64),
             np.array(rows, dtype=np.int64).reshape(-1, 4),
-            np.array(coefs, dtype=np.float64).reshape(-1, 10),
+            np.array(coefs, dtype=np.float64).reshape(-1, ITEM_COEFS),
             np.array(counts, dtype=np.int64),
         )
 
@@ -98,6 +98,14 @@ class Draws:
         if first < 0 or second < 0:
             return None
         return first, second if delta else -1
+
+
+def _kind(item: Item) -> float:
+    """Which code an item needs."""
+    if item.plain:
+        return CONSTANT
+    *_, cvr_p, cvr_q, low, high = item.model
+    return POLYNOMIAL if np.isnan(cvr_p) and np.isnan(cvr_q) and low == 0 and np.isinf(high) else CURVED
 
 
 def leg_of(phase: str) -> tuple[int, ...]:

@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import inline, kernel
+from .._jit import kernel
 from .elements import Element
+from .generic import inline
 from .program import (
     CHILD,
+    ENTRY,
     FLOATING,
     GENERAL,
     KIND,
@@ -18,9 +20,12 @@ from .program import (
     N_PARENT,
     OFFSET,
     PARENT,
+    REFERENCE,
     SCALED,
+    SEGMENT_WIDTH,
     TAP,
     TAP_LEG,
+    TAP_WIDTH,
     IntArray,
 )
 from .segments import Matrix
@@ -64,8 +69,8 @@ def _add(side, e, slot, value):  # type: ignore[no-untyped-def]
 @inline
 def _series(prog, table, tap, row, current, i_from, i_to):  # type: ignore[no-untyped-def]
     """Currents of the series elements into the branch at both ends."""
-    seg, coef, slot = prog.segment, prog.coef, prog.slot
-    for s in range(seg.shape[0]):
+    seg, coef, slot = prog.segment.reshape((-1, SEGMENT_WIDTH)), prog.coef, prog.slot
+    for s in range(table.of_segment.shape[0]):
         e = table.of_segment[s, 0]
         if e < 0:
             continue
@@ -78,17 +83,17 @@ def _series(prog, table, tap, row, current, i_from, i_to):  # type: ignore[no-un
             _add(down, e, c0, -i)
             _add(up, e, p0, complex(coef[o], -coef[o + 1]) * i)
         elif kind == TAP or kind == TAP_LEG:
-            entry = seg[s, CHILD + (1 if kind == TAP else 2)]
+            entry = seg[s, ENTRY]
             a = prog.tap_factor[entry]
-            if prog.tap[entry, 0] >= 0:
-                a *= tap[row if tap.shape[0] > 1 else 0, prog.tap[entry, 0]]
-            if prog.tap[entry, 1] == 1:
+            if prog.tap[TAP_WIDTH * entry] >= 0:
+                a *= tap[row if tap.shape[0] > 1 else 0, prog.tap[TAP_WIDTH * entry]]
+            if prog.tap[TAP_WIDTH * entry + 1] == 1:
                 a = 1.0 / a
             i = current[row, c0]
             _add(down, e, c0, -i)
             _add(up, e, p0, a * i)
             if kind == TAP_LEG:  # the leg's current enters at the child's other phase and leaves at the parent's
-                _add(down, e, slot[seg[s, CHILD + 1]], i)
+                _add(down, e, slot[seg[s, REFERENCE]], i)
                 _add(up, e, slot[seg[s, PARENT + 1]], -a * i)
         elif kind == GENERAL or kind == FLOATING:
             n_parent = seg[s, N_PARENT]

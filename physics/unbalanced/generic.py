@@ -1,42 +1,132 @@
-"""The same kernel source for one row and for eight: element access that follows the array's rank.
+"""Memory of the three-phase kernels: the same source for one row and for eight, and no reference counts.
 
-An array of rank 2, (entry, lane), gives and takes a vector of lanes; one of rank 1 gives and takes a number.
-The arithmetic in between is written once, so a row has the same bits alone and beside others.
+A *pointer* is the data of an array without the array: what it points at must live as long as it is used. It
+points at numbers, or at blocks of lanes when it was made from an array of rank 2, (entry, lane); `get` then
+gives a vector. The arithmetic in between is written once, so a row has the same bits alone and beside others.
+Passing arrays between helpers instead costs a reference count each, more than a segment's arithmetic.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import numba
 import numpy as np
-from numba.core import types
-from numba.extending import overload
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
 
 from .. import lanes
+from ..lanes import LANES, lanes_type
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def get(array: Any, k: Any) -> Any:
+def inline(function: F) -> F:
+    """A helper that is inlined whatever its size."""
+    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+
+
+class _Pointer(types.Type):
+    """Pointer to float64 ("number"), int64 ("whole"), bool ("flag") or to lanes of float64 ("lanes")."""
+
+    def __init__(self, entry: str) -> None:
+        self.entry = entry
+        super().__init__(name=f"Pointer({entry})")
+
+
+_DOUBLE, _BYTE, _WHOLE = ir.DoubleType(), ir.IntType(8), ir.IntType(64)
+_VECTOR = ir.VectorType(_DOUBLE, LANES)
+_LLVM = {"number": _DOUBLE, "whole": _WHOLE, "flag": _BYTE, "lanes": _VECTOR}
+_ENTRY = {"number": types.float64, "whole": types.int64, "flag": types.boolean, "lanes": lanes_type}
+_TYPES = {entry: _Pointer(entry) for entry in _LLVM}
+
+
+@register_model(_Pointer)
+class _PointerModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, _LLVM[fe_type.entry].as_pointer())
+
+
+@intrinsic
+def point(typingctx: Any, array: Any) -> Any:
+    """Pointer to the data of a C-contiguous array; float64 of rank 2 is seen as (entry, lane)."""
+    kinds = {types.float64: "number", types.int64: "whole", types.boolean: "flag"}
+    entry = "lanes" if array.ndim == 2 else kinds[array.dtype]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0]).data
+        return builder.bitcast(data, _LLVM[entry].as_pointer())
+
+    return _TYPES[entry](array), codegen
+
+
+@intrinsic
+def advance(typingctx: Any, pointer: Any, count: Any) -> Any:
+    """The pointer ``count`` entries further on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.intp), codegen
+
+
+@intrinsic
+def get(typingctx: Any, pointer: Any, k: Any) -> Any:
     """Entry ``k``: a number or lanes."""
-    raise NotImplementedError("only inside compiled kernels")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(builder.gep(args[0], [args[1]]), align=1 if pointer.entry == "flag" else 8)
+        return builder.icmp_unsigned("!=", value, _BYTE(0)) if pointer.entry == "flag" else value
+
+    return _ENTRY[pointer.entry](pointer, types.intp), codegen
 
 
-def put(array: Any, k: Any, value: Any) -> None:
+@intrinsic
+def put(typingctx: Any, pointer: Any, k: Any, value: Any) -> Any:
     """Write entry ``k``."""
-    raise NotImplementedError("only inside compiled kernels")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.zext(args[2], _BYTE) if pointer.entry == "flag" else args[2]
+        builder.store(value, builder.gep(args[0], [args[1]]), align=1 if pointer.entry == "flag" else 8)
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp, _ENTRY[pointer.entry]), codegen
 
 
-def put_lane(array: Any, k: Any, lane: Any, value: Any) -> None:
-    """Write one lane of entry ``k``; of a number, its only one."""
-    raise NotImplementedError("only inside compiled kernels")
+def _lane_of(builder: Any, entry: str, args: Any) -> Any:
+    if entry != "lanes":
+        return builder.gep(args[0], [args[1]])
+    flat = builder.bitcast(args[0], _DOUBLE.as_pointer())
+    place = builder.add(builder.mul(args[1], ir.Constant(args[1].type, LANES)), args[2])
+    return builder.gep(flat, [place])
 
 
-def get_lane(array: Any, k: Any, lane: Any) -> Any:
-    """One lane of entry ``k``."""
-    raise NotImplementedError("only inside compiled kernels")
+@intrinsic
+def get_lane(typingctx: Any, pointer: Any, k: Any, lane: Any) -> Any:
+    """One lane of entry ``k``; of a number, the number."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_lane_of(builder, pointer.entry, args), align=8)
+
+    return types.float64(pointer, types.intp, types.intp), codegen
 
 
-def like(array: Any, number: Any) -> Any:
-    """``number`` in the shape of an entry of ``array``."""
+@intrinsic
+def put_lane(typingctx: Any, pointer: Any, k: Any, lane: Any, value: Any) -> Any:
+    """Write one lane of entry ``k``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[3], _lane_of(builder, pointer.entry, args), align=8)
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp, types.intp, types.float64), codegen
+
+
+def like(pointer: Any, number: Any) -> Any:
+    """``number`` as an entry of what ``pointer`` points at."""
     raise NotImplementedError("only inside compiled kernels")
 
 
@@ -55,51 +145,23 @@ def root(value: Any) -> Any:
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(get)
-def _get(array, k):  # type: ignore[no-untyped-def]
-    if array.ndim == 1:
-        return lambda array, k: array[k]
-    return lambda array, k: lanes.load(array, k)
-
-
-@overload(put)
-def _put(array, k, value):  # type: ignore[no-untyped-def]
-    if array.ndim == 1:
-
-        def one(array, k, value):  # type: ignore[no-untyped-def]
-            array[k] = value
-
-        return one
-    return lambda array, k, value: lanes.store(array, k, value)
-
-
-@overload(put_lane)
-def _put_lane(array, k, lane, value):  # type: ignore[no-untyped-def]
-    if array.ndim == 1:
-
-        def one(array, k, lane, value):  # type: ignore[no-untyped-def]
-            array[k] = value
-
-        return one
-
-    def many(array, k, lane, value):  # type: ignore[no-untyped-def]
-        array[k, lane] = value
-
-    return many
-
-
-@overload(get_lane)
-def _get_lane(array, k, lane):  # type: ignore[no-untyped-def]
-    if array.ndim == 1:
-        return lambda array, k, lane: array[k]
-    return lambda array, k, lane: array[k, lane]
+def width_of(pointer: Any) -> int:
+    """How many lanes an entry has: 1 or ``LANES``."""
+    raise NotImplementedError("only inside compiled kernels")
 
 
 @overload(like)
-def _like(array, number):  # type: ignore[no-untyped-def]
-    if array.ndim == 1:
-        return lambda array, number: number
-    return lambda array, number: lanes.splat(number)
+def _like(pointer, number):  # type: ignore[no-untyped-def]
+    if pointer.entry == "lanes":
+        return lambda pointer, number: lanes.splat(number)
+    return lambda pointer, number: number
+
+
+@overload(width_of)
+def _width_of(pointer):  # type: ignore[no-untyped-def]
+    if pointer.entry == "lanes":
+        return lambda pointer: LANES
+    return lambda pointer: 1
 
 
 @overload(larger)
@@ -121,3 +183,18 @@ def _root(value):  # type: ignore[no-untyped-def]
     if isinstance(value, types.Float):
         return lambda value: np.sqrt(value)
     return lambda value: lanes.root(value)
+
+
+@intrinsic
+def _negative(typingctx: Any, value: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fneg(args[0])
+
+    return lanes_type(lanes_type), codegen
+
+
+@overload(operator.neg)
+def _neg(value):  # type: ignore[no-untyped-def]
+    if isinstance(value, type(lanes_type)):
+        return lambda value: _negative(value)
+    return None

@@ -1,13 +1,13 @@
 """What the three-phase kernels read and write, and the kinds of step they know.
 
-A *conductor* is one phase of one node that a source reaches; conductors are numbered in sweep order. A
-*segment* feeds one to three conductors of a node. Segments that are not coupled to each other (the phases of
-a regulator bank, of three separate lines) are separate segments, so a phase costs what it needs.
+A *conductor* is one phase of one node that a source reaches; those of a node are numbered one after the
+other. A *segment* feeds one to three conductors of a node. Segments that are not coupled to each other (the
+phases of a regulator bank, of three separate lines) are separate segments, so a phase costs what it needs.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,42 +20,57 @@ ComplexArray = NDArray[np.complex128]
 WIRE = 0  # V_c = V_p
 SINGLE = 1  # V_c = V_p - z I
 SCALED = 2  # V_c = a V_p - z I,  I_p = conj(a) I
-TAP = 3  # as SCALED, with a real and moved by a regulator: z at its nominal ratio
-TAP_LEG = 4  # V_c = V_r + a (V_p - V_q) - z I: a regulator winding between two phases, r a phase of the child
+TAP = 3  # V_c = a V_p - m z I with a and m from a tap entry; I_p = a I
+TAP_LEG = 4  # V_c = V_r + a (V_p - V_q) - m z I: a winding between two phases, r a phase of the child
 PAIR = 5  # V_c = V_p - Z I, two coupled conductors
 TRIPLE = 6  # three coupled conductors
-GENERAL = 7  # V_c = A V_p - B I,  I_p = D I, any number of conductors at both ends
+GENERAL = 7  # V_c = A V_p - B I_c,  I_p = D I_c, any number of conductors at both ends
 FLOATING = 8  # GENERAL, and the mean of V_c moves until the currents into the child have no mean
 
-#: Columns of ``Program.segment``.
+#: Columns of ``Program.segment``. CHILD and PARENT are the first of three; NODE: which node is complete then.
+#: ENTRY, REFERENCE: tap entry and phase r of TAP and TAP_LEG.
+SEGMENT_WIDTH = 12
 KIND, OFFSET, N_CHILD, N_PARENT, CHILD, PARENT, NODE = 0, 1, 2, 3, 4, 7, 10
+ENTRY, REFERENCE = 11, 6
+
+#: Columns of ``Program.node``: number of conductors, the first one, kind and coefficients of the shunt.
+NODE_WIDTH = 4
+N_CONDUCTOR, FIRST, SHUNT_KIND, SHUNT = 0, 1, 2, 3
 
 #: Kinds of admittance block at a node.
 NO_SHUNT, SUSCEPTANCE, ADMITTANCE = 0, 1, 2
 
+#: Columns of ``Program.item`` and of ``Program.item_coef``.
+ITEM_WIDTH = 4
+ITEM_A, ITEM_B, ITEM_SLOT, ITEM_PLAIN = 0, 1, 2, 3
+ITEM_COEFS = 11
+SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, MODEL = range(11)
+#: Values of MODEL.
+CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
+
+#: Columns of ``Program.cap``, ``Program.tap`` and ``Program.root``.
+CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
+
 #: Bits of ``Outputs.status``, as in the balanced kernel.
 CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
 
-#: Columns of ``Program.item_coef``.
-SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH = range(10)
-
 
 class Program(NamedTuple):
-    """One network in one switch state, ready for the sweep."""
+    """One network in one switch state, ready for the sweep; tables are flat, row by row."""
 
-    segment: IntArray  # (n_segment, 11), parents before children; see the columns above
-    node: IntArray  # (n_node, 6): conductors, the three of them (-1: none), shunt kind, coefficient offset
-    coef: FloatArray  # all complex coefficients as re, im; blocks row by row
+    segment: IntArray  # parents before children
+    node: IntArray
+    coef: FloatArray  # complex coefficients as re, im; blocks row by row
     slot: IntArray  # (m,) 3 * bus row + phase of each conductor; -1 behind a source's impedance
-    constant: FloatArray  # (2, m) share of the conductor's P and Q that is constant power
-    cap: IntArray  # (n, 3): conductor, other conductor or -1 for ground, row of the capacitors table
-    cap_b: FloatArray  # (n,) susceptance when on, pu
-    tap: IntArray  # (n_tap, 2): row of the regulators table (-1: fixed), 1 where the child is its from end
-    tap_factor: FloatArray  # (n_tap,) ratio at the neutral position
-    item: IntArray  # (n_item, 4): conductor, other or -1, slot of the power it shares in, 1: takes injections
-    item_coef: FloatArray  # (n_item, 10): shares of the slot's power, ZIP shares, exponents, voltage band
+    constant: FloatArray  # (2 m,) share of the conductor's P, then Q, that is constant power
+    cap: IntArray  # conductor, other conductor or -1 for ground, row of the capacitors table
+    cap_b: FloatArray  # susceptance when on, pu
+    tap: IntArray  # row of the regulators table (-1: fixed), 1 where the child is its from end
+    tap_factor: FloatArray  # ratio at the neutral position
+    item: IntArray  # conductor, other or -1, slot of the power it shares in, 1: takes injections
+    item_coef: FloatArray  # shares of the slot's power, ZIP shares, exponents, voltage band, model
     n_item: IntArray  # (3,) items at conductors; those and legs with a nominal load; all, every leg included
-    root: IntArray  # (n, 3): conductor, source row, phase
+    root: IntArray  # conductor, source row, phase
 
 
 class Inputs(NamedTuple):
@@ -86,18 +101,54 @@ class Outputs(NamedTuple):
     v_update_pu: FloatArray
 
 
-class Cell(NamedTuple):
-    """Working memory of one row (rank 1) or of one block of lanes (rank 2): entries are conductors, items …"""
+class Steps(NamedTuple):
+    """Pointers to a program, and its sizes."""
 
-    v_re: FloatArray
-    v_im: FloatArray
-    i_re: FloatArray
-    i_im: FloatArray
-    p: FloatArray
-    q: FloatArray
-    item_p: FloatArray
-    item_q: FloatArray
-    taps: tuple[FloatArray, FloatArray]  # ratio; what the ratio makes of the impedance
-    cap_on: FloatArray
-    track: FloatArray  # largest squared voltage update, smallest |V|^2, largest |I|^2
-    room: FloatArray  # scratch
+    segment: Any
+    node: Any
+    coef: Any
+    slot: Any
+    constant: Any
+    cap: Any
+    cap_b: Any
+    tap: Any
+    tap_factor: Any
+    item: Any
+    item_coef: Any
+    root: Any
+    n_segment: int
+    n_node: int
+    n_conductor: int
+    n_cap: int
+    n_tap: int
+    n_item: int  # of those that can draw power in this call
+    n_wye_item: int
+    n_root: int
+
+
+class Cell(NamedTuple):
+    """Pointers to the working memory of one row or of one block of lanes: entries are conductors, items …"""
+
+    v_re: Any
+    v_im: Any
+    i_re: Any
+    i_im: Any
+    p: Any
+    q: Any
+    item_p: Any
+    item_q: Any
+    ratio: Any  # of every tap entry, as seen from the parent
+    square: Any  # what the ratio makes of the impedance
+    cap_on: Any
+    track: Any  # largest squared voltage update, smallest |V|^2, largest |I|^2
+    room: Any  # scratch, 3 entries
+    active: Any  # flags: conductors with constant power
+    item_active: Any
+
+
+class Table(NamedTuple):
+    """An argument of a batch: pointer, rows (1: the same for all; 0: nothing), columns."""
+
+    data: Any
+    rows: int
+    columns: int

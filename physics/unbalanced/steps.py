@@ -2,29 +2,35 @@
 
 Backward, leaves first: ``I_p += D I_c``; forward, sources first: ``V_c = A V_p - B I_c`` with the new node
 currents in the same pass (Kersting, Distribution System Modeling and Analysis). Every kind of segment has
-code for exactly the products it needs.
+code for exactly the products it needs. Arguments: ``net`` a `program.Steps`, ``cell`` a `program.Cell`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .._jit import inline
-from .generic import get, larger, like, put, smaller
+from .generic import advance, get, inline, larger, like, put, smaller
 from .program import (
-    ADMITTANCE,
     CHILD,
+    ENTRY,
+    FIRST,
     FLOATING,
-    GENERAL,
     KIND,
     N_CHILD,
+    N_CONDUCTOR,
     N_PARENT,
     NO_SHUNT,
     NODE,
+    NODE_WIDTH,
     OFFSET,
     PAIR,
     PARENT,
+    REFERENCE,
+    ROOT_WIDTH,
     SCALED,
+    SEGMENT_WIDTH,
+    SHUNT,
+    SHUNT_KIND,
     SINGLE,
     SUSCEPTANCE,
     TAP,
@@ -43,51 +49,61 @@ def _add(array, k, value):  # type: ignore[no-untyped-def]
 
 
 @inline
-def backward(prog, taps, i_re, i_im):  # type: ignore[no-untyped-def]
+def backward(net, cell):  # type: ignore[no-untyped-def]
     """Gather node currents into the currents of the conductors that feed them, leaves first."""
-    seg, coef = prog.segment, prog.coef
-    for s in range(seg.shape[0] - 1, -1, -1):
-        kind = seg[s, KIND]
-        c0, p0 = seg[s, CHILD], seg[s, PARENT]
-        if kind == TRIPLE or kind == PAIR or kind == WIRE or kind == SINGLE:
-            for j in range(seg[s, N_CHILD]):
-                c, p = seg[s, CHILD + j], seg[s, PARENT + j]
-                _add(i_re, p, get(i_re, c))
-                _add(i_im, p, get(i_im, c))
-        elif kind == SCALED:
-            o = seg[s, OFFSET]
-            a_re, a_im = coef[o], coef[o + 1]
-            x, y = get(i_re, c0), get(i_im, c0)
-            _add(i_re, p0, a_re * x + a_im * y)
-            _add(i_im, p0, a_re * y - a_im * x)
+    i_re, i_im = cell.i_re, cell.i_im
+    for s in range(net.n_segment - 1, -1, -1):
+        seg = advance(net.segment, s * SEGMENT_WIDTH)
+        kind, c, p = get(seg, KIND), get(seg, CHILD), get(seg, PARENT)
+        if kind == TRIPLE:
+            p1, p2 = get(seg, PARENT + 1), get(seg, PARENT + 2)
+            _add(i_re, p, get(i_re, c))
+            _add(i_im, p, get(i_im, c))
+            _add(i_re, p1, get(i_re, c + 1))
+            _add(i_im, p1, get(i_im, c + 1))
+            _add(i_re, p2, get(i_re, c + 2))
+            _add(i_im, p2, get(i_im, c + 2))
+        elif kind <= SINGLE:
+            _add(i_re, p, get(i_re, c))
+            _add(i_im, p, get(i_im, c))
+        elif kind == PAIR:
+            c1, p1 = get(seg, CHILD + 1), get(seg, PARENT + 1)
+            _add(i_re, p, get(i_re, c))
+            _add(i_im, p, get(i_im, c))
+            _add(i_re, p1, get(i_re, c1))
+            _add(i_im, p1, get(i_im, c1))
         elif kind == TAP:
-            a = get(taps[0], seg[s, CHILD + 1])
-            _add(i_re, p0, a * get(i_re, c0))
-            _add(i_im, p0, a * get(i_im, c0))
+            a = get(cell.ratio, get(seg, ENTRY))
+            _add(i_re, p, a * get(i_re, c))
+            _add(i_im, p, a * get(i_im, c))
+        elif kind == SCALED:
+            a_re, a_im = get(net.coef, get(seg, OFFSET)), get(net.coef, get(seg, OFFSET) + 1)
+            x, y = get(i_re, c), get(i_im, c)
+            _add(i_re, p, a_re * x + a_im * y)
+            _add(i_im, p, a_re * y - a_im * x)
         elif kind == TAP_LEG:
-            a = get(taps[0], seg[s, CHILD + 2])
-            r, q = seg[s, CHILD + 1], seg[s, PARENT + 1]
-            x, y = get(i_re, c0), get(i_im, c0)
-            _add(i_re, p0, a * x)
-            _add(i_im, p0, a * y)
+            a, r, q = get(cell.ratio, get(seg, ENTRY)), get(seg, REFERENCE), get(seg, PARENT + 1)
+            x, y = get(i_re, c), get(i_im, c)
+            _add(i_re, p, a * x)
+            _add(i_im, p, a * y)
             put(i_re, q, get(i_re, q) - a * x)
             put(i_im, q, get(i_im, q) - a * y)
             _add(i_re, r, x)
             _add(i_im, r, y)
         else:
-            _backward_general(seg, coef, s, i_re, i_im)
+            _backward_general(net.coef, seg, i_re, i_im)
 
 
 @inline
-def _backward_general(seg, coef, s, i_re, i_im):  # type: ignore[no-untyped-def]
-    nc, np_ = seg[s, N_CHILD], seg[s, N_PARENT]
-    o = seg[s, OFFSET] + 2 * nc * (np_ + nc)  # D follows A and B
-    for j in range(np_):
-        p = seg[s, PARENT + j]
+def _backward_general(coef, seg, i_re, i_im):  # type: ignore[no-untyped-def]
+    nc, n_parent = get(seg, N_CHILD), get(seg, N_PARENT)
+    o = get(seg, OFFSET) + 2 * nc * (n_parent + nc)  # D follows A and B
+    for j in range(n_parent):
+        p = get(seg, PARENT + j)
         x, y = get(i_re, p), get(i_im, p)
         for k in range(nc):
-            d_re, d_im = coef[o], coef[o + 1]
-            c, d = get(i_re, seg[s, CHILD + k]), get(i_im, seg[s, CHILD + k])
+            d_re, d_im = get(coef, o), get(coef, o + 1)
+            c, d = get(i_re, get(seg, CHILD + k)), get(i_im, get(seg, CHILD + k))
             x = x + (d_re * c - d_im * d)
             y = y + (d_re * d + d_im * c)
             o += 2
@@ -96,178 +112,180 @@ def _backward_general(seg, coef, s, i_re, i_im):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _place(v_re, v_im, k, x, y, d2_max):  # type: ignore[no-untyped-def]
+def _place(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
     """Write the voltage of conductor k; returns the largest squared update so far."""
-    dx, dy = x - get(v_re, k), y - get(v_im, k)
-    put(v_re, k, x)
-    put(v_im, k, y)
+    dx, dy = x - get(cell.v_re, k), y - get(cell.v_im, k)
+    put(cell.v_re, k, x)
+    put(cell.v_im, k, y)
     return larger(dx * dx + dy * dy, d2_max)
 
 
 @inline
-def _single(seg, coef, s, taps, v_re, v_im, i_re, i_im, d2_max):  # type: ignore[no-untyped-def]
+def _single(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
     """Segments that feed one conductor."""
-    kind, o = seg[s, KIND], seg[s, OFFSET]
-    c0, p0 = seg[s, CHILD], seg[s, PARENT]
-    x, y = get(v_re, p0), get(v_im, p0)
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    x, y = get(cell.v_re, p), get(cell.v_im, p)
     if kind == WIRE:
-        return _place(v_re, v_im, c0, x, y, d2_max)
-    c, d = get(i_re, c0), get(i_im, c0)
+        return _place(cell, c, x, y, d2_max)
+    coef = advance(net.coef, get(seg, OFFSET))
+    e, f = get(cell.i_re, c), get(cell.i_im, c)
     if kind == SINGLE:
-        z_re, z_im = coef[o], coef[o + 1]
-        return _place(v_re, v_im, c0, x - (z_re * c - z_im * d), y - (z_re * d + z_im * c), d2_max)
+        r, i = get(coef, 0), get(coef, 1)
+        return _place(cell, c, x - (r * e - i * f), y - (r * f + i * e), d2_max)
     if kind == SCALED:
-        a_re, a_im, z_re, z_im = coef[o], coef[o + 1], coef[o + 2], coef[o + 3]
-        e = (a_re * x - a_im * y) - (z_re * c - z_im * d)
-        f = (a_re * y + a_im * x) - (z_re * d + z_im * c)
-        return _place(v_re, v_im, c0, e, f, d2_max)
-    z_re, z_im = coef[o], coef[o + 1]
+        a_re, a_im, r, i = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3)
+        g = (a_re * x - a_im * y) - (r * e - i * f)
+        h = (a_re * y + a_im * x) - (r * f + i * e)
+        return _place(cell, c, g, h, d2_max)
+    r, i, entry = get(coef, 0), get(coef, 1), get(seg, ENTRY)
+    a, m = get(cell.ratio, entry), get(cell.square, entry)
     if kind == TAP:
-        r = seg[s, CHILD + 1]
-        a, m = get(taps[0], r), get(taps[1], r)
-        e = a * x - m * (z_re * c - z_im * d)
-        f = a * y - m * (z_re * d + z_im * c)
-        return _place(v_re, v_im, c0, e, f, d2_max)
-    r, ref, q = seg[s, CHILD + 2], seg[s, CHILD + 1], seg[s, PARENT + 1]
-    a, m = get(taps[0], r), get(taps[1], r)
-    e = get(v_re, ref) + a * (x - get(v_re, q)) - m * (z_re * c - z_im * d)
-    f = get(v_im, ref) + a * (y - get(v_im, q)) - m * (z_re * d + z_im * c)
-    return _place(v_re, v_im, c0, e, f, d2_max)
+        return _place(cell, c, a * x - m * (r * e - i * f), a * y - m * (r * f + i * e), d2_max)
+    ref, q = get(seg, REFERENCE), get(seg, PARENT + 1)
+    g = get(cell.v_re, ref) + a * (x - get(cell.v_re, q)) - m * (r * e - i * f)
+    h = get(cell.v_im, ref) + a * (y - get(cell.v_im, q)) - m * (r * f + i * e)
+    return _place(cell, c, g, h, d2_max)
 
 
 @inline
-def _pair(seg, coef, s, v_re, v_im, i_re, i_im, d2_max):  # type: ignore[no-untyped-def]
-    o = seg[s, OFFSET]
-    c0, c1 = seg[s, CHILD], seg[s, CHILD + 1]
-    a0, b0, a1, b1 = get(i_re, c0), get(i_im, c0), get(i_re, c1), get(i_im, c1)
+def _pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    coef = advance(net.coef, get(seg, OFFSET))
+    c0, c1 = get(seg, CHILD), get(seg, CHILD + 1)
+    a0, b0, a1, b1 = get(cell.i_re, c0), get(cell.i_im, c0), get(cell.i_re, c1), get(cell.i_im, c1)
     for j in range(2):
-        p = seg[s, PARENT + j]
-        k = o + 4 * j
-        x = get(v_re, p) - (coef[k] * a0 - coef[k + 1] * b0) - (coef[k + 2] * a1 - coef[k + 3] * b1)
-        y = get(v_im, p) - (coef[k] * b0 + coef[k + 1] * a0) - (coef[k + 2] * b1 + coef[k + 3] * a1)
-        d2_max = _place(v_re, v_im, seg[s, CHILD + j], x, y, d2_max)
+        r0, x0, r1, x1 = get(coef, 4 * j), get(coef, 4 * j + 1), get(coef, 4 * j + 2), get(coef, 4 * j + 3)
+        p = get(seg, PARENT + j)
+        x = get(cell.v_re, p) - ((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1))
+        y = get(cell.v_im, p) - ((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1))
+        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
     return d2_max
 
 
 @inline
-def _triple(seg, coef, s, v_re, v_im, i_re, i_im, d2_max):  # type: ignore[no-untyped-def]
-    o = seg[s, OFFSET]
-    c0, c1, c2 = seg[s, CHILD], seg[s, CHILD + 1], seg[s, CHILD + 2]
-    a0, b0, a1, b1 = get(i_re, c0), get(i_im, c0), get(i_re, c1), get(i_im, c1)
-    a2, b2 = get(i_re, c2), get(i_im, c2)
+def _triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    coef = advance(net.coef, get(seg, OFFSET))
+    c = get(seg, CHILD)
+    a0, b0, a1, b1 = get(cell.i_re, c), get(cell.i_im, c), get(cell.i_re, c + 1), get(cell.i_im, c + 1)
+    a2, b2 = get(cell.i_re, c + 2), get(cell.i_im, c + 2)
     for j in range(3):
-        p = seg[s, PARENT + j]
-        k = o + 6 * j
-        r0, x0, r1, x1, r2, x2 = coef[k], coef[k + 1], coef[k + 2], coef[k + 3], coef[k + 4], coef[k + 5]
-        x = get(v_re, p) - (r0 * a0 - x0 * b0) - (r1 * a1 - x1 * b1) - (r2 * a2 - x2 * b2)
-        y = get(v_im, p) - (r0 * b0 + x0 * a0) - (r1 * b1 + x1 * a1) - (r2 * b2 + x2 * a2)
-        d2_max = _place(v_re, v_im, seg[s, CHILD + j], x, y, d2_max)
+        r0, x0, r1, x1 = get(coef, 6 * j), get(coef, 6 * j + 1), get(coef, 6 * j + 2), get(coef, 6 * j + 3)
+        r2, x2 = get(coef, 6 * j + 4), get(coef, 6 * j + 5)
+        p = get(seg, PARENT + j)
+        x = get(cell.v_re, p) - (((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1)) + (r2 * a2 - x2 * b2))
+        y = get(cell.v_im, p) - (((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1)) + (r2 * b2 + x2 * a2))
+        d2_max = _place(cell, c + j, x, y, d2_max)
     return d2_max
 
 
 @inline
-def _general(seg, coef, s, v_re, v_im, i_re, i_im, d2_max):  # type: ignore[no-untyped-def]
+def _general(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
     """Any quadruple; of a floating one the mean voltage moves by its mean current over the zone's shunts."""
-    nc, np_ = seg[s, N_CHILD], seg[s, N_PARENT]
-    a, b = seg[s, OFFSET], seg[s, OFFSET] + 2 * nc * np_
-    move_re, move_im = like(i_re, 0.0), like(i_re, 0.0)
-    if seg[s, KIND] == FLOATING:
-        o = b + 2 * nc * nc + 2 * nc * np_
-        g_re, g_im = coef[o], coef[o + 1]
-        mean_re, mean_im = like(i_re, 0.0), like(i_re, 0.0)
+    nc, n_parent = get(seg, N_CHILD), get(seg, N_PARENT)
+    coef = net.coef
+    a = get(seg, OFFSET)
+    b = a + 2 * nc * n_parent
+    move_re, move_im = like(cell.i_re, 0.0), like(cell.i_re, 0.0)
+    if kind == FLOATING:
+        o = b + 2 * nc * nc + 2 * nc * n_parent
+        g_re, g_im = get(coef, o), get(coef, o + 1)
+        share = 1.0 / nc
         for k in range(nc):
-            c, d = get(i_re, seg[s, CHILD + k]), get(i_im, seg[s, CHILD + k])
-            move_re = move_re - (g_re * c - g_im * d)
-            move_im = move_im - (g_re * d + g_im * c)
-            mean_re = mean_re + get(v_re, seg[s, CHILD + k])
-            mean_im = mean_im + get(v_im, seg[s, CHILD + k])
-        move_re, move_im = move_re + mean_re * (1.0 / nc), move_im + mean_im * (1.0 / nc)
+            at = get(seg, CHILD + k)
+            c, d = get(cell.i_re, at), get(cell.i_im, at)
+            move_re = move_re + share * get(cell.v_re, at) - (g_re * c - g_im * d)
+            move_im = move_im + share * get(cell.v_im, at) - (g_re * d + g_im * c)
     for j in range(nc):
         x, y = move_re, move_im
-        for k in range(np_):
-            e, f = get(v_re, seg[s, PARENT + k]), get(v_im, seg[s, PARENT + k])
-            x = x + (coef[a] * e - coef[a + 1] * f)
-            y = y + (coef[a] * f + coef[a + 1] * e)
+        for k in range(n_parent):
+            at = get(seg, PARENT + k)
+            e, f = get(cell.v_re, at), get(cell.v_im, at)
+            x = x + (get(coef, a) * e - get(coef, a + 1) * f)
+            y = y + (get(coef, a) * f + get(coef, a + 1) * e)
             a += 2
         for k in range(nc):
-            c, d = get(i_re, seg[s, CHILD + k]), get(i_im, seg[s, CHILD + k])
-            x = x - (coef[b] * c - coef[b + 1] * d)
-            y = y - (coef[b] * d + coef[b + 1] * c)
+            at = get(seg, CHILD + k)
+            c, d = get(cell.i_re, at), get(cell.i_im, at)
+            x = x - (get(coef, b) * c - get(coef, b + 1) * d)
+            y = y - (get(coef, b) * d + get(coef, b + 1) * c)
             b += 2
-        d2_max = _place(v_re, v_im, seg[s, CHILD + j], x, y, d2_max)
+        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
     return d2_max
 
 
 @inline
-def _shunt_current(node, coef, k, j, v_re, v_im):  # type: ignore[no-untyped-def]
-    """Current of the admittance block of node k into its j-th conductor."""
-    n, kind = node[k, 0], node[k, 4]
-    c, d = like(v_re, 0.0), like(v_re, 0.0)
+def _shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def]
+    """Current of a node's admittance block into its j-th conductor."""
+    c, d = like(cell.v_re, 0.0), like(cell.v_re, 0.0)
     if kind == NO_SHUNT:
         return c, d
     if kind == SUSCEPTANCE:
-        o = node[k, 5] + j * n
-        for other in range(n):
-            b = coef[o + other]
-            c = c - b * get(v_im, node[k, 1 + other])
-            d = d + b * get(v_re, node[k, 1 + other])
+        if n == 3:
+            b0, b1, b2 = get(coef, 3 * j), get(coef, 3 * j + 1), get(coef, 3 * j + 2)
+            c = c - ((b0 * get(cell.v_im, first) + b1 * get(cell.v_im, first + 1)) + b2 * get(cell.v_im, first + 2))
+            d = d + ((b0 * get(cell.v_re, first) + b1 * get(cell.v_re, first + 1)) + b2 * get(cell.v_re, first + 2))
+            return c, d
+        for k in range(n):
+            b = get(coef, j * n + k)
+            c = c - b * get(cell.v_im, first + k)
+            d = d + b * get(cell.v_re, first + k)
         return c, d
-    o = node[k, 5] + 2 * j * n
-    for other in range(n):
-        g, b = coef[o + 2 * other], coef[o + 2 * other + 1]
-        x, y = get(v_re, node[k, 1 + other]), get(v_im, node[k, 1 + other])
+    for k in range(n):
+        g, b = get(coef, 2 * (j * n + k)), get(coef, 2 * (j * n + k) + 1)
+        x, y = get(cell.v_re, first + k), get(cell.v_im, first + k)
         c = c + (g * x - b * y)
         d = d + (g * y + b * x)
     return c, d
 
 
 @inline
-def node_currents(prog, k, active, p, q, v_re, v_im, i_re, i_im, v2_min, i2_max):  # type: ignore[no-untyped-def]
-    """Currents drawn at node k by shunts and constant power at its new voltages."""
-    node, coef = prog.node, prog.coef
-    floor2 = like(v_re, V_FLOOR_PU * V_FLOOR_PU)
-    for j in range(node[k, 0]):
-        m = node[k, 1 + j]
-        c, d = _shunt_current(node, coef, k, j, v_re, v_im)
-        x, y = get(v_re, m), get(v_im, m)
+def node_currents(net, cell, number, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """Currents drawn at a node by shunts and constant power at its new voltages."""
+    node = advance(net.node, number * NODE_WIDTH)
+    n, first, kind = get(node, N_CONDUCTOR), get(node, FIRST), get(node, SHUNT_KIND)
+    coef = advance(net.coef, get(node, SHUNT))
+    floor2 = like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU)
+    for j in range(n):
+        m = first + j
+        c, d = _shunt_current(cell, coef, kind, n, first, j)
+        x, y = get(cell.v_re, m), get(cell.v_im, m)
         v2 = x * x + y * y
         v2_min = smaller(v2, v2_min)
-        if active[m]:
+        if get(cell.active, m):
             w = 1.0 / larger(v2, floor2)
-            power, reactive = get(p, m), get(q, m)
+            power, reactive = get(cell.p, m), get(cell.q, m)
             c = c + (power * x + reactive * y) * w
             d = d + (power * y - reactive * x) * w
-        put(i_re, m, c)
-        put(i_im, m, d)
+        put(cell.i_re, m, c)
+        put(cell.i_im, m, d)
         i2_max = larger(c * c + d * d, i2_max)
     return v2_min, i2_max
 
 
 @inline
-def forward(prog, taps, active, p, q, v_re, v_im, i_re, i_im, track):  # type: ignore[no-untyped-def]
+def forward(net, cell):  # type: ignore[no-untyped-def]
     """New voltages from the currents, then new node currents, sources first.
 
-    ``track``: largest squared voltage update, smallest |V|^2, largest |I|^2 of a conductor.
+    ``cell.track``: largest squared voltage update, smallest |V|^2, largest |I|^2 of a conductor.
     """
-    seg, coef = prog.segment, prog.coef
-    d2_max, v2_min, i2_max = like(v_re, 0.0), like(v_re, np.inf), like(v_re, 0.0)
-    for j in range(prog.root.shape[0]):
-        put(i_re, prog.root[j, 0], like(i_re, 0.0))
-        put(i_im, prog.root[j, 0], like(i_im, 0.0))
-    for s in range(seg.shape[0]):
-        kind = seg[s, KIND]
+    zero = like(cell.v_re, 0.0)
+    d2_max, v2_min, i2_max = zero, like(cell.v_re, np.inf), zero
+    for j in range(net.n_root):
+        put(cell.i_re, get(net.root, ROOT_WIDTH * j), zero)
+        put(cell.i_im, get(net.root, ROOT_WIDTH * j), zero)
+    for s in range(net.n_segment):
+        seg = advance(net.segment, s * SEGMENT_WIDTH)
+        kind = get(seg, KIND)
         if kind == TRIPLE:
-            d2_max = _triple(seg, coef, s, v_re, v_im, i_re, i_im, d2_max)
+            d2_max = _triple(net, cell, seg, d2_max)
         elif kind < PAIR:
-            d2_max = _single(seg, coef, s, taps, v_re, v_im, i_re, i_im, d2_max)
+            d2_max = _single(net, cell, seg, kind, d2_max)
         elif kind == PAIR:
-            d2_max = _pair(seg, coef, s, v_re, v_im, i_re, i_im, d2_max)
+            d2_max = _pair(net, cell, seg, d2_max)
         else:
-            d2_max = _general(seg, coef, s, v_re, v_im, i_re, i_im, d2_max)
-        if seg[s, NODE] >= 0:
-            v2_min, i2_max = node_currents(
-                prog, seg[s, NODE], active, p, q, v_re, v_im, i_re, i_im, v2_min, i2_max
-            )
-    put(track, 0, d2_max)
-    put(track, 1, v2_min)
-    put(track, 2, i2_max)
+            d2_max = _general(net, cell, seg, kind, d2_max)
+        node = get(seg, NODE)
+        if node >= 0:
+            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
+    put(cell.track, 0, d2_max)
+    put(cell.track, 1, v2_min)
+    put(cell.track, 2, i2_max)
