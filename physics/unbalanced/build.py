@@ -32,6 +32,7 @@ from .program import (
     SUSCEPTANCE,
     IntArray,
     Program,
+    pack,
 )
 from .segments import Matrix
 from .spread import BoolArray, Conductor, Placed, Source, Spread
@@ -107,21 +108,14 @@ def build(
     constant = np.zeros((2, slot.size))
     inside = slot >= 0
     constant[:, inside] = draws.constant[:, slot[inside]]
-    program = Program(
-        segment=rows.ravel(),
-        node=nodes.ravel(),
-        coef=np.array(coef.values or [0.0]),
-        slot=slot,
-        constant=constant.ravel(),
-        cap=lists.cap.ravel(),
-        cap_b=lists.cap_b,
-        tap=np.array([t[:2] for t in taps], dtype=np.int64).ravel(),
-        tap_factor=np.array([t[2] for t in taps], dtype=np.float64),
-        item=lists.item.ravel(),
-        item_coef=lists.item_coef.ravel(),
-        n_item=lists.n_item,
-        root=np.array(root, dtype=np.int64).ravel(),
-    )
+    program = pack(
+        segment=rows, node=nodes, slot=slot, cap=lists.cap,
+        tap=np.array([t[:2] for t in taps], dtype=np.int64).reshape(-1, 2),
+        item=lists.item, root=np.array(root, dtype=np.int64).reshape(-1, 3),
+        coef=np.array(coef.values), constant=constant, cap_b=lists.cap_b,
+        tap_factor=np.array([t[2] for t in taps], dtype=np.float64), item_coef=lists.item_coef,
+        n_wye_item=int(lists.n_item[0]), n_nominal_item=int(lists.n_item[1]),
+    )  # fmt: skip
     return Layout(program, conductor, spread.placed, node_shunt, floating)
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from .._jit import kernel
 from .elements import Element
-from .generic import inline
+from .gather import steps_of
+from .generic import advance, get, inline
 from .program import (
     CHILD,
     ENTRY,
@@ -67,51 +68,55 @@ def _add(side, e, slot, value):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _series(prog, table, tap, row, current, i_from, i_to):  # type: ignore[no-untyped-def]
+def _series(net, table, tap, row, current, i_from, i_to):  # type: ignore[no-untyped-def]
     """Currents of the series elements into the branch at both ends."""
-    seg, coef, slot = prog.segment.reshape((-1, SEGMENT_WIDTH)), prog.coef, prog.slot
-    for s in range(table.of_segment.shape[0]):
+    for s in range(net.n_segment):
         e = table.of_segment[s, 0]
         if e < 0:
             continue
         up, down = (i_from, i_to) if table.of_segment[s, 1] == 1 else (i_to, i_from)
-        kind, nc = seg[s, KIND], seg[s, N_CHILD]
-        c0, p0 = slot[seg[s, CHILD]], slot[seg[s, PARENT]]
+        seg = advance(net.segment, SEGMENT_WIDTH * s)
+        kind, nc, o = get(seg, KIND), get(seg, N_CHILD), get(seg, OFFSET)
+        c0, p0 = get(net.slot, get(seg, CHILD)), get(net.slot, get(seg, PARENT))
         if kind == SCALED:
-            o = seg[s, OFFSET]
             i = current[row, c0]
             _add(down, e, c0, -i)
-            _add(up, e, p0, complex(coef[o], -coef[o + 1]) * i)
+            _add(up, e, p0, complex(get(net.coef, o), -get(net.coef, o + 1)) * i)
         elif kind == TAP or kind == TAP_LEG:
-            entry = seg[s, ENTRY]
-            a = prog.tap_factor[entry]
-            if prog.tap[TAP_WIDTH * entry] >= 0:
-                a *= tap[row if tap.shape[0] > 1 else 0, prog.tap[TAP_WIDTH * entry]]
-            if prog.tap[TAP_WIDTH * entry + 1] == 1:
-                a = 1.0 / a
+            a = _ratio(net, get(seg, ENTRY), tap, row)
             i = current[row, c0]
             _add(down, e, c0, -i)
             _add(up, e, p0, a * i)
             if kind == TAP_LEG:  # the leg's current enters at the child's other phase and leaves at the parent's
-                _add(down, e, slot[seg[s, REFERENCE]], i)
-                _add(up, e, slot[seg[s, PARENT + 1]], -a * i)
+                _add(down, e, get(net.slot, get(seg, REFERENCE)), i)
+                _add(up, e, get(net.slot, get(seg, PARENT + 1)), -a * i)
         elif kind == GENERAL or kind == FLOATING:
-            n_parent = seg[s, N_PARENT]
-            o = seg[s, OFFSET] + 2 * nc * (n_parent + nc)
+            n_parent = get(seg, N_PARENT)
+            o += 2 * nc * (n_parent + nc)
             for k in range(nc):
-                c = slot[seg[s, CHILD + k]]
+                c = get(net.slot, get(seg, CHILD + k))
                 _add(down, e, c, -current[row, c])
             for j in range(n_parent):
                 total = 0.0 + 0.0j
                 for k in range(nc):
-                    total += complex(coef[o], coef[o + 1]) * current[row, slot[seg[s, CHILD + k]]]
+                    c = get(net.slot, get(seg, CHILD + k))
+                    total += complex(get(net.coef, o), get(net.coef, o + 1)) * current[row, c]
                     o += 2
-                _add(up, e, slot[seg[s, PARENT + j]], total)
+                _add(up, e, get(net.slot, get(seg, PARENT + j)), total)
         else:
             for k in range(nc):
-                i = current[row, slot[seg[s, CHILD + k]]]
-                _add(down, e, slot[seg[s, CHILD + k]], -i)
-                _add(up, e, slot[seg[s, PARENT + k]], i)
+                c = get(net.slot, get(seg, CHILD + k))
+                _add(down, e, c, -current[row, c])
+                _add(up, e, get(net.slot, get(seg, PARENT + k)), current[row, c])
+
+
+@inline
+def _ratio(net, entry, tap, row):  # type: ignore[no-untyped-def]
+    """Ratio of a tap entry as seen from the parent."""
+    a, regulator = get(net.tap_factor, entry), get(net.tap, TAP_WIDTH * entry)
+    if regulator >= 0:
+        a *= tap[row if tap.shape[0] > 1 else 0, regulator]
+    return 1.0 / a if get(net.tap, TAP_WIDTH * entry + 1) == 1 else a
 
 
 @inline
@@ -135,8 +140,9 @@ def _charging(table, row, v, i_from, i_to):  # type: ignore[no-untyped-def]
 @kernel
 def flow_rows(prog, table, lo, hi, tap, v, current, i_from, i_to):  # type: ignore[no-untyped-def]
     """Currents in pu into both ends of every branch, (batch, 3 n_branch), rows [lo, hi)."""
+    net = steps_of(prog, True)
     for row in range(lo, hi):
         i_from[row, :] = 0.0
         i_to[row, :] = 0.0
-        _series(prog, table, tap, row, current, i_from[row], i_to[row])
+        _series(net, table, tap, row, current, i_from[row], i_to[row])
         _charging(table, row, v, i_from[row], i_to[row])

@@ -9,8 +9,12 @@ from .program import (
     ITEM_COEFS,
     ITEM_PLAIN,
     ITEM_SLOT,
+    CAP_WIDTH,
     ITEM_WIDTH,
+    N_SIZES,
+    NODE_WIDTH,
     ROOT_WIDTH,
+    SEGMENT_WIDTH,
     SHARE_P,
     SHARE_Q,
     TAP_WIDTH,
@@ -22,14 +26,24 @@ WARM_SHARE = 0.999  # a start on the lower branch, an unstable fixed point, is l
 
 
 @inline
-def steps_of(prog, n_item):  # type: ignore[no-untyped-def]
-    """Pointers to a program."""
+def steps_of(prog, all_legs):  # type: ignore[no-untyped-def]
+    """Pointers to a program; ``all_legs``: legs without a nominal load can draw power, too."""
+    w, x = point(prog.whole), point(prog.number)
+    n_segment, n_node, m, n_cap, n_tap = get(w, 0), get(w, 1), get(w, 2), get(w, 3), get(w, 4)
+    n_item, n_root = get(w, 5), get(w, 6)
+    node = N_SIZES + SEGMENT_WIDTH * n_segment
+    slot = node + NODE_WIDTH * n_node
+    cap = slot + m
+    tap = cap + CAP_WIDTH * n_cap
+    item = tap + TAP_WIDTH * n_tap
+    root = item + ITEM_WIDTH * n_item
+    constant = get(w, 9)
+    cap_b = constant + 2 * m
     return Steps(
-        point(prog.segment), point(prog.node), point(prog.coef), point(prog.slot), point(prog.constant),
-        point(prog.cap), point(prog.cap_b), point(prog.tap), point(prog.tap_factor), point(prog.item),
-        point(prog.item_coef), point(prog.root),
-        prog.segment.size // 12, prog.node.size // 4, prog.slot.size, prog.cap_b.size, prog.tap_factor.size,
-        n_item, prog.n_item[0], prog.root.size // 3,
+        advance(w, N_SIZES), advance(w, node), advance(w, slot), advance(w, cap), advance(w, tap),
+        advance(w, item), advance(w, root), x, advance(x, constant), advance(x, cap_b),
+        advance(x, cap_b + n_cap), advance(x, cap_b + n_cap + n_tap),
+        n_segment, n_node, m, n_cap, n_tap, n_item if all_legs else get(w, 8), get(w, 7), n_root,
     )  # fmt: skip
 
 
@@ -141,23 +155,20 @@ def warm(net, cell, v_start, row, lane):  # type: ignore[no-untyped-def]
 
 
 @inline
-def write_row(net, cell, row, lane, out):  # type: ignore[no-untyped-def]
-    """A finished row into the caller's arrays, in feeder order."""
-    v, current, i_source = out.v[row], out.current[row], out.i_source[row]
-    v[:] = complex(np.nan, np.nan)
-    current[:] = 0.0
-    i_source[:] = 0.0
+def write_row(net, cell, lane, phasors, n_slot):  # type: ignore[no-untyped-def]
+    """A finished row into the caller's array: voltages and currents by slot, then those of the sources."""
+    phasors[:n_slot] = complex(np.nan, np.nan)
+    phasors[n_slot:] = 0.0
     for k in range(net.n_conductor):
         slot = get(net.slot, k)
         if slot >= 0:
-            v[slot] = complex(get_lane(cell.v_re, k, lane), get_lane(cell.v_im, k, lane))
-            current[slot] = complex(get_lane(cell.i_re, k, lane), get_lane(cell.i_im, k, lane))
+            phasors[slot] = complex(get_lane(cell.v_re, k, lane), get_lane(cell.v_im, k, lane))
+            phasors[n_slot + slot] = complex(get_lane(cell.i_re, k, lane), get_lane(cell.i_im, k, lane))
     for j in range(net.n_root):
         root = advance(net.root, ROOT_WIDTH * j)
         k = get(root, 0)
-        i_source[3 * get(root, 1) + get(root, 2)] = complex(
-            get_lane(cell.i_re, k, lane), get_lane(cell.i_im, k, lane)
-        )
+        place = 2 * n_slot + 3 * get(root, 1) + get(root, 2)
+        phasors[place] = complex(get_lane(cell.i_re, k, lane), get_lane(cell.i_im, k, lane))
 
 
 @inline

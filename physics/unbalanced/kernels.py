@@ -95,6 +95,7 @@ def _flags(settled, sunk, v2_min, v_collapse):  # type: ignore[no-untyped-def]
 def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes):  # type: ignore[no-untyped-def]
     """Solve ``width`` rows beside each other. ``notes`` (4, LANES): streak (-1: written), last update, sunk."""
     _begin(net, cell, arguments, inputs, row, width, scale)
+    n_slot = inputs.p_mw.shape[1]
     streak, before, sunk, update = notes[0], notes[1], notes[2], notes[3]
     for lane in range(width):
         streak[lane], before[lane], sunk[lane], update[lane] = 0.0, 0.0, 0.0, 0.0
@@ -109,10 +110,10 @@ def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_col
             if not (settled or runaway or sweep == max_iter + 1):
                 continue
             v2_min = get_lane(cell.track, 1, lane)
-            out.status[row + lane] = _flags(settled, sunk[lane] > 0.0, v2_min, v_collapse)
-            out.iterations[row + lane] = sweep - 1
-            out.v_update_pu[row + lane] = np.sqrt(update[lane])
-            write_row(net, cell, row + lane, lane, out)
+            out.notes[row + lane, 0] = _flags(settled, sunk[lane] > 0.0, v2_min, v_collapse)
+            out.notes[row + lane, 1] = sweep - 1
+            out.notes[row + lane, 2] = np.sqrt(update[lane])
+            write_row(net, cell, lane, out.phasors[row + lane], n_slot)
             streak[lane] = -1.0
             left -= 1
         if left == 0:
@@ -133,20 +134,20 @@ def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_col
 
 
 @kernel
-def solve_rows(prog, inputs, n_item, lo, hi, scale, tol, max_iter, v_collapse, out):  # type: ignore[no-untyped-def]
+def solve_rows(prog, inputs, all_legs, lo, hi, scale, tol, max_iter, v_collapse, out):  # type: ignore[no-untyped-def]
     """Solve rows [lo, hi) of ``inputs`` into ``out``; ``scale`` is 1 over the base of one phase in MVA.
 
-    ``n_item`` is how many items can draw power: those with a nominal load, or all where legs have arguments.
+    ``all_legs``: legs without a nominal load can draw power, because legs have arguments.
     A row that is left alone takes the scalar form of the same code, which gives the same bits.
     """
-    net = steps_of(prog, n_item)
+    net = steps_of(prog, all_legs)
     n_cap = inputs.cap_on.shape[1]
     arguments = (
         table(inputs.p_mw), table(inputs.q_mvar), table(inputs.p_inject_mw), table(inputs.q_inject_mvar),
         table(inputs.p_delta_mw), table(inputs.q_delta_mvar), table(inputs.p_delta_inject_mw),
         table(inputs.q_delta_inject_mvar), table(inputs.tap), table(inputs.cap_on),
     )  # fmt: skip
-    flags = np.zeros(net.n_conductor + n_item, dtype=np.bool_)
+    flags = np.zeros(net.n_conductor + net.n_item, dtype=np.bool_)
     notes = np.zeros((4, LANES))
     row = lo
     if hi - lo >= 2:

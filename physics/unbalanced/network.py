@@ -30,7 +30,6 @@ class Topology3:
     program: Program
     layout: Layout
     flows: FlowTable
-    n_item: tuple[int, ...]  # as in the program
     energised: BoolArray  # (n_bus, 3)
     floating: BoolArray  # (n_bus, 3) phases whose potential to ground only shunts fix
     in_tree: BoolArray  # (n_branch,)
@@ -219,7 +218,7 @@ class Network3:
                 child_is_to[placed.branch] = placed.child_is_to
         flows = flow_table(self.elements, layout.placed, forest.shunts, self.from_row, self.to_row)
         return Topology3(
-            layout.program, layout, flows, tuple(int(n) for n in layout.program.n_item), energised, layout.floating, in_tree, child_is_to,
+            layout.program, layout, flows, energised, layout.floating, in_tree, child_is_to,
             np.array(forest.dropped, dtype=np.int64),
         )  # fmt: skip
 

@@ -27,20 +27,20 @@ TRIPLE = 6  # three coupled conductors
 GENERAL = 7  # V_c = A V_p - B I_c,  I_p = D I_c, any number of conductors at both ends
 FLOATING = 8  # GENERAL, and the mean of V_c moves until the currents into the child have no mean
 
-#: Columns of ``Program.segment``. CHILD and PARENT are the first of three; NODE: which node is complete then.
+#: Columns of the table of segments. CHILD and PARENT are the first of three; NODE: which node is complete then.
 #: ENTRY, REFERENCE: tap entry and phase r of TAP and TAP_LEG.
 SEGMENT_WIDTH = 12
 KIND, OFFSET, N_CHILD, N_PARENT, CHILD, PARENT, NODE = 0, 1, 2, 3, 4, 7, 10
 ENTRY, REFERENCE = 11, 6
 
-#: Columns of ``Program.node``: number of conductors, the first one, kind and coefficients of the shunt.
+#: Columns of the table of nodes: number of conductors, the first one, kind and coefficients of the shunt.
 NODE_WIDTH = 4
 N_CONDUCTOR, FIRST, SHUNT_KIND, SHUNT = 0, 1, 2, 3
 
 #: Kinds of admittance block at a node.
 NO_SHUNT, SUSCEPTANCE, ADMITTANCE = 0, 1, 2
 
-#: Columns of ``Program.item`` and of ``Program.item_coef``.
+#: Columns of the table of items and of their models.
 ITEM_WIDTH = 4
 ITEM_A, ITEM_B, ITEM_SLOT, ITEM_PLAIN = 0, 1, 2, 3
 ITEM_COEFS = 11
@@ -48,29 +48,42 @@ SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, MODEL = range(11)
 #: Values of MODEL.
 CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
 
-#: Columns of ``Program.cap``, ``Program.tap`` and ``Program.root``.
+#: Columns of the tables of banks, tap entries and roots; sizes before the tables.
 CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
+N_SIZES = 10
 
 #: Bits of ``Outputs.status``, as in the balanced kernel.
 CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
 
 
 class Program(NamedTuple):
-    """One network in one switch state, ready for the sweep; tables are flat, row by row."""
+    """One network in one switch state, ready for the sweep; two arrays, because each costs a call its share.
 
-    segment: IntArray  # parents before children
-    node: IntArray
-    coef: FloatArray  # complex coefficients as re, im; blocks row by row
-    slot: IntArray  # (m,) 3 * bus row + phase of each conductor; -1 behind a source's impedance
-    constant: FloatArray  # (2 m,) share of the conductor's P, then Q, that is constant power
-    cap: IntArray  # conductor, other conductor or -1 for ground, row of the capacitors table
-    cap_b: FloatArray  # susceptance when on, pu
-    tap: IntArray  # row of the regulators table (-1: fixed), 1 where the child is its from end
-    tap_factor: FloatArray  # ratio at the neutral position
-    item: IntArray  # conductor, other or -1, slot of the power it shares in, 1: takes injections
-    item_coef: FloatArray  # shares of the slot's power, ZIP shares, exponents, voltage band, model
-    n_item: IntArray  # (3,) items at conductors; those and legs with a nominal load; all, every leg included
-    root: IntArray  # conductor, source row, phase
+    ``whole``: ten sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
+    each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row of the
+    capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
+    (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source row,
+    phase). ``number``: coefficients (complex as re, im; blocks row by row); shares of every conductor's P, then Q,
+    that are constant power; susceptance of banks; ratio of tap entries at neutral; models of items.
+    """
+
+    whole: IntArray
+    number: FloatArray
+
+
+def pack(
+    segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray, item: IntArray,
+    root: IntArray, coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray,
+    item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
+) -> Program:  # fmt: skip
+    """A program from its tables."""
+    sizes = (
+        len(segment), len(node), slot.size, len(cap), len(tap), len(item), len(root), n_wye_item,
+        n_nominal_item, coef.size,
+    )  # fmt: skip
+    tables = (segment, node, slot, cap, tap, item, root)
+    whole = np.concatenate([np.array(sizes, dtype=np.int64), *(t.ravel() for t in tables)])
+    return Program(whole, np.concatenate([a.ravel() for a in (coef, constant, cap_b, tap_factor, item_coef)]))
 
 
 class Inputs(NamedTuple):
@@ -93,29 +106,25 @@ class Inputs(NamedTuple):
 class Outputs(NamedTuple):
     """Results of a batch, (batch, columns) each."""
 
-    v: ComplexArray  # (batch, 3 n_bus) pu
-    current: ComplexArray  # (batch, 3 n_bus) pu, into the node from what feeds it
-    i_source: ComplexArray  # (batch, 3 n_source)
-    status: IntArray  # (batch,)
-    iterations: IntArray
-    v_update_pu: FloatArray
+    phasors: ComplexArray  # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents
+    notes: FloatArray  # (batch, 3): status bits, iterations, last voltage update in pu
 
 
 class Steps(NamedTuple):
-    """Pointers to a program, and its sizes."""
+    """Pointers to the tables of a program, and its sizes."""
 
     segment: Any
     node: Any
-    coef: Any
     slot: Any
-    constant: Any
     cap: Any
-    cap_b: Any
     tap: Any
-    tap_factor: Any
     item: Any
-    item_coef: Any
     root: Any
+    coef: Any
+    constant: Any
+    cap_b: Any
+    tap_factor: Any
+    item_coef: Any
     n_segment: int
     n_node: int
     n_conductor: int

@@ -37,9 +37,7 @@ class Solution3:
     """
 
     net: Network3
-    v: ComplexArray  # (batch, n_bus, 3) pu of base_kv / sqrt 3
-    i_node: ComplexArray = field(repr=False)  # (batch, n_bus, 3) pu, into the node from what feeds it
-    i_source: ComplexArray = field(repr=False)  # (batch, n_source, 3) pu
+    phasors: ComplexArray = field(repr=False)  # as in `program.Outputs`
     converged: NDArray[np.bool_]
     diverged: NDArray[np.bool_]
     collapsed: NDArray[np.bool_]
@@ -54,6 +52,25 @@ class Solution3:
 
     def _batched(self, array: NDArray[Any]) -> NDArray[Any]:
         return array[None] if self.squeeze else array
+
+    def _part(self, start: int, rows: int) -> ComplexArray:
+        part = self.phasors[..., 3 * start : 3 * (start + rows)]
+        return part.reshape(*part.shape[:-1], rows, 3)
+
+    @cached_property
+    def v(self) -> ComplexArray:
+        """(batch, n_bus, 3) complex voltage to ground, pu of base_kv / sqrt 3."""
+        return self._part(0, self.net.n_bus)
+
+    @cached_property
+    def i_node(self) -> ComplexArray:
+        """(batch, n_bus, 3) pu, current into each node from what feeds it."""
+        return self._part(self.net.n_bus, self.net.n_bus)
+
+    @cached_property
+    def i_source(self) -> ComplexArray:
+        """(batch, n_source, 3) pu."""
+        return self._part(2 * self.net.n_bus, len(self.net.sources))
 
     @cached_property
     def v_pu(self) -> FloatArray:

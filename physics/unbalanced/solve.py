@@ -195,12 +195,7 @@ def solve_per_phase(
         p_delta_mw is None and q_delta_mvar is None and p_delta_inject_mw is None and q_delta_inject_mvar is None
     )
     out = Outputs(
-        np.empty((batch, 3 * net.n_bus), dtype=np.complex128),
-        np.empty((batch, 3 * net.n_bus), dtype=np.complex128),
-        np.empty((batch, 3 * len(net.sources)), dtype=np.complex128),
-        np.empty(batch, dtype=np.int64),
-        np.empty(batch, dtype=np.int64),
-        np.empty(batch),
+        np.empty((batch, 6 * net.n_bus + 3 * len(net.sources)), dtype=np.complex128), np.empty((batch, 3))
     )
     numbers = (3.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
     if switches is None:
@@ -233,7 +228,7 @@ def _solve_groups(
         part_in = inputs if len(states) == 1 else Inputs(*(a[rows] if a.shape[0] > 1 else a for a in inputs))
         part_out = out if len(states) == 1 else Outputs(*(a[rows] for a in out))
         _check_floating(net, topology, part_in)
-        _run(topology, part_in, all_legs, part_out.status.size, numbers, part_out, threads)
+        _run(topology, part_in, all_legs, part_out.notes.shape[0], numbers, part_out, threads)
         if len(states) > 1:
             for target, piece in zip(out, part_out, strict=True):
                 target[rows] = piece
@@ -261,17 +256,16 @@ def _run(
 ) -> None:
     """The kernel over all rows, split at block borders over threads."""
     program = topology.program
-    n_item = topology.n_item[2 if all_legs else 1]
     workers = 1
     if batch >= 2 * _ROWS_WORTH_A_THREAD:
         workers = min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
     if workers <= 1:
-        solve_rows(program, inputs, n_item, 0, batch, *numbers, out)
+        solve_rows(program, inputs, all_legs, 0, batch, *numbers, out)
         return
     blocks = -(-batch // LANES)
     cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
     jobs = [
-        _pool(workers).submit(solve_rows, program, inputs, n_item, lo, hi, *numbers, out)
+        _pool(workers).submit(solve_rows, program, inputs, all_legs, lo, hi, *numbers, out)
         for lo, hi in itertools.pairwise(cuts)
     ]
     for job in jobs:
@@ -279,10 +273,9 @@ def _run(
 
 
 def _wrap(net: Network3, tap: FloatArray, out: Outputs, groups: Any, squeeze: bool) -> Solution3:
-    v, current, i_source, status, iterations, update = (a[0] for a in out) if squeeze else out
-    shape = v.shape[:-1]
+    phasors, notes = (out.phasors[0], out.notes[0]) if squeeze else out
+    status = notes[..., 0].astype(np.int64)
     return Solution3(
-        net, v.reshape(*shape, -1, 3), current.reshape(*shape, -1, 3), i_source.reshape(*shape, -1, 3),
-        (status & CONVERGED) != 0, (status & DIVERGED) != 0, (status & COLLAPSED) != 0,
-        iterations, update, tap, groups, squeeze,
+        net, phasors, (status & CONVERGED) != 0, (status & DIVERGED) != 0, (status & COLLAPSED) != 0,
+        notes[..., 1].astype(np.int64), notes[..., 2], tap, groups, squeeze,
     )  # fmt: skip

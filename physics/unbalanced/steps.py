@@ -163,18 +163,35 @@ def _pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
 
 @inline
 def _triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    """Three coupled conductors; returns their new voltages, too."""
     coef = advance(net.coef, get(seg, OFFSET))
     c = get(seg, CHILD)
-    a0, b0, a1, b1 = get(cell.i_re, c), get(cell.i_im, c), get(cell.i_re, c + 1), get(cell.i_im, c + 1)
-    a2, b2 = get(cell.i_re, c + 2), get(cell.i_im, c + 2)
-    for j in range(3):
-        r0, x0, r1, x1 = get(coef, 6 * j), get(coef, 6 * j + 1), get(coef, 6 * j + 2), get(coef, 6 * j + 3)
-        r2, x2 = get(coef, 6 * j + 4), get(coef, 6 * j + 5)
-        p = get(seg, PARENT + j)
-        x = get(cell.v_re, p) - (((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1)) + (r2 * a2 - x2 * b2))
-        y = get(cell.v_im, p) - (((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1)) + (r2 * b2 + x2 * a2))
-        d2_max = _place(cell, c + j, x, y, d2_max)
-    return d2_max
+    p0, p1, p2 = get(seg, PARENT), get(seg, PARENT + 1), get(seg, PARENT + 2)
+    now = (
+        get(cell.i_re, c), get(cell.i_im, c), get(cell.i_re, c + 1), get(cell.i_im, c + 1),
+        get(cell.i_re, c + 2), get(cell.i_im, c + 2),
+    )  # fmt: skip
+    e, f = _drop(coef, now)
+    x0, y0 = get(cell.v_re, p0) - e, get(cell.v_im, p0) - f
+    e, f = _drop(advance(coef, 6), now)
+    x1, y1 = get(cell.v_re, p1) - e, get(cell.v_im, p1) - f
+    e, f = _drop(advance(coef, 12), now)
+    x2, y2 = get(cell.v_re, p2) - e, get(cell.v_im, p2) - f
+    d2_max = _place(cell, c, x0, y0, d2_max)
+    d2_max = _place(cell, c + 1, x1, y1, d2_max)
+    d2_max = _place(cell, c + 2, x2, y2, d2_max)
+    return d2_max, x0, y0, x1, y1, x2, y2
+
+
+@inline
+def _drop(coef, now):  # type: ignore[no-untyped-def]
+    """One row of Z times the currents of three conductors."""
+    a0, b0, a1, b1, a2, b2 = now
+    r0, i0, r1, i1, r2, i2 = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3), get(coef, 4), get(coef, 5)
+    return (
+        ((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2),
+        ((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2),
+    )
 
 
 @inline
@@ -216,25 +233,33 @@ def _general(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
 def _shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def]
     """Current of a node's admittance block into its j-th conductor."""
     c, d = like(cell.v_re, 0.0), like(cell.v_re, 0.0)
-    if kind == NO_SHUNT:
-        return c, d
     if kind == SUSCEPTANCE:
-        if n == 3:
-            b0, b1, b2 = get(coef, 3 * j), get(coef, 3 * j + 1), get(coef, 3 * j + 2)
-            c = c - ((b0 * get(cell.v_im, first) + b1 * get(cell.v_im, first + 1)) + b2 * get(cell.v_im, first + 2))
-            d = d + ((b0 * get(cell.v_re, first) + b1 * get(cell.v_re, first + 1)) + b2 * get(cell.v_re, first + 2))
-            return c, d
         for k in range(n):
             b = get(coef, j * n + k)
             c = c - b * get(cell.v_im, first + k)
             d = d + b * get(cell.v_re, first + k)
-        return c, d
-    for k in range(n):
-        g, b = get(coef, 2 * (j * n + k)), get(coef, 2 * (j * n + k) + 1)
-        x, y = get(cell.v_re, first + k), get(cell.v_im, first + k)
-        c = c + (g * x - b * y)
-        d = d + (g * y + b * x)
+    elif kind != NO_SHUNT:
+        for k in range(n):
+            g, b = get(coef, 2 * (j * n + k)), get(coef, 2 * (j * n + k) + 1)
+            x, y = get(cell.v_re, first + k), get(cell.v_im, first + k)
+            c = c + (g * x - b * y)
+            d = d + (g * y + b * x)
     return c, d
+
+
+@inline
+def _drawn(cell, m, x, y, c, d, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """Add constant power at the voltage x + jy to the shunt current c + jd of conductor m."""
+    v2 = x * x + y * y
+    v2_min = smaller(v2, v2_min)
+    if get(cell.active, m):
+        w = 1.0 / larger(v2, like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU))
+        power, reactive = get(cell.p, m), get(cell.q, m)
+        c = c + (power * x + reactive * y) * w
+        d = d + (power * y - reactive * x) * w
+    put(cell.i_re, m, c)
+    put(cell.i_im, m, d)
+    return v2_min, larger(c * c + d * d, i2_max)
 
 
 @inline
@@ -243,22 +268,38 @@ def node_currents(net, cell, number, v2_min, i2_max):  # type: ignore[no-untyped
     node = advance(net.node, number * NODE_WIDTH)
     n, first, kind = get(node, N_CONDUCTOR), get(node, FIRST), get(node, SHUNT_KIND)
     coef = advance(net.coef, get(node, SHUNT))
-    floor2 = like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU)
     for j in range(n):
-        m = first + j
         c, d = _shunt_current(cell, coef, kind, n, first, j)
-        x, y = get(cell.v_re, m), get(cell.v_im, m)
-        v2 = x * x + y * y
-        v2_min = smaller(v2, v2_min)
-        if get(cell.active, m):
-            w = 1.0 / larger(v2, floor2)
-            power, reactive = get(cell.p, m), get(cell.q, m)
-            c = c + (power * x + reactive * y) * w
-            d = d + (power * y - reactive * x) * w
-        put(cell.i_re, m, c)
-        put(cell.i_im, m, d)
-        i2_max = larger(c * c + d * d, i2_max)
+        x, y = get(cell.v_re, first + j), get(cell.v_im, first + j)
+        v2_min, i2_max = _drawn(cell, first + j, x, y, c, d, v2_min, i2_max)
     return v2_min, i2_max
+
+
+@inline
+def _charging(coef, x0, y0, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
+    """One row of a block of susceptances times the voltages of three conductors."""
+    zero = x0 * 0.0
+    b0, b1, b2 = get(coef, 0), get(coef, 1), get(coef, 2)
+    return ((zero - b0 * y0) - b1 * y1) - b2 * y2, ((zero + b0 * x0) + b1 * x1) + b2 * x2
+
+
+@inline
+def _triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """`node_currents` of a node that a triple feeds, its voltages still at hand: the same sums."""
+    node = advance(net.node, number * NODE_WIDTH)
+    kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
+    e0 = f0 = e1 = f1 = e2 = f2 = like(cell.v_re, 0.0)
+    if kind == SUSCEPTANCE:
+        e0, f0 = _charging(coef, x0, y0, x1, y1, x2, y2)
+        e1, f1 = _charging(advance(coef, 3), x0, y0, x1, y1, x2, y2)
+        e2, f2 = _charging(advance(coef, 6), x0, y0, x1, y1, x2, y2)
+    elif kind != NO_SHUNT:
+        e0, f0 = _shunt_current(cell, coef, kind, 3, c, 0)
+        e1, f1 = _shunt_current(cell, coef, kind, 3, c, 1)
+        e2, f2 = _shunt_current(cell, coef, kind, 3, c, 2)
+    v2_min, i2_max = _drawn(cell, c, x0, y0, e0, f0, v2_min, i2_max)
+    v2_min, i2_max = _drawn(cell, c + 1, x1, y1, e1, f1, v2_min, i2_max)
+    return _drawn(cell, c + 2, x2, y2, e2, f2, v2_min, i2_max)
 
 
 @inline
@@ -275,15 +316,19 @@ def forward(net, cell):  # type: ignore[no-untyped-def]
     for s in range(net.n_segment):
         seg = advance(net.segment, s * SEGMENT_WIDTH)
         kind = get(seg, KIND)
+        node = get(seg, NODE)
         if kind == TRIPLE:
-            d2_max = _triple(net, cell, seg, d2_max)
-        elif kind < PAIR:
+            d2_max, x0, y0, x1, y1, x2, y2 = _triple(net, cell, seg, d2_max)
+            if node >= 0:
+                c = get(seg, CHILD)
+                v2_min, i2_max = _triple_node(net, cell, node, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max)
+            continue
+        if kind < PAIR:
             d2_max = _single(net, cell, seg, kind, d2_max)
         elif kind == PAIR:
             d2_max = _pair(net, cell, seg, d2_max)
         else:
             d2_max = _general(net, cell, seg, kind, d2_max)
-        node = get(seg, NODE)
         if node >= 0:
             v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
     put(cell.track, 0, d2_max)
