@@ -68,7 +68,7 @@ def _add(side, e, slot, value):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _series(net, table, tap, row, current, i_from, i_to):  # type: ignore[no-untyped-def]
+def _series(net, table, tap, current, i_from, i_to):  # type: ignore[no-untyped-def]
     """Currents of the series elements into the branch at both ends."""
     for s in range(net.n_segment):
         e = table.of_segment[s, 0]
@@ -79,12 +79,12 @@ def _series(net, table, tap, row, current, i_from, i_to):  # type: ignore[no-unt
         kind, nc, o = get(seg, KIND), get(seg, N_CHILD), get(seg, OFFSET)
         c0, p0 = get(net.slot, get(seg, CHILD)), get(net.slot, get(seg, PARENT))
         if kind == SCALED:
-            i = current[row, c0]
+            i = current[c0]
             _add(down, e, c0, -i)
             _add(up, e, p0, complex(get(net.coef, o), -get(net.coef, o + 1)) * i)
         elif kind == TAP or kind == TAP_LEG:
-            a = _ratio(net, get(seg, ENTRY), tap, row)
-            i = current[row, c0]
+            a = _ratio(net, get(seg, ENTRY), tap)
+            i = current[c0]
             _add(down, e, c0, -i)
             _add(up, e, p0, a * i)
             if kind == TAP_LEG:  # the leg's current enters at the child's other phase and leaves at the parent's
@@ -95,32 +95,32 @@ def _series(net, table, tap, row, current, i_from, i_to):  # type: ignore[no-unt
             o += 2 * nc * (n_parent + nc)
             for k in range(nc):
                 c = get(net.slot, get(seg, CHILD + k))
-                _add(down, e, c, -current[row, c])
+                _add(down, e, c, -current[c])
             for j in range(n_parent):
                 total = 0.0 + 0.0j
                 for k in range(nc):
                     c = get(net.slot, get(seg, CHILD + k))
-                    total += complex(get(net.coef, o), get(net.coef, o + 1)) * current[row, c]
+                    total += complex(get(net.coef, o), get(net.coef, o + 1)) * current[c]
                     o += 2
                 _add(up, e, get(net.slot, get(seg, PARENT + j)), total)
         else:
             for k in range(nc):
                 c = get(net.slot, get(seg, CHILD + k))
-                _add(down, e, c, -current[row, c])
-                _add(up, e, get(net.slot, get(seg, PARENT + k)), current[row, c])
+                _add(down, e, c, -current[c])
+                _add(up, e, get(net.slot, get(seg, PARENT + k)), current[c])
 
 
 @inline
-def _ratio(net, entry, tap, row):  # type: ignore[no-untyped-def]
+def _ratio(net, entry, tap):  # type: ignore[no-untyped-def]
     """Ratio of a tap entry as seen from the parent."""
     a, regulator = get(net.tap_factor, entry), get(net.tap, TAP_WIDTH * entry)
     if regulator >= 0:
-        a *= tap[row if tap.shape[0] > 1 else 0, regulator]
+        a *= tap[regulator]
     return 1.0 / a if get(net.tap, TAP_WIDTH * entry + 1) == 1 else a
 
 
 @inline
-def _charging(table, row, v, i_from, i_to):  # type: ignore[no-untyped-def]
+def _charging(table, v, i_from, i_to):  # type: ignore[no-untyped-def]
     for e in range(table.ends.shape[0]):
         for end in range(2):
             if not table.has_shunt[e, end]:
@@ -131,18 +131,24 @@ def _charging(table, row, v, i_from, i_to):  # type: ignore[no-untyped-def]
                 total = 0.0 + 0.0j
                 for k in range(3):
                     y = table.shunt[e, end, j, k]
-                    if y != 0.0 and np.isfinite(v[row, 3 * node + k].real):
-                        total += y * v[row, 3 * node + k]
-                if np.isfinite(v[row, 3 * node + j].real):
+                    if y != 0.0 and np.isfinite(v[3 * node + k].real):
+                        total += y * v[3 * node + k]
+                if np.isfinite(v[3 * node + j].real):
                     side[3 * e + j] += total
+
+
+@inline
+def flow_row(net, table, tap, v, current, i_from, i_to):  # type: ignore[no-untyped-def]
+    """Currents in pu into both ends of every branch, (3 n_branch,), of one row."""
+    i_from[:] = 0.0
+    i_to[:] = 0.0
+    _series(net, table, tap, current, i_from, i_to)
+    _charging(table, v, i_from, i_to)
 
 
 @kernel
 def flow_rows(prog, table, lo, hi, tap, v, current, i_from, i_to):  # type: ignore[no-untyped-def]
-    """Currents in pu into both ends of every branch, (batch, 3 n_branch), rows [lo, hi)."""
+    """The same for rows [lo, hi), (batch, 3 n_branch)."""
     net = steps_of(prog, True)
     for row in range(lo, hi):
-        i_from[row, :] = 0.0
-        i_to[row, :] = 0.0
-        _series(net, table, tap, row, current, i_from[row], i_to[row])
-        _charging(table, row, v, i_from[row], i_to[row])
+        flow_row(net, table, tap[row if tap.shape[0] > 1 else 0], v[row], current[row], i_from[row], i_to[row])
