@@ -77,16 +77,16 @@ def _banded(nominal, z, i, exponent, low, high, v):  # type: ignore[no-untyped-d
     """P or Q at ``v`` pu: above ``high`` an impedance; below ``low`` the current falls in a straight line to
     that of the nominal impedance at ``V_LINEAR_PU``, and the load is that impedance further down.
 
-    Outside its band a mixed ZIP load or one with an exponent starts from constant power, so it jumps.
+    A load with an exponent starts from constant power outside its band, so it jumps there.
     """
     if low <= v <= high:
         return drawn(nominal, z, i, exponent, v)
-    pure = np.isnan(exponent) and (z == 0.0 or z == 1.0) and (i == 0.0 or i == 1.0)
+    shares = np.isnan(exponent)
     if v > high:
-        return (v / high) * (v / high) * (drawn(nominal, z, i, exponent, high) if pure else nominal)
+        return (v / high) * (v / high) * (drawn(nominal, z, i, exponent, high) if shares else nominal)
     if v <= V_LINEAR_PU:
         return nominal * v * v
-    edge, start = (drawn(nominal, z, i, exponent, low) if pure else nominal) / low, nominal * V_LINEAR_PU
+    edge, start = (drawn(nominal, z, i, exponent, low) if shares else nominal) / low, nominal * V_LINEAR_PU
     return v * (start + (edge - start) * (v - V_LINEAR_PU) / (low - V_LINEAR_PU))
 
 

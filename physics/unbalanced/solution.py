@@ -25,6 +25,11 @@ def unbalance_pct(v: ComplexArray) -> FloatArray:
     return np.asarray(100.0 * np.abs(second) / np.where(size > 0, size, np.nan))
 
 
+def _total(array: FloatArray) -> FloatArray:
+    """(batch,) sums over branches and phases, in an order that does not depend on the batch."""
+    return np.asarray(array.reshape(array.shape[0], -1).sum(axis=1))
+
+
 @dataclass(frozen=True, eq=False)
 class Solution3:
     """Result of :func:`distgrid.physics.solve` for a per-phase network.
@@ -157,12 +162,12 @@ class Solution3:
     @cached_property
     def p_loss_mw(self) -> Any:
         """Sum over branches of the power that enters and does not leave."""
-        return self._out((self._flows[0].real + self._flows[1].real).sum(axis=(1, 2)))
+        return self._out(_total(self._flows[0].real + self._flows[1].real))
 
     @cached_property
     def q_loss_mvar(self) -> Any:
         """Same for reactive power: series losses less what line charging makes."""
-        return self._out((self._flows[0].imag + self._flows[1].imag).sum(axis=(1, 2)))
+        return self._out(_total(self._flows[0].imag + self._flows[1].imag))
 
     @cached_property
     def s_source_mva(self) -> ComplexArray:

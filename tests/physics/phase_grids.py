@@ -155,3 +155,65 @@ class Grid3:
                 keys += [key for key in row if key not in keys]
             tables[name] = table(name, {key: [row.get(key) for row in rows] for key in keys})
         return Feeder(self.name, self.base_mva, self.name, phases="per-phase", **tables)
+
+
+def random_feeder(
+    seed: int, n: int = 30, *, laterals: bool = True, delta: bool = True, models: bool = True, devices: bool = True
+) -> Grid3:
+    """A random tree: three-phase trunk, laterals with the phases that are left, loads of every kind."""
+    rng = np.random.default_rng(seed)
+    grid = Grid3(name=f"random{seed}")
+    grid.node("0")
+    grid.source("0", 1.03, float(rng.uniform(-30, 30)), (0.01 + 0.05j, 0.002 + 0.01j))
+    phases, kv = {"0": "ABC"}, {"0": 4.16}
+    for k in range(1, n):
+        name, up = str(k), str(rng.integers(max(0, k - 6), k))
+        mine = phases[up]
+        if laterals and k > n // 4 and rng.random() < 0.4:
+            mine = "".join(sorted(rng.choice(list(mine), rng.integers(1, len(mine) + 1), replace=False)))
+        phases[name], kv[name] = mine, kv[up]
+        kind = rng.random()
+        if devices and len(mine) == 3 and kind < 0.15:
+            steps = [int(rng.integers(-8, 9)) for _ in mine]
+            units = [
+                {"from_phase": p, "to_phase": p, "hv_kv": 2.4, "lv_kv": 2.4, "taps": t, "r_pct": 0.1, "x_pct": 0.5}
+                for p, t in zip(mine, steps, strict=True)
+            ]
+            if kv[up] != 4.16:
+                units = [u | {"hv_kv": 0.2771, "lv_kv": 0.2771} for u in units]
+            grid.node(name, mine, kv[name])
+            grid.bank(up, name, units, kind="regulator", branch_id=f"e{k}")
+            continue
+        if devices and len(mine) == 3 and kind < 0.25 and kv[up] == 4.16:
+            kv[name] = 0.48
+            grid.node(name, mine, 0.48)
+            connection, lag = [("wye-wye", 0.0), ("delta-wye", 30.0), ("delta-wye", -30.0)][rng.integers(3)]
+            grid.bank(
+                up, name, [{"connection": connection, "lag_deg": lag, "lv_kv": 0.48}], branch_id=f"e{k}"
+            )
+            continue
+        grid.node(name, mine, kv[name])
+        scale = (kv[name] / 4.16) ** 2
+        grid.line(up, name, mine, km=float(rng.uniform(0.1, 0.6)) * scale, branch_id=f"e{k}")
+        charging = np.array(grid.rows["branches"][-1]["b_us"])
+        grid.rows["branches"][-1]["b_us"] = (charging / scale**2).tolist()
+    for k in range(1, n):
+        _random_load(grid, rng, str(k), phases[str(k)], delta, models)
+    if devices:
+        for k in rng.choice(np.arange(1, n), 3, replace=False):
+            grid.cap(str(k), phases[str(k)], 0.02 * len(phases[str(k)]))
+    return grid
+
+
+def _random_load(
+    grid: Grid3, rng: np.random.Generator, node: str, phases: str, delta: bool, models: bool
+) -> None:
+    for phase in phases:
+        if rng.random() < 0.6:
+            p = float(rng.uniform(0.002, 0.012))
+            kind = rng.integers(5) if models else 0
+            more: dict[str, Any] = [{}, {"z": 1.0}, {"i": 1.0}, {"z": 0.3, "i": 0.2}, {"cvr": (0.8, 1.7)}][kind]
+            grid.load(node, phase, p, p * float(rng.uniform(0.1, 0.7)), **more)
+    if delta and len(phases) > 1 and rng.random() < 0.4:
+        more = [{}, {"z": 1.0}, {"i": 1.0}][rng.integers(3) if models else 0]
+        grid.load(node, phases, 0.01, 0.005, connection="delta", **more)
