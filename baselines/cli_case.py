@@ -61,7 +61,7 @@ def list_cases() -> None:
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="Shipped feeder, .m file, or folder of Parquet tables.")],
+    name: Annotated[str, typer.Argument(help="Shipped feeder, .m or .dss file, or folder of tables.")],
 ) -> None:
     """Describe one feeder: size, loads, devices, islands and loops, source and licence."""
     with _errors_as_text():
@@ -81,13 +81,19 @@ def show(
 
 @app.command("import")
 def import_case(
-    file: Annotated[Path, typer.Argument(help="MATPOWER case file (.m).")],
+    file: Annotated[Path, typer.Argument(help="MATPOWER case file (.m) or OpenDSS script (.dss).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the Parquet tables to.")],
     feeder_id: Annotated[str, typer.Option(help="Feeder id of every row; by default the file's name.")] = "",
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that files read by a .dss script have to lie in; by default the script's own."
+        ),
+    ] = None,
 ) -> None:
     """Import a case file and write it as a folder of Parquet tables."""
     with _errors_as_text():
-        feeder = cases.load(file)
+        feeder = cases.import_dss(file, root=root) if root else cases.load(file)
         if feeder_id:
             feeder = feeder.with_feeder_id(feeder_id)
         folder = feeder.save(out)

@@ -1,7 +1,7 @@
 """Feeders: what they are, where they come from, and the data shipped with them.
 
 >>> from distgrid import cases
->>> feeder = cases.load("case33bw")  # or the path of a .m file or of a folder of Parquet tables
+>>> feeder = cases.load("case33bw")  # or the path of a .m or .dss file or of a folder of tables
 >>> feeder.with_switch("s9-15", closed=True).topology().is_radial
 False
 """
@@ -9,6 +9,7 @@ False
 from __future__ import annotations
 
 from . import profiles as profiles
+from .dss import import_dss as import_dss
 from .errors import CaseError as CaseError
 from .errors import Problem as Problem
 from .feeder import Feeder as Feeder
@@ -27,6 +28,7 @@ __all__ = [
     "IslandReport",
     "Problem",
     "Topology",
+    "import_dss",
     "import_matpower",
     "load",
     "names",

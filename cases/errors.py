@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SHOWN_PROBLEMS = 20
+TEXT_FILES = (".m", ".case", ".dss", ".txt", ".dat", ".csv", ".inc")  # whose rows are counted in lines
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Problem:
     def __str__(self) -> str:
         place = self.file
         if self.row is not None:
-            place += f":{self.row}" if self.file.endswith((".m", ".case")) else f", row {self.row}"
+            place += f":{self.row}" if self.file.lower().endswith(TEXT_FILES) else f", row {self.row}"
         what = f"{self.field} = {self.value}" if self.field and self.value else self.field or self.value
         return f"{place}: {what}: expected {self.expected}" if what else f"{place}: expected {self.expected}"
 

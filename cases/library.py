@@ -6,25 +6,44 @@ import re
 from functools import cache
 from pathlib import Path
 
+from . import dss
 from .edit import nearest
 from .errors import CaseError, Problem
 from .feeder import Feeder
 from .matpower import SUFFIXES, import_matpower
-from .tables import load_folder
+from .schema import FEEDER_PHASES
+from .tables import load_folder, phases_of
 
 FEEDERS = Path(__file__).parent / "data" / "feeders"
 
 
-def names() -> list[str]:
-    """Names of the shipped feeders, by the numbers in them."""
+def names(phases: str | None = None) -> list[str]:
+    """Names of the shipped feeders, by the numbers in them, balanced ones first.
+
+    Args:
+        phases: only those that are "balanced", or only those that are "per-phase"; None: all.
+    """
+    if phases not in (None, *FEEDER_PHASES):
+        raise ValueError(f"phases = {phases!r}; expected {', '.join(map(repr, FEEDER_PHASES))} or None")
+    kinds = _kinds()
+    found = [name for name, kind in kinds.items() if phases in (None, kind)]
+    return sorted(
+        found, key=lambda name: (kinds[name], [int(n) for n in re.findall(r"\d+", name)] or [10**6], name)
+    )
+
+
+@cache
+def _kinds() -> dict[str, str]:
+    """Shipped feeders, and whether each is balanced or per-phase, from the headers of the files."""
     if not FEEDERS.is_dir():
-        return []
-    found = [folder.name for folder in FEEDERS.iterdir() if (folder / "nodes.parquet").is_file()]
-    return sorted(found, key=lambda name: ([int(part) for part in re.findall(r"\d+", name)], name))
+        return {}
+    folders = [folder for folder in FEEDERS.iterdir() if (folder / "nodes.parquet").is_file()]
+    return {folder.name: phases_of(folder) for folder in folders}
 
 
 def load(name_or_path: str | Path) -> Feeder:
-    """Load a shipped feeder by name, a MATPOWER file (`.m`, `.case`) or a folder of Parquet tables.
+    """Load a shipped feeder by name, a MATPOWER file (`.m`, `.case`), an OpenDSS script (`.dss`) or a folder
+    of Parquet tables.
 
     Shipped feeders are read once per process; feeders are immutable, so all callers share them.
 
@@ -40,7 +59,10 @@ def load(name_or_path: str | Path) -> Feeder:
     if path.is_file():
         if path.suffix.lower() in SUFFIXES:
             return import_matpower(path)
-        expected = f"a MATPOWER file ({', '.join(SUFFIXES)}) or a folder of Parquet tables"
+        if path.suffix.lower() in dss.SUFFIXES:
+            return dss.import_dss(path)
+        kinds = f"a MATPOWER file ({', '.join(SUFFIXES)}), an OpenDSS script ({', '.join(dss.SUFFIXES)})"
+        expected = f"{kinds} or a folder of Parquet tables"
         raise CaseError([Problem(text, None, "", path.suffix or "no suffix", expected)])
     if path.suffix or len(path.parts) > 1:
         hint = nearest(path.stem, names())

@@ -82,6 +82,7 @@ TABLES: Mapping[str, pa.Schema] = {
         ("connection", _STR, "", True),  # one of CONNECTIONS; null becomes "wye"
         ("v_low_pu", _F64, "pu", True),  # band outside which OpenDSS makes it a constant impedance
         ("v_high_pu", _F64, "pu", True),
+        ("v_rated_pu", _F64, "pu", True),  # voltage that the source rates it at; null: 1
     ),
     "capacitors": _schema(
         ("cap_id", _STR, ""),
@@ -194,7 +195,7 @@ DEFAULTS: Mapping[tuple[str, str], str] = {
 # What version "1" did not have.
 SINCE_2: Mapping[str, tuple[str, ...]] = {
     "branches": ("r_ohm", "x_ohm", "b_us"),
-    "loads": ("connection", "v_low_pu", "v_high_pu"),
+    "loads": ("connection", "v_low_pu", "v_high_pu", "v_rated_pu"),
     "capacitors": ("connection",),
     "regulators": tuple(TABLES["regulators"].names[10:]),
     "transformers": tuple(TABLES["transformers"].names[6:]),

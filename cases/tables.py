@@ -109,6 +109,13 @@ def load_folder(folder: Path) -> Feeder:
     )
 
 
+def phases_of(folder: Path) -> str:
+    """Whether the feeder in a folder is balanced or per-phase; reads no more than a header."""
+    path = folder / "nodes.parquet"
+    stamp = pq.read_schema(path).metadata or {}
+    return str(_header(stamp.get(b"distgrid.feeder", b""), path)["phases"])
+
+
 def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any], str]:
     """The table, the header of its feeder, and the version of the schema that it was written with."""
     if not path.is_file():

@@ -143,10 +143,12 @@ def as_matrices(values: pa.Array) -> np.ndarray:
 
 
 def is_true(mask: pa.Array) -> np.ndarray:
+    """A mask of Arrow as one of NumPy."""
     return np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def choice(run: Check, table: str, column: str, allowed: Sequence[str]) -> None:
+    """Report every value of a column that is none of `allowed` and not null."""
     values = run.array(table, column)
     known = pc.is_in(values, value_set=pa.array(allowed, type=pa.string()))
     bad = is_true(pc.and_(pc.invert(known), pc.is_valid(values)))

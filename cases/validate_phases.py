@@ -14,7 +14,7 @@ ROUNDING = 1e-9  # of the largest element: what a symmetric matrix may lack
 POSITIVE = {  # columns that are null or > 0
     "transformers": ("tap_from", "tap_to"),
     "regulators": ("v_reg_v", "pt_ratio", "ct_a", "rev_v_reg_v", "max_tap_change"),
-    "loads": ("v_low_pu", "v_high_pu"),
+    "loads": ("v_low_pu", "v_high_pu", "v_rated_pu"),
     "cap_controls": ("pt_ratio", "ct_ratio"),
 }
 NOT_NEGATIVE = {
@@ -71,13 +71,13 @@ def _matrices(run: Check) -> None:
         if column == "r_ohm":
             low = (np.einsum("kii->ki", matrix) < 0).any(axis=1)
             run.report("branches", column, low, "a diagonal >= 0")
-    dead = wire & (_diagonal_size(run) == 0) & slots
+    dead = wire[:, None] & (_diagonal_size(run) == 0) & slots
     expected = "an impedance > 0 on the diagonal of r_ohm or x_ohm for each of its phases"
     run.report("branches", "r_ohm", dead.any(axis=1), expected)
 
 
 def _diagonal_size(run: Check) -> np.ndarray:
-    """(rows, 1 or 3) |r| + |x| on the diagonal; NaN where a matrix is missing."""
+    """(rows, 3) |r| + |x| on the diagonal; NaN where a matrix is missing."""
     parts = [as_matrices(run.array("branches", column)) for column in ("r_ohm", "x_ohm")]
     return np.asarray(sum(np.abs(np.einsum("kii->ki", part)) for part in parts))
 

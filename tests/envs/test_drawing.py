@@ -103,6 +103,8 @@ def test_dead_nodes_do_not_stop_a_picture() -> None:
 
 @pytest.mark.parametrize("name", cases.names())
 def test_every_shipped_feeder_has_a_place_for_every_node(name: str) -> None:
-    xy = coordinates(cases.load(name))
+    feeder = cases.load(name)
+    xy = coordinates(feeder)
     assert np.isfinite(xy).all()
-    assert len(np.unique(xy, axis=0)) > 0.98 * len(xy)
+    surveyed = "source" in feeder.column("nodes", "coord_source")  # cables side by side share their joints
+    assert len(np.unique(xy, axis=0)) > (0.95 if surveyed else 0.98) * len(xy)

@@ -11,7 +11,7 @@ from distgrid import cases, physics
 
 from .oracle import Complex, pandapower_newton
 
-ALL_FEEDERS = tuple(cases.names())
+ALL_FEEDERS = tuple(cases.names(phases="balanced"))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ from .oracle import branch_model
 
 Complex = NDArray[np.complex128]
 
+# case533mt_lo exports: it has no nose.
+BALANCED = [name for name in cases.names(phases="balanced") if name != "case533mt_lo"]
+
 
 class Continuation:
     """Constant-power load flow by Newton on the current balance (sparse), and the end of its upper branch.
@@ -86,7 +89,7 @@ def continued() -> Callable[[str], tuple[Feeder, Continuation, float]]:
     return find
 
 
-@pytest.mark.parametrize("name", [n for n in cases.names() if n != "case533mt_lo"])  # which exports: no nose
+@pytest.mark.parametrize("name", BALANCED)
 def test_the_sweep_is_right_up_to_the_nose_and_says_so_beyond(
     name: str, continued: Callable[[str], tuple[Feeder, Continuation, float]]
 ) -> None:

@@ -1,0 +1,185 @@
+"""Controls of taps and of capacitors in OpenDSS circuits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .dss_lex import Param, Place, flag, number, whole
+from .dss_props import Handler, one_of, only, put, replay
+from .dss_run import Circuit, Thing
+from .dss_units import Unit
+
+# By property: the column of the regulators table, and the value that OpenDSS starts from.
+TAP_SETTINGS = {
+    "vreg": ("v_reg_v", 120.0),
+    "band": ("band_v", 3.0),
+    "ptratio": ("pt_ratio", 60.0),
+    "ctprim": ("ct_a", 300.0),
+    "r": ("ldc_r_v", 0.0),
+    "x": ("ldc_x_v", 0.0),
+    "delay": ("delay_s", 15.0),
+    "tapdelay": ("tap_delay_s", 2.0),
+    "maxtapchange": ("max_tap_change", 16.0),
+    "vlimit": ("v_limit_v", 0.0),
+    "revvreg": ("rev_v_reg_v", 120.0),
+    "revband": ("rev_band_v", 3.0),
+    "revr": ("rev_ldc_r_v", 0.0),
+    "revx": ("rev_ldc_x_v", 0.0),
+    "revdelay": ("rev_delay_s", 60.0),
+    "revthreshold": ("rev_threshold_mw", 100.0),
+}
+TAP_FLAGS = {"reversible": "reversible", "revneutral": "rev_neutral"}
+BANK_SETTINGS = {  # the same for the cap_controls table
+    "ptratio": ("pt_ratio", 60.0),
+    "ctratio": ("ct_ratio", 60.0),
+    "onsetting": ("on_setting", 300.0),
+    "offsetting": ("off_setting", 200.0),
+    "delay": ("delay_on_s", 15.0),
+    "delayoff": ("delay_off_s", 15.0),
+    "deadtime": ("dead_time_s", 300.0),
+    "vmin": ("v_min_v", 115.0),
+    "vmax": ("v_max_v", 126.0),
+}
+
+
+@dataclass(frozen=True)
+class TapControl:
+    """A regulator control."""
+
+    name: str
+    unit: Unit
+    tap_num: int | None
+    settings: Mapping[str, float]  # by the column of the regulators table
+    flags: Mapping[str, bool]
+    monitored: int  # which phase of the winding
+    place: Place
+
+
+@dataclass(frozen=True)
+class BankControl:
+    """A capacitor control."""
+
+    name: str
+    capacitor: str
+    line: str
+    end: str
+    phase: int
+    kind: str
+    settings: Mapping[str, float]  # by the column of the cap_controls table
+    v_override: bool
+    place: Place
+
+
+@dataclass
+class _Control:
+    """A control while its properties are read."""
+
+    settings: dict[str, float]
+    flags: dict[str, bool] = field(default_factory=dict)
+    transformer: str = ""
+    element: str = ""
+    capacitor: str = ""
+    winding: int = 0
+    tap: int | None = None
+    kind: str = "current"
+    override: bool = False
+    terminal: int = 1
+    ct_phase: int = 1
+    pt_phase: int = 1
+
+
+def _setting(column: str) -> Handler[_Control]:
+    def handler(state: _Control, edit: Param) -> None:
+        state.settings[column] = number(edit)
+
+    return handler
+
+
+def _switch(column: str) -> Handler[_Control]:
+    def handler(state: _Control, edit: Param) -> None:
+        state.flags[column] = flag(edit)
+
+    return handler
+
+
+def _word(edit: Param) -> str:
+    return edit.value.lower()
+
+
+def _kind(edit: Param) -> str:
+    if _word(edit) not in ("kvar", "voltage", "current"):
+        raise edit.place.error("type", edit.value, "kvar, voltage or current")
+    return _word(edit)
+
+
+_TAP: dict[str, Handler[_Control]] = {
+    **{name: _setting(column) for name, (column, _) in TAP_SETTINGS.items()},
+    **{name: _switch(column) for name, column in TAP_FLAGS.items()},
+    "transformer": put("transformer", _word),
+    "winding": put("winding", one_of(2)),
+    "tapwinding": put("winding", one_of(2)),
+    "ptphase": put("pt_phase", whole),
+    "tapnum": put("tap", whole),
+    "inversetime": only("n", "f"),
+    "cogen": only("n", "f"),
+    "ldc_z": only("0"),
+    "rev_z": only("0"),
+}
+_BANK: dict[str, Handler[_Control]] = {
+    **{name: _setting(column) for name, (column, _) in BANK_SETTINGS.items()},
+    "element": put("element", _word),
+    "capacitor": put("capacitor", _word),
+    "type": put("kind", _kind),
+    "voltoverride": put("override", flag),
+    "terminal": put("terminal", one_of(1, 2)),
+    "ctphase": put("ct_phase", whole),
+    "ptphase": put("pt_phase", whole),
+}
+
+
+def tap_controls(circuit: Circuit, known: list[Unit]) -> list[TapControl]:
+    """The regulator controls that take part."""
+    by_name = {unit.name: unit for unit in known}
+    return [_tap_control(thing, by_name, circuit.hz) for thing in circuit.of("regcontrol")]
+
+
+def _tap_control(thing: Thing, known: Mapping[str, Unit], hz: float) -> TapControl:
+    state = _Control(dict(TAP_SETTINGS.values()), dict.fromkeys(TAP_FLAGS.values(), False))
+    replay(thing, state, _TAP, hz)
+    unit = known.get(state.transformer)
+    if unit is None:
+        raise thing.error("transformer", state.transformer, "a transformer that exists and takes part")
+    if not state.winding or not 1 <= state.pt_phase <= unit.phases or len(unit.windings) != 2:
+        shown = f"{state.winding}, {state.pt_phase}"
+        raise thing.error(
+            "winding, ptphase", shown, "winding=2 of a transformer of two, and one of its phases"
+        )
+    state.settings["rev_threshold_mw"] /= 1000.0
+    return TapControl(
+        thing.name, unit, state.tap, state.settings, state.flags, state.pt_phase - 1, thing.place
+    )
+
+
+def bank_controls(circuit: Circuit) -> list[BankControl]:
+    """The capacitor controls that take part."""
+    return [_bank_control(thing, circuit.hz) for thing in circuit.of("capcontrol")]
+
+
+def _bank_control(thing: Thing, hz: float) -> BankControl:
+    state = replay(thing, _Control(dict(BANK_SETTINGS.values())), _BANK, hz)
+    if not state.element.startswith("line.") or not state.capacitor:
+        raise thing.error("element, capacitor", state.element, "a line, and a capacitor")
+    if state.ct_phase != state.pt_phase:
+        raise thing.error("ctphase, ptphase", f"{state.ct_phase}, {state.pt_phase}", "one phase for both")
+    return BankControl(
+        name=thing.name,
+        capacitor=state.capacitor,
+        line=state.element[5:],
+        end=("from", "to")[state.terminal - 1],
+        phase=state.ct_phase - 1,
+        kind=state.kind,
+        settings=state.settings,
+        v_override=state.override,
+        place=thing.place,
+    )

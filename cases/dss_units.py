@@ -1,0 +1,302 @@
+"""Transformers of OpenDSS as transformer units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .dss_lex import Param, Place, number, numbers, parts, whole
+from .dss_props import Handler, at_least, bus_of, connection, one_of, put, replay
+from .dss_run import Circuit, Thing
+
+MAX_WINDINGS = 3
+_PAIRS = {"xhl": ("xhl", "x12"), "xht": ("xht", "x13"), "xlt": ("xlt", "x23")}
+
+
+@dataclass
+class Winding:
+    """One winding while its properties are read."""
+
+    bus: Param | None = None
+    conn: str = "wye"
+    kv: float = 12.47
+    kva: float = 1000.0
+    tap: float = 1.0
+    r_pct: float = 0.2
+    min_tap: float = 0.9
+    max_tap: float = 1.1
+    steps: int = 32
+
+
+@dataclass
+class _Transformer:
+    """A transformer while its properties are read."""
+
+    phases: int = 3
+    windings: list[Winding] = field(default_factory=lambda: [Winding(), Winding()])
+    active: int = 0
+    x_pct: dict[str, float] = field(default_factory=lambda: {"xhl": 7.0, "xht": 35.0, "xlt": 30.0})
+    noload_pct: float = 0.0
+    imag_pct: float = 0.0
+    ppm: float = 1.0
+    leads: bool = False
+    bank: str = ""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A row of the transformers table in the making."""
+
+    name: str
+    bank: str
+    buses: tuple[str, str]
+    terminals: tuple[tuple[int, ...], tuple[int, ...]]  # phases in winding order; (1, 2) behind a centre tap
+    connection: str
+    phases: int
+    kv: tuple[float, float]
+    kva: float
+    r_pct: tuple[float, ...]  # of each winding
+    x_pct: tuple[float, ...]  # high to leg 1; centre-tap also high to leg 2, leg 1 to leg 2
+    taps: tuple[float, float]
+    lag_deg: float
+    noload_pct: float
+    imag_pct: float
+    ppm: float
+    windings: tuple[Winding, ...]
+    place: Place
+
+
+def units(circuit: Circuit) -> list[Unit]:
+    """The transformers that take part, in the order of their definition."""
+    codes = {name: thing for (kind, name), thing in circuit.things.items() if kind == "xfmrcode"}
+    return [_unit(thing, codes, circuit.hz) for thing in circuit.of("transformer")]
+
+
+def _unit(thing: Thing, codes: Mapping[str, Thing], hz: float) -> Unit:
+    def coded(state: _Transformer, edit: Param) -> None:
+        code = codes.get(edit.value.lower())
+        if code is None:
+            expected = "a transformer code that exists"
+            raise edit.place.error(f"transformer.{thing.name} xfmrcode", repr(edit.value), expected)
+        _take_over(code, state, hz)
+
+    return _finished(thing, replay(thing, _Transformer(), {**_HANDLERS, "xfmrcode": coded}, hz))
+
+
+def _take_over(code: Thing, state: _Transformer, hz: float) -> None:
+    """Make `state` what a code says, with the buses that the transformer had before."""
+    fresh = replay(code, _Transformer(bank=state.bank), _HANDLERS, hz)
+    for winding, before in zip(fresh.windings, state.windings, strict=False):
+        winding.bus = before.bus
+    state.__dict__.update(fresh.__dict__)
+
+
+# -- properties ----------------------------------------------------------------------------------------------
+
+
+def _list(name: str) -> Handler[_Transformer]:
+    """A handler that gives the values of a list to the windings, one each."""
+
+    def handler(state: _Transformer, edit: Param) -> None:
+        values = parts(edit)
+        if len(values) > len(state.windings):
+            raise edit.place.error(
+                edit.name, repr(edit.value), f"{len(state.windings)} values, one per winding"
+            )
+        at = state.active
+        for state.active, value in enumerate(values):
+            if name == "kva":
+                state.windings[state.active].kva = number(value)
+            else:
+                _OF_WINDING[name](state, value)
+        state.active = at
+
+    return handler
+
+
+def _windings(state: _Transformer, edit: Param) -> None:
+    count = whole(edit)
+    if not 2 <= count <= MAX_WINDINGS:
+        raise edit.place.error("windings", edit.value, f"2 to {MAX_WINDINGS}")
+    if count != len(state.windings):
+        state.windings = [Winding() for _ in range(count)]
+        state.active = 0
+
+
+def _active(state: _Transformer, edit: Param) -> None:
+    at = whole(edit)
+    if not 1 <= at <= len(state.windings):
+        raise edit.place.error("wdg", edit.value, f"1 to {len(state.windings)}")
+    state.active = at - 1
+
+
+def _load_loss(state: _Transformer, edit: Param) -> None:
+    for winding in state.windings[:2]:
+        winding.r_pct = number(edit) / 2.0
+
+
+def _reactances(state: _Transformer, edit: Param) -> None:
+    values = numbers(edit)
+    if len(values) != (1 if len(state.windings) == 2 else 3):
+        raise edit.place.error("xscarray", repr(edit.value), "one value per pair of windings")
+    state.x_pct.update(zip(("xhl", "xht", "xlt"), values, strict=False))
+
+
+def _reactance(name: str) -> Handler[_Transformer]:
+    def handler(state: _Transformer, edit: Param) -> None:
+        state.x_pct[name] = number(edit)
+
+    return handler
+
+
+def _lead(state: _Transformer, edit: Param) -> None:
+    word = edit.value.lower()
+    if not word or not any(known.startswith(word) for known in ("lead", "lag", "ansi", "euro")):
+        raise edit.place.error("leadlag", repr(edit.value), "lag, ansi, lead or euro")
+    state.leads = word in ("lead", "lea", "le") or "euro".startswith(word)
+
+
+def _bus(state: _Transformer, edit: Param) -> None:
+    state.windings[state.active].bus = edit
+
+
+def _kva(state: _Transformer, edit: Param) -> None:
+    """The first winding's rating is everybody's until they get their own; two windings share one."""
+    value = number(edit)
+    shared = state.active == 0 or len(state.windings) == 2
+    for winding in state.windings if shared else [state.windings[state.active]]:
+        winding.kva = value
+
+
+def _of_winding(name: str, convert: Callable[[Param], Any] = number) -> Handler[_Transformer]:
+    def handler(state: _Transformer, edit: Param) -> None:
+        setattr(state.windings[state.active], name, convert(edit))
+
+    return handler
+
+
+def _solid(_: _Transformer, edit: Param) -> None:
+    """Neutrals are grounded solidly; other neutral impedances cannot be kept."""
+    value = number(edit)
+    if (edit.name == "rneut" and value >= 0) or (edit.name == "xneut" and value != 0):
+        raise edit.place.error(edit.name, edit.value, "a solidly grounded neutral (no impedance in it)")
+
+
+_OF_WINDING: dict[str, Handler[_Transformer]] = {
+    "bus": _bus,
+    "conn": _of_winding("conn", connection),
+    "kva": _kva,
+    "kv": _of_winding("kv"),
+    "tap": _of_winding("tap"),
+    "%r": _of_winding("r_pct"),
+    "mintap": _of_winding("min_tap"),
+    "maxtap": _of_winding("max_tap"),
+    "numtaps": _of_winding("steps", at_least(1, whole)),
+    "rneut": _solid,
+    "xneut": _solid,
+}
+_LISTS = {"buses": "bus", "conns": "conn", "kvs": "kv", "kvas": "kva", "taps": "tap", "%rs": "%r"}
+_HANDLERS: dict[str, Handler[_Transformer]] = {
+    **_OF_WINDING,
+    **{name: _list(single) for name, single in _LISTS.items()},
+    **{name: _reactance(x) for x, names in _PAIRS.items() for name in names},
+    "phases": put("phases", one_of(1, 3)),  # a two-phase bank is two one-phase units
+    "windings": _windings,
+    "wdg": _active,
+    "%loadloss": _load_loss,
+    "xscarray": _reactances,
+    "%noloadloss": put("noload_pct", at_least(0)),
+    "%imag": put("imag_pct"),
+    "ppm_antifloat": put("ppm", at_least(0)),
+    "leadlag": _lead,
+    "bank": put("bank", lambda edit: edit.value.lower()),
+}
+
+
+# -- the unit ------------------------------------------------------------------------------------------------
+
+
+def _finished(thing: Thing, state: _Transformer) -> Unit:
+    _positive(thing, state)
+    ends = []
+    for count, winding in enumerate(state.windings, 1):
+        if winding.bus is None:
+            raise thing.error(f"bus of winding {count}", "", "the bus of every winding")
+        ends.append(bus_of(winding.bus, state.phases, state.phases + 1))
+    tapped = len(state.windings) == 3
+    if tapped:
+        terminals = _centre_tap(thing, state, ends)
+        kinds = ["centre", "tap"]
+    else:
+        shaped = [_terminals(thing, state, k, ends[k][1]) for k in range(2)]
+        kinds = [shape[0] for shape in shaped]
+        terminals = (shaped[0][1], shaped[1][1])
+    first, second = state.windings[:2]
+    mixed = not tapped and state.phases == 3 and kinds[0] != kinds[1]
+    lag = 0.0
+    if mixed:
+        lag = 30.0 if (first.kv >= second.kv) != state.leads else -30.0
+    return Unit(
+        name=thing.name,
+        bank=state.bank,
+        buses=(ends[0][0], ends[1][0]),
+        terminals=terminals,
+        connection="-".join(kinds),
+        phases=state.phases,
+        kv=(first.kv, second.kv),
+        kva=first.kva,
+        r_pct=tuple(winding.r_pct for winding in state.windings),
+        x_pct=tuple(state.x_pct[name] for name in (("xhl", "xht", "xlt") if tapped else ("xhl",))),
+        taps=(first.tap, second.tap),
+        lag_deg=lag,
+        noload_pct=state.noload_pct,
+        imag_pct=state.imag_pct,
+        ppm=state.ppm,
+        windings=tuple(state.windings),
+        place=thing.place,
+    )
+
+
+def _positive(thing: Thing, state: _Transformer) -> None:
+    for winding in state.windings:
+        for name in ("kv", "kva", "tap"):
+            if getattr(winding, name) <= 0:
+                raise thing.error(name, str(getattr(winding, name)), "a number > 0")
+        if winding.r_pct < 0:
+            raise thing.error("%r", str(winding.r_pct), "a number >= 0")
+    if state.x_pct["xhl"] == 0 and not any(winding.r_pct for winding in state.windings[:2]):
+        raise thing.error("xhl", "0", "an impedance that is not zero")
+
+
+def _terminals(
+    thing: Thing, state: _Transformer, k: int, nodes: tuple[int, ...]
+) -> tuple[str, tuple[int, ...]]:
+    """Connection of winding k and its phases in order; the neutral must be ground."""
+    winding, hot = state.windings[k], nodes[: state.phases]
+    shown = ".".join(str(node) for node in nodes)
+    if state.phases == 1:
+        # Across one winding there is no wye and delta, only from where to where.
+        kind = "delta" if nodes[1] else "wye"
+        hot = nodes if nodes[1] else nodes[:1]
+    else:
+        kind = winding.conn
+        if kind == "wye" and nodes[3] != 0:
+            raise thing.error(f"bus of winding {k + 1}", shown, "a neutral at ground (node 0)")
+    if 0 in hot or len(set(hot)) < len(hot):
+        raise thing.error(f"bus of winding {k + 1}", shown, "phases, each once, and ground only as neutral")
+    return kind, hot
+
+
+def _centre_tap(
+    thing: Thing, state: _Transformer, ends: list[tuple[str, tuple[int, ...]]]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The terminals of a one-phase transformer with the middle of its secondary at ground."""
+    _, low, other = state.windings
+    expected = "bus.p, bus.1.0, bus.0.2 with two equal legs: the only transformer of three windings"
+    shown = " ".join(f"{name}.{'.'.join(map(str, nodes))}" for name, nodes in ends)
+    same = ends[1][0] == ends[2][0] and low.kv == other.kv and low.tap == other.tap
+    legs = ends[1][1] == (1, 0) and ends[2][1] == (0, 2)
+    if state.phases != 1 or not same or not legs or ends[0][1][0] == 0 or ends[0][1][1] != 0:
+        raise thing.error("buses", shown, expected)
+    return ends[0][1][:1], (1, 2)
