@@ -26,12 +26,13 @@ from .program import (
     ITEM_WIDTH,
     LOW,
     MODEL,
+    RATED,
     Z_P,
     Z_Q,
 )
 from .steps import SQRT3, V_FLOOR_PU
 
-V_LINEAR_PU = 0.5  # OpenDSS's vlowpu: below, a load with a band is its nominal impedance
+LINEAR_SHARE = 0.5  # OpenDSS's vlowpu: below this part of its rated voltage a load is an impedance
 
 
 @inline
@@ -73,32 +74,43 @@ def bank_currents(net, cell):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _banded(nominal, z, i, exponent, low, high, v):  # type: ignore[no-untyped-def]
-    """P or Q at ``v`` pu: above ``high`` an impedance; below ``low`` the current falls in a straight line to
-    that of the nominal impedance at ``V_LINEAR_PU``, and the load is that impedance further down.
+def _line(v, low, floor, at_low, at_floor):  # type: ignore[no-untyped-def]
+    """Straight line through (floor, at_floor) and (low, at_low)."""
+    return at_floor + (at_low - at_floor) * (v - floor) / (low - floor)
 
-    A load with an exponent starts from constant power outside its band, so it jumps there.
+
+@inline
+def _banded(nominal, z, i, exponent, low, high, rated, v):  # type: ignore[no-untyped-def]
+    """P or Q at ``v`` pu, each share of the load by OpenDSS's rule outside the band.
+
+    Above ``high`` an impedance; below ``low`` a current that falls in a straight line to that of the impedance
+    at rated voltage, which the load is further down. Loads with an exponent count as constant power there, so
+    they jump.
     """
     if low <= v <= high:
         return drawn(nominal, z, i, exponent, v)
-    shares = np.isnan(exponent)
+    if not np.isnan(exponent):
+        nominal, z, i = nominal * rated**exponent, 0.0, 0.0
+    c, floor = 1.0 - z - i, LINEAR_SHARE * rated
     if v > high:
-        return (v / high) * (v / high) * (drawn(nominal, z, i, exponent, high) if shares else nominal)
-    if v <= V_LINEAR_PU:
-        return nominal * v * v
-    edge, start = (drawn(nominal, z, i, exponent, low) if shares else nominal) / low, nominal * V_LINEAR_PU
-    return v * (start + (edge - start) * (v - V_LINEAR_PU) / (low - V_LINEAR_PU))
+        return nominal * v * v * (c / (high * high) + i / high + z)
+    if v <= floor:
+        return nominal * v * v * (c / (rated * rated) + i / rated + z)
+    power = _line(v, low, floor, 1.0 / low, floor / (rated * rated))
+    return nominal * v * (c * power + i * _line(v, low, floor, 1.0, floor / rated) + z * v)
 
 
 @inline
 def _curved(coef, room):  # type: ignore[no-untyped-def]
     """Replace nominal P, Q in ``room`` (P, Q, |V|) by those drawn, lane by lane."""
-    low, high = get(coef, LOW), get(coef, HIGH)
+    low, high, rated = get(coef, LOW), get(coef, HIGH), get(coef, RATED)
     for lane in range(width_of(room)):
         v = get_lane(room, 2, lane)
         p, q = get_lane(room, 0, lane), get_lane(room, 1, lane)
-        put_lane(room, 0, lane, _banded(p, get(coef, Z_P), get(coef, I_P), get(coef, CVR_P), low, high, v))
-        put_lane(room, 1, lane, _banded(q, get(coef, Z_Q), get(coef, I_Q), get(coef, CVR_Q), low, high, v))
+        p = _banded(p, get(coef, Z_P), get(coef, I_P), get(coef, CVR_P), low, high, rated, v)
+        q = _banded(q, get(coef, Z_Q), get(coef, I_Q), get(coef, CVR_Q), low, high, rated, v)
+        put_lane(room, 0, lane, p)
+        put_lane(room, 1, lane, q)
 
 
 @inline

@@ -15,8 +15,8 @@ from .spread import BoolArray, Conductor
 
 #: Legs of a delta, as pairs of phases: leg AB takes column 0 of (bus, 3) arrays, BC 1, CA 2.
 LEGS = ((0, 1), (1, 2), (2, 0))
-Key = tuple[float, ...]  # z_p, i_p, z_q, i_q, cvr_p, cvr_q, low, high
-_PLAIN: Key = (0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, np.inf)
+Key = tuple[float, ...]  # z_p, i_p, z_q, i_q, cvr_p, cvr_q, low, high, rated
+_PLAIN: Key = (0.0, 0.0, 0.0, 0.0, np.nan, np.nan, 0.0, np.inf, 1.0)
 
 
 class Lists(NamedTuple):
@@ -104,7 +104,7 @@ def _kind(item: Item) -> float:
     """Which code an item needs."""
     if item.plain:
         return CONSTANT
-    *_, cvr_p, cvr_q, low, high = item.model
+    *_, cvr_p, cvr_q, low, high, _ = item.model
     return POLYNOMIAL if np.isnan(cvr_p) and np.isnan(cvr_q) and low == 0 and np.isinf(high) else CURVED
 
 
@@ -176,9 +176,11 @@ def _load_parts(feeder: Feeder, voltage_bands: bool) -> tuple[Parts, Parts]:
 def _model(load: dict[str, float | None], voltage_bands: bool) -> Key:
     zip_shares = tuple(load[c] or 0.0 for c in ("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac"))
     exponents = tuple(np.nan if load[c] is None else float(load[c] or 0.0) for c in ("cvr_p", "cvr_q"))
-    low = (load["v_low_pu"] or 0.0) if voltage_bands else 0.0
-    high = (load["v_high_pu"] or np.inf) if voltage_bands else np.inf
-    return (*zip_shares, *exponents, low, high)
+    if not voltage_bands or (load["v_low_pu"] is None and load["v_high_pu"] is None):
+        return (*zip_shares, *exponents, 0.0, np.inf, 1.0)
+    return (
+        *zip_shares, *exponents, load["v_low_pu"] or 0.0, load["v_high_pu"] or np.inf, load["v_rated_pu"] or 1.0
+    )  # fmt: skip
 
 
 def _share(feeder: Feeder, parts: Parts) -> tuple[list[Item], FloatArray, FloatArray]:

@@ -219,7 +219,7 @@ def _make_centre_tap(element: Element, unit: dict[str, Any], bases: _Bases) -> N
     element.high = places(unit["from_phase"])[0]
     antifloat = -0.5e-6j * (unit["antifloat_ppm"] or 0.0) * s_w / nominal**2 / bases.s
     element.y_from[element.high, element.high] += antifloat[0] * bases.v_from**2
-    for leg in (0, 1):
-        element.y_to[leg, leg] += antifloat[1] * bases.v_to**2
+    for leg, terminals in ((0, 1.0), (1, 2.0)):  # OpenDSS counts leg 2 twice
+        element.y_to[leg, leg] += terminals * antifloat[1] * bases.v_to**2
     magnetising = complex(unit["noload_pct"] or 0.0, -(unit["imag_pct"] or 0.0)) / 100.0 * s_w
     element.y_to[0, 0] += magnetising / volts[1] ** 2 * bases.v_to**2 / bases.s

@@ -123,15 +123,18 @@ class Network3:
 
     @cached_property
     def phase_rating_mva(self) -> FloatArray:
-        """(2, n_branch, 3) what each phase may carry at the from and the to end: an equal part of the rating.
+        """(2, n_branch, 3) what each phase may carry at the from and the to end: a third of the rating.
 
-        NaN without a rating, and on phases that the end does not have.
+        A rating is that of three phases at the rated current, however many the branch has. The two legs of a
+        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that the end
+        does not have.
         """
         rating = np.full((2, self.n_branch, 3), np.nan)
         for element in self.elements:
-            for end in (0, 1):
-                phases = element.phases(end)
-                rating[end, element.row, phases] = self.rating_mva[element.row] / len(phases)
+            ends = element.phases(0), element.phases(1)
+            for end, phases in enumerate(ends):
+                share = 1.0 if element.centre_tap is None else len(ends[0]) / len(phases)
+                rating[end, element.row, phases] = self.rating_mva[element.row] / 3.0 * share
         return rating
 
     @cached_property

@@ -43,8 +43,8 @@ NO_SHUNT, SUSCEPTANCE, ADMITTANCE = 0, 1, 2
 #: Columns of the table of items and of their models.
 ITEM_WIDTH = 4
 ITEM_A, ITEM_B, ITEM_SLOT, ITEM_PLAIN = 0, 1, 2, 3
-ITEM_COEFS = 11
-SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, MODEL = range(11)
+ITEM_COEFS = 12
+SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, RATED, MODEL = range(12)
 #: Values of MODEL.
 CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
 

@@ -151,10 +151,10 @@ class Solution3:
 
     @cached_property
     def loading(self) -> FloatArray:
-        """Larger end's apparent power per phase over the phase's share of the rating; NaN without a rating.
+        """Larger end's apparent power per phase over a third of the rating; NaN without a rating.
 
-        The rating of a branch is that of all its phases together; each phase may carry an equal part. Phases
-        that the branch does not have are NaN.
+        A rating is that of three phases at the rated current: each phase may carry a third of it. Phases that the
+        branch does not have are NaN.
         """
         ends = zip(self._flows, self.net.phase_rating_mva, strict=True)
         return np.asarray(self._out(np.fmax(*(np.abs(flow) / rating for flow, rating in ends))))

@@ -26,7 +26,7 @@ class Stepper3:
     which start as stored; call :meth:`solve`, read the results. The next call overwrites them: copy what you
     hand out. What is written on phases or legs that do not exist is not read.
     Voltage limits are per node and hold for each of its phases, ``vuf_max_pct`` for each node with three;
-    thermal limits are an equal part of a branch's rating for each of its phases; NaN means no limit.
+    thermal limits are a third of a branch's rating for each of its phases; NaN means no limit.
 
     Attributes (written by ``solve``): ``v`` (batch, n_bus, 3) complex pu, ``v_pu``; ``vuf_pct`` (batch, n_bus);
     ``s_from, s_to`` (batch, n_branch, 3) complex MVA into the branch; ``i_ka``, ``loading`` (batch, n_branch, 3);

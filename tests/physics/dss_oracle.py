@@ -127,20 +127,27 @@ def _legs(letters: str) -> list[str]:
 def _load(load: dict[str, Any], kv: dict[str, float], bands: bool) -> list[str]:
     delta = load["connection"] == "delta"
     parts = _legs(load["phase"]) if delta else list(load["phase"])
-    volts = kv[load["node_id"]] / (1.0 if delta else np.sqrt(3.0))
+    rated = (load["v_rated_pu"] or 1.0) if bands else 1.0
+    volts = rated * kv[load["node_id"]] / (1.0 if delta else np.sqrt(3.0))
     low, high = (load["v_low_pu"], load["v_high_pu"]) if bands else (None, None)
-    z, i = load["p_z_frac"], load["p_i_frac"]
+    low, high = (low / rated if low else None), (high / rated if high else None)
+    power = []
+    for k, share_z, share_i, cvr in (("p_mw", "p_z_frac", "p_i_frac", "cvr_p"), ("q_mvar", "q_z_frac", "q_i_frac", "cvr_q")):
+        parts_of = (load[share_z] * rated**2, load[share_i] * rated, 1.0 - load[share_z] - load[share_i])
+        factor = sum(parts_of) if load[cvr] is None else rated ** load[cvr]
+        power.append((load[k] * factor, *(part / factor for part in parts_of)))
+    (p, z, i, p_rest), (q, q_z, q_i, q_rest) = power
     if load["cvr_p"] is not None:
         model = f"model=4 cvrwatts={load['cvr_p']:.17g} cvrvars={load['cvr_q']:.17g}"
-    elif (z, i) in ((0, 0), (1, 0), (0, 1)) and (load["q_z_frac"], load["q_i_frac"]) == (z, i):
+    elif (z, i) in ((0, 0), (1, 0), (0, 1)) and (q_z, q_i) == (z, i):
         model = {(0, 0): "model=1", (1, 0): "model=2", (0, 1): "model=5"}[z, i]
     else:
-        shares = [z, i, 1 - z - i, load["q_z_frac"], load["q_i_frac"], 1 - load["q_z_frac"] - load["q_i_frac"], 0]
+        shares = [z, i, p_rest, q_z, q_i, q_rest, 0]
         model = "model=8 zipv=[" + " ".join(f"{s:.17g}" for s in shares) + "]"
     return [
         f"new load.{load['load_id']}_{part} phases=1 bus1={_bus(load['node_id'], part)} "
-        f"conn={'delta' if delta else 'wye'} kv={volts:.17g} kw={load['p_mw'] / len(parts) * 1e3:.17g} "
-        f"kvar={load['q_mvar'] / len(parts) * 1e3:.17g} vminpu={low or 0.01:.17g} vmaxpu={high or 10.0:.17g} "
+        f"conn={'delta' if delta else 'wye'} kv={volts:.17g} kw={p / len(parts) * 1e3:.17g} "
+        f"kvar={q / len(parts) * 1e3:.17g} vminpu={low or 0.01:.17g} vmaxpu={high or 10.0:.17g} "
         f"vlowpu={0.5 if low else 0.001} {model}"
         for part in parts
     ]

@@ -198,7 +198,7 @@ def test_centre_tap_transformer() -> None:
         "h", "x",
         [{"connection": "centre-tap", "from_phase": "B", "to_phase": "12", "hv_kv": 7.2, "lv_kv": 0.12,
           "s_mva": 0.025, "r_pct": 1.8, "x_pct": 2.04, "r_h_pct": 0.6, "r_1_pct": 1.2, "r_2_pct": 1.2,
-          "x_h2_pct": 2.04, "x_12_pct": 1.36, "noload_pct": 0.2, "imag_pct": 0.5}],
+          "x_h2_pct": 2.04, "x_12_pct": 1.36, "noload_pct": 0.2, "imag_pct": 0.5, "antifloat_ppm": 1.0}],
         phase="B",
     )  # fmt: skip
     z = np.zeros((3, 3), dtype=complex)
