@@ -112,6 +112,7 @@ def build(
         segment=rows, node=nodes, slot=slot, cap=lists.cap,
         tap=np.array([t[:2] for t in taps], dtype=np.int64).reshape(-1, 2),
         item=lists.item, root=np.array(root, dtype=np.int64).reshape(-1, 3),
+        bar_wye=np.flatnonzero(~draws.present | floating), bar_leg=np.flatnonzero(~draws.leg_present),
         coef=np.array(coef.values), constant=constant, cap_b=lists.cap_b,
         tap_factor=np.array([t[2] for t in taps], dtype=np.float64), item_coef=lists.item_coef,
         n_wye_item=int(lists.n_item[0]), n_nominal_item=int(lists.n_item[1]),

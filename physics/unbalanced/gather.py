@@ -37,13 +37,15 @@ def steps_of(prog, all_legs):  # type: ignore[no-untyped-def]
     tap = cap + CAP_WIDTH * n_cap
     item = tap + TAP_WIDTH * n_tap
     root = item + ITEM_WIDTH * n_item
+    bar = root + ROOT_WIDTH * n_root
     constant = get(w, 9)
     cap_b = constant + 2 * m
     return Steps(
         advance(w, N_SIZES), advance(w, node), advance(w, slot), advance(w, cap), advance(w, tap),
-        advance(w, item), advance(w, root), x, advance(x, constant), advance(x, cap_b),
+        advance(w, item), advance(w, root), advance(w, bar), x, advance(x, constant), advance(x, cap_b),
         advance(x, cap_b + n_cap), advance(x, cap_b + n_cap + n_tap),
         n_segment, n_node, m, n_cap, n_tap, n_item if all_legs else get(w, 8), get(w, 7), n_root,
+        get(w, 10), get(w, 11),
     )  # fmt: skip
 
 
@@ -61,7 +63,8 @@ def _row(argument, row):  # type: ignore[no-untyped-def]
 
 @inline
 def gather_power(net, cell, p_mw, q_mvar, p_inject, q_inject, row, lane, scale):  # type: ignore[no-untyped-def]
-    """Constant power of every conductor in pu, less injections, of one row."""
+    """Constant power of every conductor in pu, less injections, of one row; whether all is finite."""
+    zero = 0.0
     p_row, q_row = _row(p_mw, row), _row(q_mvar, row)
     p_less, q_less = _row(p_inject, row), _row(q_inject, row)
     for k in range(net.n_conductor):
@@ -78,11 +81,14 @@ def gather_power(net, cell, p_mw, q_mvar, p_inject, q_inject, row, lane, scale):
         put_lane(cell.q, k, lane, reactive * scale)
         some = power != 0.0 or reactive != 0.0
         put(cell.active, k, some if lane == 0 else some or get(cell.active, k))
+        zero += (power + reactive) * 0.0
+    return zero == 0.0
 
 
 @inline
 def gather_items(net, cell, first, last, p_mw, q_mvar, p_inject, q_inject, row, lane, scale):  # type: ignore[no-untyped-def]
     """The same for items [first, last): nominal power in pu."""
+    zero = 0.0
     p_row, q_row = _row(p_mw, row), _row(q_mvar, row)
     p_less, q_less = _row(p_inject, row), _row(q_inject, row)
     for j in range(first, last):
@@ -99,6 +105,21 @@ def gather_items(net, cell, first, last, p_mw, q_mvar, p_inject, q_inject, row, 
         put_lane(cell.item_q, j, lane, reactive * scale)
         some = power != 0.0 or reactive != 0.0
         put(cell.item_active, j, some if lane == 0 else some or get(cell.item_active, j))
+        zero += (power + reactive) * 0.0
+    return zero == 0.0
+
+
+@inline
+def barred(net, legs, argument, row):  # type: ignore[no-untyped-def]
+    """Whether an argument is zero on every phase, or leg, where no power can be."""
+    if argument.rows == 0:
+        return True
+    data = _row(argument, row)
+    first, last = (net.n_bar_wye, net.n_bar_wye + net.n_bar_leg) if legs else (0, net.n_bar_wye)
+    clean = True
+    for k in range(first, last):
+        clean &= get(data, get(net.bar, k)) == 0.0
+    return clean
 
 
 @inline

@@ -15,6 +15,7 @@ from ..lanes import LANES
 from .drawn import bank_currents, item_currents
 from .gather import (
     at_rest,
+    barred,
     finite,
     gather_items,
     gather_power,
@@ -29,6 +30,7 @@ from .generic import advance, get, get_lane, inline, point
 from .program import COLLAPSED, CONVERGED, DIVERGED, Cell
 from .steps import V_FLOOR_PU, backward, forward, node_currents
 
+ALL_GOOD, SOME_BAD = 0, 1  # what `solve_rows` answers
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
 
 
@@ -53,17 +55,23 @@ def _entries(net, n_cap):  # type: ignore[no-untyped-def]
 
 @inline
 def _begin(net, cell, arguments, inputs, row, width, scale):  # type: ignore[no-untyped-def]
-    """Arguments of the rows into the cell, then the first voltages and currents."""
+    """Arguments of the rows into the cell, then the first voltages and currents; False where one is wrong."""
     p, q, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in, tap, cap_on = arguments
     at_rest(net, cell)
+    good = True
     for lane in range(width):
-        gather_power(net, cell, p, q, p_in, q_in, row + lane, lane, scale)
-        gather_items(net, cell, 0, min(net.n_item, net.n_wye_item), p, q, p_in, q_in, row + lane, lane, scale)
-        gather_items(
-            net, cell, net.n_wye_item, net.n_item, p_leg, q_leg, p_leg_in, q_leg_in, row + lane, lane, scale
+        at = row + lane
+        good &= gather_power(net, cell, p, q, p_in, q_in, at, lane, scale)
+        good &= gather_items(net, cell, 0, net.n_wye_item, p, q, p_in, q_in, at, lane, scale)
+        good &= gather_items(
+            net, cell, net.n_wye_item, net.n_item, p_leg, q_leg, p_leg_in, q_leg_in, at, lane, scale
         )
-        gather_states(net, cell, tap, cap_on, row + lane, lane)
-        gather_source(net, cell, inputs.v_source, row + lane, lane)
+        good &= barred(net, False, p, at) and barred(net, False, q, at)
+        good &= barred(net, False, p_in, at) and barred(net, False, q_in, at)
+        good &= barred(net, True, p_leg, at) and barred(net, True, q_leg, at)
+        good &= barred(net, True, p_leg_in, at) and barred(net, True, q_leg_in, at)
+        gather_states(net, cell, tap, cap_on, at, lane)
+        gather_source(net, cell, inputs.v_source, at, lane)
     forward(net, cell)
     if inputs.v_start.shape[0] > 0:
         for lane in range(width):
@@ -72,6 +80,7 @@ def _begin(net, cell, arguments, inputs, row, width, scale):  # type: ignore[no-
             node_currents(net, cell, k, get(cell.track, 1), get(cell.track, 2))
     bank_currents(net, cell)
     item_currents(net, cell)
+    return good
 
 
 @inline
@@ -93,8 +102,12 @@ def _flags(settled, sunk, v2_min, v_collapse):  # type: ignore[no-untyped-def]
 
 @inline
 def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes):  # type: ignore[no-untyped-def]
-    """Solve ``width`` rows beside each other. ``notes`` (4, LANES): streak (-1: written), last update, sunk."""
-    _begin(net, cell, arguments, inputs, row, width, scale)
+    """Solve ``width`` rows beside each other; False where an argument is wrong.
+
+    ``notes`` (4, LANES): streak (-1: written), update before, whether it sank, update.
+    """
+    if not _begin(net, cell, arguments, inputs, row, width, scale):
+        return False
     n_slot = inputs.p_mw.shape[1]
     streak, before, sunk, update = notes[0], notes[1], notes[2], notes[3]
     for lane in range(width):
@@ -117,7 +130,7 @@ def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_col
             streak[lane] = -1.0
             left -= 1
         if left == 0:
-            return
+            return True
         forward(net, cell)
         bank_currents(net, cell)
         item_currents(net, cell)
@@ -131,6 +144,18 @@ def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_col
             streak[lane] = _judge(
                 int(streak[lane]), update[lane], before[lane], v2_min, get_lane(cell.track, 2, lane), tol
             )
+    return True
+
+
+@kernel
+def first_bad(array, allowed):  # type: ignore[no-untyped-def]
+    """Flat place of the first entry that is not finite, or not zero where nothing may be; -1: none."""
+    for row in range(array.shape[0]):
+        for k in range(array.shape[1]):
+            x = array[row, k]
+            if not np.isfinite(x) or (x != 0.0 and not allowed[k]):
+                return row * array.shape[1] + k
+    return -1
 
 
 @kernel
@@ -138,7 +163,8 @@ def solve_rows(prog, inputs, all_legs, lo, hi, scale, tol, max_iter, v_collapse,
     """Solve rows [lo, hi) of ``inputs`` into ``out``; ``scale`` is 1 over the base of one phase in MVA.
 
     ``all_legs``: legs without a nominal load can draw power, because legs have arguments.
-    A row that is left alone takes the scalar form of the same code, which gives the same bits.
+    A row that is left alone takes the scalar form of the same code, which gives the same bits. Answers
+    ``SOME_BAD``, and solves nothing, where power is not finite or stands where none can be.
     """
     net = steps_of(prog, all_legs)
     n_cap = inputs.cap_on.shape[1]
@@ -155,12 +181,16 @@ def solve_rows(prog, inputs, all_legs, lo, hi, scale, tol, max_iter, v_collapse,
         lanes = _cell(net, n_cap, point(wide), point(flags))
         while hi - row >= 2:
             width = min(LANES, hi - row)
-            _block(net, lanes, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes)
+            if not _block(
+                net, lanes, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes
+            ):
+                return SOME_BAD + 0 * (wide.size + flags.size)
             row += width
-        notes[0, 0] += wide[0, 0] * 0.0  # the memory behind the pointers lives until here
+        row += 0 * wide.size  # the memory behind the pointers lives until here
     if row < hi:
         narrow = np.zeros(_entries(net, n_cap))
         one = _cell(net, n_cap, point(narrow), point(flags))
-        _block(net, one, arguments, inputs, row, 1, scale, tol, max_iter, v_collapse, out, notes)
-        notes[0, 0] += narrow[0] * 0.0
-    return flags.size + int(notes[0, 0] * 0.0)
+        if not _block(net, one, arguments, inputs, row, 1, scale, tol, max_iter, v_collapse, out, notes):
+            return SOME_BAD + 0 * (narrow.size + flags.size)
+        row += 0 * narrow.size
+    return ALL_GOOD + 0 * (row + flags.size)

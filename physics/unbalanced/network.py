@@ -31,7 +31,8 @@ class Topology3:
     layout: Layout
     flows: FlowTable
     energised: BoolArray  # (n_bus, 3)
-    floating: BoolArray  # (n_bus, 3) phases whose potential to ground only shunts fix
+    ground_slots: BoolArray  # (3 n_bus,) phases that can carry power to ground: no delta winding floats them
+    leg_slots: BoolArray  # (3 n_bus,) legs that exist
     in_tree: BoolArray  # (n_branch,)
     child_is_to: BoolArray  # (n_branch,)
     dropped: IntArray  # branch rows left out because they close loops
@@ -138,16 +139,6 @@ class Network3:
         return rating
 
     @cached_property
-    def grounded_slots(self) -> BoolArray:
-        """(3 n_bus,) phases that can carry power to ground, in the stored switch states."""
-        return np.ascontiguousarray((self.present & ~self.topology.floating).ravel())
-
-    @cached_property
-    def leg_slots(self) -> BoolArray:
-        """(3 n_bus,) legs that exist."""
-        return np.ascontiguousarray(self.draws.leg_present.ravel())
-
-    @cached_property
     def nominal_rows(self) -> tuple[FloatArray, ...]:
         """Stored P, Q, delta P, delta Q, taps and capacitor states, one row each."""
         stored = (self.load_p_mw, self.load_q_mvar, self.delta_p_mw, self.delta_q_mvar, self.tap, self.cap_on)
@@ -221,7 +212,8 @@ class Network3:
                 child_is_to[placed.branch] = placed.child_is_to
         flows = flow_table(self.elements, layout.placed, forest.shunts, self.from_row, self.to_row)
         return Topology3(
-            layout.program, layout, flows, energised, layout.floating, in_tree, child_is_to,
+            layout.program, layout, flows, energised,
+            (self.present & ~layout.floating).ravel(), self.draws.leg_present.ravel(), in_tree, child_is_to,
             np.array(forest.dropped, dtype=np.int64),
         )  # fmt: skip
 

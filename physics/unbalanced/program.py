@@ -50,7 +50,7 @@ CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
 
 #: Columns of the tables of banks, tap entries and roots; sizes before the tables.
 CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
-N_SIZES = 10
+N_SIZES = 12
 
 #: Bits of ``Outputs.status``, as in the balanced kernel.
 CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
@@ -59,11 +59,11 @@ CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
 class Program(NamedTuple):
     """One network in one switch state, ready for the sweep; two arrays, because each costs a call its share.
 
-    ``whole``: ten sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
+    ``whole``: its sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
     each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row of the
     capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
     (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source row,
-    phase). ``number``: coefficients (complex as re, im; blocks row by row); shares of every conductor's P, then Q,
+    phase); bar (slots, then slots of legs, where no power can be). ``number``: coefficients (complex as re, im; blocks row by row); shares of every conductor's P, then Q,
     that are constant power; susceptance of banks; ratio of tap entries at neutral; models of items.
     """
 
@@ -73,15 +73,15 @@ class Program(NamedTuple):
 
 def pack(
     segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray, item: IntArray,
-    root: IntArray, coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray,
+    root: IntArray, bar_wye: IntArray, bar_leg: IntArray, coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray,
     item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
 ) -> Program:  # fmt: skip
     """A program from its tables."""
     sizes = (
         len(segment), len(node), slot.size, len(cap), len(tap), len(item), len(root), n_wye_item,
-        n_nominal_item, coef.size,
+        n_nominal_item, coef.size, bar_wye.size, bar_leg.size,
     )  # fmt: skip
-    tables = (segment, node, slot, cap, tap, item, root)
+    tables = (segment, node, slot, cap, tap, item, root, bar_wye, bar_leg)
     whole = np.concatenate([np.array(sizes, dtype=np.int64), *(t.ravel() for t in tables)])
     return Program(whole, np.concatenate([a.ravel() for a in (coef, constant, cap_b, tap_factor, item_coef)]))
 
@@ -120,6 +120,7 @@ class Steps(NamedTuple):
     tap: Any
     item: Any
     root: Any
+    bar: Any
     coef: Any
     constant: Any
     cap_b: Any
@@ -133,6 +134,8 @@ class Steps(NamedTuple):
     n_item: int  # of those that can draw power in this call
     n_wye_item: int
     n_root: int
+    n_bar_wye: int
+    n_bar_leg: int
 
 
 class Cell(NamedTuple):

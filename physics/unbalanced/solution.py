@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .flows import flow_rows
 from .network import Network3, Topology3
+from .program import COLLAPSED, CONVERGED, DIVERGED
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -43,11 +44,7 @@ class Solution3:
 
     net: Network3
     phasors: ComplexArray = field(repr=False)  # as in `program.Outputs`
-    converged: NDArray[np.bool_]
-    diverged: NDArray[np.bool_]
-    collapsed: NDArray[np.bool_]
-    iterations: NDArray[np.int64]
-    v_update_pu: FloatArray  # (batch,) last voltage change
+    notes: FloatArray = field(repr=False)
     tap: FloatArray = field(repr=False)  # (batch or 1, n_regulator)
     groups: tuple[tuple[Any, Topology3], ...] = field(repr=False)  # (rows, topology)
     squeeze: bool = field(repr=False)
@@ -57,6 +54,34 @@ class Solution3:
 
     def _batched(self, array: NDArray[Any]) -> NDArray[Any]:
         return array[None] if self.squeeze else array
+
+    def _flag(self, bit: int) -> Any:
+        return self.notes[..., 0].astype(np.int64) & bit != 0
+
+    @cached_property
+    def converged(self) -> Any:
+        """(batch,) a true solution."""
+        return self._flag(CONVERGED)
+
+    @cached_property
+    def diverged(self) -> Any:
+        """(batch,) ``max_iter`` reached or the update grew without bound: the last iterate."""
+        return self._flag(DIVERGED)
+
+    @cached_property
+    def collapsed(self) -> Any:
+        """(batch,) some phase fell below ``v_collapse_pu``."""
+        return self._flag(COLLAPSED)
+
+    @cached_property
+    def iterations(self) -> Any:
+        """(batch,) sweeps."""
+        return self.notes[..., 1].astype(np.int64)
+
+    @cached_property
+    def v_update_pu(self) -> Any:
+        """(batch,) last voltage change."""
+        return self.notes[..., 2]
 
     def _part(self, start: int, rows: int) -> ComplexArray:
         part = self.phasors[..., 3 * start : 3 * (start + rows)]

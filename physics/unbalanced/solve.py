@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._jit import kernel
 from ..lanes import LANES
-from .kernels import solve_rows
+from .kernels import ALL_GOOD, first_bad, solve_rows
 from .network import Network3, Topology3
-from .program import COLLAPSED, CONVERGED, DIVERGED, FloatArray, Inputs, Outputs
+from .program import FloatArray, Inputs, Outputs
 from .solution import Solution3
 
 _ROWS_WORTH_A_THREAD = 256
@@ -31,17 +30,6 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):  # threads stay behind in the parent: a forked worker needs its own
     os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-@kernel
-def _first_bad(array, allowed):  # type: ignore[no-untyped-def]
-    """Flat place of the first entry that is not finite, or not zero where nothing may be; -1: none."""
-    for row in range(array.shape[0]):
-        for k in range(array.shape[1]):
-            x = array[row, k]
-            if not np.isfinite(x) or (x != 0.0 and not allowed[k]):
-                return row * array.shape[1] + k
-    return -1
 
 
 class _Arguments:
@@ -74,32 +62,9 @@ class _Arguments:
             array = array.copy()
         return array.reshape(rows, -1)
 
-    def power(
-        self, name: str, value: ArrayLike | None, nominal: FloatArray, allowed: NDArray[np.bool_], legs: bool
-    ) -> FloatArray:
-        """Power per phase or leg."""
-        if value is None:
-            return nominal
-        array = self.rows(name, np.asarray(value, dtype=np.float64), (self.net.n_bus, 3))
-        bad = _first_bad(array, allowed)
-        if bad >= 0:
-            self._refuse(name, array, bad, legs)
-        return array
-
-    def _refuse(self, name: str, array: FloatArray, bad: int, legs: bool) -> None:
-        node, place = divmod(bad % array.shape[1], 3)
-        value = array.ravel()[bad]
-        bus = self.net.feeder.column("nodes", "node_id")[node]
-        letters = self.net.feeder.column("nodes", "phase")[node]
-        what = f"leg {_LEG_NAMES[place]}" if legs else f"phase {'ABC'[place]}"
-        if not np.isfinite(value):
-            raise ValueError(f"{name} at bus {bus!r}, {what}, is {value}: it must be a finite number")
-        if legs or not self.net.present[node, place]:
-            raise ValueError(f"{name} at bus {bus!r}, {what}, is {value}: the bus has phases {letters!r} only")
-        raise ValueError(
-            f"{name} at bus {bus!r}, {what}, is {value}: a delta winding without ground feeds the bus, so "
-            "nothing can flow from a phase to ground; use p_delta_mw and q_delta_mvar"
-        )
+    def power(self, name: str, value: ArrayLike) -> FloatArray:
+        """Power per phase or leg; the kernel looks at the numbers."""
+        return self.rows(name, np.asarray(value, dtype=np.float64), (self.net.n_bus, 3))
 
     def numbers(self, name: str, value: ArrayLike, width: int, low: float, expected: str) -> FloatArray:
         """Plain numbers above ``low``, (width,) or (batch, width)."""
@@ -116,11 +81,9 @@ class _Arguments:
             raise ValueError(f"{name} must be True or False for each of {width}, got {value!r}")
         return self.rows(name, given.astype(np.float64), (width,))
 
-    def source(self, value: ArrayLike | None) -> NDArray[np.complex128]:
+    def source(self, value: ArrayLike) -> NDArray[np.complex128]:
         """(batch or 1, 3 n_source) EMF."""
         phasor = self.net.source_phasor
-        if value is None:
-            return self.net.source_row
         v = np.asarray(value, dtype=np.float64)
         if not np.isfinite(v).all() or (v <= 0).any():
             raise ValueError("v_source_pu must be finite and above 0 pu")
@@ -133,9 +96,7 @@ class _Arguments:
         return np.ascontiguousarray((magnitude[:, :, None] * unit).reshape(magnitude.shape[0], -1))
 
     def start(self, value: Any) -> NDArray[np.complex128]:
-        """(batch or 1, 3 n_bus) start, or nothing."""
-        if value is None:
-            return _NO_START
+        """(batch or 1, 3 n_bus) start."""
         v = np.asarray(value.v if isinstance(value, Solution3) else value, dtype=np.complex128)
         return self.rows("v0", v, (self.net.n_bus, 3))
 
@@ -173,26 +134,28 @@ def solve_per_phase(
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1 or None, got {threads}")
     get = _Arguments(net)
-    wye, legs = net.grounded_slots, net.leg_slots
     nominal = net.nominal_rows
     inputs = Inputs(
-        get.power("p_mw", p_mw, nominal[0], wye, False),
-        get.power("q_mvar", q_mvar, nominal[1], wye, False),
-        get.power("p_inject_mw", p_inject_mw, _NONE, wye, False),
-        get.power("q_inject_mvar", q_inject_mvar, _NONE, wye, False),
-        get.power("p_delta_mw", p_delta_mw, nominal[2], legs, True),
-        get.power("q_delta_mvar", q_delta_mvar, nominal[3], legs, True),
-        get.power("p_delta_inject_mw", p_delta_inject_mw, _NONE, legs, True),
-        get.power("q_delta_inject_mvar", q_delta_inject_mvar, _NONE, legs, True),
-        get.source(v_source_pu),
-        get.start(v0),
+        nominal[0] if p_mw is None else get.power("p_mw", p_mw),
+        nominal[1] if q_mvar is None else get.power("q_mvar", q_mvar),
+        _NONE if p_inject_mw is None else get.power("p_inject_mw", p_inject_mw),
+        _NONE if q_inject_mvar is None else get.power("q_inject_mvar", q_inject_mvar),
+        nominal[2] if p_delta_mw is None else get.power("p_delta_mw", p_delta_mw),
+        nominal[3] if q_delta_mvar is None else get.power("q_delta_mvar", q_delta_mvar),
+        _NONE if p_delta_inject_mw is None else get.power("p_delta_inject_mw", p_delta_inject_mw),
+        _NONE if q_delta_inject_mvar is None else get.power("q_delta_inject_mvar", q_delta_inject_mvar),
+        net.source_row if v_source_pu is None else get.source(v_source_pu),
+        _NO_START if v0 is None else get.start(v0),
         nominal[4] if tap is None else get.numbers("tap", tap, net.tap.size, 0.0, "a ratio above 0"),
         nominal[5] if cap_on is None else get.states("cap_on", cap_on, net.cap_on.size),
     )
     switches = None if closed is None else get.states("closed", closed, net.switch_branch.size)
     batch = 1 if get.batch is None else get.batch
     all_legs = not (
-        p_delta_mw is None and q_delta_mvar is None and p_delta_inject_mw is None and q_delta_inject_mvar is None
+        p_delta_mw is None
+        and q_delta_mvar is None
+        and p_delta_inject_mw is None
+        and q_delta_inject_mvar is None
     )
     out = Outputs(
         np.empty((batch, 6 * net.n_bus + 3 * len(net.sources)), dtype=np.complex128), np.empty((batch, 3))
@@ -200,10 +163,12 @@ def solve_per_phase(
     numbers = (3.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
     if switches is None:
         groups: tuple[tuple[Any, Topology3], ...] = ((slice(None), net.topology),)
-        _run(net.topology, inputs, all_legs, batch, numbers, out, threads)
+        _run(net, net.topology, inputs, all_legs, batch, numbers, out, threads)
     else:
         groups = _solve_groups(net, switches, inputs, all_legs, batch, numbers, out, threads)
-    return _wrap(net, inputs.tap, out, groups, get.batch is None)
+    if get.batch is None:
+        return Solution3(net, out.phasors[0], out.notes[0], inputs.tap, groups, True)
+    return Solution3(net, out.phasors, out.notes, inputs.tap, groups, False)
 
 
 def _solve_groups(
@@ -227,8 +192,7 @@ def _solve_groups(
         rows: Any = slice(None) if len(states) == 1 else np.flatnonzero(label == j)
         part_in = inputs if len(states) == 1 else Inputs(*(a[rows] if a.shape[0] > 1 else a for a in inputs))
         part_out = out if len(states) == 1 else Outputs(*(a[rows] for a in out))
-        _check_floating(net, topology, part_in)
-        _run(topology, part_in, all_legs, part_out.notes.shape[0], numbers, part_out, threads)
+        _run(net, topology, part_in, all_legs, part_out.notes.shape[0], numbers, part_out, threads)
         if len(states) > 1:
             for target, piece in zip(out, part_out, strict=True):
                 target[rows] = piece
@@ -236,16 +200,31 @@ def _solve_groups(
     return tuple(groups)
 
 
-def _check_floating(net: Network3, topology: Topology3, inputs: Inputs) -> None:
-    """Switching must not leave power from a phase to ground on a zone without ground."""
-    allowed = (~topology.floating).ravel()
-    for name, array in zip(Inputs._fields[:4], inputs[:4], strict=True):
-        bad = _first_bad(array, allowed)
-        if bad >= 0:
-            _Arguments(net)._refuse(name, array, bad, False)
+def refuse(net: Network3, topology: Topology3, inputs: Inputs) -> None:
+    """ValueError for the first number that the kernel may not be given."""
+    for name, array in zip(Inputs._fields[:8], inputs[:8], strict=True):
+        legs = "delta" in name
+        bad = first_bad(array, topology.leg_slots if legs else topology.ground_slots)
+        if bad < 0:
+            continue
+        node, place = divmod(bad % array.shape[1], 3)
+        value = array.ravel()[bad]
+        bus = net.feeder.column("nodes", "node_id")[node]
+        letters = net.feeder.column("nodes", "phase")[node]
+        what = f"leg {_LEG_NAMES[place]}" if legs else f"phase {'ABC'[place]}"
+        where = f"{name} at bus {bus!r}, {what}, is {value}"
+        if not np.isfinite(value):
+            raise ValueError(f"{where}: it must be a finite number")
+        if legs or not net.present[node, place]:
+            raise ValueError(f"{where}: the bus has phases {letters!r} only")
+        raise ValueError(
+            f"{where}: a delta winding without ground feeds the bus, so nothing can flow from a phase to ground; "
+            "use p_delta_mw and q_delta_mvar"
+        )
 
 
 def _run(
+    net: Network3,
     topology: Topology3,
     inputs: Inputs,
     all_legs: bool,
@@ -260,22 +239,14 @@ def _run(
     if batch >= 2 * _ROWS_WORTH_A_THREAD:
         workers = min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
     if workers <= 1:
-        solve_rows(program, inputs, all_legs, 0, batch, *numbers, out)
-        return
-    blocks = -(-batch // LANES)
-    cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
-    jobs = [
-        _pool(workers).submit(solve_rows, program, inputs, all_legs, lo, hi, *numbers, out)
-        for lo, hi in itertools.pairwise(cuts)
-    ]
-    for job in jobs:
-        job.result()
-
-
-def _wrap(net: Network3, tap: FloatArray, out: Outputs, groups: Any, squeeze: bool) -> Solution3:
-    phasors, notes = (out.phasors[0], out.notes[0]) if squeeze else out
-    status = notes[..., 0].astype(np.int64)
-    return Solution3(
-        net, phasors, (status & CONVERGED) != 0, (status & DIVERGED) != 0, (status & COLLAPSED) != 0,
-        notes[..., 1].astype(np.int64), notes[..., 2], tap, groups, squeeze,
-    )  # fmt: skip
+        answers = [solve_rows(program, inputs, all_legs, 0, batch, *numbers, out)]
+    else:
+        blocks = -(-batch // LANES)
+        cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
+        jobs = [
+            _pool(workers).submit(solve_rows, program, inputs, all_legs, lo, hi, *numbers, out)
+            for lo, hi in itertools.pairwise(cuts)
+        ]
+        answers = [job.result() for job in jobs]
+    if answers[0] != ALL_GOOD or any(answer != ALL_GOOD for answer in answers):
+        refuse(net, topology, inputs)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..stepper import Flags
+from .kernels import ALL_GOOD, solve_rows
 from .measure import Limits, Measures, measure_rows
 from .network import Network3
-from .program import COLLAPSED, CONVERGED, DIVERGED, ComplexArray, FloatArray, Inputs, IntArray, Outputs
-from .kernels import solve_rows
+from .program import COLLAPSED, CONVERGED, DIVERGED, FloatArray, Inputs, IntArray, Outputs
+from .solve import refuse
 
 _NO_START = np.empty((0, 0), dtype=np.complex128)
 _POWERS = 8  # of `Inputs`
@@ -24,7 +25,7 @@ class Stepper3:
     ``inject_p_mw, inject_q_mvar, delta_inject_p_mw, delta_inject_q_mvar`` (constant power, positive when it
     injects), all (batch, n_bus, 3); ``tap`` (batch, n_regulator) ratios and ``cap_on`` (batch, n_capacitor) 0 or 1,
     which start as stored; call :meth:`solve`, read the results. The next call overwrites them: copy what you
-    hand out. What is written on phases or legs that do not exist is not read.
+    hand out. Power on a phase or leg that does not exist is a ValueError.
     Voltage limits are per node and hold for each of its phases, ``vuf_max_pct`` for each node with three;
     thermal limits are a third of a branch's rating for each of its phases; NaN means no limit.
 
@@ -114,10 +115,12 @@ class Stepper3:
     def solve(self, tol: float = 1e-8, max_iter: int = 100) -> None:
         """Solve every row from no-load voltages; results depend on the inputs only, not on the past."""
         topology = self.net.topology
-        solve_rows(
+        answer = solve_rows(
             topology.program, self._inputs, True, 0, self.batch, 3.0 / self.net.base_mva, tol, max_iter,
             self.v_collapse_pu, self._out,
         )  # fmt: skip
+        if answer != ALL_GOOD:
+            refuse(self.net, topology, self._inputs)
         measure_rows(
             topology.program, topology.flows, 0, self.batch, self.tap, self._out.phasors, self._limits,
             self._measures,

@@ -78,7 +78,7 @@ def test_figures_of_opendss(name: str, variant: str, tolerance: float) -> None:
                 volts = complex(float(row["v_re_volt"]), float(row["v_im_volt"]))
                 reference[node, int(row["phase"]) - 1] = volts / base[node]
     assert np.array_equal(np.isnan(reference), np.isnan(sol.v))
-    floating = physics.compile_per_phase(feeder).topology.floating.any(axis=1)
+    floating = physics.compile_per_phase(feeder).topology.layout.floating.any(axis=1)
     assert np.nanmax(np.abs(sol.v - reference)[~floating]) < tolerance
     assert np.nanmax(np.abs(phase_to_phase(sol.v) - phase_to_phase(reference))) < tolerance
 
