@@ -30,6 +30,8 @@ from .program import (
     SHUNT,
     SHUNT_KIND,
     SUSCEPTANCE,
+    TRIPLE,
+    FloatArray,
     IntArray,
     Program,
     pack,
@@ -77,16 +79,21 @@ def build(
     """Lay out the network: ``shunt`` (n_bus, 3, 3) what stands at nodes beside the branches."""
     conductor: dict[Conductor, int] = {}
     root = []
+    count = 0  # after three phases a number is left out: a row reads and writes them as four
     for s, source in enumerate(sources):
         for phase in source.phases:
-            root.append((len(conductor), s, phase))
-            conductor[n_bus + s, phase] = len(conductor)
+            conductor[n_bus + s, phase] = count
+            root.append((count, s, phase))
+            count += 1
+        count += len(source.phases) == 3
     live = {at for placed in spread.placed for at in placed.child}
     for placed in spread.placed:
         node = placed.child[0][0]
-        for phase in range(3):
-            if (node, phase) in live and (node, phase) not in conductor:
-                conductor[node, phase] = len(conductor)
+        phases = [p for p in range(3) if (node, p) in live and (node, p) not in conductor]
+        for phase in phases:
+            conductor[node, phase] = count
+            count += 1
+        count += len(phases) == 3
     node_shunt = _shunts(elements, spread, shunt)
     coef = _Numbers()
     floating = np.zeros((n_bus, 3), dtype=bool)
@@ -103,7 +110,9 @@ def build(
             else:
                 coef.add([1.0 / admittance])
     nodes = _nodes(spread.placed, conductor, rows, node_shunt, n_bus, coef)
-    slot = np.array([3 * n + p if n < n_bus else -1 for n, p in conductor], dtype=np.int64)
+    slot = np.full(count, -1, dtype=np.int64)
+    for (node, phase), number in conductor.items():
+        slot[number] = 3 * node + phase if node < n_bus else -1
     lists = draws.placed(conductor)
     constant = np.zeros((2, slot.size))
     inside = slot >= 0
@@ -120,6 +129,13 @@ def build(
     return Layout(program, conductor, spread.placed, node_shunt, floating)
 
 
+def _columns(block: FloatArray) -> list[float]:
+    """A real block column by column, each of four numbers: zeros below."""
+    padded = np.zeros((block.shape[1], 4))
+    padded[:, : block.shape[0]] = block.T
+    return [float(x) for x in padded.ravel()]
+
+
 def _segment(
     row: IntArray,
     placed: Placed,
@@ -130,7 +146,10 @@ def _segment(
     """One row of ``Program.segment``; a floating one's last coefficient is added by the caller, next."""
     segment = placed.segment
     row[KIND], row[N_CHILD], row[N_PARENT] = segment.kind, len(placed.child), len(placed.parent)
-    row[OFFSET] = coef.add(segment.coefficients())
+    if segment.kind == TRIPLE:
+        row[OFFSET] = coef.add_real(_columns(segment.b.real) + _columns(segment.b.imag))
+    else:
+        row[OFFSET] = coef.add(segment.coefficients())
     row[CHILD : CHILD + len(placed.child)] = [conductor[at] for at in placed.child]
     row[PARENT : PARENT + len(placed.parent)] = [conductor[at] for at in placed.parent]
     if segment.tap is not None:
@@ -180,7 +199,7 @@ def _nodes(
             table[j, SHUNT] = coef.add([complex(y) for y in block.ravel()])
         elif block.imag.any():
             table[j, SHUNT_KIND] = SUSCEPTANCE
-            table[j, SHUNT] = coef.add_real([float(b) for b in block.imag.ravel()])
+            table[j, SHUNT] = coef.add_real(_columns(block.imag))
     return table
 
 

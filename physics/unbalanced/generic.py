@@ -185,16 +185,91 @@ def _root(value):  # type: ignore[no-untyped-def]
     return lambda value: lanes.root(value)
 
 
+
+class _QuadType(types.Type):
+    """Four float64: the phases of a node beside each other, the fourth always zero."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Quad")
+
+
+_quad_type = _QuadType()
+_QUAD = ir.VectorType(_DOUBLE, 4)
+
+
+@register_model(_QuadType)
+class _QuadModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, _QUAD)
+
+
 @intrinsic
-def _negative(typingctx: Any, value: Any) -> Any:
+def get_quad(typingctx: Any, pointer: Any, k: Any) -> Any:
+    """Entries k to k + 3 of numbers."""
+
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fneg(args[0])
+        at = builder.bitcast(builder.gep(args[0], [args[1]]), _QUAD.as_pointer())
+        return builder.load(at, align=8)
 
-    return lanes_type(lanes_type), codegen
+    return _quad_type(pointer, types.intp), codegen
 
 
-@overload(operator.neg)
-def _neg(value):  # type: ignore[no-untyped-def]
-    if isinstance(value, type(lanes_type)):
-        return lambda value: _negative(value)
-    return None
+@intrinsic
+def put_quad(typingctx: Any, pointer: Any, k: Any, value: Any) -> Any:
+    """Write entries k to k + 3."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = builder.bitcast(builder.gep(args[0], [args[1]]), _QUAD.as_pointer())
+        builder.store(args[2], at, align=8)
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp, _quad_type), codegen
+
+
+@intrinsic
+def quad(typingctx: Any, number: Any) -> Any:
+    """A number four times."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(ir.IntType(32), 0)
+        first = builder.insert_element(ir.Constant(_QUAD, ir.Undefined), args[0], zero)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), 4), [0] * 4)
+        return builder.shuffle_vector(first, ir.Constant(_QUAD, ir.Undefined), mask)
+
+    return _quad_type(types.float64), codegen
+
+
+@intrinsic
+def pick(typingctx: Any, value: Any, k: Any) -> Any:
+    """Entry k of a quad."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.extract_element(args[0], builder.trunc(args[1], ir.IntType(32)))
+
+    return types.float64(_quad_type, types.intp), codegen
+
+
+def _quad_operation(method: str) -> Any:
+    @intrinsic
+    def operation(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            if method in ("<", ">"):
+                return builder.select(builder.fcmp_ordered(method, *args), *args)
+            return getattr(builder, method)(*args)
+
+        return _quad_type(_quad_type, _quad_type), codegen
+
+    return operation
+
+
+def _overload_quad(symbol: Any, operation: Any) -> None:
+    @overload(symbol)
+    def implementation(a, b):  # type: ignore[no-untyped-def]
+        if isinstance(a, _QuadType) and isinstance(b, _QuadType):
+            return lambda a, b: operation(a, b)
+        return None
+
+
+for _symbol, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+    _overload_quad(_symbol, _quad_operation(_name))
+larger_quad, smaller_quad = _quad_operation(">"), _quad_operation("<")

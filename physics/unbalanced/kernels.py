@@ -50,7 +50,7 @@ def _cell(net, n_cap, room, flags):  # type: ignore[no-untyped-def]
 
 @inline
 def _entries(net, n_cap):  # type: ignore[no-untyped-def]
-    return 6 * net.n_conductor + 2 * net.n_item + 2 * net.n_tap + n_cap + 6
+    return 6 * net.n_conductor + 2 * net.n_item + 2 * net.n_tap + n_cap + 8
 
 
 @inline

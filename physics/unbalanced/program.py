@@ -1,7 +1,7 @@
 """What the three-phase kernels read and write, and the kinds of step they know.
 
 A *conductor* is one phase of one node that a source reaches; those of a node are numbered one after the
-other. A *segment* feeds one to three conductors of a node. Segments that are not coupled to each other (the
+other, and after three of them a number is left out. A *segment* feeds one to three conductors of a node. Segments that are not coupled to each other (the
 phases of a regulator bank, of three separate lines) are separate segments, so a phase costs what it needs.
 """
 

@@ -7,9 +7,26 @@ code for exactly the products it needs. Arguments: ``net`` a `program.Steps`, ``
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from .generic import advance, get, inline, larger, like, put, smaller
+import numpy as np
+from numba.extending import overload
+
+from .generic import (
+    advance,
+    get,
+    get_quad,
+    inline,
+    larger,
+    larger_quad,
+    like,
+    pick,
+    put,
+    put_quad,
+    quad,
+    smaller,
+    smaller_quad,
+)
 from .program import (
     CHILD,
     ENTRY,
@@ -165,18 +182,17 @@ def _pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
 def _triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
     """Three coupled conductors; returns their new voltages, too."""
     coef = advance(net.coef, get(seg, OFFSET))
-    c = get(seg, CHILD)
-    p0, p1, p2 = get(seg, PARENT), get(seg, PARENT + 1), get(seg, PARENT + 2)
+    c, p = get(seg, CHILD), get(seg, PARENT)
     now = (
         get(cell.i_re, c), get(cell.i_im, c), get(cell.i_re, c + 1), get(cell.i_im, c + 1),
         get(cell.i_re, c + 2), get(cell.i_im, c + 2),
     )  # fmt: skip
     e, f = _drop(coef, now)
-    x0, y0 = get(cell.v_re, p0) - e, get(cell.v_im, p0) - f
-    e, f = _drop(advance(coef, 6), now)
-    x1, y1 = get(cell.v_re, p1) - e, get(cell.v_im, p1) - f
-    e, f = _drop(advance(coef, 12), now)
-    x2, y2 = get(cell.v_re, p2) - e, get(cell.v_im, p2) - f
+    x0, y0 = get(cell.v_re, p) - e, get(cell.v_im, p) - f
+    e, f = _drop(advance(coef, 1), now)
+    x1, y1 = get(cell.v_re, p + 1) - e, get(cell.v_im, p + 1) - f
+    e, f = _drop(advance(coef, 2), now)
+    x2, y2 = get(cell.v_re, p + 2) - e, get(cell.v_im, p + 2) - f
     d2_max = _place(cell, c, x0, y0, d2_max)
     d2_max = _place(cell, c + 1, x1, y1, d2_max)
     d2_max = _place(cell, c + 2, x2, y2, d2_max)
@@ -185,9 +201,10 @@ def _triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
 
 @inline
 def _drop(coef, now):  # type: ignore[no-untyped-def]
-    """One row of Z times the currents of three conductors."""
+    """One row of Z times the currents of three conductors; Z by columns of four, R before X."""
     a0, b0, a1, b1, a2, b2 = now
-    r0, i0, r1, i1, r2, i2 = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3), get(coef, 4), get(coef, 5)
+    r0, r1, r2 = get(coef, 0), get(coef, 4), get(coef, 8)
+    i0, i1, i2 = get(coef, 12), get(coef, 16), get(coef, 20)
     return (
         ((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2),
         ((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2),
@@ -235,7 +252,7 @@ def _shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-de
     c, d = like(cell.v_re, 0.0), like(cell.v_re, 0.0)
     if kind == SUSCEPTANCE:
         for k in range(n):
-            b = get(coef, j * n + k)
+            b = get(coef, j + 4 * k)
             c = c - b * get(cell.v_im, first + k)
             d = d + b * get(cell.v_re, first + k)
     elif kind != NO_SHUNT:
@@ -276,10 +293,9 @@ def node_currents(net, cell, number, v2_min, i2_max):  # type: ignore[no-untyped
 
 
 @inline
-def _charging(coef, x0, y0, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
-    """One row of a block of susceptances times the voltages of three conductors."""
-    zero = x0 * 0.0
-    b0, b1, b2 = get(coef, 0), get(coef, 1), get(coef, 2)
+def _charging(coef, zero, x0, y0, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
+    """One row of a block of susceptances, kept by columns of four, times the voltages of three conductors."""
+    b0, b1, b2 = get(coef, 0), get(coef, 4), get(coef, 8)
     return ((zero - b0 * y0) - b1 * y1) - b2 * y2, ((zero + b0 * x0) + b1 * x1) + b2 * x2
 
 
@@ -290,9 +306,10 @@ def _triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max): 
     kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
     e0 = f0 = e1 = f1 = e2 = f2 = like(cell.v_re, 0.0)
     if kind == SUSCEPTANCE:
-        e0, f0 = _charging(coef, x0, y0, x1, y1, x2, y2)
-        e1, f1 = _charging(advance(coef, 3), x0, y0, x1, y1, x2, y2)
-        e2, f2 = _charging(advance(coef, 6), x0, y0, x1, y1, x2, y2)
+        zero = like(cell.v_re, 0.0)
+        e0, f0 = _charging(coef, zero, x0, y0, x1, y1, x2, y2)
+        e1, f1 = _charging(advance(coef, 1), zero, x0, y0, x1, y1, x2, y2)
+        e2, f2 = _charging(advance(coef, 2), zero, x0, y0, x1, y1, x2, y2)
     elif kind != NO_SHUNT:
         e0, f0 = _shunt_current(cell, coef, kind, 3, c, 0)
         e1, f1 = _shunt_current(cell, coef, kind, 3, c, 1)
@@ -303,34 +320,119 @@ def _triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max): 
 
 
 @inline
-def forward(net, cell):  # type: ignore[no-untyped-def]
+def _quad_node(net, cell, number, c, x, y, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """`_triple_node` of one row, its phases beside each other: the same sums."""
+    node = advance(net.node, number * NODE_WIDTH)
+    kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
+    e = f = quad(0.0)
+    if kind == SUSCEPTANCE:
+        b0, b1, b2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
+        e = ((e - b0 * quad(pick(y, 0))) - b1 * quad(pick(y, 1))) - b2 * quad(pick(y, 2))
+        f = ((f + b0 * quad(pick(x, 0))) + b1 * quad(pick(x, 1))) + b2 * quad(pick(x, 2))
+    elif kind != NO_SHUNT:
+        for j in range(3):
+            g, h = _shunt_current(cell, coef, kind, 3, c, j)
+            put(cell.i_re, c + j, g)
+            put(cell.i_im, c + j, h)
+        e, f = get_quad(cell.i_re, c), get_quad(cell.i_im, c)
+    v2 = x * x + y * y
+    if get(cell.active, c) or get(cell.active, c + 1) or get(cell.active, c + 2):
+        w = quad(1.0) / larger_quad(v2, quad(V_FLOOR_PU * V_FLOOR_PU))
+        power, reactive = get_quad(cell.p, c), get_quad(cell.q, c)
+        e = e + (power * x + reactive * y) * w
+        f = f + (power * y - reactive * x) * w
+    put_quad(cell.i_re, c, e)
+    put_quad(cell.i_im, c, f)
+    return smaller_quad(v2, v2_min), larger_quad(e * e + f * f, i2_max)
+
+
+@inline
+def _quad_triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    """`_triple` of one row, its phases beside each other: the same sums."""
+    coef = advance(net.coef, get(seg, OFFSET))
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    a0, b0 = quad(get(cell.i_re, c)), quad(get(cell.i_im, c))
+    a1, b1 = quad(get(cell.i_re, c + 1)), quad(get(cell.i_im, c + 1))
+    a2, b2 = quad(get(cell.i_re, c + 2)), quad(get(cell.i_im, c + 2))
+    r0, r1, r2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
+    i0, i1, i2 = get_quad(coef, 12), get_quad(coef, 16), get_quad(coef, 20)
+    x = get_quad(cell.v_re, p) - (((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2))
+    y = get_quad(cell.v_im, p) - (((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2))
+    dx, dy = x - get_quad(cell.v_re, c), y - get_quad(cell.v_im, c)
+    put_quad(cell.v_re, c, x)
+    put_quad(cell.v_im, c, y)
+    return larger_quad(dx * dx + dy * dy, d2_max), x, y
+
+
+@inline
+def _start_forward(net, cell):  # type: ignore[no-untyped-def]
+    zero = like(cell.v_re, 0.0)
+    for j in range(net.n_root):
+        put(cell.i_re, get(net.root, ROOT_WIDTH * j), zero)
+        put(cell.i_im, get(net.root, ROOT_WIDTH * j), zero)
+
+
+@inline
+def _any_but_triple(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+    if kind < PAIR:
+        return _single(net, cell, seg, kind, d2_max)
+    if kind == PAIR:
+        return _pair(net, cell, seg, d2_max)
+    return _general(net, cell, seg, kind, d2_max)
+
+
+def forward(net: Any, cell: Any) -> None:
     """New voltages from the currents, then new node currents, sources first.
 
     ``cell.track``: largest squared voltage update, smallest |V|^2, largest |I|^2 of a conductor.
     """
-    zero = like(cell.v_re, 0.0)
-    d2_max, v2_min, i2_max = zero, like(cell.v_re, np.inf), zero
-    for j in range(net.n_root):
-        put(cell.i_re, get(net.root, ROOT_WIDTH * j), zero)
-        put(cell.i_im, get(net.root, ROOT_WIDTH * j), zero)
+    raise NotImplementedError("only inside compiled kernels")
+
+
+@overload(forward, jit_options={"forceinline": True, "error_model": "numpy"})
+def _forward(net, cell):  # type: ignore[no-untyped-def]
+    return _forward_one if cell.types[0].entry == "number" else _forward_lanes
+
+
+def _forward_lanes(net, cell):  # type: ignore[no-untyped-def]
+    _start_forward(net, cell)
+    d2_max, v2_min, i2_max = like(cell.v_re, 0.0), like(cell.v_re, np.inf), like(cell.v_re, 0.0)
     for s in range(net.n_segment):
         seg = advance(net.segment, s * SEGMENT_WIDTH)
-        kind = get(seg, KIND)
-        node = get(seg, NODE)
+        kind, node = get(seg, KIND), get(seg, NODE)
         if kind == TRIPLE:
             d2_max, x0, y0, x1, y1, x2, y2 = _triple(net, cell, seg, d2_max)
             if node >= 0:
                 c = get(seg, CHILD)
                 v2_min, i2_max = _triple_node(net, cell, node, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max)
             continue
-        if kind < PAIR:
-            d2_max = _single(net, cell, seg, kind, d2_max)
-        elif kind == PAIR:
-            d2_max = _pair(net, cell, seg, d2_max)
-        else:
-            d2_max = _general(net, cell, seg, kind, d2_max)
+        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
         if node >= 0:
             v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
+    put(cell.track, 0, d2_max)
+    put(cell.track, 1, v2_min)
+    put(cell.track, 2, i2_max)
+
+
+def _forward_one(net, cell):  # type: ignore[no-untyped-def]
+    _start_forward(net, cell)
+    d2_max, v2_min, i2_max = 0.0, np.inf, 0.0
+    d2_quad, v2_quad, i2_quad = quad(0.0), quad(np.inf), quad(0.0)
+    for s in range(net.n_segment):
+        seg = advance(net.segment, s * SEGMENT_WIDTH)
+        kind, node = get(seg, KIND), get(seg, NODE)
+        if kind == TRIPLE:
+            d2_quad, x, y = _quad_triple(net, cell, seg, d2_quad)
+            if node >= 0:
+                v2_quad, i2_quad = _quad_node(net, cell, node, get(seg, CHILD), x, y, v2_quad, i2_quad)
+            continue
+        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
+        if node >= 0:
+            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
+    for j in range(3):
+        d2_max = larger(pick(d2_quad, j), d2_max)
+        v2_min = smaller(pick(v2_quad, j), v2_min)
+        i2_max = larger(pick(i2_quad, j), i2_max)
     put(cell.track, 0, d2_max)
     put(cell.track, 1, v2_min)
     put(cell.track, 2, i2_max)
