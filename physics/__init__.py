@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from ._jit import kernel
 from .bounds import StateBounds, state_bounds
-from .network import IslandWarning, MeshWarning, Network, compile
+from .dispatch import compile, solve
+from .network import IslandWarning, MeshWarning, Network
 from .solution import Solution
-from .solve import solve
 from .stepper import Stepper
+from .unbalanced.matrices import BranchMatrices, bibc
+from .unbalanced.network import Network3, PhaseIndex, compile_per_phase
+from .unbalanced.solution import Solution3
+from .unbalanced.stepper import Stepper3
 
 __all__ = [
+    "BranchMatrices",
     "IslandWarning",
     "MeshWarning",
     "Network",
+    "Network3",
+    "PhaseIndex",
     "Solution",
+    "Solution3",
     "StateBounds",
     "Stepper",
+    "Stepper3",
+    "bibc",
     "compile",
+    "compile_per_phase",
     "kernel",
     "solve",
     "state_bounds",

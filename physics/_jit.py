@@ -22,10 +22,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def source_hash(folder: Path) -> str:
-    """SHA-256 (first 16 hex digits) of all Python sources in ``folder``, by name and content."""
+    """SHA-256 (first 16 hex digits) of all Python sources under ``folder``, by name and content."""
     digest = hashlib.sha256(f"{numba.__version__}-{sys.version_info[:2]}".encode())
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode())
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

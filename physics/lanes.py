@@ -237,3 +237,15 @@ def _overload(symbol: Any, operation: Any) -> None:
 
 for _symbol, _operation in _OPERATIONS.items():
     _overload(_symbol, _operation)
+
+
+@intrinsic
+def root(typingctx: Any, value: Any) -> Any:
+    """Lane-wise square root."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64")
+        return builder.call(function, [args[0]])
+
+    return lanes_type(lanes_type), codegen

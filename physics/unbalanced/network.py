@@ -1,0 +1,316 @@
+"""A per-phase feeder compiled for the three-phase sweep."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cases.feeder import Feeder
+from ..network import IslandWarning, MeshWarning
+from .build import Layout, build
+from .draws import Draws, phases_present, read_draws
+from .elements import Element, elements
+from .flows import FlowTable, flow_table
+from .program import FloatArray, IntArray, Program
+from .spread import BoolArray, Source, spread
+
+_VARIANTS_KEPT = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Topology3:
+    """One combination of switch states, ready for the kernel."""
+
+    program: Program
+    layout: Layout
+    flows: FlowTable
+    energised: BoolArray  # (n_bus, 3)
+    ground_slots: BoolArray  # (3 n_bus,) phases that can carry power to ground: no delta winding floats them
+    leg_slots: BoolArray  # (3 n_bus,) legs that exist
+    in_tree: BoolArray  # (n_branch,)
+    child_is_to: BoolArray  # (n_branch,)
+    dropped: IntArray  # branch rows left out because they close loops
+
+
+class PhaseIndex:
+    """Which row of a matrix stands for which phase of which node: node by node, A, B, C, absent ones left out.
+
+    ``index[node_id, phase]`` is a row, ``index.at(row)`` the pair; ``index.row`` (n_bus, 3) holds -1 where a
+    phase is absent.
+    """
+
+    def __init__(self, feeder: Feeder, present: BoolArray) -> None:
+        self.row: IntArray = np.full(present.shape, -1, dtype=np.int64)
+        self.row[present] = np.arange(np.count_nonzero(present))
+        names, phases = feeder.column("nodes", "node_id"), feeder.column("nodes", "phase")
+        self.pairs = [
+            (str(name), letter) for name, letters in zip(names, phases, strict=True) for letter in letters
+        ]
+        self._row_of = {pair: k for k, pair in enumerate(self.pairs)}
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, pair: tuple[str, str]) -> int:
+        return self._row_of[pair]
+
+    def at(self, row: int) -> tuple[str, str]:
+        """(node id, phase) of a matrix row."""
+        return self.pairs[row]
+
+
+@dataclass(frozen=True, eq=False)
+class Network3:
+    """Immutable result of compiling a per-phase feeder; every array is in the order of the feeder's tables.
+
+    ``topology`` belongs to the switch states stored in the feeder; :meth:`variant` gives the one for others.
+    Taps and capacitor states are arguments of the power flow, row by row: they need no other topology.
+    """
+
+    feeder: Feeder
+    allow_mesh_pruning: bool
+    voltage_bands: bool
+    base_mva: float
+    base_kv: FloatArray  # (n_bus,) line to line
+    present: BoolArray  # (n_bus, 3) phases of each node; legs 1 and 2 of split-phase wires stand at A and B
+    from_row: IntArray
+    to_row: IntArray
+    closed: BoolArray
+    switch_branch: IntArray
+    rating_mva: FloatArray  # (n_branch,) of all phases together; NaN where unrated
+    tap: FloatArray  # (n_regulator,) ratio
+    cap_on: FloatArray  # (n_capacitor,) 0 or 1
+    source_phasor: NDArray[np.complex128]  # (n_source, 3)
+    draws: Draws
+    elements: list[Element]
+    sources: list[Source]
+    shunt: NDArray[np.complex128]  # (n_bus, 3, 3) pu
+    topology: Topology3 = field(init=False)
+    _variants: OrderedDict[bytes, Topology3] = field(init=False, repr=False, default_factory=OrderedDict)
+    _lock: Lock = field(init=False, repr=False, default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "topology", self._build(self.closed, warn=True))
+
+    def __getstate__(self) -> dict[str, object]:
+        names = ("feeder", "allow_mesh_pruning", "voltage_bands")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        feeder = state["feeder"]
+        assert isinstance(feeder, Feeder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", (MeshWarning, IslandWarning))  # said when it was first compiled
+            fresh = compile_per_phase(
+                feeder,
+                allow_mesh_pruning=bool(state["allow_mesh_pruning"]),
+                voltage_bands=bool(state["voltage_bands"]),
+            )
+        self.__dict__.update(fresh.__dict__)
+
+    @property
+    def n_bus(self) -> int:
+        """Number of nodes."""
+        return int(self.base_kv.size)
+
+    @property
+    def n_branch(self) -> int:
+        """Number of branches, open ones included."""
+        return int(self.from_row.size)
+
+    @cached_property
+    def phase_rating_mva(self) -> FloatArray:
+        """(2, n_branch, 3) what each phase may carry at the from and the to end: a third of the rating.
+
+        A rating is that of three phases at the rated current, however many the branch has. The two legs of a
+        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that the end
+        does not have.
+        """
+        rating = np.full((2, self.n_branch, 3), np.nan)
+        for element in self.elements:
+            ends = element.phases(0), element.phases(1)
+            for end, phases in enumerate(ends):
+                share = 1.0 if element.centre_tap is None else len(ends[0]) / len(phases)
+                rating[end, element.row, phases] = self.rating_mva[element.row] / 3.0 * share
+        return rating
+
+    @cached_property
+    def nominal_rows(self) -> tuple[FloatArray, ...]:
+        """Stored P, Q, delta P, delta Q, taps and capacitor states, one row each."""
+        stored = (self.load_p_mw, self.load_q_mvar, self.delta_p_mw, self.delta_q_mvar, self.tap, self.cap_on)
+        return tuple(np.array(a, dtype=np.float64).reshape(1, -1) for a in stored)
+
+    @cached_property
+    def source_row(self) -> NDArray[np.complex128]:
+        """(1, 3 n_source) stored EMF."""
+        return np.array(self.source_phasor, dtype=np.complex128).reshape(1, -1)
+
+    @cached_property
+    def topo3ph(self) -> PhaseIndex:
+        """Map between (node, phase) and the rows of `bibc`'s matrices."""
+        return PhaseIndex(self.feeder, self.present)
+
+    @property
+    def load_p_mw(self) -> FloatArray:
+        """(n_bus, 3) nominal load from each phase to ground."""
+        return self.draws.wye_p_mw
+
+    @property
+    def load_q_mvar(self) -> FloatArray:
+        """The same, reactive."""
+        return self.draws.wye_q_mvar
+
+    @property
+    def delta_p_mw(self) -> FloatArray:
+        """(n_bus, 3) nominal load of the legs AB, BC, CA."""
+        return self.draws.delta_p_mw
+
+    @property
+    def delta_q_mvar(self) -> FloatArray:
+        """The same, reactive."""
+        return self.draws.delta_q_mvar
+
+    @property
+    def energised(self) -> BoolArray:
+        """(n_bus, 3) True where a source reaches the phase."""
+        return self.topology.energised
+
+    def variant(self, closed: BoolArray) -> Topology3:
+        """Topology for other branch states (n_branch,)."""
+        key = closed.tobytes()
+        with self._lock:
+            if key in self._variants:
+                self._variants.move_to_end(key)
+                return self._variants[key]
+        built = self._build(closed, warn=False)
+        with self._lock:
+            self._variants[key] = built
+            if len(self._variants) > _VARIANTS_KEPT:
+                self._variants.popitem(last=False)
+        return built
+
+    def _build(self, closed: BoolArray, *, warn: bool) -> Topology3:
+        forest = spread(self.n_bus, self.elements, closed, self.sources)
+        self._check_loops(forest.dropped, forest.clash, warn=warn)
+        layout = build(self.n_bus, self.elements, self.sources, forest, self.shunt, self.draws)
+        energised = np.zeros((self.n_bus, 3), dtype=bool)
+        for node, phase in layout.conductor:
+            if node < self.n_bus:
+                energised[node, phase] = True
+        if warn and (self.present & ~energised).any():
+            self._warn_islands((self.present & ~energised).any(axis=1))
+        self._check_floating(layout.floating)
+        in_tree = np.zeros(self.n_branch, dtype=bool)
+        child_is_to = np.zeros(self.n_branch, dtype=bool)
+        for placed in layout.placed:
+            if placed.branch >= 0:
+                in_tree[placed.branch] = True
+                child_is_to[placed.branch] = placed.child_is_to
+        flows = flow_table(self.elements, layout.placed, forest.shunts, self.from_row, self.to_row)
+        return Topology3(
+            layout.program, layout, flows, energised,
+            (self.present & ~layout.floating).ravel(), self.draws.leg_present.ravel(), in_tree, child_is_to,
+            np.array(forest.dropped, dtype=np.int64),
+        )  # fmt: skip
+
+    def _check_loops(self, dropped: list[int], clash: list[int], *, warn: bool) -> None:
+        ids = self.feeder.column("branches", "branch_id")
+        if clash:
+            raise ValueError(
+                f"branch {ids[clash[0]]!r} connects two sources: "
+                "each energised island must have one source; open a switch between them"
+            )
+        if not dropped:
+            return
+        names = ", ".join(repr(str(ids[e])) for e in dropped)
+        if not self.allow_mesh_pruning:
+            raise ValueError(
+                f"feeder {self.feeder.name!r} is meshed: these branches close loops: {names}; "
+                "open them, or pass allow_mesh_pruning=True to leave them out"
+            )
+        if warn:
+            warnings.warn(
+                f"feeder {self.feeder.name!r} is meshed: solved as the breadth-first tree without {names}",
+                MeshWarning,
+                stacklevel=5,
+            )
+
+    def _warn_islands(self, dead: BoolArray) -> None:
+        names = self.feeder.column("nodes", "node_id")[dead]
+        shown = ", ".join(repr(str(n)) for n in names[:10]) + (" …" if names.size > 10 else "")
+        warnings.warn(
+            f"feeder {self.feeder.name!r}: {names.size} nodes have phases without a source: {shown}; "
+            "their voltages are NaN",
+            IslandWarning,
+            stacklevel=5,
+        )
+
+    def _check_floating(self, floating: BoolArray) -> None:
+        wrong = floating & ((self.load_p_mw != 0) | (self.load_q_mvar != 0))
+        if wrong.any():
+            node = int(np.argwhere(wrong)[0][0])
+            name = self.feeder.column("nodes", "node_id")[node]
+            raise ValueError(
+                f"a load at node {name!r} is connected from phase to ground, but a delta winding without ground "
+                "feeds the node: nothing fixes that voltage; connect the load in delta"
+            )
+
+
+def compile_per_phase(
+    feeder: Feeder, *, allow_mesh_pruning: bool = True, voltage_bands: bool = False
+) -> Network3:
+    """Compile a per-phase feeder; see :func:`distgrid.physics.compile`."""
+    column = feeder.column
+    present = phases_present(feeder)
+    found = elements(feeder)
+    base = feeder.base_mva / 3.0
+    node_y = (column("nodes", "shunt_g_mw") + 1j * column("nodes", "shunt_b_mvar")) / base
+    node_y = node_y / np.maximum(present.sum(axis=1), 1)
+    shunt = np.zeros((feeder.n_nodes, 3, 3), dtype=np.complex128)
+    for phase in range(3):
+        shunt[:, phase, phase] = np.where(present[:, phase], node_y, 0.0)
+    sources = _sources(feeder, present)
+    phasor = column("sources", "v_pu") * np.exp(1j * np.deg2rad(column("sources", "v_deg")))
+    turn = np.exp(-2j * np.pi / 3.0 * np.arange(3))
+    steps = column("regulators", "tap_pos") * column("regulators", "tap_step_pu")
+    return Network3(
+        feeder=feeder,
+        allow_mesh_pruning=allow_mesh_pruning,
+        voltage_bands=voltage_bands,
+        base_mva=feeder.base_mva,
+        base_kv=column("nodes", "base_kv"),
+        present=present,
+        from_row=np.array([e.from_node for e in found], dtype=np.int64),
+        to_row=np.array([e.to_node for e in found], dtype=np.int64),
+        closed=column("branches", "status"),
+        switch_branch=np.array(
+            [feeder.branch_index[str(b)] for b in column("switches", "branch_id")], dtype=np.int64
+        ),
+        rating_mva=column("branches", "thermal_limit_mva"),
+        tap=np.asarray(1.0 + steps, dtype=np.float64),
+        cap_on=column("capacitors", "status").astype(np.float64),
+        source_phasor=phasor[:, None] * turn,
+        draws=read_draws(feeder, voltage_bands=voltage_bands),
+        elements=found,
+        sources=sources,
+        shunt=shunt,
+    )
+
+
+def _sources(feeder: Feeder, present: BoolArray) -> list[Source]:
+    """The sources, their impedance in pu."""
+    found = []
+    r, x = (np.nan_to_num(feeder.column("sources", c)) for c in ("r_ohm", "x_ohm"))
+    for row, node_id in enumerate(feeder.column("sources", "node_id")):
+        node = feeder.node_index[node_id]
+        phases = tuple(int(p) for p in np.flatnonzero(present[node]))
+        kv = float(feeder.column("nodes", "base_kv")[node])
+        z = (r[row] + 1j * x[row]) * feeder.base_mva / kv**2
+        found.append(Source(node, phases, z[np.ix_(phases, phases)]))
+    return found

@@ -1,0 +1,166 @@
+"""What the three-phase kernels read and write, and the kinds of step they know.
+
+A *conductor* is one phase of one node that a source reaches; those of a node are numbered one after the
+other, and after three of them a number is left out. A *segment* feeds one to three conductors of a node. Segments that are not coupled to each other (the
+phases of a regulator bank, of three separate lines) are separate segments, so a phase costs what it needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+#: Kinds of segment. V: voltages, I: currents into the child, p: parent, c: child.
+WIRE = 0  # V_c = V_p
+SINGLE = 1  # V_c = V_p - z I
+SCALED = 2  # V_c = a V_p - z I,  I_p = conj(a) I
+TAP = 3  # V_c = a V_p - m z I with a and m from a tap entry; I_p = a I
+TAP_LEG = 4  # V_c = V_r + a (V_p - V_q) - m z I: a winding between two phases, r a phase of the child
+PAIR = 5  # V_c = V_p - Z I, two coupled conductors
+TRIPLE = 6  # three coupled conductors
+GENERAL = 7  # V_c = A V_p - B I_c,  I_p = D I_c, any number of conductors at both ends
+FLOATING = 8  # GENERAL, and the mean of V_c moves until the currents into the child have no mean
+
+#: Columns of the table of segments. CHILD and PARENT are the first of three; NODE: which node is complete then.
+#: ENTRY, REFERENCE: tap entry and phase r of TAP and TAP_LEG.
+SEGMENT_WIDTH = 12
+KIND, OFFSET, N_CHILD, N_PARENT, CHILD, PARENT, NODE = 0, 1, 2, 3, 4, 7, 10
+ENTRY, REFERENCE = 11, 6
+
+#: Columns of the table of nodes: number of conductors, the first one, kind and coefficients of the shunt.
+NODE_WIDTH = 4
+N_CONDUCTOR, FIRST, SHUNT_KIND, SHUNT = 0, 1, 2, 3
+
+#: Kinds of admittance block at a node.
+NO_SHUNT, SUSCEPTANCE, ADMITTANCE = 0, 1, 2
+
+#: Columns of the table of items and of their models.
+ITEM_WIDTH = 4
+ITEM_A, ITEM_B, ITEM_SLOT, ITEM_PLAIN = 0, 1, 2, 3
+ITEM_COEFS = 12
+SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, RATED, MODEL = range(12)
+#: Values of MODEL.
+CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
+
+#: Columns of the tables of banks, tap entries and roots; sizes before the tables.
+CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
+N_SIZES = 12
+
+#: Bits of ``Outputs.status``, as in the balanced kernel.
+CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
+
+
+class Program(NamedTuple):
+    """One network in one switch state, ready for the sweep; two arrays, because each costs a call its share.
+
+    ``whole``: its sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
+    each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row of the
+    capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
+    (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source row,
+    phase); bar (slots, then slots of legs, where no power can be). ``number``: coefficients (complex as re, im; blocks row by row); shares of every conductor's P, then Q,
+    that are constant power; susceptance of banks; ratio of tap entries at neutral; models of items.
+    """
+
+    whole: IntArray
+    number: FloatArray
+
+
+def pack(
+    segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray, item: IntArray,
+    root: IntArray, bar_wye: IntArray, bar_leg: IntArray, coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray,
+    item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
+) -> Program:  # fmt: skip
+    """A program from its tables."""
+    sizes = (
+        len(segment), len(node), slot.size, len(cap), len(tap), len(item), len(root), n_wye_item,
+        n_nominal_item, coef.size, bar_wye.size, bar_leg.size,
+    )  # fmt: skip
+    tables = (segment, node, slot, cap, tap, item, root, bar_wye, bar_leg)
+    whole = np.concatenate([np.array(sizes, dtype=np.int64), *(t.ravel() for t in tables)])
+    return Program(whole, np.concatenate([a.ravel() for a in (coef, constant, cap_b, tap_factor, item_coef)]))
+
+
+class Inputs(NamedTuple):
+    """Arguments of a batch, (batch or 1, columns) each: one row serves all; 0 rows: nothing given."""
+
+    p_mw: FloatArray  # (., 3 n_bus), slot order
+    q_mvar: FloatArray
+    p_inject_mw: FloatArray
+    q_inject_mvar: FloatArray
+    p_delta_mw: FloatArray
+    q_delta_mvar: FloatArray
+    p_delta_inject_mw: FloatArray
+    q_delta_inject_mvar: FloatArray
+    v_source: ComplexArray  # (., 3 n_source)
+    v_start: ComplexArray  # (., 3 n_bus)
+    tap: FloatArray  # (., n_regulator) ratio
+    cap_on: FloatArray  # (., n_capacitor) 0 or 1
+
+
+class Outputs(NamedTuple):
+    """Results of a batch, (batch, columns) each."""
+
+    phasors: ComplexArray  # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents
+    notes: FloatArray  # (batch, 3): status bits, iterations, last voltage update in pu
+
+
+class Steps(NamedTuple):
+    """Pointers to the tables of a program, and its sizes."""
+
+    segment: Any
+    node: Any
+    slot: Any
+    cap: Any
+    tap: Any
+    item: Any
+    root: Any
+    bar: Any
+    coef: Any
+    constant: Any
+    cap_b: Any
+    tap_factor: Any
+    item_coef: Any
+    n_segment: int
+    n_node: int
+    n_conductor: int
+    n_cap: int
+    n_tap: int
+    n_item: int  # of those that can draw power in this call
+    n_wye_item: int
+    n_root: int
+    n_bar_wye: int
+    n_bar_leg: int
+
+
+class Cell(NamedTuple):
+    """Pointers to the working memory of one row or of one block of lanes: entries are conductors, items …"""
+
+    v_re: Any
+    v_im: Any
+    i_re: Any
+    i_im: Any
+    p: Any
+    q: Any
+    item_p: Any
+    item_q: Any
+    ratio: Any  # of every tap entry, as seen from the parent
+    square: Any  # what the ratio makes of the impedance
+    cap_on: Any
+    track: Any  # largest squared voltage update, smallest |V|^2, largest |I|^2
+    room: Any  # scratch, 3 entries
+    active: Any  # flags: conductors with constant power
+    item_active: Any
+
+
+class Table(NamedTuple):
+    """An argument of a batch: pointer, rows (1: the same for all; 0: nothing), columns."""
+
+    data: Any
+    rows: int
+    columns: int

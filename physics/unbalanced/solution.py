@@ -1,0 +1,215 @@
+"""What a three-phase power flow returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .flows import flow_rows
+from .network import Network3, Topology3
+from .program import COLLAPSED, CONVERGED, DIVERGED
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+_TURN = np.exp(2j * np.pi / 3.0)
+
+
+def unbalance_pct(v: ComplexArray) -> FloatArray:
+    """|V2| / |V1| in percent of phase voltages (..., 3); NaN where a phase is missing."""
+    first = v[..., 0] + _TURN * v[..., 1] + _TURN**2 * v[..., 2]
+    second = v[..., 0] + _TURN**2 * v[..., 1] + _TURN * v[..., 2]
+    size = np.abs(first)
+    return np.asarray(100.0 * np.abs(second) / np.where(size > 0, size, np.nan))
+
+
+def _total(array: FloatArray) -> FloatArray:
+    """(batch,) sums over branches and phases, in an order that does not depend on the batch."""
+    return np.asarray(array.reshape(array.shape[0], -1).sum(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Solution3:
+    """Result of :func:`distgrid.physics.solve` for a per-phase network.
+
+    Arrays are ``(batch, n_bus, 3)`` or ``(batch, n_branch, 3)``, phases A, B, C last; without the batch axis
+    where the arguments had none. Phases that do not exist or have no source are NaN; branches carry 0 on
+    phases they do not have. Legs 1 and 2 of split-phase wires stand at A and B.
+
+    ``converged``, ``diverged``, ``collapsed`` mean what they mean in :class:`distgrid.physics.Solution`.
+    """
+
+    net: Network3
+    phasors: ComplexArray = field(repr=False)  # as in `program.Outputs`
+    notes: FloatArray = field(repr=False)
+    tap: FloatArray = field(repr=False)  # (batch or 1, n_regulator)
+    groups: tuple[tuple[Any, Topology3], ...] = field(repr=False)  # (rows, topology)
+    squeeze: bool = field(repr=False)
+
+    def _out(self, array: NDArray[Any]) -> Any:
+        return array[0] if self.squeeze else array
+
+    def _batched(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array[None] if self.squeeze else array
+
+    def _flag(self, bit: int) -> Any:
+        return self.notes[..., 0].astype(np.int64) & bit != 0
+
+    @cached_property
+    def converged(self) -> Any:
+        """(batch,) a true solution."""
+        return self._flag(CONVERGED)
+
+    @cached_property
+    def diverged(self) -> Any:
+        """(batch,) ``max_iter`` reached or the update grew without bound: the last iterate."""
+        return self._flag(DIVERGED)
+
+    @cached_property
+    def collapsed(self) -> Any:
+        """(batch,) some phase fell below ``v_collapse_pu``."""
+        return self._flag(COLLAPSED)
+
+    @cached_property
+    def iterations(self) -> Any:
+        """(batch,) sweeps."""
+        return self.notes[..., 1].astype(np.int64)
+
+    @cached_property
+    def v_update_pu(self) -> Any:
+        """(batch,) last voltage change."""
+        return self.notes[..., 2]
+
+    def _part(self, start: int, rows: int) -> ComplexArray:
+        part = self.phasors[..., 3 * start : 3 * (start + rows)]
+        return part.reshape(*part.shape[:-1], rows, 3)
+
+    @cached_property
+    def v(self) -> ComplexArray:
+        """(batch, n_bus, 3) complex voltage to ground, pu of base_kv / sqrt 3."""
+        return self._part(0, self.net.n_bus)
+
+    @cached_property
+    def i_node(self) -> ComplexArray:
+        """(batch, n_bus, 3) pu, current into each node from what feeds it."""
+        return self._part(self.net.n_bus, self.net.n_bus)
+
+    @cached_property
+    def i_source(self) -> ComplexArray:
+        """(batch, n_source, 3) pu."""
+        return self._part(2 * self.net.n_bus, len(self.net.sources))
+
+    @cached_property
+    def v_pu(self) -> FloatArray:
+        """Voltage magnitude to ground, pu of base_kv / sqrt 3."""
+        return np.asarray(np.abs(self.v))
+
+    @cached_property
+    def v_deg(self) -> FloatArray:
+        """Voltage angle in degrees."""
+        return np.asarray(np.angle(self.v, deg=True))
+
+    @cached_property
+    def vuf_pct(self) -> FloatArray:
+        """(batch, n_bus) negative over positive sequence voltage, %; NaN at nodes with fewer than three phases."""
+        return unbalance_pct(self.v)
+
+    @cached_property
+    def _currents(self) -> tuple[ComplexArray, ComplexArray]:
+        """Complex pu into both ends, (batch, n_branch, 3)."""
+        v, current = self._batched(self.v), self._batched(self.i_node)
+        batch = v.shape[0]
+        v, current = v.reshape(batch, -1), current.reshape(batch, -1)
+        ends = np.zeros((2, batch, 3 * self.net.n_branch), dtype=np.complex128)
+        for rows, topology in self.groups:
+            whole = isinstance(rows, slice)
+            tap = self.tap if whole or self.tap.shape[0] == 1 else np.ascontiguousarray(self.tap[rows])
+            part = (v, current) if whole else (v[rows], current[rows])
+            out = (
+                (ends[0], ends[1]) if whole else (np.empty_like(ends[0][rows]), np.empty_like(ends[0][rows]))
+            )
+            flow_rows(topology.program, topology.flows, 0, part[0].shape[0], tap, *part, *out)
+            if not whole:
+                ends[0][rows], ends[1][rows] = out
+        shape = (batch, self.net.n_branch, 3)
+        return ends[0].reshape(shape), ends[1].reshape(shape)
+
+    @cached_property
+    def _flows(self) -> tuple[ComplexArray, ComplexArray]:
+        """Complex MVA into both ends, (batch, n_branch, 3)."""
+        v = np.nan_to_num(self._batched(self.v))
+        base = self.net.base_mva / 3.0
+        ends = zip((self.net.from_row, self.net.to_row), self._currents, strict=True)
+        s_from, s_to = (base * v[:, node] * np.conj(current) for node, current in ends)
+        return s_from, s_to
+
+    @cached_property
+    def p_from_mw(self) -> FloatArray:
+        """Active power into the from end of each branch and phase, MW."""
+        return np.asarray(self._out(self._flows[0].real))
+
+    @cached_property
+    def q_from_mvar(self) -> FloatArray:
+        """Reactive power into the from end, MVAr."""
+        return np.asarray(self._out(self._flows[0].imag))
+
+    @cached_property
+    def p_to_mw(self) -> FloatArray:
+        """Active power into the to end, MW: negative where power leaves the branch there."""
+        return np.asarray(self._out(self._flows[1].real))
+
+    @cached_property
+    def q_to_mvar(self) -> FloatArray:
+        """Reactive power into the to end, MVAr."""
+        return np.asarray(self._out(self._flows[1].imag))
+
+    @cached_property
+    def i_ka(self) -> FloatArray:
+        """Larger of the two ends' currents per phase, kA."""
+        base = self.net.base_mva / self.net.base_kv / np.sqrt(3.0)  # kA: a third of it over kV to ground
+        sizes = [
+            np.abs(current) * base[node][:, None]
+            for node, current in zip((self.net.from_row, self.net.to_row), self._currents, strict=True)
+        ]
+        return np.asarray(self._out(np.maximum(*sizes)))
+
+    @cached_property
+    def loading(self) -> FloatArray:
+        """Larger end's apparent power per phase over a third of the rating; NaN without a rating.
+
+        A rating is that of three phases at the rated current: each phase may carry a third of it. Phases that the
+        branch does not have are NaN.
+        """
+        ends = zip(self._flows, self.net.phase_rating_mva, strict=True)
+        return np.asarray(self._out(np.fmax(*(np.abs(flow) / rating for flow, rating in ends))))
+
+    @cached_property
+    def p_loss_mw(self) -> Any:
+        """Sum over branches of the power that enters and does not leave."""
+        return self._out(_total(self._flows[0].real + self._flows[1].real))
+
+    @cached_property
+    def q_loss_mvar(self) -> Any:
+        """Same for reactive power: series losses less what line charging makes."""
+        return self._out(_total(self._flows[0].imag + self._flows[1].imag))
+
+    @cached_property
+    def s_source_mva(self) -> ComplexArray:
+        """(batch, n_source) power that each source delivers at its node, behind its impedance."""
+        nodes = [source.node for source in self.net.sources]
+        v = np.nan_to_num(self._batched(self.v)[:, nodes])
+        power = (v * np.conj(self._batched(self.i_source))).sum(axis=2) * self.net.base_mva / 3.0
+        return np.asarray(self._out(power))
+
+    @cached_property
+    def p_slack_mw(self) -> Any:
+        """Active power delivered by all sources together."""
+        return self.s_source_mva.real.sum(axis=-1)
+
+    @cached_property
+    def q_slack_mvar(self) -> Any:
+        """Reactive power delivered by all sources together."""
+        return self.s_source_mva.imag.sum(axis=-1)

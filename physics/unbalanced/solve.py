@@ -1,0 +1,252 @@
+"""The three-phase power flow: checks arguments, groups rows by switch states, runs the kernel on threads."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..lanes import LANES
+from .kernels import ALL_GOOD, first_bad, solve_rows
+from .network import Network3, Topology3
+from .program import FloatArray, Inputs, Outputs
+from .solution import Solution3
+
+_ROWS_WORTH_A_THREAD = 256
+_NONE = np.empty((0, 0))
+_NO_START = np.empty((0, 0), dtype=np.complex128)
+_LEG_NAMES = ("AB", "BC", "CA")
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="distgrid3")
+
+
+if hasattr(os, "register_at_fork"):  # threads stay behind in the parent: a forked worker needs its own
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+class _Arguments:
+    """Arguments as (batch or 1, columns) arrays; collects the batch size that they name."""
+
+    def __init__(self, net: Network3) -> None:
+        self.net = net
+        self.batch: int | None = None
+        self.named: dict[str, int] = {}
+
+    def rows(self, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """``array`` of ``shape`` or (batch, *shape) as a writeable, contiguous (batch or 1, columns) array.
+
+        Writeable, because a read-only array is another type to Numba and would compile every kernel again.
+        """
+        if array.shape == shape:
+            rows = 1
+        elif array.shape[1:] == shape and array.ndim == len(shape) + 1:
+            rows = array.shape[0]
+            self.named[name] = rows
+            if self.batch is None or self.batch == 1:
+                self.batch = rows
+            elif rows not in (1, self.batch):
+                told = ", ".join(f"{known} has {size}" for known, size in self.named.items())
+                raise ValueError(f"arguments disagree on the number of rows: {told}")
+        else:
+            wanted = ", ".join(str(n) for n in shape)
+            raise ValueError(f"{name} must have shape ({wanted}) or (batch, {wanted}), got {array.shape}")
+        if not (array.flags.c_contiguous and array.flags.writeable):
+            array = array.copy()
+        return array.reshape(rows, -1)
+
+    def power(self, name: str, value: ArrayLike) -> FloatArray:
+        """Power per phase or leg; the kernel looks at the numbers."""
+        return self.rows(name, np.asarray(value, dtype=np.float64), (self.net.n_bus, 3))
+
+    def numbers(self, name: str, value: ArrayLike, width: int, low: float, expected: str) -> FloatArray:
+        """Plain numbers above ``low``, (width,) or (batch, width)."""
+        array = self.rows(name, np.asarray(value, dtype=np.float64), (width,))
+        if not (np.isfinite(array).all() and (array > low).all()):
+            wrong = array[~(np.isfinite(array) & (array > low))][0]
+            raise ValueError(f"{name} has the value {wrong}: it must be {expected}")
+        return array
+
+    def states(self, name: str, value: ArrayLike, width: int) -> FloatArray:
+        """0 or 1, (width,) or (batch, width)."""
+        given = np.asarray(value)
+        if given.dtype.kind not in "biuf" or not ((given == 0) | (given == 1)).all():
+            raise ValueError(f"{name} must be True or False for each of {width}, got {value!r}")
+        return self.rows(name, given.astype(np.float64), (width,))
+
+    def source(self, value: ArrayLike) -> NDArray[np.complex128]:
+        """(batch or 1, 3 n_source) EMF."""
+        phasor = self.net.source_phasor
+        v = np.asarray(value, dtype=np.float64)
+        if not np.isfinite(v).all() or (v <= 0).any():
+            raise ValueError("v_source_pu must be finite and above 0 pu")
+        if v.ndim == 0:
+            v = np.full(phasor.shape[0], v)
+        elif v.ndim == 1:
+            v = np.repeat(v[:, None], phasor.shape[0], axis=1)
+        magnitude = self.rows("v_source_pu", v, (phasor.shape[0],))
+        unit = phasor / np.abs(phasor)
+        return np.ascontiguousarray((magnitude[:, :, None] * unit).reshape(magnitude.shape[0], -1))
+
+    def start(self, value: Any) -> NDArray[np.complex128]:
+        """(batch or 1, 3 n_bus) start."""
+        v = np.asarray(value.v if isinstance(value, Solution3) else value, dtype=np.complex128)
+        return self.rows("v0", v, (self.net.n_bus, 3))
+
+
+def solve_per_phase(
+    net: Network3,
+    p_mw: ArrayLike | None = None,
+    q_mvar: ArrayLike | None = None,
+    *,
+    p_delta_mw: ArrayLike | None = None,
+    q_delta_mvar: ArrayLike | None = None,
+    p_inject_mw: ArrayLike | None = None,
+    q_inject_mvar: ArrayLike | None = None,
+    p_delta_inject_mw: ArrayLike | None = None,
+    q_delta_inject_mvar: ArrayLike | None = None,
+    v_source_pu: ArrayLike | None = None,
+    closed: ArrayLike | None = None,
+    tap: ArrayLike | None = None,
+    cap_on: ArrayLike | None = None,
+    v0: Solution3 | ArrayLike | None = None,
+    method: str = "backward-forward",
+    tol: float = 1e-8,
+    max_iter: int = 100,
+    v_collapse_pu: float = 0.5,
+    threads: int | None = None,
+) -> Solution3:
+    """The per-phase power flow; see :func:`distgrid.physics.solve`."""
+    if method != "backward-forward":
+        raise ValueError(f"method {method!r} solves balanced feeders; per-phase ones take 'backward-forward'")
+    if not 0 < tol < np.inf or not max_iter >= 1 or not 0 <= v_collapse_pu < np.inf:
+        raise ValueError(
+            f"tol must be finite and above 0, max_iter at least 1, v_collapse_pu finite and not below 0; "
+            f"got {tol}, {max_iter}, {v_collapse_pu}"
+        )
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1 or None, got {threads}")
+    get = _Arguments(net)
+    nominal = net.nominal_rows
+    inputs = Inputs(
+        nominal[0] if p_mw is None else get.power("p_mw", p_mw),
+        nominal[1] if q_mvar is None else get.power("q_mvar", q_mvar),
+        _NONE if p_inject_mw is None else get.power("p_inject_mw", p_inject_mw),
+        _NONE if q_inject_mvar is None else get.power("q_inject_mvar", q_inject_mvar),
+        nominal[2] if p_delta_mw is None else get.power("p_delta_mw", p_delta_mw),
+        nominal[3] if q_delta_mvar is None else get.power("q_delta_mvar", q_delta_mvar),
+        _NONE if p_delta_inject_mw is None else get.power("p_delta_inject_mw", p_delta_inject_mw),
+        _NONE if q_delta_inject_mvar is None else get.power("q_delta_inject_mvar", q_delta_inject_mvar),
+        net.source_row if v_source_pu is None else get.source(v_source_pu),
+        _NO_START if v0 is None else get.start(v0),
+        nominal[4] if tap is None else get.numbers("tap", tap, net.tap.size, 0.0, "a ratio above 0"),
+        nominal[5] if cap_on is None else get.states("cap_on", cap_on, net.cap_on.size),
+    )
+    switches = None if closed is None else get.states("closed", closed, net.switch_branch.size)
+    batch = 1 if get.batch is None else get.batch
+    all_legs = not (
+        p_delta_mw is None
+        and q_delta_mvar is None
+        and p_delta_inject_mw is None
+        and q_delta_inject_mvar is None
+    )
+    out = Outputs(
+        np.empty((batch, 6 * net.n_bus + 3 * len(net.sources)), dtype=np.complex128), np.empty((batch, 3))
+    )
+    numbers = (3.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
+    if switches is None:
+        groups: tuple[tuple[Any, Topology3], ...] = ((slice(None), net.topology),)
+        _run(net, net.topology, inputs, all_legs, batch, numbers, out, threads)
+    else:
+        groups = _solve_groups(net, switches, inputs, all_legs, batch, numbers, out, threads)
+    if get.batch is None:
+        return Solution3(net, out.phasors[0], out.notes[0], inputs.tap, groups, True)
+    return Solution3(net, out.phasors, out.notes, inputs.tap, groups, False)
+
+
+def _solve_groups(
+    net: Network3,
+    switches: FloatArray,
+    inputs: Inputs,
+    all_legs: bool,
+    batch: int,
+    numbers: tuple[float, float, int, float],
+    out: Outputs,
+    threads: int | None,
+) -> tuple[tuple[Any, Topology3], ...]:
+    """Rows that share switch states are solved together."""
+    states, label = np.unique(switches, axis=0, return_inverse=True)
+    label = np.broadcast_to(label.reshape(-1), (batch,))
+    groups: list[tuple[Any, Topology3]] = []
+    for j, state in enumerate(states):
+        closed = net.closed.copy()
+        closed[net.switch_branch] = state != 0
+        topology = net.variant(closed)
+        rows: Any = slice(None) if len(states) == 1 else np.flatnonzero(label == j)
+        part_in = inputs if len(states) == 1 else Inputs(*(a[rows] if a.shape[0] > 1 else a for a in inputs))
+        part_out = out if len(states) == 1 else Outputs(*(a[rows] for a in out))
+        _run(net, topology, part_in, all_legs, part_out.notes.shape[0], numbers, part_out, threads)
+        if len(states) > 1:
+            for target, piece in zip(out, part_out, strict=True):
+                target[rows] = piece
+        groups.append((rows, topology))
+    return tuple(groups)
+
+
+def refuse(net: Network3, topology: Topology3, inputs: Inputs) -> None:
+    """ValueError for the first number that the kernel may not be given."""
+    for name, array in zip(Inputs._fields[:8], inputs[:8], strict=True):
+        legs = "delta" in name
+        bad = first_bad(array, topology.leg_slots if legs else topology.ground_slots)
+        if bad < 0:
+            continue
+        node, place = divmod(bad % array.shape[1], 3)
+        value = array.ravel()[bad]
+        bus = net.feeder.column("nodes", "node_id")[node]
+        letters = net.feeder.column("nodes", "phase")[node]
+        what = f"leg {_LEG_NAMES[place]}" if legs else f"phase {'ABC'[place]}"
+        where = f"{name} at bus {bus!r}, {what}, is {value}"
+        if not np.isfinite(value):
+            raise ValueError(f"{where}: it must be a finite number")
+        if legs or not net.present[node, place]:
+            raise ValueError(f"{where}: the bus has phases {letters!r} only")
+        raise ValueError(
+            f"{where}: a delta winding without ground feeds the bus, so nothing can flow from a phase to ground; "
+            "use p_delta_mw and q_delta_mvar"
+        )
+
+
+def _run(
+    net: Network3,
+    topology: Topology3,
+    inputs: Inputs,
+    all_legs: bool,
+    batch: int,
+    numbers: tuple[float, float, int, float],
+    out: Outputs,
+    threads: int | None,
+) -> None:
+    """The kernel over all rows, split at block borders over threads."""
+    program = topology.program
+    workers = 1
+    if batch >= 2 * _ROWS_WORTH_A_THREAD:
+        workers = min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
+    if workers <= 1:
+        answers = [solve_rows(program, inputs, all_legs, 0, batch, *numbers, out)]
+    else:
+        blocks = -(-batch // LANES)
+        cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
+        jobs = [
+            _pool(workers).submit(solve_rows, program, inputs, all_legs, lo, hi, *numbers, out)
+            for lo, hi in itertools.pairwise(cuts)
+        ]
+        answers = [job.result() for job in jobs]
+    if answers[0] != ALL_GOOD or any(answer != ALL_GOOD for answer in answers):
+        refuse(net, topology, inputs)

@@ -1,0 +1,438 @@
+"""One sweep over the segments and nodes of a three-phase network, for a row or for a block of lanes.
+
+Backward, leaves first: ``I_p += D I_c``; forward, sources first: ``V_c = A V_p - B I_c`` with the new node
+currents in the same pass (Kersting, Distribution System Modeling and Analysis). Every kind of segment has
+code for exactly the products it needs. Arguments: ``net`` a `program.Steps`, ``cell`` a `program.Cell`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba.extending import overload
+
+from .generic import (
+    advance,
+    get,
+    get_quad,
+    inline,
+    larger,
+    larger_quad,
+    like,
+    pick,
+    put,
+    put_quad,
+    quad,
+    smaller,
+    smaller_quad,
+)
+from .program import (
+    CHILD,
+    ENTRY,
+    FIRST,
+    FLOATING,
+    KIND,
+    N_CHILD,
+    N_CONDUCTOR,
+    N_PARENT,
+    NO_SHUNT,
+    NODE,
+    NODE_WIDTH,
+    OFFSET,
+    PAIR,
+    PARENT,
+    REFERENCE,
+    ROOT_WIDTH,
+    SCALED,
+    SEGMENT_WIDTH,
+    SHUNT,
+    SHUNT_KIND,
+    SINGLE,
+    SUSCEPTANCE,
+    TAP,
+    TAP_LEG,
+    TRIPLE,
+    WIRE,
+)
+
+V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
+SQRT3 = float(np.sqrt(3.0))
+
+
+@inline
+def _add(array, k, value):  # type: ignore[no-untyped-def]
+    put(array, k, get(array, k) + value)
+
+
+@inline
+def backward(net, cell):  # type: ignore[no-untyped-def]
+    """Gather node currents into the currents of the conductors that feed them, leaves first."""
+    i_re, i_im = cell.i_re, cell.i_im
+    for s in range(net.n_segment - 1, -1, -1):
+        seg = advance(net.segment, s * SEGMENT_WIDTH)
+        kind, c, p = get(seg, KIND), get(seg, CHILD), get(seg, PARENT)
+        if kind == TRIPLE:
+            p1, p2 = get(seg, PARENT + 1), get(seg, PARENT + 2)
+            _add(i_re, p, get(i_re, c))
+            _add(i_im, p, get(i_im, c))
+            _add(i_re, p1, get(i_re, c + 1))
+            _add(i_im, p1, get(i_im, c + 1))
+            _add(i_re, p2, get(i_re, c + 2))
+            _add(i_im, p2, get(i_im, c + 2))
+        elif kind <= SINGLE:
+            _add(i_re, p, get(i_re, c))
+            _add(i_im, p, get(i_im, c))
+        elif kind == PAIR:
+            c1, p1 = get(seg, CHILD + 1), get(seg, PARENT + 1)
+            _add(i_re, p, get(i_re, c))
+            _add(i_im, p, get(i_im, c))
+            _add(i_re, p1, get(i_re, c1))
+            _add(i_im, p1, get(i_im, c1))
+        elif kind == TAP:
+            a = get(cell.ratio, get(seg, ENTRY))
+            _add(i_re, p, a * get(i_re, c))
+            _add(i_im, p, a * get(i_im, c))
+        elif kind == SCALED:
+            a_re, a_im = get(net.coef, get(seg, OFFSET)), get(net.coef, get(seg, OFFSET) + 1)
+            x, y = get(i_re, c), get(i_im, c)
+            _add(i_re, p, a_re * x + a_im * y)
+            _add(i_im, p, a_re * y - a_im * x)
+        elif kind == TAP_LEG:
+            a, r, q = get(cell.ratio, get(seg, ENTRY)), get(seg, REFERENCE), get(seg, PARENT + 1)
+            x, y = get(i_re, c), get(i_im, c)
+            _add(i_re, p, a * x)
+            _add(i_im, p, a * y)
+            put(i_re, q, get(i_re, q) - a * x)
+            put(i_im, q, get(i_im, q) - a * y)
+            _add(i_re, r, x)
+            _add(i_im, r, y)
+        else:
+            _backward_general(net.coef, seg, i_re, i_im)
+
+
+@inline
+def _backward_general(coef, seg, i_re, i_im):  # type: ignore[no-untyped-def]
+    nc, n_parent = get(seg, N_CHILD), get(seg, N_PARENT)
+    o = get(seg, OFFSET) + 2 * nc * (n_parent + nc)  # D follows A and B
+    for j in range(n_parent):
+        p = get(seg, PARENT + j)
+        x, y = get(i_re, p), get(i_im, p)
+        for k in range(nc):
+            d_re, d_im = get(coef, o), get(coef, o + 1)
+            c, d = get(i_re, get(seg, CHILD + k)), get(i_im, get(seg, CHILD + k))
+            x = x + (d_re * c - d_im * d)
+            y = y + (d_re * d + d_im * c)
+            o += 2
+        put(i_re, p, x)
+        put(i_im, p, y)
+
+
+@inline
+def _place(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
+    """Write the voltage of conductor k; returns the largest squared update so far."""
+    dx, dy = x - get(cell.v_re, k), y - get(cell.v_im, k)
+    put(cell.v_re, k, x)
+    put(cell.v_im, k, y)
+    return larger(dx * dx + dy * dy, d2_max)
+
+
+@inline
+def _single(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+    """Segments that feed one conductor."""
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    x, y = get(cell.v_re, p), get(cell.v_im, p)
+    if kind == WIRE:
+        return _place(cell, c, x, y, d2_max)
+    coef = advance(net.coef, get(seg, OFFSET))
+    e, f = get(cell.i_re, c), get(cell.i_im, c)
+    if kind == SINGLE:
+        r, i = get(coef, 0), get(coef, 1)
+        return _place(cell, c, x - (r * e - i * f), y - (r * f + i * e), d2_max)
+    if kind == SCALED:
+        a_re, a_im, r, i = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3)
+        g = (a_re * x - a_im * y) - (r * e - i * f)
+        h = (a_re * y + a_im * x) - (r * f + i * e)
+        return _place(cell, c, g, h, d2_max)
+    r, i, entry = get(coef, 0), get(coef, 1), get(seg, ENTRY)
+    a, m = get(cell.ratio, entry), get(cell.square, entry)
+    if kind == TAP:
+        return _place(cell, c, a * x - m * (r * e - i * f), a * y - m * (r * f + i * e), d2_max)
+    ref, q = get(seg, REFERENCE), get(seg, PARENT + 1)
+    g = get(cell.v_re, ref) + a * (x - get(cell.v_re, q)) - m * (r * e - i * f)
+    h = get(cell.v_im, ref) + a * (y - get(cell.v_im, q)) - m * (r * f + i * e)
+    return _place(cell, c, g, h, d2_max)
+
+
+@inline
+def _pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    coef = advance(net.coef, get(seg, OFFSET))
+    c0, c1 = get(seg, CHILD), get(seg, CHILD + 1)
+    a0, b0, a1, b1 = get(cell.i_re, c0), get(cell.i_im, c0), get(cell.i_re, c1), get(cell.i_im, c1)
+    for j in range(2):
+        r0, x0, r1, x1 = get(coef, 4 * j), get(coef, 4 * j + 1), get(coef, 4 * j + 2), get(coef, 4 * j + 3)
+        p = get(seg, PARENT + j)
+        x = get(cell.v_re, p) - ((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1))
+        y = get(cell.v_im, p) - ((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1))
+        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
+    return d2_max
+
+
+@inline
+def _triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    """Three coupled conductors; returns their new voltages, too."""
+    coef = advance(net.coef, get(seg, OFFSET))
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    now = (
+        get(cell.i_re, c), get(cell.i_im, c), get(cell.i_re, c + 1), get(cell.i_im, c + 1),
+        get(cell.i_re, c + 2), get(cell.i_im, c + 2),
+    )  # fmt: skip
+    e, f = _drop(coef, now)
+    x0, y0 = get(cell.v_re, p) - e, get(cell.v_im, p) - f
+    e, f = _drop(advance(coef, 1), now)
+    x1, y1 = get(cell.v_re, p + 1) - e, get(cell.v_im, p + 1) - f
+    e, f = _drop(advance(coef, 2), now)
+    x2, y2 = get(cell.v_re, p + 2) - e, get(cell.v_im, p + 2) - f
+    d2_max = _place(cell, c, x0, y0, d2_max)
+    d2_max = _place(cell, c + 1, x1, y1, d2_max)
+    d2_max = _place(cell, c + 2, x2, y2, d2_max)
+    return d2_max, x0, y0, x1, y1, x2, y2
+
+
+@inline
+def _drop(coef, now):  # type: ignore[no-untyped-def]
+    """One row of Z times the currents of three conductors; Z by columns of four, R before X."""
+    a0, b0, a1, b1, a2, b2 = now
+    r0, r1, r2 = get(coef, 0), get(coef, 4), get(coef, 8)
+    i0, i1, i2 = get(coef, 12), get(coef, 16), get(coef, 20)
+    return (
+        ((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2),
+        ((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2),
+    )
+
+
+@inline
+def _general(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+    """Any quadruple; of a floating one the mean voltage moves by its mean current over the zone's shunts."""
+    nc, n_parent = get(seg, N_CHILD), get(seg, N_PARENT)
+    coef = net.coef
+    a = get(seg, OFFSET)
+    b = a + 2 * nc * n_parent
+    move_re, move_im = like(cell.i_re, 0.0), like(cell.i_re, 0.0)
+    if kind == FLOATING:
+        o = b + 2 * nc * nc + 2 * nc * n_parent
+        g_re, g_im = get(coef, o), get(coef, o + 1)
+        share = 1.0 / nc
+        for k in range(nc):
+            at = get(seg, CHILD + k)
+            c, d = get(cell.i_re, at), get(cell.i_im, at)
+            move_re = move_re + share * get(cell.v_re, at) - (g_re * c - g_im * d)
+            move_im = move_im + share * get(cell.v_im, at) - (g_re * d + g_im * c)
+    for j in range(nc):
+        x, y = move_re, move_im
+        for k in range(n_parent):
+            at = get(seg, PARENT + k)
+            e, f = get(cell.v_re, at), get(cell.v_im, at)
+            x = x + (get(coef, a) * e - get(coef, a + 1) * f)
+            y = y + (get(coef, a) * f + get(coef, a + 1) * e)
+            a += 2
+        for k in range(nc):
+            at = get(seg, CHILD + k)
+            c, d = get(cell.i_re, at), get(cell.i_im, at)
+            x = x - (get(coef, b) * c - get(coef, b + 1) * d)
+            y = y - (get(coef, b) * d + get(coef, b + 1) * c)
+            b += 2
+        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
+    return d2_max
+
+
+@inline
+def _shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def]
+    """Current of a node's admittance block into its j-th conductor."""
+    c, d = like(cell.v_re, 0.0), like(cell.v_re, 0.0)
+    if kind == SUSCEPTANCE:
+        for k in range(n):
+            b = get(coef, j + 4 * k)
+            c = c - b * get(cell.v_im, first + k)
+            d = d + b * get(cell.v_re, first + k)
+    elif kind != NO_SHUNT:
+        for k in range(n):
+            g, b = get(coef, 2 * (j * n + k)), get(coef, 2 * (j * n + k) + 1)
+            x, y = get(cell.v_re, first + k), get(cell.v_im, first + k)
+            c = c + (g * x - b * y)
+            d = d + (g * y + b * x)
+    return c, d
+
+
+@inline
+def _drawn(cell, m, x, y, c, d, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """Add constant power at the voltage x + jy to the shunt current c + jd of conductor m."""
+    v2 = x * x + y * y
+    v2_min = smaller(v2, v2_min)
+    if get(cell.active, m):
+        w = 1.0 / larger(v2, like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU))
+        power, reactive = get(cell.p, m), get(cell.q, m)
+        c = c + (power * x + reactive * y) * w
+        d = d + (power * y - reactive * x) * w
+    put(cell.i_re, m, c)
+    put(cell.i_im, m, d)
+    return v2_min, larger(c * c + d * d, i2_max)
+
+
+@inline
+def node_currents(net, cell, number, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """Currents drawn at a node by shunts and constant power at its new voltages."""
+    node = advance(net.node, number * NODE_WIDTH)
+    n, first, kind = get(node, N_CONDUCTOR), get(node, FIRST), get(node, SHUNT_KIND)
+    coef = advance(net.coef, get(node, SHUNT))
+    for j in range(n):
+        c, d = _shunt_current(cell, coef, kind, n, first, j)
+        x, y = get(cell.v_re, first + j), get(cell.v_im, first + j)
+        v2_min, i2_max = _drawn(cell, first + j, x, y, c, d, v2_min, i2_max)
+    return v2_min, i2_max
+
+
+@inline
+def _charging(coef, zero, x0, y0, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
+    """One row of a block of susceptances, kept by columns of four, times the voltages of three conductors."""
+    b0, b1, b2 = get(coef, 0), get(coef, 4), get(coef, 8)
+    return ((zero - b0 * y0) - b1 * y1) - b2 * y2, ((zero + b0 * x0) + b1 * x1) + b2 * x2
+
+
+@inline
+def _triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """`node_currents` of a node that a triple feeds, its voltages still at hand: the same sums."""
+    node = advance(net.node, number * NODE_WIDTH)
+    kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
+    e0 = f0 = e1 = f1 = e2 = f2 = like(cell.v_re, 0.0)
+    if kind == SUSCEPTANCE:
+        zero = like(cell.v_re, 0.0)
+        e0, f0 = _charging(coef, zero, x0, y0, x1, y1, x2, y2)
+        e1, f1 = _charging(advance(coef, 1), zero, x0, y0, x1, y1, x2, y2)
+        e2, f2 = _charging(advance(coef, 2), zero, x0, y0, x1, y1, x2, y2)
+    elif kind != NO_SHUNT:
+        e0, f0 = _shunt_current(cell, coef, kind, 3, c, 0)
+        e1, f1 = _shunt_current(cell, coef, kind, 3, c, 1)
+        e2, f2 = _shunt_current(cell, coef, kind, 3, c, 2)
+    v2_min, i2_max = _drawn(cell, c, x0, y0, e0, f0, v2_min, i2_max)
+    v2_min, i2_max = _drawn(cell, c + 1, x1, y1, e1, f1, v2_min, i2_max)
+    return _drawn(cell, c + 2, x2, y2, e2, f2, v2_min, i2_max)
+
+
+@inline
+def _quad_node(net, cell, number, c, x, y, v2_min, i2_max):  # type: ignore[no-untyped-def]
+    """`_triple_node` of one row, its phases beside each other: the same sums."""
+    node = advance(net.node, number * NODE_WIDTH)
+    kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
+    e = f = quad(0.0)
+    if kind == SUSCEPTANCE:
+        b0, b1, b2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
+        e = ((e - b0 * quad(pick(y, 0))) - b1 * quad(pick(y, 1))) - b2 * quad(pick(y, 2))
+        f = ((f + b0 * quad(pick(x, 0))) + b1 * quad(pick(x, 1))) + b2 * quad(pick(x, 2))
+    elif kind != NO_SHUNT:
+        for j in range(3):
+            g, h = _shunt_current(cell, coef, kind, 3, c, j)
+            put(cell.i_re, c + j, g)
+            put(cell.i_im, c + j, h)
+        e, f = get_quad(cell.i_re, c), get_quad(cell.i_im, c)
+    v2 = x * x + y * y
+    if get(cell.active, c) or get(cell.active, c + 1) or get(cell.active, c + 2):
+        w = quad(1.0) / larger_quad(v2, quad(V_FLOOR_PU * V_FLOOR_PU))
+        power, reactive = get_quad(cell.p, c), get_quad(cell.q, c)
+        e = e + (power * x + reactive * y) * w
+        f = f + (power * y - reactive * x) * w
+    put_quad(cell.i_re, c, e)
+    put_quad(cell.i_im, c, f)
+    return smaller_quad(v2, v2_min), larger_quad(e * e + f * f, i2_max)
+
+
+@inline
+def _quad_triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    """`_triple` of one row, its phases beside each other: the same sums."""
+    coef = advance(net.coef, get(seg, OFFSET))
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    a0, b0 = quad(get(cell.i_re, c)), quad(get(cell.i_im, c))
+    a1, b1 = quad(get(cell.i_re, c + 1)), quad(get(cell.i_im, c + 1))
+    a2, b2 = quad(get(cell.i_re, c + 2)), quad(get(cell.i_im, c + 2))
+    r0, r1, r2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
+    i0, i1, i2 = get_quad(coef, 12), get_quad(coef, 16), get_quad(coef, 20)
+    x = get_quad(cell.v_re, p) - (((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2))
+    y = get_quad(cell.v_im, p) - (((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2))
+    dx, dy = x - get_quad(cell.v_re, c), y - get_quad(cell.v_im, c)
+    put_quad(cell.v_re, c, x)
+    put_quad(cell.v_im, c, y)
+    return larger_quad(dx * dx + dy * dy, d2_max), x, y
+
+
+@inline
+def _start_forward(net, cell):  # type: ignore[no-untyped-def]
+    zero = like(cell.v_re, 0.0)
+    for j in range(net.n_root):
+        put(cell.i_re, get(net.root, ROOT_WIDTH * j), zero)
+        put(cell.i_im, get(net.root, ROOT_WIDTH * j), zero)
+
+
+@inline
+def _any_but_triple(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+    if kind < PAIR:
+        return _single(net, cell, seg, kind, d2_max)
+    if kind == PAIR:
+        return _pair(net, cell, seg, d2_max)
+    return _general(net, cell, seg, kind, d2_max)
+
+
+def forward(net: Any, cell: Any) -> None:
+    """New voltages from the currents, then new node currents, sources first.
+
+    ``cell.track``: largest squared voltage update, smallest |V|^2, largest |I|^2 of a conductor.
+    """
+    raise NotImplementedError("only inside compiled kernels")
+
+
+@overload(forward, jit_options={"forceinline": True, "error_model": "numpy"})
+def _forward(net, cell):  # type: ignore[no-untyped-def]
+    return _forward_one if cell.types[0].entry == "number" else _forward_lanes
+
+
+def _forward_lanes(net, cell):  # type: ignore[no-untyped-def]
+    _start_forward(net, cell)
+    d2_max, v2_min, i2_max = like(cell.v_re, 0.0), like(cell.v_re, np.inf), like(cell.v_re, 0.0)
+    for s in range(net.n_segment):
+        seg = advance(net.segment, s * SEGMENT_WIDTH)
+        kind, node = get(seg, KIND), get(seg, NODE)
+        if kind == TRIPLE:
+            d2_max, x0, y0, x1, y1, x2, y2 = _triple(net, cell, seg, d2_max)
+            if node >= 0:
+                c = get(seg, CHILD)
+                v2_min, i2_max = _triple_node(net, cell, node, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max)
+            continue
+        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
+        if node >= 0:
+            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
+    put(cell.track, 0, d2_max)
+    put(cell.track, 1, v2_min)
+    put(cell.track, 2, i2_max)
+
+
+def _forward_one(net, cell):  # type: ignore[no-untyped-def]
+    _start_forward(net, cell)
+    d2_max, v2_min, i2_max = 0.0, np.inf, 0.0
+    d2_quad, v2_quad, i2_quad = quad(0.0), quad(np.inf), quad(0.0)
+    for s in range(net.n_segment):
+        seg = advance(net.segment, s * SEGMENT_WIDTH)
+        kind, node = get(seg, KIND), get(seg, NODE)
+        if kind == TRIPLE:
+            d2_quad, x, y = _quad_triple(net, cell, seg, d2_quad)
+            if node >= 0:
+                v2_quad, i2_quad = _quad_node(net, cell, node, get(seg, CHILD), x, y, v2_quad, i2_quad)
+            continue
+        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
+        if node >= 0:
+            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
+    for j in range(3):
+        d2_max = larger(pick(d2_quad, j), d2_max)
+        v2_min = smaller(pick(v2_quad, j), v2_min)
+        i2_max = larger(pick(i2_quad, j), i2_max)
+    put(cell.track, 0, d2_max)
+    put(cell.track, 1, v2_min)
+    put(cell.track, 2, i2_max)
