@@ -180,7 +180,7 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "new transformer.t bus=b": "the bus of every winding",
     "new transformer.t xfmrcode=x": "a transformer code that exists",
     "new transformer.t windings=3 buses=[b c d] kvs=[12.47 1 1] xhl=1 xht=2": "all three of them",
-    "new transformer.t windings=3 buses=[b c d] kvs=[1 1 1] xscarray=[1 2 3]": "the only transformer of three",
+    "new transformer.t windings=3 buses=[b c d] xscarray=[1 2 3]": "the only transformer of three",
     "new transformer.t phases=1 buses=[b.1 c.0.1] kvs=[7.2 .12]": "ground only as neutral",
     "new regcontrol.r transformer=x winding=2": "a transformer that exists",
     "new regcontrol.r transformer=x winding=1": "one of 2",
@@ -306,7 +306,10 @@ def test_files_that_read_each_other(tmp_path: Path) -> None:
 
 def test_only_files_of_a_sane_size_are_read(tmp_path: Path) -> None:
     """A pipe would wait for ever, a sparse file of a terabyte fill the memory."""
-    os.mkfifo(tmp_path / "pipe.dss")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.dss")
+    else:
+        (tmp_path / "pipe.dss").mkdir()
     with (tmp_path / "huge.dss").open("wb") as file:
         file.truncate(10**12)
     for name, reason in (
