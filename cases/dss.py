@@ -19,11 +19,12 @@ Whatever was left out of what has electrical meaning stands in `metadata["notes"
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
 
-from .dss_run import Runner
+from .dss_run import MAX_BYTES, Runner
 from .dss_tables import Tables
 from .errors import CaseError, Problem
 from .feeder import Feeder
@@ -63,6 +64,10 @@ def feeder_from_text(text: str, file: str, feeder_id: str | None = None) -> Feed
 
 
 def _read(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file")
+    if path.stat().st_size > MAX_BYTES:
+        raise OSError(errno.EFBIG, "too large")
     raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     try:
         return raw.decode("utf-8")

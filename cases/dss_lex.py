@@ -86,8 +86,8 @@ def _word(text: str, at: int, place: Place) -> tuple[str, bool, int]:
         if end < 0:
             raise place.error("", text[at : at + 30], f"a closing {closing} on the same line")
         return text[at + 1 : end], True, end + 1
-    end = _PLAIN_WORD.match(text, at)
-    return (end[0], False, end.end()) if end else ("", False, at)
+    found = _PLAIN_WORD.match(text, at)
+    return (found[0], False, found.end()) if found else ("", False, at)
 
 
 # -- values --------------------------------------------------------------------------------------------------

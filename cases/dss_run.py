@@ -214,6 +214,8 @@ class Runner:
                 other = self._thing(thing.kind, param.value.lower(), param.place)
                 self.count += len(other.edits)
                 thing.edits += [edit for edit in other.edits if edit.name != "enabled"]
+                if thing.kind in ("transformer", "xfmrcode"):  # the copy begins at its first winding
+                    thing.edits.append(Param("wdg", "1", False, param.place))
             else:
                 thing.edits.append(dataclasses.replace(param, name=names[at]))
         if self.count > MAX_EDITS:

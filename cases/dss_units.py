@@ -37,6 +37,7 @@ class _Transformer:
     windings: list[Winding] = field(default_factory=lambda: [Winding(), Winding()])
     active: int = 0
     x_pct: dict[str, float] = field(default_factory=lambda: {"xhl": 7.0, "xht": 35.0, "xlt": 30.0})
+    given: set[str] = field(default_factory=set)  # of x_pct
     noload_pct: float = 0.0
     imag_pct: float = 0.0
     ppm: float = 1.0
@@ -89,6 +90,7 @@ def _take_over(code: Thing, state: _Transformer, hz: float) -> None:
     fresh = replay(code, _Transformer(bank=state.bank), _HANDLERS, hz)
     for winding, before in zip(fresh.windings, state.windings, strict=False):
         winding.bus = before.bus
+    fresh.active = 0
     state.__dict__.update(fresh.__dict__)
 
 
@@ -96,7 +98,7 @@ def _take_over(code: Thing, state: _Transformer, hz: float) -> None:
 
 
 def _list(name: str) -> Handler[_Transformer]:
-    """A handler that gives the values of a list to the windings, one each."""
+    """A handler that gives the values of a list to the windings, one each; the last winding stays active."""
 
     def handler(state: _Transformer, edit: Param) -> None:
         values = parts(edit)
@@ -104,13 +106,12 @@ def _list(name: str) -> Handler[_Transformer]:
             raise edit.place.error(
                 edit.name, repr(edit.value), f"{len(state.windings)} values, one per winding"
             )
-        at = state.active
         for state.active, value in enumerate(values):
             if name == "kva":
                 state.windings[state.active].kva = number(value)
             else:
                 _OF_WINDING[name](state, value)
-        state.active = at
+        state.active = len(state.windings) - 1
 
     return handler
 
@@ -140,12 +141,15 @@ def _reactances(state: _Transformer, edit: Param) -> None:
     values = numbers(edit)
     if len(values) != (1 if len(state.windings) == 2 else 3):
         raise edit.place.error("xscarray", repr(edit.value), "one value per pair of windings")
-    state.x_pct.update(zip(("xhl", "xht", "xlt"), values, strict=False))
+    pairs = dict(zip(("xhl", "xht", "xlt"), values, strict=False))
+    state.x_pct |= pairs
+    state.given |= set(pairs)
 
 
 def _reactance(name: str) -> Handler[_Transformer]:
     def handler(state: _Transformer, edit: Param) -> None:
         state.x_pct[name] = number(edit)
+        state.given.add(name)
 
     return handler
 
@@ -292,6 +296,8 @@ def _centre_tap(
     thing: Thing, state: _Transformer, ends: list[tuple[str, tuple[int, ...]]]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The terminals of a one-phase transformer with the middle of its secondary at ground."""
+    if len(state.given) < 3:  # the defaults that OpenDSS shows are not those that it calculates with
+        raise thing.error("xhl, xht, xlt", ", ".join(sorted(state.given)), "all three of them")
     _, low, other = state.windings
     expected = "bus.p, bus.1.0, bus.0.2 with two equal legs: the only transformer of three windings"
     shown = " ".join(f"{name}.{'.'.join(map(str, nodes))}" for name, nodes in ends)

@@ -22,7 +22,10 @@ import pyarrow.parquet as pq
 DATA = Path(__file__).resolve().parent.parent / "cases" / "data"
 PARTS = ("loads", "pv", "price", "ev", "splits", "assignment")
 QUANTUM = 1e-4
-SHIPPED_FEEDERS = ("case33bw", "case69", "case118zh", "case136ma", "case141", "case533mt_lo", "case533mt_hi")
+SHIPPED_FEEDERS = (
+    *("case33bw", "case69", "case118zh", "case136ma", "case141", "case533mt_lo", "case533mt_hi"),
+    *("ieee13", "ieee34", "ieee37", "ieee123", "european_lv"),
+)
 ODBL = "ODbL 1.0 (contents DbCL 1.0); derived from SimBench, see NOTICE.md beside this file"
 
 

@@ -162,3 +162,16 @@ class OpenDss:
         flat = (flat if np.iscomplexobj(flat) else flat.view(complex)).ravel()
         names = [str(name).lower().rpartition(".") for name in circuit.AllNodeNames]
         return {(bus, int(node)): v for (bus, _, node), v in zip(names, flat.tolist(), strict=True)}
+
+
+def embedded(engine: OpenDss, names: list[str], ends: tuple[str, str]) -> np.ndarray:
+    """(6, 6) admittances of elements between the phases of two buses, grounded conductors dropped."""
+    total = np.zeros((6, 6), dtype=complex)
+    for name in names:
+        y, nodes = engine.yprim(name), engine.nodes(name)
+        at = [3 * ends.index(bus) + node - 1 if node else -1 for bus, node in nodes]
+        for i, row in enumerate(at):
+            for j, column in enumerate(at):
+                if row >= 0 and column >= 0:
+                    total[row, column] += y[i, j]
+    return total

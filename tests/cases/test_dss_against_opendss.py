@@ -8,7 +8,7 @@ import pytest
 from distgrid.cases import Feeder
 from distgrid.cases.dss import feeder_from_text
 
-from .scripts import EVERYTHING, OpenDss, tool
+from .scripts import EVERYTHING, OpenDss, embedded, tool
 
 pytest.importorskip("dss")
 nodal = tool("nodal")
@@ -23,19 +23,6 @@ def feeder() -> Feeder:
 @pytest.fixture(scope="module")
 def engine() -> OpenDss:
     return OpenDss(EVERYTHING)
-
-
-def embedded(engine: OpenDss, names: list[str], ends: tuple[str, str]) -> np.ndarray:
-    """(6, 6) admittances of elements between the phases of two buses, grounded conductors dropped."""
-    total = np.zeros((6, 6), dtype=complex)
-    for name in names:
-        y, nodes = engine.yprim(name), engine.nodes(name)
-        at = [3 * ends.index(bus) + node - 1 if node else -1 for bus, node in nodes]
-        for i, row in enumerate(at):
-            for j, column in enumerate(at):
-                if row >= 0 and column >= 0:
-                    total[row, column] += y[i, j]
-    return total
 
 
 def parts_of(feeder: Feeder, k: int) -> list[str]:

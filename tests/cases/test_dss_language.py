@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,8 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "new transformer.t buses=[b c] kvs=[12.47 0]": "a number > 0",
     "new transformer.t bus=b": "the bus of every winding",
     "new transformer.t xfmrcode=x": "a transformer code that exists",
-    "new transformer.t windings=3 buses=[b c d] kvs=[12.47 1 1]": "the only transformer of three windings",
+    "new transformer.t windings=3 buses=[b c d] kvs=[12.47 1 1] xhl=1 xht=2": "all three of them",
+    "new transformer.t windings=3 buses=[b c d] xscarray=[1 2 3]": "the only transformer of three",
     "new transformer.t phases=1 buses=[b.1 c.0.1] kvs=[7.2 .12]": "ground only as neutral",
     "new regcontrol.r transformer=x winding=2": "a transformer that exists",
     "new regcontrol.r transformer=x winding=1": "one of 2",
@@ -300,6 +302,23 @@ def test_files_that_read_each_other(tmp_path: Path) -> None:
     doubling = "".join(f"new linecode.c{k} like=c{k - 1}\n~ like=c{k - 1}\n" for k in range(1, 40))
     with pytest.raises(CaseError, match="parameters in all"):
         built("new linecode.c0 r1=1 x1=1", *doubling.splitlines())
+
+
+def test_only_files_of_a_sane_size_are_read(tmp_path: Path) -> None:
+    """A pipe would wait for ever, a sparse file of a terabyte fill the memory."""
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.dss")
+    else:
+        (tmp_path / "pipe.dss").mkdir()
+    with (tmp_path / "huge.dss").open("wb") as file:
+        file.truncate(10**12)
+    for name, reason in (
+        ("pipe.dss", "not a regular file"),
+        ("huge.dss", "too large"),
+        (".", "not a regular"),
+    ):
+        with pytest.raises(CaseError, match=rf"m\.dss:1: .*a readable file \({reason}"):
+            cases.load(write(tmp_path, m__dss=f"redirect {name}\n"))
 
 
 def test_missing_files_and_odd_encodings(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from distgrid.cases.profiles.assign import (
     scale_factor,
 )
 
-FEEDERS = ("case33bw", "case69", "case118zh", "case136ma", "case141", "case533mt_lo", "case533mt_hi")
+FEEDERS = tuple(cases.names())
 YEAR = slice(None)
 
 
