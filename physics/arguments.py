@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .network import Network
 
 FloatArray = NDArray[np.float64]
+_FLOAT = np.dtype(np.float64)
 
 
 def batch_size(arguments: Sequence[tuple[str, Any, tuple[int, ...]]]) -> int | None:
@@ -97,14 +98,12 @@ def start_of(net: Network, v0: Any, batch: int) -> NDArray[np.complex128]:
     return np.ascontiguousarray(np.broadcast_to(v, (batch, net.n_bus)))
 
 
-def lone_row(net: Network, value: ArrayLike | None, nominal: FloatArray) -> FloatArray | None:
-    """``value`` (n_bus,) or ``nominal`` as (1, n_bus) where no conversion is needed, else None.
+def lone_row(net: Network, value: ArrayLike) -> FloatArray | None:
+    """``value`` (n_bus,) as (1, n_bus) where no conversion is needed, else None.
 
     Not looked through for NaN: the sweep never calls a row with NaN converged.
     """
-    if value is None:
-        return nominal
-    if type(value) is not np.ndarray or value.dtype != np.float64 or value.shape != (net.n_bus,):
+    if type(value) is not np.ndarray or value.dtype != _FLOAT or value.shape != (net.n_bus,):
         return None
     row = value[None]
     return row if row.flags.carray else row.copy()

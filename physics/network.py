@@ -119,6 +119,11 @@ class Network:
         return np.asarray(self.source_v_pu * np.exp(1j * np.deg2rad(self.source_deg)))
 
     @cached_property
+    def n_source(self) -> int:
+        """Number of sources."""
+        return int(self.source_node.size)
+
+    @cached_property
     def source_row(self) -> NDArray[np.complex128]:
         """(1, n_source) the same as a row for the kernel, which takes no read-only arrays."""
         return self.source_phasor[None].copy()

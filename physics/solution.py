@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Solution:
     """Result of :func:`distgrid.physics.solve`, in the order of ``feeder.nodes`` and ``feeder.branches``.
 
@@ -40,6 +40,14 @@ class Solution:
     _measured: FloatArray = field(repr=False)  # (batch, 1) last voltage change
     groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, Topology)
     squeeze: bool = field(repr=False)
+
+    def __init__(
+        self, net: Network, answer: Answer, groups: tuple[tuple[Any, Any], ...], squeeze: bool
+    ) -> None:
+        # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
+        own = self.__dict__
+        own["net"], own["groups"], own["squeeze"] = net, groups, squeeze
+        own["_v"], own["_current"], own["_s_source_mva"], own["_ended"], own["_measured"] = answer
 
     def memory(self, net: Network, batch: int) -> Answer:
         """The arrays of this solution, for another one. ValueError where that has other shapes."""

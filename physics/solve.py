@@ -35,6 +35,8 @@ _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 _NO_POWER = np.empty((0, 0))
 _METHODS = ("backward-forward", "newton", "fast-decoupled")
 _ALL = slice(None)
+_COMPLEX, _INT = np.dtype(np.complex128), np.dtype(np.int64)
+empty = np.empty
 Numbers = tuple[float, float, int, float]  # 1 / base MVA, tol, max_iter, v_collapse_pu
 
 
@@ -118,7 +120,8 @@ def solve(
         and currents
     )
     if plain and method == "backward-forward" and net.topology.loops is None:
-        p, q = lone_row(net, p_mw, net.nominal_row[0]), lone_row(net, q_mvar, net.nominal_row[1])
+        p = net.nominal_row[0] if p_mw is None else lone_row(net, p_mw)
+        q = net.nominal_row[1] if q_mvar is None else lone_row(net, q_mvar)
         if p is not None and q is not None:
             return _solve_lone_row(net, p, q, numbers)
     start = v0.v if isinstance(v0, Solution) else v0
@@ -138,7 +141,7 @@ def solve(
         answer = answer._replace(current=_NO_ROWS)
     for rows, topology in groups:
         _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, workers, net, method)
-    return Solution(net, *answer[:3], answer.ended, answer.measured, groups, size is None)
+    return Solution(net, answer, groups, size is None)
 
 
 def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers) -> Solution:
@@ -153,7 +156,7 @@ def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers
     if answer.ended[0, 0] != kernels.CONVERGED or topology.plan.link.shape[0] < net.n_bus:
         refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
         refuse("q_mvar", q[0], ~np.isfinite(q[0]), "a finite number")
-    return Solution(net, *answer, ((_ALL, topology),), True)
+    return Solution(net, answer, ((_ALL, topology),), True)
 
 
 def _injections(
@@ -218,9 +221,8 @@ def _workers(threads: int | None, batch: int) -> int:
 def _answer(net: Network, batch: int) -> Answer:
     """Arrays for the kernel to write."""
     return Answer(
-        np.empty((batch, net.n_bus), np.complex128), np.empty((batch, net.n_branch), np.complex128),
-        np.empty((batch, net.source_row.shape[1]), np.complex128),
-        np.empty((batch, 2), np.int64), np.empty((batch, 1)),
+        empty((batch, net.n_bus), _COMPLEX), empty((batch, net.n_branch), _COMPLEX),
+        empty((batch, net.n_source), _COMPLEX), empty((batch, 2), _INT), empty((batch, 1)),
     )  # fmt: skip
 
 
