@@ -151,6 +151,16 @@ def gather_currents(plan, flow, seen):  # type: ignore[no-untyped-def]
 
 
 @inline
+def currents_of_voltages(plan, draw, nominal, volt, flow, seen):  # type: ignore[no-untyped-def]
+    """The branch currents that the voltages in ``volt`` draw."""
+    for k in range(plan.link.shape[0]):
+        x, y = load(volt, k, RE), load(volt, k, IM)
+        _node_current(plan, k, draw, x, y, x * x + y * y, flow)
+    _voltage_dependent(plan, nominal, volt, flow, seen)
+    gather_currents(plan, flow, seen)
+
+
+@inline
 def _move(plan, k, draw, volt, flow, x, y, dx, dy, found):  # type: ignore[no-untyped-def]
     """Voltage x + jy at position k after a step dx + j dy; returns the extremes ``found`` with it."""
     d2_most, v2_least, i2_most = found

@@ -29,30 +29,25 @@ def ends_of(
 
 
 @inline
-def branch_flow(ends, e, base_mva, v_f, v_t, i_c):  # type: ignore[no-untyped-def]
-    """Complex MVA into the from and the to end of branch e; ``i_c`` series current into the child end.
+def branch_flow(ends, e, base_mva, xf, yf, xt, yt, c, d):  # type: ignore[no-untyped-def]
+    """MW and Mvar into the from and the to end of branch e, of numbers or of lanes.
 
-    The ideal ratio a stands at the from end, half the charging on either side of the series impedance.
+    ``xf + j yf`` and ``xt + j yt`` are the voltages of the ends, ``c + j d`` the series current into the
+    child end, all in pu. The ideal ratio a stands at the from end, half the charging on either side of the
+    series impedance: S = V conj(I + j half V).
     """
     a_re, a_im, per_a2, half = ends.pi[e, 0], ends.pi[e, 1], ends.pi[e, 2], ends.pi[e, 3]
-    c, d = i_c.real, i_c.imag
     if ends.rows[e, 2]:  # from -> to: what leaves the from end is I_c / conj(a)
         f_re, f_im = (a_re * c - a_im * d) * per_a2, (a_re * d + a_im * c) * per_a2
-        t_re, t_im = -c, -d
+        t_re, t_im = 0.0 - c, 0.0 - d
     else:  # to -> from: what leaves the to end is conj(a) I_c
-        f_re, f_im = -c, -d
+        f_re, f_im = 0.0 - c, 0.0 - d
         t_re, t_im = a_re * c + a_im * d, a_re * d - a_im * c
-    # S = V conj(I + j half V); |V|^2 conj(j half) = -j half |V|^2
-    x, y = v_f.real, v_f.imag
-    from_end = complex(
-        base_mva * (x * f_re + y * f_im),
-        base_mva * (y * f_re - x * f_im - half * per_a2 * (x * x + y * y)),
-    )
-    x, y = v_t.real, v_t.imag
-    to_end = complex(
-        base_mva * (x * t_re + y * t_im), base_mva * (y * t_re - x * t_im - half * (x * x + y * y))
-    )
-    return from_end, to_end
+    p_from = base_mva * (xf * f_re + yf * f_im)
+    q_from = base_mva * (yf * f_re - xf * f_im - (half * per_a2) * (xf * xf + yf * yf))
+    p_to = base_mva * (xt * t_re + yt * t_im)
+    q_to = base_mva * (yt * t_re - xt * t_im - half * (xt * xt + yt * yt))
+    return p_from, q_from, p_to, q_to
 
 
 @lean_kernel
@@ -61,11 +56,11 @@ def flow_rows(rows, pi, lo, hi, base_mva, v, current, s_from, s_to):  # type: ig
     ends = Ends(rows, pi)
     for row in range(lo, hi):
         for e in range(rows.shape[0]):
+            p_from, q_from, p_to, q_to = 0.0, 0.0, 0.0, 0.0
             if rows[e, 3]:
-                flows = branch_flow(
-                    ends, e, base_mva, v[row, rows[e, 0]], v[row, rows[e, 1]], current[row, e]
+                f, t, i = v[row, rows[e, 0]], v[row, rows[e, 1]], current[row, e]
+                p_from, q_from, p_to, q_to = branch_flow(
+                    ends, e, base_mva, f.real, f.imag, t.real, t.imag, i.real, i.imag
                 )
-                s_from[row, e], s_to[row, e] = flows
-            else:
-                s_from[row, e] = 0.0
-                s_to[row, e] = 0.0
+            s_from[row, e] = complex(p_from, q_from)
+            s_to[row, e] = complex(p_to, q_to)

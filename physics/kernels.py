@@ -26,6 +26,7 @@ from .current_sweeps import (
     IM,
     RE,
     V2_LEAST,
+    currents_of_voltages,
     gather_and_check,
     gather_currents,
     newton_forward,
@@ -311,26 +312,36 @@ def _insist(  # type: ignore[no-untyped-def]
 
 
 @inline
-def solve_rows(  # type: ignore[no-untyped-def]
-    plan, lo, hi, demand, v_source, v_start, scale, tol, max_iter, v_collapse, state, answer
+def solve_block(  # type: ignore[no-untyped-def]
+    plan, row, count, demand, v_source, v_start, scale, tol, max_iter, v_collapse, state, answer
 ):
-    """:func:`sweep_rows` for other kernels: as many rows side by side as ``state`` has lanes."""
+    """Rows [row, row + count) side by side; whether ``state`` still holds what was written to ``answer``."""
     draw, nominal, volt, flow, track, seen, pivot, work = state
     first_rate = WARM_RATE if v_start.shape[0] > 0 else COLD_RATE
-    for row in range(lo, hi, width(flow)):
-        count = min(width(flow), hi - row)
-        _begin(plan, row, row + count - 1, demand, v_source, v_start, scale, state)
-        sum_powers(plan, draw, nominal, flow, track, min(MOST_SWEEPS, max_iter - 1), tol, first_rate)
-        voltages_of_powers(plan, draw, nominal, flow, volt, track, seen)
-        gather_and_check(plan, volt, flow, seen)
-        left = _first_verdicts(
-            plan, row, count, scale, tol, max_iter, v_collapse, volt, flow, track, seen, answer
-        )
-        if left:
-            _insist(
-                plan, row, count, left, scale, tol, max_iter, v_collapse,
-                (draw, nominal, volt, flow, pivot, work), track, seen, answer,
-            )  # fmt: skip
+    _begin(plan, row, row + count - 1, demand, v_source, v_start, scale, state)
+    sum_powers(plan, draw, nominal, flow, track, min(MOST_SWEEPS, max_iter - 1), tol, first_rate)
+    voltages_of_powers(plan, draw, nominal, flow, volt, track, seen)
+    gather_and_check(plan, volt, flow, seen)
+    left = _first_verdicts(
+        plan, row, count, scale, tol, max_iter, v_collapse, volt, flow, track, seen, answer
+    )
+    if left:
+        _insist(
+            plan, row, count, left, scale, tol, max_iter, v_collapse,
+            (draw, nominal, volt, flow, pivot, work), track, seen, answer,
+        )  # fmt: skip
+    return left == 0
+
+
+@inline
+def reload(plan, row, count, state, answer):  # type: ignore[no-untyped-def]
+    """A block whose rows ended at different times back into ``state``: voltages, and currents of these."""
+    for k in range(plan.link.shape[0]):
+        for lane in range(width(state.flow)):
+            v = answer.v[row + min(lane, count - 1), plan.link[k, 1]]
+            put(state.volt, k, RE, lane, v.real)
+            put(state.volt, k, IM, lane, v.imag)
+    currents_of_voltages(plan, state.draw, state.nominal, state.volt, state.flow, state.seen)
 
 
 @lean_kernel
@@ -345,9 +356,12 @@ def sweep_rows(  # type: ignore[no-untyped-def]
     ``v_source`` (batch, source) complex in the order of the feeder's sources; ``v_start`` (batch or 0, bus)
     complex; ``scale`` 1 / base MVA.
     """
-    solve_rows(
-        Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts), lo, hi,
-        Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar), v_source, v_start, scale, tol, max_iter,
-        v_collapse, State(draw, nominal, volt, flow, track, seen, pivot, work),
-        Answer(v, current, s_source_mva, ended, measured),
-    )  # fmt: skip
+    plan = Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
+    demand = Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
+    state = State(draw, nominal, volt, flow, track, seen, pivot, work)
+    answer = Answer(v, current, s_source_mva, ended, measured)
+    for row in range(lo, hi, width(flow)):
+        count = min(width(flow), hi - row)
+        solve_block(
+            plan, row, count, demand, v_source, v_start, scale, tol, max_iter, v_collapse, state, answer
+        )

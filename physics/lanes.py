@@ -147,6 +147,25 @@ def to_rows(typingctx: Any, table: Any, row: Any, column: Any, re: Any, im: Any)
 
 
 @intrinsic
+def to_rows_real(typingctx: Any, table: Any, row: Any, column: Any, value: Any) -> Any:
+    """As :func:`to_rows` for a table of real numbers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        struct = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0])
+        columns = builder.extract_value(struct.shape, 1)
+        pointer = builder.gep(struct.data, [builder.add(builder.mul(args[1], columns), args[2])])
+        if signature.args[3] != lanes_type:
+            builder.store(args[3], pointer, align=8)
+            return context.get_dummy_value()
+        for lane in range(LANES):
+            at = builder.gep(pointer, [builder.mul(columns, ir.Constant(columns.type, lane))])
+            builder.store(builder.extract_element(args[3], ir.Constant(ir.IntType(32), lane)), at, align=8)
+        return context.get_dummy_value()
+
+    return types.void(table, types.intp, types.intp, value), codegen
+
+
+@intrinsic
 def width(typingctx: Any, array: Any) -> Any:
     """Rows side by side in an array of state: 1 or ``LANES``; known to the compiler."""
 
@@ -241,11 +260,12 @@ for _symbol, _operation in _OPERATIONS.items():
 
 @intrinsic
 def root(typingctx: Any, value: Any) -> Any:
-    """Lane-wise square root."""
+    """Square root of a number or of every lane."""
+    kind, suffix = (_VECTOR, f"v{LANES}f64") if value == lanes_type else (ir.DoubleType(), "f64")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_VECTOR, [_VECTOR])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64")
+        signature_of_root = ir.FunctionType(kind, [kind])
+        function = cgutils.get_or_insert_function(builder.module, signature_of_root, f"llvm.sqrt.{suffix}")
         return builder.call(function, [args[0]])
 
-    return lanes_type(lanes_type), codegen
+    return value(value), codegen

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._jit import inline, lean_kernel
+from .current_sweeps import IM, RE
 from .ends import Ends, branch_flow
-from .kernels import Answer, Demand, State, solve_rows
+from .kernels import Answer, Demand, State, reload, solve_block
+from .lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
 from .plan import Plan
 
 FloatArray = NDArray[np.float64]
@@ -47,83 +49,123 @@ def step_rows(  # type: ignore[no-untyped-def]
     draw, nominal, volt, flow, track, seen, pivot, work, v, current, s_source_mva, ended, measured,
     band, branch, s_from, s_to, v_pu, i_ka, loading,
 ):  # fmt: skip
-    """Solve rows [lo, hi) and measure them: one call, so that a single row costs little beside its physics.
+    """Solve rows [lo, hi) and measure them in one call, so that a lone row costs little beside its physics.
 
-    Takes the fields of Plan, Ends, Demand, State, Answer, Limits and Flows one by one.
+    Takes the fields of Plan, Ends, Demand, State, Answer, Limits and Flows one by one. A block is measured
+    while it is still at hand, side by side as it was solved.
     """
+    plan = Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
+    demand = Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
+    state = State(draw, nominal, volt, flow, track, seen, pivot, work)
     answer = Answer(v, current, s_source_mva, ended, measured)
-    solve_rows(
-        Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts), lo, hi,
-        Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar), v_source, v_start,
-        1.0 / base_mva, tol, max_iter, v_collapse,
-        State(draw, nominal, volt, flow, track, seen, pivot, work), answer,
-    )  # fmt: skip
-    limits, flows = Limits(band, branch), Flows(s_from, s_to, v_pu, i_ka, loading)
-    for row in range(lo, hi):
-        _measure_voltages(row, answer, limits, flows)
-        _measure_branches(row, Ends(rows, pi), base_mva, answer, limits, flows)
-        total = 0.0 + 0.0j
-        for s in range(s_source_mva.shape[1]):
-            total += s_source_mva[row, s]
-        measured[row, P_SLACK] = total.real
-        measured[row, Q_SLACK] = total.imag
+    limits, flows, scale = Limits(band, branch), Flows(s_from, s_to, v_pu, i_ka, loading), 1.0 / base_mva
+    for row in range(lo, hi, width(flow)):
+        count = min(width(flow), hi - row)
+        if not solve_block(
+            plan, row, count, demand, v_source, v_start, scale, tol, max_iter, v_collapse, state, answer
+        ):
+            reload(plan, row, count, state, answer)
+        _measure_voltages(plan, row, count, state, answer, limits, flows)
+        _measure_branches(plan, Ends(rows, pi), base_mva, row, count, state, answer, limits, flows)
+        for lane in range(count):
+            total = 0.0 + 0.0j
+            for s in range(s_source_mva.shape[1]):
+                total += s_source_mva[row + lane, s]
+            measured[row + lane, P_SLACK] = total.real
+            measured[row + lane, Q_SLACK] = total.imag
 
 
 @inline
-def _measure_voltages(row, answer, limits, flows):  # type: ignore[no-untyped-def]
+def _emit(state, table, row, count, column, value):  # type: ignore[no-untyped-def]
+    """A column of ``count`` rows of a table; ``track`` serves where these are not all lanes."""
+    if count == width(state.flow):
+        to_rows_real(table, row, column, value)
+        return
+    store(state.track, 0, 0, value)
+    for lane in range(count):
+        table[row + lane, column] = pick(state.track, 0, 0, lane)
+
+
+@inline
+def _emit_complex(state, table, row, count, column, re, im):  # type: ignore[no-untyped-def]
+    if count == width(state.flow):
+        to_rows(table, row, column, re, im)
+        return
+    store(state.track, 0, 0, re)
+    store(state.track, 0, 1, im)
+    for lane in range(count):
+        table[row + lane, column] = complex(pick(state.track, 0, 0, lane), pick(state.track, 0, 1, lane))
+
+
+@inline
+def _measure_voltages(plan, row, count, state, answer, limits, flows):  # type: ignore[no-untyped-def]
     """Magnitudes, the sum of pu outside the band and the number of nodes outside.
 
     Dead nodes (NaN) count for nothing; limits that are NaN are no limits.
     """
-    total, count = 0.0, 0
-    for n in range(answer.v.shape[1]):
-        x = answer.v[row, n]
-        magnitude = np.sqrt(x.real * x.real + x.imag * x.imag)
-        flows.v_pu[row, n] = magnitude
-        outside = 0.0
-        if magnitude > limits.band[n, 1]:
-            outside = magnitude - limits.band[n, 1]
-        elif magnitude < limits.band[n, 0]:
-            outside = limits.band[n, 0] - magnitude
-        if outside > 0.0:
-            total += outside
-            count += 1
-    answer.measured[row, VOLTAGE_VIOLATION] = total
-    answer.ended[row, N_VOLTAGE] = count
+    zero, one = every(state.flow, 0.0), every(state.flow, 1.0)
+    total, number = zero, zero
+    for node in range(plan.at_node.size):
+        k = plan.at_node[node]
+        if k < 0:
+            for lane in range(count):
+                flows.v_pu[row + lane, node] = np.nan
+            continue
+        x, y = load(state.volt, k, RE), load(state.volt, k, IM)
+        magnitude = root(x * x + y * y)
+        outside = choose(limits.band[node, 0] - magnitude, limits.band[node, 0] - magnitude, zero)
+        outside = choose(magnitude - limits.band[node, 1], magnitude - limits.band[node, 1], outside)
+        total = total + outside
+        number = number + choose(outside, one, zero)
+        _emit(state, flows.v_pu, row, count, node, magnitude)
+    _emit(state, answer.measured, row, count, VOLTAGE_VIOLATION, total)
+    store(state.track, 0, 0, number)
+    for lane in range(count):
+        answer.ended[row + lane, N_VOLTAGE] = int(pick(state.track, 0, 0, lane))
 
 
 @inline
-def _measure_branches(row, ends, base_mva, answer, limits, flows):  # type: ignore[no-untyped-def]
+def _measure_branches(plan, ends, base_mva, row, count, state, answer, limits, flows):  # type: ignore[no-untyped-def]
     """Per branch: flows, the larger end's current and loading; of all: loss, MVA above rating and count.
 
     A branch without a rating (NaN) has NaN loading and is never overloaded.
     """
-    p_loss, q_loss, above, count = 0.0, 0.0, 0.0, 0
-    for e in range(limits.branch.shape[0]):
+    zero, one = every(state.flow, 0.0), every(state.flow, 1.0)
+    p_loss, q_loss, above, number = zero, zero, zero, zero
+    for e in range(plan.at_branch.size):
+        k = plan.at_branch[e]
         rating = limits.branch[e, 0]
-        if not ends.rows[e, 3]:
-            flows.s_from[row, e] = 0.0
-            flows.s_to[row, e] = 0.0
-            flows.i_ka[row, e] = 0.0
-            flows.loading[row, e] = 0.0 / rating
+        if k < 0:
+            for lane in range(count):
+                flows.s_from[row + lane, e] = 0.0
+                flows.s_to[row + lane, e] = 0.0
+                flows.i_ka[row + lane, e] = 0.0
+                flows.loading[row + lane, e] = 0.0 / rating
             continue
-        f, t = ends.rows[e, 0], ends.rows[e, 1]
-        a, b = branch_flow(ends, e, base_mva, answer.v[row, f], answer.v[row, t], answer.current[row, e])
-        flows.s_from[row, e] = a
-        flows.s_to[row, e] = b
-        p_loss += a.real + b.real
-        q_loss += a.imag + b.imag
-        s_a = np.sqrt(a.real * a.real + a.imag * a.imag)
-        s_b = np.sqrt(b.real * b.real + b.imag * b.imag)
-        flows.i_ka[row, e] = max(
-            s_a / (flows.v_pu[row, f] * limits.branch[e, 1]), s_b / (flows.v_pu[row, t] * limits.branch[e, 2])
+        f, t = plan.at_node[ends.rows[e, 0]], plan.at_node[ends.rows[e, 1]]
+        xf, yf = load(state.volt, f, RE), load(state.volt, f, IM)
+        xt, yt = load(state.volt, t, RE), load(state.volt, t, IM)
+        p_f, q_f, p_t, q_t = branch_flow(
+            ends, e, base_mva, xf, yf, xt, yt, load(state.flow, k, RE), load(state.flow, k, IM)
         )
-        s = max(s_a, s_b)
-        flows.loading[row, e] = s / rating
-        if s > rating:
-            above += s - rating
-            count += 1
-    answer.measured[row, P_LOSS] = p_loss
-    answer.measured[row, Q_LOSS] = q_loss
-    answer.measured[row, OVERLOAD] = above
-    answer.ended[row, N_OVERLOAD] = count
+        p_loss = p_loss + (p_f + p_t)
+        q_loss = q_loss + (q_f + q_t)
+        s2_f, s2_t = p_f * p_f + q_f * q_f, p_t * p_t + q_t * q_t
+        # |I| = |S| / |V|: one root for the larger end
+        kv_f, kv_t = limits.branch[e, 1], limits.branch[e, 2]
+        i2_f = s2_f / ((xf * xf + yf * yf) * (kv_f * kv_f))
+        i2_t = s2_t / ((xt * xt + yt * yt) * (kv_t * kv_t))
+        apparent = root(larger(s2_f, s2_t))
+        over = apparent - rating
+        above = above + choose(over, over, zero)
+        number = number + choose(over, one, zero)
+        _emit_complex(state, flows.s_from, row, count, e, p_f, q_f)
+        _emit_complex(state, flows.s_to, row, count, e, p_t, q_t)
+        _emit(state, flows.i_ka, row, count, e, root(larger(i2_f, i2_t)))
+        _emit(state, flows.loading, row, count, e, apparent / rating)
+    _emit(state, answer.measured, row, count, P_LOSS, p_loss)
+    _emit(state, answer.measured, row, count, Q_LOSS, q_loss)
+    _emit(state, answer.measured, row, count, OVERLOAD, above)
+    store(state.track, 0, 0, number)
+    for lane in range(count):
+        answer.ended[row + lane, N_OVERLOAD] = int(pick(state.track, 0, 0, lane))

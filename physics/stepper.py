@@ -132,7 +132,7 @@ def _ratings(net: Network) -> FloatArray:
 def _answer(net: Network, batch: int) -> Answer:
     return Answer(
         v=np.full((batch, net.n_bus), np.nan + 0j),
-        current=np.zeros((batch, net.n_branch), dtype=np.complex128),
+        current=np.empty((0, net.n_branch), dtype=np.complex128),  # measured, not kept
         s_source_mva=np.zeros((batch, net.source_node.size), dtype=np.complex128),
         ended=np.zeros((batch, metrics.N_ENDED), dtype=np.int64),
         measured=np.zeros((batch, metrics.N_MEASURED)),
