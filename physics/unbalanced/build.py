@@ -159,9 +159,7 @@ def _segment(
         taps.append((segment.tap.regulator, int(segment.tap.child_is_from), segment.tap.factor))
 
 
-def _shunts(
-    elements: list[Element], spread: Spread, shunt: NDArray[np.complex128]
-) -> NDArray[np.complex128]:
+def _shunts(elements: list[Element], spread: Spread, shunt: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """(n_bus, 3, 3) all admittance blocks of the branches that carry current, and ``shunt``."""
     total = shunt.copy()
     directions = {placed.branch: placed.child_is_to for placed in spread.placed if placed.branch >= 0}

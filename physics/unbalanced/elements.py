@@ -103,13 +103,9 @@ def _line_shunts(b_us: NDArray[np.float64], bases: _Bases) -> tuple[Matrix, Matr
     return half * bases.v_from**2 / bases.s, half * bases.v_to**2 / bases.s
 
 
-def _make_line(
-    element: Element, phases: tuple[int, ...], z_ohm: Matrix, bases: _Bases, branch: str
-) -> None:
+def _make_line(element: Element, phases: tuple[int, ...], z_ohm: Matrix, bases: _Bases, branch: str) -> None:
     if abs(bases.v_from / bases.v_to - 1.0) > 1e-9:
-        raise ValueError(
-            f"branch {branch!r} is a line between nodes of different base_kv: use a transformer"
-        )
+        raise ValueError(f"branch {branch!r} is a line between nodes of different base_kv: use a transformer")
     element.line_phases = phases
     element.z = z_ohm[np.ix_(phases, phases)] * bases.s / bases.v_from**2
 
@@ -153,9 +149,7 @@ def _make_bank(
             element.windings += _unit_windings(element, unit, regulator, bases)
 
 
-def _unit_windings(
-    element: Element, unit: dict[str, Any], regulator: int, bases: _Bases
-) -> list[Winding]:
+def _unit_windings(element: Element, unit: dict[str, Any], regulator: int, bases: _Bases) -> list[Winding]:
     """Winding pairs of one unit; its shunts go into the element."""
     from_kind, to_kind = unit["connection"].split("-")
     lag = unit["lag_deg"] or 0.0

@@ -87,7 +87,9 @@ def _series(net, table, tap, current, i_from, i_to):  # type: ignore[no-untyped-
             i = current[c0]
             _add(down, e, c0, -i)
             _add(up, e, p0, a * i)
-            if kind == TAP_LEG:  # the leg's current enters at the child's other phase and leaves at the parent's
+            if (
+                kind == TAP_LEG
+            ):  # the leg's current enters at the child's other phase and leaves at the parent's
                 _add(down, e, get(net.slot, get(seg, REFERENCE)), i)
                 _add(up, e, get(net.slot, get(seg, PARENT + 1)), -a * i)
         elif kind == GENERAL or kind == FLOATING:
@@ -151,4 +153,6 @@ def flow_rows(prog, table, lo, hi, tap, v, current, i_from, i_to):  # type: igno
     """The same for rows [lo, hi), (batch, 3 n_branch)."""
     net = steps_of(prog, True)
     for row in range(lo, hi):
-        flow_row(net, table, tap[row if tap.shape[0] > 1 else 0], v[row], current[row], i_from[row], i_to[row])
+        flow_row(
+            net, table, tap[row if tap.shape[0] > 1 else 0], v[row], current[row], i_from[row], i_to[row]
+        )

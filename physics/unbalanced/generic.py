@@ -185,7 +185,6 @@ def _root(value):  # type: ignore[no-untyped-def]
     return lambda value: lanes.root(value)
 
 
-
 class _QuadType(types.Type):
     """Four float64: the phases of a node beside each other, the fourth always zero."""
 
@@ -270,6 +269,11 @@ def _overload_quad(symbol: Any, operation: Any) -> None:
         return None
 
 
-for _symbol, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _symbol, _name in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _overload_quad(_symbol, _quad_operation(_name))
 larger_quad, smaller_quad = _quad_operation(">"), _quad_operation("<")

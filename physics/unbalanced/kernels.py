@@ -28,7 +28,8 @@ from .gather import (
 )
 from .generic import advance, get, get_lane, inline, point
 from .program import COLLAPSED, CONVERGED, DIVERGED, Cell
-from .steps import V_FLOOR_PU, backward, forward, node_currents
+from .steps import V_FLOOR_PU, backward, node_currents
+from .sweep import forward
 
 ALL_GOOD, SOME_BAD = 0, 1  # what `solve_rows` answers
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound

@@ -39,7 +39,8 @@ class Topology3:
 
 
 class PhaseIndex:
-    """Which row of a matrix stands for which phase of which node: node by node, A, B, C, absent ones left out.
+    """Which row of a matrix stands for which phase of which node: node by node, A, B, C, absent ones left
+    out.
 
     ``index[node_id, phase]`` is a row, ``index.at(row)`` the pair; ``index.row`` (n_bus, 3) holds -1 where a
     phase is absent.
@@ -49,7 +50,9 @@ class PhaseIndex:
         self.row: IntArray = np.full(present.shape, -1, dtype=np.int64)
         self.row[present] = np.arange(np.count_nonzero(present))
         names, phases = feeder.column("nodes", "node_id"), feeder.column("nodes", "phase")
-        self.pairs = [(str(name), letter) for name, letters in zip(names, phases, strict=True) for letter in letters]
+        self.pairs = [
+            (str(name), letter) for name, letters in zip(names, phases, strict=True) for letter in letters
+        ]
         self._row_of = {pair: k for k, pair in enumerate(self.pairs)}
 
     def __len__(self) -> int:
@@ -127,7 +130,8 @@ class Network3:
         """(2, n_branch, 3) what each phase may carry at the from and the to end: a third of the rating.
 
         A rating is that of three phases at the rated current, however many the branch has. The two legs of a
-        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that the end
+        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that
+        the end
         does not have.
         """
         rating = np.full((2, self.n_branch, 3), np.nan)
@@ -255,8 +259,8 @@ class Network3:
             node = int(np.argwhere(wrong)[0][0])
             name = self.feeder.column("nodes", "node_id")[node]
             raise ValueError(
-                f"a load at node {name!r} is connected from phase to ground, but a delta winding without ground "
-                "feeds the node: nothing fixes that voltage; connect the load in delta"
+                f"a load at node {name!r} is connected from phase to ground, but a delta winding "
+                "without ground feeds the node: nothing fixes that voltage; connect the load in delta"
             )
 
 

@@ -60,9 +60,7 @@ class Segment:
         phases = tuple(self.child[k] for k in keep)
         z = self.b[np.ix_(keep, keep)]
         unit = np.eye(len(keep), dtype=np.complex128)
-        return replace(
-            self, kind=_COUPLED[len(keep)], child=phases, parent=phases, a=unit, b=z, d=unit
-        )
+        return replace(self, kind=_COUPLED[len(keep)], child=phases, parent=phases, a=unit, b=z, d=unit)
 
     def coefficients(self) -> list[complex]:
         """What the kernel reads, in its order."""
@@ -127,7 +125,9 @@ def _seen(winding: Winding, child_is_to: bool) -> tuple[float, complex]:
 
 
 def _single_phase(windings: list[Winding], child_is_to: bool) -> tuple[list[Segment], list[Winding]]:
-    """Windings that are segments of their own, and the rest: grounded pairs, then legs that start from them."""
+    """Windings that are segments of their own, and the rest: grounded pairs, then legs that start from
+    them.
+    """
     segments: list[Segment] = []
     fed: set[int] = set()
     rest = []

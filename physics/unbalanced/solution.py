@@ -114,7 +114,9 @@ class Solution3:
 
     @cached_property
     def vuf_pct(self) -> FloatArray:
-        """(batch, n_bus) negative over positive sequence voltage, %; NaN at nodes with fewer than three phases."""
+        """(batch, n_bus) negative over positive sequence voltage, %; NaN at nodes with fewer than three
+        phases.
+        """
         return unbalance_pct(self.v)
 
     @cached_property
@@ -128,7 +130,9 @@ class Solution3:
             whole = isinstance(rows, slice)
             tap = self.tap if whole or self.tap.shape[0] == 1 else np.ascontiguousarray(self.tap[rows])
             part = (v, current) if whole else (v[rows], current[rows])
-            out = (ends[0], ends[1]) if whole else (np.empty_like(ends[0][rows]), np.empty_like(ends[0][rows]))
+            out = (
+                (ends[0], ends[1]) if whole else (np.empty_like(ends[0][rows]), np.empty_like(ends[0][rows]))
+            )
             flow_rows(topology.program, topology.flows, 0, part[0].shape[0], tap, *part, *out)
             if not whole:
                 ends[0][rows], ends[1][rows] = out
@@ -178,7 +182,8 @@ class Solution3:
     def loading(self) -> FloatArray:
         """Larger end's apparent power per phase over a third of the rating; NaN without a rating.
 
-        A rating is that of three phases at the rated current: each phase may carry a third of it. Phases that the
+        A rating is that of three phases at the rated current: each phase may carry a third of it. Phases
+        that the
         branch does not have are NaN.
         """
         ends = zip(self._flows, self.net.phase_rating_mva, strict=True)
@@ -211,4 +216,3 @@ class Solution3:
     def q_slack_mvar(self) -> Any:
         """Reactive power delivered by all sources together."""
         return self.s_source_mva.imag.sum(axis=-1)
-

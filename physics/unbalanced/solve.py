@@ -218,8 +218,8 @@ def refuse(net: Network3, topology: Topology3, inputs: Inputs) -> None:
         if legs or not net.present[node, place]:
             raise ValueError(f"{where}: the bus has phases {letters!r} only")
         raise ValueError(
-            f"{where}: a delta winding without ground feeds the bus, so nothing can flow from a phase to ground; "
-            "use p_delta_mw and q_delta_mvar"
+            f"{where}: a delta winding without ground feeds the bus, so nothing can flow "
+            "from a phase to ground; use p_delta_mw and q_delta_mvar"
         )
 
 

@@ -44,7 +44,8 @@ def script(feeder: Feeder, *, bands: bool = False) -> list[str]:
     for unit in feeder.transformers.to_pylist():
         units.setdefault(unit["branch_id"], []).append(unit)
     taps = {
-        row["transformer_id"]: 1.0 + row["tap_pos"] * row["tap_step_pu"] for row in feeder.regulators.to_pylist()
+        row["transformer_id"]: 1.0 + row["tap_pos"] * row["tap_step_pu"]
+        for row in feeder.regulators.to_pylist()
     }
     for branch in feeder.branches.to_pylist():
         if not branch["status"]:
@@ -82,8 +83,9 @@ def _line(branch: dict[str, Any]) -> str:
     nano = (np.array(branch["b_us"]) * 1e3 / (2 * np.pi * HZ)).tolist()
     return (
         f"new line.{branch['branch_id']} phases={len(letters)} bus1={_bus(branch['from_node'], letters)} "
-        f"bus2={_bus(branch['to_node'], letters)} length=1 units=none rmatrix={_matrix(branch['r_ohm'], letters)} "
-        f"xmatrix={_matrix(branch['x_ohm'], letters)} cmatrix={_matrix(nano, letters)}"
+        f"bus2={_bus(branch['to_node'], letters)} length=1 units=none "
+        f"rmatrix={_matrix(branch['r_ohm'], letters)} xmatrix={_matrix(branch['x_ohm'], letters)} "
+        f"cmatrix={_matrix(nano, letters)}"
     )
 
 
@@ -132,7 +134,10 @@ def _load(load: dict[str, Any], kv: dict[str, float], bands: bool) -> list[str]:
     low, high = (load["v_low_pu"], load["v_high_pu"]) if bands else (None, None)
     low, high = (low / rated if low else None), (high / rated if high else None)
     power = []
-    for k, share_z, share_i, cvr in (("p_mw", "p_z_frac", "p_i_frac", "cvr_p"), ("q_mvar", "q_z_frac", "q_i_frac", "cvr_q")):
+    for k, share_z, share_i, cvr in (
+        ("p_mw", "p_z_frac", "p_i_frac", "cvr_p"),
+        ("q_mvar", "q_z_frac", "q_i_frac", "cvr_q"),
+    ):
         parts_of = (load[share_z] * rated**2, load[share_i] * rated, 1.0 - load[share_z] - load[share_i])
         factor = sum(parts_of) if load[cvr] is None else rated ** load[cvr]
         power.append((load[k] * factor, *(part / factor for part in parts_of)))

@@ -24,12 +24,16 @@ class Grid3:
     name: str = "grid3"
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {name: [] for name in TABLES})
 
-    def node(self, node_id: str, phase: str = "ABC", kv: float = 4.16, g: float = 0.0, b: float = 0.0) -> None:
+    def node(
+        self, node_id: str, phase: str = "ABC", kv: float = 4.16, g: float = 0.0, b: float = 0.0
+    ) -> None:
         self.rows["nodes"].append(
             {"node_id": node_id, "phase": phase, "base_kv": kv, "shunt_g_mw": g, "shunt_b_mvar": b}
         )
 
-    def source(self, node: str, v: float = 1.0, deg: float = 0.0, z: tuple[complex, complex] | None = None) -> None:
+    def source(
+        self, node: str, v: float = 1.0, deg: float = 0.0, z: tuple[complex, complex] | None = None
+    ) -> None:
         """``z``: self and mutual impedance in ohm."""
         row: dict[str, Any] = {
             "source_id": f"src{len(self.rows['sources'])}", "node_id": node, "v_pu": v, "v_deg": deg
@@ -40,8 +44,9 @@ class Grid3:
         self.rows["sources"].append(row)
 
     def line(
-        self, start: str, end: str, phase: str = "ABC", km: float = 1.0, kind: str = "line", closed: bool = True,
-        matrix: Any = None, charging: Any = None, rating: float | None = None, branch_id: str | None = None,
+        self, start: str, end: str, phase: str = "ABC", km: float = 1.0, kind: str = "line",
+        closed: bool = True, matrix: Any = None, charging: Any = None, rating: float | None = None,
+        branch_id: str | None = None,
     ) -> None:  # fmt: skip
         """A line by length, or by its full matrices (3, 3) in ohm and microsiemens."""
         at = ["ABC12".index(letter) % 3 for letter in phase]
@@ -73,13 +78,15 @@ class Grid3:
     def switch(self, branch_id: str) -> None:
         self.rows["switches"].append(
             {
-                "switch_id": branch_id, "branch_id": branch_id, "type": "sectionaliser", "normally_closed": True
+                "switch_id": branch_id, "branch_id": branch_id, "type": "sectionaliser",
+                "normally_closed": True,
             }
         )  # fmt: skip
 
     def bank(
-        self, start: str, end: str, units: list[dict[str, Any]], phase: str = "ABC", kind: str = "transformer",
-        jumper: dict[str, complex] | None = None, rating: float | None = None, branch_id: str | None = None,
+        self, start: str, end: str, units: list[dict[str, Any]], phase: str = "ABC",
+        kind: str = "transformer", jumper: dict[str, complex] | None = None, rating: float | None = None,
+        branch_id: str | None = None,
     ) -> None:  # fmt: skip
         """A bank of units; what a unit does not say is an ordinary 500 kVA one between 4.16 kV windings."""
         z = None
@@ -103,8 +110,9 @@ class Grid3:
                 self.rows["regulators"].append(
                     {
                         "reg_id": f"r{len(self.rows['regulators'])}", "branch_id": branch,
-                        "phase": "".join(sorted(row["to_phase"])), "tap_pos": taps, "tap_min": -16, "tap_max": 16,
-                        "tap_step_pu": 0.00625, "v_set_pu": 1.0, "band_pu": 0.0167,
+                        "phase": "".join(sorted(row["to_phase"])), "tap_pos": taps,
+                        "tap_min": -16, "tap_max": 16, "tap_step_pu": 0.00625, "v_set_pu": 1.0,
+                        "band_pu": 0.0167,
                         "transformer_id": row["transformer_id"],
                     }
                 )  # fmt: skip
@@ -118,8 +126,9 @@ class Grid3:
         low, high = band or (None, None)
         self.rows["loads"].append(
             {
-                "load_id": f"l{len(self.rows['loads'])}", "node_id": node, "phase": phase, "p_mw": p, "q_mvar": q,
-                "p_z_frac": z, "p_i_frac": i, "q_z_frac": z, "q_i_frac": i, "cvr_p": cvr_p, "cvr_q": cvr_q,
+                "load_id": f"l{len(self.rows['loads'])}", "node_id": node, "phase": phase,
+                "p_mw": p, "q_mvar": q, "p_z_frac": z, "p_i_frac": i, "q_z_frac": z, "q_i_frac": i,
+                "cvr_p": cvr_p, "cvr_q": cvr_q,
                 "connection": connection, "v_low_pu": low, "v_high_pu": high,
             }
         )  # fmt: skip
@@ -143,7 +152,9 @@ class Grid3:
         nodes = []
         for row in self.rows["nodes"]:
             p, q = loaded.get(row["node_id"], (0.0, 0.0))
-            kind = "source" if row["node_id"] in sources else "load" if row["node_id"] in loaded else "junction"
+            kind = (
+                "source" if row["node_id"] in sources else "load" if row["node_id"] in loaded else "junction"
+            )
             more = {"type": kind, "v_min": 0.9, "v_max": 1.1, "load_p_mw": p, "load_q_mvar": q}
             nodes.append(row | more)
         tables = {}
@@ -158,7 +169,13 @@ class Grid3:
 
 
 def random_feeder(
-    seed: int, n: int = 30, *, laterals: bool = True, delta: bool = True, models: bool = True, devices: bool = True
+    seed: int,
+    n: int = 30,
+    *,
+    laterals: bool = True,
+    delta: bool = True,
+    models: bool = True,
+    devices: bool = True,
 ) -> Grid3:
     """A random tree: three-phase trunk, laterals with the phases that are left, loads of every kind."""
     rng = np.random.default_rng(seed)
@@ -176,7 +193,15 @@ def random_feeder(
         if devices and len(mine) == 3 and kind < 0.15:
             steps = [int(rng.integers(-8, 9)) for _ in mine]
             units = [
-                {"from_phase": p, "to_phase": p, "hv_kv": 2.4, "lv_kv": 2.4, "taps": t, "r_pct": 0.1, "x_pct": 0.5}
+                {
+                    "from_phase": p,
+                    "to_phase": p,
+                    "hv_kv": 2.4,
+                    "lv_kv": 2.4,
+                    "taps": t,
+                    "r_pct": 0.1,
+                    "x_pct": 0.5,
+                }
                 for p, t in zip(mine, steps, strict=True)
             ]
             if kv[up] != 4.16:
@@ -212,7 +237,9 @@ def _random_load(
         if rng.random() < 0.6:
             p = float(rng.uniform(0.002, 0.012))
             kind = rng.integers(5) if models else 0
-            more: dict[str, Any] = [{}, {"z": 1.0}, {"i": 1.0}, {"z": 0.3, "i": 0.2}, {"cvr": (0.8, 1.7)}][kind]
+            more: dict[str, Any] = [{}, {"z": 1.0}, {"i": 1.0}, {"z": 0.3, "i": 0.2}, {"cvr": (0.8, 1.7)}][
+                kind
+            ]
             grid.load(node, phase, p, p * float(rng.uniform(0.1, 0.7)), **more)
     if delta and len(phases) > 1 and rng.random() < 0.4:
         more = [{}, {"z": 1.0}, {"i": 1.0}][rng.integers(3) if models else 0]

@@ -30,7 +30,10 @@ def constant_power(feeder: Feeder) -> Feeder:
     loads = feeder.loads.to_pylist()
     for load in loads:
         rated = load["v_rated_pu"] or 1.0
-        for power, z, i, cvr in (("p_mw", "p_z_frac", "p_i_frac", "cvr_p"), ("q_mvar", "q_z_frac", "q_i_frac", "cvr_q")):
+        for power, z, i, cvr in (
+            ("p_mw", "p_z_frac", "p_i_frac", "cvr_p"),
+            ("q_mvar", "q_z_frac", "q_i_frac", "cvr_q"),
+        ):
             share = load[z] * rated**2 + load[i] * rated + 1.0 - load[z] - load[i]
             load[power] *= share if load[cvr] is None else rated ** load[cvr]
             load[z], load[i], load[cvr] = 0.0, 0.0, None
@@ -86,7 +89,9 @@ def test_figures_of_opendss(name: str, variant: str, tolerance: float) -> None:
 @pytest.mark.parametrize("bands", [False, True], ids=["models", "bands"])
 @pytest.mark.parametrize("name", FEEDERS)
 def test_tables_of_shipped_feeders(name: str, bands: bool) -> None:
-    """Capabilities 6, 8, 106: each table row written for OpenDSS; also where a delta winding floats (IEEE 37)."""
+    """Capabilities 6, 8, 106: each table row written for OpenDSS; also where a delta winding floats (IEEE
+    37).
+    """
     pytest.importorskip("dss", reason="the extra `oracle` brings OpenDSS")
     from . import dss_oracle
 

@@ -16,15 +16,17 @@ from .grids import Features, random_tree
 from .phase_grids import LETTERS, Grid3, random_feeder
 
 FIELDS = (
-    "v", "i_node", "i_source", "converged", "diverged", "collapsed", "iterations", "v_update_pu", "v_pu", "v_deg",
-    "vuf_pct", "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading", "p_loss_mw", "q_loss_mvar",
-    "p_slack_mw", "q_slack_mvar", "s_source_mva",
+    "v", "i_node", "i_source", "converged", "diverged", "collapsed", "iterations", "v_update_pu", "v_pu",
+    "v_deg", "vuf_pct", "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading", "p_loss_mw",
+    "q_loss_mvar", "p_slack_mw", "q_slack_mvar", "s_source_mva",
 )  # fmt: skip
 TURN = np.exp(2j * np.pi / 3)
 
 
 def per_phase(feeder: Feeder) -> Feeder:
-    """A balanced feeder with three-phase elements: mutual coupling such that the positive sequence is the same."""
+    """A balanced feeder with three-phase elements: mutual coupling such that the positive sequence is the
+    same.
+    """
     column = feeder.column
     grid = Grid3(base_mva=feeder.base_mva)
     kv = dict(zip(column("nodes", "node_id"), column("nodes", "base_kv"), strict=True))
@@ -42,8 +44,8 @@ def per_phase(feeder: Feeder) -> Feeder:
             grid.line(*ends, matrix=coupled, charging=charging, closed=branch["status"])
         else:
             unit = {
-                "s_mva": feeder.base_mva, "hv_kv": kv[ends[0]], "lv_kv": kv[ends[1]], "tap_from": branch["tap"],
-                "r_pct": 100 * branch["r"], "x_pct": 100 * branch["x"],
+                "s_mva": feeder.base_mva, "hv_kv": kv[ends[0]], "lv_kv": kv[ends[1]],
+                "tap_from": branch["tap"], "r_pct": 100 * branch["r"], "x_pct": 100 * branch["x"],
             }  # fmt: skip
             grid.bank(*ends, [unit])
     for load in feeder.loads.to_pylist():
@@ -180,7 +182,11 @@ def test_a_row_has_the_same_bits_alone_and_in_any_batch(count: int) -> None:
     )
     for row in range(count) if count < 10 else (0, 7, 8, 351, 352, 353, 699):
         one = physics.solve(
-            net, net.load_p_mw * scale[row], net.load_q_mvar, p_delta_mw=net.delta_p_mw * scale[row], tap=tap[row]
+            net,
+            net.load_p_mw * scale[row],
+            net.load_q_mvar,
+            p_delta_mw=net.delta_p_mw * scale[row],
+            tap=tap[row],
         )
         for name in FIELDS:
             a, b = np.asarray(getattr(one, name)), np.asarray(getattr(many, name))[row]
@@ -198,7 +204,12 @@ def test_flags_near_and_beyond_the_nose() -> None:
     assert sol.collapsed[-1]
     for row in np.flatnonzero(sol.converged):
         again = physics.solve(
-            net, net.load_p_mw * scale[row], net.load_q_mvar * scale[row], v0=sol.v[row], tol=1e-11, max_iter=2000
+            net,
+            net.load_p_mw * scale[row],
+            net.load_q_mvar * scale[row],
+            v0=sol.v[row],
+            tol=1e-11,
+            max_iter=2000,
         )
         assert again.converged
         assert np.nanmax(np.abs(again.v - sol.v[row])) < 1e-6
