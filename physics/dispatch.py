@@ -27,9 +27,7 @@ def compile(
     Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
     left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` (balanced
     feeders only) no branch is left out, whatever ``allow_mesh_pruning`` says, and the power flow closes
-    the loops.
-    Nodes
-    without a source are kept, get NaN voltages, and are named in an :class:`IslandWarning`.
+    the loops. Nodes without a source are kept, get NaN voltages, and are named in an :class:`IslandWarning`.
 
     ``voltage_bands=True`` (per-phase feeders only): outside ``v_low_pu`` and ``v_high_pu`` a load is what
     OpenDSS makes of it. Without, its model holds at every voltage.
@@ -41,7 +39,7 @@ def compile(
     if keep_loops:
         raise ValueError("keep_loops is for balanced feeders: per-phase ones are solved as trees")
     net = compile_per_phase(feeder, allow_mesh_pruning=allow_mesh_pruning, voltage_bands=voltage_bands)
-    return cast(Any, net)  # type: ignore[no-any-return]
+    return cast(Network, net)
 
 
 @overload

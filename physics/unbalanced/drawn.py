@@ -84,9 +84,8 @@ def _banded(nominal, z, i, exponent, low, high, rated, v):  # type: ignore[no-un
     """P or Q at ``v`` pu, each share of the load by OpenDSS's rule outside the band.
 
     Above ``high`` an impedance; below ``low`` a current that falls in a straight line to that of the
-    impedance
-    at rated voltage, which the load is further down. Loads with an exponent count as constant power there, so
-    they jump.
+    impedance at rated voltage, which the load is further down. Loads with an exponent count as constant power
+    there, so they jump.
     """
     if low <= v <= high:
         return drawn(nominal, z, i, exponent, v)

@@ -123,9 +123,7 @@ def phases_present(feeder: Feeder) -> BoolArray:
 
 
 def read_draws(feeder: Feeder, *, voltage_bands: bool) -> Draws:
-    """Loads and banks of the tables; ``voltage_bands``: whether loads leave their model outside their
-    band.
-    """
+    """Loads and banks of the tables; ``voltage_bands``: loads leave their model outside their band."""
     n = feeder.n_nodes
     present = phases_present(feeder)
     leg_present = np.stack([present[:, a] & present[:, b] for a, b in LEGS], axis=1)

@@ -58,7 +58,7 @@ def flow_table(
             if one.branch in further:
                 shunt[one.branch, 0 if one.child_is_to else 1] += further[one.branch]
     rows = np.array([(p.branch, int(p.child_is_to)) for p in placed], dtype=np.int64).reshape(-1, 2)
-    return FlowTable(rows, np.stack([from_row, to_row], axis=1), shunt, shunt.any(axis=(2, 3)))
+    return FlowTable(rows, np.stack([from_row, to_row], axis=1), shunt, np.asarray(shunt.any(axis=(2, 3))))
 
 
 @inline

@@ -130,9 +130,8 @@ class Network3:
         """(2, n_branch, 3) what each phase may carry at the from and the to end: a third of the rating.
 
         A rating is that of three phases at the rated current, however many the branch has. The two legs of a
-        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that
-        the end
-        does not have.
+        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that the
+        end does not have.
         """
         rating = np.full((2, self.n_branch, 3), np.nan)
         for element in self.elements:
@@ -206,7 +205,7 @@ class Network3:
             if node < self.n_bus:
                 energised[node, phase] = True
         if warn and (self.present & ~energised).any():
-            self._warn_islands((self.present & ~energised).any(axis=1))
+            self._warn_islands(np.asarray((self.present & ~energised).any(axis=1)))
         self._check_floating(layout.floating)
         in_tree = np.zeros(self.n_branch, dtype=bool)
         child_is_to = np.zeros(self.n_branch, dtype=bool)

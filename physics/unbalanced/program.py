@@ -2,8 +2,8 @@
 
 A *conductor* is one phase of one node that a source reaches; those of a node are numbered one after the
 other, and after three of them a number is left out. A *segment* feeds one to three conductors of a node.
-Segments that are not coupled to each other (the
-phases of a regulator bank, of three separate lines) are separate segments, so a phase costs what it needs.
+Segments that are not coupled to each other (the phases of a regulator bank, of three separate lines) are
+separate segments, so a phase costs what it needs.
 """
 
 from __future__ import annotations
@@ -62,14 +62,12 @@ class Program(NamedTuple):
     """One network in one switch state, ready for the sweep; two arrays, because each costs a call its share.
 
     ``whole``: its sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
-    each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row
-    of the
-    capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
+    each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row of
+    the capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
     (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source
-    row,
-    phase); bar (slots, then slots of legs, where no power can be). ``number``: coefficients (complex as re,
-    im; blocks row by row); shares of every conductor's P, then Q,
-    that are constant power; susceptance of banks; ratio of tap entries at neutral; models of items.
+    row, phase); bar (slots, then slots of legs, where no power can be). ``number``: coefficients (complex as
+    re, im; blocks row by row); shares of every conductor's P, then Q, that are constant power; susceptance of
+    banks; ratio of tap entries at neutral; models of items.
     """
 
     whole: IntArray
@@ -78,9 +76,8 @@ class Program(NamedTuple):
 
 def pack(
     segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray, item: IntArray,
-    root: IntArray, bar_wye: IntArray, bar_leg: IntArray, coef: FloatArray, constant: FloatArray, cap_b:
-    FloatArray, tap_factor: FloatArray,
-    item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
+    root: IntArray, bar_wye: IntArray, bar_leg: IntArray, coef: FloatArray, constant: FloatArray,
+    cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
 ) -> Program:  # fmt: skip
     """A program from its tables."""
     sizes = (

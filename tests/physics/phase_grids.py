@@ -233,14 +233,12 @@ def random_feeder(
 def _random_load(
     grid: Grid3, rng: np.random.Generator, node: str, phases: str, delta: bool, models: bool
 ) -> None:
+    kinds: list[dict[str, Any]] = [{}, {"z": 1.0}, {"i": 1.0}, {"z": 0.3, "i": 0.2}, {"cvr": (0.8, 1.7)}]
     for phase in phases:
         if rng.random() < 0.6:
             p = float(rng.uniform(0.002, 0.012))
-            kind = rng.integers(5) if models else 0
-            more: dict[str, Any] = [{}, {"z": 1.0}, {"i": 1.0}, {"z": 0.3, "i": 0.2}, {"cvr": (0.8, 1.7)}][
-                kind
-            ]
-            grid.load(node, phase, p, p * float(rng.uniform(0.1, 0.7)), **more)
+            q = p * float(rng.uniform(0.1, 0.7))
+            grid.load(node, phase, p, q, **kinds[rng.integers(5) if models else 0])
     if delta and len(phases) > 1 and rng.random() < 0.4:
-        more = [{}, {"z": 1.0}, {"i": 1.0}][rng.integers(3) if models else 0]
-        grid.load(node, phases, 0.01, 0.005, connection="delta", **more)
+        kind = kinds[rng.integers(3) if models else 0]
+        grid.load(node, phases, 0.01, 0.005, connection="delta", **kind)
