@@ -24,6 +24,7 @@ from .program import (
     REFERENCE,
     SCALED,
     SEGMENT_WIDTH,
+    SPLIT,
     TAP,
     TAP_LEG,
     TAP_WIDTH,
@@ -92,7 +93,7 @@ def _series(net, table, tap, current, i_from, i_to):  # type: ignore[no-untyped-
             ):  # the leg's current enters at the child's other phase and leaves at the parent's
                 _add(down, e, get(net.slot, get(seg, REFERENCE)), i)
                 _add(up, e, get(net.slot, get(seg, PARENT + 1)), -a * i)
-        elif kind == GENERAL or kind == FLOATING:
+        elif kind == GENERAL or kind == FLOATING or kind == SPLIT:
             n_parent = get(seg, N_PARENT)
             o += 2 * nc * (n_parent + nc)
             for k in range(nc):

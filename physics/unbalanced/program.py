@@ -26,6 +26,7 @@ TAP_LEG = 4  # V_c = V_r + a (V_p - V_q) - m z I: a winding between two phases, 
 PAIR = 5  # V_c = V_p - Z I, two coupled conductors
 TRIPLE = 6  # three coupled conductors
 GENERAL = 7  # V_c = A V_p - B I_c,  I_p = D I_c, any number of conductors at both ends
+SPLIT = 9  # GENERAL with one parent and two children: a centre-tap transformer
 FLOATING = 8  # GENERAL, and the mean of V_c moves until the currents into the child have no mean
 
 #: Columns of the table of segments. CHILD and PARENT are the first of three; NODE: which node is complete

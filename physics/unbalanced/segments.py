@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .program import FLOATING, GENERAL, PAIR, SCALED, SINGLE, TAP, TAP_LEG, TRIPLE, WIRE
+from .program import FLOATING, GENERAL, PAIR, SCALED, SINGLE, SPLIT, TAP, TAP_LEG, TRIPLE, WIRE
 
 Matrix = NDArray[np.complex128]
 Terminals = tuple[tuple[int, float], ...]  # (phase, sign); one entry: to ground
@@ -68,7 +68,7 @@ class Segment:
             return []
         if self.kind == SCALED:
             return [complex(self.a[0, 0]), complex(self.b[0, 0])]
-        blocks = (self.a, self.b, self.d) if self.kind in (GENERAL, FLOATING) else (self.b,)
+        blocks = (self.a, self.b, self.d) if self.kind in (GENERAL, FLOATING, SPLIT) else (self.b,)
         return [complex(x) for block in blocks for x in block.ravel()]
 
 
@@ -231,4 +231,5 @@ def from_admittance(child: tuple[int, ...], parent: tuple[int, ...], y: Matrix) 
     a, d = -b @ y[:n, n:], -y[n:, :n] @ b
     shunt = y[n:, n:] + y[n:, :n] @ a
     shunt[np.abs(shunt) < 1e-10 * np.abs(y).max()] = 0.0
-    return Segment(GENERAL, child, parent, a, b, d), shunt
+    kind = SPLIT if (n, len(parent)) == (2, 1) else GENERAL
+    return Segment(kind, child, parent, a, b, d), shunt

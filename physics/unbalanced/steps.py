@@ -30,6 +30,7 @@ from .program import (
     SHUNT,
     SHUNT_KIND,
     SINGLE,
+    SPLIT,
     SUSCEPTANCE,
     TAP,
     TAP_LEG,
@@ -88,6 +89,13 @@ def backward(net, cell):  # type: ignore[no-untyped-def]
             put(i_im, q, get(i_im, q) - a * y)
             _add(i_re, r, x)
             _add(i_im, r, y)
+        elif kind == SPLIT:
+            coef = advance(net.coef, get(seg, OFFSET) + 12)
+            c1 = get(seg, CHILD + 1)
+            a0, b0, a1, b1 = get(i_re, c), get(i_im, c), get(i_re, c1), get(i_im, c1)
+            d0, e0, d1, e1 = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3)
+            _add(i_re, p, (d0 * a0 - e0 * b0) + (d1 * a1 - e1 * b1))
+            _add(i_im, p, (d0 * b0 + e0 * a0) + (d1 * b1 + e1 * a1))
         else:
             _backward_general(net.coef, seg, i_re, i_im)
 
@@ -156,6 +164,23 @@ def pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
         p = get(seg, PARENT + j)
         x = get(cell.v_re, p) - ((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1))
         y = get(cell.v_im, p) - ((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1))
+        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
+    return d2_max
+
+
+@inline
+def split(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    """Two conductors from one: A, then B."""
+    coef = advance(net.coef, get(seg, OFFSET))
+    c0, c1, p = get(seg, CHILD), get(seg, CHILD + 1), get(seg, PARENT)
+    a0, b0, a1, b1 = get(cell.i_re, c0), get(cell.i_im, c0), get(cell.i_re, c1), get(cell.i_im, c1)
+    u, w = get(cell.v_re, p), get(cell.v_im, p)
+    for j in range(2):
+        g, h = get(coef, 2 * j), get(coef, 2 * j + 1)
+        row = advance(coef, 4 + 4 * j)
+        r0, x0, r1, x1 = get(row, 0), get(row, 1), get(row, 2), get(row, 3)
+        x = (g * u - h * w) - ((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1))
+        y = (g * w + h * u) - ((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1))
         d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
     return d2_max
 

@@ -39,10 +39,11 @@ from .program import (
     SEGMENT_WIDTH,
     SHUNT,
     SHUNT_KIND,
+    SPLIT,
     SUSCEPTANCE,
     TRIPLE,
 )
-from .steps import V_FLOOR_PU, general, node_currents, pair, shunt_current, single, triple, triple_node
+from .steps import V_FLOOR_PU, general, node_currents, pair, shunt_current, single, split, triple, triple_node
 
 
 @inline
@@ -104,6 +105,8 @@ def _any_but_triple(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-de
         return single(net, cell, seg, kind, d2_max)
     if kind == PAIR:
         return pair(net, cell, seg, d2_max)
+    if kind == SPLIT:
+        return split(net, cell, seg, d2_max)
     return general(net, cell, seg, kind, d2_max)
 
 
