@@ -25,12 +25,12 @@ def compile(
     from :func:`compile_per_phase`.
 
     Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
-    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` (balanced feeders
-    only) no branch is left out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Nodes
-    without a source are kept, get NaN voltages, and are named in an :class:`IslandWarning`.
+    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` (balanced
+    feeders only) no branch is left out, whatever ``allow_mesh_pruning`` says, and the power flow closes
+    the loops. Nodes without a source are kept, get NaN voltages, and are named in an :class:`IslandWarning`.
 
-    ``voltage_bands=True`` (per-phase feeders only): outside ``v_low_pu`` and ``v_high_pu`` a load is what OpenDSS
-    makes of it. Without, its model holds at every voltage.
+    ``voltage_bands=True`` (per-phase feeders only): outside ``v_low_pu`` and ``v_high_pu`` a load is what
+    OpenDSS makes of it. Without, its model holds at every voltage.
     """
     if feeder.phases == "balanced":
         if voltage_bands:
@@ -39,7 +39,7 @@ def compile(
     if keep_loops:
         raise ValueError("keep_loops is for balanced feeders: per-phase ones are solved as trees")
     net = compile_per_phase(feeder, allow_mesh_pruning=allow_mesh_pruning, voltage_bands=voltage_bands)
-    return cast(Any, net)  # type: ignore[no-any-return]
+    return cast(Network, net)
 
 
 @overload
@@ -96,8 +96,10 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
     Parameters
     ----------
     p_mw, q_mvar
-        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; of a per-phase network per phase to
-        ground, (n_bus, 3) or (batch, n_bus, 3). None: the nominal loads. ZIP and CVR shares of the feeder's loads
+        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; of a per-phase network per
+        phase to
+        ground, (n_bus, 3) or (batch, n_bus, 3). None: the nominal loads. ZIP and CVR shares of the feeder's
+        loads
         apply to it; these values are the power at 1 pu.
     p_delta_mw, q_delta_mvar
         Per-phase networks only: load between phases, legs AB, BC, CA; same shapes. None: the nominal ones.
@@ -122,11 +124,12 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
     threads
         Workers for batches of some hundred rows. Results do not depend on it.
     currents, out
-        Balanced networks only, for large batches. ``currents=False``: voltages only, about a third faster; asking
-        the solution for branch currents, flows or losses is then an AttributeError. ``out``: an earlier solution
-        of as many rows whose memory the new one takes over.
+        Balanced networks only, for large batches. ``currents=False``: voltages only, a third faster;
+        asking the solution for branch currents, flows or losses is then an AttributeError. ``out``: an
+        earlier solution of as many rows whose memory the new one takes over.
 
-    A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, power on a phase
+    A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, power on a
+    phase
     that does not exist, or switch states that connect two sources.
     """
     if isinstance(net, Network3):

@@ -83,9 +83,9 @@ def _line(v, low, floor, at_low, at_floor):  # type: ignore[no-untyped-def]
 def _banded(nominal, z, i, exponent, low, high, rated, v):  # type: ignore[no-untyped-def]
     """P or Q at ``v`` pu, each share of the load by OpenDSS's rule outside the band.
 
-    Above ``high`` an impedance; below ``low`` a current that falls in a straight line to that of the impedance
-    at rated voltage, which the load is further down. Loads with an exponent count as constant power there, so
-    they jump.
+    Above ``high`` an impedance; below ``low`` a current that falls in a straight line to that of the
+    impedance at rated voltage, which the load is further down. Loads with an exponent count as constant power
+    there, so they jump.
     """
     if low <= v <= high:
         return drawn(nominal, z, i, exponent, v)

@@ -123,7 +123,7 @@ def phases_present(feeder: Feeder) -> BoolArray:
 
 
 def read_draws(feeder: Feeder, *, voltage_bands: bool) -> Draws:
-    """Loads and banks of the tables; ``voltage_bands``: whether loads leave their model outside their band."""
+    """Loads and banks of the tables; ``voltage_bands``: loads leave their model outside their band."""
     n = feeder.n_nodes
     present = phases_present(feeder)
     leg_present = np.stack([present[:, a] & present[:, b] for a, b in LEGS], axis=1)
@@ -182,7 +182,8 @@ def _model(load: dict[str, float | None], voltage_bands: bool) -> Key:
     if not voltage_bands or (load["v_low_pu"] is None and load["v_high_pu"] is None):
         return (*zip_shares, *exponents, 0.0, np.inf, 1.0)
     return (
-        *zip_shares, *exponents, load["v_low_pu"] or 0.0, load["v_high_pu"] or np.inf, load["v_rated_pu"] or 1.0
+        *zip_shares, *exponents, load["v_low_pu"] or 0.0, load["v_high_pu"] or np.inf, load["v_rated_pu"] or
+        1.0
     )  # fmt: skip
 
 

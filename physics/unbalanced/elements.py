@@ -48,8 +48,9 @@ class Element:
         shunt = np.zeros((3, 3), dtype=np.complex128)
         if self.centre_tap is not None:
             order = [1, 2, 0] if child_is_to else [0, 1, 2]
-            sides = ((0, 1), (self.high,)) if child_is_to else ((self.high,), (0, 1))
-            segment, block = from_admittance(*sides, self.centre_tap[np.ix_(order, order)])
+            legs, high = (0, 1), (self.high,)
+            child, parent = (legs, high) if child_is_to else (high, legs)
+            segment, block = from_admittance(child, parent, self.centre_tap[np.ix_(order, order)])
             shunt[np.ix_(segment.parent, segment.parent)] = block
             return [segment], shunt
         if self.windings:

@@ -6,10 +6,10 @@ import numpy as np
 
 from .generic import advance, get, get_lane, inline, like, point, put, put_lane
 from .program import (
+    CAP_WIDTH,
     ITEM_COEFS,
     ITEM_PLAIN,
     ITEM_SLOT,
-    CAP_WIDTH,
     ITEM_WIDTH,
     N_SIZES,
     NODE_WIDTH,

@@ -28,7 +28,8 @@ from .gather import (
 )
 from .generic import advance, get, get_lane, inline, point
 from .program import COLLAPSED, CONVERGED, DIVERGED, Cell
-from .steps import V_FLOOR_PU, backward, forward, node_currents
+from .steps import V_FLOOR_PU, backward, node_currents
+from .sweep import forward
 
 ALL_GOOD, SOME_BAD = 0, 1  # what `solve_rows` answers
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
@@ -162,9 +163,9 @@ def first_bad(array, allowed):  # type: ignore[no-untyped-def]
 def solve_rows(prog, inputs, all_legs, lo, hi, scale, tol, max_iter, v_collapse, out):  # type: ignore[no-untyped-def]
     """Solve rows [lo, hi) of ``inputs`` into ``out``; ``scale`` is 1 over the base of one phase in MVA.
 
-    ``all_legs``: legs without a nominal load can draw power, because legs have arguments.
-    A row that is left alone takes the scalar form of the same code, which gives the same bits. Answers
-    ``SOME_BAD``, and solves nothing, where power is not finite or stands where none can be.
+    ``all_legs``: legs without a nominal load can draw power, because legs have arguments. A row that is left
+    alone takes the scalar form of the same code, which gives the same bits. Answers ``SOME_BAD``, and solves
+    nothing, where power is not finite or stands where none can be.
     """
     net = steps_of(prog, all_legs)
     n_cap = inputs.cap_on.shape[1]

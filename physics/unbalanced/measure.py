@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._jit import kernel
-from .flows import flow_row
+from .flows import flow_row, phasor, ways_of
 from .gather import steps_of
-from .generic import inline
+from .generic import advance, get, inline, point
 from .program import ComplexArray, FloatArray, IntArray
 
 
@@ -50,7 +50,7 @@ def _voltages(row, v, limits, out):  # type: ignore[no-untyped-def]
     """Magnitudes and the sum outside the band; phases that are NaN count for nothing."""
     total, count = 0.0, 0
     for k in range(out.v_pu.shape[1]):
-        size = _magnitude(v[k])
+        size = _magnitude(phasor(v, k))
         out.v_pu[row, k] = size
         high, low = size - limits.v_max[k // 3], limits.v_min[k // 3] - size
         outside = max(high if high > 0.0 else 0.0, low if low > 0.0 else 0.0)
@@ -67,7 +67,7 @@ def _unbalance(row, v, limits, out):  # type: ignore[no-untyped-def]
     back = complex(-0.5, -0.5 * np.sqrt(3.0))
     total, count = 0.0, 0
     for n in range(out.vuf_pct.shape[1]):
-        a, b, c = v[3 * n], v[3 * n + 1], v[3 * n + 2]
+        a, b, c = phasor(v, 3 * n), phasor(v, 3 * n + 1), phasor(v, 3 * n + 2)
         first, second = _magnitude(a + turn * b + back * c), _magnitude(a + back * b + turn * c)
         value = 100.0 * second / first if first > 0.0 else np.nan
         out.vuf_pct[row, n] = value
@@ -78,22 +78,23 @@ def _unbalance(row, v, limits, out):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _branches(row, ends, v, limits, i_from, i_to, out):  # type: ignore[no-untyped-def]
+def _branches(row, ways, v, limits, i_from, i_to, out):  # type: ignore[no-untyped-def]
     """Flows, currents and loading of every branch and phase; losses and the sum above ratings."""
     base = limits.base_mva / 3.0
     loss = 0.0 + 0.0j
     total, count = 0.0, 0
-    for e in range(ends.shape[0]):
-        f, t = ends[e, 0], ends[e, 1]
+    for e in range(ways.n_branch):
+        f, t = get(ways.ends, 2 * e), get(ways.ends, 2 * e + 1)
         ka_f, ka_t = base * np.sqrt(3.0) / limits.base_kv[f], base * np.sqrt(3.0) / limits.base_kv[t]
         for p in range(3):
             k = 3 * e + p
-            v_f, v_t = v[3 * f + p], v[3 * t + p]
-            s_f = base * v_f * np.conj(i_from[k]) if np.isfinite(v_f.real) else 0.0 + 0.0j
-            s_t = base * v_t * np.conj(i_to[k]) if np.isfinite(v_t.real) else 0.0 + 0.0j
+            v_f, v_t = phasor(v, 3 * f + p), phasor(v, 3 * t + p)
+            i_f, i_t = phasor(i_from, k), phasor(i_to, k)
+            s_f = base * v_f * np.conj(i_f) if np.isfinite(v_f.real) else 0.0 + 0.0j
+            s_t = base * v_t * np.conj(i_t) if np.isfinite(v_t.real) else 0.0 + 0.0j
             out.s_from[row, k], out.s_to[row, k] = s_f, s_t
             loss += s_f + s_t
-            out.i_ka[row, k] = max(_magnitude(i_from[k]) * ka_f, _magnitude(i_to[k]) * ka_t)
+            out.i_ka[row, k] = max(_magnitude(i_f) * ka_f, _magnitude(i_t) * ka_t)
             r_f, r_t = limits.rating_mva[0, e, p], limits.rating_mva[1, e, p]
             size_f, size_t = _magnitude(s_f), _magnitude(s_t)
             load_f, load_t = size_f / r_f, size_t / r_t
@@ -110,20 +111,22 @@ def _branches(row, ends, v, limits, i_from, i_to, out):  # type: ignore[no-untyp
 @kernel
 def measure_rows(prog, table, lo, hi, tap, phasors, limits, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` for rows [lo, hi) of a solved batch."""
-    net = steps_of(prog, True)
+    net, ways = steps_of(prog, True), ways_of(table)
     n_slot = out.v_pu.shape[1]
-    i_from = np.empty(out.s_from.shape[1], dtype=np.complex128)
-    i_to = np.empty(out.s_from.shape[1], dtype=np.complex128)
+    ends = np.empty((2, 2 * out.s_from.shape[1]))
+    i_from, i_to = point(ends[0]), point(ends[1])
+    taps = point(tap.ravel())
     for row in range(lo, hi):
-        v, current = phasors[row, :n_slot], phasors[row, n_slot : 2 * n_slot]
-        flow_row(net, table, tap[row if tap.shape[0] > 1 else 0], v, current, i_from, i_to)
+        v = point(phasors[row].view(np.float64))
+        ratio = advance(taps, tap.shape[1] * row if tap.shape[0] > 1 else 0)
+        flow_row(net, ways, ratio, v, advance(v, 2 * n_slot), i_from, i_to)
         _voltages(row, v, limits, out)
         _unbalance(row, v, limits, out)
-        _branches(row, table.ends, v, limits, i_from, i_to, out)
+        _branches(row, ways, v, limits, i_from, i_to, out)
         total = 0.0 + 0.0j
         for s in range(limits.source_node.size):
             for p in range(3):
-                at = v[3 * limits.source_node[s] + p]
+                at = phasor(v, 3 * limits.source_node[s] + p)
                 if np.isfinite(at.real):
-                    total += at * np.conj(phasors[row, 2 * n_slot + 3 * s + p])
-        out.slack_mva[row] = limits.base_mva / 3.0 * total
+                    total += at * np.conj(phasor(v, 2 * n_slot + 3 * s + p))
+        out.slack_mva[row] = limits.base_mva / 3.0 * total + 0.0 * ends.size

@@ -39,7 +39,8 @@ class Topology3:
 
 
 class PhaseIndex:
-    """Which row of a matrix stands for which phase of which node: node by node, A, B, C, absent ones left out.
+    """Which row of a matrix stands for which phase of which node: node by node, A, B, C, absent ones left
+    out.
 
     ``index[node_id, phase]`` is a row, ``index.at(row)`` the pair; ``index.row`` (n_bus, 3) holds -1 where a
     phase is absent.
@@ -129,8 +130,8 @@ class Network3:
         """(2, n_branch, 3) what each phase may carry at the from and the to end: a third of the rating.
 
         A rating is that of three phases at the rated current, however many the branch has. The two legs of a
-        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that the end
-        does not have.
+        centre-tap transformer share what its one phase carries. NaN without a rating, and on phases that the
+        end does not have.
         """
         rating = np.full((2, self.n_branch, 3), np.nan)
         for element in self.elements:
@@ -204,7 +205,7 @@ class Network3:
             if node < self.n_bus:
                 energised[node, phase] = True
         if warn and (self.present & ~energised).any():
-            self._warn_islands((self.present & ~energised).any(axis=1))
+            self._warn_islands(np.asarray((self.present & ~energised).any(axis=1)))
         self._check_floating(layout.floating)
         in_tree = np.zeros(self.n_branch, dtype=bool)
         child_is_to = np.zeros(self.n_branch, dtype=bool)
@@ -257,8 +258,8 @@ class Network3:
             node = int(np.argwhere(wrong)[0][0])
             name = self.feeder.column("nodes", "node_id")[node]
             raise ValueError(
-                f"a load at node {name!r} is connected from phase to ground, but a delta winding without ground "
-                "feeds the node: nothing fixes that voltage; connect the load in delta"
+                f"a load at node {name!r} is connected from phase to ground, but a delta winding "
+                "without ground feeds the node: nothing fixes that voltage; connect the load in delta"
             )
 
 

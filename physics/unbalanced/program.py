@@ -1,8 +1,9 @@
 """What the three-phase kernels read and write, and the kinds of step they know.
 
 A *conductor* is one phase of one node that a source reaches; those of a node are numbered one after the
-other, and after three of them a number is left out. A *segment* feeds one to three conductors of a node. Segments that are not coupled to each other (the
-phases of a regulator bank, of three separate lines) are separate segments, so a phase costs what it needs.
+other, and after three of them a number is left out. A *segment* feeds one to three conductors of a node.
+Segments that are not coupled to each other (the phases of a regulator bank, of three separate lines) are
+separate segments, so a phase costs what it needs.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ TAP_LEG = 4  # V_c = V_r + a (V_p - V_q) - m z I: a winding between two phases, 
 PAIR = 5  # V_c = V_p - Z I, two coupled conductors
 TRIPLE = 6  # three coupled conductors
 GENERAL = 7  # V_c = A V_p - B I_c,  I_p = D I_c, any number of conductors at both ends
+SPLIT = 9  # GENERAL with one parent and two children: a centre-tap transformer
 FLOATING = 8  # GENERAL, and the mean of V_c moves until the currents into the child have no mean
 
-#: Columns of the table of segments. CHILD and PARENT are the first of three; NODE: which node is complete then.
+#: Columns of the table of segments. CHILD and PARENT are the first of three; NODE: which node is complete
+#: then.
 #: ENTRY, REFERENCE: tap entry and phase r of TAP and TAP_LEG.
 SEGMENT_WIDTH = 12
 KIND, OFFSET, N_CHILD, N_PARENT, CHILD, PARENT, NODE = 0, 1, 2, 3, 4, 7, 10
@@ -60,11 +63,12 @@ class Program(NamedTuple):
     """One network in one switch state, ready for the sweep; two arrays, because each costs a call its share.
 
     ``whole``: its sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
-    each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row of the
-    capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
-    (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source row,
-    phase); bar (slots, then slots of legs, where no power can be). ``number``: coefficients (complex as re, im; blocks row by row); shares of every conductor's P, then Q,
-    that are constant power; susceptance of banks; ratio of tap entries at neutral; models of items.
+    each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row of
+    the capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
+    (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source
+    row, phase); bar (slots, then slots of legs, where no power can be). ``number``: coefficients (complex as
+    re, im; blocks row by row); shares of every conductor's P, then Q, that are constant power; susceptance of
+    banks; ratio of tap entries at neutral; models of items.
     """
 
     whole: IntArray
@@ -73,8 +77,8 @@ class Program(NamedTuple):
 
 def pack(
     segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray, item: IntArray,
-    root: IntArray, bar_wye: IntArray, bar_leg: IntArray, coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray,
-    item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
+    root: IntArray, bar_wye: IntArray, bar_leg: IntArray, coef: FloatArray, constant: FloatArray,
+    cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
 ) -> Program:  # fmt: skip
     """A program from its tables."""
     sizes = (
@@ -139,7 +143,7 @@ class Steps(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """Pointers to the working memory of one row or of one block of lanes: entries are conductors, items …"""
+    """Pointers to the working memory of one row or of one block of lanes: one entry a conductor."""
 
     v_re: Any
     v_im: Any

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .program import FLOATING, GENERAL, PAIR, SCALED, SINGLE, TAP, TAP_LEG, TRIPLE, WIRE
+from .program import FLOATING, GENERAL, PAIR, SCALED, SINGLE, SPLIT, TAP, TAP_LEG, TRIPLE, WIRE
 
 Matrix = NDArray[np.complex128]
 Terminals = tuple[tuple[int, float], ...]  # (phase, sign); one entry: to ground
@@ -68,7 +68,7 @@ class Segment:
             return []
         if self.kind == SCALED:
             return [complex(self.a[0, 0]), complex(self.b[0, 0])]
-        blocks = (self.a, self.b, self.d) if self.kind in (GENERAL, FLOATING) else (self.b,)
+        blocks = (self.a, self.b, self.d) if self.kind in (GENERAL, FLOATING, SPLIT) else (self.b,)
         return [complex(x) for block in blocks for x in block.ravel()]
 
 
@@ -125,7 +125,7 @@ def _seen(winding: Winding, child_is_to: bool) -> tuple[float, complex]:
 
 
 def _single_phase(windings: list[Winding], child_is_to: bool) -> tuple[list[Segment], list[Winding]]:
-    """Windings that are segments of their own, and the rest: grounded pairs, then legs that start from them."""
+    """Windings that are segments of their own, and the rest: grounded pairs, legs that start from them."""
     segments: list[Segment] = []
     fed: set[int] = set()
     rest = []
@@ -217,7 +217,7 @@ def _general(windings: list[Winding], child_is_to: bool) -> tuple[Segment, Matri
     right[:n, : len(parent)] = e
     right[n:, len(parent) :] = np.eye(nc) - ones
     answer = np.linalg.solve(system, right)
-    a, b = answer[n:, : len(parent)], -answer[n:, len(parent) :]
+    a, b = answer[n:, : len(parent)].astype(np.complex128), -answer[n:, len(parent) :].astype(np.complex128)
     d = e.T @ answer[:n, len(parent) :]
     shunt = e.T @ answer[:n, : len(parent)]
     shunt[np.abs(shunt) < 1e-12 * max(1.0, np.abs(1.0 / z.diagonal()).max())] = 0.0
@@ -227,8 +227,9 @@ def _general(windings: list[Winding], child_is_to: bool) -> tuple[Segment, Matri
 def from_admittance(child: tuple[int, ...], parent: tuple[int, ...], y: Matrix) -> tuple[Segment, Matrix]:
     """A segment from the nodal admittances of a branch, children first; and what its parent is left with."""
     n = len(child)
-    b = np.linalg.inv(y[:n, :n])
+    b = np.asarray(np.linalg.inv(y[:n, :n]), dtype=np.complex128)
     a, d = -b @ y[:n, n:], -y[n:, :n] @ b
     shunt = y[n:, n:] + y[n:, :n] @ a
     shunt[np.abs(shunt) < 1e-10 * np.abs(y).max()] = 0.0
-    return Segment(GENERAL, child, parent, a, b, d), shunt
+    kind = SPLIT if (n, len(parent)) == (2, 1) else GENERAL
+    return Segment(kind, child, parent, a, b, d), shunt

@@ -114,7 +114,9 @@ class Solution3:
 
     @cached_property
     def vuf_pct(self) -> FloatArray:
-        """(batch, n_bus) negative over positive sequence voltage, %; NaN at nodes with fewer than three phases."""
+        """(batch, n_bus) negative over positive sequence voltage, %; NaN at nodes with fewer than three
+        phases.
+        """
         return unbalance_pct(self.v)
 
     @cached_property
@@ -127,13 +129,15 @@ class Solution3:
         for rows, topology in self.groups:
             whole = isinstance(rows, slice)
             tap = self.tap if whole or self.tap.shape[0] == 1 else np.ascontiguousarray(self.tap[rows])
-            part = (v, current) if whole else (v[rows], current[rows])
-            out = (
+            v_part, i_part = (v, current) if whole else (v[rows], current[rows])
+            into = (
                 (ends[0], ends[1]) if whole else (np.empty_like(ends[0][rows]), np.empty_like(ends[0][rows]))
             )
-            flow_rows(topology.program, topology.flows, 0, part[0].shape[0], tap, *part, *out)
+            flow_rows(
+                topology.program, topology.flows, 0, v_part.shape[0], tap, v_part, i_part, into[0], into[1]
+            )
             if not whole:
-                ends[0][rows], ends[1][rows] = out
+                ends[0][rows], ends[1][rows] = into
         shape = (batch, self.net.n_branch, 3)
         return ends[0].reshape(shape), ends[1].reshape(shape)
 
@@ -180,8 +184,8 @@ class Solution3:
     def loading(self) -> FloatArray:
         """Larger end's apparent power per phase over a third of the rating; NaN without a rating.
 
-        A rating is that of three phases at the rated current: each phase may carry a third of it. Phases that the
-        branch does not have are NaN.
+        A rating is that of three phases at the rated current: each phase may carry a third of it. Phases that
+        the branch does not have are NaN.
         """
         ends = zip(self._flows, self.net.phase_rating_mva, strict=True)
         return np.asarray(self._out(np.fmax(*(np.abs(flow) / rating for flow, rating in ends))))

@@ -190,7 +190,7 @@ def _solve_groups(
         closed[net.switch_branch] = state != 0
         topology = net.variant(closed)
         rows: Any = slice(None) if len(states) == 1 else np.flatnonzero(label == j)
-        part_in = inputs if len(states) == 1 else Inputs(*(a[rows] if a.shape[0] > 1 else a for a in inputs))
+        part_in = inputs if len(states) == 1 else _picked(inputs, rows)
         part_out = out if len(states) == 1 else Outputs(*(a[rows] for a in out))
         _run(net, topology, part_in, all_legs, part_out.notes.shape[0], numbers, part_out, threads)
         if len(states) > 1:
@@ -198,6 +198,11 @@ def _solve_groups(
                 target[rows] = piece
         groups.append((rows, topology))
     return tuple(groups)
+
+
+def _picked(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
+    """The arguments of some rows; what serves all rows stays."""
+    return Inputs._make(array[rows] if array.shape[0] > 1 else array for array in inputs)
 
 
 def refuse(net: Network3, topology: Topology3, inputs: Inputs) -> None:
@@ -218,8 +223,8 @@ def refuse(net: Network3, topology: Topology3, inputs: Inputs) -> None:
         if legs or not net.present[node, place]:
             raise ValueError(f"{where}: the bus has phases {letters!r} only")
         raise ValueError(
-            f"{where}: a delta winding without ground feeds the bus, so nothing can flow from a phase to ground; "
-            "use p_delta_mw and q_delta_mvar"
+            f"{where}: a delta winding without ground feeds the bus, so nothing can flow "
+            "from a phase to ground; use p_delta_mw and q_delta_mvar"
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,17 +21,17 @@ class Stepper3:
 
     Fill ``load_p_mw, load_q_mvar, delta_p_mw, delta_q_mvar`` (power at 1 pu, positive when it consumes),
     ``inject_p_mw, inject_q_mvar, delta_inject_p_mw, delta_inject_q_mvar`` (constant power, positive when it
-    injects), all (batch, n_bus, 3); ``tap`` (batch, n_regulator) ratios and ``cap_on`` (batch, n_capacitor) 0 or 1,
-    which start as stored; call :meth:`solve`, read the results. The next call overwrites them: copy what you
-    hand out. Power on a phase or leg that does not exist is a ValueError.
-    Voltage limits are per node and hold for each of its phases, ``vuf_max_pct`` for each node with three;
-    thermal limits are a third of a branch's rating for each of its phases; NaN means no limit.
+    injects), all (batch, n_bus, 3); ``tap`` (batch, n_regulator) ratios and ``cap_on`` (batch, n_capacitor) 0
+    or 1, which start as stored; call :meth:`solve`, read the results. The next call overwrites them: copy
+    what you hand out. Power on a phase or leg that does not exist is a ValueError. Voltage limits are per
+    node and hold for each of its phases, ``vuf_max_pct`` for each node with three; thermal limits are a third
+    of a branch's rating for each of its phases; NaN means no limit.
 
-    Attributes (written by ``solve``): ``v`` (batch, n_bus, 3) complex pu, ``v_pu``; ``vuf_pct`` (batch, n_bus);
-    ``s_from, s_to`` (batch, n_branch, 3) complex MVA into the branch; ``i_ka``, ``loading`` (batch, n_branch, 3);
-    ``loss_mva, slack_mva`` (batch,) complex; ``voltage_violation_pu, n_voltage_violations`` (phases),
-    ``overload_mva, n_overloads`` (branch phases), ``vuf_violation_pct, n_vuf_violations``; ``status, iterations,
-    v_update_pu``.
+    Attributes (written by ``solve``): ``v`` (batch, n_bus, 3) complex pu, ``v_pu``; ``vuf_pct`` (batch,
+    n_bus); ``s_from, s_to`` (batch, n_branch, 3) complex MVA into the branch; ``i_ka``, ``loading`` (batch,
+    n_branch, 3); ``loss_mva, slack_mva`` (batch,) complex; ``voltage_violation_pu, n_voltage_violations``
+    (phases), ``overload_mva, n_overloads`` (branch phases), ``vuf_violation_pct, n_vuf_violations``;
+    ``status, iterations, v_update_pu``.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class Stepper3:
         self.tap = np.repeat(net.tap[None], batch, axis=0)
         self.cap_on = np.repeat(net.cap_on[None], batch, axis=0)
         v_source = np.repeat(net.source_row, batch, axis=0)
-        self._inputs = Inputs(*powers, v_source, _NO_START, self.tap, self.cap_on)
+        self._inputs = Inputs._make([*powers, v_source, _NO_START, self.tap, self.cap_on])
         self._out = Outputs(
             np.empty((batch, 6 * n + 3 * len(net.sources)), dtype=np.complex128), np.zeros((batch, 3))
         )

@@ -7,26 +7,9 @@ code for exactly the products it needs. Arguments: ``net`` a `program.Steps`, ``
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba.extending import overload
 
-from .generic import (
-    advance,
-    get,
-    get_quad,
-    inline,
-    larger,
-    larger_quad,
-    like,
-    pick,
-    put,
-    put_quad,
-    quad,
-    smaller,
-    smaller_quad,
-)
+from .generic import advance, get, inline, larger, like, put, smaller
 from .program import (
     CHILD,
     ENTRY,
@@ -37,18 +20,17 @@ from .program import (
     N_CONDUCTOR,
     N_PARENT,
     NO_SHUNT,
-    NODE,
     NODE_WIDTH,
     OFFSET,
     PAIR,
     PARENT,
     REFERENCE,
-    ROOT_WIDTH,
     SCALED,
     SEGMENT_WIDTH,
     SHUNT,
     SHUNT_KIND,
     SINGLE,
+    SPLIT,
     SUSCEPTANCE,
     TAP,
     TAP_LEG,
@@ -107,6 +89,13 @@ def backward(net, cell):  # type: ignore[no-untyped-def]
             put(i_im, q, get(i_im, q) - a * y)
             _add(i_re, r, x)
             _add(i_im, r, y)
+        elif kind == SPLIT:
+            coef = advance(net.coef, get(seg, OFFSET) + 12)
+            c1 = get(seg, CHILD + 1)
+            a0, b0, a1, b1 = get(i_re, c), get(i_im, c), get(i_re, c1), get(i_im, c1)
+            d0, e0, d1, e1 = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3)
+            _add(i_re, p, (d0 * a0 - e0 * b0) + (d1 * a1 - e1 * b1))
+            _add(i_im, p, (d0 * b0 + e0 * a0) + (d1 * b1 + e1 * a1))
         else:
             _backward_general(net.coef, seg, i_re, i_im)
 
@@ -138,7 +127,7 @@ def _place(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _single(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+def single(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
     """Segments that feed one conductor."""
     c, p = get(seg, CHILD), get(seg, PARENT)
     x, y = get(cell.v_re, p), get(cell.v_im, p)
@@ -165,7 +154,8 @@ def _single(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+def pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    """Two coupled conductors."""
     coef = advance(net.coef, get(seg, OFFSET))
     c0, c1 = get(seg, CHILD), get(seg, CHILD + 1)
     a0, b0, a1, b1 = get(cell.i_re, c0), get(cell.i_im, c0), get(cell.i_re, c1), get(cell.i_im, c1)
@@ -179,7 +169,24 @@ def _pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+def split(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
+    """Two conductors from one: A, then B."""
+    coef = advance(net.coef, get(seg, OFFSET))
+    c0, c1, p = get(seg, CHILD), get(seg, CHILD + 1), get(seg, PARENT)
+    a0, b0, a1, b1 = get(cell.i_re, c0), get(cell.i_im, c0), get(cell.i_re, c1), get(cell.i_im, c1)
+    u, w = get(cell.v_re, p), get(cell.v_im, p)
+    for j in range(2):
+        g, h = get(coef, 2 * j), get(coef, 2 * j + 1)
+        row = advance(coef, 4 + 4 * j)
+        r0, x0, r1, x1 = get(row, 0), get(row, 1), get(row, 2), get(row, 3)
+        x = (g * u - h * w) - ((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1))
+        y = (g * w + h * u) - ((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1))
+        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
+    return d2_max
+
+
+@inline
+def triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
     """Three coupled conductors; returns their new voltages, too."""
     coef = advance(net.coef, get(seg, OFFSET))
     c, p = get(seg, CHILD), get(seg, PARENT)
@@ -212,7 +219,7 @@ def _drop(coef, now):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _general(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+def general(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
     """Any quadruple; of a floating one the mean voltage moves by its mean current over the zone's shunts."""
     nc, n_parent = get(seg, N_CHILD), get(seg, N_PARENT)
     coef = net.coef
@@ -247,7 +254,7 @@ def _general(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def]
+def shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def]
     """Current of a node's admittance block into its j-th conductor."""
     c, d = like(cell.v_re, 0.0), like(cell.v_re, 0.0)
     if kind == SUSCEPTANCE:
@@ -286,7 +293,7 @@ def node_currents(net, cell, number, v2_min, i2_max):  # type: ignore[no-untyped
     n, first, kind = get(node, N_CONDUCTOR), get(node, FIRST), get(node, SHUNT_KIND)
     coef = advance(net.coef, get(node, SHUNT))
     for j in range(n):
-        c, d = _shunt_current(cell, coef, kind, n, first, j)
+        c, d = shunt_current(cell, coef, kind, n, first, j)
         x, y = get(cell.v_re, first + j), get(cell.v_im, first + j)
         v2_min, i2_max = _drawn(cell, first + j, x, y, c, d, v2_min, i2_max)
     return v2_min, i2_max
@@ -300,7 +307,7 @@ def _charging(coef, zero, x0, y0, x1, y1, x2, y2):  # type: ignore[no-untyped-de
 
 
 @inline
-def _triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max):  # type: ignore[no-untyped-def]
+def triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max):  # type: ignore[no-untyped-def]
     """`node_currents` of a node that a triple feeds, its voltages still at hand: the same sums."""
     node = advance(net.node, number * NODE_WIDTH)
     kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
@@ -311,128 +318,9 @@ def _triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max): 
         e1, f1 = _charging(advance(coef, 1), zero, x0, y0, x1, y1, x2, y2)
         e2, f2 = _charging(advance(coef, 2), zero, x0, y0, x1, y1, x2, y2)
     elif kind != NO_SHUNT:
-        e0, f0 = _shunt_current(cell, coef, kind, 3, c, 0)
-        e1, f1 = _shunt_current(cell, coef, kind, 3, c, 1)
-        e2, f2 = _shunt_current(cell, coef, kind, 3, c, 2)
+        e0, f0 = shunt_current(cell, coef, kind, 3, c, 0)
+        e1, f1 = shunt_current(cell, coef, kind, 3, c, 1)
+        e2, f2 = shunt_current(cell, coef, kind, 3, c, 2)
     v2_min, i2_max = _drawn(cell, c, x0, y0, e0, f0, v2_min, i2_max)
     v2_min, i2_max = _drawn(cell, c + 1, x1, y1, e1, f1, v2_min, i2_max)
     return _drawn(cell, c + 2, x2, y2, e2, f2, v2_min, i2_max)
-
-
-@inline
-def _quad_node(net, cell, number, c, x, y, v2_min, i2_max):  # type: ignore[no-untyped-def]
-    """`_triple_node` of one row, its phases beside each other: the same sums."""
-    node = advance(net.node, number * NODE_WIDTH)
-    kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
-    e = f = quad(0.0)
-    if kind == SUSCEPTANCE:
-        b0, b1, b2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
-        e = ((e - b0 * quad(pick(y, 0))) - b1 * quad(pick(y, 1))) - b2 * quad(pick(y, 2))
-        f = ((f + b0 * quad(pick(x, 0))) + b1 * quad(pick(x, 1))) + b2 * quad(pick(x, 2))
-    elif kind != NO_SHUNT:
-        for j in range(3):
-            g, h = _shunt_current(cell, coef, kind, 3, c, j)
-            put(cell.i_re, c + j, g)
-            put(cell.i_im, c + j, h)
-        e, f = get_quad(cell.i_re, c), get_quad(cell.i_im, c)
-    v2 = x * x + y * y
-    if get(cell.active, c) or get(cell.active, c + 1) or get(cell.active, c + 2):
-        w = quad(1.0) / larger_quad(v2, quad(V_FLOOR_PU * V_FLOOR_PU))
-        power, reactive = get_quad(cell.p, c), get_quad(cell.q, c)
-        e = e + (power * x + reactive * y) * w
-        f = f + (power * y - reactive * x) * w
-    put_quad(cell.i_re, c, e)
-    put_quad(cell.i_im, c, f)
-    return smaller_quad(v2, v2_min), larger_quad(e * e + f * f, i2_max)
-
-
-@inline
-def _quad_triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
-    """`_triple` of one row, its phases beside each other: the same sums."""
-    coef = advance(net.coef, get(seg, OFFSET))
-    c, p = get(seg, CHILD), get(seg, PARENT)
-    a0, b0 = quad(get(cell.i_re, c)), quad(get(cell.i_im, c))
-    a1, b1 = quad(get(cell.i_re, c + 1)), quad(get(cell.i_im, c + 1))
-    a2, b2 = quad(get(cell.i_re, c + 2)), quad(get(cell.i_im, c + 2))
-    r0, r1, r2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
-    i0, i1, i2 = get_quad(coef, 12), get_quad(coef, 16), get_quad(coef, 20)
-    x = get_quad(cell.v_re, p) - (((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2))
-    y = get_quad(cell.v_im, p) - (((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2))
-    dx, dy = x - get_quad(cell.v_re, c), y - get_quad(cell.v_im, c)
-    put_quad(cell.v_re, c, x)
-    put_quad(cell.v_im, c, y)
-    return larger_quad(dx * dx + dy * dy, d2_max), x, y
-
-
-@inline
-def _start_forward(net, cell):  # type: ignore[no-untyped-def]
-    zero = like(cell.v_re, 0.0)
-    for j in range(net.n_root):
-        put(cell.i_re, get(net.root, ROOT_WIDTH * j), zero)
-        put(cell.i_im, get(net.root, ROOT_WIDTH * j), zero)
-
-
-@inline
-def _any_but_triple(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
-    if kind < PAIR:
-        return _single(net, cell, seg, kind, d2_max)
-    if kind == PAIR:
-        return _pair(net, cell, seg, d2_max)
-    return _general(net, cell, seg, kind, d2_max)
-
-
-def forward(net: Any, cell: Any) -> None:
-    """New voltages from the currents, then new node currents, sources first.
-
-    ``cell.track``: largest squared voltage update, smallest |V|^2, largest |I|^2 of a conductor.
-    """
-    raise NotImplementedError("only inside compiled kernels")
-
-
-@overload(forward, jit_options={"forceinline": True, "error_model": "numpy"})
-def _forward(net, cell):  # type: ignore[no-untyped-def]
-    return _forward_one if cell.types[0].entry == "number" else _forward_lanes
-
-
-def _forward_lanes(net, cell):  # type: ignore[no-untyped-def]
-    _start_forward(net, cell)
-    d2_max, v2_min, i2_max = like(cell.v_re, 0.0), like(cell.v_re, np.inf), like(cell.v_re, 0.0)
-    for s in range(net.n_segment):
-        seg = advance(net.segment, s * SEGMENT_WIDTH)
-        kind, node = get(seg, KIND), get(seg, NODE)
-        if kind == TRIPLE:
-            d2_max, x0, y0, x1, y1, x2, y2 = _triple(net, cell, seg, d2_max)
-            if node >= 0:
-                c = get(seg, CHILD)
-                v2_min, i2_max = _triple_node(net, cell, node, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max)
-            continue
-        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
-        if node >= 0:
-            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
-    put(cell.track, 0, d2_max)
-    put(cell.track, 1, v2_min)
-    put(cell.track, 2, i2_max)
-
-
-def _forward_one(net, cell):  # type: ignore[no-untyped-def]
-    _start_forward(net, cell)
-    d2_max, v2_min, i2_max = 0.0, np.inf, 0.0
-    d2_quad, v2_quad, i2_quad = quad(0.0), quad(np.inf), quad(0.0)
-    for s in range(net.n_segment):
-        seg = advance(net.segment, s * SEGMENT_WIDTH)
-        kind, node = get(seg, KIND), get(seg, NODE)
-        if kind == TRIPLE:
-            d2_quad, x, y = _quad_triple(net, cell, seg, d2_quad)
-            if node >= 0:
-                v2_quad, i2_quad = _quad_node(net, cell, node, get(seg, CHILD), x, y, v2_quad, i2_quad)
-            continue
-        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
-        if node >= 0:
-            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
-    for j in range(3):
-        d2_max = larger(pick(d2_quad, j), d2_max)
-        v2_min = smaller(pick(v2_quad, j), v2_min)
-        i2_max = larger(pick(i2_quad, j), i2_max)
-    put(cell.track, 0, d2_max)
-    put(cell.track, 1, v2_min)
-    put(cell.track, 2, i2_max)

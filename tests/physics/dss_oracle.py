@@ -83,8 +83,9 @@ def _line(branch: dict[str, Any]) -> str:
     nano = (np.array(branch["b_us"]) * 1e3 / (2 * np.pi * HZ)).tolist()
     return (
         f"new line.{branch['branch_id']} phases={len(letters)} bus1={_bus(branch['from_node'], letters)} "
-        f"bus2={_bus(branch['to_node'], letters)} length=1 units=none rmatrix={_matrix(branch['r_ohm'], letters)} "
-        f"xmatrix={_matrix(branch['x_ohm'], letters)} cmatrix={_matrix(nano, letters)}"
+        f"bus2={_bus(branch['to_node'], letters)} length=1 units=none "
+        f"rmatrix={_matrix(branch['r_ohm'], letters)} xmatrix={_matrix(branch['x_ohm'], letters)} "
+        f"cmatrix={_matrix(nano, letters)}"
     )
 
 

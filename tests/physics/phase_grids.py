@@ -44,8 +44,9 @@ class Grid3:
         self.rows["sources"].append(row)
 
     def line(
-        self, start: str, end: str, phase: str = "ABC", km: float = 1.0, kind: str = "line", closed: bool = True,
-        matrix: Any = None, charging: Any = None, rating: float | None = None, branch_id: str | None = None,
+        self, start: str, end: str, phase: str = "ABC", km: float = 1.0, kind: str = "line",
+        closed: bool = True, matrix: Any = None, charging: Any = None, rating: float | None = None,
+        branch_id: str | None = None,
     ) -> None:  # fmt: skip
         """A line by length, or by its full matrices (3, 3) in ohm and microsiemens."""
         at = ["ABC12".index(letter) % 3 for letter in phase]
@@ -77,13 +78,15 @@ class Grid3:
     def switch(self, branch_id: str) -> None:
         self.rows["switches"].append(
             {
-                "switch_id": branch_id, "branch_id": branch_id, "type": "sectionaliser", "normally_closed": True
+                "switch_id": branch_id, "branch_id": branch_id, "type": "sectionaliser",
+                "normally_closed": True,
             }
         )  # fmt: skip
 
     def bank(
-        self, start: str, end: str, units: list[dict[str, Any]], phase: str = "ABC", kind: str = "transformer",
-        jumper: dict[str, complex] | None = None, rating: float | None = None, branch_id: str | None = None,
+        self, start: str, end: str, units: list[dict[str, Any]], phase: str = "ABC",
+        kind: str = "transformer", jumper: dict[str, complex] | None = None, rating: float | None = None,
+        branch_id: str | None = None,
     ) -> None:  # fmt: skip
         """A bank of units; what a unit does not say is an ordinary 500 kVA one between 4.16 kV windings."""
         z = None
@@ -107,8 +110,9 @@ class Grid3:
                 self.rows["regulators"].append(
                     {
                         "reg_id": f"r{len(self.rows['regulators'])}", "branch_id": branch,
-                        "phase": "".join(sorted(row["to_phase"])), "tap_pos": taps, "tap_min": -16, "tap_max": 16,
-                        "tap_step_pu": 0.00625, "v_set_pu": 1.0, "band_pu": 0.0167,
+                        "phase": "".join(sorted(row["to_phase"])), "tap_pos": taps,
+                        "tap_min": -16, "tap_max": 16, "tap_step_pu": 0.00625, "v_set_pu": 1.0,
+                        "band_pu": 0.0167,
                         "transformer_id": row["transformer_id"],
                     }
                 )  # fmt: skip
@@ -122,8 +126,9 @@ class Grid3:
         low, high = band or (None, None)
         self.rows["loads"].append(
             {
-                "load_id": f"l{len(self.rows['loads'])}", "node_id": node, "phase": phase, "p_mw": p, "q_mvar": q,
-                "p_z_frac": z, "p_i_frac": i, "q_z_frac": z, "q_i_frac": i, "cvr_p": cvr_p, "cvr_q": cvr_q,
+                "load_id": f"l{len(self.rows['loads'])}", "node_id": node, "phase": phase,
+                "p_mw": p, "q_mvar": q, "p_z_frac": z, "p_i_frac": i, "q_z_frac": z, "q_i_frac": i,
+                "cvr_p": cvr_p, "cvr_q": cvr_q,
                 "connection": connection, "v_low_pu": low, "v_high_pu": high,
             }
         )  # fmt: skip
@@ -228,14 +233,12 @@ def random_feeder(
 def _random_load(
     grid: Grid3, rng: np.random.Generator, node: str, phases: str, delta: bool, models: bool
 ) -> None:
+    kinds: list[dict[str, Any]] = [{}, {"z": 1.0}, {"i": 1.0}, {"z": 0.3, "i": 0.2}, {"cvr": (0.8, 1.7)}]
     for phase in phases:
         if rng.random() < 0.6:
             p = float(rng.uniform(0.002, 0.012))
-            kind = rng.integers(5) if models else 0
-            more: dict[str, Any] = [{}, {"z": 1.0}, {"i": 1.0}, {"z": 0.3, "i": 0.2}, {"cvr": (0.8, 1.7)}][
-                kind
-            ]
-            grid.load(node, phase, p, p * float(rng.uniform(0.1, 0.7)), **more)
+            q = p * float(rng.uniform(0.1, 0.7))
+            grid.load(node, phase, p, q, **kinds[rng.integers(5) if models else 0])
     if delta and len(phases) > 1 and rng.random() < 0.4:
-        more = [{}, {"z": 1.0}, {"i": 1.0}][rng.integers(3) if models else 0]
-        grid.load(node, phases, 0.01, 0.005, connection="delta", **more)
+        kind = kinds[rng.integers(3) if models else 0]
+        grid.load(node, phases, 0.01, 0.005, connection="delta", **kind)

@@ -54,6 +54,21 @@ def test_source_hash_changes_with_every_file(tmp_path: Path) -> None:
     assert differs()
 
 
+def test_source_hash_changes_with_files_of_subfolders(tmp_path: Path) -> None:
+    """Trap 25c: kernels in a folder of their own count as well, and where they are."""
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "a.py").write_text("x = 1")
+    seen = {_jit.source_hash(tmp_path)}
+    for path in (inside / "b.py", tmp_path / "b.py"):
+        path.write_text("y = 1")
+        seen.add(_jit.source_hash(tmp_path))
+        path.write_text("y = 2")
+        seen.add(_jit.source_hash(tmp_path))
+        path.unlink()
+    assert len(seen) == 5
+
+
 def test_the_folder_in_use_is_keyed_on_these_sources(tmp_path: Path) -> None:
     """Trap 25c: a process takes its kernels from a folder named after the sources it runs."""
     code = (

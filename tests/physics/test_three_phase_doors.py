@@ -23,7 +23,7 @@ def ladder() -> Grid3:
     grid.source("s", 1.0, z=(0.01 + 0.05j, 0.002 + 0.01j))
     units = [
         {"from_phase": p, "to_phase": p, "hv_kv": 2.4, "lv_kv": 2.4, "taps": t}
-        for p, t in zip("ABC", (5, 0, -3))
+        for p, t in zip("ABC", (5, 0, -3), strict=True)
     ]
     grid.bank("s", "r", units, kind="regulator")
     grid.line("r", "a", km=1.0, rating=3.0)
@@ -141,7 +141,7 @@ def test_switch_states_row_by_row(net: physics.Network3) -> None:
     assert np.isnan(told.v[2, b]).all()
     assert np.isfinite(told.v[:2, b]).all()
     grid.rows["branches"][2]["status"] = True
-    with pytest.warns(MeshWarning, match="s1|s2"):
+    with pytest.warns(MeshWarning, match=r"s1|s2"):
         physics.compile_per_phase(grid.feeder())
     with pytest.raises(ValueError, match="meshed"):
         physics.compile_per_phase(grid.feeder(), allow_mesh_pruning=False)
@@ -179,12 +179,12 @@ def one_number(where: tuple[str, int], value: float) -> Callable[[physics.Networ
         ("p_delta_mw", one_number(("c", 2), 0.1), None),
         ("p_mw", lambda net: np.zeros(net.n_bus), "shape"),
         ("p_mw", lambda net: np.zeros((net.n_bus, 2)), "shape"),
-        ("tap", lambda net: np.zeros(3), "tap has the value 0.0"),
-        ("tap", lambda net: np.ones(2), "shape"),
-        ("cap_on", lambda net: [0.5], "True or False"),
-        ("v_source_pu", lambda net: -1.0, "above 0"),
-        ("tol", lambda net: 0.0, "tol"),
-        ("method", lambda net: "newton", "balanced"),
+        ("tap", lambda _: np.zeros(3), "tap has the value 0.0"),
+        ("tap", lambda _: np.ones(2), "shape"),
+        ("cap_on", lambda _: [0.5], "True or False"),
+        ("v_source_pu", lambda _: -1.0, "above 0"),
+        ("tol", lambda _: 0.0, "tol"),
+        ("method", lambda _: "newton", "balanced"),
     ],
 )
 def test_refusals_name_what_is_wrong(
@@ -214,10 +214,10 @@ def test_ground_loads_behind_a_floating_winding_are_refused() -> None:
     grid.load("d", "AB", 0.1, 0.05, connection="delta")
     net = physics.compile_per_phase(grid.feeder())
     assert physics.solve(net).converged
-    with pytest.raises(ValueError, match="'d'.*delta winding"):
+    with pytest.raises(ValueError, match=r"'d'.*delta winding"):
         physics.solve(net, p_inject_mw=one_number(("d", 0), 0.01)(net))
     grid.load("d", "A", 0.1, 0.05)
-    with pytest.raises(ValueError, match="'d'.*delta winding"):
+    with pytest.raises(ValueError, match=r"'d'.*delta winding"):
         physics.compile_per_phase(grid.feeder())
 
 

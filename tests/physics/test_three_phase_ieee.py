@@ -89,7 +89,9 @@ def test_figures_of_opendss(name: str, variant: str, tolerance: float) -> None:
 @pytest.mark.parametrize("bands", [False, True], ids=["models", "bands"])
 @pytest.mark.parametrize("name", FEEDERS)
 def test_tables_of_shipped_feeders(name: str, bands: bool) -> None:
-    """Capabilities 6, 8, 106: each table row written for OpenDSS; also where a delta winding floats (IEEE 37)."""
+    """Capabilities 6, 8, 106: each table row written for OpenDSS; also where a delta winding floats (IEEE
+    37).
+    """
     pytest.importorskip("dss", reason="the extra `oracle` brings OpenDSS")
     from . import dss_oracle
 

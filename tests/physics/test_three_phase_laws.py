@@ -16,15 +16,17 @@ from .grids import Features, random_tree
 from .phase_grids import LETTERS, Grid3, random_feeder
 
 FIELDS = (
-    "v", "i_node", "i_source", "converged", "diverged", "collapsed", "iterations", "v_update_pu", "v_pu", "v_deg",
-    "vuf_pct", "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading", "p_loss_mw", "q_loss_mvar",
-    "p_slack_mw", "q_slack_mvar", "s_source_mva",
+    "v", "i_node", "i_source", "converged", "diverged", "collapsed", "iterations", "v_update_pu", "v_pu",
+    "v_deg", "vuf_pct", "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading", "p_loss_mw",
+    "q_loss_mvar", "p_slack_mw", "q_slack_mvar", "s_source_mva",
 )  # fmt: skip
 TURN = np.exp(2j * np.pi / 3)
 
 
 def per_phase(feeder: Feeder) -> Feeder:
-    """A balanced feeder with three-phase elements: mutual coupling such that the positive sequence is the same."""
+    """A balanced feeder with three-phase elements: mutual coupling such that the positive sequence is the
+    same.
+    """
     column = feeder.column
     grid = Grid3(base_mva=feeder.base_mva)
     kv = dict(zip(column("nodes", "node_id"), column("nodes", "base_kv"), strict=True))
@@ -42,8 +44,8 @@ def per_phase(feeder: Feeder) -> Feeder:
             grid.line(*ends, matrix=coupled, charging=charging, closed=branch["status"])
         else:
             unit = {
-                "s_mva": feeder.base_mva, "hv_kv": kv[ends[0]], "lv_kv": kv[ends[1]], "tap_from": branch["tap"],
-                "r_pct": 100 * branch["r"], "x_pct": 100 * branch["x"],
+                "s_mva": feeder.base_mva, "hv_kv": kv[ends[0]], "lv_kv": kv[ends[1]],
+                "tap_from": branch["tap"], "r_pct": 100 * branch["r"], "x_pct": 100 * branch["x"],
             }  # fmt: skip
             grid.bank(*ends, [unit])
     for load in feeder.loads.to_pylist():

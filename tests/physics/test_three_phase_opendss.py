@@ -50,7 +50,9 @@ def small() -> Grid3:
 
 
 def test_lines_with_mutual_coupling_and_missing_phases() -> None:
-    """Capability 105: full matrices, and laterals with the phases they have (Capability 107: the others NaN)."""
+    """Capability 105: full matrices, and laterals with the phases they have (Capability 107: the others
+    NaN).
+    """
     grid = small()
     grid.load("b", "C", 0.1, 0.05)
     grid.load("c", "B", 0.12, 0.06)
@@ -144,7 +146,9 @@ BANKS: dict[str, tuple[list[dict[str, Any]], float, dict[str, Any]]] = {
 
 
 def bank_feeder(name: str, *, backwards: bool = False) -> Grid3:
-    """A source, the bank, and loads behind a line with charging; ``backwards``: fed from the bank's to end."""
+    """A source, the bank, and loads behind a line with charging; ``backwards``: fed from the bank's to
+    end.
+    """
     units, kv, options = BANKS[name]
     options = dict(options)
     wye = options.pop("wye", True)
@@ -225,7 +229,9 @@ def phase_to_phase(v: NDArray[np.complex128]) -> NDArray[np.complex128]:
 
 
 def test_a_delta_winding_without_shunts_is_right_between_phases() -> None:
-    """Capability 106: where nothing fixes the potential to ground its mean is zero; between phases all is defined."""
+    """Capability 106: where nothing fixes the potential to ground its mean is zero; between phases all is
+    defined.
+    """
     grid = bank_feeder("delta-delta")
     for unit in grid.rows["transformers"]:
         unit["antifloat_ppm"] = 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ def random_trunk(seed: int, n: int, kind: str) -> Grid3:
     """A tree of three-phase lines with full matrices and loads that differ from phase to phase."""
     rng = np.random.default_rng(seed)
     grid = Grid3()
-    shares = {"power": {}, "impedance": {"z": 1.0}, "current": {"i": 1.0}}[kind]
+    models: dict[str, dict[str, Any]] = {"power": {}, "impedance": {"z": 1.0}, "current": {"i": 1.0}}
     for k in range(n):
         grid.node(str(k), kv=10.0)
     grid.source("0", 1.02)
@@ -30,7 +32,7 @@ def random_trunk(seed: int, n: int, kind: str) -> Grid3:
         for phase in "ABC":
             if rng.random() < 0.7:
                 p = float(rng.uniform(-0.02, 0.08))
-                grid.load(str(k), phase, p, float(rng.uniform(0.0, 0.05)), **shares)
+                grid.load(str(k), phase, p, float(rng.uniform(0.0, 0.05)), **models[kind])
     return grid
 
 
