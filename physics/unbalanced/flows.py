@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import kernel
+from .._jit import lean_kernel
 from .elements import Element
 from .gather import steps_of
-from .generic import advance, get, inline, point, put
+from .generic import advance, flat, get, inline, point, put
 from .program import (
     CHILD,
     ENTRY,
@@ -30,6 +30,7 @@ from .program import (
     TAP_WIDTH,
     FloatArray,
     IntArray,
+    Program,
 )
 from .segments import Matrix
 from .spread import Placed
@@ -201,14 +202,15 @@ def flow_row(net, ways, tap, v, current, i_from, i_to):  # type: ignore[no-untyp
     _charging(ways, v, i_from, i_to)
 
 
-@kernel
-def flow_rows(prog, table, lo, hi, tap, v, current, i_from, i_to):  # type: ignore[no-untyped-def]
-    """The same for rows [lo, hi), (batch, 3 n_branch)."""
-    net, ways = steps_of(prog, True), ways_of(table)
-    taps = point(tap.ravel())
+@lean_kernel
+def flow_rows(  # type: ignore[no-untyped-def]
+    whole, number, of_segment, ends, shunt, has_shunt, lo, hi, tap, v, current, i_from, i_to
+):
+    """The same for rows [lo, hi), (batch, 3 n_branch); takes the fields of Program and FlowTable one by one."""
+    net, ways = steps_of(Program(whole, number), True), ways_of(FlowTable(of_segment, ends, shunt, has_shunt))
     for row in range(lo, hi):
         flow_row(
-            net, ways, advance(taps, tap.shape[1] * row if tap.shape[0] > 1 else 0),
-            point(v[row].view(np.float64)), point(current[row].view(np.float64)),
-            point(i_from[row].view(np.float64)), point(i_to[row].view(np.float64)),
+            net, ways, advance(flat(tap), tap.shape[1] * row if tap.shape[0] > 1 else 0),
+            advance(flat(v), 2 * v.shape[1] * row), advance(flat(current), 2 * current.shape[1] * row),
+            advance(flat(i_from), 2 * i_from.shape[1] * row), advance(flat(i_to), 2 * i_to.shape[1] * row),
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .generic import advance, get, get_lane, inline, like, point, put, put_lane
+from .generic import advance, flat, get, get_lane, inline, like, point, put, put_lane
 from .program import (
     CAP_WIDTH,
     ITEM_COEFS,
@@ -52,7 +52,7 @@ def steps_of(prog, all_legs):  # type: ignore[no-untyped-def]
 @inline
 def table(array):  # type: ignore[no-untyped-def]
     """An argument as pointer and sizes."""
-    return Table(point(array.ravel()), array.shape[0], array.shape[1])
+    return Table(flat(array), array.shape[0], array.shape[1])
 
 
 @inline

@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def inline(function: F) -> F:
     """A helper that is inlined whatever its size."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    return numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
 
 
 class _Pointer(types.Type):
@@ -61,6 +61,17 @@ def point(typingctx: Any, array: Any) -> Any:
         return builder.bitcast(data, _LLVM[entry].as_pointer())
 
     return _TYPES[entry](array), codegen
+
+
+@intrinsic
+def flat(typingctx: Any, array: Any) -> Any:
+    """Pointer to the numbers of a C-contiguous array of any rank; complex ones are pairs."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0]).data
+        return builder.bitcast(data, _DOUBLE.as_pointer())
+
+    return _TYPES["number"](array), codegen
 
 
 @intrinsic

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._jit import kernel
+from .._jit import lean_kernel
 from ..lanes import LANES
 from .drawn import bank_currents, item_currents
 from .gather import (
@@ -26,8 +26,8 @@ from .gather import (
     warm,
     write_row,
 )
-from .generic import advance, get, get_lane, inline, point
-from .program import COLLAPSED, CONVERGED, DIVERGED, Cell
+from .generic import advance, get, get_lane, inline, point, width_of
+from .program import COLLAPSED, CONVERGED, DIVERGED, Cell, Inputs, Outputs, Program, Room
 from .steps import V_FLOOR_PU, backward, node_currents
 from .sweep import forward
 
@@ -37,7 +37,7 @@ RUNAWAY_PU = 100.0  # an update of this size has grown without bound
 
 @inline
 def _cell(net, n_cap, room, flags):  # type: ignore[no-untyped-def]
-    """Working memory cut from one array: see `_entries`."""
+    """Working memory cut from one array: see `room_for`."""
     m, items, taps = net.n_conductor, net.n_item, net.n_tap
     after_items = 6 * m + 2 * items
     after_taps = after_items + 2 * taps
@@ -47,11 +47,6 @@ def _cell(net, n_cap, room, flags):  # type: ignore[no-untyped-def]
         advance(room, after_items + taps), advance(room, after_taps), advance(room, after_taps + n_cap),
         advance(room, after_taps + n_cap + 3), flags, advance(flags, m),
     )  # fmt: skip
-
-
-@inline
-def _entries(net, n_cap):  # type: ignore[no-untyped-def]
-    return 6 * net.n_conductor + 2 * net.n_item + 2 * net.n_tap + n_cap + 8
 
 
 @inline
@@ -148,7 +143,7 @@ def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_col
     return True
 
 
-@kernel
+@lean_kernel
 def first_bad(array, allowed):  # type: ignore[no-untyped-def]
     """Flat place of the first entry that is not finite, or not zero where nothing may be; -1: none."""
     for row in range(array.shape[0]):
@@ -159,39 +154,47 @@ def first_bad(array, allowed):  # type: ignore[no-untyped-def]
     return -1
 
 
-@kernel
-def solve_rows(prog, inputs, all_legs, lo, hi, scale, tol, max_iter, v_collapse, out):  # type: ignore[no-untyped-def]
-    """Solve rows [lo, hi) of ``inputs`` into ``out``; ``scale`` is 1 over the base of one phase in MVA.
+def room_for(program: Program, n_cap: int, rows: int) -> Room:
+    """Room for the work of :func:`solve_rows` on so many rows; a thread needs its own.
 
-    ``all_legs``: legs without a nominal load can draw power, because legs have arguments. A row that is left
-    alone takes the scalar form of the same code, which gives the same bits. Answers ``SOME_BAD``, and solves
-    nothing, where power is not finite or stands where none can be.
+    Its shape decides what is compiled: a lone row needs no lanes.
     """
-    net = steps_of(prog, all_legs)
-    n_cap = inputs.cap_on.shape[1]
-    arguments = (
-        table(inputs.p_mw), table(inputs.q_mvar), table(inputs.p_inject_mw), table(inputs.q_inject_mvar),
-        table(inputs.p_delta_mw), table(inputs.q_delta_mvar), table(inputs.p_delta_inject_mw),
-        table(inputs.q_delta_inject_mvar), table(inputs.tap), table(inputs.cap_on),
+    m, n_tap, n_item = (int(size) for size in program.whole[[2, 4, 5]])
+    entries = 6 * m + 2 * n_item + 2 * n_tap + n_cap + 8
+    lanes = () if rows == 1 else (LANES,)
+    return Room(np.zeros((entries, *lanes)), np.zeros(m + n_item, dtype=np.bool_), np.zeros((4, LANES)))
+
+
+@lean_kernel
+def solve_rows(  # type: ignore[no-untyped-def]
+    whole, number, p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
+    q_delta_inject_mvar, v_source, v_start, tap, cap_on, all_legs, lo, hi, scale, tol, max_iter, v_collapse,
+    cells, flags, lane_notes, phasors, notes,
+):  # fmt: skip
+    """Solve rows [lo, hi) of a batch; ``scale`` is 1 over the base of one phase in MVA.
+
+    Takes the fields of Program, Inputs, Room and Outputs one by one: a tuple costs three times as much to pass.
+    ``all_legs``: legs without a nominal load can draw power, because legs have arguments. A room for one row
+    gives the scalar form of the same code, with the same bits. Answers ``SOME_BAD`` where power is not finite
+    or stands where none can be.
+    """
+    net = steps_of(Program(whole, number), all_legs)
+    inputs = Inputs(
+        p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
+        q_delta_inject_mvar, v_source, v_start, tap, cap_on,
     )  # fmt: skip
-    flags = np.zeros(net.n_conductor + net.n_item, dtype=np.bool_)
-    notes = np.zeros((4, LANES))
-    row = lo
-    if hi - lo >= 2:
-        wide = np.zeros((_entries(net, n_cap), LANES))
-        lanes = _cell(net, n_cap, point(wide), point(flags))
-        while hi - row >= 2:
-            width = min(LANES, hi - row)
-            if not _block(
-                net, lanes, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes
-            ):
-                return SOME_BAD + 0 * (wide.size + flags.size)
-            row += width
-        row += 0 * wide.size  # the memory behind the pointers lives until here
-    if row < hi:
-        narrow = np.zeros(_entries(net, n_cap))
-        one = _cell(net, n_cap, point(narrow), point(flags))
-        if not _block(net, one, arguments, inputs, row, 1, scale, tol, max_iter, v_collapse, out, notes):
-            return SOME_BAD + 0 * (narrow.size + flags.size)
-        row += 0 * narrow.size
-    return ALL_GOOD + 0 * (row + flags.size)
+    arguments = (
+        table(p_mw), table(q_mvar), table(p_inject_mw), table(q_inject_mvar),
+        table(p_delta_mw), table(q_delta_mvar), table(p_delta_inject_mw),
+        table(q_delta_inject_mvar), table(tap), table(cap_on),
+    )  # fmt: skip
+    out = Outputs(phasors, notes)
+    cell = _cell(net, cap_on.shape[1], point(cells), point(flags))
+    step = width_of(cell.v_re)
+    for row in range(lo, hi, step):
+        if not _block(
+            net, cell, arguments, inputs, row, min(step, hi - row), scale, tol, max_iter, v_collapse, out,
+            lane_notes,
+        ):  # fmt: skip
+            return SOME_BAD
+    return ALL_GOOD

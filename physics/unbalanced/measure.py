@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._jit import kernel
-from .flows import flow_row, phasor, ways_of
+from .._jit import lean_kernel
+from .flows import FlowTable, flow_row, phasor, ways_of
 from .gather import steps_of
-from .generic import advance, get, inline, point
-from .program import ComplexArray, FloatArray, IntArray
+from .generic import advance, flat, get, inline
+from .program import ComplexArray, FloatArray, IntArray, Program
 
 
 class Limits(NamedTuple):
@@ -108,25 +108,34 @@ def _branches(row, ways, v, limits, i_from, i_to, out):  # type: ignore[no-untyp
     out.sums[1, row], out.counts[1, row] = total, count
 
 
-@kernel
-def measure_rows(prog, table, lo, hi, tap, phasors, limits, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` for rows [lo, hi) of a solved batch."""
-    net, ways = steps_of(prog, True), ways_of(table)
-    n_slot = out.v_pu.shape[1]
-    ends = np.empty((2, 2 * out.s_from.shape[1]))
-    i_from, i_to = point(ends[0]), point(ends[1])
-    taps = point(tap.ravel())
+@lean_kernel
+def measure_rows(  # type: ignore[no-untyped-def]
+    whole, number, of_segment, branch_ends, shunt, has_shunt, lo, hi, tap, phasors,
+    v_min, v_max, vuf_max_pct, rating_mva, base_kv, base_mva, source_node,
+    v_pu, vuf_pct, s_from, s_to, i_ka, loading, loss_mva, slack_mva, sums, counts, ends,
+):  # fmt: skip
+    """Measure rows [lo, hi) of a solved batch.
+
+    Takes the fields of Program, FlowTable, Limits and Measures one by one; ``ends`` (2, 6 n_branch) is room.
+    """
+    net = steps_of(Program(whole, number), True)
+    ways = ways_of(FlowTable(of_segment, branch_ends, shunt, has_shunt))
+    limits = Limits(v_min, v_max, vuf_max_pct, rating_mva, base_kv, base_mva, source_node)
+    out = Measures(v_pu, vuf_pct, s_from, s_to, i_ka, loading, loss_mva, slack_mva, sums, counts)
+    n_slot = v_pu.shape[1]
+    i_from, i_to = flat(ends), advance(flat(ends), ends.shape[1])
+    taps, states = flat(tap), flat(phasors)
     for row in range(lo, hi):
-        v = point(phasors[row].view(np.float64))
+        v = advance(states, 2 * phasors.shape[1] * row)
         ratio = advance(taps, tap.shape[1] * row if tap.shape[0] > 1 else 0)
         flow_row(net, ways, ratio, v, advance(v, 2 * n_slot), i_from, i_to)
         _voltages(row, v, limits, out)
         _unbalance(row, v, limits, out)
         _branches(row, ways, v, limits, i_from, i_to, out)
         total = 0.0 + 0.0j
-        for s in range(limits.source_node.size):
+        for s in range(source_node.size):
             for p in range(3):
-                at = phasor(v, 3 * limits.source_node[s] + p)
+                at = phasor(v, 3 * source_node[s] + p)
                 if np.isfinite(at.real):
                     total += at * np.conj(phasor(v, 2 * n_slot + 3 * s + p))
-        out.slack_mva[row] = limits.base_mva / 3.0 * total + 0.0 * ends.size
+        slack_mva[row] = base_mva / 3.0 * total

@@ -114,6 +114,14 @@ class Outputs(NamedTuple):
     notes: FloatArray  # (batch, 3): status bits, iterations, last voltage update in pu
 
 
+class Room(NamedTuple):
+    """Memory to work in."""
+
+    cells: FloatArray  # (entries,) of a lone row, (entries, LANES) of a block
+    flags: NDArray[np.bool_]
+    lane_notes: FloatArray  # (4, LANES)
+
+
 class Steps(NamedTuple):
     """Pointers to the tables of a program, and its sizes."""
 

@@ -124,7 +124,7 @@ class Solution3:
         """Complex pu into both ends, (batch, n_branch, 3)."""
         v, current = self._batched(self.v), self._batched(self.i_node)
         batch = v.shape[0]
-        v, current = v.reshape(batch, -1), current.reshape(batch, -1)
+        v, current = (np.ascontiguousarray(a.reshape(batch, -1)) for a in (v, current))
         ends = np.zeros((2, batch, 3 * self.net.n_branch), dtype=np.complex128)
         for rows, topology in self.groups:
             whole = isinstance(rows, slice)
@@ -133,9 +133,7 @@ class Solution3:
             into = (
                 (ends[0], ends[1]) if whole else (np.empty_like(ends[0][rows]), np.empty_like(ends[0][rows]))
             )
-            flow_rows(
-                topology.program, topology.flows, 0, v_part.shape[0], tap, v_part, i_part, into[0], into[1]
-            )
+            flow_rows(*topology.program, *topology.flows, 0, v_part.shape[0], tap, v_part, i_part, *into)
             if not whole:
                 ends[0][rows], ends[1][rows] = into
         shape = (batch, self.net.n_branch, 3)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..lanes import LANES
-from .kernels import ALL_GOOD, first_bad, solve_rows
+from .kernels import ALL_GOOD, first_bad, room_for, solve_rows
 from .network import Network3, Topology3
 from .program import FloatArray, Inputs, Outputs
 from .solution import Solution3
@@ -243,15 +243,17 @@ def _run(
     workers = 1
     if batch >= 2 * _ROWS_WORTH_A_THREAD:
         workers = min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
+
+    def work(lo: int, hi: int) -> int:
+        room = room_for(program, net.cap_on.size, hi - lo)
+        return int(solve_rows(*program, *inputs, all_legs, lo, hi, *numbers, *room, *out))
+
     if workers <= 1:
-        answers = [solve_rows(program, inputs, all_legs, 0, batch, *numbers, out)]
+        answers = [work(0, batch)]
     else:
         blocks = -(-batch // LANES)
         cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
-        jobs = [
-            _pool(workers).submit(solve_rows, program, inputs, all_legs, lo, hi, *numbers, out)
-            for lo, hi in itertools.pairwise(cuts)
-        ]
+        jobs = [_pool(workers).submit(work, lo, hi) for lo, hi in itertools.pairwise(cuts)]
         answers = [job.result() for job in jobs]
     if answers[0] != ALL_GOOD or any(answer != ALL_GOOD for answer in answers):
         refuse(net, topology, inputs)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..stepper import Flags
-from .kernels import ALL_GOOD, solve_rows
+from .kernels import ALL_GOOD, room_for, solve_rows
 from .measure import Limits, Measures, measure_rows
 from .network import Network3
 from .program import COLLAPSED, CONVERGED, DIVERGED, FloatArray, Inputs, IntArray, Outputs
@@ -52,8 +52,10 @@ class Stepper3:
         self._out = Outputs(
             np.empty((batch, 6 * n + 3 * len(net.sources)), dtype=np.complex128), np.zeros((batch, 3))
         )
+        self._room = room_for(net.topology.program, net.cap_on.size, batch)
         self.v = self._out.phasors[:, : 3 * n].reshape(batch, n, 3)
         self._measures = _room(batch, n, m)
+        self._ends = np.empty((2, 6 * m))
         self._limits = Limits(
             np.asarray(v_min, dtype=np.float64).copy(), np.asarray(v_max, dtype=np.float64).copy(),
             float(vuf_max_pct), net.phase_rating_mva, net.base_kv, net.base_mva,
@@ -114,14 +116,14 @@ class Stepper3:
         """Solve every row from no-load voltages; results depend on the inputs only, not on the past."""
         topology = self.net.topology
         answer = solve_rows(
-            topology.program, self._inputs, True, 0, self.batch, 3.0 / self.net.base_mva, tol, max_iter,
-            self.v_collapse_pu, self._out,
+            *topology.program, *self._inputs, True, 0, self.batch, 3.0 / self.net.base_mva, tol, max_iter,
+            self.v_collapse_pu, *self._room, *self._out,
         )  # fmt: skip
         if answer != ALL_GOOD:
             refuse(self.net, topology, self._inputs)
         measure_rows(
-            topology.program, topology.flows, 0, self.batch, self.tap, self._out.phasors, self._limits,
-            self._measures,
+            *topology.program, *topology.flows, 0, self.batch, self.tap, self._out.phasors, *self._limits,
+            *self._measures, self._ends,
         )  # fmt: skip
 
 
