@@ -103,7 +103,7 @@ class Grid:
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
 
-        The other rows keep their resources and clocks; their grid state is solved again to the same bits.
+        The other rows stay as they are.
         """
         self.fleet.reset(rows, rngs)
         self.day[rows], self.step_index[rows] = days, 0
@@ -113,19 +113,20 @@ class Grid:
         seen = self.stepper.v_pu.copy()
         seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
         self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
-        kept = self._rows_state() if rows.size < self.batch else None
-        self.load.fill(before, self.stepper.load_p_mw, self.stepper.load_q_mvar)
-        self._solve()
+        self._fill_loads(rows, before[rows])
+        self._inject()
+        for lo, hi in _runs(rows):
+            self.stepper.solve(lo=lo, hi=hi)
         self.fleet.load_state(started)
-        if kept is not None:
-            self._restore_rows(kept, np.setdiff1d(np.arange(self.batch), rows))
-        self._load_next()
+        np.remainder(self.t_index, self._ring, out=self._now)
+        self._fill_loads(rows, self._now[rows])
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
         fleet.advance(action, self._now, stepper.v_pu)
-        self._solve()
+        self._inject()
+        stepper.solve()
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
         rewards, costs = self.task.terms(view), self._charges.copy()
@@ -167,9 +168,9 @@ class Grid:
         }  # fmt: skip
         return {name: known[name] for name in self.task.charged}
 
-    def observe(self) -> NDArray[np.float32]:
-        """(batch, n_obs) for the decision about interval ``t_index``; a fresh array."""
-        return self.observer.observe(self._now)
+    def observe(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""
+        return self.observer.observe(self._now, out)
 
     def state(self) -> dict[str, Any]:
         """Copies of everything that the future depends on."""
@@ -198,20 +199,29 @@ class Grid:
         np.remainder(self.t_index, self._ring, out=self._now)
         self.load.fill(self._now, self.stepper.load_p_mw, self.stepper.load_q_mvar)
 
-    def _solve(self) -> None:
-        """Solve with the loads that the stepper holds and what the fleet delivers."""
+    def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
+        """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""
+        stepper = self.stepper
+        if rows.size == self.batch:
+            self.load.fill(t_index, stepper.load_p_mw, stepper.load_q_mvar)
+            return
+        p, q = (np.empty((rows.size, self.net.n_bus)) for _ in range(2))
+        self.load.fill(t_index, p, q)
+        stepper.load_p_mw[rows], stepper.load_q_mvar[rows] = p, q
+
+    def _inject(self) -> None:
+        """What the fleet delivers, where the power flow looks for it."""
         stepper = self.stepper
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
-        stepper.solve()
 
-    def _rows_state(self) -> dict[str, NDArray[Any]]:
-        return {name: getattr(self.stepper, name).copy() for name in _STATE_ARRAYS}
 
-    def _restore_rows(self, kept: dict[str, NDArray[Any]], rows: IntArray) -> None:
-        for name, array in kept.items():
-            getattr(self.stepper, name)[rows] = array[rows]
+def _runs(rows: IntArray) -> list[tuple[int, int]]:
+    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
+    ends = np.flatnonzero(np.diff(rows) != 1)
+    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
+    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
 
 
 def _band(net: Network, task: Task) -> tuple[FloatArray, FloatArray]:

@@ -60,13 +60,13 @@ class Observer:
         self._clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
         self._price = profiles.price_usd_mwh
         self._parts = np.array(
-            [(BLOCKS[name], self.layout[name].start, len(entries)) for name, entries in listed],
-            dtype=np.int64,
-        ).reshape(-1, 3)
+            [(BLOCKS[name], self.layout[name].start) for name in blocks], dtype=np.int64
+        ).reshape(-1, 2)
 
-    def observe(self, t_index: IntArray) -> NDArray[np.float32]:
-        """A fresh float32 (batch, n_obs) array inside the declared box."""
-        out = np.empty((t_index.size, self._low.size), dtype=np.float32)
+    def observe(self, t_index: IntArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """A float32 (batch, n_obs) array inside the declared box: ``out``, or a fresh one."""
+        if out is None:
+            out = np.empty((t_index.size, self._low.size), dtype=np.float32)
         grid = self.stepper
         observe_rows(
             self._parts, t_index, self._clock, self._price,
