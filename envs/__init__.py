@@ -6,11 +6,13 @@ from .dist import DistGridEnv
 from .load import LoadSource, ProfileLoad, SeriesLoad
 from .resources import PV, Battery, Entry, Exogenous, Fleet, Resource, ResourceSpec
 from .tasks import LossMinimisation, Task, VoltVar
+from .vector import DistGridVectorEnv
 
 __all__ = [
     "PV",
     "Battery",
     "DistGridEnv",
+    "DistGridVectorEnv",
     "Entry",
     "Exogenous",
     "Fleet",

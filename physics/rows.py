@@ -38,7 +38,8 @@ TOLD_NUMBERS = (
     "cost_thermal_overload", "cost_vuf_violation",
 )  # fmt: skip
 TOLD_COUNTS = (
-    "pf_iterations", "n_voltage_violations", "n_thermal_overloads", "n_vuf_violations", "day", "step", "t_index",
+    "pf_iterations", "n_voltage_violations", "n_thermal_overloads", "n_vuf_violations", "day", "step",
+    "t_index",
 )  # fmt: skip
 TOLD_FLAGS = ("pf_converged", "is_diverged", "voltage_collapse")
 
@@ -130,7 +131,7 @@ def observe_rows(  # type: ignore[no-untyped-def]
                 _copy_reals(load_p[row], room)
             elif block == _LOAD_Q:
                 _copy_reals(load_q[row], room)
-            elif block == _P_FROM or block == _Q_FROM:
+            elif block in (_P_FROM, _Q_FROM):
                 _copy_flows(s_from[row], block == _Q_FROM, room)
             elif block == _I_KA:
                 _copy_reals(i_ka[row], room)

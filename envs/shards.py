@@ -1,0 +1,135 @@
+"""A large batch as several grids of some rows each: what threads share, and what stays in their caches."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .grid import Grid, Outcome
+from .workers import share
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+_LANES = 8  # rows that the power flow solves side by side: shards are whole blocks of them
+_CELLS = 16_384  # nodes times rows of a shard; its arrays take some 2 MB
+_LEAST_ROWS = 32  # below this, handing a shard to a thread costs more than it saves
+
+
+class Shard(NamedTuple):
+    """Rows [lo, hi) of the batch and the grid that plays them."""
+
+    grid: Grid
+    lo: int
+    hi: int
+
+    @property
+    def rows(self) -> slice:
+        """The rows, for indexing arrays of the whole batch."""
+        return slice(self.lo, self.hi)
+
+
+class Restart(NamedTuple):
+    """Rows that begin a new episode, ascending, with the day and the generator of each."""
+
+    rows: IntArray
+    days: IntArray
+    rngs: Sequence[np.random.Generator]
+
+    def within(self, lo: int, hi: int) -> Restart:
+        """The part in [lo, hi), with rows counted from ``lo``."""
+        first, last = np.searchsorted(self.rows, (lo, hi)).tolist()
+        part = slice(first, last)
+        return Restart(self.rows[part] - lo, self.days[part], self.rngs[part])
+
+
+class Shards:
+    """``batch`` independent rows. Where the borders are depends on the batch and the feeder alone.
+
+    A row has the same bits in any batch, so results depend neither on the borders nor on ``threads``.
+    """
+
+    def __init__(self, make: Callable[[int], Grid], batch: int, n_bus: int, threads: int) -> None:
+        self.threads, self.batch = threads, batch
+        size = _rows_per_shard(batch, n_bus)
+        cuts = [*range(0, batch, size), batch]
+        self.shards = tuple(Shard(make(hi - lo), lo, hi) for lo, hi in itertools.pairwise(cuts))
+
+    def __iter__(self) -> Iterator[Shard]:
+        return iter(self.shards)
+
+    @property
+    def grid(self) -> Grid:
+        """One of the grids, for what all have in common: fleet, layout, limits."""
+        return self.shards[0].grid
+
+    def step(
+        self, action: NDArray[np.float64], restart: Restart | None, then: Callable[[Shard], None]
+    ) -> list[Outcome | None]:
+        """Advance every row, then begin the episodes of ``restart`` in place of what their rows did.
+
+        ``then`` is called for each shard, on its thread, when it is done. None for a shard that had nothing
+        to advance.
+        """
+        outcomes: list[Outcome | None] = [None] * len(self.shards)
+
+        def work(k: int) -> None:
+            shard = self.shards[k]
+            part = _NOBODY if restart is None else restart.within(shard.lo, shard.hi)
+            if part.rows.size < shard.grid.batch:
+                outcomes[k] = shard.grid.step(action[shard.rows])
+            if part.rows.size:
+                _keep(outcomes[k])
+                shard.grid.reset(*part)
+            then(shard)
+
+        share(work, len(self.shards), self.threads)
+        return outcomes
+
+    def reset(self, restart: Restart, then: Callable[[Shard], None] | None = None) -> None:
+        """Begin the episodes of ``restart``; ``then`` is called for each shard that has any of them."""
+
+        def work(k: int) -> None:
+            shard = self.shards[k]
+            part = restart.within(shard.lo, shard.hi)
+            if part.rows.size:
+                shard.grid.reset(*part)
+                if then is not None:
+                    then(shard)
+
+        share(work, len(self.shards), self.threads)
+
+    def visit(self, then: Callable[[Shard], None]) -> None:
+        """Call ``then`` for each shard, on threads."""
+        share(lambda k: then(self.shards[k]), len(self.shards), self.threads)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Copies of everything that the future depends on, shard by shard."""
+        return [shard.grid.state() for shard in self.shards]
+
+    def load_state(self, states: Sequence[dict[str, Any]]) -> None:
+        """Restore what :meth:`state` returned. ValueError where it belongs to another batch or feeder."""
+        if len(states) != len(self.shards):
+            raise ValueError(f"this state has {len(states)} shards, this environment {len(self.shards)}")
+        for shard, state in zip(self.shards, states, strict=True):
+            shard.grid.load_state(state)
+
+
+_NOBODY = Restart(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())
+
+
+def _keep(outcome: Outcome | None) -> None:
+    """Put copies in place of live arrays, before a reset writes to them."""
+    if outcome is not None:
+        outcome.costs = {name: value.copy() for name, value in outcome.costs.items()}
+        outcome.resource_costs = {name: value.copy() for name, value in outcome.resource_costs.items()}
+
+
+def _rows_per_shard(batch: int, n_bus: int) -> int:
+    """A multiple of the block of lanes: small enough for the cache, and enough shards for two threads."""
+    fits = max(_LEAST_ROWS, _CELLS // n_bus)
+    shards = max(-(-batch // fits), min(2, batch // _LEAST_ROWS), 1)
+    return -(-batch // (shards * _LANES)) * _LANES
