@@ -15,8 +15,8 @@ from .workers import share
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 _LANES = 8  # rows that the power flow solves side by side: shards are whole blocks of them
-_CELLS = 16_384  # nodes times rows of a shard; its arrays take some 2 MB
-_LEAST_ROWS = 32  # below this, handing a shard to a thread costs more than it saves
+_MOST_CELLS = 16_384  # nodes times rows of a shard; its arrays take some 2 MB
+_LEAST_CELLS = 4_096  # below this, handing a shard to a thread costs more than it saves
 
 
 class Shard(NamedTuple):
@@ -67,27 +67,28 @@ class Shards:
         return self.shards[0].grid
 
     def step(
-        self, action: NDArray[np.float64], restart: Restart | None, then: Callable[[Shard], None]
-    ) -> list[Outcome | None]:
+        self,
+        action: NDArray[np.float64],
+        restart: Restart | None,
+        take: Callable[[Shard, Outcome], None],
+        then: Callable[[Shard], None],
+    ) -> None:
         """Advance every row, then begin the episodes of ``restart`` in place of what their rows did.
 
-        ``then`` is called for each shard, on its thread, when it is done. None for a shard that had nothing
-        to advance.
+        ``take`` gets what the step of a shard brought, ``then`` is called when its restarts are done, both on
+        the shard's thread. A shard that begins anew as a whole has no outcome.
         """
-        outcomes: list[Outcome | None] = [None] * len(self.shards)
 
         def work(k: int) -> None:
             shard = self.shards[k]
             part = _NOBODY if restart is None else restart.within(shard.lo, shard.hi)
             if part.rows.size < shard.grid.batch:
-                outcomes[k] = shard.grid.step(action[shard.rows])
+                take(shard, shard.grid.step(action[shard.rows]))
             if part.rows.size:
-                _keep(outcomes[k])
                 shard.grid.reset(*part)
             then(shard)
 
         share(work, len(self.shards), self.threads)
-        return outcomes
 
     def reset(self, restart: Restart, then: Callable[[Shard], None] | None = None) -> None:
         """Begin the episodes of ``restart``; ``then`` is called for each shard that has any of them."""
@@ -121,15 +122,13 @@ class Shards:
 _NOBODY = Restart(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())
 
 
-def _keep(outcome: Outcome | None) -> None:
-    """Put copies in place of live arrays, before a reset writes to them."""
-    if outcome is not None:
-        outcome.costs = {name: value.copy() for name, value in outcome.costs.items()}
-        outcome.resource_costs = {name: value.copy() for name, value in outcome.resource_costs.items()}
-
-
 def _rows_per_shard(batch: int, n_bus: int) -> int:
-    """A multiple of the block of lanes: small enough for the cache, and enough shards for two threads."""
-    fits = max(_LEAST_ROWS, _CELLS // n_bus)
-    shards = max(-(-batch // fits), min(2, batch // _LEAST_ROWS), 1)
+    """A multiple of the block of lanes: small enough for the cache, large enough to be worth a thread.
+
+    Shards are a power of two in number, so that two, four ... threads have equal work.
+    """
+    cells = batch * n_bus
+    shards = 1
+    while cells > shards * _MOST_CELLS or (shards == 1 and cells >= 2 * _LEAST_CELLS):
+        shards *= 2
     return -(-batch // (shards * _LANES)) * _LANES

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from .actions import checked
-from .grid import Grid, Outcome
+from .grid import Grid
 from .layout import Layout
 from .load import LoadSource
 from .resources import Fleet
@@ -24,7 +24,7 @@ from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
 from .scenario import Scenario, scenario
 from .shards import Restart, Shard, Shards
 from .tasks import Task
-from .vector_info import Told, Tree, blank, copied, joined, masked
+from .vector_info import Told, blank, copied, masked
 
 Observations = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -63,7 +63,6 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         self._scenario, self.days = played, played.days
         workers = os.cpu_count() or 1 if threads is None else threads
         self._shards = Shards(make, self.num_envs, played.net.n_bus, workers)
-        self._sizes = [shard.grid.batch for shard in self._shards]
         self._lead = self._shards.shards[0]
         fleet = self.fleet
         self.single_observation_space = self._lead.grid.observer.space
@@ -165,46 +164,32 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         action = checked(actions, shape, self._action_names, unused=ended)
         restart = None if ended is None else self._restart(np.flatnonzero(ended), None)
         told, observations = Told(self.num_envs, self._lead), self._buffer()
-        outcomes = self._shards.step(action, restart, self._writer(told, observations))
-        return self._handed_out(outcomes, told, observations, ended)
-
-    def _handed_out(
-        self, outcomes: list[Outcome | None], told: Told, observations: Observations, begun: BoolArray | None
-    ) -> Stepped:
-        """What ``step`` returns; ``begun``: environments that this step reset instead of advancing them."""
-        sizes = self._sizes
-        if begun is not None and begun.all():
-            self._done = np.zeros(self.num_envs, dtype=np.bool_)
-            infos = masked(told.state(), self._all)
-            return observations, np.zeros(self.num_envs), self._done.copy(), self._done.copy(), infos
-        reward, terminated, truncated = (
-            joined([None if o is None else getattr(o, name) for o in outcomes], sizes)
-            for name in ("reward", "terminated", "truncated")
-        )
-        earned, mask = told.step(outcomes, sizes), self._all
-        if begun is not None:
-            blank({"reward": reward, "terminated": terminated, "truncated": truncated, "": earned}, begun)
-            mask = ~begun
-        self._done = terminated | truncated
+        self._shards.step(action, restart, told.write_outcome, self._shower(told, observations))
+        if ended is not None:
+            told.blank(ended)
+        self._done = told.terminated | told.truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():
-            infos = self._begin_in_the_same_step(told, earned, observations)
+            infos = self._begin_in_the_same_step(told, observations)
         else:
-            infos = masked(told.state(), self._all) | masked(earned, mask)
-        return observations, reward, terminated, truncated, infos
+            infos = masked(told.state(), self._all)
+            if told.stepped:
+                infos.update(masked(told.step(), self._all if ended is None else ~ended))
+        return observations, told.reward, told.terminated, told.truncated, infos
 
-    def _begin_in_the_same_step(self, told: Told, earned: Tree, observations: Observations) -> dict[str, Any]:
+    def _begin_in_the_same_step(self, told: Told, observations: Observations) -> dict[str, Any]:
         """Reset what has ended; its last observation and info go to ``final_obs`` and ``final_info``."""
         done, going = self._done, ~self._done
         rows = np.flatnonzero(done)
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row, last in zip(rows.tolist(), observations[rows], strict=True):
             final_obs[row] = last
+        earned = told.step()
         final = blank(copied(told.state() | earned), going)
-        self._shards.reset(self._restart(rows, None), self._writer(told, observations))
+        self._shards.reset(self._restart(rows, None), self._shower(told, observations))
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
         infos = masked(told.state(), self._all)
         if going.any():
-            infos |= masked(blank(earned, done), going)
+            infos.update(masked(blank(earned, done), going))
         return infos | masked({"final_obs": final_obs}, done) | masked({"final_info": final}, done)
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -241,19 +226,19 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         self._buffers.reverse()
         return self._buffers[0]
 
-    def _writer(self, told: Told, observations: Observations) -> Callable[[Shard], None]:
+    def _shower(self, told: Told, observations: Observations) -> Callable[[Shard], None]:
         """What a shard does at last: show itself."""
 
-        def write(shard: Shard) -> None:
+        def show(shard: Shard) -> None:
             shard.grid.observe(observations[shard.rows])
-            told.write(shard)
+            told.write_state(shard)
 
-        return write
+        return show
 
     def _observed(self, told: Told) -> Observations:
         """Observations of all environments as they stand; ``told`` is filled beside."""
         observations = self._buffer()
-        self._shards.visit(self._writer(told, observations))
+        self._shards.visit(self._shower(told, observations))
         return observations
 
     def _restart(self, rows: NDArray[np.int64], days: NDArray[np.int64] | None) -> Restart:

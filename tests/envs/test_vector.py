@@ -141,11 +141,11 @@ def test_every_autoreset_mode_as_gymnasium_has_it(mode: AutoresetMode, task: Tas
 
 
 def test_a_single_row_and_many_shards_are_the_same_rows() -> None:
-    """200 rows on several threads and in several grids: each is what it is alone."""
-    together = DistGridVectorEnv(**rough(), num_envs=200, threads=3)
+    """520 rows on several threads and in several grids: each is what it is alone."""
+    together = DistGridVectorEnv(**rough(), num_envs=520, threads=3)
     assert len(together._shards.shards) > 1
     alone = DistGridVectorEnv(**rough(), num_envs=1)
-    row = 170
+    row = 470
     many, one = together.reset(seed=9)[0], alone.reset(seed=9 + row)[0]
     rng = np.random.default_rng(0)
     for _ in range(25):
@@ -158,7 +158,7 @@ def test_a_single_row_and_many_shards_are_the_same_rows() -> None:
 
 
 def trace(threads: int, mode: AutoresetMode) -> list[bytes]:
-    env = DistGridVectorEnv(**rough(), num_envs=150, threads=threads, autoreset_mode=mode)
+    env = DistGridVectorEnv(**rough(), num_envs=300, threads=threads, autoreset_mode=mode)
     rng = np.random.default_rng(0)
     told = [env.reset(seed=3)[0].tobytes()]
     for _ in range(24):
