@@ -5,6 +5,7 @@ from __future__ import annotations
 from .dist import DistGridEnv
 from .load import LoadSource, ProfileLoad, SeriesLoad
 from .resources import PV, Battery, Entry, Exogenous, Fleet, Resource, ResourceSpec
+from .sb3 import sb3_vec_env
 from .tasks import LossMinimisation, Task, VoltVar
 from .vector import DistGridVectorEnv
 
@@ -24,4 +25,5 @@ __all__ = [
     "SeriesLoad",
     "Task",
     "VoltVar",
+    "sb3_vec_env",
 ]
