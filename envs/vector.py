@@ -120,6 +120,11 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         """The seed of each environment's generator."""
         return tuple(self._seeds)
 
+    @property
+    def shards(self) -> Shards:
+        """The grids that play the rows: for those who look inside."""
+        return self._shards
+
     # -- Gymnasium -------------------------------------------------------------------------------------------
 
     def reset(
