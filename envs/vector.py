@@ -110,7 +110,7 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         """Threads that share the batch; results do not depend on them."""
         return self._shards.threads
 
-    @property
+    @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """The generator of each environment; empty before the first reset."""
         return tuple(self._rngs)

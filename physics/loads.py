@@ -31,6 +31,6 @@ def shape_rows(shape_p, shape_q, shape, scale_p, scale_q, node, t_index, p_mw, q
             q_mvar[row, n] = 0.0
         p_now, q_now, p_row, q_row = shape_p[t], shape_q[t], p_mw[row], q_mvar[row]
         for load in range(shape.size):
-            k, n = np.uint64(shape[load]), np.uint64(node[load])  # unsigned: no check for negative indices
-            p_row[n] += scale_p[load] * p_now[k]
-            q_row[n] += scale_q[load] * q_now[k]
+            k, to = np.uint64(shape[load]), np.uint64(node[load])  # unsigned: no check for negative indices
+            p_row[to] += scale_p[load] * p_now[k]
+            q_row[to] += scale_q[load] * q_now[k]

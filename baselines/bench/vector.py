@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from ...envs import DistGridVectorEnv, vector
+from ...envs import DistGridVectorEnv, vector, vector_info
 from ...envs import grid as transition
 from ...physics.kernels import Answer, Demand, room_for, sweep_rows
 from ...physics.stepper import Stepper
@@ -147,7 +147,7 @@ def _places(env: DistGridVectorEnv) -> list[tuple[str, Any, str]]:
         (infos, vector, "masked"), (infos, vector, "Told"),
     ]  # fmt: skip
     for name in ("write_state", "write_outcome", "state", "step"):
-        places.append((infos, vector.Told, name))
+        places.append((infos, vector_info.Told, name))
     for shard in env.shards:
         grid = shard.grid
         places += [(resources, grid.fleet, n) for n in ("advance", "add_injections", "costs", "observe")]

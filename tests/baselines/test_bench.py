@@ -25,7 +25,7 @@ from distgrid.baselines.bench.textbook import textbook
 from distgrid.baselines.bench.timing import Samples
 from distgrid.baselines.bench.trees import random_tree
 from distgrid.cli import build_app, main
-from distgrid.envs import dist, info, vector
+from distgrid.envs import dist, info, vector_info
 
 
 @pytest.fixture(scope="module")
@@ -278,9 +278,9 @@ def test_vector_json_and_what_its_targets_are_held_against() -> None:
 def test_the_stopwatch_leaves_nothing_behind() -> None:
     assert bench_env_room.bench_env(quick=True).quick
     assert vars(dist)["step_info"] is info.step_info
-    kept = dict(vars(vector.Told))
+    kept = dict(vars(vector_info.Told))
     bench_vector_room._profile(bench_vector_room.SMALL, 8, 0, 2)
-    assert dict(vars(vector.Told)) == kept
+    assert dict(vars(vector_info.Told)) == kept
 
 
 def test_nested_parts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

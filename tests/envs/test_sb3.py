@@ -38,7 +38,7 @@ def test_it_is_sb3s_own_vector_of_single_environments() -> None:
         mine, theirs = one.step(action), other.step(action)
         for k in range(3):
             np.testing.assert_array_equal(mine[k], theirs[k])
-            assert mine[k].dtype == theirs[k].dtype
+            assert np.asarray(mine[k]).dtype == np.asarray(theirs[k]).dtype
         for a, b in zip(mine[3], theirs[3], strict=True):
             assert set(a) == {*keys, "TimeLimit.truncated"} | ({"terminal_observation"} & set(b))
             for key in a:
