@@ -168,6 +168,11 @@ class Grid:
         }  # fmt: skip
         return {name: known[name] for name in self.task.charged}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        self._charges = self._live_charges()
+
     def observe(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""
         return self.observer.observe(self._now, out)

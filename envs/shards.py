@@ -15,7 +15,7 @@ from .workers import share
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 _LANES = 8  # rows that the power flow solves side by side: shards are whole blocks of them
-_MOST_CELLS = 32_768  # nodes times rows of a shard; its arrays take some 4 MB
+_MOST_CELLS = 65_536  # nodes times rows of a shard; its arrays take some 8 MB
 _LEAST_CELLS = 4_096  # below this, handing a shard to a thread costs more than it saves
 
 

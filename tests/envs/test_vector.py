@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -316,3 +319,42 @@ def test_bad_input_is_named() -> None:
         refused(threads=0)
     with pytest.raises(ValueError, match="no pictures"):
         refused(render_mode="rgb_array")
+
+
+_FORKED = """
+import multiprocessing, sys, gymnasium, distgrid
+
+def play(env):
+    return env.step(env.neutral_action)[1].sum()
+
+def child(env, queue):
+    queue.put(play(env))
+
+env = gymnasium.make_vec(
+    "distgrid/DistGrid-33bw-v0", num_envs=600, vectorization_mode="vector_entry_point", threads=2
+)
+env.reset(seed=0)
+play(env)
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+process = context.Process(target=child, args=(env, queue))
+process.start()
+theirs, ours = queue.get(timeout=60), play(env)
+process.join(60)
+sys.exit(process.exitcode or int(theirs != ours))
+"""
+
+
+def test_threads_survive_a_fork() -> None:
+    """Trap 25c: a forked worker plays on after its parent has used threads."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", _FORKED], check=False, timeout=120)
+    assert done.returncode == 0
+
+
+def test_a_copy_plays_its_own_episodes() -> None:
+    env = DistGridVectorEnv(**rough(), num_envs=3)
+    env.reset(seed=1)
+    twin = copy.deepcopy(env)
+    action = env.neutral_action
+    ahead = [twin.step(action) for _ in range(12)]
+    same([env.step(action) for _ in range(12)][-1], ahead[-1])
