@@ -51,11 +51,19 @@ class Grid:
     """A feeder with its fleet, loads and task, for ``batch`` independent rows.
 
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
-    ``fleet`` for their info. Rows never influence each other.
+    ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
+    tables and names are taken over.
     """
 
     def __init__(
-        self, net: Network, fleet: Fleet, load: LoadSource, task: Task, profiles: Profiles, batch: int = 1
+        self,
+        net: Network,
+        fleet: Fleet,
+        load: LoadSource,
+        task: Task,
+        profiles: Profiles,
+        batch: int = 1,
+        like: Grid | None = None,
     ) -> None:
         feeder = net.feeder
         self.feeder: Feeder = feeder
@@ -71,21 +79,10 @@ class Grid:
         v_min, v_max = _band(net, task)
         self.stepper = Stepper(net, batch, v_min, v_max)
         fleet.bind(batch, self.dt_h, profiles)
-        state = state_bounds(net, load.s_max_mva + fleet.s_mva_by_node(), self.stepper.v_collapse_pu)
-        prices = profiles.price_usd_mwh
-        limits = Limits(
-            state,
-            load.s_max_mva,
-            float(fleet.max_apparent_mva.sum()),
-            (float(prices.min()), float(prices.max())),
-        )
-        self.observer = Observer(task.blocks, feeder, fleet, self.stepper, profiles, limits)
-        self.worst = WorstCase(
-            state, v_min, v_max, net.rating_mva,
-            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
-            curtailable_mw=float(fleet.max_apparent_mva.sum()),
-            resource_cost=float(fleet.max_cost_per_step),
-        )  # fmt: skip
+        if like is None:
+            self.observer, self.worst = self._described(v_min, v_max)
+        else:
+            self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward = task.worst_step(self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
         self._zeros = np.zeros(batch)
@@ -99,6 +96,27 @@ class Grid:
         self.day = np.zeros(batch, dtype=np.int64)
         self._terminated = np.zeros(batch, dtype=np.bool_)
         self._truncated = np.zeros(batch, dtype=np.bool_)
+
+    def _described(self, v_min: FloatArray, v_max: FloatArray) -> tuple[Observer, WorstCase]:
+        """What is observed and how bad it can get; the same for every grid of a scenario."""
+        state = state_bounds(
+            self.net, self.load.s_max_mva + self.fleet.s_mva_by_node(), self.stepper.v_collapse_pu
+        )
+        prices = self.profiles.price_usd_mwh
+        limits = Limits(
+            state,
+            self.load.s_max_mva,
+            float(self.fleet.max_apparent_mva.sum()),
+            (float(prices.min()), float(prices.max())),
+        )
+        observer = Observer(self.task.blocks, self.feeder, self.fleet, self.stepper, self.profiles, limits)
+        worst = WorstCase(
+            state, v_min, v_max, self.net.rating_mva,
+            storage_mwh_per_step=float(self.fleet.max_apparent_mva.sum() * self.dt_h),
+            curtailable_mw=float(self.fleet.max_apparent_mva.sum()),
+            resource_cost=float(self.fleet.max_cost_per_step),
+        )  # fmt: skip
+        return observer, worst
 
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """Start the given rows at midnight of ``days``, from the grid as it was one interval before.

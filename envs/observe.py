@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,12 @@ class Observer:
         self._parts = np.array(
             [(BLOCKS[name], self.layout[name].start) for name in blocks], dtype=np.int64
         ).reshape(-1, 2)
+
+    def of(self, fleet: Fleet, stepper: Stepper) -> Observer:
+        """The same observation of another grid of the scenario; tables and names are shared."""
+        other = copy.copy(self)
+        other.fleet, other.stepper = fleet, stepper
+        return other
 
     def observe(self, t_index: IntArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """A float32 (batch, n_obs) array inside the declared box: ``out``, or a fresh one."""

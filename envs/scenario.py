@@ -32,10 +32,12 @@ class Scenario:
     profiles: prof.Profiles
     days: NDArray[np.int64]  # that reset draws from
 
-    def grid(self, resources: Sequence[ResourceSpec | Resource], batch: int) -> Grid:
-        """A grid of ``batch`` rows with a fleet of its own."""
+    def grid(
+        self, resources: Sequence[ResourceSpec | Resource], batch: int, like: Grid | None = None
+    ) -> Grid:
+        """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for ``like``."""
         fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
-        return Grid(self.net, fleet, self.load, self.task, self.profiles, batch)
+        return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like)
 
     def checked_day(self, day: Any) -> int:
         """``day`` where the data has it; ValueError otherwise."""

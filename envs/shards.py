@@ -52,11 +52,16 @@ class Shards:
     A row has the same bits in any batch, so results depend neither on the borders nor on ``threads``.
     """
 
-    def __init__(self, make: Callable[[int], Grid], batch: int, n_bus: int, threads: int) -> None:
+    def __init__(
+        self, make: Callable[[int, Grid | None], Grid], batch: int, n_bus: int, threads: int
+    ) -> None:
         self.threads, self.batch = threads, batch
         size = _rows_per_shard(batch, n_bus)
         cuts = [*range(0, batch, size), batch]
-        self.shards = tuple(Shard(make(hi - lo), lo, hi) for lo, hi in itertools.pairwise(cuts))
+        shards: list[Shard] = []
+        for lo, hi in itertools.pairwise(cuts):
+            shards.append(Shard(make(hi - lo, shards[0].grid if shards else None), lo, hi))
+        self.shards = tuple(shards)
 
     def __iter__(self) -> Iterator[Shard]:
         return iter(self.shards)

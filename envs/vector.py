@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
 
     Args:
         played: the scenario that all environments play.
-        make: makes a grid of so many rows, with a fleet of its own.
+        make: makes a grid of so many rows with a fleet of its own, like another one if there is one.
         num_envs, autoreset_mode, threads, copy: see :class:`DistGridVectorEnv`.
     """
 
@@ -47,7 +48,7 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
     def __init__(
         self,
         played: Scenario,
-        make: Callable[[int], Grid],
+        make: Callable[[int, Grid | None], Grid],
         num_envs: int,
         autoreset_mode: str | AutoresetMode,
         threads: int | None,
@@ -67,8 +68,8 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         fleet = self.fleet
         self.single_observation_space = self._lead.grid.observer.space
         self.single_action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = _batched(self.single_observation_space, self.num_envs)
+        self.action_space = _batched(self.single_action_space, self.num_envs)
         self._action_names = tuple(d.name for d in fleet.action_dims)
         self._rngs: list[np.random.Generator] = []
         self._seeds: list[int] = []
@@ -296,6 +297,19 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         return np.broadcast_to(np.array(checked_days, dtype=np.int64), (self.num_envs,))
 
 
+def _batched(space: spaces.Box, num_envs: int) -> spaces.Box:
+    """Gymnasium's ``batch_space``, its bounds one row shown ``num_envs`` times: they would be the largest
+    arrays of all.
+    """
+    batched = batch_space(space, 1)
+    assert isinstance(batched, spaces.Box)
+    shape = (num_envs, *space.shape)
+    batched._shape = shape
+    for name in ("low", "high", "bounded_below", "bounded_above"):
+        setattr(batched, name, np.broadcast_to(getattr(batched, name), shape))
+    return batched
+
+
 class DistGridVectorEnv(GridVectorEnv):
     """``num_envs`` independent :class:`DistGridEnv`, advanced together by compiled kernels on all cores.
 
@@ -346,5 +360,5 @@ class DistGridVectorEnv(GridVectorEnv):
         played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
         self.feeder, self.task, self.split = played.feeder, played.task, split
         super().__init__(
-            played, lambda batch: played.grid(resources, batch), num_envs, autoreset_mode, threads, copy
+            played, functools.partial(played.grid, resources), num_envs, autoreset_mode, threads, copy
         )

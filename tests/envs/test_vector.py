@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 from numpy.typing import NDArray
 
@@ -280,6 +281,11 @@ def test_observations_stay_in_the_space_and_spaces_are_batched() -> None:
     assert env.observation_space.contains(observation)
     assert env.single_observation_space.contains(observation[0])
     assert env.action_space.contains(env.neutral_action)
+    assert env.observation_space == batch_space(env.single_observation_space, 5)
+    assert env.action_space == batch_space(env.single_action_space, 5)
+    env.action_space.seed(0)
+    sampled = env.action_space.sample()
+    assert len(np.unique(sampled)) == sampled.size
     assert env.spec is not None
     assert env.spec.id == "distgrid/VoltVar-33bw-v0"
 
