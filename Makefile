@@ -77,6 +77,7 @@ lint-imports: plain-copy
 bench: $(FULL)
 	@$(BIN)/distgrid bench pf
 	@$(BIN)/distgrid bench env
+	@$(BIN)/distgrid bench vector
 
 docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from .bench.results import EnvReport, PfReport
+    from .bench.results import EnvReport, PfReport, VectorReport
+
+    Report = PfReport | EnvReport | VectorReport
 
 app = typer.Typer(
     help="Time power flows and environments on this machine, next to the peers that are installed.",
@@ -61,9 +63,25 @@ def bench_env(
     _show(report, env_tables(report, markdown=markdown), json, markdown=markdown)
 
 
-def _show(
-    report: PfReport | EnvReport, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool
+@app.command("vector")
+def bench_vector(
+    json: _Json = None,
+    quick: _Quick = False,
+    markdown: _Markdown = False,
+    seed: _Seed = 0,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Threads of the vector environment; all cores.")
+    ] = None,
 ) -> None:
+    """Environment steps per second of whole batches on all cores, and where the time of a step goes."""
+    from . import bench
+    from .bench.table import vector_tables
+
+    report = bench.bench_vector(quick=quick, seed=seed, threads=threads)
+    _show(report, vector_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+def _show(report: Report, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool) -> None:
     from rich.console import Console
 
     from .parts import write_atomic
@@ -82,9 +100,7 @@ def _show(
         console.print(f"written to {json}", markup=False, soft_wrap=True)
 
 
-def _print(
-    console: Console, report: PfReport | EnvReport, tables: Iterable[tuple[str, Table]], *, markdown: bool
-) -> None:
+def _print(console: Console, report: Report, tables: Iterable[tuple[str, Table]], *, markdown: bool) -> None:
     from .bench.table import machine_lines
 
     for line in machine_lines(report.machine, report.quick):

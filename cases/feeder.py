@@ -150,7 +150,7 @@ class Feeder:
                 columns = ", ".join(TABLES[table].names) if table in TABLES else ", ".join(TABLES)
                 raise ValueError(f"no column {table}.{column}; choose one of {columns}")
             values = in_one(getattr(self, table).column(column))
-            if pa.types.is_fixed_size_list(values.type):
+            if pa.types.is_list(values.type):
                 array = as_matrices(values)
             else:
                 array = np.array(values.to_numpy(zero_copy_only=False), order="C")

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .pages import PageError, largest_claim
+from .schema import MATRIX
 
 # A table may be as large as the larger of these. The tables of feeders and profiles are up to 20 times their
 # files; a year of constants, which compress to nothing, still fits into the first.
@@ -21,7 +22,6 @@ SMALL_TABLE_BYTES = 2**26
 BYTES_PER_FILE_BYTE = 100
 SMALL_FILE_BYTES = 2**19  # up to here threads cost more than they gain
 
-MATRIX = pa.list_(pa.float64(), 9)
 _WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
 
 
@@ -96,7 +96,7 @@ def _refuse_types(schema: pa.Schema) -> None:
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         plain = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        if not (plain or _is_text(kind) or kind == MATRIX):
+        if not (plain or _is_text(kind) or kind == MATRIX or kind == pa.list_(pa.float64(), 9)):
             raise pa.ArrowInvalid(
                 f"column {field.name!r} is of type {kind}, not of numbers, texts, booleans or 3x3 matrices"
             )

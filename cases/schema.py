@@ -19,7 +19,9 @@ SCHEMA_VERSION = "2"
 READABLE_VERSIONS = ("1", "2")  # "1": balanced feeders only, without the columns and tables of SINCE_2
 
 _STR, _F64, _I64, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
-_MATRIX = pa.list_(_F64, 9)  # 3x3 row-major in A, B, C order; zeros in rows and columns of absent phases
+# 3x3 row-major in A, B, C order, zeros in rows and columns of absent phases. Not a list of fixed size: that
+# takes nine numbers for every null, and balanced feeders have nothing else.
+MATRIX = pa.list_(_F64)
 
 
 def _schema(*fields: tuple[str, pa.DataType, str] | tuple[str, pa.DataType, str, bool]) -> pa.Schema:
@@ -62,9 +64,9 @@ TABLES: Mapping[str, pa.Schema] = {
         ("rating_source", _STR, "", True),  # "source" or "synthetic"; null with a null rating
         ("length_km", _F64, "km", True),
         ("feeder_id", _STR, ""),
-        ("r_ohm", _MATRIX, "ohm", True),  # the three matrices: totals of the branch; null if balanced
-        ("x_ohm", _MATRIX, "ohm", True),
-        ("b_us", _MATRIX, "uS", True),  # total charging; half at each end
+        ("r_ohm", MATRIX, "ohm", True),  # the three matrices: totals of the branch; null if balanced
+        ("x_ohm", MATRIX, "ohm", True),
+        ("b_us", MATRIX, "uS", True),  # total charging; half at each end
     ),
     "loads": _schema(
         ("load_id", _STR, ""),
@@ -163,8 +165,8 @@ TABLES: Mapping[str, pa.Schema] = {
         ("v_pu", _F64, "pu"),
         ("v_deg", _F64, "degree"),  # of phase A
         ("feeder_id", _STR, ""),
-        ("r_ohm", _MATRIX, "ohm", True),  # Thevenin impedance behind v_pu; null: ideal
-        ("x_ohm", _MATRIX, "ohm", True),
+        ("r_ohm", MATRIX, "ohm", True),  # Thevenin impedance behind v_pu; null: ideal
+        ("x_ohm", MATRIX, "ohm", True),
     ),
     "cap_controls": _schema(
         ("control_id", _STR, ""),

@@ -128,18 +128,19 @@ def _ids_and_numbers(run: Check, name: str) -> None:
             finite = is_true(pc.fill_null(pc.is_finite(values), True))
             null = "a finite number or null" if schema_field.nullable else "a finite number"
             run.report(name, schema_field.name, ~finite, null)
-        elif pa.types.is_fixed_size_list(schema_field.type):
-            matrices = as_matrices(run.array(name, schema_field.name))
-            present = is_true(run.array(name, schema_field.name).is_valid())
-            finite = np.isfinite(matrices).all(axis=(1, 2))
+        elif pa.types.is_list(schema_field.type):
+            column = run.array(name, schema_field.name)
+            finite = np.isfinite(as_matrices(column)).all(axis=(1, 2))
+            present = is_true(column.is_valid())
             run.report(name, schema_field.name, present & ~finite, "nine finite numbers or null")
 
 
 def as_matrices(values: pa.Array) -> np.ndarray:
-    """A column of 3x3 matrices as (rows, 3, 3); NaN where null."""
+    """A column of 3x3 matrices as (rows, 3, 3); NaN where null or not of nine numbers."""
     matrices = np.full((len(values), 9), np.nan)
-    present = is_true(values.is_valid())
-    matrices[present] = values.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, 9)
+    nine = is_true(pc.fill_null(pc.equal(pc.list_value_length(values), 9), False))
+    whole = values.filter(pa.array(nine))
+    matrices[nine] = whole.flatten().to_numpy(zero_copy_only=False).reshape(-1, 9)
     return matrices.reshape(-1, 3, 3)
 
 

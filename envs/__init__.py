@@ -5,12 +5,15 @@ from __future__ import annotations
 from .dist import DistGridEnv
 from .load import LoadSource, ProfileLoad, SeriesLoad
 from .resources import PV, Battery, Entry, Exogenous, Fleet, Resource, ResourceSpec
+from .sb3 import sb3_vec_env
 from .tasks import LossMinimisation, Task, VoltVar
+from .vector import DistGridVectorEnv
 
 __all__ = [
     "PV",
     "Battery",
     "DistGridEnv",
+    "DistGridVectorEnv",
     "Entry",
     "Exogenous",
     "Fleet",
@@ -22,4 +25,5 @@ __all__ = [
     "SeriesLoad",
     "Task",
     "VoltVar",
+    "sb3_vec_env",
 ]

@@ -25,11 +25,16 @@ def _first_bad(action, tolerance):  # type: ignore[no-untyped-def]
     return -1
 
 
-def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDArray[np.float64]:
+def checked(
+    action: object,
+    shape: tuple[int, int],
+    names: Sequence[str],
+    unused: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
     """``action`` as a fresh float64 array of ``shape`` (batch, n_actions), within [-1, 1].
 
-    Raises ValueError for a wrong shape, NaN, or a value outside [-1, 1] by more than 1e-6; the message names
-    the dimension.
+    Rows in the mask ``unused`` may hold anything and become 0. Raises ValueError for a wrong shape, NaN, or a
+    value outside [-1, 1] by more than 1e-6; the message names the dimension.
     """
     try:
         array = np.array(action, dtype=np.float64, order="C")
@@ -40,11 +45,14 @@ def checked(action: object, shape: tuple[int, int], names: Sequence[str]) -> NDA
         raise ValueError(
             f"action has shape {array.shape}, expected {wanted}: one entry for each of {_listed(names)}"
         )
+    if unused is not None:
+        array[unused] = 0.0
     bad = _first_bad(array, TOLERANCE)
     if bad >= 0:
-        where = bad % shape[1]
+        row, where = divmod(bad, shape[1])
         value = array.reshape(-1)[bad]
-        raise ValueError(f"action[{where}] ({names[where]}) is {value}: expected a number in [-1, 1]")
+        place = f"{row}, {where}" if array.ndim == 2 and shape[0] > 1 else f"{where}"
+        raise ValueError(f"action[{place}] ({names[where]}) is {value}: expected a number in [-1, 1]")
     return array if array.ndim == 2 else array.reshape(shape)
 
 

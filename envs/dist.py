@@ -11,19 +11,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from .. import physics
 from ..cases import Feeder
-from ..cases import load as load_case
-from ..cases import profiles as prof
 from .actions import checked
-from .grid import Grid
 from .info import state_info, step_info
 from .layout import Layout
-from .load import LoadSource, ProfileLoad
-from .observe import grid_size
+from .load import LoadSource
 from .resources import Fleet, place
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
-from .tasks import LossMinimisation, Task
+from .scenario import scenario
+from .tasks import Task
 from .view import View
 
 Observation = NDArray[np.float32]
@@ -110,31 +106,17 @@ class DistGridEnv(gym.Env[Observation, Action]):
             raise ValueError(f"render_mode {render_mode!r} is unknown; expected 'rgb_array', 'human' or None")
         self.metadata = copy.deepcopy(type(self).metadata)
         self.render_mode = render_mode
-        feeder = case if isinstance(case, Feeder) else load_case(case)
-        feeder = feeder if v_source_pu is None else feeder.with_source(v_pu=v_source_pu)
-        self.feeder = feeder if load_scale == 1.0 else _grown(feeder, load_scale)
-        self.task = LossMinimisation() if task is None else task
-        self.split = split
-        self.profiles = prof.load_profiles()
-        self.net = physics.compile(self.feeder, allow_mesh_pruning=allow_mesh_pruning)
-        self.load = (
-            ProfileLoad(self.feeder, prof.assignment(self.feeder), self.profiles) if load is None else load
-        )
-        self.days = self._split_days(split)
+        played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
+        self._scenario, self.split = played, split
+        self.feeder, self.net, self.load, self.days = played.feeder, played.net, played.load, played.days
+        self.task, self.profiles = played.task, played.profiles
         self._resources = list(resources)
         self._view: View | None = None
         self._build()
 
-    def _split_days(self, split: str) -> NDArray[np.int64]:
-        days = prof.split_days(split)  # also where the load is the user's own: the name must be right
-        if isinstance(self.load, ProfileLoad):
-            return days
-        return np.arange(self.load.n_days)
-
     def _build(self) -> None:
-        offset = grid_size(self.task.blocks, self.feeder)
-        fleet = Fleet(self._resources, self.feeder, obs_offset=offset)
-        self.grid = Grid(self.net, fleet, self.load, self.task, self.profiles)
+        self.grid = self._scenario.grid(self._resources, 1)
+        fleet = self.grid.fleet
         self.observation_space = self.grid.observer.space
         self.action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
         self._action_names = tuple(d.name for d in fleet.action_dims)
@@ -229,12 +211,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
             raise ValueError(f"unknown reset option {sorted(unknown)[0]!r}; the only option is 'day'")
         if "day" not in options:
             return int(self.np_random.choice(self.days))
-        if isinstance(self.load, ProfileLoad):
-            return prof.check_day(options["day"])
-        day = options["day"]
-        if not isinstance(day, int | np.integer) or not 0 <= day < self.load.n_days:
-            raise ValueError(f"day {day!r} is outside the data: expected 0..{self.load.n_days - 1}")
-        return int(day)
+        return self._scenario.checked_day(options["day"])
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One interval of 15 minutes; see the class for reward, costs and the end of an episode."""
@@ -293,11 +270,3 @@ class DistGridEnv(gym.Env[Observation, Action]):
         if self._view is not None:
             self._view.close()
             self._view = None
-
-
-def _grown(feeder: Feeder, scale: float) -> Feeder:
-    """The feeder with all nominal loads times ``scale``."""
-    if not (np.isfinite(scale) and scale > 0):
-        raise ValueError(f"load_scale must be a positive number, got {scale!r}")
-    p, q = feeder.column("nodes", "load_p_mw"), feeder.column("nodes", "load_q_mvar")
-    return feeder.with_loads(p * scale, q * scale)

@@ -51,11 +51,19 @@ class Grid:
     """A feeder with its fleet, loads and task, for ``batch`` independent rows.
 
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
-    ``fleet`` for their info. Rows never influence each other.
+    ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
+    tables and names are taken over.
     """
 
     def __init__(
-        self, net: Network, fleet: Fleet, load: LoadSource, task: Task, profiles: Profiles, batch: int = 1
+        self,
+        net: Network,
+        fleet: Fleet,
+        load: LoadSource,
+        task: Task,
+        profiles: Profiles,
+        batch: int = 1,
+        like: Grid | None = None,
     ) -> None:
         feeder = net.feeder
         self.feeder: Feeder = feeder
@@ -71,21 +79,10 @@ class Grid:
         v_min, v_max = _band(net, task)
         self.stepper = Stepper(net, batch, v_min, v_max)
         fleet.bind(batch, self.dt_h, profiles)
-        state = state_bounds(net, load.s_max_mva + fleet.s_mva_by_node(), self.stepper.v_collapse_pu)
-        prices = profiles.price_usd_mwh
-        limits = Limits(
-            state,
-            load.s_max_mva,
-            float(fleet.max_apparent_mva.sum()),
-            (float(prices.min()), float(prices.max())),
-        )
-        self.observer = Observer(task.blocks, feeder, fleet, self.stepper, profiles, limits)
-        self.worst = WorstCase(
-            state, v_min, v_max, net.rating_mva,
-            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
-            curtailable_mw=float(fleet.max_apparent_mva.sum()),
-            resource_cost=float(fleet.max_cost_per_step),
-        )  # fmt: skip
+        if like is None:
+            self.observer, self.worst = self._described(v_min, v_max)
+        else:
+            self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward = task.worst_step(self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
         self._zeros = np.zeros(batch)
@@ -100,10 +97,31 @@ class Grid:
         self._terminated = np.zeros(batch, dtype=np.bool_)
         self._truncated = np.zeros(batch, dtype=np.bool_)
 
+    def _described(self, v_min: FloatArray, v_max: FloatArray) -> tuple[Observer, WorstCase]:
+        """What is observed and how bad it can get; the same for every grid of a scenario."""
+        state = state_bounds(
+            self.net, self.load.s_max_mva + self.fleet.s_mva_by_node(), self.stepper.v_collapse_pu
+        )
+        prices = self.profiles.price_usd_mwh
+        limits = Limits(
+            state,
+            self.load.s_max_mva,
+            float(self.fleet.max_apparent_mva.sum()),
+            (float(prices.min()), float(prices.max())),
+        )
+        observer = Observer(self.task.blocks, self.feeder, self.fleet, self.stepper, self.profiles, limits)
+        worst = WorstCase(
+            state, v_min, v_max, self.net.rating_mva,
+            storage_mwh_per_step=float(self.fleet.max_apparent_mva.sum() * self.dt_h),
+            curtailable_mw=float(self.fleet.max_apparent_mva.sum()),
+            resource_cost=float(self.fleet.max_cost_per_step),
+        )  # fmt: skip
+        return observer, worst
+
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
 
-        The other rows keep their resources and clocks; their grid state is solved again to the same bits.
+        The other rows stay as they are.
         """
         self.fleet.reset(rows, rngs)
         self.day[rows], self.step_index[rows] = days, 0
@@ -113,19 +131,20 @@ class Grid:
         seen = self.stepper.v_pu.copy()
         seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
         self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
-        kept = self._rows_state() if rows.size < self.batch else None
-        self.load.fill(before, self.stepper.load_p_mw, self.stepper.load_q_mvar)
-        self._solve()
+        self._fill_loads(rows, before[rows])
+        self._inject()
+        for lo, hi in _runs(rows):
+            self.stepper.solve(lo=lo, hi=hi)
         self.fleet.load_state(started)
-        if kept is not None:
-            self._restore_rows(kept, np.setdiff1d(np.arange(self.batch), rows))
-        self._load_next()
+        np.remainder(self.t_index, self._ring, out=self._now)
+        self._fill_loads(rows, self._now[rows])
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
         fleet.advance(action, self._now, stepper.v_pu)
-        self._solve()
+        self._inject()
+        stepper.solve()
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
         rewards, costs = self.task.terms(view), self._charges.copy()
@@ -167,9 +186,14 @@ class Grid:
         }  # fmt: skip
         return {name: known[name] for name in self.task.charged}
 
-    def observe(self) -> NDArray[np.float32]:
-        """(batch, n_obs) for the decision about interval ``t_index``; a fresh array."""
-        return self.observer.observe(self._now)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        self._charges = self._live_charges()
+
+    def observe(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""
+        return self.observer.observe(self._now, out)
 
     def state(self) -> dict[str, Any]:
         """Copies of everything that the future depends on."""
@@ -198,20 +222,29 @@ class Grid:
         np.remainder(self.t_index, self._ring, out=self._now)
         self.load.fill(self._now, self.stepper.load_p_mw, self.stepper.load_q_mvar)
 
-    def _solve(self) -> None:
-        """Solve with the loads that the stepper holds and what the fleet delivers."""
+    def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
+        """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""
+        stepper = self.stepper
+        if rows.size == self.batch:
+            self.load.fill(t_index, stepper.load_p_mw, stepper.load_q_mvar)
+            return
+        p, q = (np.empty((rows.size, self.net.n_bus)) for _ in range(2))
+        self.load.fill(t_index, p, q)
+        stepper.load_p_mw[rows], stepper.load_q_mvar[rows] = p, q
+
+    def _inject(self) -> None:
+        """What the fleet delivers, where the power flow looks for it."""
         stepper = self.stepper
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
-        stepper.solve()
 
-    def _rows_state(self) -> dict[str, NDArray[Any]]:
-        return {name: getattr(self.stepper, name).copy() for name in _STATE_ARRAYS}
 
-    def _restore_rows(self, kept: dict[str, NDArray[Any]], rows: IntArray) -> None:
-        for name, array in kept.items():
-            getattr(self.stepper, name)[rows] = array[rows]
+def _runs(rows: IntArray) -> list[tuple[int, int]]:
+    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
+    ends = np.flatnonzero(np.diff(rows) != 1)
+    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
+    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
 
 
 def _band(net: Network, task: Task) -> tuple[FloatArray, FloatArray]:

@@ -40,7 +40,7 @@ def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     """``state_info`` and what the step earned, cost and delivered."""
     info = state_info(grid, row)
     charged = [float(value[row]) for value in outcome.resource_costs.values()]
-    info["cost_resource"] = sum(charged)
+    info["cost_resource"] = sum(charged, 0.0)
     info["n_resource_violations"] = sum([value > 0.0 for value in charged])
     info["rewards"] = {name: float(value[row]) for name, value in outcome.rewards.items()}
     info["costs"] = {name: float(value[row]) for name, value in outcome.costs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +61,19 @@ class Observer:
         self._clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
         self._price = profiles.price_usd_mwh
         self._parts = np.array(
-            [(BLOCKS[name], self.layout[name].start, len(entries)) for name, entries in listed],
-            dtype=np.int64,
-        ).reshape(-1, 3)
+            [(BLOCKS[name], self.layout[name].start) for name in blocks], dtype=np.int64
+        ).reshape(-1, 2)
 
-    def observe(self, t_index: IntArray) -> NDArray[np.float32]:
-        """A fresh float32 (batch, n_obs) array inside the declared box."""
-        out = np.empty((t_index.size, self._low.size), dtype=np.float32)
+    def of(self, fleet: Fleet, stepper: Stepper) -> Observer:
+        """The same observation of another grid of the scenario; tables and names are shared."""
+        other = copy.copy(self)
+        other.fleet, other.stepper = fleet, stepper
+        return other
+
+    def observe(self, t_index: IntArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """A float32 (batch, n_obs) array inside the declared box: ``out``, or a fresh one."""
+        if out is None:
+            out = np.empty((t_index.size, self._low.size), dtype=np.float32)
         grid = self.stepper
         observe_rows(
             self._parts, t_index, self._clock, self._price,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.vector import VectorEnv
 
 from .resources import PV, Battery, ResourceSpec
 from .tasks import LossMinimisation, Task, VoltVar
@@ -107,7 +108,10 @@ def register_all() -> None:
     for entry in ENTRIES:
         if entry.id not in gym.registry:
             gym.register(
-                id=entry.id, entry_point="distgrid.envs.registration:create", kwargs={"entry": entry.name}
+                id=entry.id,
+                entry_point="distgrid.envs.registration:create",
+                vector_entry_point="distgrid.envs.registration:create_vector",
+                kwargs={"entry": entry.name},
             )
 
 
@@ -118,10 +122,21 @@ def create(entry: str, **options: Any) -> gym.Env[Any, Any]:
     """
     from .dist import DistGridEnv
 
+    return DistGridEnv(**(_arguments(entry) | options))
+
+
+def create_vector(entry: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, Any, Any]:
+    """Vector entry point of all registered ids; ``options`` are the arguments of ``DistGridVectorEnv``."""
+    from .vector import DistGridVectorEnv
+
+    return DistGridVectorEnv(num_envs=num_envs, **(_arguments(entry) | options))
+
+
+def _arguments(entry: str) -> dict[str, Any]:
+    """What an entry is made of, as arguments of its environment."""
     found = next(e for e in ENTRIES if e.name == entry)
-    arguments: dict[str, Any] = {
+    return {
         "case": found.case, "resources": found.resources(), "task": found.task,
         "load_scale": found.load_scale,
         "v_source_pu": found.v_source_pu,
     }  # fmt: skip
-    return DistGridEnv(**(arguments | options))

@@ -160,5 +160,6 @@ def scatter_add(
     """Add each unit's power to its node, units in order (several units may share a node)."""
     for b in range(p.shape[0]):
         for u in range(node.shape[0]):
-            p_node[b, node[u]] += p[b, u]
-            q_node[b, node[u]] += q[b, u]
+            n = np.uint64(node[u])
+            p_node[b, n] += p[b, u]
+            q_node[b, n] += q[b, u]

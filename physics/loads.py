@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ._jit import lean_kernel
 
 
@@ -27,6 +29,8 @@ def shape_rows(shape_p, shape_q, shape, scale_p, scale_q, node, t_index, p_mw, q
         for n in range(p_mw.shape[1]):
             p_mw[row, n] = 0.0
             q_mvar[row, n] = 0.0
+        p_now, q_now, p_row, q_row = shape_p[t], shape_q[t], p_mw[row], q_mvar[row]
         for load in range(shape.size):
-            p_mw[row, node[load]] += scale_p[load] * shape_p[t, shape[load]]
-            q_mvar[row, node[load]] += scale_q[load] * shape_q[t, shape[load]]
+            k, to = np.uint64(shape[load]), np.uint64(node[load])  # unsigned: no check for negative indices
+            p_row[to] += scale_p[load] * p_now[k]
+            q_row[to] += scale_q[load] * q_now[k]

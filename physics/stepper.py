@@ -67,14 +67,8 @@ class Stepper:
         self.loss_mva = answer.measured[:, metrics.P_LOSS : metrics.Q_LOSS + 1].view(np.complex128)[:, 0]
         self.slack_mva = answer.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
         top = net.topology
-        self._before = (
-            *top.plan,
-            *top.ends,
-            0,
-            batch,
-            *demand,
-            np.repeat(net.source_phasor[None], batch, axis=0),
-        )
+        self._before = (*top.plan, *top.ends)
+        self._inputs = (*demand, np.repeat(net.source_phasor[None], batch, axis=0), _NO_ROWS, net.base_mva)
         self._after = (
             *room_for(top.plan, batch), *answer, self._band, _ratings(net), *flows
         )  # fmt: skip
@@ -118,9 +112,12 @@ class Stepper:
             bool(status & kernels.COLLAPSED),
         )
 
-    def solve(self, tol: float = 1e-8, max_iter: int = 100) -> None:
-        """Solve every row from no-load voltages; results depend on the inputs only, not on the past."""
-        step_rows(*self._before, _NO_ROWS, self.net.base_mva, tol, max_iter, self.v_collapse_pu, *self._after)
+    def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
+        """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
+        step_rows(
+            *self._before, lo, self.batch if hi is None else hi, *self._inputs, tol, max_iter,
+            self.v_collapse_pu, *self._after,
+        )  # fmt: skip
 
 
 def _ratings(net: Network) -> FloatArray:

@@ -1,9 +1,9 @@
 """Measure, and put the tables into docs/performance.md.
 
-    python tools/performance_page.py [--batch 2000] [--only pf|env]
+    python tools/performance_page.py [--batch 2000] [--only pf|env|vector]
 
-The text of the page stays; what stands between its `<!-- pf -->` or `<!-- env -->` and the next
-`<!-- end -->` is replaced by what `distgrid bench ... --markdown` prints.
+The text of the page stays; what stands between its `<!-- pf -->`, `<!-- env -->` or `<!-- vector -->` and
+the next `<!-- end -->` is replaced by what `distgrid bench ... --markdown` prints.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+_COMMANDS = ("pf", "env", "vector")  # of `distgrid bench`, and marks in the page
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
 
@@ -39,18 +40,17 @@ def replace(text: str, mark: str, new: str) -> str:
 
 
 def main() -> None:
-    """Run both benchmarks, or one, and rewrite the page."""
+    """Run all benchmarks, or one, and rewrite the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=2000, help="rows of the batches")
-    parser.add_argument("--only", choices=("pf", "env"), help="measure one of both")
+    parser.add_argument("--only", choices=tuple(_COMMANDS), help="measure one of them")
     arguments = parser.parse_args()
     text = PAGE.read_text()
-    for mark in ("pf", "env"):
+    for mark in _COMMANDS:
         replace(text, mark, "")  # a page without its marks is told before minutes are spent
-    if arguments.only != "env":
-        text = replace(text, "pf", tables("pf", "--batch", str(arguments.batch)))
-    if arguments.only != "pf":
-        text = replace(text, "env", tables("env"))
+    for mark in _COMMANDS if arguments.only is None else (arguments.only,):
+        batch = ("--batch", str(arguments.batch)) if mark == "pf" else ()
+        text = replace(text, mark, tables(mark, *batch))
     PAGE.write_text(text)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from .env import bench_env
 from .pf import bench_pf
-from .results import EnvReport, PfReport
+from .results import EnvReport, PfReport, VectorReport
+from .vector import bench_vector
 
-__all__ = ["EnvReport", "PfReport", "bench_env", "bench_pf"]
+__all__ = ["EnvReport", "PfReport", "VectorReport", "bench_env", "bench_pf", "bench_vector"]

@@ -163,3 +163,37 @@ class EnvReport(_Strict):
     rows: list[EnvRow]
     profiles: list[EnvProfile]
     targets: list[Target]
+
+
+class VectorRow(_Strict):
+    """Episodes of a batch of environments; ``timing`` is for one step of one environment."""
+
+    env: str
+    way: str
+    num_envs: int
+    timing: Timing
+    steps_per_s: float  # by the wall clock, median of the rounds
+    best_steps_per_s: float  # of the round that other programs disturbed least
+    steps_per_cpu_s: float
+    best_steps_per_cpu_s: float
+
+
+class VectorMemory(_Strict):
+    """Largest resident memory of a process that plays so many environments."""
+
+    env: str
+    num_envs: int
+    peak_gb: float
+
+
+class VectorReport(_Strict):
+    """What ``distgrid bench vector`` measures."""
+
+    schema_version: Literal["distgrid.bench.vector/1"] = "distgrid.bench.vector/1"
+    quick: bool
+    machine: Machine
+    threads: int
+    rows: list[VectorRow]
+    profiles: list[EnvProfile]
+    memory: VectorMemory
+    targets: list[Target]

@@ -113,7 +113,7 @@ def around(watch: Stopwatch, places: Iterable[tuple[str, Any, str]]) -> Iterator
             if function is None:
                 continue
             own = vars(owner).get(name)
-            object.__setattr__(owner, name, watch.wrap(part, function))
+            _put(owner, name, watch.wrap(part, function))
             undo.append((owner, name, own))
         yield
     finally:
@@ -121,4 +121,11 @@ def around(watch: Stopwatch, places: Iterable[tuple[str, Any, str]]) -> Iterator
             if own is None:
                 object.__delattr__(owner, name)
             else:
-                object.__setattr__(owner, name, own)
+                _put(owner, name, own)
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    if isinstance(owner, type):
+        setattr(owner, name, value)
+    else:
+        object.__setattr__(owner, name, value)

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
-from .results import Comparison, EnvReport, Machine, PfReport, Ratio, Row, Spread, Target
+from .results import (
+    Comparison,
+    EnvProfile,
+    EnvReport,
+    Machine,
+    PfReport,
+    Ratio,
+    Row,
+    Spread,
+    Target,
+    VectorReport,
+)
 
 _NONE = "-"
 TARGETS = "Targets (of a ratio, the smaller of wall and CPU counts)"
@@ -20,7 +31,7 @@ def machine_lines(machine: Machine, quick: bool) -> list[str]:
     lines = [
         f"{machine.cpu}, {machine.usable_cores} of {machine.cores} cores usable, {machine.system}",
         f"Python {machine.python}, {versions}",
-        f"one thread; thread variables of libraries: {threads}",
+        f"thread variables of libraries: {threads}",
         f"{machine.taken_at}, load average before {machine.load_average}",
     ]
     if quick:
@@ -155,10 +166,39 @@ def env_tables(report: EnvReport, *, markdown: bool = False) -> Iterator[tuple[s
         wall, cpu = seconds(r.timing.wall_s.median), _timed(r.timing.cpu_s)
         table.add_row(r.env, r.way, wall, cpu, f"{r.steps_per_s:,.0f}", f"{r.steps_per_cpu_s:,.0f}")
     yield title, table
-    for p in report.profiles:
-        title = f"{p.env}: where a step's {p.step_us:.1f} µs go (stopwatch's own {p.stopwatch_us:.1f} µs off)"
+    yield from _profiles(report.profiles, markdown=markdown)
+    yield TARGETS, targets_table(report.targets, markdown=markdown)
+
+
+def vector_tables(report: VectorReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"environment": "l", "environments": "r", "way": "l", "wall of one step (quartiles)": "r"}
+    columns |= {"steps/s": "r", "best round": "r", "steps/CPU s, best round": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        table.add_row(
+            r.env, f"{r.num_envs:,}", r.way, _timed(r.timing.wall_s), f"{r.steps_per_s:,.0f}",
+            f"{r.best_steps_per_s:,.0f}", f"{r.best_steps_per_cpu_s:,.0f}",
+        )  # fmt: skip
+    ours = f"distgrid on {report.threads} threads"
+    yield f"Random actions, {ours}; observations, rewards, costs, infos and resets included", table
+    yield from _profiles(report.profiles, markdown=markdown)
+    m = report.memory
+    memory = _new({"environment": "l", "environments": "r", "memory": "r"}, markdown=markdown)
+    memory.add_row(m.env, f"{m.num_envs:,}", f"{m.peak_gb:.2f} GB")
+    yield "Largest memory of the whole process", memory
+    if report.targets:
+        yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def _profiles(profiles: list[EnvProfile], *, markdown: bool) -> Iterator[tuple[str, Table]]:
+    for p in profiles:
+        digits = 1 if p.step_us >= 10.0 else 3
+        title = (
+            f"{p.env}: where a step's {p.step_us:.{digits}f} µs go "
+            f"(stopwatch's own {p.stopwatch_us:.{digits}f} µs off)"
+        )
         profile = _new({"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
         for part in p.parts:
-            profile.add_row(part.name, f"{part.microseconds:.1f}", f"{part.share:.0%}")
+            profile.add_row(part.name, f"{part.microseconds:.{digits}f}", f"{part.share:.0%}")
         yield title, profile
-    yield TARGETS, targets_table(report.targets, markdown=markdown)

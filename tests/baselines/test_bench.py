@@ -16,15 +16,16 @@ from distgrid import cases, physics
 from distgrid.baselines import bench
 from distgrid.baselines.bench import env as bench_env_room
 from distgrid.baselines.bench import machine, ours, peers, pf, stopwatch, timing
+from distgrid.baselines.bench import vector as bench_vector_room
 from distgrid.baselines.bench.compare import Effort, compare, newton
 from distgrid.baselines.bench.contender import Contender, Missing, tune
 from distgrid.baselines.bench.problem import problem
-from distgrid.baselines.bench.results import EnvReport, PfReport, Ratio, Spread, Target
+from distgrid.baselines.bench.results import EnvReport, PfReport, Ratio, Spread, Target, VectorReport
 from distgrid.baselines.bench.textbook import textbook
 from distgrid.baselines.bench.timing import Samples
 from distgrid.baselines.bench.trees import random_tree
 from distgrid.cli import build_app, main
-from distgrid.envs import dist, info
+from distgrid.envs import dist, info, vector_info
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +248,39 @@ def test_env_json_is_all_that_goes_to_stdout() -> None:
             assert part in words, "a part was renamed in the environment: see bench/env.py"
 
 
+def test_vector_json_and_what_its_targets_are_held_against() -> None:
+    result = CliRunner().invoke(
+        build_app(), ["bench", "vector", "--quick", "--threads", "2", "--json", "-"], catch_exceptions=False
+    )
+    report = VectorReport.model_validate_json(result.stdout)
+    assert "QUICK RUN" in result.stderr
+    assert report.threads == 2
+    assert {(r.env, r.way) for r in report.rows} == {
+        (env, way) for env in (bench_vector_room.SMALL, bench_vector_room.LARGE)
+        for way in (bench_vector_room.OURS, bench_vector_room.PEER)
+    }  # fmt: skip
+    assert 0.05 < report.memory.peak_gb < 2.0
+    for profile in report.profiles:
+        assert sum(part.share for part in profile.parts) == pytest.approx(1.0)
+        words = " ".join(part.name for part in profile.parts)
+        for part in (
+            "power flow",
+            "measuring",
+            "resources",
+            "observation",
+            "infos",
+            "load profile",
+            "Python",
+        ):
+            assert part in words, "a part was renamed in the environment: see bench/vector.py"
+
+
 def test_the_stopwatch_leaves_nothing_behind() -> None:
     assert bench_env_room.bench_env(quick=True).quick
     assert vars(dist)["step_info"] is info.step_info
+    kept = dict(vars(vector_info.Told))
+    bench_vector_room._profile(bench_vector_room.SMALL, 8, 0, 2)
+    assert dict(vars(vector_info.Told)) == kept
 
 
 def test_nested_parts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

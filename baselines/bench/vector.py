@@ -1,0 +1,210 @@
+"""`distgrid bench vector`: environment steps per second of whole batches, and where the time goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import SyncVectorEnv
+
+from ...envs import DistGridVectorEnv, vector, vector_info
+from ...envs import grid as transition
+from ...physics.kernels import Answer, Demand, room_for, sweep_rows
+from ...physics.stepper import Stepper
+from .machine import describe
+from .results import EnvProfile, Part, Target, VectorMemory, VectorReport, VectorRow
+from .stopwatch import Stopwatch, around
+from .timing import Samples, take_turns, timing
+
+SMALL, LARGE, LARGEST = "VoltVar-33bw-v0", "VoltVar-141-v0", "DistGrid-533mt_hi-v0"
+SIZES = {SMALL: (64, 1024, 4096, 16384), LARGE: (1024, 4096)}
+TARGET_STEPS = {SMALL: 1_000_000.0, LARGE: 250_000.0}
+TARGET_SIZES = (1024, 4096)
+KEPT_SHARE, MEMORY_GB, MEMORY_ENVS, PEER_ENVS = 0.8, 1.0, 4096, 64
+OURS, PEER = "distgrid", "gymnasium SyncVectorEnv of single environments"
+_EPISODE = 97  # 96 steps, and the one that begins the next day
+_DRAWN = 8  # actions drawn beforehand, used in turn
+SOLVE, MEASURE, REST = "physics: power flow", "physics: measuring what was solved", "Python of a step"
+
+
+def bench_vector(*, quick: bool = False, seed: int = 0, threads: int | None = None) -> VectorReport:
+    """Time vector environments under random actions; observations, rewards, costs and infos included.
+
+    Args:
+        quick: small batches and one round: shows that everything works, no numbers to quote.
+        seed: of the actions and of the episodes.
+        threads: of our vector environment; None: all cores.
+    """
+    machine = describe()
+    sizes = {SMALL: (16, 64), LARGE: (16,)} if quick else SIZES
+    work: dict[str, Callable[[], object]] = {}
+    told: dict[str, tuple[str, str, int]] = {}
+    for name, counts in sizes.items():
+        for count in counts:
+            env = _made(name, count, threads)
+            key = f"{name} {count}"
+            work[key], told[key] = _episode(env, seed), (name, OURS, count)
+        peer = SyncVectorEnv([_single(name)] * (4 if quick else PEER_ENVS))
+        work[f"{name} peer"], told[f"{name} peer"] = _episode(peer, seed), (name, PEER, peer.num_envs)
+    rounds = 2 if quick else 12
+    samples = take_turns(work, rounds=rounds, slice_s=0.0)
+    rows = [_row(*told[key], samples[key]) for key in work]
+    profiles = [_profile(name, 16 if quick else 1024, seed, 5 if quick else 200) for name in sizes]
+    memory = _memory(16 if quick else MEMORY_ENVS)
+    used = threads or os.cpu_count() or 1
+    return VectorReport(
+        quick=quick, machine=machine, threads=used, rows=rows, profiles=profiles, memory=memory,
+        targets=[] if quick else _targets(rows, memory),
+    )  # fmt: skip
+
+
+def _made(name: str, num_envs: int, threads: int | None) -> DistGridVectorEnv:
+    env = gymnasium.make_vec(
+        f"distgrid/{name}", num_envs=num_envs, vectorization_mode="vector_entry_point", threads=threads
+    )
+    assert isinstance(env, DistGridVectorEnv)
+    return env
+
+
+def _single(name: str) -> Callable[[], gymnasium.Env[Any, Any]]:
+    return lambda: gymnasium.make(f"distgrid/{name}", disable_env_checker=True)
+
+
+def _actions(env: gymnasium.vector.VectorEnv[Any, Any, Any], seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    shape = env.action_space.shape
+    return [rng.uniform(-1.0, 1.0, shape).astype(np.float32) for _ in range(_DRAWN)]
+
+
+def _episode(env: gymnasium.vector.VectorEnv[Any, Any, Any], seed: int) -> Callable[[], object]:
+    """One day in every environment, autoreset included."""
+    drawn = _actions(env, seed)
+    env.reset(seed=seed)
+
+    def work() -> None:
+        for k in range(_EPISODE):
+            env.step(drawn[k % _DRAWN])
+
+    return work
+
+
+def _row(name: str, way: str, num_envs: int, samples: Samples) -> VectorRow:
+    steps = num_envs * _EPISODE
+    took = timing(Samples(samples.wall / steps, samples.cpu / steps, steps))
+    return VectorRow(
+        env=name, way=way, num_envs=num_envs, timing=took, steps_per_s=1.0 / took.wall_s.median,
+        best_steps_per_s=float(steps / samples.wall.min()), steps_per_cpu_s=1.0 / took.cpu_s.median,
+        best_steps_per_cpu_s=float(steps / samples.cpu.min()),
+    )  # fmt: skip
+
+
+def _targets(rows: list[VectorRow], memory: VectorMemory) -> list[Target]:
+    best = {(r.env, r.num_envs): r.best_steps_per_s for r in rows if r.way == OURS}
+    targets = [
+        Target(name=f"{name}, {count} environments: steps per second, best round", wanted=wanted,
+               value=best[name, count])
+        for name, wanted in TARGET_STEPS.items() for count in TARGET_SIZES
+    ]  # fmt: skip
+    rates = [best[SMALL, count] for count in SIZES[SMALL]]
+    spread = (
+        f"{SMALL}: lowest rate from {SIZES[SMALL][0]} to {SIZES[SMALL][-1]} environments over the highest"
+    )
+    targets.append(Target(name=spread, wanted=KEPT_SHARE, value=min(rates) / max(rates)))
+    stored = f"{memory.env}, {memory.num_envs} environments: largest memory of the process, GB"
+    targets.append(Target(name=stored, wanted=MEMORY_GB, value=memory.peak_gb, at_most=True))
+    return targets
+
+
+_MEASURED = """
+import resource, sys, gymnasium, distgrid
+env = gymnasium.make_vec(sys.argv[1], num_envs=int(sys.argv[2]), vectorization_mode="vector_entry_point")
+kept = env.reset(seed=0)
+for _ in range(4):
+    kept = env.step(env.neutral_action)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak * (1 if sys.platform == "darwin" else 1024) / 1e9)
+"""
+
+
+def _memory(num_envs: int) -> VectorMemory:
+    """The whole process, interpreter and libraries included, with a transition kept."""
+    command = [sys.executable, "-c", _MEASURED, f"distgrid/{LARGEST}", str(num_envs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return VectorMemory(env=LARGEST, num_envs=num_envs, peak_gb=float(done.stdout))
+
+
+def _places(env: DistGridVectorEnv) -> list[tuple[str, Any, str]]:
+    """What the stopwatch is put around: (part, owner, attribute). Nested parts are not counted twice."""
+    resources, observation, infos = "resources: fleet", "observation", "infos"
+    places: list[tuple[str, Any, str]] = [
+        ("action check", vector, "checked"), ("clocks and ends", transition, "tick_rows"),
+        (infos, vector, "masked"), (infos, vector, "Told"),
+    ]  # fmt: skip
+    for name in ("write_state", "write_outcome", "state", "step"):
+        places.append((infos, vector_info.Told, name))
+    for shard in env.shards:
+        grid = shard.grid
+        places += [(resources, grid.fleet, n) for n in ("advance", "add_injections", "costs", "observe")]
+        places += [(SOLVE, grid.stepper, "solve"), (observation, grid, "observe")]
+        places += [("sums of rewards and costs", grid, name) for name in ("_priced", "_total")]
+    lead = env.shards.grid
+    return [*places, ("load profile", lead.load, "fill"), ("task: reward terms", lead.task, "terms")]
+
+
+def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
+    """On one thread, where the stopwatch sees everything; microseconds of one environment's step."""
+    env = _made(name, num_envs, 1)
+    drawn = _actions(env, seed)
+    watch = Stopwatch()
+    watch.calibrate()
+    with around(watch, _places(env)):
+        step = watch.wrap(REST, env.step)
+        env.reset(seed=seed)
+        watch.clear()
+        taken = 0
+        while taken < steps:
+            for k in range(min(_EPISODE - 1, steps - taken)):
+                step(drawn[k % _DRAWN])
+                taken += 1
+            watch.running = False
+            env.reset()
+            watch.running = True
+    parts = watch.parts()
+    swept = min(parts[SOLVE], taken * sum(_sweep_s(shard.grid.stepper) for shard in env.shards))
+    parts[MEASURE], parts[SOLVE] = parts[SOLVE] - swept, swept
+    total, each = sum(parts.values()), num_envs * taken
+    listed = [
+        Part(name=part, microseconds=1e6 * s / each, share=s / total)
+        for part, s in sorted(parts.items(), key=lambda item: -item[1])
+    ]
+    return EnvProfile(
+        env=f"{name}, {num_envs} environments, one thread", steps=each, step_us=1e6 * total / each,
+        stopwatch_us=1e6 * watch.overhead_s / each, parts=listed,
+    )  # fmt: skip
+
+
+def _sweep_s(stepper: Stepper) -> float:
+    """Seconds of the power flow without measuring, on the loads that the stepper holds: median of some."""
+    net, batch = stepper.net, stepper.batch
+    demand = Demand(stepper.load_p_mw, stepper.load_q_mvar, stepper.inject_p_mw, stepper.inject_q_mvar)
+    answer = Answer(
+        np.empty_like(stepper.v), np.empty_like(stepper.s_from),
+        np.empty((batch, net.source_node.size), np.complex128), stepper.ended.copy(), stepper.measured.copy(),
+    )  # fmt: skip
+    source, start = np.repeat(net.source_phasor[None], batch, axis=0), np.empty((0, 0), np.complex128)
+    room = room_for(net.topology.plan, batch)
+    took = []
+    for _ in range(9):
+        began = time.perf_counter()
+        sweep_rows(
+            *net.topology.plan, 0, batch, *demand, source, start, 1.0 / net.base_mva, 1e-8, 100,
+            stepper.v_collapse_pu, *room, *answer,
+        )  # fmt: skip
+        took.append(time.perf_counter() - began)
+    return float(np.median(took))

@@ -1,0 +1,154 @@
+"""The vector environment as stable-baselines3 wants it. That library is loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from .vector import GridVectorEnv
+
+
+def sb3_vec_env(
+    env: str | GridVectorEnv, num_envs: int = 1, *, info_keys: Sequence[str] = ("cost",), **options: Any
+) -> Any:
+    """A ``stable_baselines3.common.vec_env.VecEnv`` on top of a vector environment.
+
+    Args:
+        env: a registered id ("distgrid/VoltVar-33bw-v0"), or a ``DistGridVectorEnv`` with
+            ``autoreset_mode="SameStep"``.
+        num_envs: how many, for an id.
+        info_keys: which numbers of the infos each environment's own dict gets, beside
+            ``TimeLimit.truncated`` and, at its end, ``terminal_observation`` and what wrappers such as
+            ``VecMonitor`` add. A dict for each environment costs more than its power flow.
+        options: arguments of ``DistGridVectorEnv``, for an id.
+
+    ImportError without stable-baselines3; ValueError for another autoreset mode or an unknown key.
+    """
+    if isinstance(env, str):
+        made = gym.make_vec(
+            env, num_envs=num_envs, vectorization_mode="vector_entry_point",
+            autoreset_mode=AutoresetMode.SAME_STEP, **options,
+        )  # fmt: skip
+        assert isinstance(made, GridVectorEnv)
+        env = made
+    elif options or num_envs not in (1, env.num_envs):
+        raise ValueError("num_envs and options are for an id; this vector environment is made already")
+    if env.autoreset_mode is not AutoresetMode.SAME_STEP:
+        raise ValueError(
+            f"stable-baselines3 resets in the same step: make the vector environment with "
+            f"autoreset_mode='SameStep', not {env.autoreset_mode.value!r}"
+        )
+    return _adapter_class()(env, tuple(info_keys))
+
+
+class _Adapter:
+    """All of the adapter but its base class, which comes from a library that environments do not load."""
+
+    # Kept by stable-baselines3's VecEnv.
+    num_envs: int
+    reset_infos: list[dict[str, Any]]
+    _seeds: list[int | None]
+    _options: list[dict[str, Any]]
+    _reset_seeds: Callable[[], None]
+    _reset_options: Callable[[], None]
+    _get_indices: Callable[[Any], Any]
+
+    def __init__(self, env: GridVectorEnv, info_keys: tuple[str, ...]) -> None:
+        self.env, self.info_keys = env, info_keys
+        self._actions: Any = None
+        start: Any = super().__init__  # of the VecEnv that comes next
+        start(env.num_envs, env.single_observation_space, env.single_action_space)
+
+    def reset(self) -> Any:
+        """Begin everywhere, with the seeds and options that were set."""
+        days = [options.get("day") for options in self._options]
+        chosen = None if None in days else {"day": np.array(days)}
+        observations, infos = self.env.reset(seed=self._seeds, options=chosen)
+        self.reset_infos = _picked(infos, [k for k in self.info_keys if k in infos], self.num_envs)
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: Any) -> None:
+        """Keep the actions for ``step_wait``."""
+        self._actions = actions
+
+    def step_wait(self) -> Any:
+        """One step; what has ended is begun anew, with ``terminal_observation`` in its info."""
+        observations, reward, terminated, truncated, infos = self.env.step(self._actions)
+        done = terminated | truncated
+        rows = np.flatnonzero(done).tolist()
+        told = _earned(infos, self.info_keys, done)
+        listed = _picked(told, self.info_keys, self.num_envs)
+        for info, cut in zip(listed, (truncated & ~terminated).tolist(), strict=True):
+            info["TimeLimit.truncated"] = cut
+        for row in rows:
+            listed[row]["terminal_observation"] = infos["final_obs"][row]
+        if rows:
+            begun = _picked(infos, [k for k in self.info_keys if k in infos], self.num_envs)
+            for row in rows:
+                self.reset_infos[row] = begun[row]
+        return observations, reward.astype(np.float32), done, listed
+
+    def close(self) -> None:
+        """Close the vector environment."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The attribute of the vector environment, once for each environment asked for."""
+        return [getattr(self.env, attr_name)] * len(self._get_indices(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set it for all: environments of a vector are alike. ValueError for a part of them."""
+        if len(self._get_indices(indices)) != self.num_envs:
+            raise ValueError(f"{attr_name} can be set for all environments only")
+        setattr(self.env, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call it once, on the vector environment; the result once for each environment asked for."""
+        result = getattr(self.env, method_name)(*method_args, **method_kwargs)
+        return [result] * len(self._get_indices(indices))
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """No single environment is wrapped, there is none."""
+        return [False] * len(self._get_indices(indices))
+
+
+@lru_cache(maxsize=1)
+def _adapter_class() -> Any:
+    base = importlib.import_module("stable_baselines3.common.vec_env").VecEnv
+    return type("DistGridVecEnv", (_Adapter, base), {})
+
+
+def _earned(infos: dict[str, Any], keys: Sequence[str], done: Any) -> dict[str, Any]:
+    """Arrays by key, of the interval that was played: in ``final_info`` for what has ended."""
+    final = infos.get("final_info", {})
+    unknown = [key for key in keys if not isinstance(infos.get(key, final.get(key)), np.ndarray)]
+    if unknown:
+        raise ValueError(f"info key {unknown[0]!r} is not one number for each environment")
+    if not final:
+        return {key: infos[key] for key in keys}
+    return {
+        key: np.where(_beside(done, final[key]), final[key], infos[key]) if key in infos else final[key]
+        for key in keys
+    }
+
+
+def _beside(done: Any, values: Any) -> Any:
+    return done.reshape(-1, *(1,) * (values.ndim - 1))
+
+
+def _picked(infos: dict[str, Any], keys: Sequence[str], num_envs: int) -> list[dict[str, Any]]:
+    """One dict for each environment."""
+    columns = [infos[key].tolist() if infos[key].ndim == 1 else list(infos[key]) for key in keys]
+    if not columns:
+        return [{} for _ in range(num_envs)]
+    return [dict(zip(keys, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -1,0 +1,364 @@
+"""Many balanced environments at once: Gymnasium's vector interface on compiled kernels."""
+
+from __future__ import annotations
+
+import copy as copying
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from ..cases import Feeder
+from .actions import checked
+from .grid import Grid
+from .layout import Layout
+from .load import LoadSource
+from .resources import Fleet
+from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
+from .scenario import Scenario, scenario
+from .shards import Restart, Shard, Shards
+from .tasks import Task
+from .vector_info import Told, blank, copied, masked
+
+Observations = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+Stepped = tuple[Observations, NDArray[np.float64], BoolArray, BoolArray, dict[str, Any]]
+
+
+class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
+    """The vector environment of any grid; :class:`DistGridVectorEnv` says what it does.
+
+    Args:
+        played: the scenario that all environments play.
+        make: makes a grid of so many rows with a fleet of its own, like another one if there is one.
+        num_envs, autoreset_mode, threads, copy: see :class:`DistGridVectorEnv`.
+    """
+
+    single_observation_space: spaces.Box
+    single_action_space: spaces.Box
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
+
+    def __init__(
+        self,
+        played: Scenario,
+        make: Callable[[int, Grid | None], Grid],
+        num_envs: int,
+        autoreset_mode: str | AutoresetMode,
+        threads: int | None,
+        copy: bool,
+    ) -> None:
+        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise ValueError(f"num_envs must be a whole number above 0, got {num_envs!r}")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1 or None, got {threads}")
+        self.num_envs, self.copy = int(num_envs), copy
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self._scenario, self.days = played, played.days
+        workers = os.cpu_count() or 1 if threads is None else threads
+        self._shards = Shards(make, self.num_envs, played.net.n_bus, workers)
+        self._lead = self._shards.shards[0]
+        fleet = self.fleet
+        self.single_observation_space = self._lead.grid.observer.space
+        self.single_action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
+        self.observation_space = _batched(self.single_observation_space, self.num_envs)
+        self.action_space = _batched(self.single_action_space, self.num_envs)
+        self._action_names = tuple(d.name for d in fleet.action_dims)
+        self._rngs: list[np.random.Generator] = []
+        self._seeds: list[int] = []
+        self._done = np.zeros(self.num_envs, dtype=np.bool_)
+        self._started = False
+        self._all = np.ones(self.num_envs, dtype=np.bool_)
+        self._all.setflags(write=False)  # the mask of most infos: shared, so nobody may change it
+        self._buffers = [self._new_observations() for _ in range(0 if copy else 2)]
+
+    # -- what there is ---------------------------------------------------------------------------------------
+
+    @property
+    def fleet(self) -> Fleet:
+        """The resources of one environment; all have the same."""
+        return self._lead.grid.fleet
+
+    @property
+    def layout(self) -> Layout:
+        """Names, units and bounds of one environment's observation."""
+        return self._lead.grid.observer.layout
+
+    @property
+    def action_layout(self) -> tuple[ActionDim, ...]:
+        """What each entry of an action drives."""
+        return self.fleet.action_dims
+
+    @property
+    def units(self) -> tuple[UnitInfo, ...]:
+        """Every unit of every resource of one environment."""
+        return self.fleet.units()
+
+    @property
+    def neutral_action(self) -> NDArray[np.float32]:
+        """(num_envs, n_actions) that leave every resource alone."""
+        return np.tile(self.fleet.neutral_action.astype(np.float32), (self.num_envs, 1))
+
+    @property
+    def threads(self) -> int:
+        """Threads that share the batch; results do not depend on them."""
+        return self._shards.threads
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The generator of each environment; empty before the first reset."""
+        return tuple(self._rngs)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seed of each environment's generator."""
+        return tuple(self._seeds)
+
+    @property
+    def shards(self) -> Shards:
+        """The grids that play the rows: for those who look inside."""
+        return self._shards
+
+    # -- Gymnasium -------------------------------------------------------------------------------------------
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin an episode in every environment, or in those of ``options={"reset_mask": mask}``.
+
+        ``seed``: environment *i* gets ``seed + i``, or its entry of a list (None leaves its generator alone).
+        ``options={"day": d}``, one day or one for each environment, instead of days drawn.
+        """
+        chosen = dict(options or {})
+        mask = self._checked_mask(chosen.pop("reset_mask", None))
+        unknown = set(chosen) - {"day"}
+        if unknown:
+            raise ValueError(f"unknown reset option {min(unknown)!r}; options are 'day' and 'reset_mask'")
+        given = self._checked_days(chosen["day"]) if "day" in chosen else None
+        self._seed(seed, mask)
+        rows = np.flatnonzero(mask)
+        restart = self._restart(rows, None if given is None else given[rows])
+        told = Told(self.num_envs, self._lead)
+        self._shards.reset(restart)
+        self._done[rows], self._started = False, True
+        observations = self._observed(told)
+        if rows.size == self.num_envs:
+            return observations, masked(told.state(), self._all)
+        return observations, masked(blank(told.state(), ~mask), mask)
+
+    def step(self, actions: Any) -> Stepped:
+        """One interval in every environment; what has ended is begun anew as ``autoreset_mode`` says."""
+        if not self._started:
+            raise RuntimeError("call reset() first: the environments are new")
+        ended = self._done if self._done.any() else None
+        if ended is not None and self.autoreset_mode is AutoresetMode.DISABLED:
+            raise RuntimeError(
+                f"environment {int(ended.argmax())} has ended: call reset(options={{'reset_mask': mask}}) "
+                "first, as autoreset_mode is DISABLED"
+            )
+        shape = (self.num_envs, self.fleet.n_actions)
+        action = checked(actions, shape, self._action_names, unused=ended)
+        restart = None if ended is None else self._restart(np.flatnonzero(ended), None)
+        told, observations = Told(self.num_envs, self._lead), self._buffer()
+        self._shards.step(action, restart, told.write_outcome, self._shower(told, observations))
+        if ended is not None:
+            told.blank(ended)
+        self._done = told.terminated | told.truncated
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():
+            infos = self._begin_in_the_same_step(told, observations)
+        else:
+            infos = masked(told.state(), self._all)
+            if told.stepped:
+                infos.update(masked(told.step(), self._all if ended is None else ~ended))
+        return observations, told.reward, told.terminated, told.truncated, infos
+
+    def _begin_in_the_same_step(self, told: Told, observations: Observations) -> dict[str, Any]:
+        """Reset what has ended; its last observation and info go to ``final_obs`` and ``final_info``."""
+        done, going = self._done, ~self._done
+        rows = np.flatnonzero(done)
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for row, last in zip(rows.tolist(), observations[rows], strict=True):
+            final_obs[row] = last
+        earned = told.step()
+        final = blank(copied(told.state() | earned), going)
+        self._shards.reset(self._restart(rows, None), self._shower(told, observations))
+        self._done = np.zeros(self.num_envs, dtype=np.bool_)
+        infos = masked(told.state(), self._all)
+        if going.any():
+            infos.update(masked(blank(earned, done), going))
+        return infos | masked({"final_obs": final_obs}, done) | masked({"final_info": final}, done)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Nothing is held open."""
+
+    # -- planning --------------------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the future depends on, random generators included; see ``set_state``."""
+        return {
+            "shards": self._shards.state(),
+            "rngs": [copying.deepcopy(rng.bit_generator.state) for rng in self._rngs],
+            "done": self._done.copy(), "started": self._started,
+        }  # fmt: skip
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to exactly where ``get_state`` was called, on this or an equal vector environment."""
+        self._shards.load_state(state["shards"])
+        if len(self._rngs) != len(state["rngs"]):
+            self._seed(None, self._all)
+        for rng, saved in zip(self._rngs, state["rngs"], strict=False):
+            rng.bit_generator.state = copying.deepcopy(saved)
+        self._done, self._started = state["done"].copy(), state["started"]
+
+    # -- parts -----------------------------------------------------------------------------------------------
+
+    def _new_observations(self) -> Observations:
+        return np.empty((self.num_envs, *self.single_observation_space.shape), dtype=np.float32)
+
+    def _buffer(self) -> Observations:
+        """Where the next observations go: a fresh array, or the older of two."""
+        if self.copy:
+            return self._new_observations()
+        self._buffers.reverse()
+        return self._buffers[0]
+
+    def _shower(self, told: Told, observations: Observations) -> Callable[[Shard], None]:
+        """What a shard does at last: show itself."""
+
+        def show(shard: Shard) -> None:
+            shard.grid.observe(observations[shard.rows])
+            told.write_state(shard)
+
+        return show
+
+    def _observed(self, told: Told) -> Observations:
+        """Observations of all environments as they stand; ``told`` is filled beside."""
+        observations = self._buffer()
+        self._shards.visit(self._shower(told, observations))
+        return observations
+
+    def _restart(self, rows: NDArray[np.int64], days: NDArray[np.int64] | None) -> Restart:
+        """``rows`` begin anew: on ``days``, or on days that each draws from its own generator."""
+        everyone = rows.size == self.num_envs
+        rngs = self._rngs if everyone else [self._rngs[row] for row in rows.tolist()]
+        if days is None:
+            n = self.days.size  # Generator.choice(days) draws the same integer, five times slower
+            days = self.days[[rng.integers(n) for rng in rngs]]
+        return Restart(rows, days, rngs)
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: BoolArray) -> None:
+        """Seed the generators of ``mask``; those of a new environment that gets no seed at random."""
+        n = self.num_envs
+        if seed is None or isinstance(seed, int | np.integer):
+            seeds: Sequence[int | None] = [None] * n if seed is None else [int(seed) + i for i in range(n)]
+        else:
+            seeds = seed
+        if len(seeds) != n:
+            raise ValueError(f"seed must be a number, None, or a list of {n} entries, got {len(seeds)}")
+        new = not self._rngs
+        if new:
+            self._rngs, self._seeds = [np.random.default_rng(0)] * n, [-1] * n
+        for i in np.flatnonzero(mask | new).tolist():
+            wanted = seeds[i] if mask[i] else None
+            if new or wanted is not None:
+                self._rngs[i], self._seeds[i] = seeding.np_random(wanted)
+
+    def _checked_mask(self, mask: Any) -> BoolArray:
+        if mask is None:
+            return self._all
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+            raise TypeError(f"reset_mask must be a bool array, got {getattr(mask, 'dtype', type(mask))}")
+        if mask.shape != (self.num_envs,) or not mask.any():
+            raise ValueError(
+                f"reset_mask must have shape ({self.num_envs},) and one True at least, "
+                f"got shape {mask.shape} with {int(mask.sum())} True"
+            )
+        if not self._started and not mask.all():
+            raise RuntimeError("call reset() without a reset_mask first: the environments are new")
+        return mask
+
+    def _checked_days(self, day: Any) -> NDArray[np.int64]:
+        """(num_envs,) of one day or of one for each environment."""
+        days = np.asarray(day)
+        if days.ndim and days.shape != (self.num_envs,):
+            raise ValueError(f"day must be one number or {self.num_envs} of them, got shape {days.shape}")
+        several = [day] if days.ndim == 0 else list(days)
+        checked_days = [self._scenario.checked_day(d) for d in several]
+        return np.broadcast_to(np.array(checked_days, dtype=np.int64), (self.num_envs,))
+
+
+def _batched(space: spaces.Box, num_envs: int) -> spaces.Box:
+    """Gymnasium's ``batch_space``, its bounds one row shown ``num_envs`` times: they would be the largest
+    arrays of all.
+    """
+    batched = batch_space(space, 1)
+    assert isinstance(batched, spaces.Box)
+    shape = (num_envs, *space.shape)
+    batched._shape = shape
+    for name in ("low", "high", "bounded_below", "bounded_above"):
+        setattr(batched, name, np.broadcast_to(getattr(batched, name), shape))
+    return batched
+
+
+class DistGridVectorEnv(GridVectorEnv):
+    """``num_envs`` independent :class:`DistGridEnv`, advanced together by compiled kernels on all cores.
+
+    Every environment has the same feeder, fleet and task, its own day, resources and random generator, and
+    gives the numbers that a single ``DistGridEnv`` with its seed and actions gives, to the last bit, whatever
+    ``num_envs`` and ``threads`` are.
+
+    ## Arguments
+    Those of ``DistGridEnv``, except pictures (``render_mode``: None; draw a single environment), and
+
+    - ``num_envs``: how many.
+    - ``autoreset_mode``: ``NEXT_STEP`` (default), ``SAME_STEP`` (``final_obs``, ``final_info``) or
+      ``DISABLED`` (``reset(options={"reset_mask": mask})``), as Gymnasium defines them.
+    - ``threads``: that share the batch, default all cores.
+    - ``copy``: True (default): every step returns a fresh array of observations. False: two internal buffers
+      in turn, so that an array is overwritten by the second call after the one that returned it. All other
+      arrays are always fresh.
+
+    ## Infos
+    The keys of ``DistGridEnv``, each an array over the environments with a mask ``_key`` beside it, nested
+    where the single info is (``infos["rewards"]["loss"]``, ``infos["costs"]``, ``infos["delivered"]``). Masks
+    may be shared and read-only.
+
+    Your own ``LoadSource`` and ``Task`` are called from several threads at once; with ``threads=1`` from one.
+    """
+
+    def __init__(
+        self,
+        case: str | Feeder = "case33bw",
+        resources: Sequence[ResourceSpec | Resource] = (),
+        task: Task | None = None,
+        split: str = "train",
+        *,
+        num_envs: int = 1,
+        load: LoadSource | None = None,
+        load_scale: float = 1.0,
+        v_source_pu: float | None = None,
+        allow_mesh_pruning: bool = True,
+        render_mode: None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        threads: int | None = None,
+        copy: bool = True,
+    ) -> None:
+        if render_mode is not None:
+            raise ValueError(
+                f"render_mode {render_mode!r}: a vector environment draws no pictures; use gymnasium.make"
+            )
+        played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
+        self.feeder, self.task, self.split = played.feeder, played.task, split
+        super().__init__(
+            played, functools.partial(played.grid, resources), num_envs, autoreset_mode, threads, copy
+        )

@@ -1,0 +1,133 @@
+"""Infos of a vector environment: one array a key, and a mask ``_key`` of the environments that have it.
+
+The keys are those of `envs.info`. Arrays are fresh in every step and nobody changes them afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..physics.rows import TOLD_COUNTS, TOLD_FLAGS, TOLD_NUMBERS, tell_rows
+from .grid import Outcome
+from .shards import Shard
+
+BoolArray = NDArray[np.bool_]
+Tree = dict[str, Any]  # name -> array, or a tree of them
+_PAD = 24  # lines of a table that lay whole pages apart would push each other out of the cache
+_CHARGED = ("cost_resource", "cost")
+
+
+class Told:
+    """What shards tell, row by row of the whole batch, each into its own rows: safe on threads."""
+
+    def __init__(self, rows: int, like: Shard) -> None:
+        grid = like.grid
+        units = grid.fleet.n_units
+        self._rows = rows
+        self._numbers = np.empty((len(TOLD_NUMBERS), rows + _PAD))
+        self._counts = np.empty((len(TOLD_COUNTS), rows + _PAD), dtype=np.int64)
+        self._flags = np.empty((len(TOLD_FLAGS), rows + _PAD), dtype=np.bool_)
+        self._voltages = np.empty((rows, grid.stepper.v_pu.shape[1]))
+        self._loading = np.empty((rows, grid.stepper.loading.shape[1]))
+        self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
+        self.terminated, self.truncated = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
+        self._violations = np.zeros(rows, dtype=np.int64)
+        self._lock = threading.Lock()
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+
+    def write_state(self, shard: Shard) -> None:
+        """Take over the present state of a shard."""
+        grid, stepper, fleet = shard.grid, shard.grid.stepper, shard.grid.fleet
+        tell_rows(
+            shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading,
+            grid.day, grid.step_index, grid.t_index, fleet.delivered_p_mw, fleet.delivered_q_mvar,
+            self._numbers, self._counts, self._flags, self._voltages, self._loading, self._p_mw, self._q_mvar,
+        )  # fmt: skip
+
+    def write_outcome(self, shard: Shard, outcome: Outcome) -> None:
+        """Take over what a step of a shard brought."""
+        rewards, costs, charged = outcome.rewards, outcome.costs, outcome.resource_costs
+        if self._names is None:
+            self._name((tuple(rewards), tuple(costs)))
+        rows = shard.rows
+        self.terminated[rows], self.truncated[rows] = outcome.terminated, outcome.truncated
+        lines = self._earned[:, rows]
+        lines[0], lines[2] = outcome.reward, outcome.cost
+        lines[1] = sum(charged.values()) if charged else 0.0
+        if charged:
+            self._violations[rows] = sum((value > 0.0).astype(np.int64) for value in charged.values())
+        for k, value in enumerate((*rewards.values(), *costs.values()), start=3):
+            lines[k] = value
+
+    def _name(self, names: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+        """Make room for the terms of the task; whichever shard comes first."""
+        with self._lock:
+            if self._names is None:
+                lines = 3 + len(names[0]) + len(names[1])
+                self._earned = np.zeros((lines, self._rows + _PAD))
+                self._names = names
+
+    @property
+    def stepped(self) -> bool:
+        """Whether any shard had an outcome."""
+        return self._names is not None
+
+    @property
+    def reward(self) -> NDArray[np.float64]:
+        """(rows,) of the step; zeros where nothing was advanced."""
+        return self._earned[0, : self._rows] if self.stepped else np.zeros(self._rows)
+
+    def state(self) -> Tree:
+        """What ``envs.info.state_info`` tells."""
+        n = self._rows
+        named: Tree = dict(zip(TOLD_NUMBERS, self._numbers[:, :n], strict=True))
+        named.update(zip(TOLD_COUNTS, self._counts[:, :n], strict=True))
+        named.update(zip(TOLD_FLAGS, self._flags[:, :n], strict=True))
+        named["voltages"], named["branch_loading"] = self._voltages, self._loading
+        return named
+
+    def step(self) -> Tree:
+        """What ``envs.info.step_info`` adds; only where ``stepped``."""
+        rewards, costs = self._names or ((), ())
+        lines = iter(self._earned[1:, : self._rows])
+        return {
+            "cost_resource": next(lines), "n_resource_violations": self._violations, "cost": next(lines),
+            "rewards": {name: next(lines) for name in rewards},
+            "costs": {name: next(lines) for name in costs},
+            "delivered": {"p_mw": self._p_mw, "q_mvar": self._q_mvar},
+        }  # fmt: skip
+
+    def blank(self, rows: BoolArray) -> None:
+        """As if nothing had been advanced in ``rows``: zeros, as Gymnasium has them where a mask is False."""
+        self.terminated[rows] = self.truncated[rows] = False
+        if self.stepped:
+            self._earned[:, : self._rows][:, rows] = 0.0
+            blank({"": self._violations, "p_mw": self._p_mw, "q_mvar": self._q_mvar}, rows)
+
+
+def blank(tree: Tree, rows: BoolArray) -> Tree:
+    """The same tree, its arrays set to 0 in ``rows``."""
+    for value in tree.values():
+        if isinstance(value, dict):
+            blank(value, rows)
+        else:
+            value[rows] = 0
+    return tree
+
+
+def copied(tree: Tree) -> Tree:
+    """The tree with arrays of its own."""
+    return {name: copied(v) if isinstance(v, dict) else v.copy() for name, v in tree.items()}
+
+
+def masked(tree: Tree, mask: BoolArray) -> Tree:
+    """The tree with ``_key`` beside each key."""
+    infos: Tree = {}
+    for name, value in tree.items():
+        infos[name] = masked(value, mask) if isinstance(value, dict) else value
+        infos["_" + name] = mask
+    return infos
