@@ -129,9 +129,9 @@ def _ids_and_numbers(run: Check, name: str) -> None:
             null = "a finite number or null" if schema_field.nullable else "a finite number"
             run.report(name, schema_field.name, ~finite, null)
         elif pa.types.is_list(schema_field.type):
-            column = run.array(name, schema_field.name)
-            finite = np.isfinite(as_matrices(column)).all(axis=(1, 2))
-            present = is_true(column.is_valid())
+            cells = run.array(name, schema_field.name)
+            finite = np.isfinite(as_matrices(cells)).all(axis=(1, 2))
+            present = is_true(cells.is_valid())
             run.report(name, schema_field.name, present & ~finite, "nine finite numbers or null")
 
 

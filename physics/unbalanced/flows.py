@@ -206,7 +206,7 @@ def flow_row(net, ways, tap, v, current, i_from, i_to):  # type: ignore[no-untyp
 def flow_rows(  # type: ignore[no-untyped-def]
     whole, number, of_segment, ends, shunt, has_shunt, lo, hi, tap, v, current, i_from, i_to
 ):
-    """The same for rows [lo, hi), (batch, 3 n_branch); takes the fields of Program and FlowTable one by one."""
+    """The same for rows [lo, hi), (batch, 3 n_branch); takes the fields of Program and FlowTable singly."""
     net, ways = steps_of(Program(whole, number), True), ways_of(FlowTable(of_segment, ends, shunt, has_shunt))
     for row in range(lo, hi):
         flow_row(

@@ -173,7 +173,7 @@ def solve_rows(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Solve rows [lo, hi) of a batch; ``scale`` is 1 over the base of one phase in MVA.
 
-    Takes the fields of Program, Inputs, Room and Outputs one by one: a tuple costs three times as much to pass.
+    Takes the fields of Program, Inputs, Room and Outputs one by one: tuples cost three times as much to pass.
     ``all_legs``: legs without a nominal load can draw power, because legs have arguments. A room for one row
     gives the scalar form of the same code, with the same bits. Answers ``SOME_BAD`` where power is not finite
     or stands where none can be.
