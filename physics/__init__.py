@@ -6,6 +6,7 @@ from ._jit import kernel
 from .bounds import StateBounds, state_bounds
 from .dispatch import compile, solve
 from .network import IslandWarning, MeshWarning, Network
+from .settle import ControlAction, Settled, settle_controls
 from .solution import Solution
 from .stepper import Stepper
 from .unbalanced.matrices import BranchMatrices, bibc
@@ -15,11 +16,13 @@ from .unbalanced.stepper import Stepper3
 
 __all__ = [
     "BranchMatrices",
+    "ControlAction",
     "IslandWarning",
     "MeshWarning",
     "Network",
     "Network3",
     "PhaseIndex",
+    "Settled",
     "Solution",
     "Solution3",
     "StateBounds",
@@ -29,6 +32,7 @@ __all__ = [
     "compile",
     "compile_per_phase",
     "kernel",
+    "settle_controls",
     "solve",
     "state_bounds",
 ]
