@@ -61,8 +61,8 @@ def _bank(cap: dict[str, Any], kv: float) -> str:
     volts = kv if n > 1 or delta else kv / np.sqrt(3.0)
     kvar = cap["q_mvar"] * 1e3
     return (
-        f"new capacitor.{cap['cap_id']} phases={n} bus1=b_{cap['node_id']}.{nodes} kv={volts:.17g} kvar={kvar:.17g} "
-        f"conn={'delta' if delta else 'wye'} states=[{int(cap['status'])}]"
+        f"new capacitor.{cap['cap_id']} phases={n} bus1=b_{cap['node_id']}.{nodes} kv={volts:.17g} "
+        f"kvar={kvar:.17g} conn={'delta' if delta else 'wye'}"
     )
 
 
@@ -85,10 +85,10 @@ def script(feeder: Feeder) -> list[str]:
     lines = [_regcontrol(row, units[row["transformer_id"]]) for row in rows]
     controls = feeder.cap_controls.to_pylist()
     switched = {row["cap_id"] for row in controls}
-    lines += [
-        _bank(cap, kv[cap["node_id"]]) for cap in feeder.capacitors.to_pylist() if cap["cap_id"] in switched
-    ]
-    return lines + [_capcontrol(row, phase[row["branch_id"]]) for row in controls]
+    banks = [cap for cap in feeder.capacitors.to_pylist() if cap["cap_id"] in switched]
+    lines += [_bank(cap, kv[cap["node_id"]]) for cap in banks]
+    lines += [_capcontrol(row, phase[row["branch_id"]]) for row in controls]  # a new control closes its bank
+    return lines + [f"open capacitor.{cap['cap_id']} term=1" for cap in banks if not cap["status"]]
 
 
 def settle(feeder: Feeder, *, bands: bool = True, limit: int = 100) -> Rest:
@@ -113,8 +113,8 @@ def settle(feeder: Feeder, *, bands: bool = True, limit: int = 100) -> Rest:
     states = feeder.column("capacitors", "status").copy()
     for k, cap in enumerate(feeder.column("capacitors", "cap_id")):
         if cap in switched.to_pylist():
-            circuit.Capacitors.Name = cap
-            states[k] = circuit.Capacitors.States[0] == 1
+            circuit.SetActiveElement(f"capacitor.{cap}")
+            states[k] = not circuit.ActiveCktElement.IsOpen(1, 0)
     log = [action for line in circuit.Solution.EventLog if (action := _action(line, feeder))]
     return Rest(np.array(taps, dtype=np.int64), states, v, log, circuit.Solution.ControlIterations)
 
