@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ._jit import kernel
 from .bounds import StateBounds, state_bounds
+from .control_queue import ControlQueue
+from .control_tables import LocalControls, local_controls
 from .dispatch import compile, solve
+from .local_control import relay_volts
 from .network import IslandWarning, MeshWarning, Network
 from .settle import ControlAction, Settled, settle_controls
 from .solution import Solution
@@ -17,7 +20,9 @@ from .unbalanced.stepper import Stepper3
 __all__ = [
     "BranchMatrices",
     "ControlAction",
+    "ControlQueue",
     "IslandWarning",
+    "LocalControls",
     "MeshWarning",
     "Network",
     "Network3",
@@ -32,6 +37,8 @@ __all__ = [
     "compile",
     "compile_per_phase",
     "kernel",
+    "local_controls",
+    "relay_volts",
     "settle_controls",
     "solve",
     "state_bounds",

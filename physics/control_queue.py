@@ -139,7 +139,7 @@ class ControlQueue:
         if at_once:
             steps = np.where(steps == 0, 0, steps_at_once(steps, taps.max_tap_change))
         if in_time:
-            allowed = steps_in_time(self.tap_elapsed_s, taps)
+            allowed = steps_in_time(self.tap_elapsed_s - self.tap_delay, taps.tap_delay_s)
             steps = np.sign(steps) * np.minimum(np.abs(steps), allowed)
         moved = np.clip(tap_pos + steps, taps.tap_min, taps.tap_max)
         self.tap_delay[due] = NEVER

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .local_control import (
 from .unbalanced.elements import PLACE
 from .unbalanced.network import Network3
 
+_T = TypeVar("_T")
 _KINDS = {"kvar": KVAR, "voltage": VOLTAGE, "current": CURRENT}
 _UNITS = {"kvar": "kvar", "voltage": "V", "current": "A"}
 
@@ -89,6 +90,25 @@ class LocalControls:
     def read(self, v: ComplexArray, s_from: ComplexArray, s_to: ComplexArray) -> Readings:
         """What they measure; see :meth:`Meters.read`."""
         return self.meters.read(v, s_from, s_to, self.banks)
+
+    def only(self, regulators: IntArray, banks: IntArray) -> LocalControls:
+        """The controls of these rows of `regulators` and `cap_controls` alone."""
+        meters = {
+            f.name: getattr(self.meters, f.name)[banks if f.name.startswith("bank") else regulators]
+            for f in fields(Meters)
+            if f.name != "base_v"
+        }
+        return LocalControls(
+            _rows(self.taps, regulators), _rows(self.banks, banks), replace(self.meters, **meters)
+        )
+
+
+def _rows(settings: _T, rows: IntArray) -> _T:
+    taken: dict[str, Any] = {}
+    for f in fields(settings):  # type: ignore[arg-type]
+        column = getattr(settings, f.name)
+        taken[f.name] = tuple(column[k] for k in rows) if isinstance(column, tuple) else column[rows]
+    return type(settings)(**taken)
 
 
 def local_controls(net: Network3) -> LocalControls:
@@ -292,7 +312,7 @@ def _bank_meter(net: Network3, row: dict[str, Any]) -> tuple[int, ...]:
         places.append(PLACE[following])
         if following == letters:
             raise ValueError(
-                f"capacitor control {row['control_id']!r}: its bank {row['cap_id']!r} is in delta, but branch "
-                f"{row['branch_id']!r} has phase {phases!r} only: no voltage between phases to watch"
+                f"capacitor control {row['control_id']!r}: its bank {row['cap_id']!r} is in delta, but "
+                f"branch {row['branch_id']!r} has phase {phases!r} only: no voltage between phases"
             )
     return node, branch, int(at_from), places[0], places[1] if len(places) == 2 else -1

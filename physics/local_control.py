@@ -115,12 +115,10 @@ def steps_at_once(wanted: IntArray, most: IntArray) -> IntArray:
     return np.asarray(np.sign(wanted) * np.minimum(size, most))
 
 
-def steps_in_time(elapsed_s: FloatArray, settings: TapSettings) -> IntArray:
-    """Steps that the delays allow when a relay has been out of its band for ``elapsed_s``."""
-    late = elapsed_s - settings.delay_s
-    pace = np.where(settings.tap_delay_s > 0, settings.tap_delay_s, np.finfo(float).tiny)
-    most = np.minimum(np.floor(np.maximum(late, 0.0) / pace), np.iinfo(np.int32).max)
-    return np.where(late >= 0, 1 + most.astype(np.int64), 0)
+def steps_in_time(late_s: FloatArray, tap_delay_s: FloatArray) -> IntArray:
+    """Steps that fit into the time since a relay's delay, each but the first after ``tap_delay_s``."""
+    pace = np.maximum(tap_delay_s, 1e-6)
+    return np.where(late_s >= 0, 1 + np.floor(np.maximum(late_s, 0.0) / pace).astype(np.int64), 0)
 
 
 def wants_to_turn(settings: TapSettings, forward_mw: FloatArray, turned: BoolArray) -> BoolArray:

@@ -99,7 +99,7 @@ def test_random_settings(seed: int) -> None:
 )
 @pytest.mark.parametrize("p_mw", [0.3, -0.03, -0.3])
 def test_reverse_mode_and_limits(p_mw: float, settings: dict[str, Any]) -> None:
-    """Capability 8: direction by power, its delay, its own setting; to neutral; the highest voltage allowed."""
+    """Capability 8: direction by power, its delay and own setting; to neutral; the highest voltage."""
     ours = compare(behind_regulator(p_mw, (3, 0, -3), **settings))
     assert ours.reversed.all() == (p_mw < -0.05 and settings.get("reversible", False))
 
