@@ -65,15 +65,18 @@ class LocalControl(Policy):
         env: AnyEnv,
         *,
         measure: Measure | None = None,
+        dt_h: float | None = None,
         in_order: bool = True,
         name: str = "local-control",
     ) -> None:
-        """``measure``: the solved state from (obs, info), for environments that do not show theirs."""
+        """``measure``: the solved state from (obs, info), ``dt_h``: hours of a step, both for environments
+        that do not show theirs.
+        """
         self.name, self.in_order = name, in_order
         grid: Any = env.unwrapped
-        self._dt_h = float(grid.dt_h)
-        self._neutral = neutral_action(env)
         self._measure = _state_of(grid) if measure is None else measure
+        self._dt_h = float(grid.grid.dt_h if dt_h is None else dt_h)
+        self._neutral = neutral_action(env)
         every = physics.local_controls(grid.net)
         driven = {kind: _driven(grid, kind) for kind in ("tap_changer", "capacitor_bank")}
         if not any(columns.rows.size for columns in driven.values()):

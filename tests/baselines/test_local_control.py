@@ -32,13 +32,13 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
 
     def __init__(self, name: str, rows: int = 1, tap: int = 0, dt_h: float = 0.25) -> None:
         feeder = cases.load(name)
-        self.net, self.dt_h = physics.compile_per_phase(feeder), dt_h
+        self.net = physics.compile_per_phase(feeder)
         self.n_tap, self.n_cap = self.net.tap.size, self.net.cap_on.size
         n = self.net.n_bus
         inner = physics.Stepper3(self.net, rows, np.zeros(n), np.full(n, np.inf))
         inner.load_p_mw[:], inner.load_q_mvar[:] = self.net.load_p_mw, self.net.load_q_mvar
         inner.delta_p_mw[:], inner.delta_q_mvar[:] = self.net.delta_p_mw, self.net.delta_q_mvar
-        self.grid = SimpleNamespace(stepper=SimpleNamespace(inner=inner))
+        self.grid = SimpleNamespace(stepper=SimpleNamespace(inner=inner), dt_h=dt_h)
         names = [f"tap_{k}" for k in range(self.n_tap)] + [f"on_{k}" for k in range(self.n_cap)]
         what = [name.split("_")[0] for name in names]
         self.units = [SimpleNamespace(name=n, observation={what[k]: k}) for k, n in enumerate(names)]
@@ -167,7 +167,6 @@ def test_a_bank_waits_for_its_discharge() -> None:
 
 
 def test_environments_without_taps_or_without_a_state_are_refused(fake_grid: Any) -> None:
-    fake_grid.dt_h = 0.25
     with pytest.raises(RunError, match="pass measure="):
         LocalControl(fake_grid)
     env = PhaseStandIn("ieee13")
