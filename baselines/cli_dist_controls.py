@@ -53,7 +53,7 @@ def controls(
     result = settle(loaded, start=start, voltage_bands=voltage_bands, max_control_iterations=max_control_iter)
     at_rest = bool(result.run.settled)
     tables = {name: getattr(result, name) for name in ("taps", "banks", "actions")}
-    results = {
+    results: dict[str, bool | int | float | str | None] = {
         "settled": at_rest,
         "converged": bool(result.run.solution.converged),
         "iterations": int(result.run.iterations),

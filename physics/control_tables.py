@@ -19,6 +19,7 @@ from .local_control import (
     Readings,
     TapSettings,
 )
+from .network import Network
 from .unbalanced.elements import PLACE
 from .unbalanced.network import Network3
 
@@ -111,7 +112,7 @@ def _rows(settings: _T, rows: IntArray) -> _T:
     return type(settings)(**taken)
 
 
-def local_controls(net: Network3) -> LocalControls:
+def local_controls(net: Network | Network3) -> LocalControls:
     """Controls of the tables `regulators` and `cap_controls`.
 
     Raises:

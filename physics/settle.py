@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .control_queue import ControlQueue
 from .control_tables import LocalControls, local_controls
 from .local_control import BoolArray, IntArray, Readings
+from .network import Network
 from .unbalanced.network import Network3
 from .unbalanced.solution import Solution3
 from .unbalanced.solve import solve_per_phase
@@ -43,7 +44,7 @@ class Settled:
 
 
 def settle_controls(
-    net: Network3,
+    net: Network | Network3,
     p_mw: ArrayLike | None = None,
     q_mvar: ArrayLike | None = None,
     *,
@@ -72,6 +73,7 @@ def settle_controls(
         ValueError: a balanced network, wrong arguments, settings that are missing or contradict each other.
     """
     controls = local_controls(net)
+    assert isinstance(net, Network3)  # local_controls refuses any other
     if "tap" in solve:
         raise ValueError("tap is what the controls decide: give tap_pos, the steps to start from")
     if not max_control_iterations >= 1:
@@ -157,29 +159,32 @@ class _Run:
         queue.turn(turns)
         self.tap_pos = queue.move_taps(taps, before)
         self.cap_on = queue.switch_banks(banks, before_on)
-        for k in np.argsort(controls.taps.order, kind="stable"):
-            for row in np.flatnonzero(turns[:, k]):
+        for k in np.argsort(controls.taps.order, kind="stable").tolist():
+            reg_id = controls.taps.reg_id[k]
+            for row in np.flatnonzero(turns[:, k]).tolist():
                 way = -1 if queue.turned[row, k] else 1
-                self._log(iteration, delays[1][row, k], "direction", controls.taps.reg_id[k], way, way, row)
-            for row in np.flatnonzero(taps[:, k]):
-                now = self.tap_pos[row, k]
-                if now != before[row, k]:
-                    moved = now - before[row, k]
-                    self._log(iteration, delays[0][row, k], "tap", controls.taps.reg_id[k], moved, now, row)
+                self._log(iteration, delays[1][row, k], "direction", reg_id, way, way, row)
+            for row in np.flatnonzero(taps[:, k] & (self.tap_pos[:, k] != before[:, k])).tolist():
+                now = int(self.tap_pos[row, k])
+                self._log(iteration, delays[0][row, k], "tap", reg_id, now - int(before[row, k]), now, row)
         ids = self.net.feeder.column("capacitors", "cap_id")
-        for k, cap in enumerate(controls.banks.cap_row):
-            for row in np.flatnonzero(banks[:, k] & (self.cap_on[:, cap] != before_on[:, cap])):
-                now = int(self.cap_on[row, cap])
-                self._log(iteration, bank_delay[row, k], "bank", str(ids[cap]), 2 * now - 1, now, row)
+        for k, cap in enumerate(controls.banks.cap_row.tolist()):
+            for row in np.flatnonzero(banks[:, k] & (self.cap_on[:, cap] != before_on[:, cap])).tolist():
+                on = int(self.cap_on[row, cap])
+                self._log(iteration, bank_delay[row, k], "bank", str(ids[cap]), 2 * on - 1, on, row)
 
     def _log(
         self, iteration: int, delay: float, kind: str, device: str, change: int, state: int, row: int
     ) -> None:
-        action = ControlAction(iteration, float(delay), kind, device, int(change), int(state), int(row))
-        self.actions.append(action)
+        self.actions.append(ControlAction(iteration, float(delay), kind, device, change, state, row))
 
     def result(self) -> Settled:
         """Where every row is now."""
-        arrays = (self.tap_pos, self.cap_on, self.queue.turned, self.settled, self.iterations)
-        parts = [a[0] if self.single else a for a in arrays]
-        return Settled(*parts, tuple(self.actions), self.solution)
+
+        def out(array: Any) -> Any:
+            return array[0] if self.single else array
+
+        return Settled(
+            out(self.tap_pos), out(self.cap_on), out(self.queue.turned), out(self.settled),
+            out(self.iterations), tuple(self.actions), self.solution,
+        )  # fmt: skip

@@ -126,7 +126,7 @@ def test_rows_of_a_batch_settle_alone() -> None:
     net = physics.compile_per_phase(from_neutral(cases.load("ieee123")))
     scale = np.array([0.3, 1.0, 1.4])[:, None, None]
     starts = np.array([0, -5, 7])[:, None] * np.ones(net.tap.size, dtype=int)
-    both = {"p_delta_mw": scale * net.delta_p_mw, "q_delta_mvar": scale * net.delta_q_mvar}
+    both: dict[str, Any] = {"p_delta_mw": scale * net.delta_p_mw, "q_delta_mvar": scale * net.delta_q_mvar}
     batch = physics.settle_controls(
         net, scale * net.load_p_mw, scale * net.load_q_mvar, tap_pos=starts, **both
     )
