@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .cli_dist_controls import controls
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from .workflows.dist_pf import PowerFlow
 
-app = typer.Typer(help="Analyse a feeder: power flow.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Analyse a feeder: power flow, local control.", no_args_is_help=True, rich_markup_mode=None
+)
 
 NOT_CONVERGED = 3  # exit status; 0 is a usable solution, 2 wrong input
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `pf` a verb of its own while it is the only one."""
+app.command("controls")(controls)
 
 
 @app.command("pf")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from ._jit import kernel
 from .bounds import StateBounds, state_bounds
+from .control_queue import ControlQueue
+from .control_tables import LocalControls, local_controls
 from .dispatch import compile, solve
+from .local_control import relay_volts
 from .network import IslandWarning, MeshWarning, Network
+from .settle import ControlAction, Settled, settle_controls
 from .solution import Solution
 from .stepper import Stepper
 from .unbalanced.matrices import BranchMatrices, bibc
@@ -15,11 +19,15 @@ from .unbalanced.stepper import Stepper3
 
 __all__ = [
     "BranchMatrices",
+    "ControlAction",
+    "ControlQueue",
     "IslandWarning",
+    "LocalControls",
     "MeshWarning",
     "Network",
     "Network3",
     "PhaseIndex",
+    "Settled",
     "Solution",
     "Solution3",
     "StateBounds",
@@ -29,6 +37,9 @@ __all__ = [
     "compile",
     "compile_per_phase",
     "kernel",
+    "local_controls",
+    "relay_volts",
+    "settle_controls",
     "solve",
     "state_bounds",
 ]

@@ -73,10 +73,12 @@ def execute(command: str, folder: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     if "--out" in words:
         out = folder / words[words.index("--out") + 1]
-        files = {
-            "dist": ("buses.parquet", "branches.parquet", "losses.parquet", "violations.parquet", "run.json")
-        }
-        for name in files.get(words[1], ("steps.parquet", "episodes.parquet", "run.json", "report.png")):
+        pf = ("buses.parquet", "branches.parquet", "losses.parquet", "violations.parquet", "run.json")
+        controls = ("taps.parquet", "banks.parquet", "actions.parquet", "run.json")
+        files = {("dist", "pf"): pf, ("dist", "controls"): controls}
+        for name in files.get(
+            (words[1], words[2]), ("steps.parquet", "episodes.parquet", "run.json", "report.png")
+        ):
             assert (out / name).stat().st_size > 0
 
 
