@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from .dist import DistGridEnv
+from .dist3 import DistGrid3PhaseEnv
 from .load import LoadSource, ProfileLoad, SeriesLoad
-from .resources import PV, Battery, Entry, Exogenous, Fleet, Resource, ResourceSpec
+from .resources import (
+    PV,
+    Battery,
+    CapacitorBank,
+    Entry,
+    Exogenous,
+    Fleet,
+    Resource,
+    ResourceSpec,
+    TapChanger,
+)
 from .tasks import LossMinimisation, Task, VoltVar
 
 __all__ = [
     "PV",
     "Battery",
+    "CapacitorBank",
+    "DistGrid3PhaseEnv",
     "DistGridEnv",
     "Entry",
     "Exogenous",
@@ -20,6 +33,7 @@ __all__ = [
     "Resource",
     "ResourceSpec",
     "SeriesLoad",
+    "TapChanger",
     "Task",
     "VoltVar",
 ]

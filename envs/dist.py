@@ -111,6 +111,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
         self.metadata = copy.deepcopy(type(self).metadata)
         self.render_mode = render_mode
         feeder = case if isinstance(case, Feeder) else load_case(case)
+        self._check_phases(feeder)
         feeder = feeder if v_source_pu is None else feeder.with_source(v_pu=v_source_pu)
         self.feeder = feeder if load_scale == 1.0 else _grown(feeder, load_scale)
         self.task = LossMinimisation() if task is None else task
@@ -124,6 +125,11 @@ class DistGridEnv(gym.Env[Observation, Action]):
         self._resources = list(resources)
         self._view: View | None = None
         self._build()
+
+    @staticmethod
+    def _check_phases(feeder: Feeder) -> None:
+        if feeder.phases != "balanced":
+            raise ValueError(f"feeder {feeder.name!r} has phases: make it with DistGrid3PhaseEnv")
 
     def _split_days(self, split: str) -> NDArray[np.int64]:
         days = prof.split_days(split)  # also where the load is the user's own: the name must be right

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from ..physics import Network, Stepper, state_bounds
+from ..physics import Network, Network3
 from ..physics.rows import tick_rows
 from .load import LoadSource
 from .observe import Limits, Observer
+from .plant import bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .resources import Fleet
 from .tasks import StepView, Task, WorstCase
 
@@ -55,7 +56,13 @@ class Grid:
     """
 
     def __init__(
-        self, net: Network, fleet: Fleet, load: LoadSource, task: Task, profiles: Profiles, batch: int = 1
+        self,
+        net: Network | Network3,
+        fleet: Fleet,
+        load: LoadSource,
+        task: Task,
+        profiles: Profiles,
+        batch: int = 1,
     ) -> None:
         feeder = net.feeder
         self.feeder: Feeder = feeder
@@ -69,9 +76,11 @@ class Grid:
         )
         self.dt_h = profiles.dt_h
         v_min, v_max = _band(net, task)
-        self.stepper = Stepper(net, batch, v_min, v_max)
+        self.stepper = stepper_for(net, batch, v_min, v_max, fleet, task)
+        self._movers = fleet.movers
+        self._state_arrays = _STATE_ARRAYS + state_arrays(self.stepper)
         fleet.bind(batch, self.dt_h, profiles)
-        state = state_bounds(net, load.s_max_mva + fleet.s_mva_by_node(), self.stepper.v_collapse_pu)
+        state = bounds_of(self.stepper, load, fleet)
         prices = profiles.price_usd_mwh
         limits = Limits(
             state,
@@ -81,10 +90,11 @@ class Grid:
         )
         self.observer = Observer(task.blocks, feeder, fleet, self.stepper, profiles, limits)
         self.worst = WorstCase(
-            state, v_min, v_max, net.rating_mva,
+            state, *limits_of(self.stepper), rating_of(self.stepper),
             storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
             curtailable_mw=float(fleet.max_apparent_mva.sum()),
             resource_cost=float(fleet.max_cost_per_step),
+            switched_per_step=fleet.max_switched, vuf_violation_pct=vuf_bound(self.stepper),
         )  # fmt: skip
         self.worst_reward = task.worst_step(self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
@@ -110,7 +120,7 @@ class Grid:
         self.t_index[rows] = days * self.profiles.steps_per_day
         before = (self.t_index - 1) % self._ring
         started = self.fleet.state()
-        seen = self.stepper.v_pu.copy()
+        seen = self.stepper.port_v_pu.copy()
         seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
         self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
         kept = self._rows_state() if rows.size < self.batch else None
@@ -124,7 +134,7 @@ class Grid:
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
-        fleet.advance(action, self._now, stepper.v_pu)
+        fleet.advance(action, self._now, stepper.port_v_pu)
         self._solve()
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
@@ -163,7 +173,7 @@ class Grid:
         known = {
             "voltage_violation": self.stepper.voltage_violation_pu,
             "thermal_overload": self.stepper.overload_mva,
-            "vuf_violation": self._zeros, "resource": self._zeros,
+            "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
         }  # fmt: skip
         return {name: known[name] for name in self.task.charged}
 
@@ -175,19 +185,19 @@ class Grid:
         """Copies of everything that the future depends on."""
         return {
             "fleet": self.fleet.state(),
-            "grid": {name: getattr(self.stepper, name).copy() for name in _STATE_ARRAYS},
+            "grid": {name: getattr(self.stepper, name).copy() for name in self._state_arrays},
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        for name in _STATE_ARRAYS:
+        for name in self._state_arrays:
             if state["grid"][name].shape != getattr(self.stepper, name).shape:
                 raise ValueError(
                     f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
                 )
         self.fleet.load_state(state["fleet"])
-        for name in _STATE_ARRAYS:
+        for name in self._state_arrays:
             np.copyto(getattr(self.stepper, name), state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
@@ -204,20 +214,23 @@ class Grid:
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
+        for mover in self._movers:
+            mover.move(stepper)
         stepper.solve()
 
     def _rows_state(self) -> dict[str, NDArray[Any]]:
-        return {name: getattr(self.stepper, name).copy() for name in _STATE_ARRAYS}
+        return {name: getattr(self.stepper, name).copy() for name in self._state_arrays}
 
     def _restore_rows(self, kept: dict[str, NDArray[Any]], rows: IntArray) -> None:
         for name, array in kept.items():
             getattr(self.stepper, name)[rows] = array[rows]
 
 
-def _band(net: Network, task: Task) -> tuple[FloatArray, FloatArray]:
+def _band(net: Network | Network3, task: Task) -> tuple[FloatArray, FloatArray]:
     """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
     v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
     if task.v_band is not None:
         v_min[:], v_max[:] = task.v_band
-    v_min[net.source_node], v_max[net.source_node] = 0.0, np.inf
+    sources = [net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]
+    v_min[sources], v_max[sources] = 0.0, np.inf
     return v_min, v_max

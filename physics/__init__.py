@@ -6,6 +6,7 @@ from ._jit import kernel
 from .bounds import StateBounds, state_bounds
 from .dispatch import compile, solve
 from .network import IslandWarning, MeshWarning, Network
+from .phase_bounds import V_TOP_PU, phase_bounds
 from .solution import Solution
 from .stepper import Stepper
 from .unbalanced.matrices import BranchMatrices, bibc
@@ -14,6 +15,7 @@ from .unbalanced.solution import Solution3
 from .unbalanced.stepper import Stepper3
 
 __all__ = [
+    "V_TOP_PU",
     "BranchMatrices",
     "IslandWarning",
     "MeshWarning",
@@ -29,6 +31,7 @@ __all__ = [
     "compile",
     "compile_per_phase",
     "kernel",
+    "phase_bounds",
     "solve",
     "state_bounds",
 ]
