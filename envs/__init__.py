@@ -16,7 +16,7 @@ from .resources import (
     ResourceSpec,
     TapChanger,
 )
-from .tasks import LossMinimisation, Task, VoltVar
+from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
 
 __all__ = [
     "PV",
@@ -36,4 +36,5 @@ __all__ = [
     "TapChanger",
     "Task",
     "VoltVar",
+    "VoltVar3",
 ]

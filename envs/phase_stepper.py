@@ -15,6 +15,7 @@ from .columns import LEG_NAMES, branch_phases, letters, load_points, node_phases
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+MaskedArray = np.ma.MaskedArray[Any, np.dtype[np.float64]]
 Port = tuple[int, str]  # node row, phase of a resource
 
 #: Arrays of the solved state beyond those that a balanced stepper has, too.
@@ -62,6 +63,7 @@ class PhaseStepper:
         self._first, self._second = self._terminals()
         at = self.voltage_at[:, 0]
         self._low, self._high = v_min[at], v_max[at]
+        self._node_slot = 3 * self.voltage_at[:, 0] + self.voltage_at[:, 1]
         self._branch_slot = 3 * self.branch_at[:, 0] + self.branch_at[:, 1]
         self._port_entries = _entries(net, ports, self.delta_node)
         self._allocate()
@@ -138,23 +140,17 @@ class PhaseStepper:
         if self.ports:
             read_ports(lo, hi, *self._read_ports)
 
-    def by_node(self, row: int) -> FloatArray:
-        """(n_nodes, 3) voltage magnitudes, NaN at phases that do not exist."""
-        out = np.full((self.net.n_bus, 3), np.nan)
-        out[self.voltage_at[:, 0], self.voltage_at[:, 1]] = self.v_pu[row]
-        return out
+    def by_node(self, row: int) -> MaskedArray:
+        """(n_nodes, 3) voltage magnitudes; NaN, and masked, at phases that do not exist."""
+        return _masked((self.net.n_bus, 3), self._node_slot, self.v_pu[row])
 
-    def by_branch(self, row: int) -> FloatArray:
-        """(n_branches, 3) loading, NaN at phases that do not exist and where there is no rating."""
-        out = np.full((self.net.n_branch, 3), np.nan)
-        out[self.branch_at[:, 0], self.branch_at[:, 1]] = self.loading[row]
-        return out
+    def by_branch(self, row: int) -> MaskedArray:
+        """(n_branches, 3) loading; NaN, and masked, at phases that do not exist and where there is no rating."""
+        return _masked((self.net.n_branch, 3), self._branch_slot, self.loading[row])
 
-    def unbalance(self, row: int) -> FloatArray:
-        """(n_nodes,) |V2| / |V1| in percent, NaN at nodes without three phases."""
-        out = np.full(self.net.n_bus, np.nan)
-        out[self.vuf_at] = self.vuf_pct[row]
-        return out
+    def unbalance(self, row: int) -> MaskedArray:
+        """(n_nodes,) |V2| / |V1| in percent; NaN, and masked, at nodes without three phases."""
+        return _masked((self.net.n_bus,), self.vuf_at, self.vuf_pct[row])
 
     def names(self) -> tuple[list[str], list[str], list[str], list[str]]:
         """Names of the columns of nodes, loads, branches and unbalance."""
@@ -193,6 +189,13 @@ class PhaseStepper:
         first = 3 * node + place
         second = np.where(legs, 3 * node + (place + 1) % 3, -1)
         return first, second
+
+
+def _masked(shape: tuple[int, ...], slot: IntArray, values: FloatArray) -> MaskedArray:
+    """``values`` at their slots, NaN elsewhere. Masked too: NaN is not equal to itself, a masked entry is left out."""
+    out = np.full(shape, np.nan)
+    out.reshape(-1)[slot] = values
+    return np.ma.MaskedArray(out, np.isnan(out))
 
 
 def _flat(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
