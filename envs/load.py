@@ -102,10 +102,10 @@ class ProfileLoad(LoadSource):
 class SeriesLoad(LoadSource):
     """Your own series.
 
-    ``active_mw`` (T, n_points) in the order of ``feeder.nodes`` (per-phase feeders: of ``load_points``), T a
-    multiple of ``steps_per_day``. ``reactive_mvar``, the same shape, overrides reactive power; without it each
-    point keeps the power factor that it has in the case: Q = P * Q_nominal / P_nominal, and no Q where the
-    nominal P is 0.
+    ``active_mw`` (T, n_points) in the order of ``feeder.nodes`` (per-phase feeders: of ``load_points``), T
+    a multiple of ``steps_per_day``. ``reactive_mvar``, the same shape, overrides reactive power; without it
+    each point keeps the power factor that it has in the case: Q = P * Q_nominal / P_nominal, and no Q where
+    the nominal P is 0.
     Raises CaseError for NaN, ValueError for a wrong shape.
     """
 

@@ -145,7 +145,7 @@ class PhaseStepper:
         return _masked((self.net.n_bus, 3), self._node_slot, self.v_pu[row])
 
     def by_branch(self, row: int) -> MaskedArray:
-        """(n_branches, 3) loading; NaN, and masked, at phases that do not exist and where there is no rating."""
+        """(n_branches, 3) loading; NaN, and masked, at phases that do not exist or have no rating."""
         return _masked((self.net.n_branch, 3), self._branch_slot, self.loading[row])
 
     def unbalance(self, row: int) -> MaskedArray:
@@ -192,7 +192,7 @@ class PhaseStepper:
 
 
 def _masked(shape: tuple[int, ...], slot: IntArray, values: FloatArray) -> MaskedArray:
-    """``values`` at their slots, NaN elsewhere. Masked too: NaN is not equal to itself, a masked entry is left out."""
+    """``values`` at their slots, NaN elsewhere; masked too, so that equal arrays compare equal."""
     out = np.full(shape, np.nan)
     out.reshape(-1)[slot] = values
     return np.ma.MaskedArray(out, np.isnan(out))

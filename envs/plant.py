@@ -91,3 +91,15 @@ def shown(stepper: AnyStepper, row: int) -> dict[str, Any]:
         "branch_loading": stepper.loading[row].copy(),
         "vuf_pct": 0.0,  # balanced by assumption
     }
+
+
+def node_voltages(stepper: AnyStepper, row: int) -> FloatArray:
+    """(n_nodes,) or (n_nodes, 3) magnitudes for a picture; NaN where there is none."""
+    return stepper.by_node(row).data if isinstance(stepper, PhaseStepper) else stepper.v_pu[row]
+
+
+def branch_loading(stepper: AnyStepper, row: int) -> FloatArray:
+    """(n_branches,) loading, that of the most loaded phase; 0 without a rating."""
+    if isinstance(stepper, PhaseStepper):
+        return np.asarray(stepper.by_branch(row).max(axis=1).filled(0.0))
+    return stepper.loading[row]

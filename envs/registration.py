@@ -79,8 +79,8 @@ _Phased = tuple[tuple[str, str, float], ...]  # bus, phase, MW
 
 def _bare3(case: str, batteries: _Phased, inverters: _Phased, v_source_pu: float) -> Entry:
     return Entry(
-        name=f"DistGrid3Phase-{case}", version=0, case=case, task=LossMinimisation(), batteries=(), inverters=(),
-        inverter_controls="pq", load_scale=1.0, v_source_pu=v_source_pu, per_phase=True,
+        name=f"DistGrid3Phase-{case}", version=0, case=case, task=LossMinimisation(), batteries=(),
+        inverters=(), inverter_controls="pq", load_scale=1.0, v_source_pu=v_source_pu, per_phase=True,
         others=(
             *(Battery(bus, p_mw=p, energy_mwh=4.0 * p, phase=phase) for bus, phase, p in batteries),
             *_roofs(inverters, "pq"),
@@ -150,11 +150,11 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     _bare3(
         "ieee34", (("844", "ABC", 0.15), ("890", "ABC", 0.15), ("822", "A", 0.04), ("838", "B", 0.03)),
-        (("820", "A", 0.1), ("826", "B", 0.05), ("860", "C", 0.06), ("848", "A", 0.06)), v_source_pu=0.92,
+        (("820", "A", 0.1), ("826", "B", 0.05), ("860", "C", 0.06), ("848", "A", 0.06)), v_source_pu=0.95,
     ),
     _bare3(
         "ieee37", (("701", "ABC", 0.2), ("737", "AB", 0.1), ("722", "BC", 0.1), ("742", "CA", 0.05)),
-        (("712", "CA", 0.1), ("728", "AB", 0.1), ("735", "BC", 0.1), ("744", "AB", 0.05)), v_source_pu=0.96,
+        (("712", "CA", 0.1), ("728", "AB", 0.1), ("735", "BC", 0.1), ("744", "AB", 0.05)), v_source_pu=0.98,
     ),
     _bare3(
         "ieee123",
@@ -162,12 +162,12 @@ ENTRIES: tuple[Entry, ...] = (
          ("22", "B", 0.04), ("104", "C", 0.04), ("71", "A", 0.04)),
         (("9", "A", 0.05), ("19", "A", 0.05), ("43", "B", 0.05), ("59", "B", 0.04), ("6", "C", 0.05),
          ("41", "C", 0.04), ("51", "A", 0.06), ("68", "A", 0.04), ("75", "C", 0.06), ("85", "C", 0.05),
-         ("96", "B", 0.04), ("107", "B", 0.06)), v_source_pu=0.98,
+         ("96", "B", 0.04), ("107", "B", 0.06)), v_source_pu=0.96,
     ),
     _bare3(
         "european_lv", (("349", "A", 0.003), ("639", "B", 0.003), ("817", "A", 0.003), ("896", "A", 0.003)),
-        (("208", "C", 0.004), ("320", "C", 0.004), ("563", "A", 0.004), ("682", "B", 0.004), ("755", "B", 0.004),
-         ("906", "A", 0.004)), v_source_pu=1.05,
+        (("208", "C", 0.004), ("320", "C", 0.004), ("563", "A", 0.004), ("682", "B", 0.004),
+         ("755", "B", 0.004), ("906", "A", 0.004)), v_source_pu=1.05,
     ),
     _volt_var3(
         "ieee13", ("reg1", "reg2", "reg3"), ("cap1", "cap2"),

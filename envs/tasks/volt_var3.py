@@ -17,7 +17,7 @@ class VoltVar3(VoltVar):
     """Reward from losses, voltage deviation, unbalance and switching; violations of limits are the cost.
 
     Per step: ``-loss_weight * p_loss_MW``, ``-voltage_weight * mean over nodes and phases of ((V - 1) /
-    0.05)^2``, ``-unbalance_weight * mean over nodes with three phases of (|V2| / |V1| / vuf_max_pct)^2`` (up to
+    0.05)^2``, ``-unbalance_weight * mean over nodes with three phases of (|V2| / |V1| / vuf_max_pct)^2`` (to
     five times the limit), ``-switching_weight`` per tap step or switching of a bank, and ``-wear_weight * MWh
     through storage``. Both squares are smooth, so a policy is drawn inside before it can be charged for
     leaving.

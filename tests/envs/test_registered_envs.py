@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from distgrid.cases import profiles
-from distgrid.envs import DistGridEnv
+from distgrid.envs import DistGrid3PhaseEnv, DistGridEnv
 from distgrid.envs.registration import ENTRIES
 
 IDS = [entry.id for entry in ENTRIES]
