@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..cases import Feeder
 from ..physics import Network3, PhaseIndex
 from .dist import DistGridEnv
+from .load import LoadSource
 from .resources.base import Resource, ResourceSpec
+from .tasks import Task
 
 
 class DistGrid3PhaseEnv(DistGridEnv):
@@ -83,10 +84,25 @@ class DistGrid3PhaseEnv(DistGridEnv):
     - v0: first release.
     """
 
+    net: Network3
+
     def __init__(
-        self, case: str | Feeder = "ieee13", resources: Sequence[ResourceSpec | Resource] = (), **options: Any
+        self,
+        case: str | Feeder = "ieee13",
+        resources: Sequence[ResourceSpec | Resource] = (),
+        task: Task | None = None,
+        split: str = "train",
+        *,
+        load: LoadSource | None = None,
+        load_scale: float = 1.0,
+        v_source_pu: float | None = None,
+        allow_mesh_pruning: bool = True,
+        render_mode: str | None = None,
     ) -> None:
-        super().__init__(case, resources, **options)
+        super().__init__(
+            case, resources, task, split, load=load, load_scale=load_scale, v_source_pu=v_source_pu,
+            allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
+        )  # fmt: skip
 
     @staticmethod
     def _check_phases(feeder: Feeder) -> None:
@@ -99,5 +115,4 @@ class DistGrid3PhaseEnv(DistGridEnv):
 
         It is the order of the entries of ``v_pu`` in the observation, too.
         """
-        assert isinstance(self.net, Network3)
         return self.net.topo3ph

@@ -27,6 +27,7 @@ class Mover(Resource):
     uses_voltage: ClassVar[bool] = False
     told_as: ClassVar[str]  # key in info["delivered"]
     quantity: ClassVar[str]  # the action
+    prefix: ClassVar[str]  # of the units' names
 
     rows: Ints
     low: Floats
@@ -36,7 +37,7 @@ class Mover(Resource):
     switched: Floats
 
     def __init__(self, ids: Sequence[str], names: Sequence[str | None], limit: Floats, price: Floats) -> None:
-        called = [name or f"{self.quantity}_{own}" for name, own in zip(names, ids, strict=True)]
+        called = [name or f"{self.prefix}_{own}" for name, own in zip(names, ids, strict=True)]
         super().__init__(ids, s_mva=0.0, actions=(self.quantity,), names=called)
         self.ids, self.limit, self.price = tuple(ids), limit, price
 
@@ -152,6 +153,7 @@ class TapProgram(Mover):
     kind: ClassVar[str] = "tap_changer"
     told_as: ClassVar[str] = "tap_pos"
     quantity: ClassVar[str] = "tap"
+    prefix: ClassVar[str] = "tap"
 
     def locate(self, feeder: Feeder) -> None:
         """Regulated nodes, phases and ranges; ValueError for an unknown regulator."""
@@ -203,6 +205,7 @@ class BankProgram(Mover):
     kind: ClassVar[str] = "capacitor_bank"
     told_as: ClassVar[str] = "cap_on"
     quantity: ClassVar[str] = "on"
+    prefix: ClassVar[str] = "bank"
 
     def locate(self, feeder: Feeder) -> None:
         """Nodes, phases and states; ValueError for an unknown bank."""
