@@ -84,7 +84,7 @@ class DistGrid3PhaseEnv(DistGridEnv):
     - v0: first release.
     """
 
-    net: Network3
+    net: Network3  # type: ignore[assignment] # the balanced one has another kind
 
     def __init__(
         self,

@@ -59,7 +59,8 @@ class PhaseStepper:
         self.voltage_at, self.branch_at = node_phases(net.feeder), branch_phases(net.feeder)
         self.vuf_at, self.points = three_phase_nodes(net.feeder), load_points(net.feeder)
         grounded = net.topology.ground_slots.reshape(-1, 3)
-        self.delta_node = net.present.all(axis=1) & ~grounded.any(axis=1)  # (n_bus,) judged by its legs
+        delta = net.present.all(axis=1) & ~grounded.any(axis=1)
+        self.delta_node: NDArray[np.bool_] = np.asarray(delta)  # (n_bus,) judged by its legs
         self._first, self._second = self._terminals()
         at = self.voltage_at[:, 0]
         self._low, self._high = v_min[at], v_max[at]

@@ -157,22 +157,22 @@ def _currents(
         if node >= net.n_bus:
             continue
         current[k] += wye[3 * node + phase]
-        for leg, ends in enumerate(LEGS):
-            if phase in ends:
+        for leg, pair in enumerate(LEGS):
+            if phase in pair:
                 current[k] += legs[3 * node + leg] / np.sqrt(3.0)
         for other in range(3):
             if (node, other) in number:
                 block = abs(net.topology.layout.node_shunt[node, phase, other])
                 current[k] += block * v_high[number[node, other]]
     for bank in net.draws.banks:
-        ends = LEGS[bank.place] if bank.delta else (bank.place,)
-        at = [number[bank.node, phase] for phase in ends if (bank.node, phase) in number]
-        current[at] += abs(bank.b_pu) * v_high[at].sum()
+        ends: tuple[int, ...] = LEGS[bank.place] if bank.delta else (bank.place,)
+        across = [number[bank.node, phase] for phase in ends if (bank.node, phase) in number]
+        current[across] += abs(bank.b_pu) * v_high[across].sum()
     for step in reversed(steps):
         into = current[step.child]
         current[step.parent] += step.back @ into
-        for at in step.reference:
-            current[at] += into[0]
+        for other in step.reference:
+            current[other] += into[0]
     return current
 
 

@@ -108,7 +108,9 @@ class Fleet:
 
     def s_mva_by_port(self) -> Floats:
         """(n_ports,) the same for the phases where units of a per-phase feeder are connected."""
-        return np.bincount(self.columns, self.max_apparent_mva, minlength=len(self.ports))
+        total = np.zeros(len(self.ports))
+        np.add.at(total, self.columns, self.max_apparent_mva)
+        return total
 
     @property
     def max_cost_per_step(self) -> float:
