@@ -66,6 +66,10 @@ class PhaseStepper:
         self._low, self._high = v_min[at], v_max[at]
         self._node_slot = 3 * self.voltage_at[:, 0] + self.voltage_at[:, 1]
         self._branch_slot = 3 * self.branch_at[:, 0] + self.branch_at[:, 1]
+        alive = net.topology.energised
+        self._nodes = _absent((net.n_bus, 3), self._node_slot[alive.ravel()[self._node_slot]])
+        self._branches = _absent((net.n_branch, 3), self._branch_slot[np.isfinite(self.rating_mva())])
+        self._unbalance = _absent((net.n_bus,), self.vuf_at[alive[self.vuf_at].all(axis=1)])
         self._port_entries = _entries(net, ports, self.delta_node)
         self._allocate()
 
@@ -143,15 +147,15 @@ class PhaseStepper:
 
     def by_node(self, row: int) -> MaskedArray:
         """(n_nodes, 3) voltage magnitudes; NaN, and masked, at phases that do not exist."""
-        return _masked((self.net.n_bus, 3), self._node_slot, self.v_pu[row])
+        return _filled(self._nodes, self._node_slot, self.v_pu[row])
 
     def by_branch(self, row: int) -> MaskedArray:
         """(n_branches, 3) loading; NaN, and masked, at phases that do not exist or have no rating."""
-        return _masked((self.net.n_branch, 3), self._branch_slot, self.loading[row])
+        return _filled(self._branches, self._branch_slot, self.loading[row])
 
     def unbalance(self, row: int) -> MaskedArray:
         """(n_nodes,) |V2| / |V1| in percent; NaN, and masked, at nodes without three phases."""
-        return _masked((self.net.n_bus,), self.vuf_at, self.vuf_pct[row])
+        return _filled(self._unbalance, self.vuf_at, self.vuf_pct[row])
 
     def names(self) -> tuple[list[str], list[str], list[str], list[str]]:
         """Names of the columns of nodes, loads, branches and unbalance."""
@@ -192,11 +196,18 @@ class PhaseStepper:
         return first, second
 
 
-def _masked(shape: tuple[int, ...], slot: IntArray, values: FloatArray) -> MaskedArray:
-    """``values`` at their slots, NaN elsewhere; masked too, so that equal arrays compare equal."""
-    out = np.full(shape, np.nan)
-    out.reshape(-1)[slot] = values
-    return np.ma.MaskedArray(out, np.isnan(out))
+def _absent(shape: tuple[int, ...], slot: IntArray) -> MaskedArray:
+    """NaN everywhere, masked but for ``slot``: masked, so that equal arrays compare equal."""
+    mask = np.ones(shape, dtype=np.bool_)
+    mask.reshape(-1)[slot] = False
+    return np.ma.MaskedArray(np.full(shape, np.nan), mask)
+
+
+def _filled(absent: MaskedArray, slot: IntArray, values: FloatArray) -> MaskedArray:
+    """A copy of ``absent`` with ``values`` at their slots."""
+    out = absent.copy()
+    out.data.reshape(-1)[slot] = values
+    return out
 
 
 def _flat(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
