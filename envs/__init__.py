@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from .dist import DistGridEnv
+from .dist3 import DistGrid3PhaseEnv
 from .load import LoadSource, ProfileLoad, SeriesLoad
-from .resources import PV, Battery, Entry, Exogenous, Fleet, Resource, ResourceSpec
+from .resources import (
+    PV,
+    Battery,
+    CapacitorBank,
+    Entry,
+    Exogenous,
+    Fleet,
+    Resource,
+    ResourceSpec,
+    TapChanger,
+)
 from .sb3 import sb3_vec_env
-from .tasks import LossMinimisation, Task, VoltVar
+from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
 
 __all__ = [
     "PV",
     "Battery",
+    "CapacitorBank",
+    "DistGrid3PhaseEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
     "Entry",
@@ -23,7 +36,9 @@ __all__ = [
     "Resource",
     "ResourceSpec",
     "SeriesLoad",
+    "TapChanger",
     "Task",
     "VoltVar",
+    "VoltVar3",
     "sb3_vec_env",
 ]

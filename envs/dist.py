@@ -107,12 +107,18 @@ class DistGridEnv(gym.Env[Observation, Action]):
         self.metadata = copy.deepcopy(type(self).metadata)
         self.render_mode = render_mode
         played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
+        self._check_phases(played.feeder)
         self._scenario, self.split = played, split
         self.feeder, self.net, self.load, self.days = played.feeder, played.net, played.load, played.days
         self.task, self.profiles = played.task, played.profiles
         self._resources = list(resources)
         self._view: View | None = None
         self._build()
+
+    @staticmethod
+    def _check_phases(feeder: Feeder) -> None:
+        if feeder.phases != "balanced":
+            raise ValueError(f"feeder {feeder.name!r} has phases: make it with DistGrid3PhaseEnv")
 
     def _build(self) -> None:
         self.grid = self._scenario.grid(self._resources, 1)

@@ -23,11 +23,11 @@ Floats = NDArray[np.float64]
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
 INK, GREY, PALE = "#222222", "#8a8a8a", "#c4c4c4"
-COLOURS = {"battery": "#0072B2", "pv": "#E69F00"}
+COLOURS = {"battery": "#0072B2", "pv": "#E69F00", "tap_changer": "#CC79A7", "capacitor_bank": "#009E73"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9")
 OVERLOAD = "#D55E00"
-MARKERS = {"battery": "s", "pv": "^"}
-LABELS = {"battery": "Battery", "pv": "PV"}
+MARKERS = {"battery": "s", "pv": "^", "tap_changer": "P", "capacitor_bank": "v"}
+LABELS = {"battery": "Battery", "pv": "PV", "tap_changer": "Taps", "capacitor_bank": "Capacitors"}
 MAX_LABELS = 30
 
 

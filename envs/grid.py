@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from ..physics import Network, Stepper, state_bounds
+from ..physics import Network, Network3
 from ..physics.rows import tick_rows
 from .load import LoadSource
 from .observe import Limits, Observer
+from .plant import bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .resources import Fleet
 from .tasks import StepView, Task, WorstCase
 
@@ -57,7 +58,7 @@ class Grid:
 
     def __init__(
         self,
-        net: Network,
+        net: Network | Network3,
         fleet: Fleet,
         load: LoadSource,
         task: Task,
@@ -77,10 +78,12 @@ class Grid:
         )
         self.dt_h = profiles.dt_h
         v_min, v_max = _band(net, task)
-        self.stepper = Stepper(net, batch, v_min, v_max)
+        self.stepper = stepper_for(net, batch, v_min, v_max, fleet, task)
+        self._movers = fleet.movers
+        self._state_arrays = _STATE_ARRAYS + state_arrays(self.stepper)
         fleet.bind(batch, self.dt_h, profiles)
         if like is None:
-            self.observer, self.worst = self._described(v_min, v_max)
+            self.observer, self.worst = self._described()
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward = task.worst_step(self.worst)
@@ -97,24 +100,23 @@ class Grid:
         self._terminated = np.zeros(batch, dtype=np.bool_)
         self._truncated = np.zeros(batch, dtype=np.bool_)
 
-    def _described(self, v_min: FloatArray, v_max: FloatArray) -> tuple[Observer, WorstCase]:
+    def _described(self) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
-        state = state_bounds(
-            self.net, self.load.s_max_mva + self.fleet.s_mva_by_node(), self.stepper.v_collapse_pu
-        )
+        state, fleet = bounds_of(self.stepper, self.load, self.fleet), self.fleet
         prices = self.profiles.price_usd_mwh
         limits = Limits(
             state,
             self.load.s_max_mva,
-            float(self.fleet.max_apparent_mva.sum()),
+            float(fleet.max_apparent_mva.sum()),
             (float(prices.min()), float(prices.max())),
         )
-        observer = Observer(self.task.blocks, self.feeder, self.fleet, self.stepper, self.profiles, limits)
+        observer = Observer(self.task.blocks, self.feeder, fleet, self.stepper, self.profiles, limits)
         worst = WorstCase(
-            state, v_min, v_max, self.net.rating_mva,
-            storage_mwh_per_step=float(self.fleet.max_apparent_mva.sum() * self.dt_h),
-            curtailable_mw=float(self.fleet.max_apparent_mva.sum()),
-            resource_cost=float(self.fleet.max_cost_per_step),
+            state, *limits_of(self.stepper), rating_of(self.stepper),
+            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
+            curtailable_mw=float(fleet.max_apparent_mva.sum()),
+            resource_cost=float(fleet.max_cost_per_step),
+            switched_per_step=fleet.max_switched, vuf_violation_pct=vuf_bound(self.stepper),
         )  # fmt: skip
         return observer, worst
 
@@ -128,7 +130,7 @@ class Grid:
         self.t_index[rows] = days * self.profiles.steps_per_day
         before = (self.t_index - 1) % self._ring
         started = self.fleet.state()
-        seen = self.stepper.v_pu.copy()
+        seen = self.stepper.port_v_pu.copy()
         seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
         self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
         self._fill_loads(rows, before[rows])
@@ -142,7 +144,7 @@ class Grid:
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
-        fleet.advance(action, self._now, stepper.v_pu)
+        fleet.advance(action, self._now, stepper.port_v_pu)
         self._inject()
         stepper.solve()
         resource_costs = fleet.costs()
@@ -182,7 +184,7 @@ class Grid:
         known = {
             "voltage_violation": self.stepper.voltage_violation_pu,
             "thermal_overload": self.stepper.overload_mva,
-            "vuf_violation": self._zeros, "resource": self._zeros,
+            "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
         }  # fmt: skip
         return {name: known[name] for name in self.task.charged}
 
@@ -199,19 +201,19 @@ class Grid:
         """Copies of everything that the future depends on."""
         return {
             "fleet": self.fleet.state(),
-            "grid": {name: getattr(self.stepper, name).copy() for name in _STATE_ARRAYS},
+            "grid": {name: getattr(self.stepper, name).copy() for name in self._state_arrays},
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        for name in _STATE_ARRAYS:
+        for name in self._state_arrays:
             if state["grid"][name].shape != getattr(self.stepper, name).shape:
                 raise ValueError(
                     f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
                 )
         self.fleet.load_state(state["fleet"])
-        for name in _STATE_ARRAYS:
+        for name in self._state_arrays:
             np.copyto(getattr(self.stepper, name), state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
@@ -228,7 +230,7 @@ class Grid:
         if rows.size == self.batch:
             self.load.fill(t_index, stepper.load_p_mw, stepper.load_q_mvar)
             return
-        p, q = (np.empty((rows.size, self.net.n_bus)) for _ in range(2))
+        p, q = (np.empty((rows.size, stepper.load_p_mw.shape[1])) for _ in range(2))
         self.load.fill(t_index, p, q)
         stepper.load_p_mw[rows], stepper.load_q_mvar[rows] = p, q
 
@@ -238,6 +240,8 @@ class Grid:
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
+        for mover in self._movers:
+            mover.move(stepper)
 
 
 def _runs(rows: IntArray) -> list[tuple[int, int]]:
@@ -247,10 +251,11 @@ def _runs(rows: IntArray) -> list[tuple[int, int]]:
     return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
 
 
-def _band(net: Network, task: Task) -> tuple[FloatArray, FloatArray]:
+def _band(net: Network | Network3, task: Task) -> tuple[FloatArray, FloatArray]:
     """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
     v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
     if task.v_band is not None:
         v_min[:], v_max[:] = task.v_band
-    v_min[net.source_node], v_max[net.source_node] = 0.0, np.inf
+    sources = [net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]
+    v_min[sources], v_max[sources] = 0.0, np.inf
     return v_min, v_max

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..physics.kernels import COLLAPSED, CONVERGED, DIVERGED
 from .grid import Grid, Outcome
+from .plant import shown
 
 
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
@@ -17,19 +18,17 @@ def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
         "q_slack_MVAr": slack.imag,
         "p_loss_MW": loss.real,
         "q_loss_MVAr": loss.imag,
-        "voltages": stepper.v_pu[row].copy(),
-        "branch_loading": stepper.loading[row].copy(),
+        **shown(stepper, row),
         "pf_converged": status & (CONVERGED | COLLAPSED) == CONVERGED,
         "is_diverged": status & DIVERGED != 0,
         "voltage_collapse": status & COLLAPSED != 0,
         "pf_iterations": stepper.iterations.item(row),
-        "vuf_pct": 0.0,  # balanced by assumption
         "cost_voltage_violation": stepper.voltage_violation_pu.item(row),
         "cost_thermal_overload": stepper.overload_mva.item(row),
-        "cost_vuf_violation": 0.0,
+        "cost_vuf_violation": stepper.vuf_violation_pct.item(row),
         "n_voltage_violations": stepper.n_voltage_violations.item(row),
         "n_thermal_overloads": stepper.n_overloads.item(row),
-        "n_vuf_violations": 0,
+        "n_vuf_violations": stepper.n_vuf_violations.item(row),
         "day": grid.day.item(row),
         "step": grid.step_index.item(row),
         "t_index": grid.t_index.item(row),
@@ -45,8 +44,5 @@ def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     info["rewards"] = {name: float(value[row]) for name, value in outcome.rewards.items()}
     info["costs"] = {name: float(value[row]) for name, value in outcome.costs.items()}
     info["cost"] = float(outcome.cost[row])
-    info["delivered"] = {
-        "p_mw": grid.fleet.delivered_p_mw[row].copy(),
-        "q_mvar": grid.fleet.delivered_q_mvar[row].copy(),
-    }
+    info["delivered"] = grid.fleet.delivered(row)
     return info

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from ..physics import Network, StateBounds, Stepper
+from ..physics import StateBounds
 from ..physics.rows import BLOCKS, observe_rows
+from .columns import sizes
 from .layout import Layout
+from .plant import AnyStepper, names_of, rating_of, top_current
 from .resources import Fleet
 from .resources.base import Entry
 from .tasks import GRID_BLOCKS
@@ -23,10 +25,10 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of the observation, per node and branch."""
+    """Bounds of the observation, per column."""
 
     state: StateBounds
-    s_load_mva: FloatArray  # (n_nodes,) largest load
+    s_load_mva: FloatArray  # (load points,) largest load
     s_fleet_mva: float  # largest total apparent power of the fleet
     price_usd_mwh: tuple[float, float]
 
@@ -43,7 +45,7 @@ class Observer:
         blocks: tuple[str, ...],
         feeder: Feeder,
         fleet: Fleet,
-        stepper: Stepper,
+        stepper: AnyStepper,
         profiles: Profiles,
         limits: Limits,
     ) -> None:
@@ -53,7 +55,7 @@ class Observer:
                 f"unknown observation block {unknown[0]!r}; choose from {', '.join(GRID_BLOCKS)}"
             )
         self.fleet, self.stepper = fleet, stepper
-        listed = [(name, _entries(name, stepper.net, limits)) for name in blocks]
+        listed = [(name, _entries(name, stepper, limits)) for name in blocks]
         of_fleet = [(name, fleet.observation_entries[p]) for name, p in fleet.observation_blocks.items()]
         self.layout = Layout([*listed, *of_fleet])
         self.space = self.layout.space()
@@ -64,7 +66,7 @@ class Observer:
             [(BLOCKS[name], self.layout[name].start) for name in blocks], dtype=np.int64
         ).reshape(-1, 2)
 
-    def of(self, fleet: Fleet, stepper: Stepper) -> Observer:
+    def of(self, fleet: Fleet, stepper: AnyStepper) -> Observer:
         """The same observation of another grid of the scenario; tables and names are shared."""
         other = copy.copy(self)
         other.fleet, other.stepper = fleet, stepper
@@ -78,30 +80,32 @@ class Observer:
         observe_rows(
             self._parts, t_index, self._clock, self._price,
             grid.v, grid.v_pu, grid.load_p_mw, grid.load_q_mvar, grid.s_from, grid.i_ka, grid.loading,
-            grid.slack_mva, grid.loss_mva, self.fleet.observe(t_index), self._low, self._high, out,
+            grid.vuf_pct, grid.slack_mva, grid.loss_mva, self.fleet.observe(t_index), self._low, self._high,
+            out,
         )  # fmt: skip
         return out
 
 
 _SOME = 1e-3  # a box needs room even where a node has no load and a branch cannot carry any
-_PER_NODE = ("v_pu", "v_deg", "load_p_mw", "load_q_mvar")
+_PER_NODE = ("v_pu", "v_deg")
+_PER_LOAD = ("load_p_mw", "load_q_mvar")
 _PER_BRANCH = ("p_from_mw", "q_from_mvar", "i_ka", "loading")
 
 
 def grid_size(blocks: tuple[str, ...], feeder: Feeder) -> int:
     """Entries that the grid blocks take before the fleet's begin."""
-    sizes = (
-        dict.fromkeys(_PER_NODE, feeder.n_nodes)
-        | dict.fromkeys(_PER_BRANCH, feeder.n_branches)
-        | {"clock": 4}
+    columns = sizes(feeder)
+    size = (
+        dict.fromkeys(_PER_NODE, columns["node"])
+        | dict.fromkeys(_PER_LOAD, columns["load"])
+        | dict.fromkeys(_PER_BRANCH, columns["branch"])
+        | {"clock": 4, "vuf_pct": columns["unbalance"]}
     )
-    return sum(sizes.get(name, 1) for name in blocks)
+    return sum(size.get(name, 1) for name in blocks)
 
 
-def _entries(name: str, net: Network, limits: Limits) -> list[Entry]:
-    feeder = net.feeder
-    nodes = [str(n) for n in feeder.column("nodes", "node_id")]
-    branches = [str(b) for b in feeder.column("branches", "branch_id")]
+def _entries(name: str, stepper: AnyStepper, limits: Limits) -> list[Entry]:
+    nodes, loads, branches, unbalance = names_of(stepper)
     s_branch = np.maximum(limits.state.s_branch_mva, _SOME)
     total = float(limits.s_load_mva.sum() + limits.s_fleet_mva + limits.state.p_loss_mw)
     if name == "clock":
@@ -115,21 +119,21 @@ def _entries(name: str, net: Network, limits: Limits) -> list[Entry]:
     if name in ("load_p_mw", "load_q_mvar"):
         unit = "MW" if name == "load_p_mw" else "MVAr"
         s_load = np.maximum(limits.s_load_mva, _SOME)
-        return [Entry(f"{name}[{n}]", unit, -float(s), float(s)) for n, s in zip(nodes, s_load, strict=True)]
+        return [Entry(f"{name}[{n}]", unit, -float(s), float(s)) for n, s in zip(loads, s_load, strict=True)]
     if name in ("p_from_mw", "q_from_mvar"):
         unit = "MW" if name == "p_from_mw" else "MVAr"
         return [
             Entry(f"{name}[{b}]", unit, -float(s), float(s)) for b, s in zip(branches, s_branch, strict=True)
         ]
     if name == "i_ka":
-        kv = np.minimum(net.base_kv[net.from_row], net.base_kv[net.to_row]) * limits.state.v_low_pu
-        return [
-            Entry(f"i_ka[{b}]", "kA", 0.0, float(i)) for b, i in zip(branches, s_branch / kv, strict=True)
-        ]
+        top = top_current(stepper, s_branch, limits.state.v_low_pu)
+        return [Entry(f"i_ka[{b}]", "kA", 0.0, float(i)) for b, i in zip(branches, top, strict=True)]
     if name == "loading":
-        rating = np.nan_to_num(net.rating_mva, nan=np.inf)
+        rating = np.nan_to_num(rating_of(stepper), nan=np.inf)
         top = np.maximum(s_branch / rating, _SOME)
         return [Entry(f"loading[{b}]", "1", 0.0, float(x)) for b, x in zip(branches, top, strict=True)]
+    if name == "vuf_pct":
+        return [Entry(f"vuf_pct[{n}]", "%", 0.0, 100.0) for n in unbalance]
     if name == "price_usd_mwh":
         return [Entry(name, "USD/MWh", *limits.price_usd_mwh)]
     unit = "MVAr" if name == "q_slack_mvar" else "MW"

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
-from .resources import PV, Battery, ResourceSpec
-from .tasks import LossMinimisation, Task, VoltVar
+from .resources import PV, Battery, CapacitorBank, ResourceSpec, TapChanger
+from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
 
 NAMESPACE = "distgrid"
 
@@ -28,6 +28,8 @@ class Entry:
     load_scale: float  # growth of all loads over the case's nominal values
     v_source_pu: float  # setpoint of the substation
     summary: str
+    per_phase: bool = False  # DistGrid3PhaseEnv instead of DistGridEnv
+    others: tuple[ResourceSpec, ...] = ()  # after batteries and inverters
 
     @property
     def id(self) -> str:
@@ -40,7 +42,7 @@ class Entry:
         fleet += [
             PV(bus, p_mw=p, site=site, controls=self.inverter_controls) for bus, p, site in self.inverters
         ]
-        return fleet
+        return [*fleet, *self.others]
 
 
 def _sites(sizes: dict[str, float]) -> tuple[tuple[str, float, int], ...]:
@@ -73,6 +75,49 @@ def _volt_var(
     )  # fmt: skip
 
 
+_Phased = tuple[tuple[str, str, float], ...]  # bus, phase, MW
+
+
+def _bare3(case: str, batteries: _Phased, inverters: _Phased, v_source_pu: float) -> Entry:
+    return Entry(
+        name=f"DistGrid3Phase-{case}", version=0, case=case, task=LossMinimisation(), batteries=(),
+        inverters=(), inverter_controls="pq", load_scale=1.0, v_source_pu=v_source_pu, per_phase=True,
+        others=(
+            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p, phase=phase) for bus, phase, p in batteries),
+            *_roofs(inverters, "pq"),
+        ),
+        summary="bare environment, phase by phase: batteries and single-phase PV, reward from losses alone",
+    )  # fmt: skip
+
+
+def _volt_var3(
+    case: str,
+    regulators: tuple[str, ...],
+    banks: tuple[str, ...],
+    inverters: _Phased,
+    load_scale: float,
+    v_source_pu: float,
+    vuf_max_pct: float,
+) -> Entry:
+    return Entry(
+        name=f"VoltVar3-{case}", version=0, case=case, task=VoltVar3(vuf_max_pct=vuf_max_pct), batteries=(),
+        inverters=(), inverter_controls="q", load_scale=load_scale, v_source_pu=v_source_pu, per_phase=True,
+        others=(
+            *(TapChanger(name, max_steps=4) for name in regulators), *(CapacitorBank(name) for name in banks),
+            *_roofs(inverters, "q"),
+        ),
+        summary="taps per phase, capacitor banks and single-phase inverters hold voltages and their balance",
+    )  # fmt: skip
+
+
+def _roofs(inverters: _Phased, controls: str) -> tuple[ResourceSpec, ...]:
+    """Single-phase PV with cloud sites spread over the 25 of the data."""
+    return tuple(
+        PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls=controls, phase=phase)
+        for i, (bus, phase, p) in enumerate(inverters)
+    )
+
+
 ENTRIES: tuple[Entry, ...] = (
     _bare(
         "33bw", "case33bw",
@@ -100,6 +145,44 @@ ENTRIES: tuple[Entry, ...] = (
         dict.fromkeys(("87", "84", "82", "76", "65", "69", "56", "74", "62", "80"), 2.2),
         load_scale=1.7, v_source_pu=1.01,
     ),
+    _bare3(
+        "ieee13", (("671", "ABC", 0.3), ("675", "A", 0.1), ("611", "C", 0.1), ("646", "BC", 0.1)),
+        (("652", "A", 0.15), ("645", "B", 0.2), ("611", "C", 0.15), ("692", "C", 0.2)), v_source_pu=0.98,
+    ),
+    _bare3(
+        "ieee34", (("844", "ABC", 0.15), ("890", "ABC", 0.15), ("822", "A", 0.04), ("838", "B", 0.03)),
+        (("820", "A", 0.1), ("826", "B", 0.05), ("860", "C", 0.06), ("848", "A", 0.06)), v_source_pu=0.95,
+    ),
+    _bare3(
+        "ieee37", (("701", "ABC", 0.2), ("737", "AB", 0.1), ("722", "BC", 0.1), ("742", "CA", 0.05)),
+        (("712", "CA", 0.1), ("728", "AB", 0.1), ("735", "BC", 0.1), ("744", "AB", 0.05)), v_source_pu=0.98,
+    ),
+    _bare3(
+        "ieee123",
+        (("48", "ABC", 0.15), ("76", "ABC", 0.15), ("65", "AB", 0.1), ("47", "ABC", 0.1), ("114", "A", 0.03),
+         ("22", "B", 0.04), ("104", "C", 0.04), ("71", "A", 0.04)),
+        (("9", "A", 0.05), ("19", "A", 0.05), ("43", "B", 0.05), ("59", "B", 0.04), ("6", "C", 0.05),
+         ("41", "C", 0.04), ("51", "A", 0.06), ("68", "A", 0.04), ("75", "C", 0.06), ("85", "C", 0.05),
+         ("96", "B", 0.04), ("107", "B", 0.06)), v_source_pu=0.96,
+    ),
+    _bare3(
+        "european_lv", (("349", "A", 0.003), ("639", "B", 0.003), ("817", "A", 0.003), ("896", "A", 0.003)),
+        (("208", "C", 0.004), ("320", "C", 0.004), ("563", "A", 0.004), ("682", "B", 0.004),
+         ("755", "B", 0.004), ("906", "A", 0.004)), v_source_pu=1.05,
+    ),
+    _volt_var3(
+        "ieee13", ("reg1", "reg2", "reg3"), ("cap1", "cap2"),
+        (("671", "A", 0.7), ("652", "A", 0.25), ("675", "A", 0.5), ("645", "B", 0.3), ("646", "B", 0.3),
+         ("671", "B", 0.3), ("611", "C", 0.3), ("675", "C", 0.5), ("684", "C", 0.3), ("634", "A", 0.25)),
+        load_scale=1.4, v_source_pu=0.99, vuf_max_pct=1.25,
+    ),
+    _volt_var3(
+        "ieee123", ("creg1a", "creg2a", "creg3a", "creg3c", "creg4a", "creg4b", "creg4c"),
+        ("c83", "c88a", "c90b", "c92c"),
+        (("47", "A", 0.3), ("48", "A", 0.25), ("65", "A", 0.35), ("76", "A", 0.35), ("66", "B", 0.2),
+         ("86", "B", 0.2), ("95", "B", 0.2), ("99", "C", 0.25), ("51", "C", 0.2), ("108", "C", 0.2),
+         ("114", "A", 0.15), ("32", "C", 0.15)), load_scale=1.5, v_source_pu=1.0, vuf_max_pct=1.0,
+    ),
 )  # fmt: skip
 
 
@@ -110,7 +193,7 @@ def register_all() -> None:
             gym.register(
                 id=entry.id,
                 entry_point="distgrid.envs.registration:create",
-                vector_entry_point="distgrid.envs.registration:create_vector",
+                vector_entry_point=None if entry.per_phase else f"{__name__}:create_vector",
                 kwargs={"entry": entry.name},
             )
 
@@ -118,23 +201,29 @@ def register_all() -> None:
 def create(entry: str, **options: Any) -> gym.Env[Any, Any]:
     """Entry point of all registered ids: ``entry`` is a name in ``ENTRIES``.
 
-    ``options`` are the arguments of ``DistGridEnv`` and replace those of the entry.
+    ``options`` are the arguments of the environment and replace those of the entry.
     """
     from .dist import DistGridEnv
+    from .dist3 import DistGrid3PhaseEnv
 
-    return DistGridEnv(**(_arguments(entry) | options))
+    face = DistGrid3PhaseEnv if _entry(entry).per_phase else DistGridEnv
+    return face(**(_arguments(entry) | options))
 
 
 def create_vector(entry: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, Any, Any]:
-    """Vector entry point of all registered ids; ``options`` are the arguments of ``DistGridVectorEnv``."""
+    """Vector entry point of the balanced ids; ``options`` are the arguments of ``DistGridVectorEnv``."""
     from .vector import DistGridVectorEnv
 
     return DistGridVectorEnv(num_envs=num_envs, **(_arguments(entry) | options))
 
 
+def _entry(name: str) -> Entry:
+    return next(e for e in ENTRIES if e.name == name)
+
+
 def _arguments(entry: str) -> dict[str, Any]:
     """What an entry is made of, as arguments of its environment."""
-    found = next(e for e in ENTRIES if e.name == entry)
+    found = _entry(entry)
     return {
         "case": found.case, "resources": found.resources(), "task": found.task,
         "load_scale": found.load_scale,

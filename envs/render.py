@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 
 FAN = (0.0, 10.0, 50.0, 90.0, 100.0)  # percentiles of the node voltages
 FAN_COLOUR = "#0072B2"
+PHASE_COLOURS = ("#0072B2", "#D55E00", "#009E73")  # A, B, C
 DPI = 100
 MARGINS = {"left": 0.02, "right": 0.975, "bottom": 0.115, "top": 0.875}
 
@@ -36,7 +37,7 @@ class DayHistory:
     """What the side panels show: one entry per step so far. Record it only where something is drawn."""
 
     hours: list[float] = field(default_factory=list)  # end of the interval, h
-    voltage: list[Floats] = field(default_factory=list)  # percentiles FAN of the node voltages, pu
+    voltage: list[Floats] = field(default_factory=list)  # percentiles FAN of the node voltages, pu; by phase
     p_mw: dict[str, list[float]] = field(default_factory=dict)  # by kind, injected
     q_mvar: dict[str, list[float]] = field(default_factory=dict)
     soc: list[Floats] = field(default_factory=list)  # share stored, storage units in fleet order
@@ -49,13 +50,12 @@ class DayHistory:
     def record(
         self, hour: float, v_pu: Floats, fleet: Fleet | None = None, soc: Floats | None = None, row: int = 0
     ) -> None:
-        """Add the interval that ends at `hour`: `v_pu` (n_nodes,) and what `fleet` delivered in `row`.
+        """Add the interval that ends at `hour`: `v_pu` (n_nodes,) or (n_nodes, 3), what `fleet` delivered.
 
         Without `soc` the shares are read from the fleet's battery programs.
         """
-        present = v_pu[np.isfinite(v_pu)]
         self.hours.append(hour)
-        self.voltage.append(np.percentile(present, FAN) if present.size else np.full(len(FAN), np.nan))
+        self.voltage.append(fan_of(v_pu) if v_pu.ndim == 1 else np.stack([fan_of(v) for v in v_pu.T]))
         if fleet is None:
             return
         kinds = np.array([u.kind for u in fleet.units()])
@@ -64,6 +64,20 @@ class DayHistory:
             self.p_mw.setdefault(kind, []).append(float(fleet.delivered_p_mw[row, mine].sum()))
             self.q_mvar.setdefault(kind, []).append(float(fleet.delivered_q_mvar[row, mine].sum()))
         self.soc.append(stored_shares(fleet, row) if soc is None else np.asarray(soc, dtype=np.float64))
+
+
+def fan_of(v_pu: Floats) -> Floats:
+    """Percentiles FAN of what is there."""
+    present = v_pu[np.isfinite(v_pu)]
+    return np.percentile(present, FAN) if present.size else np.full(len(FAN), np.nan)
+
+
+def worst_phase(v_pu: Floats) -> Floats:
+    """(n_nodes,) the voltage furthest from 1 among the phases of each node; NaN where there are none."""
+    if v_pu.ndim == 1:
+        return v_pu
+    away = np.where(np.isfinite(v_pu), np.abs(v_pu - 1.0), -1.0)
+    return np.asarray(np.take_along_axis(v_pu, away.argmax(axis=1)[:, None], axis=1)[:, 0])
 
 
 def stored_shares(fleet: Fleet, row: int = 0) -> Floats:
@@ -90,16 +104,20 @@ class Renderer:
         from matplotlib.figure import Figure
 
         self.band = band
-        self._units = fleet.units() if fleet is not None else ()
+        self._units = tuple(u for u in fleet.units() if u.s_mva > 0.0) if fleet is not None else ()
+        marked = fleet.units() if fleet is not None else ()
+        self._phases = "ABC" if feeder.phases == "per-phase" else ""
         figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI, facecolor="white")
         self._canvas = FigureCanvasAgg(figure)
         storage = any(u.energy_mwh is not None for u in self._units)
-        rows = 1 + bool(self._units) + storage
+        strips = len(self._phases) or 1
+        rows = strips + bool(self._units) + storage
         grid = figure.add_gridspec(rows, 2, width_ratios=(1.75, 1.0), wspace=0.24, hspace=0.42, **MARGINS)
         main = figure.add_subplot(grid[:, 0])
         values = np.ones(len(feeder.node_index))
-        self._feeder: FeederArtists = draw_feeder(main, feeder, values, units=self._units, band=band)
-        self._panels = [figure.add_subplot(grid[k, 1]) for k in range(rows)]
+        self._feeder: FeederArtists = draw_feeder(main, feeder, values, units=marked, band=band)
+        panels = [figure.add_subplot(grid[k, 1]) for k in range(rows)]
+        self._strips, self._panels = panels[:strips], panels[strips:]
         self._title = figure.text(0.025, 0.955, "", fontsize=13, fontweight="bold", color=INK, va="center")
         self._note = figure.text(0.025, 0.91, "", fontsize=9, color="#555555", va="center")
         self._fixed = [
@@ -125,9 +143,12 @@ class Renderer:
         title: str = "",
         note: str = "",
     ) -> NDArray[np.uint8]:
-        """Draw node voltages (n_nodes,), branch loading (n_branches,), switch states and the day so far."""
+        """Draw node voltages (n_nodes,), branch loading (n_branches,), switch states and the day so far.
+
+        Voltages may be (n_nodes, 3): nodes then show their worst phase.
+        """
         volts = np.asarray(v_pu, dtype=np.float64)
-        self._feeder.update(volts, loading, closed)
+        self._feeder.update(worst_phase(volts), loading, closed)
         self._title.set_text(title)
         self._note.set_text(note or self._summary(volts))
         for artist in self._day:
@@ -149,14 +170,16 @@ class Renderer:
         seen = v_pu[np.isfinite(v_pu)]
         if not seen.size:
             return "no voltage to show"
+        what = "nodes" if v_pu.ndim == 1 else "phases of nodes"
         outside = int(((seen < self.band[0]) | (seen > self.band[1])).sum())
-        where = f"{outside} of {seen.size} nodes outside {self.band[0]:g}–{self.band[1]:g}"
-        inside = f"all {seen.size} nodes within {self.band[0]:g}–{self.band[1]:g}"
+        where = f"{outside} of {seen.size} {what} outside {self.band[0]:g}–{self.band[1]:g}"
+        inside = f"all {seen.size} {what} within {self.band[0]:g}–{self.band[1]:g}"
         return f"V {seen.min():.3f}–{seen.max():.3f} pu · {where if outside else inside}"
 
     def _dress(self) -> None:
-        names = ("Voltage (pu)", "Injected (MW, MVAr)", "State of charge (%)")
-        for ax, name in zip(self._panels, names, strict=False):
+        voltage = [f"Voltage, phase {p} (pu)" for p in self._phases] or ["Voltage (pu)"]
+        names = (*voltage, "Injected (MW, MVAr)", "State of charge (%)")
+        for ax, name in zip((*self._strips, *self._panels), names, strict=False):
             ax.set_title(name, fontsize=9, loc="left", color=INK, pad=4)
             ax.set_xlim(0.0, 24.0)
             ax.set_xticks(range(0, 25, 6))
@@ -166,14 +189,17 @@ class Renderer:
             for side, spine in ax.spines.items():
                 spine.set_visible(side in ("left", "bottom"))
                 spine.set_color(GREY)
-        self._panels[-1].set_xlabel("Hour of the day", fontsize=8.5)
-        self._panels[0].set_ylim(self.band[0] - 0.02, self.band[1] + 0.02)
-        for limit in self.band:
-            self._panels[0].axhline(limit, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
+        for ax in (*self._strips, *self._panels)[:-1] if self._phases else ():
+            ax.tick_params(labelbottom=False)  # five panels leave no room
+        (*self._strips, *self._panels)[-1].set_xlabel("Hour of the day", fontsize=8.5)
+        for ax in self._strips:
+            ax.set_ylim(self.band[0] - 0.02, self.band[1] + 0.02)
+            for limit in self.band:
+                ax.axhline(limit, color=INK, linewidth=1.0, linestyle=(0, (5, 3)))
+        if self._panels:
+            self._dress_powers(self._panels[0])
         if len(self._panels) > 1:
-            self._dress_powers(self._panels[1])
-        if len(self._panels) > 2:
-            self._panels[2].set_ylim(-3.0, 103.0)
+            self._panels[1].set_ylim(-3.0, 103.0)
 
     def _dress_powers(self, ax: Axes) -> None:
         """Limits from the ratings: the axis stands still through the day; one legend for all frames."""
@@ -213,19 +239,24 @@ class Renderer:
 
     def _draw_day(self, day: DayHistory) -> None:
         hours = np.asarray(day.hours)
-        self._draw_fan(self._panels[0], hours, np.asarray(day.voltage))
-        if len(self._panels) > 1:
+        fans = np.asarray(day.voltage)
+        if self._phases:
+            for k, ax in enumerate(self._strips):
+                self._draw_fan(ax, hours, fans[:, k], PHASE_COLOURS[k])
+        else:
+            self._draw_fan(self._strips[0], hours, fans, FAN_COLOUR)
+        if self._panels:
             for suffix, series_of in (("p", day.p_mw), ("q", day.q_mvar)):
                 for kind, series in series_of.items():
                     style = self._style.get(f"{kind} {suffix}")
                     if style is not None:
-                        self._day += self._panels[1].plot(hours, series, animated=True, **style)
-        if len(self._panels) > 2 and day.soc:
+                        self._day += self._panels[0].plot(hours, series, animated=True, **style)
+        if len(self._panels) > 1 and day.soc:
             shares = 100.0 * np.asarray(day.soc)
             colour = unit_colour("battery")
-            self._day += self._panels[2].plot(hours, shares, animated=True, color=colour, linewidth=1.3)
+            self._day += self._panels[1].plot(hours, shares, animated=True, color=colour, linewidth=1.3)
 
-    def _draw_fan(self, ax: Axes, hours: Floats, fan: Floats) -> None:
+    def _draw_fan(self, ax: Axes, hours: Floats, fan: Floats, colour: str) -> None:
         for k, alpha in ((0, 0.18), (1, 0.30)):
             self._day.append(
                 ax.fill_between(
@@ -233,14 +264,14 @@ class Renderer:
                     fan[:, k],
                     fan[:, -1 - k],
                     animated=True,
-                    color=FAN_COLOUR,
+                    color=colour,
                     alpha=alpha,
                     linewidth=0.0,
                 )
             )
-        self._day += ax.plot(hours, fan[:, 2], animated=True, color=FAN_COLOUR, linewidth=1.5)
+        self._day += ax.plot(hours, fan[:, 2], animated=True, color=colour, linewidth=1.5)
         # The worst nodes are what the limits are about.
-        self._day += ax.plot(hours, fan[:, [0, -1]], animated=True, color=FAN_COLOUR, linewidth=0.9)
+        self._day += ax.plot(hours, fan[:, [0, -1]], animated=True, color=colour, linewidth=0.9)
         seen = fan[np.isfinite(fan)]
         bottom, top = ax.get_ylim()
         if seen.size and (seen.min() < bottom or seen.max() > top):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..cases import profiles
 from .grid import Grid
+from .plant import branch_loading, node_voltages
 from .render import DayHistory, Renderer
 
 
@@ -19,7 +20,7 @@ class View:
         self.mode = mode
         band = grid.task.v_band
         if band is None:
-            low, high = grid.stepper.v_min, grid.stepper.v_max
+            low, high = grid.stepper.v_min, grid.stepper.v_max  # per node
             band = (float(low[low > 0.0].min(initial=1.0)), float(high[np.isfinite(high)].max(initial=1.0)))
         self._renderer = Renderer(grid.feeder, grid.fleet, band)
         self._history = DayHistory()
@@ -31,7 +32,9 @@ class View:
 
     def remember(self, grid: Grid) -> None:
         """Add the interval just solved to the day so far."""
-        self._history.record(float(grid.step_index[0]) * grid.dt_h, grid.stepper.v_pu[0], grid.fleet)
+        self._history.record(
+            float(grid.step_index[0]) * grid.dt_h, node_voltages(grid.stepper, 0), grid.fleet
+        )
 
     def show(self, grid: Grid) -> NDArray[np.uint8] | None:
         """Pixels (height, width, 3), or None after drawing into the window."""
@@ -40,7 +43,7 @@ class View:
         day = int(grid.day[0])
         label = profiles.day_label(day) if grid.load.n_days == grid.profiles.n_days else f"day {day}"
         frame = self._renderer.frame(
-            grid.stepper.v_pu[0], loading=grid.stepper.loading[0], history=self._history,
+            node_voltages(grid.stepper, 0), loading=branch_loading(grid.stepper, 0), history=self._history,
             title=f"{grid.feeder.name}   {label} {clock}",
         )  # fmt: skip
         if self.mode == "rgb_array":

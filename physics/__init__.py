@@ -9,6 +9,7 @@ from .control_tables import LocalControls, local_controls
 from .dispatch import compile, solve
 from .local_control import relay_volts
 from .network import IslandWarning, MeshWarning, Network
+from .phase_bounds import V_TOP_PU, phase_bounds
 from .settle import ControlAction, Settled, settle_controls
 from .solution import Solution
 from .stepper import Stepper
@@ -18,6 +19,7 @@ from .unbalanced.solution import Solution3
 from .unbalanced.stepper import Stepper3
 
 __all__ = [
+    "V_TOP_PU",
     "BranchMatrices",
     "ControlAction",
     "ControlQueue",
@@ -38,6 +40,7 @@ __all__ = [
     "compile_per_phase",
     "kernel",
     "local_controls",
+    "phase_bounds",
     "relay_volts",
     "settle_controls",
     "solve",

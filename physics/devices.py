@@ -163,3 +163,28 @@ def scatter_add(
             n = np.uint64(node[u])
             p_node[b, n] += p[b, u]
             q_node[b, n] += q[b, u]
+
+
+@lean_kernel
+def move_positions(
+    action: Floats,  # (batch, units)
+    low: Floats,  # (units,) position at action -1
+    high: Floats,  # (units,) at action +1
+    limit: Floats,  # (units,) most steps in one interval, inf: any number
+    price: Floats,  # (units,) cost of a step
+    position: Floats,  # (batch, units) whole numbers, in and out
+    moved: Floats,  # (batch,) steps of all units, out
+    cost: Floats,  # (batch,) out
+) -> None:
+    """One interval of devices with whole positions: the nearest to the action, as far as they get."""
+    for b in range(action.shape[0]):
+        total, charge = 0.0, 0.0
+        for u in range(low.shape[0]):
+            a = min(max(action[b, u], -1.0), 1.0)
+            target = np.floor(low[u] + 0.5 * (a + 1.0) * (high[u] - low[u]) + 0.5)
+            steps = min(max(target - position[b, u], -limit[u]), limit[u])
+            position[b, u] += steps
+            total += abs(steps)
+            charge += abs(steps) * price[u]
+        moved[b] = total
+        cost[b] = charge

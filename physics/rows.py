@@ -23,13 +23,14 @@ from .metrics import (
 )
 
 _CLOCK, _V_PU, _V_DEG, _LOAD_P, _LOAD_Q, _P_FROM, _Q_FROM = range(7)
-_I_KA, _LOADING, _P_SLACK, _Q_SLACK, _P_LOSS, _PRICE = range(7, 13)
+_I_KA, _LOADING, _P_SLACK, _Q_SLACK, _P_LOSS, _PRICE, _VUF = range(7, 14)
 
 #: Blocks of an observation that `observe_rows` knows, with the codes it knows them by.
 BLOCKS = {
     "clock": _CLOCK, "v_pu": _V_PU, "v_deg": _V_DEG, "load_p_mw": _LOAD_P, "load_q_mvar": _LOAD_Q,
     "p_from_mw": _P_FROM, "q_from_mvar": _Q_FROM, "i_ka": _I_KA, "loading": _LOADING,
     "p_slack_mw": _P_SLACK, "q_slack_mvar": _Q_SLACK, "p_loss_mw": _P_LOSS, "price_usd_mwh": _PRICE,
+    "vuf_pct": _VUF,
 }  # fmt: skip
 
 #: What `tell_rows` writes, in its order, by the keys of the info dictionaries.
@@ -118,8 +119,8 @@ def _clip(out, low, high):  # type: ignore[no-untyped-def]
 
 @lean_kernel
 def observe_rows(  # type: ignore[no-untyped-def]
-    parts, t_index, clock, price, v, v_pu, load_p, load_q, s_from, i_ka, loading, slack, loss, fleet, low,
-    high, out,
+    parts, t_index, clock, price, v, v_pu, load_p, load_q, s_from, i_ka, loading, vuf_pct, slack, loss,
+    fleet, low, high, out,
 ):  # fmt: skip
     """Write the blocks of the grid, then what the fleet observes, and clip the whole row to the box.
 
@@ -147,6 +148,8 @@ def observe_rows(  # type: ignore[no-untyped-def]
                 _copy_reals(i_ka[row], room)
             elif block == _LOADING:
                 _copy_reals(loading[row], room)
+            elif block == _VUF:
+                _copy_reals(vuf_pct[row], room)
             elif block == _P_SLACK:
                 room[0] = slack[row].real
             elif block == _Q_SLACK:

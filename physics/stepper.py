@@ -61,6 +61,9 @@ class Stepper:
             v_pu=np.zeros((batch, n)), i_ka=np.zeros((batch, m)), loading=np.zeros((batch, m)),
         )  # fmt: skip
         self.v, self.v_pu, self.ended, self.measured = answer.v, flows.v_pu, answer.ended, answer.measured
+        self.port_v_pu = self.v_pu  # what resources see: their node's voltage
+        self.vuf_pct = np.zeros((batch, 0))  # balanced: there is none to tell of
+        self.vuf_violation_pct, self.n_vuf_violations = np.zeros(batch), np.zeros(batch, dtype=np.int64)
         self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
         self.status, self.iterations, self.n_voltage_violations, self.n_overloads = answer.ended.T
         self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = answer.measured.T

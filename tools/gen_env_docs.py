@@ -41,6 +41,9 @@ BLOCKS = {
     "q_slack_mvar": "reactive power taken from the substation, last",
     "p_loss_mw": "active losses, last",
     "price_usd_mwh": "energy price, during the interval that is decided",
+    "vuf_pct": "negative over positive sequence voltage at every node with three phases, last",
+    "tap_changer.tap": "position of each tap changer, now",
+    "capacitor_bank.on": "whether each bank is on, now",
     "battery.soc": "stored share of each battery's capacity, now",
     "battery.p_mw": "power of each battery, last",
     "pv.p_avail_mw": "power each plant could give, during the interval that is decided",
@@ -125,10 +128,18 @@ def device_table(env: Any) -> str:
     if not env.units:
         return "None: attach your own with `resources=` or `register_resource`.\n"
     rows = [
-        (u.name, u.bus, number(u.p_mw), number(u.s_mva), number(u.q_max_mvar), number(u.energy_mwh or np.nan))
+        (
+            u.name,
+            u.bus,
+            u.phase,
+            number(u.p_mw),
+            number(u.s_mva),
+            number(u.q_max_mvar),
+            number(u.energy_mwh or np.nan),
+        )
         for u in env.units
     ]
-    return table(("Device", "Bus", "P, MW", "S, MVA", "Largest Q, MVAr", "Energy, MWh"), rows)
+    return table(("Device", "Bus", "Phase", "P, MW", "S, MVA", "Largest Q, MVAr", "Energy, MWh"), rows)
 
 
 def argument_table(entry: Entry, env: Any) -> str:
@@ -144,7 +155,7 @@ def argument_table(entry: Entry, env: Any) -> str:
     rows = [(f"`{p.name}`", f"`{p.default!r}`", here.get(p.name, "")) for p in parameters]
     fields = [(f"`{f.name}`", f"`{getattr(env.task, f.name)!r}`") for f in dataclasses.fields(env.task)]
     return (
-        table(("Argument", "Default of `DistGridEnv`", "This id"), rows)
+        table(("Argument", f"Default of `{type(env).__name__}`", "This id"), rows)
         + f"\nThe fields of its task, `distgrid.envs.{task}`:\n\n"
         + table(("Field", "Value"), fields)
     )

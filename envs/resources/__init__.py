@@ -5,6 +5,7 @@ from __future__ import annotations
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
 from .battery import Battery
 from .fleet import Fleet
+from .mover import CapacitorBank, Mover, TapChanger
 from .pv import PV
 from .wiring import place
 
@@ -13,11 +14,14 @@ __all__ = [
     "ActionDim",
     "Battery",
     "BindContext",
+    "CapacitorBank",
     "Entry",
     "Exogenous",
     "Fleet",
+    "Mover",
     "Resource",
     "ResourceSpec",
+    "TapChanger",
     "UnitInfo",
     "place",
 ]

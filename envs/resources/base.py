@@ -137,6 +137,8 @@ class Resource(ABC):
     kind: ClassVar[str] = "custom"
     #: False spares the fleet the gather of `Exogenous.v_pu` (it is then left as it was).
     uses_voltage: ClassVar[bool] = True
+    #: False: the units move something instead of injecting, and their s_mva is 0.
+    injects: ClassVar[bool] = True
     #: The most that all of `costs` can add up to in one row and one interval: bounds the worst episode.
     max_cost_per_step: float = 0.0
 
@@ -180,7 +182,8 @@ class Resource(ABC):
             name or f"{self.kind}_{bus}" for name, bus in zip(self.requested_names, self.buses, strict=True)
         )
         self.s_mva: Floats = np.array(np.broadcast_to(np.asarray(s_mva, dtype=np.float64), (n,)))
-        if not (np.isfinite(self.s_mva).all() and (self.s_mva > 0.0).all()):
+        fitting = self.s_mva > 0.0 if self.injects else self.s_mva == 0.0
+        if not (np.isfinite(self.s_mva).all() and fitting.all()):
             raise ValueError(
                 f"{type(self).__name__}: s_mva must be positive and finite, got {self.s_mva.tolist()}"
             )
@@ -213,6 +216,10 @@ class Resource(ABC):
             for name, entry in zip(self.names, column, strict=True):
                 entries.append(Entry(f"{name}.{entry.name}", entry.unit, entry.low, entry.high))
         return tuple(entries)
+
+    def locate(self, feeder: Feeder) -> None:
+        """Look up in `feeder` what the units are tied to; called once, before they are named and placed."""
+        return  # nothing: buses and phases were given
 
     def bind(self, ctx: BindContext) -> None:
         """Allocate every array for `ctx.batch` rows. Called once, before the first reset."""

@@ -23,7 +23,8 @@ from .base import (
     ResourceSpec,
     UnitInfo,
 )
-from .wiring import action_dims, assign_names, group, node_rows, program_keys
+from .mover import Mover
+from .wiring import action_dims, assign_names, group, node_rows, ports_of, program_keys
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -64,6 +65,8 @@ class Fleet:
     ) -> None:
         self.feeder = feeder
         self.programs: tuple[Resource, ...] = group(resources)
+        for program in self.programs:
+            program.locate(feeder)
         self.n_units = sum(p.n_units for p in self.programs)
         assign_names(self.programs)
         self.node_rows: Ints = node_rows(self.programs, feeder)
@@ -73,6 +76,7 @@ class Fleet:
         self.max_apparent_mva: Floats = (
             np.concatenate([p.s_mva for p in self.programs]) if self.programs else np.zeros(0)
         )
+        self.ports, self.columns = ports_of(self.node_rows, self.phases, feeder)
         self._keys = program_keys(self.programs)
         self.action_dims: tuple[ActionDim, ...] = action_dims(self.programs)
         self.observation_entries: tuple[Entry, ...] = tuple(
@@ -100,6 +104,12 @@ class Fleet:
         """(n_nodes,) the most apparent power that all units of a node together can inject or draw, MVA."""
         total = np.zeros(len(self.feeder.node_index))
         np.add.at(total, self.node_rows, self.max_apparent_mva)
+        return total
+
+    def s_mva_by_port(self) -> Floats:
+        """(n_ports,) the same for the phases where units of a per-phase feeder are connected."""
+        total = np.zeros(len(self.ports))
+        np.add.at(total, self.columns, self.max_apparent_mva)
         return total
 
     @property
@@ -152,9 +162,9 @@ class Fleet:
         """Act for one interval.
 
         `action` (batch, n_actions) in [-1, 1]; `t_index` (batch,) int64, the interval's row of the
-        profiles; `v_pu` (batch, n_nodes), voltages at the end of the previous interval (needed only when
-        a resource reads them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`. The caller
-        has validated the action.
+        profiles; `v_pu` (batch, n_nodes or n_ports), voltages at the end of the previous interval (needed
+        only when a resource reads them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`.
+        The caller has validated the action.
         """
         np.copyto(self._action, action)
         for slot in self._slots:
@@ -165,14 +175,24 @@ class Fleet:
                     raise ValueError(
                         f"resource {program.names[0]} reads voltages: pass v_pu (batch, n_nodes)"
                     )
-                np.take(v_pu, self.node_rows[slot.units], axis=1, out=exo.v_pu, mode="clip")
+                np.take(v_pu, self.columns[slot.units], axis=1, out=exo.v_pu, mode="clip")
             program.advance(slot.action, exo)
         self._collect()
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
-        """Add what was delivered to `p_node`, `q_node` (batch, n_nodes), MW and MVAr (injecting: +)."""
+        """Add what was delivered, MW and MVAr (injecting: +), to arrays (batch, n_nodes or n_ports)."""
         if self.n_units:
-            scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.node_rows, p_node, q_node)
+            scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.columns, p_node, q_node)
+
+    @property
+    def movers(self) -> tuple[Mover, ...]:
+        """Programs that move taps or banks instead of injecting."""
+        return tuple(p for p in self.programs if isinstance(p, Mover))
+
+    def delivered(self, row: int) -> dict[str, Floats]:
+        """What `row` really got: power of every unit, positions of what moves; copies."""
+        told = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
+        return told | {mover.told_as: mover.position[row].copy() for mover in self.movers}
 
     def observe(self, t_index: Ints) -> Floats:
         """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
@@ -197,6 +217,16 @@ class Fleet:
     def throughput_mwh(self) -> Floats:
         """(batch,) energy through the storage of all units in the last interval, MWh."""
         return self._summed([slot.program.throughput_mwh for slot in self._slots])
+
+    @property
+    def switched(self) -> Floats:
+        """(batch,) tap steps and switchings of banks in the last interval."""
+        return self._summed([mover.switched for mover in self.movers])
+
+    @property
+    def max_switched(self) -> float:
+        """The most that `switched` can be."""
+        return float(sum(mover.max_switched for mover in self.movers))
 
     @property
     def curtailed_mw(self) -> Floats:

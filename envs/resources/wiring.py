@@ -27,6 +27,8 @@ def place(
     if bus is None and phase is None:
         return resource
     if isinstance(resource, ResourceSpec):
+        if "bus" not in {field.name for field in dataclasses.fields(cast(Any, resource))}:
+            raise ValueError(f"{type(resource).__name__} sits where its device is: leave out bus and phase")
         changes: dict[str, Any] = {} if bus is None else {"bus": bus}
         return cast(
             ResourceSpec,
@@ -111,6 +113,18 @@ def node_rows(programs: Sequence[Resource], feeder: Feeder) -> Ints:
                 )
             rows.append(row)
     return np.array(rows, dtype=np.int64)
+
+
+def ports_of(rows: Ints, phases: Sequence[str], feeder: Feeder) -> tuple[tuple[tuple[int, str], ...], Ints]:
+    """Where units connect: the distinct (node row, phase) of a per-phase feeder, and each unit's column.
+
+    On a balanced feeder units connect to nodes: no ports, and the columns are the node rows.
+    """
+    if feeder.phases != "per-phase":
+        return (), rows
+    pairs = list(zip(rows.tolist(), phases, strict=True))
+    ports = tuple(dict.fromkeys(pairs))
+    return ports, np.array([ports.index(pair) for pair in pairs], dtype=np.int64)
 
 
 def program_keys(programs: Sequence[Resource]) -> tuple[str, ...]:

@@ -5,5 +5,6 @@ from __future__ import annotations
 from .bare import LossMinimisation
 from .base import GRID_BLOCKS, StepView, Task, WorstCase
 from .volt_var import VoltVar
+from .volt_var3 import VoltVar3
 
-__all__ = ["GRID_BLOCKS", "LossMinimisation", "StepView", "Task", "VoltVar", "WorstCase"]
+__all__ = ["GRID_BLOCKS", "LossMinimisation", "StepView", "Task", "VoltVar", "VoltVar3", "WorstCase"]

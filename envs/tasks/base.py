@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...physics import StateBounds, Stepper
+from ...physics import StateBounds
 from ...physics.rows import BLOCKS, mean_square_rows
+from ..plant import AnyStepper
 from ..resources import Fleet
 
 FloatArray = NDArray[np.float64]
@@ -23,7 +24,7 @@ class StepView:
 
     __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost")
 
-    def __init__(self, stepper: Stepper, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
+    def __init__(self, stepper: AnyStepper, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
         self._stepper, self._fleet = stepper, fleet
         self.resource_cost = resource_cost  # (batch,)
         self.dt_h = dt_h
@@ -60,6 +61,21 @@ class StepView:
         return self._stepper.overload_mva
 
     @property
+    def vuf_pct(self) -> FloatArray:
+        """(batch, nodes with three phases) unbalance; no columns on a balanced feeder."""
+        return self._stepper.vuf_pct
+
+    @property
+    def vuf_violation_pct(self) -> FloatArray:
+        """(batch,) sum above the limit."""
+        return self._stepper.vuf_violation_pct
+
+    @property
+    def switched(self) -> FloatArray:
+        """(batch,) tap steps and switchings of banks."""
+        return self._fleet.switched
+
+    @property
     def throughput_mwh(self) -> FloatArray:
         """(batch,) energy through storage."""
         return self._fleet.throughput_mwh
@@ -75,12 +91,14 @@ class WorstCase:
     """Bounds that hold for every interval whose power flow is solved; see :func:`physics.state_bounds`."""
 
     state: StateBounds
-    v_min: FloatArray  # (n_nodes,)
+    v_min: FloatArray  # (columns of voltages,)
     v_max: FloatArray
-    rating_mva: FloatArray  # (n_branches,)
+    rating_mva: FloatArray  # (columns of branches,)
     storage_mwh_per_step: float
     curtailable_mw: float
     resource_cost: float
+    switched_per_step: float = 0.0
+    vuf_violation_pct: float = 0.0
 
     def cost(self, name: str) -> float:
         """Largest possible value of one named cost."""
@@ -88,6 +106,8 @@ class WorstCase:
             return self.voltage_violation_pu
         if name == "thermal_overload":
             return self.thermal_overload_mva
+        if name == "vuf_violation":
+            return self.vuf_violation_pct
         return self.resource_cost if name == "resource" else 0.0
 
     @property
@@ -108,12 +128,15 @@ class Task(ABC):
 
     episode_steps: int = 96
     v_band: tuple[float, float] | None = None  # None: the limits of the feeder's nodes
+    vuf_max_pct: float = 2.0  # unbalance allowed at nodes with three phases
 
     def __post_init__(self) -> None:
         if not 1 <= self.episode_steps <= 96:
             raise ValueError(f"episode_steps must be 1..96 (one day of 15 min), got {self.episode_steps}")
         if self.v_band is not None and not 0 < self.v_band[0] < self.v_band[1]:
             raise ValueError(f"v_band must be (low, high) with 0 < low < high, got {self.v_band}")
+        if not 0 < self.vuf_max_pct < 100:
+            raise ValueError(f"vuf_max_pct must be in (0, 100), got {self.vuf_max_pct}")
 
     @property
     @abstractmethod

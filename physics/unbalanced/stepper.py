@@ -112,17 +112,17 @@ class Stepper3:
         status = int(self._out.notes[row, 0])
         return Flags(bool(status & CONVERGED), bool(status & DIVERGED), bool(status & COLLAPSED))
 
-    def solve(self, tol: float = 1e-8, max_iter: int = 100) -> None:
-        """Solve every row from no-load voltages; results depend on the inputs only, not on the past."""
-        topology = self.net.topology
+    def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
+        """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
+        topology, hi = self.net.topology, self.batch if hi is None else hi
         answer = solve_rows(
-            *topology.program, *self._inputs, True, 0, self.batch, 3.0 / self.net.base_mva, tol, max_iter,
+            *topology.program, *self._inputs, True, lo, hi, 3.0 / self.net.base_mva, tol, max_iter,
             self.v_collapse_pu, *self._room, *self._out,
         )  # fmt: skip
         if answer != ALL_GOOD:
             refuse(self.net, topology, self._inputs)
         measure_rows(
-            *topology.program, *topology.flows, 0, self.batch, self.tap, self._out.phasors, *self._limits,
+            *topology.program, *topology.flows, lo, hi, self.tap, self._out.phasors, *self._limits,
             *self._measures, self._ends,
         )  # fmt: skip
 

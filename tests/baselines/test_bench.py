@@ -237,9 +237,12 @@ def test_env_json_is_all_that_goes_to_stdout() -> None:
         build_app(), ["bench", "env", "--quick", "--json", "-"], catch_exceptions=False
     )
     report = EnvReport.model_validate_json(result.stdout)
-    assert {row.env for row in report.rows} == {"DistGrid-33bw-v0", "VoltVar-33bw-v0"}
+    assert {row.env for row in report.rows} == {
+        "DistGrid-33bw-v0", "VoltVar-33bw-v0", "DistGrid3Phase-ieee123-v0",
+    }  # fmt: skip
     assert "QUICK RUN" in result.stderr
     assert ">= 20,000" in result.stderr
+    assert ">= 8,000" in result.stderr
     for profile in report.profiles:
         assert sum(part.share for part in profile.parts) == pytest.approx(1.0)
         assert sum(part.microseconds for part in profile.parts) == pytest.approx(profile.step_us)

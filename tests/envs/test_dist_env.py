@@ -12,17 +12,24 @@ from distgrid import physics
 from distgrid.cases import profiles
 from distgrid.envs import (
     Battery,
+    DistGrid3PhaseEnv,
     DistGridEnv,
     LossMinimisation,
     SeriesLoad,
     VoltVar,
 )
 
-from .world import FEEDER, flat_load, make
+from .world import FEEDER, WORLDS, flat_load, make
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def shared(request: pytest.FixtureRequest) -> DistGridEnv:
+    """Both kinds of environment: one contract."""
+    return WORLDS[request.param](split="test")
 
 
 @pytest.fixture(scope="module")
-def shared() -> DistGridEnv:
+def balanced() -> DistGridEnv:
     return make(split="test")
 
 
@@ -52,51 +59,51 @@ def test_a_discharging_battery_lowers_the_slack(shared: DistGridEnv) -> None:
     assert slack[-1.0] > slack[0.0] + 0.19
 
 
-def test_physics_of_a_step_is_the_power_flow(shared: DistGridEnv) -> None:
+def test_physics_of_a_step_is_the_power_flow(balanced: DistGridEnv) -> None:
     """Capability 93: the environment adds nothing to `physics.solve`."""
-    shared.reset(seed=2)
-    t = shared.grid.t_index.copy()
-    *_, info = shared.step(np.array([0.5, 0.5, 0.5]))
-    p, q = profiles.assignment(FEEDER).node_series(FEEDER, shared.profiles, t)
+    balanced.reset(seed=2)
+    t = balanced.grid.t_index.copy()
+    *_, info = balanced.step(np.array([0.5, 0.5, 0.5]))
+    p, q = profiles.assignment(FEEDER).node_series(FEEDER, balanced.profiles, t)
     inject_p, inject_q = np.zeros(33), np.zeros(33)
     for unit, dp, dq in zip(
-        shared.units, info["delivered"]["p_mw"], info["delivered"]["q_mvar"], strict=True
+        balanced.units, info["delivered"]["p_mw"], info["delivered"]["q_mvar"], strict=True
     ):
         inject_p[unit.node_row] += dp
         inject_q[unit.node_row] += dq
-    solution = physics.solve(shared.net, p[0], q[0], p_inject_mw=inject_p, q_inject_mvar=inject_q)
+    solution = physics.solve(balanced.net, p[0], q[0], p_inject_mw=inject_p, q_inject_mvar=inject_q)
     np.testing.assert_allclose(info["voltages"], solution.v_pu, atol=1e-12)
     np.testing.assert_allclose(info["branch_loading"], solution.loading, atol=1e-12)
     assert info["p_loss_MW"] == pytest.approx(solution.p_loss_mw, abs=1e-12)
     assert info["p_slack_MW"] == pytest.approx(solution.p_slack_mw, abs=1e-12)
 
 
-def test_timeline_of_a_step(shared: DistGridEnv) -> None:
+def test_timeline_of_a_step(balanced: DistGridEnv) -> None:
     """Observation at t: loads and PV of interval t, voltages solved at the end of interval t - 1."""
-    day = int(shared.days[0])
-    observation, info = shared.reset(seed=0, options={"day": day})
-    p, _ = profiles.assignment(FEEDER).node_series(FEEDER, shared.profiles, slice(96 * day, 96 * day + 97))
+    day = int(balanced.days[0])
+    observation, info = balanced.reset(seed=0, options={"day": day})
+    p, _ = profiles.assignment(FEEDER).node_series(FEEDER, balanced.profiles, slice(96 * day, 96 * day + 97))
     for step in range(40):
         assert info["t_index"] == 96 * day + step
-        np.testing.assert_allclose(observation[shared.layout["load_p_mw"]], p[step], atol=1e-6)
-        sun = 0.5 * shared.profiles.pv[96 * day + step, 3]
-        assert observation[shared.layout["pv.p_avail_mw"]][0] == pytest.approx(sun, abs=1e-6)
-        np.testing.assert_allclose(observation[shared.layout["v_pu"]], info["voltages"], atol=1e-6)
-        observation, _, _, _, info = shared.step(np.array([0.0, 1.0, 0.0]))
+        np.testing.assert_allclose(observation[balanced.layout["load_p_mw"]], p[step], atol=1e-6)
+        sun = 0.5 * balanced.profiles.pv[96 * day + step, 3]
+        assert observation[balanced.layout["pv.p_avail_mw"]][0] == pytest.approx(sun, abs=1e-6)
+        np.testing.assert_allclose(observation[balanced.layout["v_pu"]], info["voltages"], atol=1e-6)
+        observation, _, _, _, info = balanced.step(np.array([0.0, 1.0, 0.0]))
         assert info["delivered"]["p_mw"][1] == pytest.approx(sun, abs=1e-9), (
             "the action acts during interval t"
         )
 
 
-def test_the_first_observation_shows_the_interval_before(shared: DistGridEnv) -> None:
-    day = int(shared.days[1])
-    _, info = shared.reset(options={"day": day})
-    p, q = profiles.assignment(FEEDER).node_series(FEEDER, shared.profiles, np.array([96 * day - 1]))
+def test_the_first_observation_shows_the_interval_before(balanced: DistGridEnv) -> None:
+    day = int(balanced.days[1])
+    _, info = balanced.reset(options={"day": day})
+    p, q = profiles.assignment(FEEDER).node_series(FEEDER, balanced.profiles, np.array([96 * day - 1]))
     sun = np.zeros(33)
-    sun[24] = 0.5 * shared.profiles.pv[96 * day - 1, 3]
-    solution = physics.solve(shared.net, p[0], q[0], p_inject_mw=sun)
+    sun[24] = 0.5 * balanced.profiles.pv[96 * day - 1, 3]
+    solution = physics.solve(balanced.net, p[0], q[0], p_inject_mw=sun)
     np.testing.assert_allclose(info["voltages"], solution.v_pu, atol=1e-12)
-    assert shared.grid.fleet.programs[0].state()["soc_mwh"][0, 0] == pytest.approx(0.4), (
+    assert balanced.grid.fleet.programs[0].state()["soc_mwh"][0, 0] == pytest.approx(0.4), (
         "resources start fresh"
     )
 
@@ -238,7 +245,7 @@ def test_state_restores_exactly(shared: DistGridEnv) -> None:
     shared.set_state(saved)
     assert play() == first
     assert pickle.dumps(saved) == frozen, "the saved state is not touched"
-    twin = make(split="test")
+    twin = WORLDS["per-phase" if isinstance(shared, DistGrid3PhaseEnv) else "balanced"](split="test")
     twin.reset(seed=0)
     twin.set_state(saved)
     assert twin.obs().tobytes() == first[0]

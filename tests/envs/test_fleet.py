@@ -198,6 +198,7 @@ class TwoBuses:
     """As much of a feeder as a fleet looks at: bus "b" has phase B only."""
 
     name: str = "two"
+    phases: str = "balanced"
     node_index: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"a": 0, "b": 1})
 
     def column(self, table: str, name: str) -> NDArray[np.object_]:

@@ -1,0 +1,118 @@
+"""The per-phase environment, one feeder at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..cases import Feeder
+from ..physics import Network3, PhaseIndex
+from .dist import DistGridEnv
+from .load import LoadSource
+from .resources.base import Resource, ResourceSpec
+from .tasks import Task
+
+
+class DistGrid3PhaseEnv(DistGridEnv):
+    """One unbalanced feeder, phase by phase, 15-minute steps, solved by three-phase AC power flow.
+
+    ## Description
+    A feeder with loads that follow real shapes, each on its own phases, and resources (single-phase
+    batteries and PV inverters, tap changers, capacitor banks, your own) that the agent drives. Every step
+    solves the three-phase AC power flow of the whole feeder, with coupled phases, delta and wye loads,
+    voltage-dependent loads, regulators and capacitors, equal to OpenDSS's solution node by node. An episode
+    is one day of 96 steps, from midnight. Everything that `DistGridEnv` does, this environment does, phase
+    by phase.
+
+    A resource's ``phase`` is "A", "B" or "C" (to ground), "AB", "BC" or "CA" (between two phases), or "ABC"
+    (a third to each phase). Phases that a node does not have are an error. At nodes that no winding ties to
+    ground (IEEE 37) only the connections between phases exist, and "ABC" is a third to each of them.
+
+    ## Timeline of a step
+    At decision time *t* the observation shows the exogenous values that hold during interval *t* and the
+    grid state solved at the end of interval *t - 1*; the action acts during interval *t*; the reward is for
+    interval *t*.
+
+    ## Action Space
+    ``Box(-1, 1, (n,), float32)``, one entry per controlled quantity of each resource, see
+    ``env.unwrapped.action_layout``. A battery's ``p``: +1 discharges at rated power, -1 charges. A PV
+    unit's ``q``: +1 injects, -1 absorbs ``q_max_mvar``; its ``p``: +1 is all available power, -1 none. A
+    tap changer's ``tap``: -1 is the lowest, +1 the highest position, the nearest whole one between. A
+    bank's ``on``: from 0 up on, below off. ``info["delivered"]`` tells what flowed and where taps and banks
+    stand. NaN, a wrong shape or a value outside [-1, 1] by more than 1e-6 raises ValueError naming the
+    dimension.
+
+    ## Observation Space
+    A flat float32 ``Box`` with finite bounds; blocks and units in ``env.unwrapped.layout``. Blocks of the
+    grid have one entry for each phase that exists ("671.A"), node by node in the order A, B, C; absent
+    phases have none. Loads between two phases are entries such as "671.AB". At nodes without ground the
+    voltages are those between phases ("701.AB"), 1 pu being the rated line voltage. Unbalance is observed
+    at nodes with three phases.
+
+    ## Rewards
+    The task's weighted terms, in ``info["rewards"]``; they add up to the reward. The bare task: ``-0.1 *
+    p_loss_MW``.
+
+    ## Costs
+    ``info["costs"]`` by name, ``info["cost"]`` their sum: pu outside the voltage band summed over nodes and
+    phases; MVA above a third of the rating summed over branches and phases; percent of unbalance (|V2| /
+    |V1|) above the limit summed over nodes with three phases, where 100 % counts for more than that;
+    resource costs. All are >= 0, and 0 exactly when the limit holds.
+
+    ## Episode End
+    1. Termination: the power flow failed (``is_diverged`` or ``voltage_collapse``). The reward of that step
+       is the worst that the rest of the episode could have brought, so that failing early never pays; the
+       cost likewise. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
+    2. Truncation: the day is over.
+
+    ## Arguments
+    - ``case``: name of a shipped per-phase feeder, a path, or a ``Feeder``.
+    - ``resources``: ``Battery``, ``PV``, ``TapChanger``, ``CapacitorBank`` or your own ``Resource``; more
+      by ``register_resource``.
+    - ``task``: what is observed and rewarded; default ``LossMinimisation()``. Its ``vuf_max_pct`` is the
+      limit of unbalance.
+    - ``split``: ``train``, ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that ``reset``
+      draws.
+    - ``load``: a ``LoadSource`` (``SeriesLoad`` for your own series); default: the shipped year.
+    - ``load_scale``: growth of all nominal loads over the case, 1.0 = as in the case.
+    - ``v_source_pu``: voltage of the substation; default as in the case.
+    - ``allow_mesh_pruning``: cut loops to a tree with a warning (True) or raise ValueError (False).
+    - ``render_mode``: ``"rgb_array"``, ``"human"`` or None.
+
+    ``reset(options={"day": 200})`` starts on a given day of the data.
+
+    ## Version History
+    - v0: first release.
+    """
+
+    net: Network3  # type: ignore[assignment] # the balanced one has another kind
+
+    def __init__(
+        self,
+        case: str | Feeder = "ieee13",
+        resources: Sequence[ResourceSpec | Resource] = (),
+        task: Task | None = None,
+        split: str = "train",
+        *,
+        load: LoadSource | None = None,
+        load_scale: float = 1.0,
+        v_source_pu: float | None = None,
+        allow_mesh_pruning: bool = True,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(
+            case, resources, task, split, load=load, load_scale=load_scale, v_source_pu=v_source_pu,
+            allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
+        )  # fmt: skip
+
+    @staticmethod
+    def _check_phases(feeder: Feeder) -> None:
+        if feeder.phases != "per-phase":
+            raise ValueError(f"feeder {feeder.name!r} is balanced: make it with DistGridEnv")
+
+    @property
+    def topo3ph(self) -> PhaseIndex:
+        """Which row of a node-major matrix stands for which (node, phase), in the order A, B, C.
+
+        It is the order of the entries of ``v_pu`` in the observation, too.
+        """
+        return self.net.topo3ph
