@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import cases, envs, physics
-from .envs import PV, Battery, DistGridEnv
+from .envs import PV, Battery, CapacitorBank, DistGrid3PhaseEnv, DistGridEnv, TapChanger
 from .envs.registration import register_all
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ __version__ = "0.1.0"
 __all__ = [
     "PV",
     "Battery",
+    "CapacitorBank",
+    "DistGrid3PhaseEnv",
     "DistGridEnv",
+    "TapChanger",
     "__version__",
     "baselines",
     "cases",

@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
+from distgrid.cases import profiles
 from distgrid.envs import (
     PV,
     Battery,
     CapacitorBank,
     DistGrid3PhaseEnv,
     DistGridEnv,
+    Fleet,
     LossMinimisation,
+    ProfileLoad,
     SeriesLoad,
     TapChanger,
     VoltVar3,
 )
 from distgrid.envs.columns import load_points
+from distgrid.envs.grid import Grid
 from distgrid.envs.load import nominal
 from distgrid.envs.tasks import GRID_BLOCKS
 
@@ -278,3 +282,47 @@ def test_no_solved_state_leaves_its_bounds(name: str) -> None:
         assert reward >= grid.worst_reward
         assert info["cost"] <= grid.worst_cost
     assert solved > 5
+
+
+def test_a_row_of_a_batch_is_that_row_alone() -> None:
+    """Bit for bit, through a reset of one row."""
+    specs = [*TAPS, BANKS[0], Battery("671", 0.2, 0.8, phase="BC"), PV("675", 0.5, site=3, phase="A")]
+    net, year = physics.compile(IEEE13), profiles.load_profiles()
+    load = ProfileLoad(IEEE13, profiles.assignment(IEEE13), year)
+
+    def world(batch: int) -> Grid:
+        return Grid(net, Fleet(specs, IEEE13), load, VoltVar3(), year, batch)
+
+    together, alone = world(3), [world(1) for _ in range(3)]
+    rows, days, first = np.arange(3), np.array([3, 170, 300]), np.zeros(1, dtype=np.int64)
+    rng = np.random.default_rng(4)
+    together.reset(rows, days, [np.random.default_rng(k) for k in rows])
+    for k, grid in enumerate(alone):
+        grid.reset(first, days[k : k + 1], [np.random.default_rng(k)])
+    for step in range(12):
+        action = rng.uniform(-1, 1, (3, together.fleet.n_actions))
+        outcome = together.step(action)
+        for k, grid in enumerate(alone):
+            own = grid.step(action[k : k + 1])
+            assert own.reward[0] == outcome.reward[k], (step, k)
+            assert own.cost[0] == outcome.cost[k]
+            assert grid.observe()[0].tobytes() == together.observe()[k].tobytes()
+        if step == 5:
+            together.reset(rows[1:2], days[:1], [np.random.default_rng(9)])
+            alone[1].reset(first, days[:1], [np.random.default_rng(9)])
+
+
+def test_the_picture_shows_three_phases() -> None:
+    """A strip of voltages for each phase, filled as the day goes."""
+    env = make3(render_mode="rgb_array", case=IEEE13, resources=[*TAPS, PV("675", 0.5, site=3, phase="A")])
+    env.reset(options={"day": 172})
+    first = env.render()
+    for _ in range(40):
+        env.step(env.neutral_action)
+    later = env.render()
+    assert first is not None
+    assert later is not None
+    strips = np.abs(first.astype(int) - later.astype(int)).max(axis=2)[:420, 660:] > 50
+    rows = np.flatnonzero(strips.sum(axis=1) > 20)
+    gaps = np.flatnonzero(np.diff(rows) > 15)
+    assert len(gaps) >= 2, "three strips changed, with room between them"
