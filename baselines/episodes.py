@@ -108,8 +108,8 @@ def _run_episode(
             "terminated": bool(terminated),
             "truncated": bool(truncated),
         }
-        voltages = np.asarray(info["voltages"], dtype=np.float64)
-        loading = np.asarray(info["branch_loading"], dtype=np.float64)
+        voltages = np.asarray(np.ma.filled(info["voltages"], np.nan), dtype=np.float64)
+        loading = np.asarray(np.ma.filled(info["branch_loading"], np.nan), dtype=np.float64)
         violations.add(key, step, t_index, info)
         if info["pf_converged"]:
             envelope.add(voltages, loading)

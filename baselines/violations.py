@@ -23,8 +23,14 @@ SCHEMA = pa.schema(
         ("step", pa.int64()),
         ("t_index", pa.int64()),
         ("hour", pa.float64()),  # of the day, when the interval begins
-        ("kind", pa.string()),  # overvoltage, undervoltage, overload, reverse_flow, failed_power_flow
-        ("element", pa.string()),  # node, branch or source id; the feeder's name for a failed power flow
+        (
+            "kind",
+            pa.string(),
+        ),  # overvoltage, undervoltage, overload, unbalance, reverse_flow, failed_power_flow
+        (
+            "element",
+            pa.string(),
+        ),  # node, branch or source id, with the phase: 675.A; the feeder's name for a failed power flow
         ("value", pa.float64()),
         ("limit", pa.float64()),
         ("magnitude", pa.float64()),  # how far beyond the limit, always positive
@@ -44,6 +50,7 @@ class Violations:
         self._nodes = grid.feeder.column("nodes", "node_id")
         self._branches = grid.feeder.column("branches", "branch_id")
         self._source = str(grid.feeder.column("sources", "node_id")[0])
+        self._vuf_max_pct = float(grid.task.vuf_max_pct)
         self._dt_h = float(grid.profiles.dt_h)
         self._rows: list[tuple[Any, ...]] = []
 
@@ -57,18 +64,23 @@ class Violations:
             self._rows.append((*head, *row))
 
     def _of_step(self, info: Mapping[str, Any]) -> Iterator[tuple[str, str, float, float, float, str]]:
-        v = info["voltages"]
-        for kind, beyond, limit in (
-            ("overvoltage", v - self._high, self._high),
-            ("undervoltage", self._low - v, self._low),
-        ):
-            for n in np.flatnonzero(beyond > 0.0):
-                yield kind, str(self._nodes[n]), float(v[n]), float(limit[n]), float(beyond[n]), "pu"
-        loading = info["branch_loading"]
-        for e in np.flatnonzero(loading > 1.0):
-            rating = float(self._rating[e])
-            flow = float(loading[e]) * rating
-            yield "overload", str(self._branches[e]), flow, rating, flow - rating, "MVA"
+        v = _plain(info["voltages"])
+        low, high = _per_phase(self._low, v), _per_phase(self._high, v)
+        for kind, beyond, limit in (("overvoltage", v - high, high), ("undervoltage", low - v, low)):
+            for at in map(tuple, np.argwhere(beyond > 0.0)):
+                yield kind, _named(self._nodes, at), float(v[at]), float(limit[at]), float(beyond[at]), "pu"
+        loading = _plain(info["branch_loading"])
+        ratings = _per_phase(self._rating / (3.0 if loading.ndim == 2 else 1.0), loading)
+        for at in map(tuple, np.argwhere(loading > 1.0)):
+            rating = float(ratings[at])
+            flow = float(loading[at]) * rating
+            yield "overload", _named(self._branches, at), flow, rating, flow - rating, "MVA"
+        if v.ndim == 2:
+            unbalance = _plain(info["vuf_pct"])
+            for n in np.flatnonzero(unbalance > self._vuf_max_pct):
+                value = float(unbalance[n])
+                beyond_pct = value - self._vuf_max_pct
+                yield "unbalance", str(self._nodes[n]), value, self._vuf_max_pct, beyond_pct, "%"
         if info["p_slack_MW"] < 0.0:
             back = -float(info["p_slack_MW"])
             yield "reverse_flow", self._source, -back, 0.0, back, "MW"
@@ -81,3 +93,18 @@ class Violations:
             for field, values in zip(SCHEMA, columns, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _plain(values: NDArray[Any]) -> FloatArray:
+    """NaN where masked: comparisons with it are false."""
+    return np.asarray(np.ma.filled(values, np.nan), dtype=np.float64)
+
+
+def _per_phase(limit: FloatArray, values: FloatArray) -> FloatArray:
+    """(n,) limits in the shape of (n,) or (n, 3) values."""
+    return np.broadcast_to(limit[:, None] if values.ndim == 2 else limit, values.shape)
+
+
+def _named(ids: NDArray[Any], at: tuple[int, ...]) -> str:
+    """The id of an element, and its phase where there are phases."""
+    return str(ids[at[0]]) + (f".{'ABC'[at[1]]}" if len(at) == 2 else "")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import gymnasium as gym
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 
 from distgrid import baselines, cases
+from distgrid.baselines.violations import Violations
 from distgrid.envs import PV, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
 
 FEEDER = cases.load("case33bw")
@@ -65,3 +69,24 @@ def test_a_failed_power_flow_is_one_row_and_no_diagnostics() -> None:
     env = DistGridEnv(FEEDER, task=VoltVar(), load=day_of_load(scale))
     rows = baselines.rollout(env, "do-nothing", 1, progress=False).violations.to_pylist()
     assert [(r["step"], r["kind"], r["magnitude"]) for r in rows] == [(7, "failed_power_flow", None)]
+
+
+def test_phases_and_unbalance_are_named() -> None:
+    """Capability 109: every phase beyond its limit is a row of its own, and so is every unbalanced node."""
+    env: Any = gym.make("distgrid/VoltVar3-ieee13-v0", split="test").unwrapped
+    env.reset(options={"day": 172})
+    info: dict[str, Any] = {}
+    for _ in range(60):
+        *_, info = env.step(np.array([-1.0, 0.2, 1.0] + [1.0, 1.0] + [0.0] * 10))
+    found = Violations(env)
+    found.add(("p", 0, 172), 59, 0, info)
+    rows = found.table().to_pylist()
+    phased = [row for row in rows if row["kind"] in ("overvoltage", "undervoltage")]
+    assert len(phased) == info["n_voltage_violations"] > 0
+    assert sum(row["magnitude"] for row in phased) == pytest.approx(info["cost_voltage_violation"])
+    assert {row["element"][-2:] for row in phased} <= {".A", ".B", ".C"}
+    uneven = [row for row in rows if row["kind"] == "unbalance"]
+    assert len(uneven) == info["n_vuf_violations"] > 0
+    assert sum(row["magnitude"] for row in uneven) == pytest.approx(info["cost_vuf_violation"])
+    heavy = [row for row in rows if row["kind"] == "overload"]
+    assert sum(row["magnitude"] for row in heavy) == pytest.approx(info["cost_thermal_overload"], abs=1e-12)
