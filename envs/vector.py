@@ -358,6 +358,11 @@ class DistGridVectorEnv(GridVectorEnv):
                 f"render_mode {render_mode!r}: a vector environment draws no pictures; use gymnasium.make"
             )
         played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
+        if played.feeder.phases != "balanced":
+            raise ValueError(
+                f"feeder {played.feeder.name!r} has phases: vector environments are for balanced feeders so "
+                "far; make single ones and let gymnasium.vector.SyncVectorEnv or AsyncVectorEnv drive them"
+            )
         self.feeder, self.task, self.split = played.feeder, played.task, split
         super().__init__(
             played, functools.partial(played.grid, resources), num_envs, autoreset_mode, threads, copy

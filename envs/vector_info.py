@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..physics import Stepper
 from ..physics.rows import TOLD_COUNTS, TOLD_FLAGS, TOLD_NUMBERS, tell_rows
 from .grid import Outcome
 from .shards import Shard
@@ -42,6 +43,7 @@ class Told:
     def write_state(self, shard: Shard) -> None:
         """Take over the present state of a shard."""
         grid, stepper, fleet = shard.grid, shard.grid.stepper, shard.grid.fleet
+        assert isinstance(stepper, Stepper)  # what the constructor of the environment lets through
         tell_rows(
             shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading,
             grid.day, grid.step_index, grid.t_index, fleet.delivered_p_mw, fleet.delivered_q_mvar,

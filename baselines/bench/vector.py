@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -176,7 +176,9 @@ def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
             env.reset()
             watch.running = True
     parts = watch.parts()
-    swept = min(parts[SOLVE], taken * sum(_sweep_s(shard.grid.stepper) for shard in env.shards))
+    swept = min(
+        parts[SOLVE], taken * sum(_sweep_s(cast(Stepper, shard.grid.stepper)) for shard in env.shards)
+    )
     parts[MEASURE], parts[SOLVE] = parts[SOLVE] - swept, swept
     total, each = sum(parts.values()), num_envs * taken
     listed = [

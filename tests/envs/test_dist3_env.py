@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from distgrid.envs import (
     Fleet,
     LossMinimisation,
     ProfileLoad,
+    ResourceSpec,
     SeriesLoad,
     TapChanger,
     VoltVar3,
@@ -26,6 +28,7 @@ from distgrid.envs import (
 from distgrid.envs.columns import load_points
 from distgrid.envs.grid import Grid
 from distgrid.envs.load import nominal
+from distgrid.envs.phase_stepper import PhaseStepper
 from distgrid.envs.tasks import GRID_BLOCKS
 
 from .world import FEEDER, FEEDER3, make3
@@ -83,7 +86,7 @@ def test_a_step_is_the_three_phase_power_flow() -> None:
     assert info["p_slack_MW"] == pytest.approx(s.p_slack_mw, abs=1e-12)
     assert info["p_loss_MW"] == pytest.approx(s.p_loss_mw, abs=1e-12)
     present, lines = np.isfinite(s.v_pu), np.isfinite(info["branch_loading"].data)
-    near = {"rtol": 1e-6, "atol": 1e-6}
+    near: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-6}
     np.testing.assert_allclose(observation[env.layout["v_pu"]], s.v_pu[present], **near)
     np.testing.assert_allclose(observation[env.layout["v_deg"]], s.v_deg[present], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(observation[env.layout["vuf_pct"]], s.vuf_pct[np.isfinite(s.vuf_pct)], **near)
@@ -175,6 +178,7 @@ def test_a_delta_feeder_is_judged_by_its_line_voltages() -> None:
     env.reset(options={"day": 172})
     for _ in range(50):
         *_, info = env.step([0.5])
+    assert isinstance(env.grid.stepper, PhaseStepper)
     v = env.grid.stepper.inner.v[0]
     line = np.abs(v - np.roll(v, -1, axis=1)) / np.sqrt(3.0)
     delta = env.grid.stepper.delta_node
@@ -261,7 +265,7 @@ def test_a_failed_power_flow_ends_the_episode_at_its_price(factor: float) -> Non
 def test_no_solved_state_leaves_its_bounds(name: str) -> None:
     """Trap 19: random loads and taps: what is solved stays inside what failures are priced by."""
     feeder = cases.load(name)
-    devices = [TapChanger(str(r)) for r in feeder.column("regulators", "reg_id")]
+    devices: list[ResourceSpec] = [TapChanger(str(r)) for r in feeder.column("regulators", "reg_id")]
     devices += [CapacitorBank(str(c)) for c in feeder.column("capacitors", "cap_id")]
     points = load_points(feeder)
     rng = np.random.default_rng(1)

@@ -10,10 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid.envs import DistGrid3PhaseEnv
+from distgrid.envs.phase_stepper import PhaseStepper
 from distgrid.physics import Network3
 
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats], Floats]
+
+
+def phases_of(env: DistGrid3PhaseEnv) -> NDArray[np.int64]:
+    """(columns, 2) node row and phase of every observed voltage."""
+    assert isinstance(env.grid.stepper, PhaseStepper)
+    return env.grid.stepper.voltage_at
 
 
 def fed_through(env: DistGrid3PhaseEnv) -> dict[str, NDArray[np.int64]]:
@@ -23,8 +30,8 @@ def fed_through(env: DistGrid3PhaseEnv) -> dict[str, NDArray[np.int64]]:
     regulators = env.feeder.regulators.to_pylist()
     above = {p.child[0][0]: (p.parent[0][0], p.branch) for p in net.topology.layout.placed}
     mine: dict[str, list[int]] = {row["reg_id"]: [] for row in regulators}
-    for column, node in enumerate(env.grid.stepper.voltage_at[:, 0]):
-        at, found = int(node), []
+    for column, node in enumerate(phases_of(env)[:, 0]):
+        at, found = int(node), list[str]()
         while at in above and not found:
             at, branch = above[at]
             found = [r["reg_id"] for r in regulators if env.feeder.branch_index[r["branch_id"]] == branch]
@@ -37,7 +44,7 @@ def rules(env: DistGrid3PhaseEnv) -> dict[str, Rule]:
     """Doing nothing, constants, chance, and a rule: a bank's taps move together, inverters droop."""
     rng, neutral = np.random.default_rng(0), env.neutral_action.astype(np.float64)
     voltage = env.layout["v_pu"]
-    column = {tuple(pair): k for k, pair in enumerate(env.grid.stepper.voltage_at.tolist())}
+    column = {tuple(pair): k for k, pair in enumerate(phases_of(env).tolist())}
     pv = [u for u in env.units if u.kind == "pv"]
     drives = np.array([u.action_q for u in pv])
     sees = [column[u.node_row, "ABC".index(u.phase)] for u in pv]
@@ -88,7 +95,7 @@ def test_voltages_and_unbalance_need_work_and_no_constant_does_it(case: str) -> 
         for day in env.days[::3]:
             observation, _ = env.reset(options={"day": int(day)})
             for _ in range(96):
-                observation, r, terminated, _, info = env.step(policy(observation))
+                observation, r, terminated, _, info = env.step(policy(observation.astype(np.float64)))
                 total, charge = total + r, charge + info["cost"]
                 if name == "nothing":
                     voltage.append(info["n_voltage_violations"] > 0)
