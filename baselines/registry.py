@@ -9,6 +9,7 @@ from .errors import unknown
 from .policy import AnyEnv, Policy
 from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
+from .scripted.local_control import LocalControl
 from .scripted.random import Random
 from .scripted.vde4105 import VDE_VARIANTS, PowerFactor4105, VoltVar4105
 from .scripted.volt_var import IEEE1547_A, IEEE1547_B, VoltVar
@@ -41,6 +42,7 @@ def _catalogue() -> Mapping[str, Factory]:
         for stem, factory in (("volt-var-vde4105", _vde_q), ("power-factor-vde4105", _vde_cosphi)):
             table[stem + suffix] = factory(stem + suffix, variant)
     table["volt-var-fuzzy"] = FuzzyVoltVar
+    table["local-control"] = LocalControl  # per-phase environments with tap changers or banks
     return MappingProxyType(table)
 
 

@@ -26,7 +26,8 @@ def grid() -> Iterator[Any]:
 
 def test_every_policy_plays_a_day_and_the_droops_help() -> None:
     """Trap 23: no baseline is a silent no-op; each droop has less violation cost than doing nothing."""
-    result = baselines.rollout(ENV, baselines.names(), 2, progress=False)
+    names = [name for name in baselines.names() if name != "local-control"]  # it has no relays here
+    result = baselines.rollout(ENV, names, 2, progress=False)
     cost = {s.policy: s.violation_cost_per_day for s in result.summary}
     assert all(s.n_steps == 2 * 96 and s.n_failed_power_flows == 0 for s in result.summary)
     assert cost["do-nothing"] > 0.0
@@ -34,6 +35,16 @@ def test_every_policy_plays_a_day_and_the_droops_help() -> None:
         assert cost[name] < 0.5 * cost["do-nothing"], name
     assert cost["volt-var-vde4105"] < cost["do-nothing"]
     assert len({s.return_mean for s in result.summary}) == len(result.summary) - 3  # b, large and large again
+
+
+def test_relays_help_a_per_phase_feeder_and_are_refused_elsewhere() -> None:
+    """Capability 8: taps and banks under their own relays violate less than left alone."""
+    names = ("do-nothing", "local-control")
+    result = baselines.rollout("distgrid/VoltVar3-ieee13-v0", names, 3, progress=False)
+    cost = {s.policy: s.violation_cost_per_day for s in result.summary}
+    assert 0.0 < cost["local-control"] < 0.8 * cost["do-nothing"]
+    with pytest.raises(baselines.RunError):
+        baselines.rollout(ENV, "local-control", 1, progress=False)
 
 
 @pytest.mark.parametrize("name", ["volt-var-fuzzy", "volt-var-ieee1547"])
