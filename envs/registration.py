@@ -174,7 +174,7 @@ ENTRIES: tuple[Entry, ...] = (
         "ieee13", ("reg1", "reg2", "reg3"), ("cap1", "cap2"),
         (("671", "A", 0.7), ("652", "A", 0.25), ("675", "A", 0.5), ("645", "B", 0.3), ("646", "B", 0.3),
          ("671", "B", 0.3), ("611", "C", 0.3), ("675", "C", 0.5), ("684", "C", 0.3), ("634", "A", 0.25)),
-        load_scale=1.4, v_source_pu=0.99, vuf_max_pct=1.25,
+        load_scale=1.4, v_source_pu=0.97, vuf_max_pct=1.25,
     ),
     _volt_var3(
         "ieee123", ("creg1a", "creg2a", "creg3a", "creg3c", "creg4a", "creg4b", "creg4c"),

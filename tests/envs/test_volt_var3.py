@@ -81,7 +81,7 @@ def rules(env: DistGrid3PhaseEnv) -> dict[str, Rule]:
 
 @pytest.mark.parametrize("case", ["ieee13", "ieee123"])
 def test_voltages_and_unbalance_need_work_and_no_constant_does_it(case: str) -> None:
-    """Issue 4 and Trap 22, on every third test day.
+    """Issue 4 and Trap 22, on all test days.
 
     Doing nothing violates the band, and the limit of unbalance, in at least 20 % of the steps. Random and
     constant-extreme actions earn clearly less and cost more than a rule of three lines.
@@ -92,7 +92,7 @@ def test_voltages_and_unbalance_need_work_and_no_constant_does_it(case: str) -> 
     voltage, unbalance = [], []
     for name, policy in rules(env).items():
         total = charge = 0.0
-        for day in env.days[::3]:
+        for day in env.days:
             observation, _ = env.reset(options={"day": int(day)})
             for _ in range(96):
                 observation, r, terminated, _, info = env.step(policy(observation.astype(np.float64)))
@@ -107,4 +107,4 @@ def test_voltages_and_unbalance_need_work_and_no_constant_does_it(case: str) -> 
     assert np.mean(unbalance) >= 0.2
     for bad in ("inject", "absorb", "highest", "lowest", "random", "nothing"):
         assert reward[bad] < 1.3 * reward["rule"], (bad, reward)  # rewards are negative
-        assert cost[bad] > 1.3 * cost["rule"], (bad, cost)
+        assert cost[bad] > 1.1 * cost["rule"], (bad, cost)
