@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..physics.lanes import LANES
 from .grid import Grid, Outcome
 from .workers import share
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-_LANES = 8  # rows that the power flow solves side by side: shards are whole blocks of them
 _MOST_CELLS = 65_536  # nodes times rows of a shard; its arrays take some 8 MB
 _LEAST_CELLS = 4_096  # below this, handing a shard to a thread costs more than it saves
 
@@ -128,7 +128,7 @@ _NOBODY = Restart(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())
 
 
 def _rows_per_shard(batch: int, n_bus: int) -> int:
-    """A multiple of the block of lanes: small enough for the cache, large enough to be worth a thread.
+    """A multiple of the rows that the power flow solves side by side: small enough for the cache, large enough to be worth a thread.
 
     Shards are a power of two in number, so that two, four ... threads have equal work.
     """
@@ -136,4 +136,4 @@ def _rows_per_shard(batch: int, n_bus: int) -> int:
     shards = 1
     while cells > shards * _MOST_CELLS or (shards == 1 and cells >= 2 * _LEAST_CELLS):
         shards *= 2
-    return -(-batch // (shards * _LANES)) * _LANES
+    return -(-batch // (shards * LANES)) * LANES
