@@ -128,7 +128,7 @@ _NOBODY = Restart(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())
 
 
 def _rows_per_shard(batch: int, n_bus: int) -> int:
-    """A multiple of the rows that the power flow solves side by side: small enough for the cache, large enough to be worth a thread.
+    """A multiple of the rows solved side by side: small enough for the cache, large enough for a thread.
 
     Shards are a power of two in number, so that two, four ... threads have equal work.
     """
