@@ -268,12 +268,10 @@ def _first_verdicts(  # type: ignore[no-untyped-def]
         if settled or iterations >= max_iter:
             _end(seen, row, lane, settled, iterations, v_collapse, answer)
             left -= 1
-    if left == 0:
-        _write(plan, row, 0, count, scale, volt, flow, answer)
-        return 0
-    for lane in range(count):
+    together = count if left == 0 else 1
+    for lane in range(0, count, together):
         if pick(seen, 0, WRITTEN, lane) > 0.0:
-            _write(plan, row, lane, lane + 1, scale, volt, flow, answer)
+            _write(plan, row, lane, lane + together, scale, volt, flow, answer)
     return left
 
 

@@ -118,10 +118,11 @@ def _measure_voltages(plan, row, count, state, answer, limits, flows):  # type: 
         total = total + outside
         number = number + choose(outside, one, zero)
         _emit(state, flows.v_pu, row, count, node, magnitude)
-    _emit(state, answer.measured, row, count, VOLTAGE_VIOLATION, total)
-    store(state.track, 0, 0, number)
+    store(state.track, 0, 0, total)
+    store(state.track, 0, 1, number)
     for lane in range(count):
-        answer.ended[row + lane, N_VOLTAGE] = int(pick(state.track, 0, 0, lane))
+        answer.measured[row + lane, VOLTAGE_VIOLATION] = pick(state.track, 0, 0, lane)
+        answer.ended[row + lane, N_VOLTAGE] = int(pick(state.track, 0, 1, lane))
 
 
 @inline
@@ -163,9 +164,12 @@ def _measure_branches(plan, ends, base_mva, row, count, state, answer, limits, f
         _emit_complex(state, flows.s_to, row, count, e, p_t, q_t)
         _emit(state, flows.i_ka, row, count, e, root(larger(i2_f, i2_t)))
         _emit(state, flows.loading, row, count, e, apparent / rating)
-    _emit(state, answer.measured, row, count, P_LOSS, p_loss)
-    _emit(state, answer.measured, row, count, Q_LOSS, q_loss)
-    _emit(state, answer.measured, row, count, OVERLOAD, above)
-    store(state.track, 0, 0, number)
+    store(state.track, 0, 0, p_loss)
+    store(state.track, 0, 1, q_loss)
+    store(state.track, 0, 2, above)
+    store(state.track, 0, 3, number)
     for lane in range(count):
-        answer.ended[row + lane, N_OVERLOAD] = int(pick(state.track, 0, 0, lane))
+        answer.measured[row + lane, P_LOSS] = pick(state.track, 0, 0, lane)
+        answer.measured[row + lane, Q_LOSS] = pick(state.track, 0, 1, lane)
+        answer.measured[row + lane, OVERLOAD] = pick(state.track, 0, 2, lane)
+        answer.ended[row + lane, N_OVERLOAD] = int(pick(state.track, 0, 3, lane))
