@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
-
-@lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="distgrid-env")
-
-
-if hasattr(os, "register_at_fork"):  # threads stay behind in the parent: a forked worker needs its own
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+from ..physics.threads import pool
 
 
 def share(work: Callable[[int], None], pieces: int, threads: int) -> None:
@@ -29,7 +20,7 @@ def share(work: Callable[[int], None], pieces: int, threads: int) -> None:
         for piece in left:
             work(piece)
 
-    helpers = [_pool().submit(take) for _ in range(min(threads, pieces) - 1)]
+    helpers = [pool("envs", os.cpu_count() or 1).submit(take) for _ in range(min(threads, pieces) - 1)]
     try:
         take()
     finally:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,28 +21,17 @@ from .arguments import (
     states_of,
 )
 from .kernels import Answer, Demand, room_for, sweep_rows
-from .lanes import LANES
 from .network import MeshWarning, Network, Topology
 from .solution import Solution
+from .threads import split_rows
 
 FloatArray = NDArray[np.float64]
-_ROWS_WORTH_A_THREAD = 256
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 _NO_POWER = np.empty((0, 0))
 _METHODS = ("backward-forward", "newton", "fast-decoupled")
 _ALL = slice(None)
 _COMPLEX, _INT = np.dtype(np.complex128), np.dtype(np.int64)
-empty = np.empty
 Numbers = tuple[float, float, int, float]  # 1 / base MVA, tol, max_iter, v_collapse_pu
-
-
-@lru_cache(maxsize=1)
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="distgrid")
-
-
-if hasattr(os, "register_at_fork"):  # threads stay behind in the parent: a forked worker needs its own
-    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def solve(
@@ -135,12 +120,11 @@ def solve(
     groups = _topologies(net, closed, tap, cap_on, batch)
     v_source = source_voltage(net, v_source_pu, batch)
     v_start = _NO_ROWS if start is None else start_of(net, start, batch)
-    workers = 1 if batch < 2 * _ROWS_WORTH_A_THREAD else _workers(threads, batch)
     answer = _answer(net, batch) if out is None else out.memory(net, batch)
     if not currents:
         answer = answer._replace(current=_NO_ROWS)
     for rows, topology in groups:
-        _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, workers, net, method)
+        _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, threads, net, method)
     return Solution(net, answer, groups, size is None)
 
 
@@ -214,21 +198,17 @@ def _warn_pruned(net: Network, topology: Topology) -> None:
         )
 
 
-def _workers(threads: int | None, batch: int) -> int:
-    return min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
-
-
 def _answer(net: Network, batch: int) -> Answer:
     """Arrays for the kernel to write."""
     return Answer(
-        empty((batch, net.n_bus), _COMPLEX), empty((batch, net.n_branch), _COMPLEX),
-        empty((batch, net.n_source), _COMPLEX), empty((batch, 2), _INT), empty((batch, 1)),
+        np.empty((batch, net.n_bus), _COMPLEX), np.empty((batch, net.n_branch), _COMPLEX),
+        np.empty((batch, net.n_source), _COMPLEX), np.empty((batch, 2), _INT), np.empty((batch, 1)),
     )  # fmt: skip
 
 
 def _solve_group(
     rows: slice | NDArray[np.int64], topology: Topology, demand: Demand, v_source: NDArray[Any],
-    v_start: NDArray[Any], answer: Answer, numbers: Numbers, workers: int, net: Network, method: str,
+    v_start: NDArray[Any], answer: Answer, numbers: Numbers, threads: int | None, net: Network, method: str,
 ) -> None:  # fmt: skip
     """Solve the rows that share a topology into ``answer``."""
     whole = isinstance(rows, slice)
@@ -238,7 +218,7 @@ def _solve_group(
         v_source = v_source[rows]
         v_start = v_start[rows] if v_start.size else v_start
     if method == "backward-forward" and topology.loops is None:
-        _run(workers, topology, demand, v_source, v_start, numbers, part)
+        _run(threads, topology, demand, v_source, v_start, numbers, part)
     else:
         _solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part)
     if not whole:
@@ -248,24 +228,16 @@ def _solve_group(
 
 
 def _run(
-    workers: int, topology: Topology, demand: Demand, v_source: NDArray[Any], v_start: NDArray[Any],
+    threads: int | None, topology: Topology, demand: Demand, v_source: NDArray[Any], v_start: NDArray[Any],
     numbers: Numbers, answer: Answer,
 ) -> None:  # fmt: skip
-    """Run the sweep over all rows, split at block borders over ``workers`` threads."""
-    batch = answer.v.shape[0]
+    """Run the sweep over all rows."""
 
     def work(lo: int, hi: int) -> None:
         room = room_for(topology.plan, hi - lo)
         sweep_rows(*topology.plan, lo, hi, *demand, v_source, v_start, *numbers, *room, *answer)
 
-    if workers <= 1:
-        work(0, batch)
-        return
-    blocks = -(-batch // LANES)
-    cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
-    jobs = [_pool(workers).submit(work, lo, hi) for lo, hi in itertools.pairwise(cuts)]
-    for job in jobs:
-        job.result()
+    split_rows(work, answer.v.shape[0], threads)
 
 
 def _solve_otherwise(

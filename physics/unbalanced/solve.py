@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..lanes import LANES
+from ..threads import split_rows
 from .kernels import ALL_GOOD, first_bad, room_for, solve_rows
 from .network import Network3, Topology3
 from .program import FloatArray, Inputs, Outputs
 from .solution import Solution3
 
-_ROWS_WORTH_A_THREAD = 256
 _NONE = np.empty((0, 0))
 _NO_START = np.empty((0, 0), dtype=np.complex128)
 _LEG_NAMES = ("AB", "BC", "CA")
-
-
-@lru_cache(maxsize=1)
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="distgrid3")
-
-
-if hasattr(os, "register_at_fork"):  # threads stay behind in the parent: a forked worker needs its own
-    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 class _Arguments:
@@ -238,22 +224,13 @@ def _run(
     out: Outputs,
     threads: int | None,
 ) -> None:
-    """The kernel over all rows, split at block borders over threads."""
+    """The kernel over all rows."""
     program = topology.program
-    workers = 1
-    if batch >= 2 * _ROWS_WORTH_A_THREAD:
-        workers = min(threads or os.cpu_count() or 1, batch // _ROWS_WORTH_A_THREAD)
 
     def work(lo: int, hi: int) -> int:
         room = room_for(program, net.cap_on.size, hi - lo)
         return int(solve_rows(*program, *inputs, all_legs, lo, hi, *numbers, *room, *out))
 
-    if workers <= 1:
-        answers = [work(0, batch)]
-    else:
-        blocks = -(-batch // LANES)
-        cuts = [min(batch, (blocks * i // workers) * LANES) for i in range(workers)] + [batch]
-        jobs = [_pool(workers).submit(work, lo, hi) for lo, hi in itertools.pairwise(cuts)]
-        answers = [job.result() for job in jobs]
-    if answers[0] != ALL_GOOD or any(answer != ALL_GOOD for answer in answers):
+    answers = split_rows(work, batch, threads)
+    if any(answer != ALL_GOOD for answer in answers):
         refuse(net, topology, inputs)
