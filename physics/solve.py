@@ -132,7 +132,10 @@ def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers
     """The most common call, one row of loads on the feeder as it is, without anything that costs time."""
     topology = net.topology
     answer = _answer(net, 1)
-    room = topology.rooms.pop() if topology.rooms else room_for(topology.plan, 1)
+    try:
+        room = topology.rooms.pop()
+    except IndexError:  # none yet, or all are lent to other threads
+        room = room_for(topology.plan, 1)
     sweep_rows(
         *topology.plan, 0, 1, p, q, _NO_POWER, _NO_POWER, net.source_row, _NO_ROWS, *numbers, *room, *answer
     )
