@@ -13,7 +13,7 @@ from ._jit import inline
 from .dependence import drawn
 from .lanes import choose, every, larger, load, pick, put, smaller, store, width
 from .newton_tree import newton_step
-from .power_sweeps import DROP, SOUND, V_FLOOR_PU, P, Q, U
+from .power_sweeps import DROP, SOUND, V_FLOOR_PU, P, Q
 
 STEP_LIMIT_PU = 0.3  # of each component of a Newton step: keeps a row without solution finite
 
@@ -78,12 +78,12 @@ def _turned_back(plan, k, x, y):  # type: ignore[no-untyped-def]
 
 @inline
 def voltages_of_powers(plan, draw, nominal, flow, volt, track, seen):  # type: ignore[no-untyped-def]
-    """Complex voltages from the powers received and U of sound lanes, of no load in others; node currents.
+    """Complex voltages from the powers sent of sound lanes, of no load in others; node currents.
 
     The sources' voltages stand in ``volt``. Overwrites the powers in ``flow`` by currents.
     """
     sound = load(track, 0, SOUND)
-    one, zero, floor2 = every(flow, 1.0), every(flow, 0.0), every(flow, V_FLOOR_PU * V_FLOOR_PU)
+    one, zero = every(flow, 1.0), every(flow, 0.0)
     v2_least, i2_most = every(flow, np.inf), every(flow, 0.0)
     for k in range(plan.link.shape[0]):
         up = plan.link[k, 0]
@@ -94,8 +94,6 @@ def voltages_of_powers(plan, draw, nominal, flow, volt, track, seen):  # type: i
             w = 1.0 / (e * e + f * f) if plan.ratios else load(flow, up, DROP)
             r, reactance = plan.z[k, 0], plan.z[k, 1]
             p, q = load(flow, k, P), load(flow, k, Q)
-            squared = (p * p + q * q) / larger(load(flow, k, U), floor2)
-            p, q = p + r * squared, q + reactance * squared  # sent
             c = choose(sound, 1.0 - (r * p + reactance * q) * w, one)
             d = choose(sound, (r * q - reactance * p) * w, zero)
             x, y = e * c - f * d, e * d + f * c

@@ -33,7 +33,7 @@ from .current_sweeps import (
     sweep_forward,
     voltages_of_powers,
 )
-from .lanes import LANES, from_rows, load, pick, put, store, to_rows, width
+from .lanes import LANES, aligned, choose, every, from_rows, larger, load, pick, put, root, store, to_rows, width
 from .newton_tree import N_FIELDS
 from .plan import Plan
 from .power_sweeps import (
@@ -60,8 +60,8 @@ DIVERGED = 2
 COLLAPSED = 4
 
 # Fields of ``seen`` beyond those of current_sweeps.py.
-STREAK, SUNK, WRITTEN = 4, 5, 6
-_N_SEEN = 7
+STREAK, SUNK, WRITTEN, SETTLED, VERDICT, UPDATE = 4, 5, 6, 7, 8, 9
+_N_SEEN = 10
 
 
 class Demand(NamedTuple):
@@ -104,7 +104,7 @@ def room_for(plan: Plan, rows: int) -> State:
     m, n_zip = plan.link.shape[0], plan.zip_pos.size
     lanes = () if rows == 1 else (LANES,)
     fields = ((m, 2), (n_zip, 2), (m, 2), (m, 4), (1, N_TRACKED), (1, _N_SEEN), (1, 1), (m, N_FIELDS))
-    return State(*(np.empty(shape + lanes) for shape in fields))
+    return State(*(aligned(shape + lanes) for shape in fields))
 
 
 @inline
@@ -232,23 +232,39 @@ def _write(plan, row, first, last, scale, volt, flow, answer):  # type: ignore[n
 
 
 @inline
-def _close(seen, lane, tol):  # type: ignore[no-untyped-def]
-    """Whether the last update and the power mismatch that it stands for are small, away from the floor."""
-    d2, i2 = pick(seen, 0, D2_MOST, lane), pick(seen, 0, I2_MOST, lane)
-    small = d2 < tol * tol and d2 * i2 < 100.0 * tol * tol
-    return small and pick(seen, 0, V2_LEAST, lane) > V_FLOOR_PU * V_FLOOR_PU
+def _close(seen, tol):  # type: ignore[no-untyped-def]
+    """1 where the last update and the power mismatch that it stands for are small, away from the floor."""
+    zero, d2 = every(seen, 0.0), load(seen, 0, D2_MOST)
+    small = choose(tol * tol - d2, every(seen, 1.0), zero)
+    small = choose(100.0 * tol * tol - d2 * load(seen, 0, I2_MOST), small, zero)
+    return choose(load(seen, 0, V2_LEAST) - V_FLOOR_PU * V_FLOOR_PU, small, zero)
 
 
 @inline
-def _end(seen, row, lane, settled, iterations, v_collapse, answer):  # type: ignore[no-untyped-def]
-    """The verdict on a lane: of the solution where it converged, of any iterate otherwise."""
-    flags = CONVERGED if settled else DIVERGED
-    sunk = pick(seen, 0, V2_LEAST, lane) < v_collapse * v_collapse
-    if sunk or (pick(seen, 0, SUNK, lane) > 0.0 and not settled):
-        flags |= COLLAPSED
-    answer.ended[row + lane, 0] = flags
+def _where_finite(seen, settled):  # type: ignore[no-untyped-def]
+    """``settled`` where all currents are finite, else 0."""
+    total = load(seen, 0, FINITE)
+    return choose(1.0 - (total - total), settled, every(seen, 0.0))
+
+
+@inline
+def _conclude(seen, settled, v_collapse):  # type: ignore[no-untyped-def]
+    """Verdicts as they are if the rows end now: of the solution where settled, of any iterate otherwise."""
+    zero, one = every(seen, 0.0), every(seen, 1.0)
+    low = choose(v_collapse * v_collapse - load(seen, 0, V2_LEAST), one, zero)
+    ever_low = choose(low, one, load(seen, 0, SUNK))
+    store(seen, 0, SUNK, ever_low)
+    good, bad = every(seen, float(CONVERGED)), every(seen, float(DIVERGED))
+    if_low = every(seen, float(COLLAPSED))
+    store(seen, 0, VERDICT, choose(settled, good + if_low * low, bad + if_low * ever_low))
+    store(seen, 0, UPDATE, root(load(seen, 0, D2_MOST)))
+
+
+@inline
+def _end(seen, row, lane, iterations, answer):  # type: ignore[no-untyped-def]
+    answer.ended[row + lane, 0] = int(pick(seen, 0, VERDICT, lane))
     answer.ended[row + lane, 1] = iterations
-    answer.measured[row + lane, 0] = np.sqrt(pick(seen, 0, D2_MOST, lane))
+    answer.measured[row + lane, 0] = pick(seen, 0, UPDATE, lane)
     put(seen, 0, WRITTEN, lane, 1.0)
 
 
@@ -257,16 +273,17 @@ def _first_verdicts(  # type: ignore[no-untyped-def]
     plan, row, count, scale, tol, max_iter, v_collapse, volt, flow, track, seen, answer
 ):
     """End the lanes whose powers led to a solution; returns how many are left."""
-    left = count
+    zero, left = every(seen, 0.0), count
+    settled = _where_finite(seen, choose(load(track, 0, SOUND), _close(seen, tol), zero))
+    for field in (STREAK, SUNK, WRITTEN):
+        store(seen, 0, field, zero)
+    _conclude(seen, settled, v_collapse)
+    store(seen, 0, SUNK, zero)  # what the first voltages of a hard row were tells nothing
+    store(seen, 0, SETTLED, settled)
     for lane in range(count):
-        sound = pick(track, 0, SOUND, lane) > 0.0
-        settled = sound and _close(seen, lane, tol) and np.isfinite(pick(seen, 0, FINITE, lane))
         iterations = int(pick(track, 0, SWEEPS, lane)) + 1
-        put(seen, 0, STREAK, lane, 0.0)
-        put(seen, 0, SUNK, lane, 0.0)
-        put(seen, 0, WRITTEN, lane, 0.0)
-        if settled or iterations >= max_iter:
-            _end(seen, row, lane, settled, iterations, v_collapse, answer)
+        if pick(seen, 0, SETTLED, lane) > 0.0 or iterations >= max_iter:
+            _end(seen, row, lane, iterations, answer)
             left -= 1
     together = count if left == 0 else 1
     for lane in range(0, count, together):
@@ -281,8 +298,8 @@ def _insist(  # type: ignore[no-untyped-def]
 ):
     """Current sweeps, then Newton's steps, until every lane has ended."""
     draw, nominal, volt, flow, pivot, work = state
-    for lane in range(count):
-        put(pivot, 0, 0, lane, 1.0)
+    zero = every(seen, 0.0)
+    store(pivot, 0, 0, every(seen, 1.0))
     last = PLAIN_SWEEPS + NEWTON_STEPS
     for sweep in range(1, last + 1):
         if sweep <= PLAIN_SWEEPS:
@@ -290,19 +307,19 @@ def _insist(  # type: ignore[no-untyped-def]
         else:
             newton_forward(plan, draw, nominal, volt, flow, work, pivot, seen)
         gather_currents(plan, flow, seen)
+        streak = choose(_close(seen, tol), load(seen, 0, STREAK) + 1.0, zero)
+        store(seen, 0, STREAK, streak)
+        settled = _where_finite(seen, choose(load(pivot, 0, 0), larger(streak - 1.0, zero), zero))
+        _conclude(seen, settled, v_collapse)
+        store(seen, 0, SETTLED, settled)
         for lane in range(count):
             if pick(seen, 0, WRITTEN, lane) > 0.0:
                 continue
-            if pick(seen, 0, V2_LEAST, lane) < v_collapse * v_collapse:
-                put(seen, 0, SUNK, lane, 1.0)
-            streak = pick(seen, 0, STREAK, lane) + 1.0 if _close(seen, lane, tol) else 0.0
-            put(seen, 0, STREAK, lane, streak)
-            sane = pick(pivot, 0, 0, lane) > 0.0 and np.isfinite(pick(seen, 0, FINITE, lane))
-            settled = streak >= 2.0 and sane
-            runaway = pick(seen, 0, D2_MOST, lane) > RUNAWAY_PU * RUNAWAY_PU
+            runaway = pick(seen, 0, UPDATE, lane) > RUNAWAY_PU
             iterations = int(pick(track, 0, SWEEPS, lane)) + 1 + sweep
-            if settled or runaway or sweep == last or iterations >= max_iter:
-                _end(seen, row, lane, settled, iterations, v_collapse, answer)
+            ended = pick(seen, 0, SETTLED, lane) > 0.0 or runaway
+            if ended or sweep == last or iterations >= max_iter:
+                _end(seen, row, lane, iterations, answer)
                 _write(plan, row, lane, lane + 1, scale, volt, flow, answer)
                 left -= 1
         if left == 0:

@@ -9,14 +9,18 @@ has the same bits whether it was solved alone or beside others.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
+from numpy.typing import NDArray
 
 LANES = 16  # two vectors of a processor's widest: one is on its way while the other is waited for
+_LINE = 8  # doubles in a line of the cache
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 
 
@@ -32,6 +36,14 @@ lanes_type = _LanesType()
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
         super().__init__(dmm, fe_type, _VECTOR)
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """An array that begins where a line of the cache does: vectors across two lines take twice as long."""
+    size = math.prod(shape)
+    room = np.empty(size + _LINE)
+    first = -room.ctypes.data // room.itemsize % _LINE
+    return room[first : first + size].reshape(shape)
 
 
 def _is_wide(array: Any) -> bool:
@@ -237,6 +249,22 @@ def choose(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], args[2])
 
     return a(a, a, a), codegen
+
+
+@intrinsic
+def anywhere(typingctx: Any, mask: Any) -> Any:
+    """Whether any lane of ``mask`` is above 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        wide = signature.args[0] == lanes_type
+        zero = ir.Constant(args[0].type, None if wide else 0.0)
+        above = builder.fcmp_ordered(">", args[0], zero)
+        if not wide:
+            return above
+        bits = ir.IntType(LANES)
+        return builder.icmp_unsigned("!=", builder.bitcast(above, bits), ir.Constant(bits, 0))
+
+    return types.boolean(mask), codegen
 
 
 _OPERATIONS = {operator.add: _add, operator.sub: _sub, operator.mul: _mul, operator.truediv: _div}

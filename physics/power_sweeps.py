@@ -21,7 +21,7 @@ import numpy as np
 
 from ._jit import inline
 from .dependence import drawn
-from .lanes import choose, every, larger, load, pick, put, store, width
+from .lanes import anywhere, choose, every, larger, load, pick, put, store, width
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
 MOST_SWEEPS = 10
@@ -32,7 +32,7 @@ _SHARE_OF_TOL = 0.01  # of the error that is left, estimated
 COLD_RATE, WARM_RATE = 0.1, 0.0
 _ROUNDING = 1e-15  # updates of U at this size no longer shrink
 
-# Fields of ``flow``: P and Q, later the current; the drop of U, later 1 / |V|^2; U.
+# Fields of ``flow``: P and Q received, later sent, later the current; the drop of U, later 1 / |V|^2; U.
 P, Q, DROP, U = 0, 1, 2, 3
 # Fields of ``track``: largest update of U, the one before, whether a lane moves on, whether it contracted as
 # it should, its sweeps, a number that is finite where all U are.
@@ -104,25 +104,41 @@ def dependent_power(plan, nominal, flow):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _send(plan, flow, floor2):  # type: ignore[no-untyped-def]
+    """The last sums of power: P and Q of ``flow`` become what each branch is sent."""
+    for k in range(plan.link.shape[0] - 1, -1, -1):
+        up = plan.link[k, 0]
+        if up < 0:
+            continue
+        p, q = load(flow, k, P), load(flow, k, Q)
+        squared = (p * p + q * q) / larger(load(flow, k, U), floor2)
+        p_sent, q_sent = p + plan.z[k, 0] * squared, q + plan.z[k, 1] * squared
+        store(flow, k, P, p_sent)
+        store(flow, k, Q, q_sent)
+        store(flow, up, P, load(flow, up, P) + p_sent)
+        store(flow, up, Q, load(flow, up, Q) + q_sent)
+
+
+@inline
 def _judge(track, sweep, limit, tol, first_rate):  # type: ignore[no-untyped-def]
     """Which lanes go on; returns whether any does. The error left after one more sweep is moved * rate^2."""
-    going = False
-    for lane in range(width(track)):
-        if not pick(track, 0, ACTIVE, lane) > 0.0:
-            continue
-        moved, before = pick(track, 0, MOVED, lane), pick(track, 0, BEFORE, lane)
-        rate = moved / before if sweep > 1 else first_rate * moved
-        sound = (moved <= _ROUNDING or rate <= CONTRACTION) and np.isfinite(pick(track, 0, TOTAL, lane))
-        known = sweep > 1 or first_rate > 0.0
-        arrived = moved <= _ROUNDING or (known and moved * rate * rate < _SHARE_OF_TOL * tol)
-        put(track, 0, BEFORE, lane, moved)
-        put(track, 0, SWEEPS, lane, sweep)
-        if arrived or sweep == limit or not sound:
-            put(track, 0, ACTIVE, lane, 0.0)
-            put(track, 0, SOUND, lane, 1.0 if sound else 0.0)
-        else:
-            going = True
-    return going
+    zero, one = every(track, 0.0), every(track, 1.0)
+    active, moved, total = load(track, 0, ACTIVE), load(track, 0, MOVED), load(track, 0, TOTAL)
+    rate = moved / load(track, 0, BEFORE) if sweep > 1 else first_rate * moved
+    still = choose(moved - _ROUNDING, zero, one)
+    contracts = choose(rate - CONTRACTION, still, one)
+    sound = choose(1.0 - (total - total), contracts, zero)  # not where the total is infinite or NaN
+    arrived = still
+    if sweep > 1 or first_rate > 0.0:
+        arrived = choose(_SHARE_OF_TOL * tol - moved * rate * rate, one, still)
+    over = every(track, 1.0 if sweep == limit else 0.0)
+    done = choose(sound, choose(arrived, one, over), one)
+    store(track, 0, BEFORE, moved)
+    store(track, 0, SWEEPS, choose(active, every(track, float(sweep)), load(track, 0, SWEEPS)))
+    store(track, 0, SOUND, choose(active * done, sound, load(track, 0, SOUND)))
+    active = choose(done, zero, active)
+    store(track, 0, ACTIVE, active)
+    return anywhere(active)
 
 
 @inline
@@ -131,18 +147,16 @@ def sum_powers(plan, draw, nominal, flow, track, limit, tol, first_rate):  # typ
 
     ``draw`` (m, 2) constant power, ``nominal`` (n_zip, 2) power at 1 pu of loads that depend on voltage,
     ``first_rate`` one of the constants above.
-    On return ``flow`` holds the powers received and U; ``track`` says which lanes are sound.
+    On return ``flow`` holds the powers sent into the branches and U; ``track`` says which lanes are sound.
     """
-    for lane in range(width(track)):
-        put(track, 0, SOUND, lane, 0.0)
-        put(track, 0, SWEEPS, lane, 0.0)
-        put(track, 0, ACTIVE, lane, 1.0)
+    store(track, 0, SOUND, every(track, 0.0))
+    store(track, 0, SWEEPS, every(track, 0.0))
+    store(track, 0, ACTIVE, every(track, 1.0))
     floor2 = every(flow, V_FLOOR_PU * V_FLOOR_PU)
-    _backward(plan, flow, floor2)
     for sweep in range(1, limit + 1):
+        _backward(plan, flow, floor2)
         _forward(plan, draw, flow, track)
         dependent_power(plan, nominal, flow)
-        going = _judge(track, sweep, limit, tol, first_rate)
-        _backward(plan, flow, floor2)
-        if not going:
+        if not _judge(track, sweep, limit, tol, first_rate):
             break
+    _send(plan, flow, floor2)
