@@ -7,7 +7,7 @@ the reward is for interval *t*.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..cases import Feeder
 from ..cases.profiles import Profiles
 from ..physics import Network, Network3
+from ..physics.metrics import DETAILS
 from ..physics.rows import tick_rows
 from .load import LoadSource
 from .observe import Limits, Observer
@@ -53,7 +54,8 @@ class Grid:
 
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
-    tables and names are taken over.
+    tables and names are taken over. ``details``: which branch quantities are kept, see ``Stepper``; all for
+    whoever looks inside, those observed where many rows should be fast.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Grid:
         profiles: Profiles,
         batch: int = 1,
         like: Grid | None = None,
+        details: Collection[str] = DETAILS,
     ) -> None:
         feeder = net.feeder
         self.feeder: Feeder = feeder
@@ -78,7 +81,7 @@ class Grid:
         )
         self.dt_h = profiles.dt_h
         v_min, v_max = _band(net, task)
-        self.stepper = stepper_for(net, batch, v_min, v_max, fleet, task)
+        self.stepper = stepper_for(net, batch, v_min, v_max, fleet, task, details)
         self._movers = fleet.movers
         self._state_arrays = _STATE_ARRAYS + state_arrays(self.stepper)
         fleet.bind(batch, self.dt_h, profiles)

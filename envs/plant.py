@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..physics import Network, Network3, StateBounds, Stepper, state_bounds
+from ..physics.metrics import DETAILS
 from .phase_stepper import STATE, PhaseStepper
 
 if TYPE_CHECKING:
@@ -20,12 +22,18 @@ AnyStepper = Stepper | PhaseStepper
 
 
 def stepper_for(
-    net: Network | Network3, batch: int, v_min: FloatArray, v_max: FloatArray, fleet: Fleet, task: Task
+    net: Network | Network3,
+    batch: int,
+    v_min: FloatArray,
+    v_max: FloatArray,
+    fleet: Fleet,
+    task: Task,
+    details: Collection[str] = DETAILS,
 ) -> AnyStepper:
-    """The power flow of a grid, limits per node."""
+    """The power flow of a grid, limits per node; a balanced one leaves out what ``details`` does not name."""
     if isinstance(net, Network3):
         return PhaseStepper(net, batch, v_min, v_max, fleet.ports, task.vuf_max_pct)
-    return Stepper(net, batch, v_min, v_max)
+    return Stepper(net, batch, v_min, v_max, details)
 
 
 def bounds_of(stepper: AnyStepper, load: LoadSource, fleet: Fleet) -> StateBounds:

@@ -365,5 +365,5 @@ class DistGridVectorEnv(GridVectorEnv):
             )
         self.feeder, self.task, self.split = played.feeder, played.task, split
         super().__init__(
-            played, functools.partial(played.grid, resources), num_envs, autoreset_mode, threads, copy
+            played, functools.partial(played.lean_grid, resources), num_envs, autoreset_mode, threads, copy
         )

@@ -19,6 +19,9 @@ from typing import Any, TypeVar
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+#: Helpers are never called from Python: compiling doors for that would take half of a cold first step.
+INLINE_OPTIONS = {**_OPTIONS, "_nrt": False, "no_cpython_wrapper": True}
 
 
 def source_hash(folder: Path) -> str:
@@ -87,11 +90,11 @@ _FOLDER = cache_folder()
 
 def _compiled(function: F, **options: Any) -> F:
     if _FOLDER is None:
-        return numba.njit(nogil=True, error_model="numpy", **options)(function)
+        return numba.njit(**_OPTIONS, **options)(function)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_FOLDER)
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+        return numba.njit(cache=True, **_OPTIONS, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
 
@@ -115,4 +118,4 @@ def lean_kernel(function: F) -> F:
 
 def inline(function: F) -> F:
     """A helper that only other kernels call, compiled with its caller. It allocates nothing."""
-    return numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    return numba.njit(**INLINE_OPTIONS)(function)

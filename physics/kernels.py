@@ -33,7 +33,21 @@ from .current_sweeps import (
     sweep_forward,
     voltages_of_powers,
 )
-from .lanes import LANES, aligned, choose, every, from_rows, larger, load, pick, put, root, store, to_rows, width
+from .lanes import (
+    LANES,
+    aligned,
+    choose,
+    every,
+    from_rows,
+    larger,
+    load,
+    pick,
+    put,
+    root,
+    store,
+    to_rows,
+    width,
+)
 from .newton_tree import N_FIELDS
 from .plan import Plan
 from .power_sweeps import (

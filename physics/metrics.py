@@ -32,13 +32,19 @@ class Limits(NamedTuple):
 
 
 class Flows(NamedTuple):
-    """What a step leaves behind beside the Answer of the power flow, batch first."""
+    """What a step leaves behind beside the Answer of the power flow, batch first.
 
-    s_from: ComplexArray  # (batch, n_branch) MVA
-    s_to: ComplexArray
+    Without rows where nobody reads it (see `DETAILS`): writing costs more than solving.
+    """
+
+    s_from: ComplexArray  # (batch or 0, n_branch) MVA
+    s_to: ComplexArray  # (batch or 0, n_branch)
     v_pu: FloatArray  # (batch, n_bus)
-    i_ka: FloatArray  # (batch, n_branch) larger end
-    loading: FloatArray
+    i_ka: FloatArray  # (batch or 0, n_branch) larger end
+    loading: FloatArray  # (batch, n_branch)
+
+
+DETAILS = ("s_from", "s_to", "i_ka")
 
 
 @lean_kernel
@@ -126,6 +132,36 @@ def _measure_voltages(plan, row, count, state, answer, limits, flows):  # type: 
 
 
 @inline
+def _emit_details(state, flows, row, count, e, branch, sent, received):  # type: ignore[no-untyped-def]
+    """What is wanted of a branch's ends, each P, Q and |V|^2."""
+    p_f, q_f, u_f = sent
+    p_t, q_t, u_t = received
+    if flows.s_from.shape[0] > 0:
+        _emit_complex(state, flows.s_from, row, count, e, p_f, q_f)
+    if flows.s_to.shape[0] > 0:
+        _emit_complex(state, flows.s_to, row, count, e, p_t, q_t)
+    if flows.i_ka.shape[0] > 0:  # |I| = |S| / |V|: one root for the larger end
+        i2_f = (p_f * p_f + q_f * q_f) / (u_f * (branch[1] * branch[1]))
+        i2_t = (p_t * p_t + q_t * q_t) / (u_t * (branch[2] * branch[2]))
+        _emit(state, flows.i_ka, row, count, e, root(larger(i2_f, i2_t)))
+
+
+@inline
+def _ends(plan, ends, base_mva, e, k, state):  # type: ignore[no-untyped-def]
+    """P, Q and |V|^2 of both ends of branch e, at position k; a dead one carries nothing."""
+    zero, one = every(state.flow, 0.0), every(state.flow, 1.0)
+    if k < 0:
+        return (zero, zero, one), (zero, zero, one)
+    f, t = plan.at_node[ends.rows[e, 0]], plan.at_node[ends.rows[e, 1]]
+    xf, yf = load(state.volt, f, RE), load(state.volt, f, IM)
+    xt, yt = load(state.volt, t, RE), load(state.volt, t, IM)
+    p_f, q_f, p_t, q_t = branch_flow(
+        ends, e, base_mva, xf, yf, xt, yt, load(state.flow, k, RE), load(state.flow, k, IM)
+    )
+    return (p_f, q_f, xf * xf + yf * yf), (p_t, q_t, xt * xt + yt * yt)
+
+
+@inline
 def _measure_branches(plan, ends, base_mva, row, count, state, answer, limits, flows):  # type: ignore[no-untyped-def]
     """Per branch: flows, the larger end's current and loading; of all: loss, MVA above rating and count.
 
@@ -134,35 +170,17 @@ def _measure_branches(plan, ends, base_mva, row, count, state, answer, limits, f
     zero, one = every(state.flow, 0.0), every(state.flow, 1.0)
     p_loss, q_loss, above, number = zero, zero, zero, zero
     for e in range(plan.at_branch.size):
-        k = plan.at_branch[e]
-        rating = limits.branch[e, 0]
-        if k < 0:
-            for lane in range(count):
-                flows.s_from[row + lane, e] = 0.0
-                flows.s_to[row + lane, e] = 0.0
-                flows.i_ka[row + lane, e] = 0.0
-                flows.loading[row + lane, e] = 0.0 / rating
-            continue
-        f, t = plan.at_node[ends.rows[e, 0]], plan.at_node[ends.rows[e, 1]]
-        xf, yf = load(state.volt, f, RE), load(state.volt, f, IM)
-        xt, yt = load(state.volt, t, RE), load(state.volt, t, IM)
-        p_f, q_f, p_t, q_t = branch_flow(
-            ends, e, base_mva, xf, yf, xt, yt, load(state.flow, k, RE), load(state.flow, k, IM)
-        )
+        sent, received = _ends(plan, ends, base_mva, e, plan.at_branch[e], state)
+        p_f, q_f, _ = sent
+        p_t, q_t, _ = received
         p_loss = p_loss + (p_f + p_t)
         q_loss = q_loss + (q_f + q_t)
-        s2_f, s2_t = p_f * p_f + q_f * q_f, p_t * p_t + q_t * q_t
-        # |I| = |S| / |V|: one root for the larger end
-        kv_f, kv_t = limits.branch[e, 1], limits.branch[e, 2]
-        i2_f = s2_f / ((xf * xf + yf * yf) * (kv_f * kv_f))
-        i2_t = s2_t / ((xt * xt + yt * yt) * (kv_t * kv_t))
-        apparent = root(larger(s2_f, s2_t))
+        rating = limits.branch[e, 0]
+        apparent = root(larger(p_f * p_f + q_f * q_f, p_t * p_t + q_t * q_t))
         over = apparent - rating
         above = above + choose(over, over, zero)
         number = number + choose(over, one, zero)
-        _emit_complex(state, flows.s_from, row, count, e, p_f, q_f)
-        _emit_complex(state, flows.s_to, row, count, e, p_t, q_t)
-        _emit(state, flows.i_ka, row, count, e, root(larger(i2_f, i2_t)))
+        _emit_details(state, flows, row, count, e, limits.branch[e], sent, received)
         _emit(state, flows.loading, row, count, e, apparent / rating)
     store(state.track, 0, 0, p_loss)
     store(state.track, 0, 1, q_loss)

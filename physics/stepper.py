@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import kernels, metrics
 from .kernels import Answer, Demand, room_for
-from .metrics import Flows, step_rows
+from .metrics import DETAILS, Flows, step_rows
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -41,14 +42,23 @@ class Stepper:
     n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
     ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
     v_update_pu``. Those per row are columns of ``ended`` (batch, 4) int64 and ``measured`` (batch, 7), which
-    ``physics.metrics`` names.
+    ``physics.metrics`` names. Of ``s_from, s_to, i_ka`` those that ``details`` does not name are not computed
+    and have no rows.
     """
 
-    def __init__(self, net: Network, batch: int, v_min: FloatArray, v_max: FloatArray) -> None:
+    def __init__(
+        self,
+        net: Network,
+        batch: int,
+        v_min: FloatArray,
+        v_max: FloatArray,
+        details: Collection[str] = DETAILS,
+    ) -> None:
         if net.topology.loops is not None:
             raise ValueError("a stepper solves trees: compile the feeder without keep_loops=True")
         n, m = net.n_bus, net.n_branch
-        self.net, self.batch = net, batch
+        self.net, self.batch, self.details = net, batch, tuple(d for d in DETAILS if d in details)
+        rows = {name: batch if name in details else 0 for name in DETAILS}
         self._band = np.stack([v_min, v_max], axis=1)
         self.v_min, self.v_max = self._band.T
         self.v_collapse_pu = 0.5
@@ -57,8 +67,9 @@ class Stepper:
         self.inject_p_mw, self.inject_q_mvar = demand.inject_p_mw, demand.inject_q_mvar
         self._answer = answer = _answer(net, batch)
         self._flows = flows = Flows(
-            s_from=np.zeros((batch, m), dtype=np.complex128), s_to=np.zeros((batch, m), dtype=np.complex128),
-            v_pu=np.zeros((batch, n)), i_ka=np.zeros((batch, m)), loading=np.zeros((batch, m)),
+            s_from=np.zeros((rows["s_from"], m), dtype=np.complex128),
+            s_to=np.zeros((rows["s_to"], m), dtype=np.complex128),
+            v_pu=np.zeros((batch, n)), i_ka=np.zeros((rows["i_ka"], m)), loading=np.zeros((batch, m)),
         )  # fmt: skip
         self.v, self.v_pu, self.ended, self.measured = answer.v, flows.v_pu, answer.ended, answer.measured
         self.port_v_pu = self.v_pu  # what resources see: their node's voltage
@@ -79,7 +90,8 @@ class Stepper:
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has arrays of its own, and its attributes are views of these again."""
         state = {name: getattr(self, name) for name in _KEPT}
-        return Stepper, (self.net, self.batch, *self._band.T), {**state, "v_collapse_pu": self.v_collapse_pu}
+        made = (self.net, self.batch, *self._band.T, self.details)
+        return Stepper, made, {**state, "v_collapse_pu": self.v_collapse_pu}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.v_collapse_pu = state.pop("v_collapse_pu")

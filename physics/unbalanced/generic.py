@@ -19,6 +19,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
 from .. import lanes
+from .._jit import INLINE_OPTIONS
 from ..lanes import LANES, lanes_type
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def inline(function: F) -> F:
     """A helper that is inlined whatever its size."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
+    return numba.njit(**INLINE_OPTIONS, forceinline=True)(function)
 
 
 class _Pointer(types.Type):
