@@ -17,11 +17,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numba.extending
+
+from ._draft import DraftCompiler
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-#: Helpers are never called from Python: compiling doors for that would take half of a cold first step.
-INLINE_OPTIONS = {**_OPTIONS, "_nrt": False, "no_cpython_wrapper": True}
+#: Helpers are never called from Python: doors for that, and polishing them one by one, would take more than
+#: half of a cold first step.
+_INLINE_OPTIONS = {
+    **_OPTIONS,
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "forceinline": True,
+    "pipeline_class": DraftCompiler,
+}
 
 
 def source_hash(folder: Path) -> str:
@@ -117,5 +127,5 @@ def lean_kernel(function: F) -> F:
 
 
 def inline(function: F) -> F:
-    """A helper that only other kernels call, compiled with its caller. It allocates nothing."""
-    return numba.njit(**INLINE_OPTIONS)(function)
+    """A helper that only other kernels call, inlined whatever its size. It allocates nothing."""
+    return numba.extending.register_jitable(**_INLINE_OPTIONS)(function)

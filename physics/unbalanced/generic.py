@@ -9,25 +9,16 @@ Passing arrays between helpers instead costs a reference count each, more than a
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
 from .. import lanes
-from .._jit import INLINE_OPTIONS
+from .._jit import inline as inline
 from ..lanes import LANES, lanes_type
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def inline(function: F) -> F:
-    """A helper that is inlined whatever its size."""
-    return numba.njit(**INLINE_OPTIONS, forceinline=True)(function)
 
 
 class _Pointer(types.Type):
