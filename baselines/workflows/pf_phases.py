@@ -79,7 +79,7 @@ VIOLATIONS = schema(
 
 _POWERS = ("p_load_mw", "q_load_mvar", "p_shunt_mw", "q_shunt_mvar")
 _NO_POWERS = (np.nan,) * 4
-_PAIRS = ("AB", "BC", "CA", "12")
+_PAIRS = (("A", "B"), ("B", "C"), ("C", "A"), ("1", "2"))
 
 
 class _Flow(NamedTuple):
@@ -352,6 +352,6 @@ def _not_supplied(net: physics.Network3) -> Iterator[_Row]:
     p = np.where(dead, net.load_p_mw, 0.0) + np.where(between, net.delta_p_mw, 0.0)
     q = np.where(dead, net.load_q_mvar, 0.0) + np.where(between, net.delta_q_mvar, 0.0)
     size = np.hypot(p.sum(axis=1), q.sum(axis=1))
-    for n in np.flatnonzero(dead.any(axis=1)):
+    for n in np.flatnonzero(dead.any(axis=1)).tolist():
         phases = "".join(letter for place, letter in _letters(net, n) if dead[n, place])
         yield "not_supplied", ids[n], phases, feeders[n], 0.0, float(size[n]), float(size[n]), "MVA"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from distgrid import cases, physics
 
 from .grids import Features, Grid, chain, random_tree
-from .phase_grids import random_feeder
+from .phase_grids import Grid3, random_feeder
 
 TURN = np.exp(2j * np.pi / 3)
 
@@ -103,6 +104,7 @@ def test_branches_bring_what_loads_and_shunts_draw(seed: int) -> None:
 def test_a_load_draws_by_its_exponent_and_its_band() -> None:
     """Capability 6: by hand at a node whose voltage is known."""
     loads = dict.fromkeys(["z", "i", "p"], 0.0)
+    options: dict[str, Any]
     for name, options in (("z", {"z": 1.0}), ("i", {"i": 1.0}), ("p", {"band": (0.95, 1.05)})):
         net = physics.compile_per_phase(_single(options), voltage_bands=True)
         sol = physics.solve(net, v_source_pu=1.1, tol=1e-12)
@@ -112,13 +114,11 @@ def test_a_load_draws_by_its_exponent_and_its_band() -> None:
     assert loads["p"] == pytest.approx(0.1 * (1.1 / 1.05) ** 2, rel=1e-12)  # an impedance above its band
 
 
-def _single(options: dict[str, object]) -> cases.Feeder:
-    from .phase_grids import Grid3
-
+def _single(options: dict[str, Any]) -> cases.Feeder:
     grid = Grid3()
     grid.node("0")
     grid.source("0")
-    grid.load("0", "B", 0.1, 0.0, **options)  # type: ignore[arg-type]
+    grid.load("0", "B", 0.1, 0.0, **options)
     return grid.feeder()
 
 
