@@ -34,12 +34,12 @@ class Stations:
 def find_stations(env: AnyEnv) -> Stations:
     """Collect the charging stations. RunError when the environment has none."""
     fleet: Any = env.unwrapped.fleet  # type: ignore[union-attr]
-    programs = [program for program in fleet.programs if isinstance(program, EVProgram)]
     units = fleet.units("ev")
-    if not programs:
+    if not units:
         raise RunError(
             "this environment has no EV to charge; add EV(...) to its resources, or choose another policy"
         )
+    programs = [program for program in fleet.programs if isinstance(program, EVProgram)]
     p_mw, v2g_mw, eta_charge = (
         np.concatenate([getattr(program, name) for program in programs])
         for name in ("rated_p_mw", "v2g_mw", "eta_charge")
