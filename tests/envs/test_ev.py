@@ -189,6 +189,27 @@ def test_the_same_seed_brings_the_same_cars() -> None:
     assert len(np.unique(draw)) == 12
 
 
+def test_rows_on_different_days_do_not_mix() -> None:
+    """Trap 25b: a row of a batch has the same bits as that row alone, at its own time of its own day."""
+    specs = [EV(18, 0.0074, v2g_mw=0.003), EV(25, 0.05, sessions=[(2.0, 9.0, 0.2), (9.0, 9.5, 0.01)])]
+    days = np.array([10, 100, 176, 300, 365])
+    batch = started(*specs, batch=5)
+    alone = [started(*specs) for _ in days]
+    for row, fleet in enumerate(alone):
+        fleet.reset(np.array([0]), [np.random.default_rng([0, row])])
+    rng = np.random.default_rng(3)
+    for k in range(96):
+        actions, t = rng.uniform(-1.0, 0.3, (5, 2)), 96 * days + (k + 7 * np.arange(5)) % 96
+        seen = batch.observe(t).copy()
+        batch.advance(actions, t)
+        for row, fleet in enumerate(alone):
+            assert fleet.observe(t[row : row + 1]).tobytes() == seen[row : row + 1].tobytes()
+            fleet.advance(actions[row : row + 1], t[row : row + 1])
+            for name, array in fleet.state().items():
+                assert array.tobytes() == batch.state()[name][row : row + 1].tobytes(), name
+            assert fleet.costs()["ev.undelivered"][0] == batch.costs()["ev.undelivered"][row]
+
+
 def test_reset_touches_only_its_rows() -> None:
     fleet = started(EV(18, 0.02, sessions=[(0.0, 24.0, 0.3)]), EV(25, 0.02), batch=3)
     fleet.advance(np.full((3, 2), -1.0), np.full(3, 96 * WEDNESDAY))
