@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import cases, envs, physics
-from .envs import PV, Battery, CapacitorBank, DistGrid3PhaseEnv, DistGridEnv, TapChanger
+from .envs import EV, PV, Battery, CapacitorBank, ChargingSession, DistGrid3PhaseEnv, DistGridEnv, TapChanger
 from .envs.registration import register_all
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EV",
     "PV",
     "Battery",
     "CapacitorBank",
+    "ChargingSession",
     "DistGrid3PhaseEnv",
     "DistGridEnv",
     "TapChanger",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from .cli_dist_controls import controls
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from .workflows.dist_pf import PowerFlow
+    from .workflows.pf_result import PowerFlow
 
 app = typer.Typer(
     help="Analyse a feeder: power flow, local control.", no_args_is_help=True, rich_markup_mode=None
@@ -26,7 +26,9 @@ app.command("controls")(controls)
 
 @app.command("pf")
 def pf(
-    feeder: Annotated[str, typer.Argument(help="Shipped feeder, .m file, or folder of Parquet tables.")],
+    feeder: Annotated[
+        str, typer.Argument(help="Shipped feeder, .m or .dss file, or folder of Parquet tables.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the tables and run.json.", metavar="DIR")],
     method: Annotated[
         str, typer.Option(help="backward-forward, newton or fast-decoupled.")
@@ -34,8 +36,16 @@ def pf(
     loops: Annotated[
         str, typer.Option(help="Branches that close loops: keep, prune (leave out) or refuse.")
     ] = "keep",
+    phases: Annotated[
+        str | None, typer.Option(help="balanced or per-phase; as the feeder is where left out.")
+    ] = None,
     tol: Annotated[float, typer.Option(help="Largest voltage change of the last iteration, pu.")] = 1e-8,
     max_iter: Annotated[int, typer.Option(help="Iterations after which it is given up.")] = 100,
+    voltage_bands: Annotated[
+        bool,
+        typer.Option("--voltage-bands", help="Per phase: loads outside their voltage band as in OpenDSS."),
+    ] = False,
+    vuf_max_pct: Annotated[float, typer.Option(help="Per phase: unbalance |V2|/|V1| allowed, %.")] = 2.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away the run that the folder holds.")] = False,
 ) -> None:
     """Power flow of the nominal loads: buses, branches, losses and violated limits as tables.
@@ -48,24 +58,29 @@ def pf(
     from .. import cases
     from .manifest import InputRecord
     from .source import feeder_sha256
-    from .workflows.dist_pf import check_options, power_flow
+    from .workflows.dist_pf import check_options, in_phases, power_flow
     from .workflows.output import WorkflowFolder, describe
 
-    check_options(method, loops)
-    loaded = cases.load(feeder)
+    check_options(method, loops, phases, vuf_max_pct)
+    loaded = in_phases(cases.load(feeder), phases)
     run = describe(
         "dist pf",
-        ["distgrid", "dist", "pf", feeder, "--method", method, "--loops", loops, "--tol", repr(tol),
-         "--max-iter", str(max_iter), "--out", str(out)],
+        ["distgrid", "dist", "pf", feeder, "--method", method, "--loops", loops,
+         *(["--phases", phases] if phases else []), "--tol", repr(tol), "--max-iter", str(max_iter),
+         *(["--voltage-bands"] if voltage_bands else []), "--vuf-max-pct", repr(vuf_max_pct),
+         "--out", str(out)],
         [InputRecord(name=f"feeder {loaded.name}", sha256=feeder_sha256(loaded))],
-        {"method": method, "loops": loops, "tol": tol, "max_iter": max_iter},
+        {"method": method, "loops": loops, "phases": loaded.phases, "tol": tol, "max_iter": max_iter,
+         "voltage_bands": voltage_bands, "vuf_max_pct": vuf_max_pct},
         packages=() if method == "backward-forward" else ("pandapower",),
     )  # fmt: skip
     folder = WorkflowFolder(out, run, fresh=fresh)
-    result = power_flow(loaded, method=method, loops=loops, tol=tol, max_iter=max_iter)
+    result = power_flow(
+        loaded, method=method, loops=loops, tol=tol, max_iter=max_iter, voltage_bands=voltage_bands,
+        vuf_max_pct=vuf_max_pct,
+    )  # fmt: skip
     run.notes = list(result.notes)
-    tables = {name: getattr(result, name) for name in ("buses", "branches", "losses", "violations")}
-    folder.write(tables, _results(result), None if result.usable else result.verdict)
+    folder.write(result.tables, _results(result), None if result.usable else result.verdict)
     console = Console()
     if not console.is_terminal:  # a pipe or a file has no width: long names must not be cut
         console.width = max(console.width, 120)
@@ -107,9 +122,7 @@ def summary_table(result: PowerFlow) -> Table:
              "at", "Loading\nmax %")  # fmt: skip
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True, vertical="bottom")
-    rows = result.losses.to_pylist()
-    for row in rows[-1:] if len(rows) == 2 else rows:  # one feeder: it is the total
-        name = result.feeder.feeder_id if len(rows) == 2 else row["feeder_id"] or "total"
+    for name, row in _printed(result):
         table.add_row(
             escape(name), _number(row["p_source_mw"], 4), _number(row["p_load_mw"], 4),
             _number(None if row["p_loss_mw"] is None else 1e3 * row["p_loss_mw"], 3),
@@ -120,8 +133,21 @@ def summary_table(result: PowerFlow) -> Table:
     kinds = result.violations["kind"].to_pylist()
     counts = [f"{kinds.count(kind)} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds)]
     table.caption = "Violated limits: " + (", ".join(counts) or "none")
+    unbalance = result.losses.to_pylist()[-1].get("vuf_highest_pct")
+    if unbalance is not None:
+        table.caption += f"\nUnbalance: at most {unbalance:.2f} %"
     table.caption_justify = "left"
     return table
+
+
+def _printed(result: PowerFlow) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of the losses with their names; one feeder id alone is the total."""
+    rows = result.losses.to_pylist()
+    phases = [(f"phase {row['phase']}", row) for row in rows if row["scope"] == "phase"]
+    feeders = [(row["feeder_id"], row) for row in rows if row["scope"] == "feeder"]
+    if len(feeders) == 1:
+        return [*phases, (result.feeder.feeder_id, rows[-1])]
+    return [*feeders, *phases, ("total", rows[-1])]
 
 
 def _number(value: float | None, digits: int) -> str:

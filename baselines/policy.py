@@ -70,4 +70,5 @@ def as_batch(obs: NDArray[np.floating[Any]]) -> tuple[FloatArray, bool]:
 
 def neutral_action(env: AnyEnv) -> Action:
     """The action (n_action,) that does nothing on `env`: no dispatch, no curtailment, unity power factor."""
-    return np.array(env.unwrapped.neutral_action, dtype=np.float32)  # type: ignore[union-attr]
+    action = np.array(env.unwrapped.neutral_action, dtype=np.float32)  # type: ignore[union-attr]
+    return action[0] if action.ndim == 2 else action  # a vector environment has one for each of its rows

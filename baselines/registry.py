@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from .errors import unknown
 from .policy import AnyEnv, Policy
+from .scripted.charging import ChargeAsSoonAsPossible, ValleyFilling
 from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.local_control import LocalControl
@@ -43,6 +44,8 @@ def _catalogue() -> Mapping[str, Factory]:
             table[stem + suffix] = factory(stem + suffix, variant)
     table["volt-var-fuzzy"] = FuzzyVoltVar
     table["local-control"] = LocalControl  # per-phase environments with tap changers or banks
+    table["ev-asap"] = ChargeAsSoonAsPossible
+    table["ev-valley-filling"] = ValleyFilling
     return MappingProxyType(table)
 
 

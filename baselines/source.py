@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..cases import TABLES
 from ..cases import profiles as case_profiles
 from ..envs.load import LoadSource, ProfileLoad
 from .errors import RunError, unknown
@@ -147,9 +148,7 @@ def input_records(env: gymnasium.Env[Any, Any], split: str) -> list[InputRecord]
 def feeder_sha256(feeder: Any) -> str:
     """Over the Arrow tables of the feeder, names first."""
     digest = hashlib.sha256(f"{feeder.name} {feeder.base_mva!r}".encode())
-    for name in (
-        "nodes", "branches", "loads", "capacitors", "regulators", "transformers", "switches", "sources",
-    ):  # fmt: skip
+    for name in TABLES:
         table = getattr(feeder, name)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:

@@ -18,6 +18,7 @@ from .library import names as names
 from .matpower import import_matpower as import_matpower
 from .schema import TABLES as TABLES
 from .schema import table as table
+from .three_phase import three_phase as three_phase
 from .topology import IslandReport as IslandReport
 from .topology import Topology as Topology
 
@@ -34,4 +35,5 @@ __all__ = [
     "names",
     "profiles",
     "table",
+    "three_phase",
 ]

@@ -6,9 +6,11 @@ from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .load import LoadSource, ProfileLoad, SeriesLoad
 from .resources import (
+    EV,
     PV,
     Battery,
     CapacitorBank,
+    ChargingSession,
     Entry,
     Exogenous,
     Fleet,
@@ -21,9 +23,11 @@ from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
 
 __all__ = [
+    "EV",
     "PV",
     "Battery",
     "CapacitorBank",
+    "ChargingSession",
     "DistGrid3PhaseEnv",
     "DistGridEnv",
     "DistGridVectorEnv",

@@ -30,9 +30,10 @@ class DistGridEnv(gym.Env[Observation, Action]):
     """One balanced feeder, 15-minute steps, solved by AC power flow.
 
     ## Description
-    A feeder with loads that follow real shapes, and resources (batteries, PV inverters, your own) that the
-    agent drives. Every step solves the AC power flow of the whole feeder (backward-forward sweep, equal to
-    Newton's solution to 1e-9 pu). An episode is one day of 96 steps, from midnight.
+    A feeder with loads that follow real shapes, and resources (batteries, PV inverters, charging stations of
+    electric vehicles, your own) that the agent drives. Every step solves the AC power flow of the whole
+    feeder (backward-forward sweep, equal to Newton's solution to 1e-9 pu). An episode is one day of 96 steps,
+    from midnight.
 
     The feeder is balanced: positive-sequence, single-phase equivalent. Unbalance is zero by assumption.
 
@@ -45,6 +46,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
     ``Box(-1, 1, (n,), float32)``, one entry per controlled quantity of each resource, see
     ``env.unwrapped.action_layout``. A battery's ``p``: +1 discharges at rated power, -1 charges. A PV unit's
     ``q``: +1 injects, -1 absorbs ``q_max_mvar``; its ``p``: +1 is all available power, -1 none.
+    A charging station's ``p``: -1 charges at its power, +1 discharges at ``v2g_mw`` (rests where that is 0).
     ``info["delivered"]`` tells what flowed. NaN, a wrong shape or a value outside [-1, 1] by more than 1e-6
     raises ValueError naming the dimension.
 
@@ -68,7 +70,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
 
     ## Arguments
     - ``case``: name of a shipped feeder, a path, or a ``Feeder``.
-    - ``resources``: ``Battery``, ``PV`` or your own ``Resource``; more by ``register_resource``.
+    - ``resources``: ``Battery``, ``PV``, ``EV`` or your own ``Resource``; more by ``register_resource``.
     - ``task``: what is observed and rewarded; default ``LossMinimisation()``.
     - ``split``: ``train``, ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that
       ``reset`` draws.
@@ -167,7 +169,9 @@ class DistGridEnv(gym.Env[Observation, Action]):
 
     @property
     def neutral_action(self) -> Action:
-        """The action that leaves every resource alone: no battery power, all PV, no reactive power."""
+        """The action that leaves every resource alone: no battery power, all PV, no reactive power, cars that
+        charge as soon as they come.
+        """
         return self.grid.fleet.neutral_action.astype(np.float32)
 
     @property

@@ -17,11 +17,11 @@ class DistGrid3PhaseEnv(DistGridEnv):
 
     ## Description
     A feeder with loads that follow real shapes, each on its own phases, and resources (single-phase
-    batteries and PV inverters, tap changers, capacitor banks, your own) that the agent drives. Every step
-    solves the three-phase AC power flow of the whole feeder, with coupled phases, delta and wye loads,
-    voltage-dependent loads, regulators and capacitors, equal to OpenDSS's solution node by node. An episode
-    is one day of 96 steps, from midnight. Everything that `DistGridEnv` does, this environment does, phase
-    by phase.
+    batteries, PV inverters and charging stations, tap changers, capacitor banks, your own) that the agent
+    drives. Every step solves the three-phase AC power flow of the whole feeder, with coupled phases, delta
+    and wye loads, voltage-dependent loads, regulators and capacitors, equal to OpenDSS's solution node by
+    node. An episode is one day of 96 steps, from midnight. Everything that `DistGridEnv` does, this
+    environment does, phase by phase.
 
     A resource's ``phase`` is "A", "B" or "C" (to ground), "AB", "BC" or "CA" (between two phases), or "ABC"
     (a third to each phase). Phases that a node does not have are an error. At nodes that no winding ties to
@@ -36,6 +36,7 @@ class DistGrid3PhaseEnv(DistGridEnv):
     ``Box(-1, 1, (n,), float32)``, one entry per controlled quantity of each resource, see
     ``env.unwrapped.action_layout``. A battery's ``p``: +1 discharges at rated power, -1 charges. A PV
     unit's ``q``: +1 injects, -1 absorbs ``q_max_mvar``; its ``p``: +1 is all available power, -1 none. A
+    charging station's ``p``: -1 charges at its power, +1 discharges at ``v2g_mw`` (rests where that is 0). A
     tap changer's ``tap``: -1 is the lowest, +1 the highest position, the nearest whole one between. A
     bank's ``on``: from 0 up on, below off. ``info["delivered"]`` tells what flowed and where taps and banks
     stand. NaN, a wrong shape or a value outside [-1, 1] by more than 1e-6 raises ValueError naming the
@@ -66,8 +67,8 @@ class DistGrid3PhaseEnv(DistGridEnv):
 
     ## Arguments
     - ``case``: name of a shipped per-phase feeder, a path, or a ``Feeder``.
-    - ``resources``: ``Battery``, ``PV``, ``TapChanger``, ``CapacitorBank`` or your own ``Resource``; more
-      by ``register_resource``.
+    - ``resources``: ``Battery``, ``PV``, ``EV``, ``TapChanger``, ``CapacitorBank`` or your own
+      ``Resource``; more by ``register_resource``.
     - ``task``: what is observed and rewarded; default ``LossMinimisation()``. Its ``vuf_max_pct`` is the
       limit of unbalance.
     - ``split``: ``train``, ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that ``reset``

@@ -23,11 +23,16 @@ Floats = NDArray[np.float64]
 
 # Okabe and Ito's palette, told apart with every common colour blindness.
 INK, GREY, PALE = "#222222", "#8a8a8a", "#c4c4c4"
-COLOURS = {"battery": "#0072B2", "pv": "#E69F00", "tap_changer": "#CC79A7", "capacitor_bank": "#009E73"}
+COLOURS = {
+    "battery": "#0072B2", "pv": "#E69F00", "ev": "#56B4E9", "tap_changer": "#CC79A7",
+    "capacitor_bank": "#009E73",
+}  # fmt: skip
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9")
 OVERLOAD = "#D55E00"
-MARKERS = {"battery": "s", "pv": "^", "tap_changer": "P", "capacitor_bank": "v"}
-LABELS = {"battery": "Battery", "pv": "PV", "tap_changer": "Taps", "capacitor_bank": "Capacitors"}
+MARKERS = {"battery": "s", "pv": "^", "ev": "p", "tap_changer": "P", "capacitor_bank": "v"}
+LABELS = {
+    "battery": "Battery", "pv": "PV", "ev": "EV", "tap_changer": "Taps", "capacitor_bank": "Capacitors",
+}  # fmt: skip
 MAX_LABELS = 30
 
 

@@ -13,6 +13,7 @@ from .phase_bounds import V_TOP_PU, phase_bounds
 from .settle import ControlAction, Settled, settle_controls
 from .solution import Solution
 from .stepper import Stepper
+from .unbalanced.consumption import Consumption, consumption
 from .unbalanced.matrices import BranchMatrices, bibc
 from .unbalanced.network import Network3, PhaseIndex, compile_per_phase
 from .unbalanced.solution import Solution3
@@ -21,6 +22,7 @@ from .unbalanced.stepper import Stepper3
 __all__ = [
     "V_TOP_PU",
     "BranchMatrices",
+    "Consumption",
     "ControlAction",
     "ControlQueue",
     "IslandWarning",
@@ -38,6 +40,7 @@ __all__ = [
     "bibc",
     "compile",
     "compile_per_phase",
+    "consumption",
     "kernel",
     "local_controls",
     "phase_bounds",

@@ -149,6 +149,127 @@ def stored_share(
             out[b, u] = energy[b, u] / capacity[u]
 
 
+_GOLDEN = 0.6180339887498949  # days after each other draw evenly spread plans
+
+
+@inline
+def _session(first, number, at, start, stop, weekday, draw, day, step):  # type: ignore[no-untyped-def]
+    """The session that is on in interval `step` of `day`, or -1.
+
+    One of the `number` plans of the weekday from `first` on: the same for a draw and a day, whoever asks.
+    """
+    n = number[weekday[day % weekday.size]]
+    if n == 0:
+        return -1
+    share = draw + _GOLDEN * day
+    plan = first[weekday[day % weekday.size]] + min(int((share - np.floor(share)) * n), n - 1)
+    for s in range(at[plan], at[plan + 1]):
+        if start[s] <= step < stop[s]:
+            return s
+    return -1
+
+
+@lean_kernel
+def ev_observe(
+    t_index: Ints,  # (batch,)
+    steps_per_day: int,
+    weekday: Ints,  # (n_days,)
+    first: Ints,  # (units, 7) first plan of each weekday
+    number: Ints,  # (units, 7) how many
+    at: Ints,  # (n_plans + 1,) sessions of each plan
+    start: Ints,  # (n_sessions,) first interval of the day in which the car is there
+    stop: Ints,  # (n_sessions,) first interval in which it has left
+    ask: Floats,  # (n_sessions,) MWh
+    ask_share: Floats,  # (units,) of `ask` that the car needs
+    ask_rate: Floats,  # (units,) MWh per interval that it needs at most
+    dt_h: float,
+    draw: Floats,  # (batch, units)
+    need: Floats,  # (batch, units) MWh
+    out: Floats,  # (batch, 3 units) plugged in (0, 1); MWh still needed; hours until departure
+) -> None:
+    """What is known when interval `t_index` is decided; zeros where no car is."""
+    units = first.shape[0]
+    for b in range(t_index.size):
+        day, step = t_index[b] // steps_per_day, t_index[b] % steps_per_day
+        for u in range(units):
+            s = _session(first[u], number[u], at, start, stop, weekday, draw[b, u], day, step)
+            out[b, u] = out[b, units + u] = out[b, 2 * units + u] = 0.0
+            if s >= 0:
+                fresh = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
+                out[b, u] = 1.0
+                out[b, units + u] = fresh if step == start[s] else need[b, u]
+                out[b, 2 * units + u] = (stop[s] - step) * dt_h
+
+
+@lean_kernel
+def ev_advance(
+    action: Floats,  # (batch, units)
+    t_index: Ints,  # (batch,) and the next ten as in `ev_observe`
+    steps_per_day: int,
+    weekday: Ints,
+    first: Ints,
+    number: Ints,
+    at: Ints,
+    start: Ints,
+    stop: Ints,
+    ask: Floats,
+    ask_share: Floats,
+    ask_rate: Floats,
+    p_max: Floats,  # (units,) MW of charging
+    v2g_max: Floats,  # (units,) MW of discharging
+    eta_charge: Floats,  # (units,)
+    eta_discharge: Floats,  # (units,)
+    price: Floats,  # (units,) cost of a MWh that a car leaves without
+    dt_h: float,
+    draw: Floats,  # (batch, units)
+    need: Floats,  # (batch, units) MWh that the car here still needs, in and out
+    p: Floats,  # (batch, units) MW, out
+    short: Floats,  # (batch, units) MWh missing in the car that left at the end of the interval, out
+    given_back: Floats,  # (batch,) MWh from cars into the grid, out
+    cost: Floats,  # (batch,) out
+) -> None:
+    """One interval of every charging station: -1 charges at `p_max`, +1 discharges at `v2g_max`.
+
+    A car takes no more than it needs and gives back no more than it has taken since it came. Its need
+    changes by `-eta_charge * charge * dt` or `discharge * dt / eta_discharge`, with the power that flows.
+    """
+    for b in range(action.shape[0]):
+        day, step = t_index[b] // steps_per_day, t_index[b] % steps_per_day
+        back, charge = 0.0, 0.0
+        for u in range(first.shape[0]):
+            p[b, u] = short[b, u] = 0.0
+            s = _session(first[u], number[u], at, start, stop, weekday, draw[b, u], day, step)
+            if s < 0:
+                need[b, u] = 0.0
+                continue
+            whole = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
+            have = whole if step == start[s] else need[b, u]
+            a = min(max(action[b, u], -1.0), 1.0)
+            want = 0.5 * (a + 1.0) * (p_max[u] + v2g_max[u]) - p_max[u]
+            power = want
+            if want < 0.0:
+                limit = have / (eta_charge[u] * dt_h)
+                if -want >= limit:
+                    power, have = 0.0 - limit, 0.0
+                else:
+                    have = max(have + want * dt_h * eta_charge[u], 0.0)
+            elif want > 0.0:
+                limit = max(whole - have, 0.0) * eta_discharge[u] / dt_h
+                if want >= limit:
+                    power, have = limit, max(have, whole)
+                else:
+                    have = min(have + want * dt_h / eta_discharge[u], whole)
+            p[b, u] = power
+            back += max(power, 0.0) * dt_h
+            if step + 1 == stop[s]:
+                short[b, u] = have
+                charge += have * price[u]
+                have = 0.0
+            need[b, u] = have
+        given_back[b] = back
+        cost[b] = charge
+
+
 @lean_kernel
 def scatter_add(
     p: Floats,  # (batch, units)

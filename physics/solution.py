@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import kernels
 from .ends import flow_rows
+from .flow_views import FlowViews
 from .kernels import Answer
 from .network import Network
 
@@ -19,7 +20,7 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Solution:
+class Solution(FlowViews):
     """Result of :func:`distgrid.physics.solve`, in the order of ``feeder.nodes`` and ``feeder.branches``.
 
     Arrays are ``(batch, n_bus)`` or ``(batch, n_branch)``; for a single case given without a batch axis they
@@ -134,26 +135,6 @@ class Solution:
             if not whole:
                 s_from[rows], s_to[rows] = ends
         return s_from, s_to
-
-    @cached_property
-    def p_from_mw(self) -> FloatArray:
-        """Active power into the from end of each branch, MW."""
-        return np.asarray(self._out(self._flows[0].real))
-
-    @cached_property
-    def q_from_mvar(self) -> FloatArray:
-        """Reactive power into the from end, MVAr."""
-        return np.asarray(self._out(self._flows[0].imag))
-
-    @cached_property
-    def p_to_mw(self) -> FloatArray:
-        """Active power into the to end, MW: negative where power leaves the branch there."""
-        return np.asarray(self._out(self._flows[1].real))
-
-    @cached_property
-    def q_to_mvar(self) -> FloatArray:
-        """Reactive power into the to end, MVAr."""
-        return np.asarray(self._out(self._flows[1].imag))
 
     @cached_property
     def i_ka(self) -> FloatArray:

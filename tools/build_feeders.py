@@ -19,21 +19,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import filecmp
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from shipping import LADDER_A, LOADING, deliver, with_open_ties
 
 from distgrid import cases, physics
 from distgrid.cases.edit import replaced
 from distgrid.cases.layout import with_layout
 
-LOADING = 0.70  # of the rating, by the nominal load, at most
-LADDER_A = (50, 75, 100, 125, 150, 200, 250, 300, 350, 400, 500, 600, 700, 800, 1000, 1200, 1500, 2000)
 FACTS = (
     "figures published in the cited paper, as given in the MATPOWER case file; MATPOWER's BSD licence does "
     "not cover case files"
@@ -123,17 +120,7 @@ def with_synthetic_ratings(feeder: cases.Feeder) -> cases.Feeder:
     enough = step_mva * LOADING >= flow[:, None] - 1e-9
     if not enough.any(axis=1).all():
         raise ValueError(f"{feeder.name}: the ladder ends below the largest flow")
-    step = enough.argmax(axis=1)
-    closed = feeder.column("branches", "status")
-    ends = list(
-        zip(feeder.column("branches", "from_node"), feeder.column("branches", "to_node"), strict=True)
-    )
-    at_node: dict[str, int] = {}  # the largest step among the closed branches of a node
-    for k in np.flatnonzero(closed):
-        for node in ends[k]:
-            at_node[node] = max(at_node.get(node, 0), int(step[k]))
-    for k in np.flatnonzero(~closed):
-        step[k] = max(at_node.get(node, 0) for node in ends[k])
+    step = with_open_ties(feeder, enough.argmax(axis=1), feeder.column("branches", "status"))
     rating = np.round(step_mva[np.arange(len(step)), step], 6)
     branches = replaced(feeder.branches, "thermal_limit_mva", rating)
     branches = replaced(branches, "rating_source", pa.array(["synthetic"] * feeder.n_branches))
@@ -174,19 +161,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the shipped feeders")
     parser.add_argument("--check", action="store_true", help="write nothing; compare the bytes")
     args = parser.parse_args()
-    changed = 0
-    for name in SHIPPED:
-        feeder = finish(cases.import_matpower(args.matpower / f"{name}.m"))
-        if not args.check:
-            print("wrote", feeder.save(args.out / name))
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            fresh = feeder.save(Path(folder) / name)
-            files = [path.name for path in fresh.iterdir()]
-            _, differ, missing = filecmp.cmpfiles(fresh, args.out / name, files, shallow=False)
-        print(name, "differs: " + ", ".join(sorted(differ + missing)) if differ or missing else "is the same")
-        changed += bool(differ or missing)
-    return min(changed, 1)
+    feeders = (finish(cases.import_matpower(args.matpower / f"{name}.m")) for name in SHIPPED)
+    return deliver(feeders, args.out, check=args.check)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import filecmp
 import sys
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from nodal import Nodal
+from shipping import LADDER_A, LOADING, deliver, with_open_ties
 
 from distgrid import cases
 from distgrid.cases.dss import feeder_from_text
@@ -39,8 +38,6 @@ from distgrid.cases.edit import replaced
 
 FACTS = Path(__file__).parent / "feeder_facts"
 NAMES = ("ieee13", "ieee34", "ieee37", "ieee123", "european_lv")
-LOADING = 0.70  # of the rating, by the nominal load, at most
-LADDER_A = (50, 75, 100, 125, 150, 200, 250, 300, 350, 400, 500, 600, 700, 800, 1000, 1200, 1500, 2000)
 MATRICES = {"r_ohm": "rmatrix", "x_ohm": "xmatrix", "c_nf": "cmatrix"}
 LICENCE = "published figures of the IEEE PES Test Feeder Working Group"
 COORDINATES = {
@@ -150,9 +147,6 @@ def with_ratings(feeder: cases.Feeder, published: dict[str, float]) -> cases.Fee
     solved = Nodal(feeder).solve()
     closed, kind = feeder.column("branches", "status"), feeder.column("branches", "type")
     branch_ids = feeder.column("branches", "branch_id")
-    ends = list(
-        zip(feeder.column("branches", "from_node"), feeder.column("branches", "to_node"), strict=True)
-    )
     flows = [
         max(part.max() for part in solved.amps(k)) if closed[k] else 0.0 for k in range(feeder.n_branches)
     ]
@@ -161,14 +155,9 @@ def with_ratings(feeder: cases.Feeder, published: dict[str, float]) -> cases.Fee
     plate = kind == "transformer"
     if not enough[~plate].any(axis=1).all():
         raise ValueError(f"{feeder.name}: the ladder ends below the largest current")
-    step = enough.argmax(axis=1)
-    at_node: dict[str, int] = {}  # the largest step among the closed branches of a node
-    for k in np.flatnonzero(closed & ~plate):
-        for node in ends[k]:
-            at_node[node] = max(at_node.get(node, 0), int(step[k]))
-    for k in np.flatnonzero(~closed):
-        step[k] = max(at_node.get(node, 0) for node in ends[k])
-    kv = np.array([feeder.column("nodes", "base_kv")[feeder.node_index[start]] for start, _ in ends])
+    step = with_open_ties(feeder, enough.argmax(axis=1), closed & ~plate)
+    start = [feeder.node_index[node] for node in feeder.column("branches", "from_node")]
+    kv = feeder.column("nodes", "base_kv")[start]
     rating = np.round(np.sqrt(3.0) * kv * np.array(LADDER_A)[step] / 1e3, 6)
     rating[plate] = feeder.column("branches", "thermal_limit_mva")[plate]
     for branch, mva in published.items():
@@ -205,19 +194,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the shipped feeders")
     parser.add_argument("--check", action="store_true", help="write nothing; compare the bytes")
     args = parser.parse_args()
-    changed = 0
-    for name in NAMES:
-        feeder = build(name)
-        if not args.check:
-            print("wrote", feeder.save(args.out / name))
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            fresh = feeder.save(Path(folder) / name)
-            files = [path.name for path in fresh.iterdir()]
-            _, differ, missing = filecmp.cmpfiles(fresh, args.out / name, files, shallow=False)
-        print(name, "differs: " + ", ".join(sorted(differ + missing)) if differ or missing else "is the same")
-        changed += bool(differ or missing)
-    return min(changed, 1)
+    return deliver((build(name) for name in NAMES), args.out, check=args.check)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from ..policy import Action, AnyEnv, Policy, neutral_action
 
 
 class DoNothing(Policy):
-    """Storage idle, PV at full output and unity power factor, devices where they stand."""
+    """Storage idle, PV at full output and unity power factor, cars charge at once, taps and banks stand."""
 
     name = "do-nothing"
 

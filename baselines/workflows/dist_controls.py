@@ -10,30 +10,26 @@ import pyarrow as pa
 
 from ... import cases, physics
 from ..errors import RunError, unknown
+from .tables import NUMBER, TEXT, YES_NO, schema, table
 
 STARTS = ("stored", "neutral")
 
-_TEXT, _NUMBER, _STEPS, _YES_NO = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+STEPS = pa.int64()
 
-
-def _schema(*fields: tuple[str, pa.DataType, str]) -> pa.Schema:
-    return pa.schema([pa.field(name, kind, metadata={"unit": unit}) for name, kind, unit in fields])
-
-
-TAPS = _schema(
-    ("reg_id", _TEXT, ""), ("branch_id", _TEXT, ""), ("phase", _TEXT, ""), ("tap_start", _STEPS, "step"),
-    ("tap_pos", _STEPS, "step"), ("at_limit", _YES_NO, ""), ("reversed", _YES_NO, ""),
-    ("relay_v", _NUMBER, "V on the PT secondary"),  # after line-drop compensation
-    ("set_v", _NUMBER, "V on the PT secondary"), ("band_v", _NUMBER, "V on the PT secondary"),
-    ("in_band", _YES_NO, ""),
+TAPS = schema(
+    ("reg_id", TEXT, ""), ("branch_id", TEXT, ""), ("phase", TEXT, ""), ("tap_start", STEPS, "step"),
+    ("tap_pos", STEPS, "step"), ("at_limit", YES_NO, ""), ("reversed", YES_NO, ""),
+    ("relay_v", NUMBER, "V on the PT secondary"),  # after line-drop compensation
+    ("set_v", NUMBER, "V on the PT secondary"), ("band_v", NUMBER, "V on the PT secondary"),
+    ("in_band", YES_NO, ""),
 )  # fmt: skip
-BANKS = _schema(
-    ("cap_id", _TEXT, ""), ("node_id", _TEXT, ""), ("phase", _TEXT, ""), ("controlled", _YES_NO, ""),
-    ("on_start", _YES_NO, ""), ("on", _YES_NO, ""),
+BANKS = schema(
+    ("cap_id", TEXT, ""), ("node_id", TEXT, ""), ("phase", TEXT, ""), ("controlled", YES_NO, ""),
+    ("on_start", YES_NO, ""), ("on", YES_NO, ""),
 )  # fmt: skip
-ACTIONS = _schema(
-    ("iteration", _STEPS, ""), ("delay_s", _NUMBER, "s"), ("kind", _TEXT, ""), ("device", _TEXT, ""),
-    ("change", _STEPS, "step"), ("state", _STEPS, "step"),
+ACTIONS = schema(
+    ("iteration", STEPS, ""), ("delay_s", NUMBER, "s"), ("kind", TEXT, ""), ("device", TEXT, ""),
+    ("change", STEPS, "step"), ("state", STEPS, "step"),
 )  # fmt: skip
 
 
@@ -118,7 +114,7 @@ def _taps(net: physics.Network3, run: physics.Settled, start: str) -> pa.Table:
         "band_v": band,
         "in_band": np.abs(volts - target) <= band / 2.0,
     }
-    return _table(columns, TAPS)
+    return table(columns, TAPS)
 
 
 def _banks(net: physics.Network3, run: physics.Settled) -> pa.Table:
@@ -132,9 +128,4 @@ def _banks(net: physics.Network3, run: physics.Settled) -> pa.Table:
         "on_start": col("capacitors", "status"),
         "on": run.cap_on,
     }
-    return _table(columns, BANKS)
-
-
-def _table(columns: dict[str, np.ndarray], schema: pa.Schema) -> pa.Table:
-    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return table(columns, BANKS)

@@ -13,9 +13,11 @@ from .assign import Assignment, assignment, stored_feeders
 from .splits import SPLIT_HASHES, SPLITS, split_days, split_hash
 from .store import Profiles, load_profiles
 from .tariffs import TARIFFS, Season, Tariff, find_tariff
+from .vehicles import CHARGER_SITES, ChargerDays, charger_days
 from .year import DT_H, N_DAYS, N_STEPS, STEPS_PER_DAY, check_day, day_label, month, weekday
 
 __all__ = [
+    "CHARGER_SITES",
     "DT_H",
     "N_DAYS",
     "N_STEPS",
@@ -24,10 +26,12 @@ __all__ = [
     "STEPS_PER_DAY",
     "TARIFFS",
     "Assignment",
+    "ChargerDays",
     "Profiles",
     "Season",
     "Tariff",
     "assignment",
+    "charger_days",
     "check_day",
     "day_label",
     "find_tariff",

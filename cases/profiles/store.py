@@ -16,6 +16,7 @@ from ..errors import CaseError, Problem
 from . import year
 from .parquet import SHIPPED, check_numbers, check_rows, check_texts, frozen, matrix, read_table
 from .tariffs import TARIFFS, find_tariff
+from .vehicles import ChargerDays, charger_days
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -201,6 +202,10 @@ class Profiles:
         check_numbers(table, _SESSION_LIMITS, path)
         check_texts(table, texts, path)
         return table
+
+    def charger_days(self, site: str) -> ChargerDays:
+        """What single charging stations of a site saw, day by day; see `vehicles.charger_days`."""
+        return self._once(f"chargers {site}", lambda: charger_days(self.ev_sessions, site))
 
     def day_label(self, day: SupportsIndex) -> str:
         """Calendar date of a day, such as "2016-06-21"."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
 from .battery import Battery
+from .ev import EV, ChargingSession
 from .fleet import Fleet
 from .mover import CapacitorBank, Mover, TapChanger
 from .pv import PV
 from .wiring import place
 
 __all__ = [
+    "EV",
     "PV",
     "ActionDim",
     "Battery",
     "BindContext",
     "CapacitorBank",
+    "ChargingSession",
     "Entry",
     "Exogenous",
     "Fleet",

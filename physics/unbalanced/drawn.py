@@ -80,7 +80,7 @@ def _line(v, low, floor, at_low, at_floor):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _banded(nominal, z, i, exponent, low, high, rated, v):  # type: ignore[no-untyped-def]
+def banded(nominal, z, i, exponent, low, high, rated, v):  # type: ignore[no-untyped-def]
     """P or Q at ``v`` pu, each share of the load by OpenDSS's rule outside the band.
 
     Above ``high`` an impedance; below ``low`` a current that falls in a straight line to that of the
@@ -107,8 +107,8 @@ def _curved(coef, room):  # type: ignore[no-untyped-def]
     for lane in range(width_of(room)):
         v = get_lane(room, 2, lane)
         p, q = get_lane(room, 0, lane), get_lane(room, 1, lane)
-        p = _banded(p, get(coef, Z_P), get(coef, I_P), get(coef, CVR_P), low, high, rated, v)
-        q = _banded(q, get(coef, Z_Q), get(coef, I_Q), get(coef, CVR_Q), low, high, rated, v)
+        p = banded(p, get(coef, Z_P), get(coef, I_P), get(coef, CVR_P), low, high, rated, v)
+        q = banded(q, get(coef, Z_Q), get(coef, I_Q), get(coef, CVR_Q), low, high, rated, v)
         put_lane(room, 0, lane, p)
         put_lane(room, 1, lane, q)
 

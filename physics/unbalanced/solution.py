@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flow_views import FlowViews
 from .flows import flow_rows
 from .network import Network3, Topology3
 from .program import COLLAPSED, CONVERGED, DIVERGED
@@ -32,7 +33,7 @@ def _total(array: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Solution3:
+class Solution3(FlowViews):
     """Result of :func:`distgrid.physics.solve` for a per-phase network.
 
     Arrays are ``(batch, n_bus, 3)`` or ``(batch, n_branch, 3)``, phases A, B, C last; without the batch axis
@@ -147,26 +148,6 @@ class Solution3:
         ends = zip((self.net.from_row, self.net.to_row), self._currents, strict=True)
         s_from, s_to = (base * v[:, node] * np.conj(current) for node, current in ends)
         return s_from, s_to
-
-    @cached_property
-    def p_from_mw(self) -> FloatArray:
-        """Active power into the from end of each branch and phase, MW."""
-        return np.asarray(self._out(self._flows[0].real))
-
-    @cached_property
-    def q_from_mvar(self) -> FloatArray:
-        """Reactive power into the from end, MVAr."""
-        return np.asarray(self._out(self._flows[0].imag))
-
-    @cached_property
-    def p_to_mw(self) -> FloatArray:
-        """Active power into the to end, MW: negative where power leaves the branch there."""
-        return np.asarray(self._out(self._flows[1].real))
-
-    @cached_property
-    def q_to_mvar(self) -> FloatArray:
-        """Reactive power into the to end, MVAr."""
-        return np.asarray(self._out(self._flows[1].imag))
 
     @cached_property
     def i_ka(self) -> FloatArray:

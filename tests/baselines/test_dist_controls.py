@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 
 from distgrid import cases
 from distgrid.baselines.errors import RunError
+from distgrid.baselines.source import feeder_sha256
 from distgrid.baselines.workflows.dist_controls import settle
 from distgrid.baselines.workflows.output import WorkflowRun
 from distgrid.cli import main
@@ -74,3 +76,19 @@ def test_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(RunError, match="per-phase feeder"):
         settle(cases.load("case69"))
     assert not (tmp_path / "none").exists()
+
+
+def test_settings_of_bank_controls_are_inputs() -> None:
+    """Trap 26: a folder made with other settings is another run."""
+    feeder = cases.load("ieee13")
+    setting: dict[str, list[object]] = {
+        "control_id": ["c"], "cap_id": ["cap1"], "type": ["voltage"], "on_setting": [118.0],
+        "off_setting": [124.0], "delay_on_s": [15.0], "delay_off_s": [15.0], "dead_time_s": [300.0],
+        "pt_ratio": [20.0], "ct_ratio": [1.0], "branch_id": ["650632"], "end": ["to"],
+        "monitored_phase": ["A"], "v_override": [False], "feeder_id": ["ieee13"],
+    }  # fmt: skip
+    hashes = {feeder_sha256(feeder)}
+    for on_v in (118.0, 119.0):
+        table = cases.table("cap_controls", setting | {"on_setting": [on_v]})
+        hashes.add(feeder_sha256(dataclasses.replace(feeder, cap_controls=table)))
+    assert len(hashes) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,8 @@ from distgrid.cases.edit import replaced
 from distgrid.cases.layout import with_layout
 from distgrid.cases.library import FEEDERS
 
+from .scripts import tool
+
 MATPOWER = Path(__file__).resolve().parents[1] / "reference" / "matpower"
 TOTALS = {  # MW, branches, open branches
     "case33bw": (3.715, 37, 5),
@@ -33,15 +34,10 @@ TOTALS = {  # MW, branches, open branches
 
 
 @pytest.fixture(scope="module")
-def builder(repo_root: Path) -> ModuleType:
+def builder() -> ModuleType:
     """tools/build_feeders.py as a module."""
-    spec = importlib.util.spec_from_file_location("build_feeders", repo_root / "tools" / "build_feeders.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    tool("shipping")  # which it imports
+    return tool("build_feeders")
 
 
 def test_names() -> None:

@@ -17,6 +17,7 @@ from distgrid.cases.library import FEEDERS
 from .scripts import OpenDss, tool
 
 nodal = tool("nodal")
+tool("shipping")
 builder = tool("build_three_phase")
 
 # nodes, node-phases, branches, open, loads, capacitors, regulators, MW, Mvar as published

@@ -1,0 +1,156 @@
+"""Charging of electric vehicles without learning: as soon as possible, and into the valleys of the load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cases.profiles import split_days
+from ...envs.load import ProfileLoad
+from ...envs.resources.ev import EVProgram
+from ..errors import RunError
+from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action
+
+_SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
+_HALVINGS = 40  # of the level that a plan fills up to: beyond what an observation can tell
+
+
+@dataclass(frozen=True, eq=False)
+class Stations:
+    """The charging stations of an environment; arrays are (n_units,)."""
+
+    p_mw: FloatArray
+    v2g_mw: FloatArray
+    eta_charge: FloatArray
+    need: NDArray[np.int64]  # columns of the observation: MWh that the car still needs
+    departure: NDArray[np.int64]  # hours until it leaves, 0 where no car is
+    action: NDArray[np.int64]  # column of the action
+
+
+def find_stations(env: AnyEnv) -> Stations:
+    """Collect the charging stations. RunError when the environment has none."""
+    fleet: Any = env.unwrapped.fleet  # type: ignore[union-attr]
+    units = fleet.units("ev")
+    if not units:
+        raise RunError(
+            "this environment has no EV to charge; add EV(...) to its resources, or choose another policy"
+        )
+    programs = [program for program in fleet.programs if isinstance(program, EVProgram)]
+    p_mw, v2g_mw, eta_charge = (
+        np.concatenate([getattr(program, name) for program in programs])
+        for name in ("rated_p_mw", "v2g_mw", "eta_charge")
+    )
+    need, departure = (
+        np.array([unit.observation[name] for unit in units], dtype=np.int64)
+        for name in ("need_mwh", "departure_h")
+    )
+    action = np.array([unit.action_p for unit in units], dtype=np.int64)
+    return Stations(p_mw, v2g_mw, eta_charge, need, departure, action)
+
+
+class ChargeAsSoonAsPossible(Policy):
+    """Every car at full power from its arrival until it has what it needs; other devices rest."""
+
+    name = "ev-asap"
+
+    def __init__(self, env: AnyEnv) -> None:
+        """Find the stations. RunError when there are none."""
+        self._action = neutral_action(env)
+        self._action[find_stations(env).action] = -1.0
+
+    def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
+        """Nothing to forget."""
+
+    def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
+        """The same for each row of `obs`."""
+        return np.array(np.broadcast_to(self._action, obs.shape[:-1] + self._action.shape))
+
+
+class ValleyFilling(Policy):
+    """Every car when the feeder's load is lowest during its stay, cars that charge already included.
+
+    Each step plans the rest of the stay of every car, one station after the other: as much as lifts the
+    lowest of the load to one level, at most the station's power in any interval (water-filling; Gan, Topcu
+    and Low, "Optimal decentralized protocol for electric vehicle charging", IEEE Trans. Power Systems 28(2),
+    2013, fills the same valley by iteration). The load is the mean day of the training days, so the plan is
+    the same for every day and uses nothing that will only be known later. What can be delivered is delivered.
+    Discharging is not used; other devices rest.
+    """
+
+    name = "ev-valley-filling"
+
+    def __init__(self, env: AnyEnv) -> None:
+        """Find the stations and the mean day of the load. RunError when there are none."""
+        self._stations = find_stations(env)
+        self._neutral = neutral_action(env)
+        grid: Any = env.unwrapped
+        lead = getattr(grid, "grid", None) or grid.shards.shards[0].grid
+        self._dt_h = float(lead.dt_h)
+        self._day = mean_day(lead.load, lead.profiles.steps_per_day)
+        self._step = np.zeros(0, dtype=np.int64)
+
+    def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
+        """An episode begins at midnight."""
+        self._step = np.zeros(1 if obs.ndim == 1 else obs.shape[0], dtype=np.int64)
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """Midnight in `rows`."""
+        self._step[rows] = 0
+
+    def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
+        """The first interval of each plan."""
+        batch, single = as_batch(obs)
+        if batch.shape[0] != self._step.size:
+            raise RunError(
+                f"{self.name}: reset() saw {self._step.size} rows, act() got {batch.shape[0]}; "
+                "call reset() first"
+            )
+        units = self._stations
+        ahead = np.arange(self._day.size)
+        load = self._day[(self._step[:, None] + ahead) % self._day.size]  # (rows, intervals) from now on
+        action = np.array(np.broadcast_to(self._neutral, (batch.shape[0], self._neutral.size)))
+        for u in range(units.p_mw.size):
+            stay = np.rint(batch[:, units.departure[u]] / self._dt_h)
+            wanted = _SURELY * batch[:, units.need[u]] / units.eta_charge[u] / self._dt_h
+            plan = fill_valley(load, wanted, float(units.p_mw[u]), ahead < stay[:, None])
+            load += plan
+            share = (units.p_mw[u] - plan[:, 0]) / (units.p_mw[u] + units.v2g_mw[u])
+            action[:, units.action[u]] = 2.0 * share - 1.0
+        self._step += 1
+        return action[0] if single else action
+
+
+def fill_valley(load: FloatArray, total: FloatArray, limit: float, open_: NDArray[np.bool_]) -> FloatArray:
+    """(rows, intervals) of non-negative additions that lift the lowest of `load` to one level.
+
+    Each is at most `limit` and 0 where not `open_`; their sum is `total` (rows,), or all that fits.
+    """
+    low = np.where(open_, load, np.inf).min(axis=1, initial=np.inf)
+    low = np.where(np.isfinite(low), low, 0.0)
+    high = np.where(open_, load, -np.inf).max(axis=1, initial=-np.inf)
+    high = np.where(np.isfinite(high), high, 0.0) + limit
+    for _ in range(_HALVINGS):
+        level = 0.5 * (low + high)
+        enough = _poured(load, level, limit, open_).sum(axis=1) >= total
+        low, high = np.where(enough, low, level), np.where(enough, level, high)
+    return _poured(load, np.where(total > 0.0, high, -np.inf), limit, open_)
+
+
+def _poured(load: FloatArray, level: FloatArray, limit: float, open_: NDArray[np.bool_]) -> FloatArray:
+    return np.where(open_, np.clip(level[:, None] - load, 0.0, limit), 0.0)
+
+
+def mean_day(load: Any, steps_per_day: int) -> FloatArray:
+    """(steps_per_day,) MW of all loads together, the mean over the training days."""
+    days = split_days("train") if isinstance(load, ProfileLoad) else np.arange(load.n_days)
+    n_points = load.s_max_mva.size
+    total = np.zeros(steps_per_day)
+    p, q = (np.empty((steps_per_day, n_points)) for _ in range(2))
+    for day in days:
+        load.fill(int(day) * steps_per_day + np.arange(steps_per_day), p, q)
+        total += p.sum(axis=1)
+    return total / len(days)

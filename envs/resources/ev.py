@@ -1,0 +1,287 @@
+"""Electric vehicles at charging stations: the spec that people write and the array program that runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from ...cases import profiles as prof
+from ...physics.devices import ev_advance, ev_observe
+from .base import (
+    BindContext,
+    Entry,
+    Exogenous,
+    Floats,
+    Ints,
+    Resource,
+    ResourceSpec,
+    bus_id,
+    check_choice,
+    check_number,
+    check_phase,
+)
+
+_ROUND = 1e-9  # hours by which a time may miss the boundary of an interval that it means
+
+
+class ChargingSession(NamedTuple):
+    """One car: hours after midnight when it comes and leaves, and the MWh that it needs in its battery."""
+
+    arrival_h: float
+    departure_h: float
+    energy_mwh: float
+
+
+@dataclass(frozen=True)
+class EV(ResourceSpec):
+    """A charging station with one outlet, and the cars that come to it.
+
+    Action p: -1 charges at `p_mw`, +1 discharges at `v2g_mw` (0: rests), linear between; the neutral action
+    is -1, what a station without control does. A car charges from the first whole interval after its arrival
+    to the last before its departure, takes no more than it needs, and gives back no more than it has taken
+    since it came. What it lacks when it leaves is the cost `undelivered`, `undelivered_cost_per_mwh` for
+    each MWh. Charging P for dt gives the car `P * dt * eta_charge`; discharging P takes
+    `P * dt / eta_discharge` from it. Observed: `plugged_in` (0 or 1), `need_mwh`, what the car still needs,
+    and `departure_h`, the hours until it leaves; a car that comes later is not announced.
+
+    - `bus`: node id. `p_mw`: power of the station.
+    - `sessions`: cars of every day, as `ChargingSession` or (arrival_h, departure_h, energy_mwh) with 0 <=
+      arrival < departure <= 24 and no two at a time. None: each day is drawn anew from what the stations of
+      `site` ("jpl", a workplace; "caltech", a campus) saw on such a weekday in 2019, idle days included;
+      `eta_charge` times the energy that was metered there is needed, and no more than this station can give.
+    - `v2g_mw`: power of discharging (default: none).
+
+    Raises ValueError for values that cannot be.
+    """
+
+    kind: ClassVar[str] = "ev"
+
+    bus: str | int
+    p_mw: float
+    sessions: Sequence[ChargingSession | tuple[float, float, float]] | None = None
+    site: str = "jpl"
+    eta_charge: float = 0.95
+    eta_discharge: float = 0.95
+    v2g_mw: float = 0.0
+    undelivered_cost_per_mwh: float = 1.0
+    phase: str = "ABC"
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bus", bus_id(self.bus))
+        who = f"EV at bus {self.bus}"
+        check_number(who, "p_mw", self.p_mw, 0.0, math.inf, open_low=True)
+        check_number(who, "v2g_mw", self.v2g_mw, 0.0, math.inf)
+        check_number(who, "eta_charge", self.eta_charge, 0.0, 1.0, open_low=True)
+        check_number(who, "eta_discharge", self.eta_discharge, 0.0, 1.0, open_low=True)
+        check_number(who, "undelivered_cost_per_mwh", self.undelivered_cost_per_mwh, 0.0, math.inf)
+        check_choice(who, "site", self.site, prof.CHARGER_SITES)
+        check_phase(who, self.phase)
+        if self.sessions is not None:
+            object.__setattr__(self, "sessions", _checked(who, self.sessions))
+
+    @property
+    def most_needed_mwh(self) -> float:
+        """The most that a car can need."""
+        if self.sessions is None:
+            return 24.0 * self.p_mw * self.eta_charge
+        return max((energy for *_, energy in self.sessions), default=0.0)
+
+    @staticmethod
+    def program(specs: Sequence[EV]) -> EVProgram:
+        """All `specs` as one array program."""
+        return EVProgram(specs)
+
+
+def _checked(who: str, sessions: Sequence[Any]) -> tuple[ChargingSession, ...]:
+    """The sessions in the order of time; ValueError for the first that cannot be."""
+    found = []
+    for k, session in enumerate(sessions):
+        if not isinstance(session, tuple | list) or len(session) != 3:
+            raise ValueError(
+                f"{who}: session {k} must be (arrival_h, departure_h, energy_mwh), got {session!r}"
+            )
+        one, of = ChargingSession(*session), f"{who}: session {k}"
+        check_number(of, "arrival_h", one.arrival_h, 0.0, 24.0)
+        check_number(of, "departure_h", one.departure_h, 0.0, 24.0)
+        check_number(of, "energy_mwh", one.energy_mwh, 0.0, math.inf)
+        if one.departure_h <= one.arrival_h:
+            raise ValueError(
+                f"{of}: departure_h {one.departure_h!r} must be after arrival_h {one.arrival_h!r}; write a "
+                "stay that passes midnight as two sessions"
+            )
+        found.append(one)
+    found.sort()
+    for before, after in itertools.pairwise(found):
+        if after.arrival_h < before.departure_h:
+            raise ValueError(
+                f"{who}: a car comes at {after.arrival_h!r} h before the one before it leaves at "
+                f"{before.departure_h!r} h; a station has one outlet"
+            )
+    return tuple(found)
+
+
+@runtime_checkable
+class ChargerData(Protocol):
+    """The part of `cases.profiles.Profiles` that stations without sessions of their own read."""
+
+    def charger_days(self, site: str) -> prof.ChargerDays:
+        """What single stations of a site saw, day by day."""
+
+
+class _Plans(NamedTuple):
+    """Which cars may come: plans of a day, by unit and weekday. Shapes as in `physics.devices.ev_observe`."""
+
+    weekday: Ints
+    first: Ints
+    number: Ints
+    at: Ints
+    start: Ints
+    stop: Ints
+    ask: Floats
+
+
+class EVProgram(Resource):
+    """Charging stations as columns; `need_mwh` (batch, n_units) is what the cars there still need.
+
+    Which plan a day follows is fixed by `draw` (batch, n_units), one number drawn at reset, and the day.
+    """
+
+    kind: ClassVar[str] = "ev"
+    uses_voltage: ClassVar[bool] = False
+
+    need_mwh: Floats
+    draw: Floats
+    undelivered_mwh: Floats  # (batch, n_units) missing in cars that left at the end of the last interval
+
+    def __init__(self, specs: Sequence[EV]) -> None:
+        super().__init__(
+            [s.bus for s in specs],
+            s_mva=[max(s.p_mw, s.v2g_mw) for s in specs],
+            actions=("p",),
+            phases=[s.phase for s in specs],
+            names=[s.name for s in specs],
+        )
+        self._specs = tuple(specs)
+        self.rated_p_mw = np.array([s.p_mw for s in specs], dtype=np.float64)
+        self.q_max_mvar = np.zeros(len(specs))
+        self.v2g_mw = np.array([s.v2g_mw for s in specs], dtype=np.float64)
+        self.eta_charge = np.array([s.eta_charge for s in specs], dtype=np.float64)
+        self.eta_discharge = np.array([s.eta_discharge for s in specs], dtype=np.float64)
+        self.price = np.array([s.undelivered_cost_per_mwh for s in specs], dtype=np.float64)
+        self._most_needed_mwh = np.array([s.most_needed_mwh for s in specs], dtype=np.float64)
+        self.unit_observations = tuple(
+            (
+                Entry("plugged_in", "1", 0.0, 1.0),
+                Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh),
+                Entry("departure_h", "h", 0.0, 24.0),
+            )
+            for s in specs
+        )
+
+    @property
+    def neutral_action(self) -> Floats:
+        """Charging as soon as possible: what happens where nobody controls."""
+        return np.full(self.n_units, -1.0)
+
+    def bind(self, ctx: BindContext) -> None:
+        """Allocate, and cut the sessions into intervals; ValueError where one has no whole interval."""
+        super().bind(ctx)
+        self._steps_per_day = round(24.0 / ctx.dt_h)
+        drawn = np.array([s.sessions is None for s in self._specs])
+        self._plans = _plans(self._specs, ctx)
+        self._ask_share = np.where(drawn, self.eta_charge, 1.0)
+        self._ask_rate = np.where(drawn, self.rated_p_mw * self.eta_charge * ctx.dt_h, np.inf)
+        most = np.minimum(self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0))
+        self.max_cost_per_step = float((self.price * most).sum())
+        shape = (ctx.batch, self.n_units)
+        self.draw, self.need_mwh, self.undelivered_mwh = (np.zeros(shape) for _ in range(3))
+        self._cost = np.zeros(ctx.batch)
+
+    def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
+        """Nobody is there; which cars will come is drawn from each row's generator."""
+        super().reset(rows, rngs)
+        self.need_mwh[rows] = self.undelivered_mwh[rows] = 0.0
+        self._cost[rows] = 0.0
+        for row, rng in zip(rows, rngs, strict=True):
+            self.draw[row] = rng.random(self.n_units)
+
+    def advance(self, action: Floats, exo: Exogenous) -> None:
+        """One interval; see `physics.devices.ev_advance`."""
+        ev_advance(
+            action, exo.t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
+            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price, exo.dt_h,
+            self.draw, self.need_mwh, self.current_p_mw, self.undelivered_mwh, self.throughput_mwh,
+            self._cost,
+        )  # fmt: skip
+
+    def observe(self, t_index: Ints, out: Floats) -> None:
+        """Who is there in interval `t_index`, what they need, and for how long they stay."""
+        ev_observe(
+            t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
+            24.0 / self._steps_per_day, self.draw, self.need_mwh, out,
+        )  # fmt: skip
+
+    def costs(self) -> dict[str, Floats]:
+        """What cars lacked that left in the last interval, times its price."""
+        return {"undelivered": self._cost.copy()} if self.max_cost_per_step else {}
+
+    def state(self) -> dict[str, Floats]:
+        """Live arrays; see `Resource.state`."""
+        return {
+            **super().state(), "draw": self.draw, "need_mwh": self.need_mwh,
+            "undelivered_mwh": self.undelivered_mwh, "cost": self._cost,
+        }  # fmt: skip
+
+
+def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
+    """Every plan that a day of one of the units may follow: their own, then those of the sites."""
+    first, number = np.zeros((2, len(specs), 7), dtype=np.int64)
+    parts: list[tuple[Ints, Ints, Ints, Floats]] = []  # sessions of each plan; first, end, MWh of each
+    n_plans, source = 0, cast(object, ctx.profiles)
+    for u, spec in enumerate(specs):
+        if spec.sessions is not None:
+            first[u], number[u], n_plans = n_plans, 1, n_plans + 1
+            parts.append(_own(spec, ctx.dt_h))
+    for site in sorted({spec.site for spec in specs if spec.sessions is None}):
+        if not isinstance(source, ChargerData):
+            raise ValueError("EV without sessions needs profiles: pass cases.profiles.load_profiles()")
+        days = source.charger_days(site)
+        mine = [u for u, spec in enumerate(specs) if spec.sessions is None and spec.site == site]
+        first[mine], number[mine] = n_plans + days.first[:-1], np.diff(days.first)
+        n_plans += days.at.size - 1
+        parts.append(_drawn(days, ctx.dt_h))
+    sizes, start, stop, ask = (np.concatenate(column) for column in zip(*parts, strict=True))
+    weekday = np.array([prof.weekday(day) for day in range(prof.N_DAYS)], dtype=np.int64)
+    return _Plans(weekday, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
+
+
+def _own(spec: EV, dt_h: float) -> tuple[Ints, Ints, Ints, Floats]:
+    """The one plan of a station that has its own sessions."""
+    arrival, departure, energy = np.array(spec.sessions, dtype=np.float64).reshape(-1, 3).T
+    start, stop = _intervals(arrival, departure, dt_h)
+    for k in np.flatnonzero(stop <= start):
+        raise ValueError(
+            f"EV at bus {spec.bus}: the car from {arrival[k]} h to {departure[k]} h is not there for a whole "
+            f"interval of {dt_h:g} h"
+        )
+    return np.array([energy.size]), start, stop, energy.copy()
+
+
+def _drawn(days: prof.ChargerDays, dt_h: float) -> tuple[Ints, Ints, Ints, Floats]:
+    """Every day of a site's stations; stays without a whole interval are left out."""
+    start, stop = _intervals(days.arrival_h, days.departure_h, dt_h)
+    kept = stop > start
+    before = np.append(0, np.cumsum(kept))
+    return np.diff(before[days.at]), start[kept], stop[kept], 1e-3 * days.energy_kwh[kept]
+
+
+def _intervals(arrival_h: Floats, departure_h: Floats, dt_h: float) -> tuple[Ints, Ints]:
+    """The first whole interval in which a car is there, and the first in which it no longer is."""
+    start, stop = np.ceil((arrival_h - _ROUND) / dt_h), np.floor((departure_h + _ROUND) / dt_h)
+    return start.astype(np.int64), stop.astype(np.int64)

@@ -1,0 +1,89 @@
+"""What loads, capacitor banks and shunts draw at a solved state, node by node and phase by phase."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._jit import kernel
+from .drawn import banded
+from .draws import LEGS
+from .network import Network3
+from .program import CVR_P, CVR_Q, HIGH, I_P, I_Q, LOW, MODEL, RATED, SHARE_P, SHARE_Q, Z_P, Z_Q
+from .solution import Solution3
+
+ComplexArray = NDArray[np.complex128]
+
+
+class Consumption(NamedTuple):
+    """Complex MVA that leaves each phase's conductor, (n_bus, 3), positive when consumed; 0 where none.
+
+    What is connected between two phases takes power from both of them: from each its own voltage times the
+    current, so that at every node and phase the branches bring what loads and shunts draw.
+    """
+
+    load: ComplexArray
+    shunt: ComplexArray  # capacitor banks and the shunts of the nodes table
+
+
+def consumption(net: Network3, sol: Solution3) -> Consumption:
+    """Loads by their own models (shares, exponents, voltage bands) at the voltages of `sol`.
+
+    `sol`: one row without a batch axis, solved with the nominal loads and capacitor states of `net`.
+    """
+    draws, v = net.draws, sol.v
+    conductors = np.nan_to_num(v)
+    between = np.stack([conductors[:, a] - conductors[:, b] for a, b in LEGS], axis=1)
+    live = np.stack([net.energised[:, a] & net.energised[:, b] for a, b in LEGS], axis=1)
+    wye = draws.wye_p_mw * draws.constant[0].reshape(-1, 3) + 1j * (
+        draws.wye_q_mvar * draws.constant[1].reshape(-1, 3)
+    )
+    legs = np.zeros_like(wye)
+    for items, p, q, volts, into in (
+        (draws.wye_items, draws.wye_p_mw, draws.wye_q_mvar, np.abs(conductors), wye),
+        (draws.leg_items, draws.delta_p_mw, draws.delta_q_mvar, np.abs(between) / np.sqrt(3.0), legs),
+    ):
+        slot = np.array([item.slot for item in items], dtype=np.int64)
+        coef = np.array([(item.p_share, item.q_share, *item.model) for item in items], dtype=np.float64)
+        _add_items(slot, coef.reshape(-1, MODEL), p.ravel(), q.ravel(), volts.ravel(), into.reshape(-1))
+    load = np.where(net.energised, wye, 0.0) + _at_phases(np.where(live, legs, 0.0), conductors, between)
+    return Consumption(load, _shunts(net, conductors, between, live))
+
+
+@kernel
+def _add_items(slot, coef, p, q, volts, into):  # type: ignore[no-untyped-def]
+    """Add each item's power at the voltage of its slot."""
+    for k in range(slot.size):
+        at, c = slot[k], coef[k]
+        v = volts[at]
+        low, high, rated = c[LOW], c[HIGH], c[RATED]
+        active = banded(p[at] * c[SHARE_P], c[Z_P], c[I_P], c[CVR_P], low, high, rated, v)
+        reactive = banded(q[at] * c[SHARE_Q], c[Z_Q], c[I_Q], c[CVR_Q], low, high, rated, v)
+        into[at] += complex(active, reactive)
+
+
+def _at_phases(legs: ComplexArray, v: ComplexArray, between: ComplexArray) -> ComplexArray:
+    """Power of the legs AB, BC, CA as each of their two phases gives it."""
+    current = np.conj(np.divide(legs, between, out=np.zeros_like(legs), where=between != 0))
+    power = np.zeros_like(legs)
+    for leg, (a, b) in enumerate(LEGS):
+        power[:, a] += v[:, a] * np.conj(current[:, leg])
+        power[:, b] -= v[:, b] * np.conj(current[:, leg])
+    return power
+
+
+def _shunts(net: Network3, v: ComplexArray, between: ComplexArray, live: NDArray[np.bool_]) -> ComplexArray:
+    """Fixed shunts and capacitor banks."""
+    base = net.base_mva / 3.0
+    power = base * v * np.conj((net.shunt @ v[:, :, None])[:, :, 0])
+    legs = np.zeros_like(power)
+    for bank in net.draws.banks:
+        volts = between if bank.delta else v
+        drawn = -1j * base * bank.b_pu * net.cap_on[bank.row] * np.abs(volts[bank.node, bank.place]) ** 2
+        if not bank.delta:
+            power[bank.node, bank.place] += drawn
+        elif live[bank.node, bank.place]:
+            legs[bank.node, bank.place] += drawn
+    return power + _at_phases(legs, v, between)
