@@ -22,9 +22,14 @@ class View:
         if band is None:
             low, high = grid.stepper.v_min, grid.stepper.v_max  # per node
             band = (float(low[low > 0.0].min(initial=1.0)), float(high[np.isfinite(high)].max(initial=1.0)))
-        self._renderer = Renderer(grid.feeder, grid.fleet, band)
+        self._scene = (grid.feeder, grid.fleet, band)
         self._history = DayHistory()
+        self._renderer: Renderer | None = None
         self._window: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy draws on a canvas and in a window of its own."""
+        return {**self.__dict__, "_renderer": None, "_window": None}
 
     def restart(self) -> None:
         """Forget the day so far."""
@@ -42,6 +47,8 @@ class View:
         clock = f"{int(hour):02d}:{round(hour % 1 * 60):02d}"
         day = int(grid.day[0])
         label = profiles.day_label(day) if grid.load.n_days == grid.profiles.n_days else f"day {day}"
+        if self._renderer is None:
+            self._renderer = Renderer(*self._scene)
         frame = self._renderer.frame(
             node_voltages(grid.stepper, 0), loading=branch_loading(grid.stepper, 0), history=self._history,
             title=f"{grid.feeder.name}   {label} {clock}",

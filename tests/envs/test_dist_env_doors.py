@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,3 +212,16 @@ def test_rendering_draws_the_feeder_and_the_day() -> None:
     env.close()
     with pytest.raises(ValueError, match="render_mode"):
         make().render()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])  # noqa: S301
+def test_a_copy_of_an_environment_that_was_drawn_goes_its_own_way(copied: Any) -> None:
+    env = make(render_mode="rgb_array")
+    env.reset(seed=0)
+    env.step(env.neutral_action)
+    before = env.render()
+    twin = copied(env)
+    np.testing.assert_array_equal(twin.render(), before)
+    twin.step([1.0, 1.0, 0.0])
+    assert (twin.render() != before).any()
+    np.testing.assert_array_equal(env.render(), before)
