@@ -21,8 +21,8 @@ PGM_IC = "power-grid-model, iterative current"
 PGM_NR = "power-grid-model, Newton-Raphson"
 TENSOR = "tensorpowerflow"
 
-_PGM = "power-grid-model"
-_PGM_METHODS = {PGM_IC: "iterative_current", PGM_NR: "newton_raphson"}
+PGM = "power-grid-model"
+PGM_METHODS = {PGM_IC: "iterative_current", PGM_NR: "newton_raphson"}
 #: Buses above which pandapower takes seconds a call.
 _PANDAPOWER_BUSES = 10_000
 
@@ -84,7 +84,7 @@ def _pgm() -> ModuleType:
 
 def has_pgm() -> bool:
     """Whether power-grid-model is installed."""
-    return installed(_PGM) is not None
+    return installed(PGM) is not None
 
 
 def pgm_model(problem: Problem) -> Any:
@@ -148,17 +148,17 @@ def power_grid_model(
     """Both methods on a model that is built already; with ``loads`` (rows, n) each as a batch."""
     options = "sk=1e25, one thread, node output only"
     if not has_pgm():
-        return [Missing(name, _PGM, options, NOT_INSTALLED) for name in _PGM_METHODS]
+        return [Missing(name, PGM, options, NOT_INSTALLED) for name in PGM_METHODS]
     model = pgm_model(problem)
     update = None if loads is None else pgm_update(problem, *loads)
 
     def contender(name: str, method: str) -> Contender:
         return Contender(
-            name, _PGM, options, lambda tol: run_pgm(model, method, tol, update), pgm_voltages,
+            name, PGM, options, lambda tol: run_pgm(model, method, tol, update), pgm_voltages,
             failures=(import_module("power_grid_model.errors").PowerGridError,),
         )  # fmt: skip
 
-    return [contender(name, method) for name, method in _PGM_METHODS.items()]
+    return [contender(name, method) for name, method in PGM_METHODS.items()]
 
 
 # -- tensorpowerflow -------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def find(comparison: Comparison, solver: str) -> Row | None:
     return next((r for r in comparison.rows if r.solver == solver and r.timing is not None), None)
 
 
-def _times(comparison: Comparison, peer: str, of: str = ours.SOLVE) -> float | None:
+def times(comparison: Comparison, peer: str, of: str = ours.SOLVE) -> float | None:
     """How many times faster ours is: the smaller of the wall and the processor ratio."""
     row = find(comparison, peer)
     if row is None:
@@ -118,7 +118,7 @@ def _times(comparison: Comparison, peer: str, of: str = ours.SOLVE) -> float | N
 
 
 def _fastest_pgm(comparison: Comparison, of: str = ours.SOLVE) -> float | None:
-    found = [_times(comparison, peer, of) for peer in (peers.PGM_IC, peers.PGM_NR)]
+    found = [times(comparison, peer, of) for peer in (peers.PGM_IC, peers.PGM_NR)]
     return min((x for x in found if x is not None), default=None)
 
 
@@ -130,7 +130,7 @@ def _targets(
     for of in (ours.SOLVE, ours.STEPPER):
         found += [
             Target(name=f"{single.feeder}, {of}: times faster than pandapower runpp", wanted=500.0,
-                   value=_times(single, peers.PANDAPOWER, of)),
+                   value=times(single, peers.PANDAPOWER, of)),
             Target(name=f"{single.feeder}, {of}: times faster than power-grid-model's faster method",
                    wanted=8.0, value=_fastest_pgm(single, of)),
         ]  # fmt: skip
@@ -138,14 +138,14 @@ def _targets(
     found.append(Target(name="exponent of cost over buses", wanted=1.1, value=grown, at_most=True))
     for c in scaling:
         name = f"{c.buses:,} buses: times faster than power-grid-model's iterative current"
-        found.append(Target(name=name, wanted=8.0, value=_times(c, peers.PGM_IC)))
+        found.append(Target(name=name, wanted=8.0, value=times(c, peers.PGM_IC)))
     for c in batches:
         wanted = 25.0 if c.feeder == SINGLE_FEEDER else 20.0
         head = f"{c.feeder} x {c.solves_per_call:,}: times faster than"
         found.append(Target(name=f"{head} power-grid-model's iterative current", wanted=wanted,
-                            value=_times(c, peers.PGM_IC)))  # fmt: skip
+                            value=times(c, peers.PGM_IC)))  # fmt: skip
         found.append(Target(name=f"{head} the textbook sweep, voltages only", wanted=2.0,
-                            value=_times(c, "textbook", ours.VOLTAGES)))  # fmt: skip
+                            value=times(c, "textbook", ours.VOLTAGES)))  # fmt: skip
         if c.feeder == SINGLE_FEEDER:
-            found.append(Target(name=f"{head} tensorpowerflow", wanted=12.0, value=_times(c, peers.TENSOR)))
+            found.append(Target(name=f"{head} tensorpowerflow", wanted=12.0, value=times(c, peers.TENSOR)))
     return found

@@ -97,6 +97,7 @@ class Comparison(_Strict):
 
     feeder: str
     buses: int
+    phase_nodes: int | None = None  # of unbalanced feeders: phases of all buses together
     solves_per_call: int = 1
     target_error_pu: float
     reference: str
@@ -122,6 +123,17 @@ class PfReport(_Strict):
     single: Comparison
     scaling: list[Comparison]
     exponents: list[Exponent]
+    batch: list[Comparison]
+    targets: list[Target]
+
+
+class Pf3Report(_Strict):
+    """What ``distgrid bench pf --phases 3`` measures."""
+
+    schema_version: Literal["distgrid.bench.pf3/1"] = "distgrid.bench.pf3/1"
+    quick: bool
+    machine: Machine
+    single: list[Comparison]
     batch: list[Comparison]
     targets: list[Target]
 

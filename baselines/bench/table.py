@@ -12,6 +12,7 @@ from .results import (
     EnvProfile,
     EnvReport,
     Machine,
+    Pf3Report,
     PfReport,
     Ratio,
     Row,
@@ -76,8 +77,9 @@ def _error(row: Row) -> list[str]:
 def comparison_title(c: Comparison) -> str:
     """What was solved, and against what errors are measured."""
     rows = "" if c.solves_per_call == 1 else f", {c.solves_per_call:,} rows a call"
+    nodes = "" if c.phase_nodes is None else f", {c.phase_nodes:,} phase nodes"
     return (
-        f"{c.feeder}, {c.buses:,} buses{rows}, lowest voltage {c.v_min_pu:.4f} pu. True errors: at most "
+        f"{c.feeder}, {c.buses:,} buses{nodes}{rows}, lowest voltage {c.v_min_pu:.4f} pu. True errors: at most "
         f"{c.target_error_pu:.0e} pu from {c.reference}; distgrid at 1e-12 is {c.agreement_pu:.0e} pu away"
     )
 
@@ -152,6 +154,15 @@ def pf_tables(report: PfReport, *, markdown: bool = False) -> Iterator[tuple[str
     for c in report.batch:
         yield comparison_title(c), comparison_table(c, markdown=markdown)
     every = [report.single, *report.scaling[:1], *report.batch[:1]]
+    yield "How each solver is called", options_table(every, markdown=markdown)
+    yield TARGETS, targets_table(report.targets, markdown=markdown)
+
+
+def pf3_tables(report: Pf3Report, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    every = [*report.single, *report.batch]
+    for c in every:
+        yield comparison_title(c), comparison_table(c, markdown=markdown)
     yield "How each solver is called", options_table(every, markdown=markdown)
     yield TARGETS, targets_table(report.targets, markdown=markdown)
 
