@@ -18,5 +18,12 @@ from .results import EnvReport, Pf3Report, PfReport, VectorReport
 from .vector import bench_vector
 
 __all__ = [
-    "EnvReport", "Pf3Report", "PfReport", "VectorReport", "bench_env", "bench_pf", "bench_pf3", "bench_vector",
-]  # fmt: skip
+    "EnvReport",
+    "Pf3Report",
+    "PfReport",
+    "VectorReport",
+    "bench_env",
+    "bench_pf",
+    "bench_pf3",
+    "bench_vector",
+]

@@ -67,6 +67,7 @@ def _failures(contender: Contender | Missing) -> tuple[type[Exception], ...]:
 def tightest(
     solve: Callable[[float], ComplexArray], failures: tuple[type[Exception], ...], who: str, unit: str
 ) -> Reference:
+    """``solve(tolerance)`` at the tightest tolerance at which ``who`` still ends."""
     for tolerance in _TIGHT:
         try:
             return Reference(solve(tolerance), f"{who} at {tolerance:.0e} {unit}")
@@ -96,8 +97,9 @@ def compare(
     rows = [_row(c, tuned.get(c.name), samples, own) for c in contenders]
     comparison = Comparison(
         feeder=name, buses=problem.n_bus,
-        phase_nodes=problem.n_phase_nodes if isinstance(problem, Problem3) else None, solves_per_call=solves_per_call, target_error_pu=target_error_pu,
-        reference=reference.words, agreement_pu=agreement_pu,
+        phase_nodes=problem.n_phase_nodes if isinstance(problem, Problem3) else None,
+        solves_per_call=solves_per_call, target_error_pu=target_error_pu, reference=reference.words,
+        agreement_pu=agreement_pu,
         v_min_pu=float(np.abs(reference.v).min()), rows=rows,
     )  # fmt: skip
     return comparison, samples
@@ -124,3 +126,16 @@ def _row(
 def agreement(problem: Problem, reference: Reference, p_mw: FloatArray, q_mvar: FloatArray) -> float:
     """Distance of the reference from distgrid's own answer at 1e-12: two programs, one solution."""
     return true_error(ours.exact(problem, p_mw, q_mvar), reference.v)
+
+
+def find(comparison: Comparison, solver: str) -> Row | None:
+    """The row of one solver that has numbers."""
+    return next((r for r in comparison.rows if r.solver == solver and r.timing is not None), None)
+
+
+def times(comparison: Comparison, peer: str, of: str = ours.SOLVE) -> float | None:
+    """How many times faster ours is: the smaller of the wall and the processor ratio."""
+    row = find(comparison, peer)
+    if row is None:
+        return None
+    return next((r.least for r in row.ratios if r.of == of), None)

@@ -22,11 +22,11 @@ _PACKAGE = "dss-python"
 def script(problem: Problem3) -> list[str]:
     """The circuit as commands: lines by their matrices, every phase of a load and of a bank by itself."""
     kv = problem.kv / math.sqrt(3.0)
-    lines = [
-        "clear", f"set defaultbasefrequency={HZ}",
+    source = (
         f"new circuit.bench bus1=n{problem.source}.1.2.3 phases=3 basekv={problem.kv:.17g} "
-        f"pu={problem.v_source_pu:.17g} R1=0 X1=1e-9 R0=0 X0=1e-9",
-    ]  # fmt: skip
+        f"pu={problem.v_source_pu:.17g} R1=0 X1=1e-9 R0=0 X0=1e-9"
+    )
+    lines = ["clear", f"set defaultbasefrequency={HZ}", source]
     nano = problem.b_us * 1e3 / (2.0 * math.pi * HZ)
     table = zip(problem.from_row, problem.to_row, problem.branch_present, problem.z_ohm, nano, strict=True)
     for k, (start, end, phases, z, c) in enumerate(table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -70,8 +71,7 @@ def _stepper(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contend
 def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
     """`physics.solve` on (rows, n, 3) loads, one thread; all results, or voltages only."""
     net: Any = problem.net
-    memory = physics.solve(net, p_mw, q_mvar)
-    kept = {"out": memory} if _takes(net, out=physics.solve(net)) else {}
+    kept = _kept(net, p_mw, q_mvar)
 
     def contender(name: str, **options: Any) -> Contender:
         words = ", ".join(["physics.solve(net, p, q, tol, threads=1", *(["out=memory"] if kept else []),
@@ -86,6 +86,18 @@ def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Conte
     if _takes(net, currents=False):
         found.append(contender(VOLTAGES, currents=False))
     return found
+
+
+def _kept(net: Any, p_mw: FloatArray, q_mvar: FloatArray) -> dict[str, Any]:
+    """The keyword for memory that is used again, where there is one."""
+    return {"out": physics.solve(net, p_mw, q_mvar)} if _takes(net, out=physics.solve(net)) else {}
+
+
+def on_threads(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Callable[[float, int], object]:
+    """``solve(tolerance, threads)`` of all rows."""
+    net: Any = problem.net
+    kept = _kept(net, p_mw, q_mvar)
+    return lambda tol, threads: physics.solve(net, p_mw, q_mvar, tol=tol, threads=threads, **kept)
 
 
 def exact(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> ComplexArray:

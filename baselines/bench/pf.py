@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ... import physics
 from ...cases import load
 from . import ours, peers
-from .compare import Effort, agreement, compare, newton
+from .compare import Effort, agreement, compare, newton, times
 from .machine import describe
-from .problem import Problem, problem
-from .results import Comparison, Exponent, PfReport, Row, Target
+from .problem import FloatArray, Problem, problem
+from .results import Comparison, Exponent, Limit, Peaks, PfReport, Target, Threads
+from .roofline import balanced_work
 from .textbook import textbook
 from .timing import exponent
 from .trees import random_tree
+from .utilisation import limits_of, measured_peaks, on_two_threads, thread_targets
 
 SINGLE_FEEDER = "case33bw"
 SIZES = (1_000, 3_162, 10_000, 31_623, 100_000)
@@ -44,11 +47,20 @@ def bench_pf(*, quick: bool = False, batch: int = 0, seed: int = 0) -> PfReport:
     scaling = [_scaling(n, seed, Effort(3, 0.002) if quick else Effort(9, 0.1)) for n in sizes]
     feeders = BATCH_FEEDERS[:1] if quick else BATCH_FEEDERS
     effort = Effort(3, 0.005) if quick else Effort(9, 0.3)
-    batches = [_batch(name, batch, seed, effort) for name in feeders] if batch else []
+    peaks = measured_peaks(quick=quick) if batch else None
+    batches, limits, threads = [], [], []
+    for name in feeders if peaks is not None else ():
+        prob = problem(load(name))
+        p, q = _drawn_loads(prob, batch, seed)
+        found = _batch(name, prob, p, q, effort)
+        batches.append(found)
+        limits += _limits(found, prob, peaks)
+        threads.append(_threads(found, prob, p, q, effort))
     exponents = fit(scaling)
     return PfReport(
         quick=quick, machine=machine, single=single, scaling=scaling, exponents=exponents, batch=batches,
-        targets=_targets(single, scaling, exponents, batches),
+        threads=threads, peaks=peaks, limits=limits,
+        targets=[*_targets(single, scaling, exponents, batches), *thread_targets(threads)],
     )  # fmt: skip
 
 
@@ -70,9 +82,8 @@ def _scaling(buses: int, seed: int, effort: Effort) -> Comparison:
     return compare(feeder.name, prob, contenders, reference, agreed, TARGET_ERROR_PU, effort)[0]
 
 
-def _batch(name: str, rows: int, seed: int, effort: Effort) -> Comparison:
-    prob = problem(load(name))
-    p, q = _drawn_loads(prob, rows, seed)
+def _batch(name: str, prob: Problem, p: FloatArray, q: FloatArray, effort: Effort) -> Comparison:
+    rows = p.shape[0]
     checked = min(rows, _CHECKED_ROWS if peers.has_pgm() else _CHECKED_ROWS_PANDAPOWER)
     reference = newton(prob, (p[:checked], q[:checked]))
     agreed = agreement(prob, reference, p[:checked], q[:checked])
@@ -83,7 +94,20 @@ def _batch(name: str, rows: int, seed: int, effort: Effort) -> Comparison:
     return compare(name, prob, contenders, reference, agreed, BATCH_ERROR_PU, effort, rows)[0]
 
 
-def _drawn_loads(prob: Problem, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _limits(comparison: Comparison, prob: Problem, peaks: Peaks) -> list[Limit]:
+    return limits_of(
+        comparison, peaks, lambda name, count: balanced_work(prob.net, count, currents=name == ours.SOLVE)
+    )
+
+
+def _threads(comparison: Comparison, prob: Problem, p: FloatArray, q: FloatArray, effort: Effort) -> Threads:
+    memory = physics.solve(prob.net, p, q)
+    return on_two_threads(
+        comparison, lambda tol, n: physics.solve(prob.net, p, q, tol=tol, threads=n, out=memory), effort
+    )
+
+
+def _drawn_loads(prob: Problem, rows: int, seed: int) -> tuple[FloatArray, FloatArray]:
     """(rows, n) MW and Mvar: every load of every row times its own draw from U(0.5, 1.5)."""
     share = np.random.default_rng(seed).uniform(0.5, 1.5, (rows, prob.n_bus))
     return share * prob.p_mw, share * prob.q_mvar
@@ -102,19 +126,6 @@ def fit(scaling: Sequence[Comparison]) -> list[Exponent]:
         buses, seconds = [n for n, _ in points], [s for _, s in points]
         fits.append(Exponent(solver=name, exponent=exponent(buses, seconds), buses=buses))
     return fits
-
-
-def find(comparison: Comparison, solver: str) -> Row | None:
-    """The row of one solver that has numbers."""
-    return next((r for r in comparison.rows if r.solver == solver and r.timing is not None), None)
-
-
-def times(comparison: Comparison, peer: str, of: str = ours.SOLVE) -> float | None:
-    """How many times faster ours is: the smaller of the wall and the processor ratio."""
-    row = find(comparison, peer)
-    if row is None:
-        return None
-    return next((r.least for r in row.ratios if r.of == of), None)
 
 
 def _fastest_pgm(comparison: Comparison, of: str = ours.SOLVE) -> float | None:

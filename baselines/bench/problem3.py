@@ -200,7 +200,7 @@ def _diagonal(letters: str) -> tuple[list[int], list[int]]:
 def _place_of(feeder: Feeder, at: dict[str, int], node: str, what: str) -> int:
     if node not in at:
         raise ValueError(
-            f"feeder {feeder.name!r} has {what} at node {node!r}, behind a transformer: the benchmark compares "
-            "programs on lines at one voltage; choose another feeder"
+            f"feeder {feeder.name!r} has {what} at node {node!r}, behind a transformer: the benchmark "
+            "compares programs on lines at one voltage; choose another feeder"
         )
     return at[node]

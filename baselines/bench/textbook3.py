@@ -19,7 +19,7 @@ from .problem3 import Problem3
 from .textbook import tree_order
 
 NAME = "textbook, three-phase"
-_LANES = 8
+_LANES = 16
 
 
 @lru_cache(maxsize=2)
@@ -34,7 +34,10 @@ def _compiled(lanes: int) -> Any:
                 for a in range(3):
                     for j in range(lanes):
                         row = min(first + j, batch - 1)
-                        p[k, a, j], q[k, a, j] = scale * p_all[row, order[k], a], scale * q_all[row, order[k], a]
+                        p[k, a, j], q[k, a, j] = (
+                            scale * p_all[row, order[k], a],
+                            scale * q_all[row, order[k], a],
+                        )
                         v_re[k, a, j], v_im[k, a, j] = source[a].real, source[a].imag
             for count in range(max_iter):  # noqa: B007 - read after the loop
                 for k in range(m):
@@ -42,9 +45,20 @@ def _compiled(lanes: int) -> Any:
                         for j in range(lanes):
                             x, y = v_re[k, a, j], v_im[k, a, j]
                             w = 1.0 / (x * x + y * y)
-                            c, d = (p[k, a, j] * x + q[k, a, j] * y) * w, (p[k, a, j] * y - q[k, a, j] * x) * w
-                            c -= b[k, a, 0] * v_im[k, 0, j] + b[k, a, 1] * v_im[k, 1, j] + b[k, a, 2] * v_im[k, 2, j]
-                            d += b[k, a, 0] * v_re[k, 0, j] + b[k, a, 1] * v_re[k, 1, j] + b[k, a, 2] * v_re[k, 2, j]
+                            c, d = (
+                                (p[k, a, j] * x + q[k, a, j] * y) * w,
+                                (p[k, a, j] * y - q[k, a, j] * x) * w,
+                            )
+                            c -= (
+                                b[k, a, 0] * v_im[k, 0, j]
+                                + b[k, a, 1] * v_im[k, 1, j]
+                                + b[k, a, 2] * v_im[k, 2, j]
+                            )
+                            d += (
+                                b[k, a, 0] * v_re[k, 0, j]
+                                + b[k, a, 1] * v_re[k, 1, j]
+                                + b[k, a, 2] * v_re[k, 2, j]
+                            )
                             i_re[k, a, j], i_im[k, a, j] = c, d
                 for k in range(m - 1, 0, -1):
                     for a in range(3):
@@ -59,8 +73,12 @@ def _compiled(lanes: int) -> Any:
                         for j in range(lanes):
                             e0, e1, e2 = i_re[k, 0, j], i_re[k, 1, j], i_re[k, 2, j]
                             f0, f1, f2 = i_im[k, 0, j], i_im[k, 1, j], i_im[k, 2, j]
-                            x = v_re[parent[k], a, j] - (r0 * e0 + r1 * e1 + r2 * e2 - x0 * f0 - x1 * f1 - x2 * f2)
-                            y = v_im[parent[k], a, j] - (r0 * f0 + r1 * f1 + r2 * f2 + x0 * e0 + x1 * e1 + x2 * e2)
+                            x = v_re[parent[k], a, j] - (
+                                r0 * e0 + r1 * e1 + r2 * e2 - x0 * f0 - x1 * f1 - x2 * f2
+                            )
+                            y = v_im[parent[k], a, j] - (
+                                r0 * f0 + r1 * f1 + r2 * f2 + x0 * e0 + x1 * e1 + x2 * e2
+                            )
                             dx, dy = x - v_re[k, a, j], y - v_im[k, a, j]
                             worst[j] = max(worst[j], dx * dx + dy * dy)
                             v_re[k, a, j], v_im[k, a, j] = x, y

@@ -83,9 +83,7 @@ def _time_apart(
     return total_wall / calls, total_cpu / calls
 
 
-def _calls_in(
-    function: Callable[[], object], slice_s: float, before: Callable[[], object] | None
-) -> int:
+def _calls_in(function: Callable[[], object], slice_s: float, before: Callable[[], object] | None) -> int:
     """How many calls fill ``slice_s``; the first call is not counted, it may compile."""
     if before is not None:
         before()
@@ -117,6 +115,11 @@ def timing(samples: Samples) -> Timing:
 def ratio(of: str, peer: Samples, ours: Samples) -> Ratio:
     """Peer time over our time, paired round by round: above 1 where we are faster."""
     return Ratio(of=of, wall=spread(peer.wall / ours.wall), cpu=spread(peer.cpu / ours.cpu))
+
+
+def best_ratio(peer: Samples, ours: Samples) -> float:
+    """Wall time of the peer's best round over that of ours."""
+    return float(peer.wall.min() / ours.wall.min())
 
 
 def exponent(buses: Sequence[int], seconds: Sequence[float]) -> float | None:

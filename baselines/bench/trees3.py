@@ -59,7 +59,9 @@ def _shape(phase_nodes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.n
         if not onward and sum(mine) > 1 and rng.random() < _NARROWER:
             keep = rng.random(3) < 0.5
             first = int(rng.choice(np.flatnonzero(mine)))
-            mine = tuple(bool(m and (s or j == first)) for j, (m, s) in enumerate(zip(mine, keep, strict=True)))
+            mine = tuple(
+                bool(m and (s or j == first)) for j, (m, s) in enumerate(zip(mine, keep, strict=True))
+            )
         while sum(mine) > left:  # the last node takes what is left
             mine = tuple(m and sum(mine[:j]) < left for j, m in enumerate(mine))
         present.append(mine)

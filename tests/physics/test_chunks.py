@@ -59,9 +59,7 @@ def test_memory_does_not_grow_with_the_batch(tmp_path: Path) -> None:
     """A file of 30,000 rows is read and solved in less than a tenth of what its voltages would take."""
     net = physics.compile(cases.load("case33bw"))
     rows = 30_000
-    p, q = (
-        np.memmap(tmp_path / name, dtype=np.float64, mode="w+", shape=(rows, net.n_bus)) for name in "pq"
-    )
+    p, q = (np.memmap(tmp_path / name, dtype=np.float64, mode="w+", shape=(rows, net.n_bus)) for name in "pq")
     p[:], q[:] = net.load_p_mw, net.load_q_mvar
     p *= np.linspace(0.5, 1.5, rows)[:, None]
     lowest = np.empty(rows)
