@@ -1,9 +1,9 @@
 """Measure, and put the tables into docs/performance.md.
 
-    python tools/performance_page.py [--batch 2000] [--only pf|env|vector]
+    python tools/performance_page.py [--batch 2000] [--only pf|pf3|env|vector]
 
-The text of the page stays; what stands between its `<!-- pf -->`, `<!-- env -->` or `<!-- vector -->` and
-the next `<!-- end -->` is replaced by what `distgrid bench ... --markdown` prints.
+The text of the page stays; what stands between its `<!-- pf -->`, `<!-- pf3 -->`, `<!-- env -->` or
+`<!-- vector -->` and the next `<!-- end -->` is replaced by what `distgrid bench ... --markdown` prints.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-_COMMANDS = ("pf", "env", "vector")  # of `distgrid bench`, and marks in the page
+#: Marks in the page, and the arguments of `distgrid bench` whose tables stand there.
+_COMMANDS = {"pf": ("pf",), "pf3": ("pf", "--phases", "3"), "env": ("env",), "vector": ("vector",)}
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
 
@@ -49,8 +50,8 @@ def main() -> None:
     for mark in _COMMANDS:
         replace(text, mark, "")  # a page without its marks is told before minutes are spent
     for mark in _COMMANDS if arguments.only is None else (arguments.only,):
-        batch = ("--batch", str(arguments.batch)) if mark == "pf" else ()
-        text = replace(text, mark, tables(mark, *batch))
+        batch = ("--batch", str(arguments.batch)) if _COMMANDS[mark][0] == "pf" else ()
+        text = replace(text, mark, tables(*_COMMANDS[mark], *batch))
     PAGE.write_text(text)
 
 

@@ -83,7 +83,8 @@ def comparison_title(c: Comparison) -> str:
     nodes = "" if c.phase_nodes is None else f", {c.phase_nodes:,} phase nodes"
     return (
         f"{c.feeder}, {c.buses:,} buses{nodes}{rows}, lowest voltage {c.v_min_pu:.4f} pu. "
-        f"True errors: at most {c.target_error_pu:.0e} pu from {c.reference}; distgrid at 1e-12 is {c.agreement_pu:.0e} pu away"
+        f"True errors: at most {c.target_error_pu:.0e} pu from {c.reference}; "
+        f"distgrid at 1e-12 is {c.agreement_pu:.0e} pu away"
     )
 
 

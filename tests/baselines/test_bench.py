@@ -44,7 +44,7 @@ def pf_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 def test_pf_json_keeps_its_form(pf_run: tuple[str, Path]) -> None:
     text = pf_run[1].read_text()
     report = PfReport.model_validate_json(text)
-    assert json.loads(text)["schema_version"] == "distgrid.bench.pf/1"
+    assert json.loads(text)["schema_version"] == "distgrid.bench.pf/2"
     assert report.quick
     assert report.machine.cores >= 1
     assert report.machine.versions["numba"] is not None
@@ -54,6 +54,9 @@ def test_pf_json_keeps_its_form(pf_run: tuple[str, Path]) -> None:
     assert names[:3] == [ours.SOLVE, f"{ours.SOLVE}, default tol", ours.STEPPER]
     assert {peers.PGM_IC, peers.PGM_NR, peers.PANDAPOWER} <= set(names)
     assert {"textbook", peers.TENSOR} <= {row.solver for row in report.batch[0].rows}
+    assert [(t.feeder, t.rows) for t in report.threads] == [("case33bw", 20)]
+    assert [x.solver for x in report.limits] == [ours.SOLVE, ours.VOLTAGES]
+    assert report.peaks is not None
 
 
 def test_every_solver_that_is_timed_is_right(pf_run: tuple[str, Path]) -> None:
