@@ -6,7 +6,10 @@ factored by SciPy's SuperLU: no tree, no sweep, nothing of distgrid's physics.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 
@@ -41,11 +44,11 @@ def nodal_voltages(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> C
     return v
 
 
-def _admittance(problem: Problem3, at: IntArray) -> ComplexArray:
+def _admittance(problem: Problem3, at: IntArray) -> Any:
     """Sparse (phase nodes, phase nodes) pu."""
     rows, columns, values = [], [], []
 
-    def add(j: IntArray, k: IntArray, block: ComplexArray) -> None:
+    def add(j: IntArray, k: IntArray, block: NDArray[Any]) -> None:
         rows.append(np.repeat(j, k.size))
         columns.append(np.tile(k, j.size))
         values.append(block.ravel())
@@ -63,4 +66,4 @@ def _admittance(problem: Problem3, at: IntArray) -> ComplexArray:
         add(at[node][phases], at[node][phases], 1e-6j * b[np.ix_(phases, phases)] * problem.ohm_per_pu)
     shape = (problem.n_phase_nodes, problem.n_phase_nodes)
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    return coo_matrix(entries, shape=shape).tocsr()  # type: ignore[no-any-return]
+    return coo_matrix(entries, shape=shape).tocsr()

@@ -45,23 +45,30 @@ def bench_pf(*, quick: bool = False, batch: int = 0, seed: int = 0) -> PfReport:
     single = _single(Effort(3, 0.002) if quick else Effort(30, 0.05))
     sizes = (100, 316) if quick else SIZES
     scaling = [_scaling(n, seed, Effort(3, 0.002) if quick else Effort(9, 0.1)) for n in sizes]
-    feeders = BATCH_FEEDERS[:1] if quick else BATCH_FEEDERS
-    effort = Effort(3, 0.005) if quick else Effort(9, 0.3)
-    peaks = measured_peaks(quick=quick) if batch else None
-    batches, limits, threads = [], [], []
-    for name in feeders if peaks is not None else ():
-        prob = problem(load(name))
-        p, q = _drawn_loads(prob, batch, seed)
-        found = _batch(name, prob, p, q, effort)
-        batches.append(found)
-        limits += _limits(found, prob, peaks)
-        threads.append(_threads(found, prob, p, q, effort))
     exponents = fit(scaling)
-    return PfReport(
-        quick=quick, machine=machine, single=single, scaling=scaling, exponents=exponents, batch=batches,
-        threads=threads, peaks=peaks, limits=limits,
-        targets=[*_targets(single, scaling, exponents, batches), *thread_targets(threads)],
+    report = PfReport(
+        quick=quick, machine=machine, single=single, scaling=scaling, exponents=exponents, batch=[],
+        threads=[], peaks=None, limits=[], targets=_targets(single, scaling, exponents),
     )  # fmt: skip
+    if batch:
+        _add_batches(report, batch, seed)
+    return report
+
+
+def _add_batches(report: PfReport, rows: int, seed: int) -> None:
+    feeders = BATCH_FEEDERS[:1] if report.quick else BATCH_FEEDERS
+    effort = Effort(3, 0.005) if report.quick else Effort(9, 0.3)
+    peaks = measured_peaks(quick=report.quick)
+    report.peaks = peaks
+    for name in feeders:
+        prob = problem(load(name))
+        p, q = _drawn_loads(prob, rows, seed)
+        found = _batch(name, prob, p, q, effort)
+        report.batch.append(found)
+        report.limits += _limits(found, prob, peaks)
+        report.threads.append(_threads(found, prob, p, q, effort))
+        report.targets += _batch_targets(found)
+    report.targets += thread_targets(report.threads)
 
 
 def _single(effort: Effort) -> Comparison:
@@ -134,8 +141,7 @@ def _fastest_pgm(comparison: Comparison, of: str = ours.SOLVE) -> float | None:
 
 
 def _targets(
-    single: Comparison, scaling: Sequence[Comparison], exponents: Sequence[Exponent],
-    batches: Sequence[Comparison],
+    single: Comparison, scaling: Sequence[Comparison], exponents: Sequence[Exponent]
 ) -> list[Target]:  # fmt: skip
     found = []
     for of in (ours.SOLVE, ours.STEPPER):
@@ -150,13 +156,19 @@ def _targets(
     for c in scaling:
         name = f"{c.buses:,} buses: times faster than power-grid-model's iterative current"
         found.append(Target(name=name, wanted=8.0, value=times(c, peers.PGM_IC)))
-    for c in batches:
-        wanted = 25.0 if c.feeder == SINGLE_FEEDER else 20.0
-        head = f"{c.feeder} x {c.solves_per_call:,}: times faster than"
-        found.append(Target(name=f"{head} power-grid-model's iterative current", wanted=wanted,
-                            value=times(c, peers.PGM_IC)))  # fmt: skip
-        found.append(Target(name=f"{head} the textbook sweep, voltages only", wanted=2.0,
-                            value=times(c, "textbook", ours.VOLTAGES)))  # fmt: skip
-        if c.feeder == SINGLE_FEEDER:
-            found.append(Target(name=f"{head} tensorpowerflow", wanted=12.0, value=times(c, peers.TENSOR)))
+    return found
+
+
+def _batch_targets(comparison: Comparison) -> list[Target]:
+    c = comparison
+    wanted = 25.0 if c.feeder == SINGLE_FEEDER else 20.0
+    head = f"{c.feeder} x {c.solves_per_call:,}: times faster than"
+    found = [
+        Target(name=f"{head} power-grid-model's iterative current", wanted=wanted,
+               value=times(c, peers.PGM_IC)),
+        Target(name=f"{head} the textbook sweep, voltages only", wanted=2.0,
+               value=times(c, "textbook", ours.VOLTAGES)),
+    ]  # fmt: skip
+    if c.feeder == SINGLE_FEEDER:
+        found.append(Target(name=f"{head} tensorpowerflow", wanted=12.0, value=times(c, peers.TENSOR)))
     return found

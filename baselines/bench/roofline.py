@@ -17,7 +17,7 @@ peak.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from .problem3 import Problem3
 from .results import Limit, Peaks
 
 _DOUBLE, _COMPLEX = 8, 16
+_Part = Literal["memory", "cache", "arithmetic"]
 
 
 class Work(NamedTuple):
@@ -82,7 +83,7 @@ def limit(
     feeder: str, solver: str, rows: int, work: Work, peaks: Peaks, cache_bytes_per_s: float, measured_s: float
 ) -> Limit:
     """The shortest time of a solve, what it is due to, and the share of it in the measured time."""
-    times = {
+    times: dict[_Part, float] = {
         "memory": work.memory_bytes / peaks.memory_bytes_per_s,
         "cache": work.cache_bytes / cache_bytes_per_s,
         "arithmetic": work.flops / peaks.flops_per_s,

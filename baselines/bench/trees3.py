@@ -50,7 +50,8 @@ def random_tree3(phase_nodes: int, seed: int = 0) -> Problem3:
 
 def _shape(phase_nodes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Parent of every node but the first, and the phases of all, (n, 3)."""
-    present, parent, left = [(True, True, True)], [], phase_nodes - 3
+    present: list[tuple[bool, ...]] = [(True, True, True)]
+    parent, left = [], phase_nodes - 3
     while left > 0:
         k = len(present)
         onward = bool(rng.random() < _ONWARD)
