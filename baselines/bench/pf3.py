@@ -65,7 +65,9 @@ def _add_batch(report: Pf3Report, problem: Problem3, rows: int, seed: int, effor
     threads = on_two_threads(found, ours3.on_threads(problem, p, q), effort)
     report.batch.append(found)
     report.peaks = peaks
-    report.limits += limits_of(found, peaks, lambda _, iterations: per_phase_work(problem, iterations))
+    report.limits += limits_of(
+        found, peaks, lambda of, count: per_phase_work(problem, count, currents=of == SOLVE)
+    )
     report.threads.append(threads)
     report.targets += [*_batch_targets(found), *thread_targets([threads])]
 

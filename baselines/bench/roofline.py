@@ -57,7 +57,7 @@ def balanced_work(net: Network, iterations: float, *, currents: bool = True) -> 
     )  # fmt: skip
 
 
-def per_phase_work(problem: Problem3, iterations: float) -> Work:
+def per_phase_work(problem: Problem3, iterations: float, *, currents: bool = True) -> Work:
     """Of the sweeps that sum currents (physics/unbalanced/steps.py) on lines and wye loads.
 
     For every conductor: backward 2 operations on 6 numbers, forward 16 on 12. Besides, a line with k
@@ -72,7 +72,8 @@ def per_phase_work(problem: Problem3, iterations: float) -> Work:
     backward = 2.0 * m
     forward = 16.0 * m + float((8.0 * width**2 - 2.0 * width).sum() + shunts.sum()) + 12.0 * loads
     halves = iterations + 1.0
-    inputs, results = 2 * _DOUBLE * 3 * problem.n_bus, _COMPLEX * (6 * problem.n_bus + 3)
+    inputs = 2 * _DOUBLE * 3 * problem.n_bus
+    results = _COMPLEX * (3 * problem.n_bus * (2 if currents else 1) + 3)
     return Work(
         flops=halves * (forward + backward), cache_bytes=_DOUBLE * halves * 18.0 * m,
         memory_bytes=inputs + results, block_bytes=_DOUBLE * 6 * LANES * m,

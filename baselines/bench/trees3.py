@@ -10,7 +10,7 @@ from .trees import sum_along, sum_below
 _KV = 12.47
 _DROP_PU = 0.06  # linear estimate of the voltage drop to the worst phase
 _ONWARD = 0.8  # share of nodes that lengthen a line; the rest start a branch at any earlier node
-_NARROWER = 0.5  # share of branches that carry fewer phases than what feeds them
+_NARROWER = 0.4  # share of branches that carry fewer phases than what feeds them
 _SELF, _MUTUAL = 0.306 + 0.627j, 0.0953 + 0.241j  # ohm/km, overhead conductors
 _CHARGING = (3.5, -0.8)  # uS/km of a phase, between two
 
