@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -21,6 +22,8 @@ PGM_IC = "power-grid-model, iterative current"
 PGM_NR = "power-grid-model, Newton-Raphson"
 TENSOR = "tensorpowerflow"
 
+#: One of these keeps BLAS on one thread.
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 PGM = "power-grid-model"
 PGM_METHODS = {PGM_IC: "iterative_current", PGM_NR: "newton_raphson"}
 #: Buses above which pandapower takes seconds a call.
@@ -165,10 +168,16 @@ def power_grid_model(
 
 
 def tensorpowerflow(problem: Problem, loads: tuple[FloatArray, FloatArray]) -> Contender | Missing:
-    """The dense tensor method on (rows, n) loads; it wants the source first and kW."""
-    options = "run_pf(algorithm='tensor'), threads of BLAS as the thread variables say"
+    """The dense tensor method on (rows, n) loads; it wants the source first and kW.
+
+    Its products are BLAS's, which wastes processor time on more than one thread: on two it looks half as fast
+    as it is. NumPy's BLAS reads how many it may have when it is loaded, so they are asked for, not set.
+    """
+    options = "run_pf(algorithm='tensor'), BLAS on one thread"
     if installed(TENSOR) is None:
         return Missing(TENSOR, TENSOR, options, NOT_INSTALLED)
+    if "1" not in {os.environ.get(name) for name in BLAS_VARIABLES}:
+        return Missing(TENSOR, TENSOR, options, f"not run: set {BLAS_VARIABLES[0]}=1 for it")
     try:
         module = import_module(TENSOR)
     except ImportError as error:  # 0.0.7 needs the pkg_resources that newer setuptools left out

@@ -104,6 +104,17 @@ def test_a_missing_peer_is_a_row_and_no_failure(monkeypatch: pytest.MonkeyPatch)
     assert all(t.value is None and t.met is None for t in unknown)
 
 
+def test_tensorpowerflow_runs_on_one_thread_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More threads of BLAS would make it look slow."""
+    for name in peers.BLAS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(peers, "installed", lambda _: "0.0.7")
+    prob = problem(cases.load("case33bw"))
+    found = peers.tensorpowerflow(prob, (prob.p_mw[None], prob.q_mvar[None]))
+    assert isinstance(found, Missing)
+    assert "OPENBLAS_NUM_THREADS=1" in found.why
+
+
 def test_a_peer_that_fails_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     prob = problem(cases.load("case33bw"))
     reference = newton(prob)
