@@ -191,6 +191,25 @@ def test_which_keywords_there_are_is_found_out(ieee123: Problem3) -> None:
     assert not ours3._takes(ieee123.net, no_such_keyword=1)
 
 
+def test_voltages_only_is_a_row_where_solve_knows_it(
+    ieee123: Problem3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = physics.solve
+
+    def knows(net: Any, *loads: Any, currents: bool = True, out: Any = None, **options: Any) -> Any:
+        assert currents in (True, False)
+        assert out is None or out.v.shape[-2:] == (ieee123.n_bus, 3)
+        return plain(net, *loads, **options)
+
+    monkeypatch.setattr(physics, "solve", knows)
+    p, q = steps(ieee123, 3)
+    for found in (ours3.single(ieee123, p, q), ours3.batch(ieee123, p, q)):
+        rows = {contender.name: contender for contender in found}
+        assert "currents=False" in rows[ours.VOLTAGES].options
+        assert rows[ours.VOLTAGES].answer(1e-6)[0].shape == (3, 271)
+    assert "out=memory" in rows[ours.VOLTAGES].options
+
+
 def test_walking_contenders_are_tuned_on_all_their_steps() -> None:
     """A tolerance that suffices for the first step only is not taken."""
     contender = walking(
