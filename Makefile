@@ -76,6 +76,7 @@ lint-imports: plain-copy
 
 bench: $(FULL)
 	@$(BIN)/distgrid bench pf
+	@$(BIN)/distgrid bench pf --phases 3
 	@$(BIN)/distgrid bench env
 	@$(BIN)/distgrid bench vector
 

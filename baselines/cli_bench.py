@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from .bench.results import EnvReport, PfReport, VectorReport
+    from .bench.results import EnvReport, Pf3Report, PfReport, VectorReport
 
-    Report = PfReport | EnvReport | VectorReport
+    Report = PfReport | Pf3Report | EnvReport | VectorReport
 
 app = typer.Typer(
     help="Time power flows and environments on this machine, next to the peers that are installed.",
@@ -38,15 +38,24 @@ def bench_pf(
     batch: Annotated[
         int, typer.Option(metavar="N", help="Time batches of N rows on the shipped feeders as well.")
     ] = 0,
+    phases: Annotated[
+        int, typer.Option(metavar="1|3", help="1: balanced feeders; 3: unbalanced ones, phase by phase.")
+    ] = 1,
     json: _Json = None,
     quick: _Quick = False,
     markdown: _Markdown = False,
     seed: _Seed = 0,
 ) -> None:
-    """One power flow, its cost from 1,000 to 100,000 buses, and batches; ratios at equal true error."""
+    """One power flow, its cost as feeders grow, and batches; ratios at equal true error."""
     from . import bench
-    from .bench.table import pf_tables
+    from .bench.table import pf3_tables, pf_tables
 
+    if phases not in (1, 3):
+        raise ValueError(f"--phases must be 1 (balanced) or 3 (phase by phase), got {phases}")
+    if phases == 3:
+        found = bench.bench_pf3(quick=quick, batch=batch, seed=seed)
+        _show(found, pf3_tables(found, markdown=markdown), json, markdown=markdown)
+        return
     report = bench.bench_pf(quick=quick, batch=batch, seed=seed)
     _show(report, pf_tables(report, markdown=markdown), json, markdown=markdown)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._jit import kernel
 from .bounds import StateBounds, state_bounds
+from .chunks import solve_in_chunks
 from .control_queue import ControlQueue
 from .control_tables import LocalControls, local_controls
 from .dispatch import compile, solve
@@ -47,5 +48,6 @@ __all__ = [
     "relay_volts",
     "settle_controls",
     "solve",
+    "solve_in_chunks",
     "state_bounds",
 ]

@@ -13,7 +13,17 @@ from __future__ import annotations
 
 from .env import bench_env
 from .pf import bench_pf
-from .results import EnvReport, PfReport, VectorReport
+from .pf3 import bench_pf3
+from .results import EnvReport, Pf3Report, PfReport, VectorReport
 from .vector import bench_vector
 
-__all__ = ["EnvReport", "PfReport", "VectorReport", "bench_env", "bench_pf", "bench_vector"]
+__all__ = [
+    "EnvReport",
+    "Pf3Report",
+    "PfReport",
+    "VectorReport",
+    "bench_env",
+    "bench_pf",
+    "bench_pf3",
+    "bench_vector",
+]

@@ -11,6 +11,7 @@ import numpy as np
 from . import ours, peers
 from .contender import Contender, Missing, Tuned, true_error, tune
 from .problem import ComplexArray, FloatArray, Problem
+from .problem3 import Problem3
 from .results import Comparison, Row
 from .timing import Samples, ratio, take_turns, timing
 
@@ -43,7 +44,7 @@ def newton(problem: Problem, loads: tuple[FloatArray, FloatArray] | None = None)
         update = None if loads is None else peers.pgm_update(problem, *loads)
         run = partial(peers.run_pgm, model, "newton_raphson", update=update)
         failures: tuple[type[Exception], ...] = _failures(peers.power_grid_model(problem)[0])
-        return _tightest(lambda tol: peers.pgm_voltages(run(tol)), failures, "power-grid-model Newton", "pu")
+        return tightest(lambda tol: peers.pgm_voltages(run(tol)), failures, "power-grid-model Newton", "pu")
     net = peers.pandapower_net(problem)
     failures = _failures(peers.pandapower(problem))
 
@@ -56,16 +57,17 @@ def newton(problem: Problem, loads: tuple[FloatArray, FloatArray] | None = None)
             found.append(peers.pandapower_voltages(peers.run_pandapower(net, tolerance)))
         return np.array(found)
 
-    return _tightest(rows, failures, "pandapower Newton", "MVA")
+    return tightest(rows, failures, "pandapower Newton", "MVA")
 
 
 def _failures(contender: Contender | Missing) -> tuple[type[Exception], ...]:
     return contender.failures if isinstance(contender, Contender) else ()
 
 
-def _tightest(
+def tightest(
     solve: Callable[[float], ComplexArray], failures: tuple[type[Exception], ...], who: str, unit: str
 ) -> Reference:
+    """``solve(tolerance)`` at the tightest tolerance at which ``who`` still ends."""
     for tolerance in _TIGHT:
         try:
             return Reference(solve(tolerance), f"{who} at {tolerance:.0e} {unit}")
@@ -75,24 +77,29 @@ def _tightest(
 
 
 def compare(
-    name: str, problem: Problem, contenders: Sequence[Contender | Missing], reference: Reference,
+    name: str, problem: Problem | Problem3, contenders: Sequence[Contender | Missing], reference: Reference,
     agreement_pu: float, target_error_pu: float, effort: Effort, solves_per_call: int = 1,
 ) -> tuple[Comparison, dict[str, Samples]]:  # fmt: skip
     """Tune every contender to the target error, time them in turns, and divide their times by ours."""
     tuned: dict[str, Tuned] = {}
     work: dict[str, Callable[[], object]] = {}
+    before: dict[str, Callable[[], object]] = {}
     for contender in contenders:
         if isinstance(contender, Contender):
             reached = tune(contender, reference.v, target_error_pu)
             if reached is not None:
                 tuned[contender.name] = reached
                 work[contender.name] = partial(contender.call, reached.tolerance)
-    samples = take_turns(work, rounds=effort.rounds, slice_s=effort.slice_s)
+                if contender.prepare is not None:
+                    before[contender.name] = partial(contender.prepare, reached.tolerance)
+    samples = take_turns(work, rounds=effort.rounds, slice_s=effort.slice_s, before=before)
     own = [c.name for c in contenders if isinstance(c, Contender) and c.ours and c.name in samples]
     rows = [_row(c, tuned.get(c.name), samples, own) for c in contenders]
     comparison = Comparison(
-        feeder=name, buses=problem.n_bus, solves_per_call=solves_per_call, target_error_pu=target_error_pu,
-        reference=reference.words, agreement_pu=agreement_pu,
+        feeder=name, buses=problem.n_bus,
+        phase_nodes=problem.n_phase_nodes if isinstance(problem, Problem3) else None,
+        solves_per_call=solves_per_call, target_error_pu=target_error_pu, reference=reference.words,
+        agreement_pu=agreement_pu,
         v_min_pu=float(np.abs(reference.v).min()), rows=rows,
     )  # fmt: skip
     return comparison, samples
@@ -119,3 +126,16 @@ def _row(
 def agreement(problem: Problem, reference: Reference, p_mw: FloatArray, q_mvar: FloatArray) -> float:
     """Distance of the reference from distgrid's own answer at 1e-12: two programs, one solution."""
     return true_error(ours.exact(problem, p_mw, q_mvar), reference.v)
+
+
+def find(comparison: Comparison, solver: str) -> Row | None:
+    """The row of one solver that has numbers."""
+    return next((r for r in comparison.rows if r.solver == solver and r.timing is not None), None)
+
+
+def times(comparison: Comparison, peer: str, of: str = ours.SOLVE) -> float | None:
+    """How many times faster ours is: the smaller of the wall and the processor ratio."""
+    row = find(comparison, peer)
+    if row is None:
+        return None
+    return next((r.least for r in row.ratios if r.of == of), None)

@@ -11,7 +11,8 @@ from pathlib import Path
 from .results import Machine
 
 #: Packages whose versions decide the numbers; peers are listed whether they are there or not.
-PACKAGES = ("distgrid", "numpy", "numba", "gymnasium", "pandapower", "power-grid-model", "tensorpowerflow")
+PACKAGES = ("distgrid", "numpy", "numba", "gymnasium", "pandapower", "power-grid-model", "dss-python",
+            "tensorpowerflow")  # fmt: skip
 
 #: Variables that set the threads of the libraries underneath.
 _THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

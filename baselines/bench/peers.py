@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -21,8 +22,10 @@ PGM_IC = "power-grid-model, iterative current"
 PGM_NR = "power-grid-model, Newton-Raphson"
 TENSOR = "tensorpowerflow"
 
-_PGM = "power-grid-model"
-_PGM_METHODS = {PGM_IC: "iterative_current", PGM_NR: "newton_raphson"}
+#: One of these keeps BLAS on one thread.
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+PGM = "power-grid-model"
+PGM_METHODS = {PGM_IC: "iterative_current", PGM_NR: "newton_raphson"}
 #: Buses above which pandapower takes seconds a call.
 _PANDAPOWER_BUSES = 10_000
 
@@ -84,7 +87,7 @@ def _pgm() -> ModuleType:
 
 def has_pgm() -> bool:
     """Whether power-grid-model is installed."""
-    return installed(_PGM) is not None
+    return installed(PGM) is not None
 
 
 def pgm_model(problem: Problem) -> Any:
@@ -148,27 +151,33 @@ def power_grid_model(
     """Both methods on a model that is built already; with ``loads`` (rows, n) each as a batch."""
     options = "sk=1e25, one thread, node output only"
     if not has_pgm():
-        return [Missing(name, _PGM, options, NOT_INSTALLED) for name in _PGM_METHODS]
+        return [Missing(name, PGM, options, NOT_INSTALLED) for name in PGM_METHODS]
     model = pgm_model(problem)
     update = None if loads is None else pgm_update(problem, *loads)
 
     def contender(name: str, method: str) -> Contender:
         return Contender(
-            name, _PGM, options, lambda tol: run_pgm(model, method, tol, update), pgm_voltages,
+            name, PGM, options, lambda tol: run_pgm(model, method, tol, update), pgm_voltages,
             failures=(import_module("power_grid_model.errors").PowerGridError,),
         )  # fmt: skip
 
-    return [contender(name, method) for name, method in _PGM_METHODS.items()]
+    return [contender(name, method) for name, method in PGM_METHODS.items()]
 
 
 # -- tensorpowerflow -------------------------------------------------------------------------------------
 
 
 def tensorpowerflow(problem: Problem, loads: tuple[FloatArray, FloatArray]) -> Contender | Missing:
-    """The dense tensor method on (rows, n) loads; it wants the source first and kW."""
-    options = "run_pf(algorithm='tensor'), threads of BLAS as the thread variables say"
+    """The dense tensor method on (rows, n) loads; it wants the source first and kW.
+
+    Its products are BLAS's, which wastes processor time on more than one thread: on two it looks half as fast
+    as it is. NumPy's BLAS reads how many it may have when it is loaded, so they are asked for, not set.
+    """
+    options = "run_pf(algorithm='tensor'), BLAS on one thread"
     if installed(TENSOR) is None:
         return Missing(TENSOR, TENSOR, options, NOT_INSTALLED)
+    if "1" not in {os.environ.get(name) for name in BLAS_VARIABLES}:
+        return Missing(TENSOR, TENSOR, options, f"not run: set {BLAS_VARIABLES[0]}=1 for it")
     try:
         module = import_module(TENSOR)
     except ImportError as error:  # 0.0.7 needs the pkg_resources that newer setuptools left out

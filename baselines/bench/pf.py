@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ... import physics
 from ...cases import load
 from . import ours, peers
-from .compare import Effort, agreement, compare, newton
+from .compare import Effort, agreement, compare, newton, times
 from .machine import describe
-from .problem import Problem, problem
-from .results import Comparison, Exponent, PfReport, Row, Target
+from .problem import FloatArray, Problem, problem
+from .results import Comparison, Exponent, Limit, Peaks, PfReport, Target, Threads
+from .roofline import balanced_work
 from .textbook import textbook
 from .timing import exponent
 from .trees import random_tree
+from .utilisation import limits_of, measured_peaks, on_two_threads, thread_targets
 
 SINGLE_FEEDER = "case33bw"
 SIZES = (1_000, 3_162, 10_000, 31_623, 100_000)
@@ -42,14 +45,30 @@ def bench_pf(*, quick: bool = False, batch: int = 0, seed: int = 0) -> PfReport:
     single = _single(Effort(3, 0.002) if quick else Effort(30, 0.05))
     sizes = (100, 316) if quick else SIZES
     scaling = [_scaling(n, seed, Effort(3, 0.002) if quick else Effort(9, 0.1)) for n in sizes]
-    feeders = BATCH_FEEDERS[:1] if quick else BATCH_FEEDERS
-    effort = Effort(3, 0.005) if quick else Effort(9, 0.3)
-    batches = [_batch(name, batch, seed, effort) for name in feeders] if batch else []
     exponents = fit(scaling)
-    return PfReport(
-        quick=quick, machine=machine, single=single, scaling=scaling, exponents=exponents, batch=batches,
-        targets=_targets(single, scaling, exponents, batches),
+    report = PfReport(
+        quick=quick, machine=machine, single=single, scaling=scaling, exponents=exponents, batch=[],
+        threads=[], peaks=None, limits=[], targets=_targets(single, scaling, exponents),
     )  # fmt: skip
+    if batch:
+        _add_batches(report, batch, seed)
+    return report
+
+
+def _add_batches(report: PfReport, rows: int, seed: int) -> None:
+    feeders = BATCH_FEEDERS[:1] if report.quick else BATCH_FEEDERS
+    effort = Effort(3, 0.005) if report.quick else Effort(9, 0.3)
+    peaks = measured_peaks(quick=report.quick)
+    report.peaks = peaks
+    for name in feeders:
+        prob = problem(load(name))
+        p, q = _drawn_loads(prob, rows, seed)
+        found = _batch(name, prob, p, q, effort)
+        report.batch.append(found)
+        report.limits += _limits(found, prob, peaks)
+        report.threads.append(_threads(found, prob, p, q, effort))
+        report.targets += _batch_targets(found)
+    report.targets += thread_targets(report.threads)
 
 
 def _single(effort: Effort) -> Comparison:
@@ -70,9 +89,8 @@ def _scaling(buses: int, seed: int, effort: Effort) -> Comparison:
     return compare(feeder.name, prob, contenders, reference, agreed, TARGET_ERROR_PU, effort)[0]
 
 
-def _batch(name: str, rows: int, seed: int, effort: Effort) -> Comparison:
-    prob = problem(load(name))
-    p, q = _drawn_loads(prob, rows, seed)
+def _batch(name: str, prob: Problem, p: FloatArray, q: FloatArray, effort: Effort) -> Comparison:
+    rows = p.shape[0]
     checked = min(rows, _CHECKED_ROWS if peers.has_pgm() else _CHECKED_ROWS_PANDAPOWER)
     reference = newton(prob, (p[:checked], q[:checked]))
     agreed = agreement(prob, reference, p[:checked], q[:checked])
@@ -83,7 +101,20 @@ def _batch(name: str, rows: int, seed: int, effort: Effort) -> Comparison:
     return compare(name, prob, contenders, reference, agreed, BATCH_ERROR_PU, effort, rows)[0]
 
 
-def _drawn_loads(prob: Problem, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _limits(comparison: Comparison, prob: Problem, peaks: Peaks) -> list[Limit]:
+    return limits_of(
+        comparison, peaks, lambda name, count: balanced_work(prob.net, count, currents=name == ours.SOLVE)
+    )
+
+
+def _threads(comparison: Comparison, prob: Problem, p: FloatArray, q: FloatArray, effort: Effort) -> Threads:
+    memory = physics.solve(prob.net, p, q)
+    return on_two_threads(
+        comparison, lambda tol, n: physics.solve(prob.net, p, q, tol=tol, threads=n, out=memory), effort
+    )
+
+
+def _drawn_loads(prob: Problem, rows: int, seed: int) -> tuple[FloatArray, FloatArray]:
     """(rows, n) MW and Mvar: every load of every row times its own draw from U(0.5, 1.5)."""
     share = np.random.default_rng(seed).uniform(0.5, 1.5, (rows, prob.n_bus))
     return share * prob.p_mw, share * prob.q_mvar
@@ -104,33 +135,19 @@ def fit(scaling: Sequence[Comparison]) -> list[Exponent]:
     return fits
 
 
-def find(comparison: Comparison, solver: str) -> Row | None:
-    """The row of one solver that has numbers."""
-    return next((r for r in comparison.rows if r.solver == solver and r.timing is not None), None)
-
-
-def _times(comparison: Comparison, peer: str, of: str = ours.SOLVE) -> float | None:
-    """How many times faster ours is: the smaller of the wall and the processor ratio."""
-    row = find(comparison, peer)
-    if row is None:
-        return None
-    return next((r.least for r in row.ratios if r.of == of), None)
-
-
 def _fastest_pgm(comparison: Comparison, of: str = ours.SOLVE) -> float | None:
-    found = [_times(comparison, peer, of) for peer in (peers.PGM_IC, peers.PGM_NR)]
+    found = [times(comparison, peer, of) for peer in (peers.PGM_IC, peers.PGM_NR)]
     return min((x for x in found if x is not None), default=None)
 
 
 def _targets(
-    single: Comparison, scaling: Sequence[Comparison], exponents: Sequence[Exponent],
-    batches: Sequence[Comparison],
+    single: Comparison, scaling: Sequence[Comparison], exponents: Sequence[Exponent]
 ) -> list[Target]:  # fmt: skip
     found = []
     for of in (ours.SOLVE, ours.STEPPER):
         found += [
             Target(name=f"{single.feeder}, {of}: times faster than pandapower runpp", wanted=500.0,
-                   value=_times(single, peers.PANDAPOWER, of)),
+                   value=times(single, peers.PANDAPOWER, of)),
             Target(name=f"{single.feeder}, {of}: times faster than power-grid-model's faster method",
                    wanted=8.0, value=_fastest_pgm(single, of)),
         ]  # fmt: skip
@@ -138,14 +155,20 @@ def _targets(
     found.append(Target(name="exponent of cost over buses", wanted=1.1, value=grown, at_most=True))
     for c in scaling:
         name = f"{c.buses:,} buses: times faster than power-grid-model's iterative current"
-        found.append(Target(name=name, wanted=8.0, value=_times(c, peers.PGM_IC)))
-    for c in batches:
-        wanted = 25.0 if c.feeder == SINGLE_FEEDER else 20.0
-        head = f"{c.feeder} x {c.solves_per_call:,}: times faster than"
-        found.append(Target(name=f"{head} power-grid-model's iterative current", wanted=wanted,
-                            value=_times(c, peers.PGM_IC)))  # fmt: skip
-        found.append(Target(name=f"{head} the textbook sweep, voltages only", wanted=2.0,
-                            value=_times(c, "textbook", ours.VOLTAGES)))  # fmt: skip
-        if c.feeder == SINGLE_FEEDER:
-            found.append(Target(name=f"{head} tensorpowerflow", wanted=12.0, value=_times(c, peers.TENSOR)))
+        found.append(Target(name=name, wanted=8.0, value=times(c, peers.PGM_IC)))
+    return found
+
+
+def _batch_targets(comparison: Comparison) -> list[Target]:
+    c = comparison
+    wanted = 25.0 if c.feeder == SINGLE_FEEDER else 20.0
+    head = f"{c.feeder} x {c.solves_per_call:,}: times faster than"
+    found = [
+        Target(name=f"{head} power-grid-model's iterative current", wanted=wanted,
+               value=times(c, peers.PGM_IC)),
+        Target(name=f"{head} the textbook sweep, voltages only", wanted=2.0,
+               value=times(c, "textbook", ours.VOLTAGES)),
+    ]  # fmt: skip
+    if c.feeder == SINGLE_FEEDER:
+        found.append(Target(name=f"{head} tensorpowerflow", wanted=12.0, value=times(c, peers.TENSOR)))
     return found

@@ -97,6 +97,7 @@ class Comparison(_Strict):
 
     feeder: str
     buses: int
+    phase_nodes: int | None = None  # of unbalanced feeders: phases of all buses together
     solves_per_call: int = 1
     target_error_pu: float
     reference: str
@@ -113,16 +114,71 @@ class Exponent(_Strict):
     buses: list[int]
 
 
+class Peaks(_Strict):
+    """What one core of the machine was measured to do."""
+
+    memory_bytes_per_s: float  # a = b + s c on arrays larger than the last cache
+    flops_per_s: float  # multiply-adds in registers
+
+
+class Limit(_Strict):
+    """Work of one solve in a batch, the time that each part takes at least, and what was measured."""
+
+    feeder: str
+    solver: str
+    rows: int
+    flops: float
+    cache_bytes: float
+    memory_bytes: float
+    block_bytes: float  # what the block of rows in work takes: decides which cache serves
+    cache_bytes_per_s: float  # measured on arrays of that size
+    memory_s: float
+    cache_s: float
+    arithmetic_s: float
+    bound: Literal["memory", "cache", "arithmetic"]  # the largest of the three
+    shortest_s: float
+    measured_s: float  # processor time
+    share: float  # shortest_s / measured_s
+
+
+class Threads(_Strict):
+    """A batch on one thread and on two; seconds a call by the wall clock."""
+
+    feeder: str
+    rows: int
+    one_s: Spread
+    two_s: Spread
+    ratio: Spread  # round by round
+    best_ratio: float  # of the best rounds: what others on the machine disturbed least
+
+
 class PfReport(_Strict):
     """What ``distgrid bench pf`` measures."""
 
-    schema_version: Literal["distgrid.bench.pf/1"] = "distgrid.bench.pf/1"
+    schema_version: Literal["distgrid.bench.pf/2"] = "distgrid.bench.pf/2"
     quick: bool
     machine: Machine
     single: Comparison
     scaling: list[Comparison]
     exponents: list[Exponent]
     batch: list[Comparison]
+    threads: list[Threads]
+    peaks: Peaks | None  # None without batches
+    limits: list[Limit]
+    targets: list[Target]
+
+
+class Pf3Report(_Strict):
+    """What ``distgrid bench pf --phases 3`` measures."""
+
+    schema_version: Literal["distgrid.bench.pf3/1"] = "distgrid.bench.pf3/1"
+    quick: bool
+    machine: Machine
+    single: list[Comparison]
+    batch: list[Comparison]
+    threads: list[Threads]
+    peaks: Peaks | None  # None without batches
+    limits: list[Limit]
     targets: list[Target]
 
 

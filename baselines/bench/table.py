@@ -11,12 +11,16 @@ from .results import (
     Comparison,
     EnvProfile,
     EnvReport,
+    Limit,
     Machine,
+    Peaks,
+    Pf3Report,
     PfReport,
     Ratio,
     Row,
     Spread,
     Target,
+    Threads,
     VectorReport,
 )
 
@@ -76,9 +80,11 @@ def _error(row: Row) -> list[str]:
 def comparison_title(c: Comparison) -> str:
     """What was solved, and against what errors are measured."""
     rows = "" if c.solves_per_call == 1 else f", {c.solves_per_call:,} rows a call"
+    nodes = "" if c.phase_nodes is None else f", {c.phase_nodes:,} phase nodes"
     return (
-        f"{c.feeder}, {c.buses:,} buses{rows}, lowest voltage {c.v_min_pu:.4f} pu. True errors: at most "
-        f"{c.target_error_pu:.0e} pu from {c.reference}; distgrid at 1e-12 is {c.agreement_pu:.0e} pu away"
+        f"{c.feeder}, {c.buses:,} buses{nodes}{rows}, lowest voltage {c.v_min_pu:.4f} pu. "
+        f"True errors: at most {c.target_error_pu:.0e} pu from {c.reference}; "
+        f"distgrid at 1e-12 is {c.agreement_pu:.0e} pu away"
     )
 
 
@@ -143,6 +149,35 @@ def targets_table(targets: list[Target], *, markdown: bool = False) -> Table:
     return table
 
 
+def utilisation_tables(
+    threads: list[Threads], peaks: Peaks | None, limits: list[Limit], *, markdown: bool = False
+) -> Iterator[tuple[str, Table]]:
+    """(title, table) of two threads against one, and of the limits of one core."""
+    if peaks is None:
+        return
+    columns = {"batch": "l"}
+    columns |= dict.fromkeys(("one thread", "two", "ratio (quartiles)", "of the best rounds"), "r")
+    table = _new(columns, markdown=markdown)
+    for t in threads:
+        ratio = f"{t.ratio.median:.2f} ({t.ratio.q1:.2f}-{t.ratio.q3:.2f})"
+        one, two = seconds(t.one_s.median), seconds(t.two_s.median)
+        table.add_row(f"{t.feeder} x {t.rows:,}", one, two, ratio, f"{t.best_ratio:.2f}")
+    yield "One thread and two, wall time of a call", table
+    columns = {"batch": "l", "solver": "l"}
+    columns |= dict.fromkeys(("flops", "cache bytes", "memory bytes", "block", "cache GB/s"), "r")
+    columns |= dict.fromkeys(("arithmetic", "cache", "memory", "shortest", "measured", "share"), "r")
+    table = _new(columns, markdown=markdown)
+    for x in limits:
+        table.add_row(
+            f"{x.feeder} x {x.rows:,}", x.solver, f"{x.flops:,.0f}", f"{x.cache_bytes:,.0f}",
+            f"{x.memory_bytes:,.0f}", f"{x.block_bytes / 1024:,.0f} KiB", f"{x.cache_bytes_per_s / 1e9:.3g}",
+            seconds(x.arithmetic_s), seconds(x.cache_s), seconds(x.memory_s),
+            f"{seconds(x.shortest_s)} ({x.bound})", seconds(x.measured_s), f"{x.share:.0%}",
+        )  # fmt: skip
+    memory, peak = peaks.memory_bytes_per_s / 1e9, peaks.flops_per_s / 1e9
+    yield f"Limits of one solve on one core: {memory:.3g} GB/s from memory, {peak:.3g} GFlop/s", table
+
+
 def pf_tables(report: PfReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
     """(title, table) of everything in the report."""
     yield comparison_title(report.single), comparison_table(report.single, markdown=markdown)
@@ -151,7 +186,18 @@ def pf_tables(report: PfReport, *, markdown: bool = False) -> Iterator[tuple[str
     yield "CPU time a solve by size (in brackets: over distgrid's)", scaling_table(report, markdown=markdown)
     for c in report.batch:
         yield comparison_title(c), comparison_table(c, markdown=markdown)
+    yield from utilisation_tables(report.threads, report.peaks, report.limits, markdown=markdown)
     every = [report.single, *report.scaling[:1], *report.batch[:1]]
+    yield "How each solver is called", options_table(every, markdown=markdown)
+    yield TARGETS, targets_table(report.targets, markdown=markdown)
+
+
+def pf3_tables(report: Pf3Report, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    every = [*report.single, *report.batch]
+    for c in every:
+        yield comparison_title(c), comparison_table(c, markdown=markdown)
+    yield from utilisation_tables(report.threads, report.peaks, report.limits, markdown=markdown)
     yield "How each solver is called", options_table(every, markdown=markdown)
     yield TARGETS, targets_table(report.targets, markdown=markdown)
 

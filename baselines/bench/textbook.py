@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .contender import Contender
 from .problem import ComplexArray, FloatArray, Problem
+from .problem3 import Problem3
 
 NAME = "textbook"
 _LANES = 16
@@ -65,7 +66,7 @@ def _compiled() -> Any:
     return numba.njit(fastmath=True, nogil=True, error_model="numpy")(_sweep)
 
 
-def tree_order(problem: Problem) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def tree_order(problem: Problem | Problem3) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Node at each position, source first; position of its parent; branch that feeds it (0 at the source)."""
     neighbours: list[list[tuple[int, int]]] = [[] for _ in range(problem.n_bus)]
     ends = zip(problem.from_row.tolist(), problem.to_row.tolist(), strict=True)

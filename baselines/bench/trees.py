@@ -29,7 +29,7 @@ def random_tree(n_buses: int, seed: int = 0) -> Feeder:
     k = np.arange(1, n_buses)
     onward = rng.random(n_buses - 1) < _ONWARD
     parent = np.where(onward, k - 1, (rng.random(n_buses - 1) * k).astype(np.int64))
-    below = _sum_below(parent, np.ones(n_buses))[1:]
+    below = sum_below(parent, np.ones(n_buses))[1:]
     z_ohm = rng.uniform(0.05, 0.4, n_buses - 1) * 0.6 / np.sqrt(below)
     angle = np.arctan2(1.0, rng.uniform(0.5, 2.0, n_buses - 1))
     z_pu = z_ohm * _BASE_MVA / _KV**2
@@ -37,12 +37,12 @@ def random_tree(n_buses: int, seed: int = 0) -> Feeder:
     p = rng.lognormal(0.0, 0.7, n_buses) * (rng.random(n_buses) < 0.7)
     q = p * np.tan(np.arccos(rng.uniform(0.9, 0.98, n_buses)))
     p[0] = q[0] = 0.0
-    drop = r * _sum_below(parent, p)[1:] + x * _sum_below(parent, q)[1:]
-    scale = _DROP_PU * _BASE_MVA / max(float(_sum_along(parent, drop).max()), 1e-300)
+    drop = r * sum_below(parent, p)[1:] + x * sum_below(parent, q)[1:]
+    scale = _DROP_PU * _BASE_MVA / max(float(sum_along(parent, drop).max()), 1e-300)
     return _feeder(f"tree{n_buses}", parent, r, x, p * scale, q * scale)
 
 
-def _sum_below(parent: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+def sum_below(parent: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) sum of ``value`` (n,) over each node and everything that it feeds."""
     total = value.tolist()
     up = parent.tolist()
@@ -51,7 +51,7 @@ def _sum_below(parent: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray
     return np.array(total)
 
 
-def _sum_along(parent: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+def sum_along(parent: NDArray[np.int64], value: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) sum of ``value`` (n - 1,), one per branch, on the way from the source to each node."""
     total = [0.0]
     for up, own in zip(parent.tolist(), value.tolist(), strict=True):
@@ -84,6 +84,13 @@ def _feeder(
         },
         "sources": {"source_id": ["grid"], "node_id": ids[:1], "v_pu": [1.0], "v_deg": [0.0]},
     }  # fmt: skip
+    return feeder_of(name, _BASE_MVA, rows)
+
+
+def feeder_of(
+    name: str, base_mva: float, rows: dict[str, dict[str, Any]], phases: str = "balanced"
+) -> Feeder:
+    """A feeder of the given columns of the given tables; what is not given says nothing."""
     tables = {}
     for kind, schema in TABLES.items():
         given = rows.get(kind)
@@ -92,7 +99,7 @@ def _feeder(
             continue
         length = len(next(iter(given.values())))
         tables[kind] = table(kind, {f.name: given.get(f.name, _filler(f, name, length)) for f in schema})
-    return Feeder(name, _BASE_MVA, name, **tables)
+    return Feeder(name, base_mva, name, phases=phases, **tables)
 
 
 def _filler(field: Any, name: str, length: int) -> Any:

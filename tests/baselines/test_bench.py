@@ -44,7 +44,7 @@ def pf_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 def test_pf_json_keeps_its_form(pf_run: tuple[str, Path]) -> None:
     text = pf_run[1].read_text()
     report = PfReport.model_validate_json(text)
-    assert json.loads(text)["schema_version"] == "distgrid.bench.pf/1"
+    assert json.loads(text)["schema_version"] == "distgrid.bench.pf/2"
     assert report.quick
     assert report.machine.cores >= 1
     assert report.machine.versions["numba"] is not None
@@ -54,6 +54,9 @@ def test_pf_json_keeps_its_form(pf_run: tuple[str, Path]) -> None:
     assert names[:3] == [ours.SOLVE, f"{ours.SOLVE}, default tol", ours.STEPPER]
     assert {peers.PGM_IC, peers.PGM_NR, peers.PANDAPOWER} <= set(names)
     assert {"textbook", peers.TENSOR} <= {row.solver for row in report.batch[0].rows}
+    assert [(t.feeder, t.rows) for t in report.threads] == [("case33bw", 20)]
+    assert [x.solver for x in report.limits] == [ours.SOLVE, ours.VOLTAGES]
+    assert report.peaks is not None
 
 
 def test_every_solver_that_is_timed_is_right(pf_run: tuple[str, Path]) -> None:
@@ -99,6 +102,17 @@ def test_a_missing_peer_is_a_row_and_no_failure(monkeypatch: pytest.MonkeyPatch)
     unknown = [t for t in report.targets if "power-grid-model" in t.name]
     assert unknown
     assert all(t.value is None and t.met is None for t in unknown)
+
+
+def test_tensorpowerflow_runs_on_one_thread_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More threads of BLAS would make it look slow."""
+    for name in peers.BLAS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(peers, "installed", lambda _: "0.0.7")
+    prob = problem(cases.load("case33bw"))
+    found = peers.tensorpowerflow(prob, (prob.p_mw[None], prob.q_mvar[None]))
+    assert isinstance(found, Missing)
+    assert "OPENBLAS_NUM_THREADS=1" in found.why
 
 
 def test_a_peer_that_fails_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,107 @@
+"""distgrid's three-phase power flows as contenders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ... import physics
+from .contender import Contender, walking
+from .ours import SOLVE, VOLTAGES
+from .problem import ComplexArray, FloatArray
+from .problem3 import Problem3
+
+STEPPER = "distgrid Stepper3"
+
+
+def _takes(net: Any, **options: Any) -> bool:
+    """Whether `physics.solve` has these keywords for per-phase networks."""
+    try:
+        physics.solve(net, **options)
+    except TypeError:
+        return False
+    return True
+
+
+def _iterations(solution: Any) -> float:
+    return float(np.mean(solution.iterations))
+
+
+def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
+    """`physics.solve`, and the same with voltages only, and `Stepper3.solve`: one of the steps a call."""
+    net: Any = problem.net
+    present, steps = problem.present, len(p_mw)
+
+    def read(solution: Any) -> ComplexArray:
+        return np.asarray(solution.v[present])
+
+    given = "physics.solve(net, p, q, tol"
+    found = [
+        walking(SOLVE, "distgrid", f"{given})", steps,
+                lambda step, tol: physics.solve(net, p_mw[step], q_mvar[step], tol=tol), read,
+                iterations=_iterations, ours=True)
+    ]  # fmt: skip
+    if _takes(net, currents=False):
+        found.append(
+            walking(VOLTAGES, "distgrid", f"{given}, currents=False)", steps,
+                    lambda step, tol: physics.solve(net, p_mw[step], q_mvar[step], tol=tol, currents=False),
+                    read, iterations=_iterations, ours=True)
+        )  # fmt: skip
+    return [*found, _stepper(problem, p_mw, q_mvar)]
+
+
+def _stepper(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
+    no_limit = np.full(problem.n_bus, np.nan)
+    stepper = physics.Stepper3(problem.net, 1, no_limit, no_limit)
+
+    def solve(step: int, tol: float) -> physics.Stepper3:
+        np.copyto(stepper.load_p_mw[0], p_mw[step])
+        np.copyto(stepper.load_q_mvar[0], q_mvar[step])
+        stepper.solve(tol)
+        return stepper
+
+    return walking(
+        STEPPER, "distgrid", "Stepper3.solve(tol): flows, losses, loading, unbalance, limits too", len(p_mw),
+        solve, lambda s: s.v[0, problem.present], iterations=_iterations, ours=True,
+    )  # fmt: skip
+
+
+def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
+    """`physics.solve` on (rows, n, 3) loads, one thread; all results, or voltages only."""
+    net: Any = problem.net
+    kept = _kept(net, p_mw, q_mvar)
+
+    def contender(name: str, **options: Any) -> Contender:
+        words = ", ".join(["physics.solve(net, p, q, tol, threads=1", *(["out=memory"] if kept else []),
+                           *(f"{key}={value}" for key, value in options.items())])  # fmt: skip
+        return Contender(
+            name, "distgrid", f"{words})",
+            lambda tol: physics.solve(net, p_mw, q_mvar, tol=tol, threads=1, **kept, **options),
+            lambda solution: np.array(solution.v[:, problem.present]), _iterations, ours=True,
+        )  # fmt: skip
+
+    found = [contender(SOLVE)]
+    if _takes(net, currents=False):
+        found.append(contender(VOLTAGES, currents=False))
+    return found
+
+
+def _kept(net: Any, p_mw: FloatArray, q_mvar: FloatArray) -> dict[str, Any]:
+    """The keyword for memory that is used again, where there is one."""
+    return {"out": physics.solve(net, p_mw, q_mvar)} if _takes(net, out=physics.solve(net)) else {}
+
+
+def on_threads(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Callable[[float, int], object]:
+    """``solve(tolerance, threads)`` of all rows."""
+    net: Any = problem.net
+    kept = _kept(net, p_mw, q_mvar)
+    return lambda tol, threads: physics.solve(net, p_mw, q_mvar, tol=tol, threads=threads, **kept)
+
+
+def exact(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> ComplexArray:
+    """(rows, phase nodes) voltages at a tolerance of 1e-12, to hold the reference against."""
+    net: Any = problem.net
+    solution = physics.solve(net, p_mw, q_mvar, tol=1e-12, max_iter=1000)
+    return np.asarray(solution.v[:, problem.present])
