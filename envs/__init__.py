@@ -19,12 +19,14 @@ from .resources import (
 from .sb3 import sb3_vec_env
 from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
+from .vector3 import DistGrid3PhaseVectorEnv
 
 __all__ = [
     "PV",
     "Battery",
     "CapacitorBank",
     "DistGrid3PhaseEnv",
+    "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
     "Entry",

@@ -30,7 +30,7 @@ BoolArray = NDArray[np.bool_]
 
 FAILURE = "power_flow_failure"
 _STATE_ARRAYS = (
-    "v", "v_pu", "s_from", "s_to", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
+    "v", "v_pu", "s_from", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
     "v_update_pu", "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
 )  # fmt: skip
 

@@ -50,7 +50,7 @@ def rating_of(stepper: AnyStepper) -> FloatArray:
 
 def state_arrays(stepper: AnyStepper) -> tuple[str, ...]:
     """Arrays of the solved state that only one kind has."""
-    return STATE if isinstance(stepper, PhaseStepper) else ()
+    return STATE if isinstance(stepper, PhaseStepper) else ("s_to",)
 
 
 def vuf_bound(stepper: AnyStepper) -> float:

@@ -179,7 +179,7 @@ def test_a_delta_feeder_is_judged_by_its_line_voltages() -> None:
     for _ in range(50):
         *_, info = env.step([0.5])
     assert isinstance(env.grid.stepper, PhaseStepper)
-    v = env.grid.stepper.inner.v[0]
+    v = env.grid.stepper.solution().v[0]
     line = np.abs(v - np.roll(v, -1, axis=1)) / np.sqrt(3.0)
     delta = env.grid.stepper.delta_node
     assert delta.sum() > 30
