@@ -20,7 +20,7 @@ from ..physics import Network, Network3
 from ..physics.rows import tick_rows
 from .load import LoadSource
 from .observe import Limits, Observer
-from .plant import bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
+from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .resources import Fleet
 from .tasks import StepView, Task, WorstCase
 
@@ -77,8 +77,9 @@ class Grid:
             batch,
         )
         self.dt_h = profiles.dt_h
-        v_min, v_max = _band(net, task)
-        self.stepper = stepper_for(net, batch, v_min, v_max, fleet, task)
+        self.stepper: AnyStepper = stepper_for(
+            net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
+        )
         self._movers = fleet.movers
         self._state_arrays = _STATE_ARRAYS + state_arrays(self.stepper)
         fleet.bind(batch, self.dt_h, profiles)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..physics import V_TOP_PU, Columns, Network3, StateBounds, Stepper3, phase_bounds
 from ..physics.unbalanced.elements import places
-from ..physics.unbalanced.stepper import terminals
+from ..physics.unbalanced.stepper import OPTIONAL, terminals
 from .columns import LEG_NAMES, branch_phases, letters, load_points, node_phases, three_phase_nodes
 
 FloatArray = NDArray[np.float64]
@@ -61,7 +61,8 @@ class PhaseStepper(Stepper3):
     are the legs AB, BC, CA, 1 pu being the rated line voltage, and "ABC" a third to each leg.
     A row with a voltage beyond the operable is a failed one: a phase, or a leg with a load, below half its
     rated voltage collapsed, one above twice of it diverged.
-    ``v_min, v_max`` are per node; unbalance above 100 % counts as 100 % in ``vuf_violation_pct``.
+    ``v_min, v_max`` are per node; unbalance above 100 % counts as 100 % in ``vuf_violation_pct``. ``kept``,
+    ``like``: see `Columns` and `Stepper3`.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class PhaseStepper(Stepper3):
         v_max: FloatArray,
         ports: tuple[Port, ...] = (),
         vuf_max_pct: float = 2.0,
+        kept: tuple[str, ...] = OPTIONAL,
+        like: PhaseStepper | None = None,
     ) -> None:
         self.v_min, self.v_max, self.ports = v_min, v_max, ports
         self.voltage_at, self.branch_at = node_phases(net.feeder), branch_phases(net.feeder)
@@ -85,12 +88,13 @@ class PhaseStepper(Stepper3):
         legs = self.points.slot[self.points.slot >= 3 * net.n_bus]
         port, port_slot, share = _entries(net, ports, self.delta_node)
         branch = 3 * self.branch_at[:, 0] + self.branch_at[:, 1]
-        super().__init__(net, batch, Columns(
+        columns = Columns(
             voltage=across, v_min=v_min[node], v_max=v_max[node],
             judged=np.column_stack(terminals(legs, net.n_bus)), branch=branch, balance=self.vuf_at,
             vuf_max_pct=vuf_max_pct, v_top_pu=V_TOP_PU, load=self.points.slot, n_port=len(ports), port=port,
-            port_slot=port_slot, port_share=share,
-        ))  # fmt: skip
+            port_slot=port_slot, port_share=share, kept=kept,
+        )  # fmt: skip
+        super().__init__(net, batch, columns, like)
         alive = net.topology.energised
         self.shown = (
             _shown((net.n_bus, 3), slot, alive.ravel()[slot]),
@@ -100,7 +104,7 @@ class PhaseStepper(Stepper3):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has arrays of its own, tied to its own power flow."""
-        made = (self.net, self.batch, self.v_min, self.v_max, self.ports, self.vuf_max_pct)
+        made = (self.net, self.batch, self.v_min, self.v_max, self.ports, self.vuf_max_pct, self.columns.kept)
         return PhaseStepper, made, {name: getattr(self, name) for name in _KEPT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -17,14 +17,23 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 AnyStepper = Stepper | PhaseStepper
+_SHOWS = {"v_deg": "v", "p_from_mw": "s_from", "q_from_mvar": "s_from", "i_ka": "i_ka"}  # read by no other
 
 
 def stepper_for(
-    net: Network | Network3, batch: int, v_min: FloatArray, v_max: FloatArray, fleet: Fleet, task: Task
+    net: Network | Network3,
+    batch: int,
+    limits: tuple[FloatArray, FloatArray],
+    fleet: Fleet,
+    task: Task,
+    like: AnyStepper | None,
 ) -> AnyStepper:
-    """The power flow of a grid, limits per node."""
+    """The power flow of a grid, limits per node; ``like``: that of another grid of the scenario."""
+    v_min, v_max = limits
     if isinstance(net, Network3):
-        return PhaseStepper(net, batch, v_min, v_max, fleet.ports, task.vuf_max_pct)
+        kept = tuple({_SHOWS[block]: None for block in task.blocks if block in _SHOWS})
+        other = like if isinstance(like, PhaseStepper) else None
+        return PhaseStepper(net, batch, v_min, v_max, fleet.ports, task.vuf_max_pct, kept, other)
     return Stepper(net, batch, v_min, v_max)
 
 

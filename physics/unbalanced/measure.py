@@ -59,7 +59,7 @@ class Judged(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Results, (batch, columns)."""
+    """Results, (batch, columns); ``v``, ``s_from`` and ``i_ka`` without columns are left out."""
 
     v: ComplexArray  # pu across the terminals
     v_pu: FloatArray
@@ -120,7 +120,8 @@ def _voltages(row, count, v, spare, watch, judged, seen):  # type: ignore[no-unt
         outside = choose(over, over, choose(under, under, zero))
         total = total + outside
         number = number + choose(outside, one, zero)
-        _emit_complex(seen.v, row, count, column, x, y, spare)
+        if seen.v.shape[1] > 0:
+            _emit_complex(seen.v, row, count, column, x, y, spare)
         _emit(seen.v_pu, row, count, column, size, spare)
     put(spare, 0, total)
     put(spare, 1, number)
@@ -168,8 +169,9 @@ def _branches(row, count, v, i_from, i_to, spare, watch, judged, seen):  # type:
         p_t, q_t, s2_t, i2_t = _power(v, watch.passage[k, TO], i_to, slot, judged.base_mva)
         p_loss = p_loss + (p_f + p_t)
         q_loss = q_loss + (q_f + q_t)
-        if column >= 0:  # |I|, |S|: one root for the larger end
+        if column >= 0 and seen.s_from.shape[1] > 0:
             _emit_complex(seen.s_from, row, count, column, p_f, q_f, spare)
+        if column >= 0 and seen.i_ka.shape[1] > 0:  # |I|, |S|: one root for the larger end
             size = root(larger(i2_f * watch.rating[k, 0], i2_t * watch.rating[k, 1]))
             _emit(seen.i_ka, row, count, column, size, spare)
         if watch.passage[k, RATED] == 1:

@@ -72,22 +72,30 @@ def _place(row, lane, places, load_p, load_q, inject_p, inject_q, tap, cap_on, b
 
 
 @inline
-def _spread(net, lane, phasors, n_slot, n_source, tap, v, current, source_current, ratio):  # type: ignore[no-untyped-def]
-    """A solved row into its lane: voltages and currents by slot, 0 where there is none, and its taps."""
+def _spread(net, phasors, n_slot, n_source, tap, v, current, source_current, ratio):  # type: ignore[no-untyped-def]
+    """Solved rows into lanes: voltages and currents by slot, 0 where there is none, and taps.
+
+    All lanes, those without a row too: they hold what was solved there last.
+    """
     for k in range(net.n_conductor):
         slot = get(net.slot, k)
         if slot >= 0:
-            x, i = phasors[lane, slot], phasors[lane, n_slot + slot]
-            put_lane(v, 2 * slot, lane, x.real)
-            put_lane(v, 2 * slot + 1, lane, x.imag)
-            put_lane(current, 2 * slot, lane, i.real)
-            put_lane(current, 2 * slot + 1, lane, i.imag)
+            _column(phasors, slot, v, slot)
+            _column(phasors, n_slot + slot, current, slot)
     for k in range(3 * n_source):
-        i = phasors[lane, 2 * n_slot + k]
-        put_lane(source_current, 2 * k, lane, i.real)
-        put_lane(source_current, 2 * k + 1, lane, i.imag)
+        _column(phasors, 2 * n_slot + k, source_current, k)
     for k in range(tap.shape[1]):
-        put_lane(ratio, k, lane, tap[lane, k])
+        for lane in range(width_of(ratio)):
+            put_lane(ratio, k, lane, tap[lane, k])
+
+
+@inline
+def _column(phasors, column, array, k):  # type: ignore[no-untyped-def]
+    """A column of complex numbers, row after row, as entry ``k`` of pairs."""
+    for lane in range(width_of(array)):
+        z = phasors[lane, column]
+        put_lane(array, 2 * k, lane, z.real)
+        put_lane(array, 2 * k + 1, lane, z.imag)
 
 
 SPARE = 4  # entries of room for sums
@@ -157,8 +165,7 @@ def step_rows(  # type: ignore[no-untyped-def]
             net, cell, arguments, inputs, 0, count, 3.0 / base_mva, tol, max_iter, low_pu, out, lane_notes
         ):
             return SOME_BAD
-        for lane in range(count):
-            _spread(net, lane, phasors, n_slot, n_source, block_tap, v, current, source_current, ratio)
+        _spread(net, phasors, n_slot, n_source, block_tap, v, current, source_current, ratio)
         flow_row(net, ways, n_branch, ratio, v, current, i_from, i_to)
         measure(row, count, notes, v, i_from, i_to, source_current, spare, watch, judged, seen)
     return ALL_GOOD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from .stepped import Places, entries, step_rows
 
 _NO_START = np.empty((0, 0), dtype=np.complex128)
 _POWERS = 8  # of `Inputs`
+OPTIONAL = ("v", "s_from", "i_ka")  # results that cost memory and are seldom all read
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ class Columns:
     port: IntArray  # (k,) column of a port, in order
     port_slot: IntArray  # (k,) slot or leg where a share of its power goes
     port_share: FloatArray
+    kept: tuple[str, ...] = OPTIONAL  # which of these results are wanted
 
 
 class Stepper3:
@@ -57,10 +60,11 @@ class Stepper3:
     complex; ``voltage_violation_pu, n_voltage_violations``, ``overload_mva, n_overloads`` (all branches and
     phases), ``vuf_violation_pct, n_vuf_violations`` (100 % is the most that counts); ``status, iterations,
     v_update_pu``. Those per row are columns of ``ended`` (batch, 5) int64 and ``measured`` (batch, 8), which
-    ``physics.metrics`` and ``measure`` name. NaN where no source reaches.
+    ``physics.metrics`` and ``measure`` name. NaN where no source reaches. ``like``: a stepper of the same
+    columns, whose room for work is shared.
     """
 
-    def __init__(self, net: Network3, batch: int, columns: Columns) -> None:
+    def __init__(self, net: Network3, batch: int, columns: Columns, like: Stepper3 | None = None) -> None:
         self.net, self.batch, self.columns = net, batch, columns
         self.vuf_max_pct, self.v_collapse_pu = columns.vuf_max_pct, 0.5
         points, ports, n, m = columns.load.size, columns.n_port, len(columns.voltage), columns.branch.size
@@ -69,9 +73,10 @@ class Stepper3:
         self.tap = np.repeat(net.tap[None], batch, axis=0)
         self.cap_on = np.repeat(net.cap_on[None], batch, axis=0)
         self._seen = Seen(
-            v=np.full((batch, n), np.nan + 0j), v_pu=np.full((batch, n), np.nan),
-            port_v_pu=np.ones((batch, ports)), s_from=np.zeros((batch, m), dtype=np.complex128),
-            i_ka=np.zeros((batch, m)), loading=np.full((batch, m), np.nan),
+            v=np.full((batch, n if "v" in columns.kept else 0), np.nan + 0j),
+            v_pu=np.full((batch, n), np.nan), port_v_pu=np.ones((batch, ports)),
+            s_from=np.zeros((batch, m if "s_from" in columns.kept else 0), dtype=np.complex128),
+            i_ka=np.zeros((batch, m if "i_ka" in columns.kept else 0)), loading=np.full((batch, m), np.nan),
             vuf_pct=np.full((batch, columns.balance.size), np.nan),
             ended=np.zeros((batch, N_ENDED3), dtype=np.int64), measured=np.zeros((batch, N_MEASURED3)),
         )  # fmt: skip
@@ -85,31 +90,17 @@ class Stepper3:
         )
         self.loss_mva = measured[:, P_LOSS : Q_LOSS + 1].view(np.complex128)[:, 0]
         self.slack_mva = measured[:, P_SLACK : Q_SLACK + 1].view(np.complex128)[:, 0]
-        self._watch = watch(net, columns)
-        self._make_block()
-
-    def _make_block(self) -> None:
-        """Room for one block of rows, and the order in which the kernel takes its arguments."""
-        net, columns, rows = self.net, self.columns, 1 if self.batch == 1 else LANES
-        program, n = net.topology.program, net.n_bus
-        powers = [np.zeros((rows, 3 * n)) for _ in range(_POWERS)]
-        states = [np.repeat(stored[None], rows, axis=0) for stored in (net.tap, net.cap_on)]
-        self._inputs = Inputs._make([*powers, net.source_row.copy(), _NO_START, *states])
-        self._out = Outputs(
-            np.empty((rows, 6 * n + 3 * len(net.sources)), dtype=np.complex128), np.zeros((rows, 3))
-        )
-        size = entries(n, net.n_branch, len(net.sources), net.tap.size)
-        room = np.zeros(size if rows == 1 else (size, rows))
+        judged = Judged(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva)
+        self._watch: Watch = watch(net, columns) if like is None else like._watch
+        self._before = (*net.topology.program, *net.topology.flows, *self._watch, *judged)
         places = Places(columns.load, np.stack([columns.port, columns.port_slot], axis=1), columns.port_share)
-        self._before = (
-            *program, *net.topology.flows, *self._watch,
-            *Judged(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva),
-        )  # fmt: skip
-        self._after = (
+        self._given = (
             *places, self.load_p_mw, self.load_q_mvar, self.inject_p_mw, self.inject_q_mvar, self.tap,
-            self.cap_on, *powers, *states, net.source_row.copy(), _NO_START,
-            *room_for(program, net.cap_on.size, rows), *self._out, room, *self._seen,
+            self.cap_on,
         )  # fmt: skip
+        rows = 1 if batch == 1 else LANES
+        shared = like is not None and like._rooms.rows == rows
+        self._rooms: _Rooms = like._rooms if like is not None and shared else _Rooms(net, rows)
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -138,19 +129,64 @@ class Stepper3:
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
-        answer = step_rows(
-            *self._before, tol, max_iter, lo, self.batch if hi is None else hi, *self._after
-        )  # fmt: skip
-        if answer != ALL_GOOD:
-            refuse(self.net, self.net.topology, self._inputs)
+        room = self._rooms.take()
+        try:
+            arguments: tuple[Any, ...] = (
+                *self._before, tol, max_iter, lo, self.batch if hi is None else hi, *self._given,
+                *room.arguments, *self._seen,
+            )  # fmt: skip
+            answer = step_rows(*arguments)
+            if answer != ALL_GOOD:
+                refuse(self.net, self.net.topology, room.inputs)
+        finally:
+            self._rooms.free.append(room)
+
+    @property
+    def last_block(self) -> Inputs:
+        """Arguments of the power flow of the block of rows that was solved last; live."""
+        return self._rooms.free[-1].inputs
 
     def solution(self) -> Solution3:
         """All of the state that a stepper of one row solved last; ValueError for more rows."""
         if self.batch != 1:
             raise ValueError(f"only a stepper of one row keeps its whole state, this one has {self.batch}")
-        whole = ((slice(None), self.net.topology),)
-        phasors, notes, tap = self._out.phasors.copy(), self._out.notes.copy(), self._inputs.tap.copy()
+        whole, room = ((slice(None), self.net.topology),), self._rooms.free[-1]
+        phasors, notes, tap = room.out.phasors.copy(), room.out.notes.copy(), room.inputs.tap.copy()
         return Solution3(self.net, phasors, notes, tap, whole, False)
+
+
+class _Room:
+    """Memory for one block of rows: arguments and results of its power flow, and what is made of them."""
+
+    def __init__(self, net: Network3, rows: int) -> None:
+        program, n = net.topology.program, net.n_bus
+        powers = [np.zeros((rows, 3 * n)) for _ in range(_POWERS)]
+        states = [np.repeat(stored[None], rows, axis=0) for stored in (net.tap, net.cap_on)]
+        self.inputs = Inputs._make([*powers, net.source_row.copy(), _NO_START, *states])
+        self.out = Outputs(
+            np.zeros((rows, 6 * n + 3 * len(net.sources)), dtype=np.complex128), np.zeros((rows, 3))
+        )
+        size = entries(n, net.n_branch, len(net.sources), net.tap.size)
+        measured = np.zeros(size if rows == 1 else (size, rows))
+        own = room_for(program, net.cap_on.size, rows)
+        self.arguments = (
+            *powers, *states, self.inputs.v_source, self.inputs.v_start, *own, *self.out, measured
+        )  # fmt: skip
+
+
+class _Rooms:
+    """Rooms of steppers of equal columns: the one used last is taken first, it may be in the cache still."""
+
+    def __init__(self, net: Network3, rows: int) -> None:
+        self.net, self.rows = net, rows
+        self.free = [_Room(net, rows)]
+
+    def take(self) -> _Room:
+        """A free room, or a new one where all are in use; the taker puts it back."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            return _Room(self.net, self.rows)
 
 
 def watch(net: Network3, columns: Columns) -> Watch:
