@@ -92,6 +92,7 @@ class Stepper3:
         self.slack_mva = measured[:, P_SLACK : Q_SLACK + 1].view(np.complex128)[:, 0]
         judged = Judged(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva)
         self._watch: Watch = watch(net, columns) if like is None else like._watch
+        self.port_v_pu[:, np.setdiff1d(np.arange(ports), self._watch.port[:, 2])] = np.nan
         self._before = (*net.topology.program, *net.topology.flows, *self._watch, *judged)
         places = Places(columns.load, np.stack([columns.port, columns.port_slot], axis=1), columns.port_share)
         self._given = (

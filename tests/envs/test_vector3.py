@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from distgrid import cases, physics
 from distgrid.envs import (
     PV,
     Battery,
@@ -27,7 +28,9 @@ from distgrid.envs import (
 )
 from distgrid.envs.columns import load_points
 from distgrid.envs.load import nominal
+from distgrid.envs.phase_stepper import PhaseStepper
 from distgrid.envs.tasks import GRID_BLOCKS, Task
+from distgrid.physics import IslandWarning
 
 from .test_vector import MODES, Heater, play_both, same
 from .world import FEEDER3
@@ -91,6 +94,35 @@ def test_infos_are_masked_where_the_feeder_has_nothing() -> None:
     delivered = together.step(together.neutral_action)[4]["delivered"]
     np.testing.assert_array_equal(delivered["tap_pos"], [[9.0, 6.0, 9.0]] * 3)
     assert delivered["cap_on"].shape == (3, 2)
+
+
+def test_what_no_source_reaches_is_told_as_nothing() -> None:
+    """Trap 3: behind an open switch there is no voltage, no violation, and nothing to see for a resource."""
+    feeder = cases.load("ieee123").with_switch("sw2", closed=False)
+    with pytest.warns(IslandWarning):
+        net = physics.compile_per_phase(feeder)
+    dead = ~np.asarray(net.energised)
+    rows = {str(node): k for k, node in enumerate(feeder.column("nodes", "node_id"))}
+    phases = feeder.column("nodes", "phase")
+    behind = next(node for node, k in rows.items() if dead[k].all() and phases[k] == "ABC")
+    with pytest.warns(IslandWarning):
+        env = DistGrid3PhaseVectorEnv(feeder, [Heater(int(behind))], num_envs=20, task=SeesAll())
+    env.reset(seed=0)
+    for _ in range(3):
+        observation, *_, info = env.step(env.neutral_action)
+        assert info["pf_converged"].all()
+    stepper = env.shards.grid.stepper
+    assert isinstance(stepper, PhaseStepper)
+    assert np.isnan(stepper.port_v_pu).all()
+    assert info["voltages"].mask[:, dead].all()
+    assert np.isnan(info["voltages"].data[:, dead]).all()
+    assert (info["voltages"].compressed() > 0.9).all()
+    seen = np.isfinite(info["vuf_pct"].data).all(axis=0)
+    assert not seen[rows[behind]]
+    assert seen.any()
+    own = [row.index for row in env.layout.describe() if row.name.startswith(f"v_pu[{behind}.")]
+    assert len(own) == 3
+    assert (observation[:, own] == 0.0).all()
 
 
 def test_a_masked_reset_leaves_the_others_alone() -> None:
