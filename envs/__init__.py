@@ -21,6 +21,7 @@ from .resources import (
 from .sb3 import sb3_vec_env
 from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
+from .vector3 import DistGrid3PhaseVectorEnv
 
 __all__ = [
     "EV",
@@ -29,6 +30,7 @@ __all__ = [
     "CapacitorBank",
     "ChargingSession",
     "DistGrid3PhaseEnv",
+    "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
     "Entry",

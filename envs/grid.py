@@ -7,7 +7,7 @@ the reward is for interval *t*.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from ..cases import Feeder
 from ..cases.profiles import Profiles
 from ..physics import Network, Network3
-from ..physics.metrics import DETAILS
 from ..physics.rows import tick_rows
 from .load import LoadSource
 from .observe import Limits, Observer
-from .plant import bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
+from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .resources import Fleet
 from .tasks import StepView, Task, WorstCase
 
@@ -31,7 +30,7 @@ BoolArray = NDArray[np.bool_]
 
 FAILURE = "power_flow_failure"
 _STATE_ARRAYS = (
-    "v", "v_pu", "s_from", "s_to", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
+    "v", "v_pu", "s_from", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
     "v_update_pu", "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
 )  # fmt: skip
 
@@ -54,8 +53,7 @@ class Grid:
 
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
-    tables and names are taken over. ``details``: which branch quantities are kept, see ``Stepper``; all for
-    whoever looks inside, those observed where many rows should be fast.
+    tables and names are taken over.
     """
 
     def __init__(
@@ -67,7 +65,6 @@ class Grid:
         profiles: Profiles,
         batch: int = 1,
         like: Grid | None = None,
-        details: Collection[str] = DETAILS,
     ) -> None:
         feeder = net.feeder
         self.feeder: Feeder = feeder
@@ -80,8 +77,9 @@ class Grid:
             batch,
         )
         self.dt_h = profiles.dt_h
-        v_min, v_max = _band(net, task)
-        self.stepper = stepper_for(net, batch, v_min, v_max, fleet, task, details)
+        self.stepper: AnyStepper = stepper_for(
+            net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
+        )
         self._movers = fleet.movers
         self._state_arrays = _STATE_ARRAYS + state_arrays(self.stepper)
         fleet.bind(batch, self.dt_h, profiles)

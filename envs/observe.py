@@ -92,14 +92,6 @@ _PER_LOAD = ("load_p_mw", "load_q_mvar")
 _PER_BRANCH = ("p_from_mw", "q_from_mvar", "i_ka", "loading")
 
 
-_DETAIL = {"p_from_mw": "s_from", "q_from_mvar": "s_from", "i_ka": "i_ka"}
-
-
-def details_observed(blocks: tuple[str, ...]) -> frozenset[str]:
-    """The details of ``Stepper`` that these blocks show."""
-    return frozenset(_DETAIL[name] for name in blocks if name in _DETAIL)
-
-
 def grid_size(blocks: tuple[str, ...], feeder: Feeder) -> int:
     """Entries that the grid blocks take before the fleet's begin."""
     columns = sizes(feeder)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..physics import V_TOP_PU, Network3, StateBounds, Stepper3, phase_bounds
-from ..physics.phase_rows import judge_rows, place_rows, read_branches, read_nodes, read_ports, read_unbalance
-from ..physics.unbalanced.draws import LEGS
+from ..physics import V_TOP_PU, Columns, Network3, StateBounds, Stepper3, phase_bounds
 from ..physics.unbalanced.elements import places
+from ..physics.unbalanced.stepper import OPTIONAL, terminals
 from .columns import LEG_NAMES, branch_phases, letters, load_points, node_phases, three_phase_nodes
 
 FloatArray = NDArray[np.float64]
@@ -21,14 +21,36 @@ Port = tuple[int, str]  # node row, phase of a resource
 #: Arrays of the solved state beyond those that a balanced stepper has, too.
 STATE = ("vuf_pct", "vuf_violation_pct", "n_vuf_violations", "port_v_pu", "tap", "cap_on")
 _KEPT = (
-    "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "s_to", "i_ka",
-    "loading", "loss_mva", "slack_mva", "status", "iterations", "v_update_pu", "voltage_violation_pu",
-    "n_voltage_violations", "overload_mva", "n_overloads", *STATE,
+    "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "i_ka", "loading",
+    "ended", "measured", "vuf_pct", "port_v_pu", "tap", "cap_on",
 )  # fmt: skip
 
 
-class PhaseStepper:
-    """A `Stepper3` with the attributes of a balanced `Stepper`, (batch, columns) each.
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Where columns stand in an array over all nodes or branches, and their phases."""
+
+    column: IntArray  # (places,) -1 for none
+    mask: NDArray[np.bool_]  # in the shape of the array: places that have no value
+    slot: IntArray  # (columns,) their places
+
+    def filled(self, values: FloatArray) -> MaskedArray:
+        """``values`` (columns,) at their places; NaN, and masked, where there is none.
+
+        Masked, so that equal arrays compare equal.
+        """
+        out = np.full(self.mask.shape, np.nan)
+        out.reshape(-1)[self.slot] = values
+        return np.ma.MaskedArray(out, self.mask.copy())
+
+    def over(self, values: FloatArray) -> MaskedArray:
+        """``values`` (batch, places) in the shape of the array; the mask is one for all rows, read-only."""
+        shape = (len(values), *self.mask.shape)
+        return np.ma.MaskedArray(values.reshape(shape), np.broadcast_to(self.mask, shape))
+
+
+class PhaseStepper(Stepper3):
+    """A `Stepper3` with the columns of an environment, which reads it as it reads a balanced `Stepper`.
 
     Columns of ``v, v_pu`` are the phases of ``voltage_at`` (n, 2: node row, place), those of branches
     ``branch_at``, those of ``vuf_pct`` ``vuf_at`` (node rows); of ``load_p_mw`` the points where loads stand;
@@ -39,7 +61,8 @@ class PhaseStepper:
     are the legs AB, BC, CA, 1 pu being the rated line voltage, and "ABC" a third to each leg.
     A row with a voltage beyond the operable is a failed one: a phase, or a leg with a load, below half its
     rated voltage collapsed, one above twice of it diverged.
-    ``v_min, v_max`` are per node; unbalance above 100 % counts as 100 % in ``vuf_violation_pct``.
+    ``v_min, v_max`` are per node; unbalance above 100 % counts as 100 % in ``vuf_violation_pct``. ``kept``,
+    ``like``: see `Columns` and `Stepper3`.
     """
 
     def __init__(
@@ -50,112 +73,55 @@ class PhaseStepper:
         v_max: FloatArray,
         ports: tuple[Port, ...] = (),
         vuf_max_pct: float = 2.0,
+        kept: tuple[str, ...] = OPTIONAL,
+        like: PhaseStepper | None = None,
     ) -> None:
-        self.net, self.batch, self.v_min, self.v_max = net, batch, v_min, v_max
-        self.ports, self.vuf_max_pct = ports, vuf_max_pct
-        self.inner = Stepper3(net, batch, np.zeros(net.n_bus), np.full(net.n_bus, np.inf), vuf_max_pct)
-        self.v_collapse_pu = self.inner.v_collapse_pu
-        self.tap, self.cap_on = self.inner.tap, self.inner.cap_on
+        self.v_min, self.v_max, self.ports = v_min, v_max, ports
         self.voltage_at, self.branch_at = node_phases(net.feeder), branch_phases(net.feeder)
         self.vuf_at, self.points = three_phase_nodes(net.feeder), load_points(net.feeder)
         grounded = net.topology.ground_slots.reshape(-1, 3)
-        delta = net.present.all(axis=1) & ~grounded.any(axis=1)
-        self.delta_node: NDArray[np.bool_] = np.asarray(delta)  # (n_bus,) judged by its legs
-        self._first, self._second = self._terminals()
-        at = self.voltage_at[:, 0]
-        self._low, self._high = v_min[at], v_max[at]
-        self._node_slot = 3 * self.voltage_at[:, 0] + self.voltage_at[:, 1]
-        self._branch_slot = 3 * self.branch_at[:, 0] + self.branch_at[:, 1]
+        delta = np.asarray(net.present.all(axis=1) & ~grounded.any(axis=1))
+        self.delta_node: NDArray[np.bool_] = delta  # (n_bus,) judged by its legs
+        node, place = self.voltage_at.T
+        slot = 3 * node + place
+        across = np.column_stack([slot, np.where(delta[node], 3 * node + (place + 1) % 3, -1)])
+        legs = self.points.slot[self.points.slot >= 3 * net.n_bus]
+        port, port_slot, share = _entries(net, ports, self.delta_node)
+        branch = 3 * self.branch_at[:, 0] + self.branch_at[:, 1]
+        columns = Columns(
+            voltage=across, v_min=v_min[node], v_max=v_max[node],
+            judged=np.column_stack(terminals(legs, net.n_bus)), branch=branch, balance=self.vuf_at,
+            vuf_max_pct=vuf_max_pct, v_top_pu=V_TOP_PU, load=self.points.slot, n_port=len(ports), port=port,
+            port_slot=port_slot, port_share=share, kept=kept,
+        )  # fmt: skip
+        super().__init__(net, batch, columns, like)
         alive = net.topology.energised
-        self._nodes = _absent((net.n_bus, 3), self._node_slot[alive.ravel()[self._node_slot]])
-        self._branches = _absent((net.n_branch, 3), self._branch_slot[np.isfinite(self.rating_mva())])
-        self._unbalance = _absent((net.n_bus,), self.vuf_at[alive[self.vuf_at].all(axis=1)])
-        self._port_entries = _entries(net, ports, self.delta_node)
-        self._allocate()
-
-    def _allocate(self) -> None:
-        batch, n, m = self.batch, len(self.voltage_at), len(self.branch_at)
-        self.load_p_mw, self.load_q_mvar = (np.zeros((batch, len(self.points.names))) for _ in range(2))
-        self.inject_p_mw, self.inject_q_mvar = (np.zeros((batch, len(self.ports))) for _ in range(2))
-        self.port_v_pu = np.ones((batch, len(self.ports)))
-        self.v, self.v_pu = np.full((batch, n), np.nan + 0j), np.full((batch, n), np.nan)
-        self.s_from, self.s_to = (np.zeros((batch, m), dtype=np.complex128) for _ in range(2))
-        self.i_ka, self.loading = np.zeros((batch, m)), np.zeros((batch, m))
-        self.vuf_pct = np.zeros((batch, self.vuf_at.size))
-        self.voltage_violation_pu, self.vuf_violation_pct = np.zeros(batch), np.zeros(batch)
-        self.n_voltage_violations, self.n_vuf_violations = (np.zeros(batch, dtype=np.int64) for _ in range(2))
-        self.status, self.iterations = (np.zeros(batch, dtype=np.int64) for _ in range(2))
-        self.v_update_pu = np.zeros(batch)
-        inner = self.inner
-        self.loss_mva, self.slack_mva = inner.loss_mva, inner.slack_mva
-        self.overload_mva, self.n_overloads = inner.overload_mva, inner.n_overloads
-        loads, injections = (
-            (inner.load_p_mw, inner.load_q_mvar, inner.delta_p_mw, inner.delta_q_mvar),
-            (inner.inject_p_mw, inner.inject_q_mvar, inner.delta_inject_p_mw, inner.delta_inject_q_mvar),
+        self.shown = (
+            _shown((net.n_bus, 3), slot, alive.ravel()[slot]),
+            _shown((net.n_branch, 3), branch, np.isfinite(self.rating_mva())),
+            _shown((net.n_bus,), self.vuf_at, np.asarray(alive[self.vuf_at].all(axis=1))),
         )
-        points = np.arange(len(self.points.names))
-        column, slot, share = self._port_entries
-        self._set_loads = (
-            points, self.points.slot, np.ones(points.size), self.load_p_mw, self.load_q_mvar, *_flat(loads)
-        )  # fmt: skip
-        self._set_ports = (column, slot, share, self.inject_p_mw, self.inject_q_mvar, *_flat(injections))
-        dense, limits = inner.v.reshape(batch, -1), (self._low, self._high)
-        self._read_nodes = (
-            dense, self._first, self._second, *limits, self.v, self.v_pu, self.voltage_violation_pu,
-            self.n_voltage_violations,
-        )  # fmt: skip
-        legs = _conductors(self.points.slot[self.points.slot >= 3 * self.net.n_bus], self.net.n_bus)
-        self._judge = (
-            dense, *(np.concatenate(pair) for pair in zip((self._first, self._second), legs, strict=True)),
-            self.v_collapse_pu, V_TOP_PU, self.status,
-        )  # fmt: skip
-        first, second = _conductors(slot, self.net.n_bus)
-        self._read_ports = (dense, column, first, second, share, self.port_v_pu)
-        branches = _flat((inner.s_from, inner.s_to, inner.i_ka, inner.loading))
-        self._read_branches = (
-            self._branch_slot, *branches, self.s_from, self.s_to, self.i_ka, self.loading
-        )  # fmt: skip
-        self._read_unbalance = (
-            inner.vuf_pct, self.vuf_at, self.vuf_max_pct, self.vuf_pct, self.vuf_violation_pct,
-            self.n_vuf_violations,
-        )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has arrays of its own, tied to its own power flow."""
-        made = (self.net, self.batch, self.v_min, self.v_max, self.ports, self.vuf_max_pct)
+        made = (self.net, self.batch, self.v_min, self.v_max, self.ports, self.vuf_max_pct, self.columns.kept)
         return PhaseStepper, made, {name: getattr(self, name) for name in _KEPT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, array in state.items():
             np.copyto(getattr(self, name), array)
 
-    def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
-        """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
-        hi, inner = self.batch if hi is None else hi, self.inner
-        place_rows(lo, hi, *self._set_loads)
-        if self.ports:
-            place_rows(lo, hi, *self._set_ports)
-        inner.solve(tol, max_iter, lo, hi)
-        self.status[lo:hi], self.iterations[lo:hi] = inner.status[lo:hi], inner.iterations[lo:hi]
-        self.v_update_pu[lo:hi] = inner.v_update_pu[lo:hi]
-        judge_rows(lo, hi, *self._judge)
-        read_nodes(lo, hi, *self._read_nodes)
-        read_branches(lo, hi, *self._read_branches)
-        read_unbalance(lo, hi, *self._read_unbalance)
-        if self.ports:
-            read_ports(lo, hi, *self._read_ports)
-
     def by_node(self, row: int) -> MaskedArray:
         """(n_nodes, 3) voltage magnitudes; NaN, and masked, at phases that do not exist."""
-        return _filled(self._nodes, self._node_slot, self.v_pu[row])
+        return self.shown[0].filled(self.v_pu[row])
 
     def by_branch(self, row: int) -> MaskedArray:
         """(n_branches, 3) loading; NaN, and masked, at phases that do not exist or have no rating."""
-        return _filled(self._branches, self._branch_slot, self.loading[row])
+        return self.shown[1].filled(self.loading[row])
 
     def unbalance(self, row: int) -> MaskedArray:
         """(n_nodes,) |V2| / |V1| in percent; NaN, and masked, at nodes without three phases."""
-        return _filled(self._unbalance, self.vuf_at, self.vuf_pct[row])
+        return self.shown[2].filled(self.vuf_pct[row])
 
     def names(self) -> tuple[list[str], list[str], list[str], list[str]]:
         """Names of the columns of nodes, loads, branches and unbalance."""
@@ -175,55 +141,25 @@ class PhaseStepper:
 
     def bounds(self, s_load_mva: FloatArray, s_port_mva: FloatArray) -> StateBounds:
         """Bounds per column, given the largest apparent power of every load point and port."""
-        n = self.net.n_bus
+        n, columns = self.net.n_bus, self.columns
         total = np.zeros(6 * n)
-        np.add.at(total, self.points.slot, s_load_mva)
-        column, slot, share = self._port_entries
-        np.add.at(total, slot, share * s_port_mva[column])
+        np.add.at(total, columns.load, s_load_mva)
+        np.add.at(total, columns.port_slot, columns.port_share * s_port_mva[columns.port])
         state = phase_bounds(self.net, total[: 3 * n].reshape(n, 3), total[3 * n :].reshape(n, 3))
-        high = state.v_high_pu.ravel()[self._first]
-        legs = self._second >= 0
-        high[legs] = (high[legs] + state.v_high_pu.ravel()[self._second[legs]]) / np.sqrt(3.0)
+        first, second = columns.voltage.T
+        high = state.v_high_pu.ravel()[first]
+        legs = second >= 0
+        high[legs] = (high[legs] + state.v_high_pu.ravel()[second[legs]]) / np.sqrt(3.0)
         high = np.minimum(high, V_TOP_PU)
-        flow = state.s_branch_mva[self.branch_at[:, 0], self.branch_at[:, 1]]
-        return StateBounds(state.v_low_pu, high, state.p_loss_mw, flow)
-
-    def _terminals(self) -> tuple[IntArray, IntArray]:
-        node, place = self.voltage_at.T
-        legs = self.delta_node[node]
-        first = 3 * node + place
-        second = np.where(legs, 3 * node + (place + 1) % 3, -1)
-        return first, second
+        return StateBounds(state.v_low_pu, high, state.p_loss_mw, state.s_branch_mva.ravel()[columns.branch])
 
 
-def _absent(shape: tuple[int, ...], slot: IntArray) -> MaskedArray:
-    """NaN everywhere, masked but for ``slot``: masked, so that equal arrays compare equal."""
+def _shown(shape: tuple[int, ...], slot: IntArray, valued: NDArray[np.bool_]) -> Shown:
+    column = np.full(shape, -1, dtype=np.int64)
+    column.reshape(-1)[slot] = np.arange(slot.size)
     mask = np.ones(shape, dtype=np.bool_)
-    mask.reshape(-1)[slot] = False
-    return np.ma.MaskedArray(np.full(shape, np.nan), mask)
-
-
-def _filled(absent: MaskedArray, slot: IntArray, values: FloatArray) -> MaskedArray:
-    """A copy of ``absent`` with ``values`` at their slots."""
-    out = absent.copy()
-    out.data.reshape(-1)[slot] = values
-    return out
-
-
-def _flat(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
-    """(batch, rows, 3) arrays as (batch, 3 rows), the same memory."""
-    return tuple(array.reshape(array.shape[0], -1) for array in arrays)
-
-
-def _conductors(slot: IntArray, n_bus: int) -> tuple[IntArray, IntArray]:
-    """Dense columns of both terminals of each slot; the second is -1 where it is ground."""
-    leg, rest = np.divmod(slot, 3 * n_bus)
-    node, place = np.divmod(rest, 3)
-    ends = np.array(LEGS, dtype=np.int64)
-    return (
-        np.where(leg > 0, 3 * node + ends[place, 0], rest),
-        np.where(leg > 0, 3 * node + ends[place, 1], -1),
-    )
+    mask.reshape(-1)[slot[valued]] = False
+    return Shown(column.ravel(), mask, slot)
 
 
 def _entries(

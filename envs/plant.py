@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..physics import Network, Network3, StateBounds, Stepper, state_bounds
-from ..physics.metrics import DETAILS
 from .phase_stepper import STATE, PhaseStepper
 
 if TYPE_CHECKING:
@@ -19,21 +17,27 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 AnyStepper = Stepper | PhaseStepper
+_SHOWS = {"v_deg": "v", "p_from_mw": "s_from", "q_from_mvar": "s_from", "i_ka": "i_ka"}  # read by no other
 
 
 def stepper_for(
     net: Network | Network3,
     batch: int,
-    v_min: FloatArray,
-    v_max: FloatArray,
+    limits: tuple[FloatArray, FloatArray],
     fleet: Fleet,
     task: Task,
-    details: Collection[str] = DETAILS,
+    like: AnyStepper | None,
 ) -> AnyStepper:
-    """The power flow of a grid, limits per node; a balanced one leaves out what ``details`` does not name."""
+    """The power flow of a grid, limits per node; ``like``: that of another grid of the scenario.
+
+    It keeps of its details what the task shows: writing the others takes longer than solving.
+    """
+    v_min, v_max = limits
+    kept = tuple({_SHOWS[block]: None for block in task.blocks if block in _SHOWS})
     if isinstance(net, Network3):
-        return PhaseStepper(net, batch, v_min, v_max, fleet.ports, task.vuf_max_pct)
-    return Stepper(net, batch, v_min, v_max, details)
+        other = like if isinstance(like, PhaseStepper) else None
+        return PhaseStepper(net, batch, v_min, v_max, fleet.ports, task.vuf_max_pct, kept, other)
+    return Stepper(net, batch, v_min, v_max, kept)
 
 
 def bounds_of(stepper: AnyStepper, load: LoadSource, fleet: Fleet) -> StateBounds:
@@ -58,7 +62,7 @@ def rating_of(stepper: AnyStepper) -> FloatArray:
 
 def state_arrays(stepper: AnyStepper) -> tuple[str, ...]:
     """Arrays of the solved state that only one kind has."""
-    return STATE if isinstance(stepper, PhaseStepper) else ()
+    return STATE if isinstance(stepper, PhaseStepper) else ("s_to",)
 
 
 def vuf_bound(stepper: AnyStepper) -> float:

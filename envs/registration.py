@@ -193,7 +193,7 @@ def register_all() -> None:
             gym.register(
                 id=entry.id,
                 entry_point="distgrid.envs.registration:create",
-                vector_entry_point=None if entry.per_phase else f"{__name__}:create_vector",
+                vector_entry_point=f"{__name__}:create_vector",
                 kwargs={"entry": entry.name},
             )
 
@@ -211,10 +211,12 @@ def create(entry: str, **options: Any) -> gym.Env[Any, Any]:
 
 
 def create_vector(entry: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, Any, Any]:
-    """Vector entry point of the balanced ids; ``options`` are the arguments of ``DistGridVectorEnv``."""
+    """Vector entry point of all registered ids; ``options`` are the arguments of the vector environment."""
     from .vector import DistGridVectorEnv
+    from .vector3 import DistGrid3PhaseVectorEnv
 
-    return DistGridVectorEnv(num_envs=num_envs, **(_arguments(entry) | options))
+    face = DistGrid3PhaseVectorEnv if _entry(entry).per_phase else DistGridVectorEnv
+    return face(num_envs=num_envs, **(_arguments(entry) | options))
 
 
 def _entry(name: str) -> Entry:

@@ -20,13 +20,13 @@ def sb3_vec_env(
     """A ``stable_baselines3.common.vec_env.VecEnv`` on top of a vector environment.
 
     Args:
-        env: a registered id ("distgrid/VoltVar-33bw-v0"), or a ``DistGridVectorEnv`` with
+        env: a registered id ("distgrid/VoltVar-33bw-v0"), or a vector environment with
             ``autoreset_mode="SameStep"``.
         num_envs: how many, for an id.
         info_keys: which numbers of the infos each environment's own dict gets, beside
             ``TimeLimit.truncated`` and, at its end, ``terminal_observation`` and what wrappers such as
             ``VecMonitor`` add. A dict for each environment costs more than its power flow.
-        options: arguments of ``DistGridVectorEnv``, for an id.
+        options: arguments of the vector environment, for an id.
 
     ImportError without stable-baselines3; ValueError for another autoreset mode or an unknown key.
     """
@@ -136,14 +136,14 @@ def _earned(infos: dict[str, Any], keys: Sequence[str], done: Any) -> dict[str, 
         raise ValueError(f"info key {unknown[0]!r} is not one number for each environment")
     if not final:
         return {key: infos[key] for key in keys}
-    return {
-        key: np.where(_beside(done, final[key]), final[key], infos[key]) if key in infos else final[key]
-        for key in keys
-    }
+    return {key: _mixed(infos[key], final[key], done) if key in infos else final[key] for key in keys}
 
 
-def _beside(done: Any, values: Any) -> Any:
-    return done.reshape(-1, *(1,) * (values.ndim - 1))
+def _mixed(going: Any, ended: Any, done: Any) -> Any:
+    """A copy of ``going`` with the rows of ``ended`` where ``done``; masked arrays stay masked."""
+    mixed = going.copy()
+    mixed[done] = ended[done]
+    return mixed
 
 
 def _picked(infos: dict[str, Any], keys: Sequence[str], num_envs: int) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,9 @@ from .. import physics
 from ..cases import Feeder
 from ..cases import load as load_case
 from ..cases import profiles as prof
-from ..physics.metrics import DETAILS
 from .grid import Grid
 from .load import LoadSource, ProfileLoad
-from .observe import details_observed, grid_size
+from .observe import grid_size
 from .resources import Fleet
 from .resources.base import Resource, ResourceSpec
 from .tasks import LossMinimisation, Task
@@ -37,23 +36,8 @@ class Scenario:
         self, resources: Sequence[ResourceSpec | Resource], batch: int, like: Grid | None = None
     ) -> Grid:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for ``like``."""
-        return self._grid(resources, batch, like, DETAILS)
-
-    def lean_grid(
-        self, resources: Sequence[ResourceSpec | Resource], batch: int, like: Grid | None = None
-    ) -> Grid:
-        """The same without branch quantities that nobody observes: what many rows can do without."""
-        return self._grid(resources, batch, like, details_observed(self.task.blocks))
-
-    def _grid(
-        self,
-        resources: Sequence[ResourceSpec | Resource],
-        batch: int,
-        like: Grid | None,
-        details: Collection[str],
-    ) -> Grid:
         fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
-        return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like, details)
+        return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like)
 
     def checked_day(self, day: Any) -> int:
         """``day`` where the data has it; ValueError otherwise."""

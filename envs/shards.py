@@ -15,7 +15,7 @@ from .workers import share
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-_MOST_CELLS = 65_536  # nodes times rows of a shard; its arrays take some 8 MB
+_MOST_CELLS = 65_536  # nodes (phases) times rows of a shard; its arrays take some 8 MB
 _LEAST_CELLS = 4_096  # below this, handing a shard to a thread costs more than it saves
 
 
@@ -53,10 +53,10 @@ class Shards:
     """
 
     def __init__(
-        self, make: Callable[[int, Grid | None], Grid], batch: int, n_bus: int, threads: int
+        self, make: Callable[[int, Grid | None], Grid], batch: int, n_node: int, threads: int
     ) -> None:
         self.threads, self.batch = threads, batch
-        size = _rows_per_shard(batch, n_bus)
+        size = _rows_per_shard(batch, n_node)
         cuts = [*range(0, batch, size), batch]
         shards: list[Shard] = []
         for lo, hi in itertools.pairwise(cuts):
@@ -127,12 +127,12 @@ class Shards:
 _NOBODY = Restart(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())
 
 
-def _rows_per_shard(batch: int, n_bus: int) -> int:
+def _rows_per_shard(batch: int, n_node: int) -> int:
     """A multiple of the rows solved side by side: small enough for the cache, large enough for a thread.
 
     Shards are a power of two in number, so that two, four ... threads have equal work.
     """
-    cells = batch * n_bus
+    cells = batch * n_node
     shards = 1
     while cells > shards * _MOST_CELLS or (shards == 1 and cells >= 2 * _LEAST_CELLS):
         shards *= 2

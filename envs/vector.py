@@ -6,7 +6,7 @@ import copy as copying
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from .actions import checked
+from .columns import sizes
 from .grid import Grid
 from .layout import Layout
 from .load import LoadSource
@@ -44,6 +45,7 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
     single_observation_space: spaces.Box
     single_action_space: spaces.Box
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
+    told: ClassVar[type[Told]] = Told  # what infos are made of
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self._scenario, self.days = played, played.days
         workers = os.cpu_count() or 1 if threads is None else threads
-        self._shards = Shards(make, self.num_envs, played.net.n_bus, workers)
+        self._shards = Shards(make, self.num_envs, sizes(played.feeder)["node"], workers)
         self._lead = self._shards.shards[0]
         fleet = self.fleet
         self.single_observation_space = self._lead.grid.observer.space
@@ -148,7 +150,7 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         self._seed(seed, mask)
         rows = np.flatnonzero(mask)
         restart = self._restart(rows, None if given is None else given[rows])
-        told = Told(self.num_envs, self._lead)
+        told = self.told(self.num_envs, self._lead)
         self._shards.reset(restart)
         self._done[rows], self._started = False, True
         observations = self._observed(told)
@@ -169,7 +171,7 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         shape = (self.num_envs, self.fleet.n_actions)
         action = checked(actions, shape, self._action_names, unused=ended)
         restart = None if ended is None else self._restart(np.flatnonzero(ended), None)
-        told, observations = Told(self.num_envs, self._lead), self._buffer()
+        told, observations = self.told(self.num_envs, self._lead), self._buffer()
         self._shards.step(action, restart, told.write_outcome, self._shower(told, observations))
         if ended is not None:
             told.blank(ended)
@@ -358,12 +360,13 @@ class DistGridVectorEnv(GridVectorEnv):
                 f"render_mode {render_mode!r}: a vector environment draws no pictures; use gymnasium.make"
             )
         played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
-        if played.feeder.phases != "balanced":
-            raise ValueError(
-                f"feeder {played.feeder.name!r} has phases: vector environments are for balanced feeders so "
-                "far; make single ones and let gymnasium.vector.SyncVectorEnv or AsyncVectorEnv drive them"
-            )
+        self._check_phases(played.feeder)
         self.feeder, self.task, self.split = played.feeder, played.task, split
         super().__init__(
-            played, functools.partial(played.lean_grid, resources), num_envs, autoreset_mode, threads, copy
+            played, functools.partial(played.grid, resources), num_envs, autoreset_mode, threads, copy
         )
+
+    @staticmethod
+    def _check_phases(feeder: Feeder) -> None:
+        if feeder.phases != "balanced":
+            raise ValueError(f"feeder {feeder.name!r} has phases: make it with DistGrid3PhaseVectorEnv")

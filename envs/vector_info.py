@@ -6,17 +6,18 @@ The keys are those of `envs.info`. Arrays are fresh in every step and nobody cha
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..physics import Stepper
 from ..physics.rows import TOLD_COUNTS, TOLD_FLAGS, TOLD_NUMBERS, tell_rows
-from .grid import Outcome
+from .grid import Grid, Outcome
 from .shards import Shard
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
 Tree = dict[str, Any]  # name -> array, or a tree of them
 _PAD = 24  # lines of a table that lay whole pages apart would push each other out of the cache
 _CHARGED = ("cost_resource", "cost")
@@ -25,29 +26,35 @@ _CHARGED = ("cost_resource", "cost")
 class Told:
     """What shards tell, row by row of the whole batch, each into its own rows: safe on threads."""
 
+    numbers: ClassVar[tuple[str, ...]] = TOLD_NUMBERS
+
     def __init__(self, rows: int, like: Shard) -> None:
         grid = like.grid
         units = grid.fleet.n_units
         self._rows = rows
-        self._numbers = np.empty((len(TOLD_NUMBERS), rows + _PAD))
+        self._numbers = np.empty((len(self.numbers), rows + _PAD))
         self._counts = np.empty((len(TOLD_COUNTS), rows + _PAD), dtype=np.int64)
         self._flags = np.empty((len(TOLD_FLAGS), rows + _PAD), dtype=np.bool_)
-        self._voltages = np.empty((rows, grid.stepper.v_pu.shape[1]))
-        self._loading = np.empty((rows, grid.stepper.loading.shape[1]))
+        self._tables = self._made(like.grid, rows)
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         self.terminated, self.truncated = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
         self._violations = np.zeros(rows, dtype=np.int64)
         self._lock = threading.Lock()
         self._names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
+    def _made(self, grid: Grid, rows: int) -> tuple[FloatArray, ...]:
+        """Room for what has many numbers for each environment: voltages, loading."""
+        return tuple(np.empty((rows, a.shape[1])) for a in (grid.stepper.v_pu, grid.stepper.loading))
+
     def write_state(self, shard: Shard) -> None:
         """Take over the present state of a shard."""
         grid, stepper, fleet = shard.grid, shard.grid.stepper, shard.grid.fleet
         assert isinstance(stepper, Stepper)  # what the constructor of the environment lets through
+        voltages, loading = self._tables
         tell_rows(
             shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading,
             grid.day, grid.step_index, grid.t_index, fleet.delivered_p_mw, fleet.delivered_q_mvar,
-            self._numbers, self._counts, self._flags, self._voltages, self._loading, self._p_mw, self._q_mvar,
+            self._numbers, self._counts, self._flags, voltages, loading, self._p_mw, self._q_mvar,
         )  # fmt: skip
 
     def write_outcome(self, shard: Shard, outcome: Outcome) -> None:
@@ -86,11 +93,18 @@ class Told:
     def state(self) -> Tree:
         """What ``envs.info.state_info`` tells."""
         n = self._rows
-        named: Tree = dict(zip(TOLD_NUMBERS, self._numbers[:, :n], strict=True))
+        named: Tree = dict(zip(self.numbers, self._numbers[:, :n], strict=True))
         named.update(zip(TOLD_COUNTS, self._counts[:, :n], strict=True))
         named.update(zip(TOLD_FLAGS, self._flags[:, :n], strict=True))
-        named["voltages"], named["branch_loading"] = self._voltages, self._loading
-        return named
+        return named | self._wide()
+
+    def _wide(self) -> Tree:
+        """What has many numbers for each environment."""
+        return dict(zip(("voltages", "branch_loading"), self._tables, strict=True))
+
+    def _delivered(self) -> Tree:
+        """What ``Fleet.delivered`` tells."""
+        return {"p_mw": self._p_mw, "q_mvar": self._q_mvar}
 
     def step(self) -> Tree:
         """What ``envs.info.step_info`` adds; only where ``stepped``."""
@@ -100,7 +114,7 @@ class Told:
             "cost_resource": next(lines), "n_resource_violations": self._violations, "cost": next(lines),
             "rewards": {name: next(lines) for name in rewards},
             "costs": {name: next(lines) for name in costs},
-            "delivered": {"p_mw": self._p_mw, "q_mvar": self._q_mvar},
+            "delivered": self._delivered(),
         }  # fmt: skip
 
     def blank(self, rows: BoolArray) -> None:
@@ -108,7 +122,7 @@ class Told:
         self.terminated[rows] = self.truncated[rows] = False
         if self.stepped:
             self._earned[:, : self._rows][:, rows] = 0.0
-            blank({"": self._violations, "p_mw": self._p_mw, "q_mvar": self._q_mvar}, rows)
+            blank({"": self._violations, **self._delivered()}, rows)
 
 
 def blank(tree: Tree, rows: BoolArray) -> Tree:
@@ -117,7 +131,7 @@ def blank(tree: Tree, rows: BoolArray) -> Tree:
         if isinstance(value, dict):
             blank(value, rows)
         else:
-            value[rows] = 0
+            np.asarray(value)[rows] = 0  # the numbers of a masked array
     return tree
 
 

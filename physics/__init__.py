@@ -18,11 +18,12 @@ from .unbalanced.consumption import Consumption, consumption
 from .unbalanced.matrices import BranchMatrices, bibc
 from .unbalanced.network import Network3, PhaseIndex, compile_per_phase
 from .unbalanced.solution import Solution3
-from .unbalanced.stepper import Stepper3
+from .unbalanced.stepper import Columns, Stepper3
 
 __all__ = [
     "V_TOP_PU",
     "BranchMatrices",
+    "Columns",
     "Consumption",
     "ControlAction",
     "ControlQueue",

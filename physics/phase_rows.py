@@ -1,8 +1,4 @@
-"""Between the dense arrays of the three-phase power flow and the compact ones that an environment handles.
-
-Compact arrays have one column for each phase that exists; *slots* are columns of the dense arrays:
-3 * row + phase.
-"""
+"""What a per-phase vector environment hands out, from the columns that its grids hold."""
 
 from __future__ import annotations
 
@@ -10,121 +6,68 @@ import numpy as np
 
 from ._jit import inline, lean_kernel
 from .kernels import COLLAPSED, CONVERGED, DIVERGED
+from .metrics import (
+    ITERATIONS,
+    N_OVERLOAD,
+    N_VOLTAGE,
+    OVERLOAD,
+    P_LOSS,
+    P_SLACK,
+    Q_LOSS,
+    Q_SLACK,
+    STATUS,
+    VOLTAGE_VIOLATION,
+)
+from .unbalanced.measure import N_UNBALANCE, VUF_VIOLATION
+
+#: What `tell_phase_rows` writes, in its order, by the keys of the info dictionaries; counts and flags are
+#: those of `rows`.
+TOLD3_NUMBERS = (
+    "p_slack_MW", "q_slack_MVAr", "p_loss_MW", "q_loss_MVAr", "cost_voltage_violation",
+    "cost_thermal_overload", "cost_vuf_violation",
+)  # fmt: skip
 
 
 @inline
-def _size(z):  # type: ignore[no-untyped-def]
-    return np.sqrt(z.real * z.real + z.imag * z.imag)
+def _by_place(column, values, out):  # type: ignore[no-untyped-def]
+    """Columns to the places that they stand for; NaN where ``column`` is -1."""
+    for k in range(column.size):
+        out[k] = values[column[k]] if column[k] >= 0 else np.nan
 
 
 @lean_kernel
-def place_rows(  # type: ignore[no-untyped-def]
-    lo, hi, column, slot, share, p, q, wye_p, wye_q, leg_p, leg_q
-):
-    """Power of compact columns into slots: those from ``wye_p.shape[1]`` on are legs.
+def tell_phase_rows(  # type: ignore[no-untyped-def]
+    lo, ended, measured, v_pu, loading, vuf_pct, node, branch, three, day, step_index, t_index, delivered_p,
+    delivered_q, numbers, counts, flags, voltages, branch_loading, unbalance, p_mw, q_mvar,
+):  # fmt: skip
+    """Copy what infos tell of a batch to rows ``lo`` and following of the arrays that are handed out.
 
-    ``column, slot, share`` (entries,); a slot is emptied by the first entry that names it, then all add up.
+    ``numbers`` (7, rows), ``counts`` (7, rows), ``flags`` (3, rows): see `TOLD3_NUMBERS`, `rows.TOLD_COUNTS`,
+    `rows.TOLD_FLAGS`. ``node`` (3 n_nodes,), ``branch`` (3 n_branches,), ``three`` (n_nodes,): column of each
+    place, -1 for none.
     """
-    n = wye_p.shape[1]
-    for row in range(lo, hi):
-        for k in range(slot.size):
-            if slot[k] < n:
-                wye_p[row, slot[k]] = 0.0
-                wye_q[row, slot[k]] = 0.0
-            else:
-                leg_p[row, slot[k] - n] = 0.0
-                leg_q[row, slot[k] - n] = 0.0
-        for k in range(slot.size):
-            x, y = share[k] * p[row, column[k]], share[k] * q[row, column[k]]
-            if slot[k] < n:
-                wye_p[row, slot[k]] += x
-                wye_q[row, slot[k]] += y
-            else:
-                leg_p[row, slot[k] - n] += x
-                leg_q[row, slot[k] - n] += y
-
-
-@lean_kernel
-def judge_rows(  # type: ignore[no-untyped-def]
-    lo, hi, dense, first, second, low, top, status
-):
-    """Flag rows with a voltage beyond what is operable: below ``low`` collapsed, above ``top`` diverged.
-
-    ``first, second`` as in `read_nodes`.
-    """
-    for row in range(lo, hi):
-        for k in range(first.size):
-            z = dense[row, first[k]]
-            if second[k] >= 0:
-                z = (z - dense[row, second[k]]) * (1.0 / np.sqrt(3.0))
-            size = _size(z)
-            if size < low:
-                status[row] |= COLLAPSED
-            elif size > top:
-                status[row] = (status[row] | DIVERGED) & ~CONVERGED
-
-
-@lean_kernel
-def read_nodes(  # type: ignore[no-untyped-def]
-    lo, hi, dense, first, second, v_min, v_max, v, v_pu, violation, n_violations
-):
-    """Voltage across what each column stands for, and the sum outside the limits.
-
-    ``second`` is -1 for a phase to ground; for a leg it is the other phase, and 1 pu is sqrt 3 of the base.
-    """
-    for row in range(lo, hi):
-        total, count = 0.0, 0
-        for k in range(first.size):
-            z = dense[row, first[k]]
-            if second[k] >= 0:
-                z = (z - dense[row, second[k]]) * (1.0 / np.sqrt(3.0))
-            size = _size(z)
-            v[row, k], v_pu[row, k] = z, size
-            high, low = size - v_max[k], v_min[k] - size
-            if high > 0.0:
-                total += high
-                count += 1
-            elif low > 0.0:
-                total += low
-                count += 1
-        violation[row], n_violations[row] = total, count
-
-
-@lean_kernel
-def read_ports(lo, hi, dense, port, first, second, share, out):  # type: ignore[no-untyped-def]
-    """Mean voltage magnitude across the terminals of each port, pu."""
-    for row in range(lo, hi):
-        for k in range(out.shape[1]):
-            out[row, k] = 0.0
-        for k in range(port.size):
-            z = dense[row, first[k]]
-            if second[k] >= 0:
-                z = (z - dense[row, second[k]]) * (1.0 / np.sqrt(3.0))
-            out[row, port[k]] += share[k] * _size(z)
-
-
-@lean_kernel
-def read_branches(  # type: ignore[no-untyped-def]
-    lo, hi, slot, s_from_dense, s_to_dense, i_dense, loading_dense, s_from, s_to, i_ka, loading
-):
-    """Flows, currents and loading of the phases that branches have."""
-    for row in range(lo, hi):
-        for k in range(slot.size):
-            s_from[row, k] = s_from_dense[row, slot[k]]
-            s_to[row, k] = s_to_dense[row, slot[k]]
-            i_ka[row, k] = i_dense[row, slot[k]]
-            loading[row, k] = loading_dense[row, slot[k]]
-
-
-@lean_kernel
-def read_unbalance(lo, hi, dense, node, limit_pct, out, violation, n_violations):  # type: ignore[no-untyped-def]
-    """Unbalance of the nodes with three phases, %, and the sum above the limit, where 100 % is the most."""
-    for row in range(lo, hi):
-        total, count = 0.0, 0
-        for k in range(node.size):
-            value = dense[row, node[k]]
-            out[row, k] = value
-            if value > limit_pct:
-                total += min(value, 100.0) - limit_pct
-                count += 1
-        violation[row], n_violations[row] = total, count
+    for row in range(ended.shape[0]):
+        at, status = lo + row, ended[row, STATUS]
+        numbers[0, at] = measured[row, P_SLACK]
+        numbers[1, at] = measured[row, Q_SLACK]
+        numbers[2, at] = measured[row, P_LOSS]
+        numbers[3, at] = measured[row, Q_LOSS]
+        numbers[4, at] = measured[row, VOLTAGE_VIOLATION]
+        numbers[5, at] = measured[row, OVERLOAD]
+        numbers[6, at] = measured[row, VUF_VIOLATION]
+        counts[0, at] = ended[row, ITERATIONS]
+        counts[1, at] = ended[row, N_VOLTAGE]
+        counts[2, at] = ended[row, N_OVERLOAD]
+        counts[3, at] = ended[row, N_UNBALANCE]
+        counts[4, at] = day[row]
+        counts[5, at] = step_index[row]
+        counts[6, at] = t_index[row]
+        flags[0, at] = status & (CONVERGED | COLLAPSED) == CONVERGED
+        flags[1, at] = status & DIVERGED != 0
+        flags[2, at] = status & COLLAPSED != 0
+        _by_place(node, v_pu[row], voltages[at])
+        _by_place(branch, loading[row], branch_loading[at])
+        _by_place(three, vuf_pct[row], unbalance[at])
+        for u in range(delivered_p.shape[1]):
+            p_mw[at, u] = delivered_p[row, u]
+            q_mvar[at, u] = delivered_q[row, u]

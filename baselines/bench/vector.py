@@ -7,24 +7,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from ...envs import DistGridVectorEnv, vector, vector_info
+from ...envs import DistGridVectorEnv, phase_info, vector, vector_info
 from ...envs import grid as transition
 from ...physics.kernels import Answer, Demand, room_for, sweep_rows
+from ...physics.lanes import LANES
 from ...physics.stepper import Stepper
+from ...physics.unbalanced.kernels import room_for as room_for_phases
+from ...physics.unbalanced.kernels import solve_rows
+from ...physics.unbalanced.stepper import Stepper3
 from .machine import describe
 from .results import EnvProfile, Part, Target, VectorMemory, VectorReport, VectorRow
 from .stopwatch import Stopwatch, around
 from .timing import Samples, take_turns, timing
 
 SMALL, LARGE, LARGEST = "VoltVar-33bw-v0", "VoltVar-141-v0", "DistGrid-533mt_hi-v0"
-SIZES = {SMALL: (64, 1024, 4096, 16384), LARGE: (1024, 4096)}
-TARGET_STEPS = {SMALL: 1_000_000.0, LARGE: 250_000.0}
+PHASES = "DistGrid3Phase-ieee123-v0"  # 20 resources
+SIZES = {SMALL: (64, 1024, 4096, 16384), LARGE: (1024, 4096), PHASES: (256, 1024, 4096)}
+TARGET_STEPS = {SMALL: 1_000_000.0, LARGE: 250_000.0, PHASES: 100_000.0}
 TARGET_SIZES = (1024, 4096)
 KEPT_SHARE, MEMORY_GB, MEMORY_ENVS, PEER_ENVS = 0.8, 1.0, 4096, 64
 OURS, PEER = "distgrid", "gymnasium SyncVectorEnv of single environments"
@@ -42,7 +47,7 @@ def bench_vector(*, quick: bool = False, seed: int = 0, threads: int | None = No
         threads: of our vector environment; None: all cores.
     """
     machine = describe()
-    sizes = {SMALL: (16, 64), LARGE: (16,)} if quick else SIZES
+    sizes = {SMALL: (16, 64), LARGE: (16,), PHASES: (16,)} if quick else SIZES
     work: dict[str, Callable[[], object]] = {}
     told: dict[str, tuple[str, str, int]] = {}
     for name, counts in sizes.items():
@@ -144,9 +149,10 @@ def _places(env: DistGridVectorEnv) -> list[tuple[str, Any, str]]:
     resources, observation, infos = "resources: fleet", "observation", "infos"
     places: list[tuple[str, Any, str]] = [
         ("action check", vector, "checked"), ("clocks and ends", transition, "tick_rows"),
-        (infos, vector, "masked"), (infos, vector, "Told"),
+        (infos, vector, "masked"), (infos, phase_info.PhaseTold, "write_state"),
+        (infos, phase_info.PhaseTold, "__init__"),
     ]  # fmt: skip
-    for name in ("write_state", "write_outcome", "state", "step"):
+    for name in ("__init__", "write_state", "write_outcome", "state", "step"):
         places.append((infos, vector_info.Told, name))
     for shard in env.shards:
         grid = shard.grid
@@ -176,9 +182,7 @@ def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
             env.reset()
             watch.running = True
     parts = watch.parts()
-    swept = min(
-        parts[SOLVE], taken * sum(_sweep_s(cast(Stepper, shard.grid.stepper)) for shard in env.shards)
-    )
+    swept = min(parts[SOLVE], taken * sum(_sweep_s(shard.grid.stepper) for shard in env.shards))
     parts[MEASURE], parts[SOLVE] = parts[SOLVE] - swept, swept
     total, each = sum(parts.values()), num_envs * taken
     listed = [
@@ -191,8 +195,36 @@ def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
     )  # fmt: skip
 
 
-def _sweep_s(stepper: Stepper) -> float:
+def _sweep_s(stepper: Stepper | Stepper3) -> float:
     """Seconds of the power flow without measuring, on the loads that the stepper holds: median of some."""
+    sweep = _blocks(stepper) if isinstance(stepper, Stepper3) else _rows(stepper)
+    sweep()  # compiled
+    took = []
+    for _ in range(9):
+        began = time.perf_counter()
+        sweep()
+        took.append(time.perf_counter() - began)
+    return float(np.median(took))
+
+
+def _blocks(stepper: Stepper3) -> Callable[[], None]:
+    """Per phase, as often as there are blocks: the one that was solved last."""
+    net, size = stepper.net, min(LANES, stepper.batch)
+    given, room = stepper.last_block, room_for_phases(net.topology.program, net.cap_on.size, size)
+    width = 6 * net.n_bus + 3 * len(net.sources)
+    out = np.empty((size, width), np.complex128), np.zeros((size, 3))
+
+    def sweep() -> None:
+        for _ in range(-(-stepper.batch // size)):
+            solve_rows(
+                *net.topology.program, *given, True, 0, size, 3.0 / net.base_mva, 1e-8, 100,
+                stepper.v_collapse_pu, *room, *out,
+            )  # fmt: skip
+
+    return sweep
+
+
+def _rows(stepper: Stepper) -> Callable[[], None]:
     net, batch = stepper.net, stepper.batch
     demand = Demand(stepper.load_p_mw, stepper.load_q_mvar, stepper.inject_p_mw, stepper.inject_q_mvar)
     answer = Answer(
@@ -201,12 +233,11 @@ def _sweep_s(stepper: Stepper) -> float:
     )  # fmt: skip
     source, start = np.repeat(net.source_phasor[None], batch, axis=0), np.empty((0, 0), np.complex128)
     room = room_for(net.topology.plan, batch)
-    took = []
-    for _ in range(9):
-        began = time.perf_counter()
+
+    def sweep() -> None:
         sweep_rows(
             *net.topology.plan, 0, batch, *demand, source, start, 1.0 / net.base_mva, 1e-8, 100,
             stepper.v_collapse_pu, *room, *answer,
         )  # fmt: skip
-        took.append(time.perf_counter() - began)
-    return float(np.median(took))
+
+    return sweep

@@ -156,14 +156,16 @@ def _driven(grid: Any, kind: str) -> _Driven:
 
 def _state_of(grid: Any) -> Measure:
     """Reads the power flow of a single environment."""
-    inner = getattr(getattr(getattr(grid, "grid", None), "stepper", None), "inner", None)
-    if inner is None:
+    stepper: Any = getattr(getattr(grid, "grid", None), "stepper", None)
+    if not hasattr(stepper, "solution"):
         raise RunError(
             "local-control reads the solved three-phase state of a DistGrid3PhaseEnv; for any other "
             "environment pass measure=, a function of (obs, info)"
         )
 
     def measure(_obs: NDArray[np.floating[Any]], _info: Mapping[str, Any]) -> State:
-        return inner.v, inner.s_from, inner.s_to
+        solved = stepper.solution()
+        s_from = solved.p_from_mw + 1j * solved.q_from_mvar
+        return solved.v, s_from, solved.p_to_mw + 1j * solved.q_to_mvar
 
     return measure

@@ -1,4 +1,4 @@
-"""What an environment asks of a solved three-phase state, in one pass per row."""
+"""What an environment asks of solved three-phase states, of a row or of a block of lanes side by side."""
 
 from __future__ import annotations
 
@@ -6,136 +6,245 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._jit import lean_kernel
-from .flows import FlowTable, flow_row, phasor, ways_of
-from .gather import steps_of
-from .generic import advance, flat, get, inline
-from .program import ComplexArray, FloatArray, IntArray, Program
+from ..kernels import COLLAPSED, CONVERGED, DIVERGED
+from ..lanes import choose, to_rows, to_rows_real
+from ..metrics import (
+    ITERATIONS,
+    N_OVERLOAD,
+    N_VOLTAGE,
+    OVERLOAD,
+    P_LOSS,
+    P_SLACK,
+    Q_LOSS,
+    Q_SLACK,
+    STATUS,
+    V_UPDATE,
+    VOLTAGE_VIOLATION,
+)
+from .generic import get, get_lane, inline, larger, like, put, root, smaller, width_of
+from .program import ComplexArray, FloatArray, IntArray
+
+#: Columns of ``ended`` and ``measured`` beyond those of `metrics`.
+N_UNBALANCE, N_ENDED3 = 4, 5
+VUF_VIOLATION, N_MEASURED3 = 7, 8
+#: Columns of ``passage``.
+SLOT, FROM, TO, COLUMN, RATED = 0, 1, 2, 3, 4
 
 
-class Limits(NamedTuple):
-    """What a state is held against, and bases."""
+class Watch(NamedTuple):
+    """What is read off a state, in the order of the columns; slots are 3 * row + phase.
 
-    v_min: FloatArray  # (n_bus,)
-    v_max: FloatArray
+    Phases that no source reaches are not listed: what an array of results was filled with stays there.
+    """
+
+    terminal: IntArray  # (n, 3): slot, other slot or -1 for ground, column or -1 for one that is judged only
+    band: FloatArray  # (n, 2) lowest and highest voltage, pu
+    passage: (
+        IntArray  # (n, 5): slot of a branch, of its nodes at both ends, column or -1, 1 where it is rated
+    )
+    rating: FloatArray  # (n, 6): of both ends squared kA per pu, squared 1 / MVA (0: no rating), MVA
+    balance: IntArray  # (n, 2): first slot of a node with three phases, column
+    port: IntArray  # (n, 3): slot, other slot or -1 for ground, column or -1 where more of the port follow
+    port_share: FloatArray  # (n,) of the mean voltage of a port
+    source: IntArray  # (n_source,) first slot of the node
+
+
+class Judged(NamedTuple):
+    """What states are judged by, and the base of one phase."""
+
+    low_pu: float  # below: collapsed
+    top_pu: float  # above: diverged
     vuf_max_pct: float
-    rating_mva: FloatArray  # (2, n_branch, 3) of each phase at both ends, NaN: none
-    base_kv: FloatArray  # (n_bus,)
     base_mva: float
-    source_node: IntArray  # (n_source,)
 
 
-class Measures(NamedTuple):
-    """Results, batch first; phases last but flat."""
+class Seen(NamedTuple):
+    """Results, (batch, columns); ``v``, ``s_from`` and ``i_ka`` without columns are left out."""
 
-    v_pu: FloatArray  # (batch, 3 n_bus)
-    vuf_pct: FloatArray  # (batch, n_bus)
-    s_from: ComplexArray  # (batch, 3 n_branch) MVA
-    s_to: ComplexArray
+    v: ComplexArray  # pu across the terminals
+    v_pu: FloatArray
+    port_v_pu: FloatArray
+    s_from: ComplexArray  # MVA
     i_ka: FloatArray
     loading: FloatArray
-    loss_mva: ComplexArray  # (batch,)
-    slack_mva: ComplexArray
-    sums: FloatArray  # (3, batch): pu outside the band, MVA above ratings, VUF % above its limit
-    counts: IntArray  # (3, batch)
+    vuf_pct: FloatArray
+    ended: IntArray
+    measured: FloatArray
 
 
 @inline
-def _magnitude(z):  # type: ignore[no-untyped-def]
-    return np.sqrt(z.real * z.real + z.imag * z.imag)
+def _emit(table, row, count, column, value, spare):  # type: ignore[no-untyped-def]
+    """A column of ``count`` rows; through memory where these are not all lanes."""
+    if count == width_of(spare):
+        to_rows_real(table, row, column, value)
+        return
+    put(spare, 0, value)
+    for lane in range(count):
+        table[row + lane, column] = get_lane(spare, 0, lane)
 
 
 @inline
-def _voltages(row, v, limits, out):  # type: ignore[no-untyped-def]
-    """Magnitudes and the sum outside the band; phases that are NaN count for nothing."""
-    total, count = 0.0, 0
-    for k in range(out.v_pu.shape[1]):
-        size = _magnitude(phasor(v, k))
-        out.v_pu[row, k] = size
-        high, low = size - limits.v_max[k // 3], limits.v_min[k // 3] - size
-        outside = max(high if high > 0.0 else 0.0, low if low > 0.0 else 0.0)
-        if outside > 0.0:
-            total += outside
-            count += 1
-    out.sums[0, row], out.counts[0, row] = total, count
+def _emit_complex(table, row, count, column, re, im, spare):  # type: ignore[no-untyped-def]
+    if count == width_of(spare):
+        to_rows(table, row, column, re, im)
+        return
+    put(spare, 0, re)
+    put(spare, 1, im)
+    for lane in range(count):
+        table[row + lane, column] = complex(get_lane(spare, 0, lane), get_lane(spare, 1, lane))
 
 
 @inline
-def _unbalance(row, v, limits, out):  # type: ignore[no-untyped-def]
-    """|V2| / |V1| in percent; NaN at nodes without three phases."""
-    turn = complex(-0.5, 0.5 * np.sqrt(3.0))
-    back = complex(-0.5, -0.5 * np.sqrt(3.0))
-    total, count = 0.0, 0
-    for n in range(out.vuf_pct.shape[1]):
-        a, b, c = phasor(v, 3 * n), phasor(v, 3 * n + 1), phasor(v, 3 * n + 2)
-        first, second = _magnitude(a + turn * b + back * c), _magnitude(a + back * b + turn * c)
-        value = 100.0 * second / first if first > 0.0 else np.nan
-        out.vuf_pct[row, n] = value
-        if value > limits.vuf_max_pct:
-            total += value - limits.vuf_max_pct
-            count += 1
-    out.sums[2, row], out.counts[2, row] = total, count
+def _across(v, first, second):  # type: ignore[no-untyped-def]
+    """Voltage of a slot to ground, or to another one: then 1 pu is sqrt 3 of the base."""
+    x, y = get(v, 2 * first), get(v, 2 * first + 1)
+    if second >= 0:
+        x = (x - get(v, 2 * second)) * (1.0 / np.sqrt(3.0))
+        y = (y - get(v, 2 * second + 1)) * (1.0 / np.sqrt(3.0))
+    return x, y
 
 
 @inline
-def _branches(row, ways, v, limits, i_from, i_to, out):  # type: ignore[no-untyped-def]
-    """Flows, currents and loading of every branch and phase; losses and the sum above ratings."""
-    base = limits.base_mva / 3.0
-    loss = 0.0 + 0.0j
-    total, count = 0.0, 0
-    for e in range(ways.n_branch):
-        f, t = get(ways.ends, 2 * e), get(ways.ends, 2 * e + 1)
-        ka_f, ka_t = base * np.sqrt(3.0) / limits.base_kv[f], base * np.sqrt(3.0) / limits.base_kv[t]
-        for p in range(3):
-            k = 3 * e + p
-            v_f, v_t = phasor(v, 3 * f + p), phasor(v, 3 * t + p)
-            i_f, i_t = phasor(i_from, k), phasor(i_to, k)
-            s_f = base * v_f * np.conj(i_f) if np.isfinite(v_f.real) else 0.0 + 0.0j
-            s_t = base * v_t * np.conj(i_t) if np.isfinite(v_t.real) else 0.0 + 0.0j
-            out.s_from[row, k], out.s_to[row, k] = s_f, s_t
-            loss += s_f + s_t
-            out.i_ka[row, k] = max(_magnitude(i_f) * ka_f, _magnitude(i_t) * ka_t)
-            r_f, r_t = limits.rating_mva[0, e, p], limits.rating_mva[1, e, p]
-            size_f, size_t = _magnitude(s_f), _magnitude(s_t)
-            load_f, load_t = size_f / r_f, size_t / r_t
-            load = load_t if np.isnan(load_f) or load_t > load_f else load_f
-            out.loading[row, k] = load
-            if load > 1.0:
-                above_f, above_t = size_f - r_f, size_t - r_t
-                total += above_t if np.isnan(above_f) or above_t > above_f else above_f
-                count += 1
-    out.loss_mva[row] = loss
-    out.sums[1, row], out.counts[1, row] = total, count
+def _voltages(row, count, v, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+    """Magnitudes, the sum outside the band, and flags of what is beyond the operable."""
+    zero, one = like(spare, 0.0), like(spare, 1.0)
+    total, number, least, most = zero, zero, like(spare, np.inf), zero
+    for k in range(watch.terminal.shape[0]):
+        column = watch.terminal[k, 2]
+        x, y = _across(v, watch.terminal[k, 0], watch.terminal[k, 1])
+        size = root(x * x + y * y)
+        least, most = smaller(size, least), larger(size, most)
+        if column < 0:
+            continue
+        under, over = watch.band[k, 0] - size, size - watch.band[k, 1]
+        outside = choose(over, over, choose(under, under, zero))
+        total = total + outside
+        number = number + choose(outside, one, zero)
+        if seen.v.shape[1] > 0:
+            _emit_complex(seen.v, row, count, column, x, y, spare)
+        _emit(seen.v_pu, row, count, column, size, spare)
+    put(spare, 0, total)
+    put(spare, 1, number)
+    put(spare, 2, least)
+    put(spare, 3, most)
+    for lane in range(count):
+        seen.measured[row + lane, VOLTAGE_VIOLATION] = get_lane(spare, 0, lane)
+        seen.ended[row + lane, N_VOLTAGE] = int(get_lane(spare, 1, lane))
+        status = seen.ended[row + lane, STATUS]
+        if get_lane(spare, 2, lane) < judged.low_pu:
+            status |= COLLAPSED
+        if get_lane(spare, 3, lane) > judged.top_pu:
+            status = (status | DIVERGED) & ~CONVERGED
+        seen.ended[row + lane, STATUS] = status
 
 
-@lean_kernel
-def measure_rows(  # type: ignore[no-untyped-def]
-    whole, number, of_segment, branch_ends, shunt, has_shunt, lo, hi, tap, phasors,
-    v_min, v_max, vuf_max_pct, rating_mva, base_kv, base_mva, source_node,
-    v_pu, vuf_pct, s_from, s_to, i_ka, loading, loss_mva, slack_mva, sums, counts, ends,
-):  # fmt: skip
-    """Measure rows [lo, hi) of a solved batch.
+@inline
+def _ports(row, count, v, spare, watch, seen):  # type: ignore[no-untyped-def]
+    """Mean voltage magnitude across the terminals of each port."""
+    mean = like(spare, 0.0)
+    for k in range(watch.port.shape[0]):
+        x, y = _across(v, watch.port[k, 0], watch.port[k, 1])
+        mean = mean + watch.port_share[k] * root(x * x + y * y)
+        if watch.port[k, 2] >= 0:
+            _emit(seen.port_v_pu, row, count, watch.port[k, 2], mean, spare)
+            mean = like(spare, 0.0)
 
-    Takes the fields of Program, FlowTable, Limits and Measures one by one; ``ends`` (2, 6 n_branch) is room.
-    """
-    net = steps_of(Program(whole, number), True)
-    ways = ways_of(FlowTable(of_segment, branch_ends, shunt, has_shunt))
-    limits = Limits(v_min, v_max, vuf_max_pct, rating_mva, base_kv, base_mva, source_node)
-    out = Measures(v_pu, vuf_pct, s_from, s_to, i_ka, loading, loss_mva, slack_mva, sums, counts)
-    n_slot = v_pu.shape[1]
-    i_from, i_to = flat(ends), advance(flat(ends), ends.shape[1])
-    taps, states = flat(tap), flat(phasors)
-    for row in range(lo, hi):
-        v = advance(states, 2 * phasors.shape[1] * row)
-        ratio = advance(taps, tap.shape[1] * row if tap.shape[0] > 1 else 0)
-        flow_row(net, ways, ratio, v, advance(v, 2 * n_slot), i_from, i_to)
-        _voltages(row, v, limits, out)
-        _unbalance(row, v, limits, out)
-        _branches(row, ways, v, limits, i_from, i_to, out)
-        total = 0.0 + 0.0j
-        for s in range(source_node.size):
-            for p in range(3):
-                at = phasor(v, 3 * source_node[s] + p)
-                if np.isfinite(at.real):
-                    total += at * np.conj(phasor(v, 2 * n_slot + 3 * s + p))
-        slack_mva[row] = base_mva / 3.0 * total
+
+@inline
+def _power(v, slot, current, k, base):  # type: ignore[no-untyped-def]
+    """Power of a current at the voltage of a slot, and the square of its size."""
+    x, y, a, b = get(v, 2 * slot), get(v, 2 * slot + 1), get(current, 2 * k), get(current, 2 * k + 1)
+    p, q = base * (x * a + y * b), base * (y * a - x * b)
+    return p, q, p * p + q * q, a * a + b * b
+
+
+@inline
+def _branches(row, count, v, i_from, i_to, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+    """Flow into the from end, the larger end's current and loading; losses; MVA above ratings."""
+    zero, one = like(spare, 0.0), like(spare, 1.0)
+    p_loss, q_loss, total, number = zero, zero, zero, zero
+    for k in range(watch.passage.shape[0]):
+        slot, column = watch.passage[k, SLOT], watch.passage[k, COLUMN]
+        p_f, q_f, s2_f, i2_f = _power(v, watch.passage[k, FROM], i_from, slot, judged.base_mva)
+        p_t, q_t, s2_t, i2_t = _power(v, watch.passage[k, TO], i_to, slot, judged.base_mva)
+        p_loss = p_loss + (p_f + p_t)
+        q_loss = q_loss + (q_f + q_t)
+        if column >= 0 and seen.s_from.shape[1] > 0:
+            _emit_complex(seen.s_from, row, count, column, p_f, q_f, spare)
+        if column >= 0 and seen.i_ka.shape[1] > 0:  # |I|, |S|: one root for the larger end
+            size = root(larger(i2_f * watch.rating[k, 0], i2_t * watch.rating[k, 1]))
+            _emit(seen.i_ka, row, count, column, size, spare)
+        if watch.passage[k, RATED] == 1:
+            s2_f, s2_t = s2_f * watch.rating[k, 2], s2_t * watch.rating[k, 3]
+            loading = root(larger(s2_f, s2_t))
+            rating = choose(s2_f - s2_t, like(spare, watch.rating[k, 4]), like(spare, watch.rating[k, 5]))
+            above = (loading - 1.0) * rating
+            total = total + choose(above, above, zero)
+            number = number + choose(above, one, zero)
+            if column >= 0:
+                _emit(seen.loading, row, count, column, loading, spare)
+    put(spare, 0, p_loss)
+    put(spare, 1, q_loss)
+    put(spare, 2, total)
+    put(spare, 3, number)
+    for lane in range(count):
+        seen.measured[row + lane, P_LOSS] = get_lane(spare, 0, lane)
+        seen.measured[row + lane, Q_LOSS] = get_lane(spare, 1, lane)
+        seen.measured[row + lane, OVERLOAD] = get_lane(spare, 2, lane)
+        seen.ended[row + lane, N_OVERLOAD] = int(get_lane(spare, 3, lane))
+
+
+@inline
+def _unbalance(row, count, v, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+    """|V2| / |V1| in percent and the sum above the limit, where 100 % is the most."""
+    zero, one, turn = like(spare, 0.0), like(spare, 1.0), 0.5 * np.sqrt(3.0)
+    total, number = zero, zero
+    for k in range(watch.balance.shape[0]):
+        o = 2 * watch.balance[k, 0]
+        xb, yb, xc, yc = get(v, o + 2), get(v, o + 3), get(v, o + 4), get(v, o + 5)
+        x, y = get(v, o) - 0.5 * (xb + xc), get(v, o + 1) - 0.5 * (yb + yc)
+        u, w = turn * (yb - yc), turn * (xb - xc)
+        first = (x - u) * (x - u) + (y + w) * (y + w)
+        second = (x + u) * (x + u) + (y - w) * (y - w)
+        value = 100.0 * root(second / first)
+        above = smaller(value, like(spare, 100.0)) - judged.vuf_max_pct
+        total = total + choose(above, above, zero)
+        number = number + choose(above, one, zero)
+        _emit(seen.vuf_pct, row, count, watch.balance[k, 1], value, spare)
+    put(spare, 0, total)
+    put(spare, 1, number)
+    for lane in range(count):
+        seen.measured[row + lane, VUF_VIOLATION] = get_lane(spare, 0, lane)
+        seen.ended[row + lane, N_UNBALANCE] = int(get_lane(spare, 1, lane))
+
+
+@inline
+def _slack(row, count, v, source_current, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+    """Power of all sources."""
+    p, q = like(spare, 0.0), like(spare, 0.0)
+    for s in range(watch.source.size):
+        for place in range(3):
+            more_p, more_q, _, _ = _power(
+                v, watch.source[s] + place, source_current, 3 * s + place, judged.base_mva
+            )
+            p = p + more_p
+            q = q + more_q
+    put(spare, 0, p)
+    put(spare, 1, q)
+    for lane in range(count):
+        seen.measured[row + lane, P_SLACK] = get_lane(spare, 0, lane)
+        seen.measured[row + lane, Q_SLACK] = get_lane(spare, 1, lane)
+
+
+@inline
+def measure(row, count, notes, v, i_from, i_to, source_current, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+    """Measure ``count`` rows from ``row`` on; pointers to numbers or lanes, ``notes`` of the power flow."""
+    for lane in range(count):
+        seen.ended[row + lane, STATUS] = int(notes[lane, 0])
+        seen.ended[row + lane, ITERATIONS] = int(notes[lane, 1])
+        seen.measured[row + lane, V_UPDATE] = notes[lane, 2]
+    _voltages(row, count, v, spare, watch, judged, seen)
+    _ports(row, count, v, spare, watch, seen)
+    _branches(row, count, v, i_from, i_to, spare, watch, judged, seen)
+    _unbalance(row, count, v, spare, watch, judged, seen)
+    _slack(row, count, v, source_current, spare, watch, judged, seen)

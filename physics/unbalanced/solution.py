@@ -123,7 +123,7 @@ class Solution3(FlowViews):
     @cached_property
     def _currents(self) -> tuple[ComplexArray, ComplexArray]:
         """Complex pu into both ends, (batch, n_branch, 3)."""
-        v, current = self._batched(self.v), self._batched(self.i_node)
+        v, current = np.nan_to_num(self._batched(self.v)), self._batched(self.i_node)
         batch = v.shape[0]
         v, current = (np.ascontiguousarray(a.reshape(batch, -1)) for a in (v, current))
         ends = np.zeros((2, batch, 3 * self.net.n_branch), dtype=np.complex128)

@@ -2,90 +2,106 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lanes import LANES
+from ..metrics import P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
 from ..stepper import Flags
-from .kernels import ALL_GOOD, room_for, solve_rows
-from .measure import Limits, Measures, measure_rows
+from .draws import LEGS
+from .kernels import ALL_GOOD, room_for
+from .measure import N_ENDED3, N_MEASURED3, Judged, Seen, Watch
 from .network import Network3
 from .program import COLLAPSED, CONVERGED, DIVERGED, FloatArray, Inputs, IntArray, Outputs
+from .solution import Solution3
 from .solve import refuse
+from .stepped import Places, entries, step_rows
 
 _NO_START = np.empty((0, 0), dtype=np.complex128)
 _POWERS = 8  # of `Inputs`
+OPTIONAL = ("v", "s_from", "i_ka")  # results that cost memory and are seldom all read
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What the columns of a `Stepper3` stand for. Slots: 3 * row + phase, then those of legs."""
+
+    voltage: IntArray  # (n, 2) slot and other slot, or -1 for ground
+    v_min: FloatArray  # (n,) pu, NaN: no limit
+    v_max: FloatArray
+    judged: IntArray  # (k, 2) further voltages that must stay operable
+    branch: IntArray  # (m,) slot of a branch
+    balance: IntArray  # (u,) rows of nodes with three phases
+    vuf_max_pct: float
+    v_top_pu: float  # above this a voltage is not operable
+    load: IntArray  # (points,) slot or leg, each its own
+    n_port: int
+    port: IntArray  # (k,) column of a port, in order
+    port_slot: IntArray  # (k,) slot or leg where a share of its power goes
+    port_share: FloatArray
+    kept: tuple[str, ...] = OPTIONAL  # which of these results are wanted
 
 
 class Stepper3:
     """Solve ``batch`` rows of a per-phase network into arrays that are allocated once.
 
-    Fill ``load_p_mw, load_q_mvar, delta_p_mw, delta_q_mvar`` (power at 1 pu, positive when it consumes),
-    ``inject_p_mw, inject_q_mvar, delta_inject_p_mw, delta_inject_q_mvar`` (constant power, positive when it
-    injects), all (batch, n_bus, 3); ``tap`` (batch, n_regulator) ratios and ``cap_on`` (batch, n_capacitor) 0
-    or 1, which start as stored; call :meth:`solve`, read the results. The next call overwrites them: copy
-    what you hand out. Power on a phase or leg that does not exist is a ValueError. Voltage limits are per
-    node and hold for each of its phases, ``vuf_max_pct`` for each node with three; thermal limits are a third
-    of a branch's rating for each of its phases; NaN means no limit.
+    Fill ``load_p_mw, load_q_mvar`` (batch, points; power at 1 pu, positive when it consumes), ``inject_p_mw,
+    inject_q_mvar`` (batch, ports; constant power, positive when it injects), ``tap`` (batch, n_regulator)
+    ratios and ``cap_on`` (batch, n_capacitor) 0 or 1, which start as stored; call :meth:`solve`, read the
+    results. The next call overwrites them: copy what you hand out. Power on a phase or leg that does not
+    exist is a ValueError. Thermal limits are a third of a branch's rating for each of its phases.
 
-    Attributes (written by ``solve``): ``v`` (batch, n_bus, 3) complex pu, ``v_pu``; ``vuf_pct`` (batch,
-    n_bus); ``s_from, s_to`` (batch, n_branch, 3) complex MVA into the branch; ``i_ka``, ``loading`` (batch,
-    n_branch, 3); ``loss_mva, slack_mva`` (batch,) complex; ``voltage_violation_pu, n_voltage_violations``
-    (phases), ``overload_mva, n_overloads`` (branch phases), ``vuf_violation_pct, n_vuf_violations``;
-    ``status, iterations, v_update_pu``.
+    Attributes (written by ``solve``), columns as in ``Columns``: ``v`` (batch, n) complex pu, of legs over
+    sqrt 3, ``v_pu``; ``port_v_pu`` (batch, ports) mean across their terminals; ``vuf_pct`` (batch, u);
+    ``s_from`` (batch, m) complex MVA into the branch, ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,)
+    complex; ``voltage_violation_pu, n_voltage_violations``, ``overload_mva, n_overloads`` (all branches and
+    phases), ``vuf_violation_pct, n_vuf_violations`` (100 % is the most that counts); ``status, iterations,
+    v_update_pu``. Those per row are columns of ``ended`` (batch, 5) int64 and ``measured`` (batch, 8), which
+    ``physics.metrics`` and ``measure`` name. NaN where no source reaches. ``like``: a stepper of the same
+    columns, whose room for work is shared.
     """
 
-    def __init__(
-        self, net: Network3, batch: int, v_min: FloatArray, v_max: FloatArray, vuf_max_pct: float = 2.0
-    ) -> None:
-        n, m = net.n_bus, net.n_branch
-        self.net, self.batch = net, batch
-        self.v_min, self.v_max, self.vuf_max_pct = v_min, v_max, vuf_max_pct
-        self.v_collapse_pu = 0.5
-        powers = [np.zeros((batch, 3 * n)) for _ in range(_POWERS)]
-        shaped = [a.reshape(batch, n, 3) for a in powers]
-        self.load_p_mw, self.load_q_mvar, self.inject_p_mw, self.inject_q_mvar = shaped[:4]
-        self.delta_p_mw, self.delta_q_mvar, self.delta_inject_p_mw, self.delta_inject_q_mvar = shaped[4:]
+    def __init__(self, net: Network3, batch: int, columns: Columns, like: Stepper3 | None = None) -> None:
+        self.net, self.batch, self.columns = net, batch, columns
+        self.vuf_max_pct, self.v_collapse_pu = columns.vuf_max_pct, 0.5
+        points, ports, n, m = columns.load.size, columns.n_port, len(columns.voltage), columns.branch.size
+        self.load_p_mw, self.load_q_mvar = (np.zeros((batch, points)) for _ in range(2))
+        self.inject_p_mw, self.inject_q_mvar = (np.zeros((batch, ports)) for _ in range(2))
         self.tap = np.repeat(net.tap[None], batch, axis=0)
         self.cap_on = np.repeat(net.cap_on[None], batch, axis=0)
-        v_source = np.repeat(net.source_row, batch, axis=0)
-        self._inputs = Inputs._make([*powers, v_source, _NO_START, self.tap, self.cap_on])
-        self._out = Outputs(
-            np.empty((batch, 6 * n + 3 * len(net.sources)), dtype=np.complex128), np.zeros((batch, 3))
-        )
-        self._room = room_for(net.topology.program, net.cap_on.size, batch)
-        self.v = self._out.phasors[:, : 3 * n].reshape(batch, n, 3)
-        self._measures = _room(batch, n, m)
-        self._ends = np.empty((2, 6 * m))
-        self._limits = Limits(
-            np.asarray(v_min, dtype=np.float64).copy(), np.asarray(v_max, dtype=np.float64).copy(),
-            float(vuf_max_pct), net.phase_rating_mva, net.base_kv, net.base_mva,
-            np.array([source.node for source in net.sources], dtype=np.int64),
+        self._seen = Seen(
+            v=np.full((batch, n if "v" in columns.kept else 0), np.nan + 0j),
+            v_pu=np.full((batch, n), np.nan), port_v_pu=np.ones((batch, ports)),
+            s_from=np.zeros((batch, m if "s_from" in columns.kept else 0), dtype=np.complex128),
+            i_ka=np.zeros((batch, m if "i_ka" in columns.kept else 0)), loading=np.full((batch, m), np.nan),
+            vuf_pct=np.full((batch, columns.balance.size), np.nan),
+            ended=np.zeros((batch, N_ENDED3), dtype=np.int64), measured=np.zeros((batch, N_MEASURED3)),
         )  # fmt: skip
-        measures = self._measures
-        self.v_pu = measures.v_pu.reshape(batch, n, 3)
-        self.vuf_pct = measures.vuf_pct
-        self.s_from, self.s_to, self.i_ka, self.loading = (
-            a.reshape(batch, m, 3) for a in (measures.s_from, measures.s_to, measures.i_ka, measures.loading)
+        self.v, self.v_pu, self.port_v_pu, self.s_from, self.i_ka, self.loading, self.vuf_pct = self._seen[:7]
+        self.ended, self.measured = ended, measured = self._seen[7:]
+        self.status, self.iterations, self.n_voltage_violations, self.n_overloads, self.n_vuf_violations = (
+            ended.T
         )
-        self.loss_mva, self.slack_mva = measures.loss_mva, measures.slack_mva
-        self.voltage_violation_pu, self.n_voltage_violations = measures.sums[0], measures.counts[0]
-        self.overload_mva, self.n_overloads = measures.sums[1], measures.counts[1]
-        self.vuf_violation_pct, self.n_vuf_violations = measures.sums[2], measures.counts[2]
-
-    @property
-    def status(self) -> IntArray:
-        """(batch,) bits of `converged`, `diverged`, `collapsed`."""
-        return self._out.notes[:, 0].astype(np.int64)
-
-    @property
-    def iterations(self) -> IntArray:
-        """(batch,) sweeps."""
-        return self._out.notes[:, 1].astype(np.int64)
-
-    @property
-    def v_update_pu(self) -> FloatArray:
-        """(batch,) last voltage change."""
-        return self._out.notes[:, 2]
+        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva, self.vuf_violation_pct = (
+            measured.T
+        )
+        self.loss_mva = measured[:, P_LOSS : Q_LOSS + 1].view(np.complex128)[:, 0]
+        self.slack_mva = measured[:, P_SLACK : Q_SLACK + 1].view(np.complex128)[:, 0]
+        judged = Judged(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva)
+        self._watch: Watch = watch(net, columns) if like is None else like._watch
+        self.port_v_pu[:, np.setdiff1d(np.arange(ports), self._watch.port[:, 2])] = np.nan
+        self._before = (*net.topology.program, *net.topology.flows, *self._watch, *judged)
+        places = Places(columns.load, np.stack([columns.port, columns.port_slot], axis=1), columns.port_share)
+        self._given = (
+            *places, self.load_p_mw, self.load_q_mvar, self.inject_p_mw, self.inject_q_mvar, self.tap,
+            self.cap_on,
+        )  # fmt: skip
+        rows = 1 if batch == 1 else LANES
+        shared = like is not None and like._rooms.rows == rows
+        self._rooms: _Rooms = like._rooms if like is not None and shared else _Rooms(net, rows)
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -94,7 +110,7 @@ class Stepper3:
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
-        """(batch,) no solution was found."""
+        """(batch,) no solution was found, or a voltage is above the operable."""
         return (self.status & DIVERGED) != 0
 
     @property
@@ -109,34 +125,127 @@ class Stepper3:
 
     def flags(self, row: int) -> Flags:
         """The three flags of one row as Python bools."""
-        status = int(self._out.notes[row, 0])
+        status = int(self.status[row])
         return Flags(bool(status & CONVERGED), bool(status & DIVERGED), bool(status & COLLAPSED))
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
-        topology, hi = self.net.topology, self.batch if hi is None else hi
-        answer = solve_rows(
-            *topology.program, *self._inputs, True, lo, hi, 3.0 / self.net.base_mva, tol, max_iter,
-            self.v_collapse_pu, *self._room, *self._out,
-        )  # fmt: skip
-        if answer != ALL_GOOD:
-            refuse(self.net, topology, self._inputs)
-        measure_rows(
-            *topology.program, *topology.flows, lo, hi, self.tap, self._out.phasors, *self._limits,
-            *self._measures, self._ends,
+        room = self._rooms.take()
+        try:
+            arguments: tuple[Any, ...] = (
+                *self._before, tol, max_iter, lo, self.batch if hi is None else hi, *self._given,
+                *room.arguments, *self._seen,
+            )  # fmt: skip
+            answer = step_rows(*arguments)
+            if answer != ALL_GOOD:
+                refuse(self.net, self.net.topology, room.inputs)
+        finally:
+            self._rooms.free.append(room)
+
+    @property
+    def last_block(self) -> Inputs:
+        """Arguments of the power flow of the block of rows that was solved last; live."""
+        return self._rooms.free[-1].inputs
+
+    def solution(self) -> Solution3:
+        """All of the state that a stepper of one row solved last; ValueError for more rows."""
+        if self.batch != 1:
+            raise ValueError(f"only a stepper of one row keeps its whole state, this one has {self.batch}")
+        whole, room = ((slice(None), self.net.topology),), self._rooms.free[-1]
+        phasors, notes, tap = room.out.phasors.copy(), room.out.notes.copy(), room.inputs.tap.copy()
+        return Solution3(self.net, phasors, notes, tap, whole, False)
+
+
+class _Room:
+    """Memory for one block of rows: arguments and results of its power flow, and what is made of them."""
+
+    def __init__(self, net: Network3, rows: int) -> None:
+        program, n = net.topology.program, net.n_bus
+        powers = [np.zeros((rows, 3 * n)) for _ in range(_POWERS)]
+        states = [np.repeat(stored[None], rows, axis=0) for stored in (net.tap, net.cap_on)]
+        self.inputs = Inputs._make([*powers, net.source_row.copy(), _NO_START, *states])
+        self.out = Outputs(
+            np.zeros((rows, 6 * n + 3 * len(net.sources)), dtype=np.complex128), np.zeros((rows, 3))
+        )
+        size = entries(n, net.n_branch, len(net.sources), net.tap.size)
+        measured = np.zeros(size if rows == 1 else (size, rows))
+        own = room_for(program, net.cap_on.size, rows)
+        self.arguments = (
+            *powers, *states, self.inputs.v_source, self.inputs.v_start, *own, *self.out, measured
         )  # fmt: skip
 
 
-def _room(batch: int, n: int, m: int) -> Measures:
-    return Measures(
-        v_pu=np.zeros((batch, 3 * n)),
-        vuf_pct=np.zeros((batch, n)),
-        s_from=np.zeros((batch, 3 * m), dtype=np.complex128),
-        s_to=np.zeros((batch, 3 * m), dtype=np.complex128),
-        i_ka=np.zeros((batch, 3 * m)),
-        loading=np.zeros((batch, 3 * m)),
-        loss_mva=np.zeros(batch, dtype=np.complex128),
-        slack_mva=np.zeros(batch, dtype=np.complex128),
-        sums=np.zeros((3, batch)),
-        counts=np.zeros((3, batch), dtype=np.int64),
+class _Rooms:
+    """Rooms of steppers of equal columns: the one used last is taken first, it may be in the cache still."""
+
+    def __init__(self, net: Network3, rows: int) -> None:
+        self.net, self.rows = net, rows
+        self.free = [_Room(net, rows)]
+
+    def take(self) -> _Room:
+        """A free room, or a new one where all are in use; the taker puts it back."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            return _Room(self.net, self.rows)
+
+
+def watch(net: Network3, columns: Columns) -> Watch:
+    """The tables of what is read, without what no source reaches."""
+    alive = np.asarray(net.topology.energised).ravel()
+    numbered = np.column_stack([columns.voltage, np.arange(len(columns.voltage))])
+    judged = np.column_stack([columns.judged, np.full(len(columns.judged), -1)])
+    band = np.column_stack([columns.v_min, columns.v_max])
+    terminal, limits = [], []
+    for at, limit in ((numbered, band), (judged, np.full((len(judged), 2), np.nan))):
+        reached = alive[at[:, 0]] & (alive[at[:, 1]] | (at[:, 1] < 0))
+        terminal.append(at[reached])
+        limits.append(limit[reached])
+    ports, shares = _ports(net, columns, alive)
+    live = alive.reshape(-1, 3)[columns.balance].all(axis=1)
+    balance = np.column_stack([3 * columns.balance, np.arange(columns.balance.size)])[live]
+    return Watch(
+        np.concatenate(terminal).astype(np.int64), np.concatenate(limits), *_passages(net, columns.branch),
+        balance.astype(np.int64), ports, shares,
+        np.array([3 * source.node for source in net.sources], dtype=np.int64),
+    )  # fmt: skip
+
+
+def _passages(net: Network3, shown: IntArray) -> tuple[IntArray, FloatArray]:
+    """Every phase that a branch has at either end."""
+    column = {int(slot): k for k, slot in enumerate(shown)}
+    table, numbers = [], []
+    for element in net.elements:
+        f, t = int(net.from_row[element.row]), int(net.to_row[element.row])
+        for place in sorted({*element.phases(0), *element.phases(1)}):
+            slot = 3 * element.row + place
+            rating = net.phase_rating_mva[:, element.row, place]
+            known = np.isfinite(rating)
+            table.append((slot, 3 * f + place, 3 * t + place, column.get(slot, -1), int(known.any())))
+            ka = net.base_mva / np.sqrt(3.0) / net.base_kv[[f, t]]
+            squared = np.divide(1.0, rating * rating, out=np.zeros(2), where=known)
+            numbers.append((*ka * ka, *squared, *np.nan_to_num(rating)))
+    return np.array(table, dtype=np.int64).reshape(-1, 5), np.array(numbers).reshape(-1, 6)
+
+
+def _ports(net: Network3, columns: Columns, alive: NDArray[np.bool_]) -> tuple[IntArray, FloatArray]:
+    """Terminals of the ports that a source reaches, the last one of each with its column."""
+    first, second = terminals(columns.port_slot, net.n_bus)
+    reached = alive[first] & (alive[second] | (second < 0))
+    dead = np.unique(columns.port[~reached])
+    kept = ~np.isin(columns.port, dead)
+    port = columns.port[kept]
+    last = np.append(port[1:] != port[:-1], True)[: port.size]
+    table = np.column_stack([first[kept], second[kept], np.where(last, port, -1)])
+    return table.astype(np.int64), columns.port_share[kept]
+
+
+def terminals(slot: IntArray, n_bus: int) -> tuple[IntArray, IntArray]:
+    """Both ends of each slot or leg; the second is -1 where it is ground."""
+    leg, rest = np.divmod(slot, 3 * n_bus)
+    node, place = np.divmod(rest, 3)
+    ends = np.array(LEGS, dtype=np.int64)
+    return (
+        np.where(leg > 0, 3 * node + ends[place, 0], rest),
+        np.where(leg > 0, 3 * node + ends[place, 1], -1),
     )

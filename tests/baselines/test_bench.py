@@ -25,7 +25,7 @@ from distgrid.baselines.bench.textbook import textbook
 from distgrid.baselines.bench.timing import Samples
 from distgrid.baselines.bench.trees import random_tree
 from distgrid.cli import build_app, main
-from distgrid.envs import dist, info, vector_info
+from distgrid.envs import dist, info, phase_info, vector_info
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +273,7 @@ def test_vector_json_and_what_its_targets_are_held_against() -> None:
     assert "QUICK RUN" in result.stderr
     assert report.threads == 2
     assert {(r.env, r.way) for r in report.rows} == {
-        (env, way) for env in (bench_vector_room.SMALL, bench_vector_room.LARGE)
+        (env, way) for env in (bench_vector_room.SMALL, bench_vector_room.LARGE, bench_vector_room.PHASES)
         for way in (bench_vector_room.OURS, bench_vector_room.PEER)
     }  # fmt: skip
     assert 0.05 < report.memory.peak_gb < 2.0
@@ -295,9 +295,11 @@ def test_vector_json_and_what_its_targets_are_held_against() -> None:
 def test_the_stopwatch_leaves_nothing_behind() -> None:
     assert bench_env_room.bench_env(quick=True).quick
     assert vars(dist)["step_info"] is info.step_info
-    kept = dict(vars(vector_info.Told))
-    bench_vector_room._profile(bench_vector_room.SMALL, 8, 0, 2)
-    assert dict(vars(vector_info.Told)) == kept
+    tellers = (vector_info.Told, phase_info.PhaseTold)
+    kept = [dict(vars(teller)) for teller in tellers]
+    for name in (bench_vector_room.SMALL, bench_vector_room.PHASES):
+        bench_vector_room._profile(name, 8, 0, 2)
+    assert [dict(vars(teller)) for teller in tellers] == kept
 
 
 def test_nested_parts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,11 +34,7 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
         feeder = cases.load(name)
         self.net = physics.compile_per_phase(feeder)
         self.n_tap, self.n_cap = self.net.tap.size, self.net.cap_on.size
-        n = self.net.n_bus
-        inner = physics.Stepper3(self.net, rows, np.zeros(n), np.full(n, np.inf))
-        inner.load_p_mw[:], inner.load_q_mvar[:] = self.net.load_p_mw, self.net.load_q_mvar
-        inner.delta_p_mw[:], inner.delta_q_mvar[:] = self.net.delta_p_mw, self.net.delta_q_mvar
-        self.grid = SimpleNamespace(stepper=SimpleNamespace(inner=inner), dt_h=dt_h)
+        self.grid = SimpleNamespace(stepper=SimpleNamespace(solution=lambda: self.solved), dt_h=dt_h)
         names = [f"tap_{k}" for k in range(self.n_tap)] + [f"on_{k}" for k in range(self.n_cap)]
         what = [name.split("_")[0] for name in names]
         self.units = [SimpleNamespace(name=n, observation={what[k]: k}) for k, n in enumerate(names)]
@@ -65,14 +61,13 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
         self.neutral_action = np.zeros(len(names), dtype=np.float32)
         self.low, self.high, self.rows = low, high, rows
         self.tap_pos = np.full((rows, self.n_tap), tap)
+        self.solved: physics.Solution3
         self.cap_on = np.repeat(self.net.cap_on[None], rows, axis=0)
 
     def observe(self) -> Any:
         """Solve and look."""
-        inner = self.grid.stepper.inner
-        inner.tap[:] = 1.0 + self.tap_pos * self.net.feeder.column("regulators", "tap_step_pu")
-        inner.cap_on[:] = self.cap_on
-        inner.solve()
+        ratio = 1.0 + self.tap_pos * self.net.feeder.column("regulators", "tap_step_pu")
+        self.solved = physics.solve(self.net, tap=ratio, cap_on=self.cap_on)
         obs = np.concatenate([self.tap_pos, self.cap_on], axis=1).astype(np.float32)
         return obs[0] if self.rows == 1 else obs
 

@@ -127,7 +127,7 @@ def play_both(together: DistGridVectorEnv, apart: SyncVectorEnv, steps: int, see
     return failed
 
 
-@pytest.mark.parametrize("identity", [entry.id for entry in ENTRIES if not entry.per_phase])
+@pytest.mark.parametrize("identity", [entry.id for entry in ENTRIES])
 def test_every_registered_id_is_its_single_environments(identity: str) -> None:
     """Trap 25b: a day, the next one after autoreset, observations, rewards, costs, infos."""
     apart = SyncVectorEnv([lambda: gym.make(identity, disable_env_checker=True)] * 3)

@@ -265,27 +265,67 @@ def test_the_dense_direct_method_gives_the_sweeps_answer(seed: int) -> None:
     assert np.abs(matrices.bibc @ drawn - sol.i_node.ravel()[at]).max() < 1e-10
 
 
-def test_the_stepper_is_the_power_flow(net: physics.Network3) -> None:
-    """Capability 109: the same numbers, row by row, and sums beyond crafted limits."""
-    rng = np.random.default_rng(4)
-    v_min, v_max = np.full(net.n_bus, 0.99), np.full(net.n_bus, 1.01)
-    stepper = physics.Stepper3(net, 3, v_min, v_max, vuf_max_pct=0.5)
-    scale = rng.uniform(0.5, 2.0, (3, 1, 1))
-    for name in ("load_p_mw", "load_q_mvar", "delta_p_mw", "delta_q_mvar"):
-        getattr(stepper, name)[:] = getattr(net, name) * scale
-    stepper.tap[:] = 1 + rng.integers(-8, 9, stepper.tap.shape) * 0.00625
-    stepper.cap_on[1] = 0
-    stepper.solve(tol=1e-10)
-    sol = physics.solve(
-        net, net.load_p_mw * scale, net.load_q_mvar * scale, p_delta_mw=net.delta_p_mw * scale,
-        q_delta_mvar=net.delta_q_mvar * scale, tap=stepper.tap, cap_on=stepper.cap_on, tol=1e-10,
+def all_of(
+    net: physics.Network3, v_min: float, v_max: float, vuf_max_pct: float, ports: list[int]
+) -> physics.Columns:
+    """Every phase of every node and branch, loads wherever they can be; ports at given slots."""
+    phases = np.flatnonzero(net.present)
+    whole = np.flatnonzero(net.present.all(axis=1))
+    return physics.Columns(
+        voltage=np.column_stack([phases, np.full(phases.size, -1)]), v_min=np.full(phases.size, v_min),
+        v_max=np.full(phases.size, v_max), judged=np.empty((0, 2), dtype=np.int64),
+        branch=np.arange(3 * net.n_branch), balance=whole, vuf_max_pct=vuf_max_pct, v_top_pu=2.0,
+        load=np.flatnonzero(np.append(net.topology.ground_slots, net.topology.leg_slots)), n_port=len(ports),
+        port=np.arange(len(ports)), port_slot=np.array(ports, dtype=np.int64), port_share=np.ones(len(ports)),
     )  # fmt: skip
-    for name in ("v", "v_pu", "vuf_pct", "i_ka", "loading", "iterations", "converged"):
-        ours, theirs = getattr(stepper, name), getattr(sol, name)
-        assert np.allclose(ours, theirs, rtol=1e-10, atol=1e-12, equal_nan=True), name
+
+
+def nominal(net: physics.Network3, columns: physics.Columns) -> tuple[Any, Any]:
+    p, q = (
+        np.append(*pair) for pair in ((net.load_p_mw, net.delta_p_mw), (net.load_q_mvar, net.delta_q_mvar))
+    )
+    return p[columns.load], q[columns.load]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16, 21])
+def test_the_stepper_is_the_power_flow(net: physics.Network3, batch: int) -> None:
+    """Capability 109: the same numbers, alone and beside others, and sums beyond crafted limits."""
+    rng = np.random.default_rng(4)
+    node, c = net.feeder.node_index["b"], net.feeder.node_index["c"]
+    ports = [3 * node + 1, 3 * net.n_bus + 3 * c + 2]
+    columns = all_of(net, 0.99, 1.01, 0.5, ports)
+    stepper = physics.Stepper3(net, batch, columns)
+    scale = rng.uniform(0.5, 2.0, (batch, 1))
+    for array, value in zip((stepper.load_p_mw, stepper.load_q_mvar), nominal(net, columns), strict=True):
+        array[:] = value * scale
+    stepper.inject_p_mw[:] = rng.uniform(-0.1, 0.2, (batch, 2))
+    wye, leg = np.zeros((batch, net.n_bus, 3)), np.zeros((batch, net.n_bus, 3))
+    wye[:, node, 1], leg[:, c, 2] = stepper.inject_p_mw.T
+    stepper.tap[:] = 1 + rng.integers(-8, 9, stepper.tap.shape) * 0.00625
+    stepper.cap_on[0] = 0
+    stepper.solve(tol=1e-10)
+    wide = scale[:, :, None]
+    sol = physics.solve(
+        net, net.load_p_mw * wide, net.load_q_mvar * wide, p_delta_mw=net.delta_p_mw * wide,
+        q_delta_mvar=net.delta_q_mvar * wide, p_inject_mw=wye, p_delta_inject_mw=leg, tap=stepper.tap,
+        cap_on=stepper.cap_on, tol=1e-10,
+    )  # fmt: skip
+
+    def near(ours: Any, theirs: Any, columns: Any = slice(None)) -> None:
+        np.testing.assert_allclose(ours, theirs.reshape(batch, -1)[:, columns], rtol=1e-10, atol=1e-12)
+
+    near(stepper.v, sol.v, columns.voltage[:, 0])
+    near(stepper.v_pu, sol.v_pu, columns.voltage[:, 0])
+    near(stepper.vuf_pct, sol.vuf_pct, columns.balance)
+    near(stepper.i_ka, sol.i_ka)
+    near(stepper.loading, sol.loading)
+    near(stepper.s_from, sol.p_from_mw + 1j * sol.q_from_mvar)
+    across = np.abs(sol.v[:, c, 2] - sol.v[:, c, 0]) / 3**0.5
+    near(stepper.port_v_pu, np.column_stack([sol.v_pu[:, node, 1], across]))
+    assert stepper.iterations.tolist() == sol.iterations.tolist()
+    assert stepper.converged.all()
     assert stepper.loss_mva == pytest.approx(sol.p_loss_mw + 1j * sol.q_loss_mvar, abs=1e-12)
     assert stepper.slack_mva == pytest.approx(sol.p_slack_mw + 1j * sol.q_slack_mvar, abs=1e-12)
-    assert stepper.s_from == pytest.approx(sol.p_from_mw + 1j * sol.q_from_mvar, abs=1e-12)
     outside = np.nan_to_num(np.maximum(sol.v_pu - 1.01, 0) + np.maximum(0.99 - sol.v_pu, 0))
     assert stepper.voltage_violation_pu == pytest.approx(outside.sum(axis=(1, 2)))
     assert stepper.n_voltage_violations.tolist() == np.count_nonzero(outside, axis=(1, 2)).tolist()
@@ -298,6 +338,8 @@ def test_the_stepper_is_the_power_flow(net: physics.Network3) -> None:
     over = np.maximum(over, 0)
     assert stepper.overload_mva == pytest.approx(over.sum(axis=(1, 2)))
     assert stepper.n_overloads.tolist() == np.count_nonzero(over, axis=(1, 2)).tolist()
+    if batch == 1:
+        np.testing.assert_array_equal(stepper.solution().v, sol.v)
 
 
 @pytest.mark.parametrize(
@@ -305,13 +347,24 @@ def test_the_stepper_is_the_power_flow(net: physics.Network3) -> None:
 )
 def test_crafted_unbalance_trips_each_limit(net: physics.Network3, what: str, phase: int) -> None:
     """Capability 109: a load on one phase breaks the limit of that phase."""
-    stepper = physics.Stepper3(net, 1, np.full(net.n_bus, 0.9), np.full(net.n_bus, 1.1), vuf_max_pct=1.0)
+    columns = all_of(net, 0.9, 1.1, 1.0, [])
+    stepper = physics.Stepper3(net, 1, columns)
     stepper.tap[:] = 1.0
     stepper.solve()
     assert getattr(stepper, what)[0] == 0
-    stepper.load_p_mw[0, net.feeder.node_index["a"], phase] = 1.6
+    stepper.load_p_mw[0, columns.load == 3 * net.feeder.node_index["a"] + phase] = 1.6
     stepper.solve()
     assert stepper.converged[0]
     assert getattr(stepper, what)[0] > 0
     if what == "n_overloads":
-        assert (stepper.loading[0] > 1.0).any(axis=0).tolist() == [False, False, True]
+        assert (stepper.loading[0].reshape(-1, 3) > 1.0).any(axis=0).tolist() == [False, False, True]
+
+
+def test_what_a_stepper_cannot_solve_is_refused(net: physics.Network3) -> None:
+    """Power that is not a number, wherever its row is; the whole state of more rows than one."""
+    stepper = physics.Stepper3(net, 20, all_of(net, 0.9, 1.1, 1.0, []))
+    stepper.load_p_mw[18, 2] = np.nan
+    with pytest.raises(ValueError, match="is nan: it must be a finite number"):
+        stepper.solve()
+    with pytest.raises(ValueError, match="of one row keeps its whole state, this one has 20"):
+        stepper.solution()

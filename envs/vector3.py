@@ -1,0 +1,67 @@
+"""Many per-phase environments at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from gymnasium.vector import AutoresetMode
+
+from ..cases import Feeder
+from .load import LoadSource
+from .phase_info import PhaseTold
+from .resources.base import Resource, ResourceSpec
+from .tasks import Task
+from .vector import DistGridVectorEnv
+from .vector_info import Told
+
+
+class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
+    """``num_envs`` independent :class:`DistGrid3PhaseEnv`, advanced together by compiled kernels.
+
+    Every environment gives the numbers that a single ``DistGrid3PhaseEnv`` with its seed and actions gives,
+    to the last bit, whatever ``num_envs`` and ``threads`` are. All that :class:`DistGridVectorEnv` does and
+    takes, this one does and takes, phase by phase.
+
+    ## Arguments
+    Those of ``DistGrid3PhaseEnv``, except pictures, and ``num_envs``, ``autoreset_mode``, ``threads`` and
+    ``copy`` as in ``DistGridVectorEnv``.
+
+    ## Infos
+    The keys of ``DistGrid3PhaseEnv``, each an array over the environments with a mask ``_key`` beside it.
+    ``voltages`` (num_envs, n_nodes, 3), ``branch_loading`` (num_envs, n_branches, 3) and ``vuf_pct``
+    (num_envs, n_nodes) are masked arrays like those of the single environment: NaN, and masked, where there
+    is no such phase, rating or unbalance. That mask says what the feeder has: it is one for all environments,
+    shared and read-only. Which environments have the key is in ``_key``, as ever; the others have zeros.
+    ``delivered`` tells positions of taps and banks, too.
+    """
+
+    told: ClassVar[type[Told]] = PhaseTold
+
+    def __init__(
+        self,
+        case: str | Feeder = "ieee13",
+        resources: Sequence[ResourceSpec | Resource] = (),
+        task: Task | None = None,
+        split: str = "train",
+        *,
+        num_envs: int = 1,
+        load: LoadSource | None = None,
+        load_scale: float = 1.0,
+        v_source_pu: float | None = None,
+        allow_mesh_pruning: bool = True,
+        render_mode: None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        threads: int | None = None,
+        copy: bool = True,
+    ) -> None:
+        super().__init__(
+            case, resources, task, split, num_envs=num_envs, load=load, load_scale=load_scale,
+            v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
+            autoreset_mode=autoreset_mode, threads=threads, copy=copy,
+        )  # fmt: skip
+
+    @staticmethod
+    def _check_phases(feeder: Feeder) -> None:
+        if feeder.phases != "per-phase":
+            raise ValueError(f"feeder {feeder.name!r} is balanced: make it with DistGridVectorEnv")
