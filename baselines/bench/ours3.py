@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import physics
+from ...envs.phase_stepper import PhaseStepper
 from .contender import Contender, walking
 from .ours import SOLVE, VOLTAGES
 from .problem import ComplexArray, FloatArray
@@ -54,17 +55,19 @@ def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Cont
 
 def _stepper(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
     no_limit = np.full(problem.n_bus, np.nan)
-    stepper = physics.Stepper3(problem.net, 1, no_limit, no_limit)
+    stepper = PhaseStepper(problem.net, 1, no_limit, no_limit)
+    slot = stepper.points.slot
+    loads = p_mw.reshape(len(p_mw), -1)[:, slot], q_mvar.reshape(len(q_mvar), -1)[:, slot]
 
-    def solve(step: int, tol: float) -> physics.Stepper3:
-        np.copyto(stepper.load_p_mw[0], p_mw[step])
-        np.copyto(stepper.load_q_mvar[0], q_mvar[step])
+    def solve(step: int, tol: float) -> PhaseStepper:
+        np.copyto(stepper.load_p_mw[0], loads[0][step])
+        np.copyto(stepper.load_q_mvar[0], loads[1][step])
         stepper.solve(tol)
         return stepper
 
     return walking(
         STEPPER, "distgrid", "Stepper3.solve(tol): flows, losses, loading, unbalance, limits too", len(p_mw),
-        solve, lambda s: s.v[0, problem.present], iterations=_iterations, ours=True,
+        solve, lambda s: s.v[0].copy(), iterations=_iterations, ours=True,
     )  # fmt: skip
 
 
