@@ -199,7 +199,10 @@ class Network3:
     def _build(self, closed: BoolArray, *, warn: bool) -> Topology3:
         forest = spread(self.n_bus, self.elements, closed, self.sources)
         self._check_loops(forest.dropped, forest.clash, warn=warn)
-        layout = build(self.n_bus, self.elements, self.sources, forest, self.shunt, self.draws)
+        layout = build(
+            self.n_bus, self.elements, self.sources, forest, self.shunt, self.draws, self.source_phasor,
+            self.cap_on, self.base_mva,
+        )  # fmt: skip
         energised = np.zeros((self.n_bus, 3), dtype=bool)
         for node, phase in layout.conductor:
             if node < self.n_bus:
