@@ -143,6 +143,7 @@ def build(
         tap_factor=np.array([t[2] for t in taps], dtype=np.float64), item_coef=lists.item_coef,
         n_wye_item=int(lists.n_item[0]), n_nominal_item=int(lists.n_item[1]),
         start=start, reaction=reaction, afloat=afloat,
+        n_slot=3 * n_bus,
     )  # fmt: skip
     return Layout(program, conductor, spread.placed, node_shunt, floating)
 

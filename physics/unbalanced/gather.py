@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numba.extending import overload
+
+from ..lanes import to_rows
 from .generic import (
-    across, advance, flat, get, get_lane, inline, larger, like, point, put, put_lane, smaller, width_of,
+    across, advance, flat, get, get_lane, inline, like, point, put, put_lane, width_of,
 )  # fmt: skip
-from .nodes import node_power
 from .program import (
     CAP_WIDTH,
     ITEM_COEFS,
@@ -27,7 +30,6 @@ from .program import (
 from .steps import V_FLOOR_PU
 
 WARM_SHARE = 0.999  # a start on the lower branch, an unstable fixed point, is left for the upper one
-LEAST_SHARE, MOST_SHARE = -1.0, 1.5  # of the nominal loads, in a guess
 
 
 @inline
@@ -53,14 +55,14 @@ def steps_of(prog, all_legs):  # type: ignore[no-untyped-def]
         advance(x, cap_b + n_cap), advance(x, cap_b + n_cap + n_tap),
         advance(x, start), advance(x, start + 6 * m + 2),
         n_segment, n_node, m, n_cap, n_tap, n_item if all_legs else get(w, 8), get(w, 7), n_root,
-        get(w, 10), get(w, 11), get(w, 12),
+        get(w, 10), get(w, 11), get(w, 12), get(w, 13),
     )  # fmt: skip
 
 
 @inline
-def table(array):  # type: ignore[no-untyped-def]
+def table(array, columns):  # type: ignore[no-untyped-def]
     """An argument as pointer and sizes."""
-    return Table(flat(array), array.shape[0], array.shape[1])
+    return Table(flat(array), array.size // columns if columns > 0 else array.shape[0], columns)
 
 
 @inline
@@ -182,30 +184,6 @@ def at_rest(net, cell):  # type: ignore[no-untyped-def]
 
 
 @inline
-def guess(net, cell):  # type: ignore[no-untyped-def]
-    """Voltages of no load, moved as nominal loads would move them, and the powers of nodes there."""
-    m = net.n_conductor
-    for j in range(net.n_cap):
-        put(cell.bank, j, like(cell.p, 0.0))
-    total = like(cell.p, 0.0)
-    for k in range(m):
-        total = total + get(cell.p, k)
-    share = total * get(net.start, 6 * m) + get(net.start, 6 * m + 1)
-    share = larger(smaller(share, like(cell.p, MOST_SHARE)), like(cell.p, LEAST_SHARE))
-    for k in range(m):
-        lift = get(cell.lift, get(net.zone, k))
-        x = lift * (get(net.start, k) + share * get(net.start, 2 * m + k))
-        y = lift * (get(net.start, m + k) + share * get(net.start, 3 * m + k))
-        put(cell.v_re, k, x)
-        put(cell.v_im, k, y)
-        put(cell.w, k, 1.0 / (x * x + y * y))
-        put(cell.p_sum, k, get(cell.p, k) + get(net.start, 4 * m + k))
-        put(cell.q_sum, k, get(cell.q, k) + get(net.start, 5 * m + k))
-    for j in range(net.n_afloat):  # a small error of these shunts would be a large one of their potential
-        node_power(net, cell, get(net.afloat, j))
-
-
-@inline
 def gather_source(net, cell, v_source, row, lane):  # type: ignore[no-untyped-def]
     """Sources at their voltage."""
     for j in range(net.n_root):
@@ -234,17 +212,54 @@ def warm(net, cell, v_start, row, lane):  # type: ignore[no-untyped-def]
 
 
 @inline
-def write_row(net, cell, lane, phasors, n_slot):  # type: ignore[no-untyped-def]
+def write_row(net, cell, lane, phasors):  # type: ignore[no-untyped-def]
     """A finished row into the caller's array: voltages and currents by slot, then those of the sources."""
-    phasors[:n_slot] = complex(np.nan, np.nan)
-    phasors[n_slot:] = 0.0
+    n = net.n_slot
+    with_currents = phasors.size > n
+    phasors[:n] = complex(np.nan, np.nan)
+    phasors[n:] = 0.0
     for k in range(net.n_conductor):
         slot = get(net.slot, k)
         if slot >= 0:
             phasors[slot] = complex(get_lane(cell.v_re, k, lane), get_lane(cell.v_im, k, lane))
-            phasors[n_slot + slot] = complex(get_lane(cell.i_re, k, lane), get_lane(cell.i_im, k, lane))
-    for j in range(net.n_root):
+            if with_currents:
+                phasors[n + slot] = complex(get_lane(cell.i_re, k, lane), get_lane(cell.i_im, k, lane))
+    for j in range(net.n_root if with_currents else 0):
         root = advance(net.root, ROOT_WIDTH * j)
         k = get(root, 0)
-        place = 2 * n_slot + 3 * get(root, 1) + get(root, 2)
+        place = 2 * n + 3 * get(root, 1) + get(root, 2)
         phasors[place] = complex(get_lane(cell.i_re, k, lane), get_lane(cell.i_im, k, lane))
+
+
+def write_rows(net: Any, cell: Any, row: Any, phasors: Any) -> None:
+    """`write_row` of all lanes of a block that begins at ``row``."""
+    raise NotImplementedError("only inside compiled kernels")
+
+
+@overload(write_rows, jit_options={"forceinline": True, "error_model": "numpy"})
+def _write_rows(net, cell, row, phasors):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    return _write_one if cell.types[0].entry == "number" else _write_lanes
+
+
+def _write_one(net, cell, row, phasors):  # type: ignore[no-untyped-def]
+    write_row(net, cell, 0, phasors[row])
+
+
+def _write_lanes(net, cell, row, phasors):  # type: ignore[no-untyped-def]
+    n, width = net.n_slot, width_of(cell.v_re)
+    with_currents = phasors.shape[1] > n
+    for j in range(row, row + width):
+        phasors[j, :n] = complex(np.nan, np.nan)
+        phasors[j, n:] = 0.0
+    for k in range(net.n_conductor):
+        slot = get(net.slot, k)
+        if slot >= 0:
+            to_rows(phasors, row, slot, get(cell.v_re, k), get(cell.v_im, k))
+            if with_currents:
+                to_rows(phasors, row, n + slot, get(cell.i_re, k), get(cell.i_im, k))
+    for j in range(net.n_root if with_currents else 0):
+        root = advance(net.root, ROOT_WIDTH * j)
+        k = get(root, 0)
+        to_rows(
+            phasors, row, 2 * n + 3 * get(root, 1) + get(root, 2), get(cell.i_re, k), get(cell.i_im, k)
+        )

@@ -23,13 +23,14 @@ from .gather import (
     gather_power,
     gather_source,
     gather_states,
-    guess,
     steps_of,
     table,
     warm,
     write_row,
+    write_rows,
 )
-from .generic import advance, get_lane, inline, point, put, put_lane, width_of
+from .generic import advance, get_lane, inline, like, point, put, put_lane, width_of
+from .guess import guess
 from .power_sums import sum_powers
 from .program import (
     COLLAPSED,
@@ -51,16 +52,16 @@ from .sweep import finite, gather_and_check, move_on, own_currents
 
 ALL_GOOD, SOME_BAD = 0, 1  # what `solve_rows` answers
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
-MOST_SWEEPS = 16  # of those that sum powers
+MOST_SWEEPS = 40  # of those that sum powers
 FEWEST = 4  # sweeps that must be allowed to try them
-CONTRACTION = 0.5  # an update above this share of the one before: a hard case. The lower branch repels
+CONTRACTION = 0.8  # an update above this share of the one before: a hard case. The lower branch repels
 COLD_RATE = 0.05  # the rate after one sweep; a warm start says nothing of it
 _ROUNDING = 1e-15  # updates of this size no longer shrink
 
 # Rows of ``Room.lane_notes``. HOW: what a lane is about.
 HOW, BEFORE, SWEEPS, TARGET, SUNK, STREAK = 0, 1, 2, 3, 4, 5
 N_NOTES = 6
-SWEEPING, ARRIVED, HARD, WRITTEN = 0.0, 1.0, 2.0, 3.0
+SWEEPING, ARRIVED, HARD, ENDED, WRITTEN = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
 @inline
@@ -99,6 +100,8 @@ def _begin(net, cell, arguments, inputs, row, last, scale):  # type: ignore[no-u
     for lane in range(width_of(cell.v_re)):
         gather_states(net, cell, tap, cap_on, min(row + lane, last), lane)
     guess(net, cell)
+    for j in range(net.n_cap):
+        put(cell.bank, j, like(cell.p, 0.0))
     for lane in range(width_of(cell.v_re)):
         at = min(row + lane, last)
         gather_source(net, cell, inputs.v_source, at, lane)
@@ -115,7 +118,8 @@ def _step_on(cell, notes, lane, tol, limit, warm_start):  # type: ignore[no-unty
     known = sweeps > 1.0 or not warm_start
     rate = moved / before if sweeps > 1.0 else COLD_RATE
     notes[BEFORE, lane], notes[SWEEPS, lane] = moved, sweeps
-    if moved <= _ROUNDING or (known and 2.0 * moved * rate < notes[TARGET, lane]):
+    left = 1.5 * moved * rate / max(1.0 - rate, 0.1)
+    if moved <= _ROUNDING or (known and left < notes[TARGET, lane]):
         notes[HOW, lane] = ARRIVED
     elif sweeps >= limit or (sweeps > 1.0 and not rate <= CONTRACTION):
         notes[HOW, lane] = HARD
@@ -130,8 +134,8 @@ def _close(net, cell, lane, tol):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _end(net, cell, notes, row, lane, settled, v_collapse, out, n_slot):  # type: ignore[no-untyped-def]
-    """The verdict on a lane, and its numbers to where the caller wants them."""
+def _end(net, cell, notes, row, lane, settled, v_collapse, out):  # type: ignore[no-untyped-def]
+    """The verdict on a lane."""
     flags = CONVERGED if settled else DIVERGED
     sunk = get_lane(cell.track, V2_LEAST, lane) < v_collapse * v_collapse
     if sunk or (notes[SUNK, lane] > 0.0 and not settled):
@@ -139,18 +143,17 @@ def _end(net, cell, notes, row, lane, settled, v_collapse, out, n_slot):  # type
     out.notes[row + lane, 0] = flags
     out.notes[row + lane, 1] = notes[SWEEPS, lane]
     out.notes[row + lane, 2] = np.sqrt(get_lane(cell.track, D2_MOST, lane))
-    write_row(net, cell, lane, out.phasors[row + lane], n_slot)
-    notes[HOW, lane] = WRITTEN
+    notes[HOW, lane] = ENDED
 
 
 @inline
-def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out, n_slot):  # type: ignore[no-untyped-def]
+def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out):  # type: ignore[no-untyped-def]
     """After a check of Kirchhoff's laws: the lane is done, goes on, or is a hard case."""
     notes[SWEEPS, lane] += 1.0
     close = _close(net, cell, lane, tol)
     if notes[HOW, lane] == ARRIVED:
         if close:
-            _end(net, cell, notes, row, lane, True, v_collapse, out, n_slot)
+            _end(net, cell, notes, row, lane, True, v_collapse, out)
         elif notes[TARGET, lane] > 1e-3 * tol:
             notes[SWEEPS, lane] -= 1.0
             notes[TARGET, lane] *= 0.05
@@ -165,8 +168,8 @@ def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out, n_slot
     streak = notes[STREAK, lane] + 1.0 if close else 0.0
     notes[STREAK, lane] = streak
     settled = streak >= 2.0 or (close and d2 <= 0.25 * before)
-    if settled or d2 > RUNAWAY_PU * RUNAWAY_PU or notes[SWEEPS, lane] >= max_iter:
-        _end(net, cell, notes, row, lane, settled, v_collapse, out, n_slot)
+    if settled or before > RUNAWAY_PU * RUNAWAY_PU or notes[SWEEPS, lane] >= max_iter:
+        _end(net, cell, notes, row, lane, settled, v_collapse, out)
 
 
 @inline
@@ -178,19 +181,31 @@ def _count(notes, width, how):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _write(net, cell, notes, row, width, out):  # type: ignore[no-untyped-def]
+    """The numbers of lanes that have ended to where the caller wants them."""
+    ended = _count(notes, width, ENDED)
+    if ended == width_of(cell.v_re):
+        write_rows(net, cell, row, out.phasors)
+    for lane in range(width):
+        if notes[HOW, lane] == ENDED:
+            if ended < width_of(cell.v_re):
+                write_row(net, cell, lane, out.phasors[row + lane])
+            notes[HOW, lane] = WRITTEN
+
+
+@inline
 def _block(  # type: ignore[no-untyped-def]
     net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes
 ):
     """Solve ``width`` rows beside each other; False where an argument is wrong."""
     if not _begin(net, cell, arguments, inputs, row, row + width - 1, scale):
         return False
-    n_slot = inputs.p_mw.shape[1]
     for lane in range(width_of(cell.v_re)):
         put_lane(cell.track, GOING, lane, 1.0 if lane < width else 0.0)
     for lane in range(width):
         notes[:, lane] = 0.0
         notes[HOW, lane] = SWEEPING if max_iter >= FEWEST else HARD
-        notes[TARGET, lane] = 0.25 * tol
+        notes[TARGET, lane] = 0.3 * tol
     limit, warm_start = min(MOST_SWEEPS, max_iter - 2), inputs.v_start.shape[0] > 0
     by_powers, fresh, sweeping, began = True, True, _count(notes, width, SWEEPING) > 0, False
     while True:
@@ -211,7 +226,8 @@ def _block(  # type: ignore[no-untyped-def]
         gather_and_check(net, cell)
         for lane in range(width):
             if notes[HOW, lane] == ARRIVED or (notes[HOW, lane] == HARD and not by_powers):
-                _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out, n_slot)
+                _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out)
+        _write(net, cell, notes, row, width, out)
         sweeping = _count(notes, width, SWEEPING) > 0
         if sweeping:
             fresh = False
@@ -274,10 +290,11 @@ def solve_rows(  # type: ignore[no-untyped-def]
         p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
         q_delta_inject_mvar, v_source, v_start, tap, cap_on,
     )  # fmt: skip
+    n = net.n_slot
     arguments = (
-        table(p_mw), table(q_mvar), table(p_inject_mw), table(q_inject_mvar),
-        table(p_delta_mw), table(q_delta_mvar), table(p_delta_inject_mw),
-        table(q_delta_inject_mvar), table(tap), table(cap_on),
+        table(p_mw, n), table(q_mvar, n), table(p_inject_mw, n), table(q_inject_mvar, n),
+        table(p_delta_mw, n), table(q_delta_mvar, n), table(p_delta_inject_mw, n),
+        table(q_delta_inject_mvar, n), table(tap, tap.shape[1]), table(cap_on, cap_on.shape[1]),
     )  # fmt: skip
     out = Outputs(phasors, notes)
     cell = _cell(net, cap_on.shape[1], point(cells), point(live))

@@ -23,6 +23,14 @@ def node_power(net, cell, number):  # type: ignore[no-untyped-def]
     node = advance(net.node, number * NODE_WIDTH)
     n, first, kind = get(node, N_CONDUCTOR), get(node, FIRST), get(node, SHUNT_KIND)
     coef = advance(net.coef, get(node, SHUNT))
+    if n == 1 and kind <= SUSCEPTANCE:
+        x, y = get(cell.v_re, first), get(cell.v_im, first)
+        b = get(coef, 0) if kind == SUSCEPTANCE else 0.0
+        v2 = x * x + y * y
+        put(cell.w, first, 1.0 / larger(v2, like(cell.v_re, FLOOR2)))
+        put(cell.p_sum, first, get(cell.p, first))
+        put(cell.q_sum, first, get(cell.q, first) - b * v2)
+        return
     for j in range(n):
         g, h = shunt_current(cell, coef, kind, n, first, j)
         _own(cell, first + j, get(cell.v_re, first + j), get(cell.v_im, first + j), g, h)

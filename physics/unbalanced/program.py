@@ -53,7 +53,7 @@ CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
 
 #: Columns of the tables of banks, tap entries and roots; sizes before the tables.
 CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
-N_SIZES = 13
+N_SIZES = 14
 
 #: Bits of ``Outputs.status``, as in the balanced kernel.
 CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
@@ -87,12 +87,13 @@ def pack(
     zone: tuple[IntArray, IntArray], item: IntArray, root: IntArray, bar_wye: IntArray, bar_leg: IntArray,
     coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
     start: FloatArray, reaction: FloatArray, afloat: IntArray,
+    n_slot: int,
 ) -> Program:  # fmt: skip
     """A program from its tables."""
     sizes = (
         len(segment), len(node), slot.size, len(cap), len(tap), len(item), len(root), n_wye_item,
         n_nominal_item, coef.size, bar_wye.size, bar_leg.size,
-        afloat.size,
+        afloat.size, n_slot,
     )  # fmt: skip
     tables = (segment, node, slot, cap, tap, *zone, item, root, bar_wye, bar_leg, afloat)
     whole = np.concatenate([np.array(sizes, dtype=np.int64), *(t.ravel() for t in tables)])
@@ -101,7 +102,10 @@ def pack(
 
 
 class Inputs(NamedTuple):
-    """Arguments of a batch, (batch or 1, columns) each: one row serves all; 0 rows: nothing given."""
+    """Arguments of a batch, (batch or 1, columns) each: one row serves all; 0 rows: nothing given.
+
+    Powers of a single row may keep their shape (n_bus, 3).
+    """
 
     p_mw: FloatArray  # (., 3 n_bus), slot order
     q_mvar: FloatArray
@@ -120,7 +124,8 @@ class Inputs(NamedTuple):
 class Outputs(NamedTuple):
     """Results of a batch, (batch, columns) each."""
 
-    phasors: ComplexArray  # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents
+    # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents; (batch, 3 n_bus): voltages
+    phasors: ComplexArray
     notes: FloatArray  # (batch, 3): status bits, iterations, last voltage update in pu
 
 
@@ -163,6 +168,7 @@ class Steps(NamedTuple):
     n_bar_wye: int
     n_bar_leg: int
     n_afloat: int
+    n_slot: int
 
 
 class Cell(NamedTuple):
