@@ -67,6 +67,8 @@ def bank_powers(net, cell, foresee):  # type: ignore[no-untyped-def]
     q, rest, change = cell.bank, advance(cell.bank, n), advance(cell.bank, 2 * n)
     for j in range(n):
         x, y = _between(cell, get(net.cap, CAP_WIDTH * j), get(net.cap, CAP_WIDTH * j + 1))
+        if not foresee:
+            put(q, j, zero)
         susceptance = get(net.cap_b, j) * get(cell.cap_on, get(net.cap, CAP_WIDTH * j + 2))
         left = susceptance * (x * x + y * y) - get(q, j)
         put(rest, j, left)

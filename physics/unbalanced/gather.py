@@ -174,11 +174,13 @@ def gather_states(net, cell, tap, cap_on, row, lane):  # type: ignore[no-untyped
 @inline
 def at_rest(net, cell):  # type: ignore[no-untyped-def]
     """No voltage at any node and no current, which the first sweep turns into no load."""
-    zero = like(cell.v_re, 0.0)
+    zero, one = like(cell.v_re, 0.0), like(cell.v_re, 1.0)
     for k in range(net.n_conductor):
-        if get(net.slot, k) >= 0:
-            put(cell.v_re, k, zero)
-            put(cell.v_im, k, zero)
+        put(cell.v_re, k, zero if get(net.slot, k) >= 0 else one)  # numbers left out have 1 pu
+        put(cell.v_im, k, zero)
+        put(cell.w, k, one)
+        put(cell.p_sum, k, zero)
+        put(cell.q_sum, k, zero)
         put(cell.i_re, k, zero)
         put(cell.i_im, k, zero)
 

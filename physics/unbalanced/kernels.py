@@ -29,7 +29,7 @@ from .gather import (
     write_row,
     write_rows,
 )
-from .generic import advance, get_lane, inline, like, point, put, put_lane, width_of
+from .generic import advance, get_lane, inline, point, put, put_lane, width_of
 from .guess import guess
 from .power_sums import sum_powers
 from .program import (
@@ -100,8 +100,6 @@ def _begin(net, cell, arguments, inputs, row, last, scale):  # type: ignore[no-u
     for lane in range(width_of(cell.v_re)):
         gather_states(net, cell, tap, cap_on, min(row + lane, last), lane)
     guess(net, cell)
-    for j in range(net.n_cap):
-        put(cell.bank, j, like(cell.p, 0.0))
     for lane in range(width_of(cell.v_re)):
         at = min(row + lane, last)
         gather_source(net, cell, inputs.v_source, at, lane)
