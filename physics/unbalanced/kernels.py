@@ -29,7 +29,7 @@ from .gather import (
     write_row,
     write_rows,
 )
-from .generic import advance, get_lane, inline, point, put, put_lane, width_of
+from .generic import advance, folded, get_lane, inline, point, put, put_lane, width_of
 from .guess import guess
 from .power_sums import sum_powers
 from .program import (
@@ -64,7 +64,7 @@ N_NOTES = 6
 SWEEPING, ARRIVED, HARD, ENDED, WRITTEN = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
-@inline
+@folded
 def _cell(net, n_cap, room, live):  # type: ignore[no-untyped-def]
     """Working memory cut from one array: see `room_for`."""
     m, items, taps = net.n_conductor, net.n_item, net.n_tap
@@ -82,7 +82,7 @@ def _cell(net, n_cap, room, live):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-@inline
+@folded
 def _begin(net, cell, arguments, inputs, row, last, scale):  # type: ignore[no-untyped-def]
     """Arguments of the rows into the cell and a first guess; False where power stands where none can be."""
     p, q, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in, tap, cap_on = arguments
@@ -192,6 +192,13 @@ def _write(net, cell, notes, row, width, out):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _let_go(cell, going):  # type: ignore[no-untyped-def]
+    """Whether every lane moves on."""
+    for lane in range(width_of(cell.v_re)):
+        put_lane(cell.track, GOING, lane, going)
+
+
+@folded
 def _block(  # type: ignore[no-untyped-def]
     net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes
 ):
@@ -221,6 +228,7 @@ def _block(  # type: ignore[no-untyped-def]
             sweeping = _count(notes, width, SWEEPING) > 0
             continue
         own_currents(net, cell)
+        _let_go(cell, 0.0)
         gather_and_check(net, cell)
         for lane in range(width):
             if notes[HOW, lane] == ARRIVED or (notes[HOW, lane] == HARD and not by_powers):
@@ -240,9 +248,9 @@ def _block(  # type: ignore[no-untyped-def]
             for lane in range(width):
                 if notes[HOW, lane] == HARD and not arguments_finite(net, cell, lane):
                     return False
-                put_lane(cell.track, GOING, lane, 1.0)
                 notes[BEFORE, lane] = 0.0
                 gather_source(net, cell, inputs.v_source, row + lane, lane)
+        _let_go(cell, 1.0)
         move_on(net, cell)
 
 

@@ -56,7 +56,7 @@ from .program import (
     TRIPLE,
     WIRE,
 )
-from .steps import any_but_triple, drop, place, quad_drop
+from .steps import drop, ends_of, move, place, quad_drop
 from .sweep import clear_roots, current_at
 
 
@@ -174,7 +174,7 @@ def _on_any(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
         c1, p1 = get(seg, CHILD + 1), get(seg, PARENT + 1)
         d2_max = _received(cell, c, get(cell.v_re, p), get(cell.v_im, p), d2_max)
         return _received(cell, c1, get(cell.v_re, p1), get(cell.v_im, p1), d2_max)
-    return any_but_triple(net, cell, seg, kind, d2_max)
+    return move(ends_of(net, cell), seg, kind, d2_max)
 
 
 @inline

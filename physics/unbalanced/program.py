@@ -195,15 +195,17 @@ class Cell(NamedTuple):
     live: Any  # how many items draw power, and which
 
 
-class Seen(NamedTuple):
-    """The fields of a `Cell` for code that looks at what a sweep would do and moves no voltage."""
+class Ends(NamedTuple):
+    """What a segment's own code needs of `Steps` and `Cell`: a call passes every field."""
 
+    coef: Any
+    ratio: Any
+    square: Any
     v_re: Any
     v_im: Any
     i_re: Any
     i_im: Any
-    ratio: Any
-    square: Any
+    track: Any
 
 
 class Table(NamedTuple):

@@ -2,16 +2,14 @@
 
 Leaves first: ``I_p += D I_c``; sources first: ``V_c = A V_p - B I_c`` (Kersting, Distribution System Modeling
 and Analysis). Every kind has code for exactly the products it needs. Arguments: ``net`` a `program.Steps`,
-``cell`` a `program.Cell`, or a `program.Seen` to learn how far voltages would move.
+``cell`` a `program.Cell`; where its lanes do not move on, one learns how far they would.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba.extending import overload
 
+from .._jit import inline as apart  # left to the compiler: once for all who call it
 from ..lanes import choose
 from .generic import advance, get, get_quad, inline, larger, like, pick, put, quad
 from .program import (
@@ -34,7 +32,7 @@ from .program import (
     TAP_LEG,
     TRIPLE,
     WIRE,
-    Seen,
+    Ends,
 )
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
@@ -114,40 +112,14 @@ def _backward_general(coef, seg, i_re, i_im):  # type: ignore[no-untyped-def]
         put(i_im, p, y)
 
 
-def place(cell: Any, k: Any, x: Any, y: Any, d2_max: Any) -> Any:
-    """Write the voltage of conductor k into a `Cell`, not into a `Seen`; returns the largest squared move."""
-    raise NotImplementedError("only inside compiled kernels")
-
-
-@overload(place, jit_options={"forceinline": True, "error_model": "numpy"})
-def _place_of(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]  # noqa: ARG001
-    return _would_move if cell.instance_class is Seen else _move
-
-
-def _would_move(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
-    dx, dy = x - get(cell.v_re, k), y - get(cell.v_im, k)
-    return larger(dx * dx + dy * dy, d2_max)
-
-
-def _move(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
-    was_x, was_y = get(cell.v_re, k), get(cell.v_im, k)
-    x, y = _keep(cell, x, was_x), _keep(cell, y, was_y)
-    put(cell.v_re, k, x)
-    put(cell.v_im, k, y)
+@inline
+def place(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
+    """Move conductor k to x + jy in lanes that move on; returns the largest squared move, made or not."""
+    was_x, was_y, going = get(cell.v_re, k), get(cell.v_im, k), get(cell.track, GOING)
+    put(cell.v_re, k, choose(going, x, was_x))
+    put(cell.v_im, k, choose(going, y, was_y))
     dx, dy = x - was_x, y - was_y
     return larger(dx * dx + dy * dy, d2_max)
-
-
-def _keep(cell: Any, new: Any, old: Any) -> Any:
-    """``new`` in lanes that move on, ``old`` in others; a lone row is swept only while it moves on."""
-    raise NotImplementedError("only inside compiled kernels")
-
-
-@overload(_keep, jit_options={"forceinline": True, "error_model": "numpy"})
-def _keep_of(cell, new, old):  # type: ignore[no-untyped-def]  # noqa: ARG001
-    if cell.types[0].entry == "number":
-        return lambda cell, new, old: new  # noqa: ARG005
-    return lambda cell, new, old: choose(get(cell.track, GOING), new, old)
 
 
 @inline
@@ -309,12 +281,28 @@ def shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def
 
 
 @inline
-def any_but_triple(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
-    """Segments of every other kind."""
+def ends_of(net, cell):  # type: ignore[no-untyped-def]
+    """What the functions below take."""
+    return Ends(
+        net.coef, cell.ratio, cell.square, cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.track
+    )
+
+
+@apart
+def move(ends, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+    """New voltages of a segment's children from their currents, whatever its kind."""
+    if kind == TRIPLE:
+        return triple(ends, ends, seg, d2_max)
     if kind < PAIR:
-        return single(net, cell, seg, kind, d2_max)
+        return single(ends, ends, seg, kind, d2_max)
     if kind == PAIR:
-        return pair(net, cell, seg, d2_max)
+        return pair(ends, ends, seg, d2_max)
     if kind == SPLIT:
-        return split(net, cell, seg, d2_max)
-    return general(net, cell, seg, kind, d2_max)
+        return split(ends, ends, seg, d2_max)
+    return general(ends, ends, seg, kind, d2_max)
+
+
+@apart
+def collect(ends, seg, kind):  # type: ignore[no-untyped-def]
+    """`gather` of any kind."""
+    gather(ends, ends, seg, kind)

@@ -29,16 +29,15 @@ from .program import (
     D2_MOST,
     I2_MOST,
     KIND,
-    NODE,
     OFFSET,
     PARENT,
     ROOT_WIDTH,
     SEGMENT_WIDTH,
+    SINGLE,
     TRIPLE,
     V2_LEAST,
-    Seen,
 )
-from .steps import any_but_triple, gather, quad_drop, triple
+from .steps import collect, ends_of, move, place, quad_drop
 
 
 @inline
@@ -120,7 +119,10 @@ def _own_one(net, cell):  # type: ignore[no-untyped-def]
 
 
 def gather_and_check(net: Any, cell: Any) -> None:
-    """Add up the currents, leaves first, and tell how far a sweep with them would move a voltage."""
+    """Add up the currents, leaves first, and tell how far a sweep with them would move a voltage.
+
+    For lanes that do not move on.
+    """
     raise NotImplementedError("only inside compiled kernels")
 
 
@@ -129,17 +131,30 @@ def _gather_and_check(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG00
     return _check_one if cell.types[0].entry == "number" else _check_lanes
 
 
+@inline
+def _check_single(net, cell, seg, d2_most):  # type: ignore[no-untyped-def]
+    """A segment of one conductor without a ratio, which most segments are."""
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    coef = advance(net.coef, get(seg, OFFSET))
+    r, i = get(coef, 0), get(coef, 1)
+    a, b = get(cell.i_re, c), get(cell.i_im, c)
+    put(cell.i_re, p, get(cell.i_re, p) + a)
+    put(cell.i_im, p, get(cell.i_im, p) + b)
+    x, y = get(cell.v_re, p) - (r * a - i * b), get(cell.v_im, p) - (r * b + i * a)
+    return place(cell, c, x, y, d2_most)
+
+
 def _check_lanes(net, cell):  # type: ignore[no-untyped-def]
-    seen = Seen(cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.ratio, cell.square)
+    ends = ends_of(net, cell)
     d2_most = like(cell.v_re, 0.0)
     for s in range(net.n_segment - 1, -1, -1):
         seg = advance(net.segment, s * SEGMENT_WIDTH)
         kind = get(seg, KIND)
-        if kind == TRIPLE:
-            d2_most = triple(net, seen, seg, d2_most)
+        if kind == SINGLE:
+            d2_most = _check_single(net, cell, seg, d2_most)
         else:
-            d2_most = any_but_triple(net, seen, seg, kind, d2_most)
-        gather(net, cell, seg, kind)
+            d2_most = move(ends, seg, kind, d2_most)
+            collect(ends, seg, kind)
     put(cell.track, D2_MOST, d2_most)
 
 
@@ -157,16 +172,18 @@ def _check_quad(net, cell, seg, d2_most):  # type: ignore[no-untyped-def]
 
 
 def _check_one(net, cell):  # type: ignore[no-untyped-def]
-    seen = Seen(cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.ratio, cell.square)
+    ends = ends_of(net, cell)
     d2_most, d2_quad = 0.0, quad(0.0)
     for s in range(net.n_segment - 1, -1, -1):
         seg = advance(net.segment, s * SEGMENT_WIDTH)
         kind = get(seg, KIND)
         if kind == TRIPLE:
             d2_quad = _check_quad(net, cell, seg, d2_quad)
+        elif kind == SINGLE:
+            d2_most = _check_single(net, cell, seg, d2_most)
         else:
-            d2_most = any_but_triple(net, seen, seg, kind, d2_most)
-            gather(net, cell, seg, kind)
+            d2_most = move(ends, seg, kind, d2_most)
+            collect(ends, seg, kind)
     for j in range(3):
         d2_most = larger(pick(d2_quad, j), d2_most)
     put(cell.track, D2_MOST, d2_most)
@@ -176,16 +193,12 @@ def _check_one(net, cell):  # type: ignore[no-untyped-def]
 def move_on(net, cell):  # type: ignore[no-untyped-def]
     """New voltages from the currents, and the nodes' own powers there, sources first."""
     clear_roots(net, cell)
-    d2_most = like(cell.v_re, 0.0)
+    ends = ends_of(net, cell)
     for s in range(net.n_segment):
         seg = advance(net.segment, s * SEGMENT_WIDTH)
-        kind, node = get(seg, KIND), get(seg, NODE)
-        if kind == TRIPLE:
-            d2_most = triple(net, cell, seg, d2_most)
-        else:
-            d2_most = any_but_triple(net, cell, seg, kind, d2_most)
-        if node >= 0:
-            node_power(net, cell, node)
+        move(ends, seg, get(seg, KIND), like(cell.v_re, 0.0))
+    for k in range(net.n_node):
+        node_power(net, cell, k)
 
 
 @inline
