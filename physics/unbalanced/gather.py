@@ -137,15 +137,14 @@ def arguments_finite(net, cell, lane):  # type: ignore[no-untyped-def]
 
 
 @inline
-def barred(net, legs, argument, row):  # type: ignore[no-untyped-def]
-    """Whether an argument is zero on every phase, or leg, where no power can be."""
+def barred(bar, count, argument, row):  # type: ignore[no-untyped-def]
+    """Whether an argument is zero at ``count`` slots where no power can be."""
     if argument.rows == 0:
         return True
     data = _row(argument, row)
-    first, last = (net.n_bar_wye, net.n_bar_wye + net.n_bar_leg) if legs else (0, net.n_bar_wye)
     clean = True
-    for k in range(first, last):
-        clean &= get(data, get(net.bar, k)) == 0.0
+    for k in range(count):
+        clean &= get(data, get(bar, k)) == 0.0
     return clean
 
 
@@ -244,7 +243,7 @@ def _write_rows(net, cell, row, phasors):  # type: ignore[no-untyped-def]  # noq
 
 
 def _write_one(net, cell, row, phasors):  # type: ignore[no-untyped-def]
-    write_row(net, cell, 0, phasors[row])
+    pass  # a lone row is never a whole block
 
 
 def _write_lanes(net, cell, row, phasors):  # type: ignore[no-untyped-def]

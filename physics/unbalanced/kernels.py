@@ -87,16 +87,17 @@ def _begin(net, cell, arguments, inputs, row, last, scale):  # type: ignore[no-u
     """Arguments of the rows into the cell and a first guess; False where power stands where none can be."""
     p, q, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in, tap, cap_on = arguments
     good = True
+    ground, wye, between, legs = net.bar, net.n_bar_wye, advance(net.bar, net.n_bar_wye), net.n_bar_leg
     for at in range(row, last + 1):
-        good &= barred(net, False, p, at) and barred(net, False, q, at)
-        good &= barred(net, False, p_in, at) and barred(net, False, q_in, at)
-        good &= barred(net, True, p_leg, at) and barred(net, True, q_leg, at)
-        good &= barred(net, True, p_leg_in, at) and barred(net, True, q_leg_in, at)
+        good &= barred(ground, wye, p, at) and barred(ground, wye, q, at)
+        good &= barred(ground, wye, p_in, at) and barred(ground, wye, q_in, at)
+        good &= barred(between, legs, p_leg, at) and barred(between, legs, q_leg, at)
+        good &= barred(between, legs, p_leg_in, at) and barred(between, legs, q_leg_in, at)
     gather_power(net, cell, p, q, p_in, q_in, row, last, scale)
     put(cell.live, 0, 0)
-    wye = net.n_wye_item
-    gather_items(net, cell, 0, wye, p, q, p_in, q_in, row, last, scale)
-    gather_items(net, cell, wye, net.n_item, p_leg, q_leg, p_leg_in, q_leg_in, row, last, scale)
+    items = net.n_wye_item
+    gather_items(net, cell, 0, items, p, q, p_in, q_in, row, last, scale)
+    gather_items(net, cell, items, net.n_item, p_leg, q_leg, p_leg_in, q_leg_in, row, last, scale)
     for lane in range(width_of(cell.v_re)):
         gather_states(net, cell, tap, cap_on, min(row + lane, last), lane)
     guess(net, cell)
@@ -151,7 +152,7 @@ def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out):  # ty
     close = _close(net, cell, lane, tol)
     if notes[HOW, lane] == ARRIVED:
         if close:
-            _end(net, cell, notes, row, lane, True, v_collapse, out)
+            _end(net, cell, notes, row, lane, close, v_collapse, out)
         elif notes[TARGET, lane] > 1e-3 * tol:
             notes[SWEEPS, lane] -= 1.0
             notes[TARGET, lane] *= 0.05
@@ -181,12 +182,12 @@ def _count(notes, width, how):  # type: ignore[no-untyped-def]
 @inline
 def _write(net, cell, notes, row, width, out):  # type: ignore[no-untyped-def]
     """The numbers of lanes that have ended to where the caller wants them."""
-    ended = _count(notes, width, ENDED)
-    if ended == width_of(cell.v_re):
+    together = _count(notes, width, ENDED) == LANES
+    if together:
         write_rows(net, cell, row, out.phasors)
     for lane in range(width):
         if notes[HOW, lane] == ENDED:
-            if ended < width_of(cell.v_re):
+            if not together:
                 write_row(net, cell, lane, out.phasors[row + lane])
             notes[HOW, lane] = WRITTEN
 
