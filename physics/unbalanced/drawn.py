@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..dependence import drawn
+from .generic import apart
 from .generic import advance, get, get_lane, inline, larger, like, put, put_lane, root, width_of
 from .program import (
     CAP_WIDTH,
@@ -54,7 +55,7 @@ def _take(cell, a, c, d):  # type: ignore[no-untyped-def]
     put(cell.q_sum, a, get(cell.q_sum, a) + (y * c - x * d))
 
 
-@inline
+@apart
 def bank_powers(net, cell, foresee):  # type: ignore[no-untyped-def]
     """Add what capacitor banks draw, at their voltages or, ``foresee``, at those that the next sweep will give.
 
@@ -134,7 +135,7 @@ def _curved(coef, room):  # type: ignore[no-untyped-def]
         put_lane(room, 1, lane, q)
 
 
-@inline
+@apart
 def item_powers(net, cell):  # type: ignore[no-untyped-def]
     """Add what the items draw."""
     floor2 = like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU)

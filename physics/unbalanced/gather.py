@@ -8,6 +8,7 @@ import numpy as np
 from numba.extending import overload
 
 from ..lanes import to_rows
+from .generic import apart
 from .generic import (
     across, advance, flat, get, get_lane, inline, like, point, put, put_lane, width_of,
 )  # fmt: skip
@@ -79,7 +80,7 @@ def _column(argument, row, last, width, pointer, slot):  # type: ignore[no-untyp
     return across(pointer, data, stride, min(width, last - row + 1))
 
 
-@inline
+@apart
 def gather_power(net, cell, p_mw, q_mvar, p_inject, q_inject, row, last, scale):  # type: ignore[no-untyped-def]
     """Constant power of every conductor in pu, less injections, of rows [row, last]."""
     m, width = net.n_conductor, width_of(cell.p)
@@ -98,7 +99,7 @@ def gather_power(net, cell, p_mw, q_mvar, p_inject, q_inject, row, last, scale):
         put(cell.q, k, reactive * scale)
 
 
-@inline
+@apart
 def gather_items(  # type: ignore[no-untyped-def]
     net, cell, first, end, p_mw, q_mvar, p_inject, q_inject, row, last, scale
 ):
@@ -125,7 +126,7 @@ def gather_items(  # type: ignore[no-untyped-def]
     put(cell.live, 0, live)
 
 
-@inline
+@apart
 def arguments_finite(net, cell, lane):  # type: ignore[no-untyped-def]
     """Whether the powers that were gathered are numbers."""
     total = 0.0
@@ -148,7 +149,7 @@ def barred(bar, count, argument, row):  # type: ignore[no-untyped-def]
     return clean
 
 
-@inline
+@apart
 def gather_states(net, cell, tap, cap_on, row, lane):  # type: ignore[no-untyped-def]
     """Ratio of every tap entry as seen from the parent, what it makes of its impedance, and banks."""
     tap_row, cap_row = _row(tap, row), _row(cap_on, row)
@@ -170,7 +171,7 @@ def gather_states(net, cell, tap, cap_on, row, lane):  # type: ignore[no-untyped
         put_lane(cell.cap_on, j, lane, get(cap_row, j))
 
 
-@inline
+@apart
 def at_rest(net, cell):  # type: ignore[no-untyped-def]
     """No voltage at any node and no current, which the first sweep turns into no load."""
     zero, one = like(cell.v_re, 0.0), like(cell.v_re, 1.0)
@@ -196,7 +197,7 @@ def gather_source(net, cell, v_source, row, lane):  # type: ignore[no-untyped-de
         put_lane(cell.w, get(root, 0), lane, 1.0 / max(size, V_FLOOR_PU * V_FLOOR_PU))
 
 
-@inline
+@apart
 def warm(net, cell, v_start, row, lane):  # type: ignore[no-untyped-def]
     """Move nearly all the way to ``v_start``; entries that are not finite are no start."""
     for k in range(net.n_conductor):
@@ -212,7 +213,7 @@ def warm(net, cell, v_start, row, lane):  # type: ignore[no-untyped-def]
             put_lane(cell.w, k, lane, 1.0 / max(x * x + y * y, V_FLOOR_PU * V_FLOOR_PU))
 
 
-@inline
+@apart
 def write_row(net, cell, lane, phasors):  # type: ignore[no-untyped-def]
     """A finished row into the caller's array: voltages and currents by slot, then those of the sources."""
     n = net.n_slot
@@ -237,7 +238,7 @@ def write_rows(net: Any, cell: Any, row: Any, phasors: Any) -> None:
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(write_rows, jit_options={"forceinline": True, "error_model": "numpy"})
+@overload(write_rows, jit_options={"error_model": "numpy"})
 def _write_rows(net, cell, row, phasors):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return _write_one if cell.types[0].entry == "number" else _write_lanes
 

@@ -63,7 +63,7 @@ def guess(net: Any, cell: Any) -> None:
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(guess, jit_options={"forceinline": True, "error_model": "numpy"})
+@overload(guess, jit_options={"error_model": "numpy"})
 def _guess(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return _guess_one if cell.types[0].entry == "number" else _guess_lanes
 

@@ -236,7 +236,7 @@ def sum_powers(net: Any, cell: Any) -> None:
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(sum_powers, jit_options={"forceinline": True, "error_model": "numpy"})
+@overload(sum_powers, jit_options={"error_model": "numpy"})
 def _sum_powers(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return _sum_one if cell.types[0].entry == "number" else _sum_lanes
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._jit import inline as apart  # left to the compiler: once for all who call it
 from ..lanes import choose
-from .generic import advance, get, get_quad, inline, larger, like, pick, put, quad
+from .generic import advance, apart, get, get_quad, inline, larger, like, pick, put, quad
 from .program import (
     CHILD,
     ENTRY,

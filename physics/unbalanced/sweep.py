@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
+from .generic import apart
 from .generic import (
     advance,
     get,
@@ -69,7 +70,7 @@ def own_currents(net: Any, cell: Any) -> None:
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(own_currents, jit_options={"forceinline": True, "error_model": "numpy"})
+@overload(own_currents, jit_options={"error_model": "numpy"})
 def _own_currents(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return _own_one if cell.types[0].entry == "number" else _own_lanes
 
@@ -126,7 +127,7 @@ def gather_and_check(net: Any, cell: Any) -> None:
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(gather_and_check, jit_options={"forceinline": True, "error_model": "numpy"})
+@overload(gather_and_check, jit_options={"error_model": "numpy"})
 def _gather_and_check(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return _check_one if cell.types[0].entry == "number" else _check_lanes
 
@@ -189,7 +190,7 @@ def _check_one(net, cell):  # type: ignore[no-untyped-def]
     put(cell.track, D2_MOST, d2_most)
 
 
-@inline
+@apart
 def move_on(net, cell):  # type: ignore[no-untyped-def]
     """New voltages from the currents, and the nodes' own powers there, sources first."""
     clear_roots(net, cell)
