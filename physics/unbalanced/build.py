@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .draws import Draws
 from .elements import Element
+from .profile import Still, reactions, start_profile
 from .program import (
     ADMITTANCE,
     CHILD,
@@ -37,7 +38,6 @@ from .program import (
     Program,
     pack,
 )
-from .profile import Still, reactions, start_profile
 from .segments import Matrix
 from .spread import BoolArray, Conductor, Placed, Source, Spread
 
@@ -137,7 +137,8 @@ def build(
     program = pack(
         segment=rows, node=nodes, slot=slot, cap=lists.cap,
         tap=np.array([t[:2] for t in taps], dtype=np.int64).reshape(-1, 2),
-        zone=_zones(spread.placed, conductor, rows, count), item=lists.item, root=np.array(root, dtype=np.int64).reshape(-1, 3),
+        zone=_zones(spread.placed, conductor, rows, count), item=lists.item,
+        root=np.array(root, dtype=np.int64).reshape(-1, 3),
         bar_wye=np.flatnonzero(~draws.present | floating), bar_leg=np.flatnonzero(~draws.leg_present),
         coef=np.array(coef.values), constant=constant, cap_b=lists.cap_b,
         tap_factor=np.array([t[2] for t in taps], dtype=np.float64), item_coef=lists.item_coef,

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..dependence import drawn
-from .generic import apart
-from .generic import advance, get, get_lane, inline, larger, like, put, put_lane, root, width_of
+from .generic import advance, apart, get, get_lane, inline, larger, like, put, put_lane, root, width_of
 from .program import (
     CAP_WIDTH,
     CONSTANT,
@@ -57,11 +56,11 @@ def _take(cell, a, c, d):  # type: ignore[no-untyped-def]
 
 @apart
 def bank_powers(net, cell, foresee):  # type: ignore[no-untyped-def]
-    """Add what capacitor banks draw, at their voltages or, ``foresee``, at those that the next sweep will give.
+    """Add what capacitor banks draw at their voltages or, ``foresee``, at those that the next sweep makes.
 
-    A bank's power moves its own voltage, which moves its power, so that sweeps would creep. The change d of the
-    powers b |V|^2 that the sweep before went with solves ``d = b |V|^2 - power + b R d`` with the slopes R of
-    |V|^2 in these powers (`profile.reactions`). R is nearly right, and where the sweeps end d is zero.
+    A bank's power moves its own voltage, which moves its power, so that sweeps would creep. The change d of
+    the powers b |V|^2 that the sweep before went with solves ``d = b |V|^2 - power + b R d`` with the
+    slopes R of |V|^2 in these powers (`profile.reactions`). R is nearly right; where sweeps end d is zero.
     """
     zero = like(cell.v_re, 0.0)
     n = net.n_cap

@@ -8,9 +8,19 @@ import numpy as np
 from numba.extending import overload
 
 from ..lanes import to_rows
-from .generic import apart
 from .generic import (
-    across, advance, flat, get, get_lane, inline, like, point, put, put_lane, width_of,
+    across,
+    advance,
+    apart,
+    flat,
+    get,
+    get_lane,
+    inline,
+    like,
+    point,
+    put,
+    put_lane,
+    width_of,
 )  # fmt: skip
 from .program import (
     CAP_WIDTH,
@@ -52,7 +62,8 @@ def steps_of(prog, all_legs):  # type: ignore[no-untyped-def]
     start = cap_b + n_cap + n_tap + ITEM_COEFS * n_item
     return Steps(
         advance(w, N_SIZES), advance(w, node), advance(w, slot), advance(w, cap), advance(w, tap),
-        advance(w, zone), advance(w, item), advance(w, root), advance(w, bar), advance(w, bar + get(w, 10) + get(w, 11)), x, advance(x, constant), advance(x, cap_b),
+        advance(w, zone), advance(w, item), advance(w, root), advance(w, bar),
+        advance(w, bar + get(w, 10) + get(w, 11)), x, advance(x, constant), advance(x, cap_b),
         advance(x, cap_b + n_cap), advance(x, cap_b + n_cap + n_tap),
         advance(x, start), advance(x, start + 6 * m + 2),
         n_segment, n_node, m, n_cap, n_tap, n_item if all_legs else get(w, 8), get(w, 7), n_root,
@@ -74,7 +85,7 @@ def _row(argument, row):  # type: ignore[no-untyped-def]
 
 @inline
 def _column(argument, row, last, width, pointer, slot):  # type: ignore[no-untyped-def]
-    """Entry ``slot`` of rows [row, row + width), as ``pointer`` holds values; rows after ``last`` repeat it."""
+    """Entry ``slot`` of rows [row, row + width) as ``pointer`` holds it; rows after ``last`` repeat that."""
     stride = argument.columns if argument.rows > 1 else 0
     data = advance(argument.data, stride * row + slot)
     return across(pointer, data, stride, min(width, last - row + 1))
@@ -164,7 +175,9 @@ def gather_states(net, cell, tap, cap_on, row, lane):  # type: ignore[no-untyped
             ratio = 1.0 / ratio
             put_lane(cell.square, j, lane, 1.0)
         put_lane(cell.ratio, j, lane, ratio)
-        neutral = get(net.tap_factor, j) if get(net.tap, TAP_WIDTH * j + 1) == 0 else 1.0 / get(net.tap_factor, j)
+        neutral = (
+            get(net.tap_factor, j) if get(net.tap, TAP_WIDTH * j + 1) == 0 else 1.0 / get(net.tap_factor, j)
+        )
         before = get_lane(cell.lift, get(net.zone, net.n_conductor + j), lane)
         put_lane(cell.lift, j + 1, lane, before * (ratio / neutral))
     for j in range(cap_on.columns):
@@ -262,6 +275,4 @@ def _write_lanes(net, cell, row, phasors):  # type: ignore[no-untyped-def]
     for j in range(net.n_root if with_currents else 0):
         root = advance(net.root, ROOT_WIDTH * j)
         k = get(root, 0)
-        to_rows(
-            phasors, row, 2 * n + 3 * get(root, 1) + get(root, 2), get(cell.i_re, k), get(cell.i_im, k)
-        )
+        to_rows(phasors, row, 2 * n + 3 * get(root, 1) + get(root, 2), get(cell.i_re, k), get(cell.i_im, k))

@@ -30,7 +30,7 @@ def inline(function: F) -> F:
 
 
 def apart(function: F) -> F:
-    """A long helper that is compiled once and called: passing some sixty pointers costs less than a segment."""
+    """A long helper, compiled once and called: passing some sixty pointers costs less than a segment."""
     return numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
 
 
@@ -151,7 +151,7 @@ def put_lane(typingctx: Any, pointer: Any, k: Any, lane: Any, value: Any) -> Any
 
 @intrinsic
 def across(typingctx: Any, pointer: Any, data: Any, stride: Any, count: Any) -> Any:
-    """Numbers ``stride`` apart as an entry of what ``pointer`` points at; from ``count`` on the last repeats."""
+    """``count`` numbers ``stride`` apart as an entry of what ``pointer`` points at; the last one repeats."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, numbers, step, rows = args

@@ -1,11 +1,11 @@
 """The three-phase power flow of a range of rows: one at a time, or in blocks of lanes.
 
 Every row begins with sweeps that sum powers (power_sums.py). Where those contract, the currents of exactly
-these voltages are gathered and held against Kirchhoff's laws: the row is done when a further sweep would move
-no voltage by ``tol`` / 2 and the power mismatch is below ``10 tol``. Where they do not contract as they should,
-the row begins again at no load with sweeps that sum currents (sweep.py). It is then done when a sweep met
-that criterion and would move voltages by half of what the one before would, or was the second to meet it. What
-is returned is that state, with the currents of exactly its voltages.
+these voltages are gathered and held against Kirchhoff's laws: the row is done when a further sweep would
+move no voltage by ``tol`` / 2 and the power mismatch is below ``10 tol``. Where they do not contract as they
+should, the row begins again at no load with sweeps that sum currents (sweep.py). It is then done when a sweep
+met that criterion and would move voltages by half of what the one before would, or was the second to meet it.
+What is returned is that state, with the currents of exactly its voltages.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _begin(net, cell, arguments, inputs, row, last, scale):  # type: ignore[no-u
 
 
 @inline
-def _step_on(cell, notes, lane, tol, limit, warm_start):  # type: ignore[no-untyped-def]
+def _step_on(cell, notes, lane, limit, warm_start):  # type: ignore[no-untyped-def]
     """After a sweep that summed powers: whether the lane needs another, has arrived, or is a hard case."""
     moved, before = np.sqrt(get_lane(cell.track, D2_MOST, lane)), notes[BEFORE, lane]
     sweeps = notes[SWEEPS, lane] + 1.0
@@ -129,11 +129,13 @@ def _close(net, cell, lane, tol):  # type: ignore[no-untyped-def]
     """Whether a further sweep would move little and the mismatch is small, away from the floor."""
     d2, i2 = get_lane(cell.track, D2_MOST, lane), get_lane(cell.track, I2_MOST, lane)
     small = d2 < 0.25 * tol * tol and d2 * i2 < 100.0 * tol * tol
-    return small and get_lane(cell.track, V2_LEAST, lane) > V_FLOOR_PU * V_FLOOR_PU and finite(net, cell, lane)
+    return (
+        small and get_lane(cell.track, V2_LEAST, lane) > V_FLOOR_PU * V_FLOOR_PU and finite(net, cell, lane)
+    )
 
 
 @inline
-def _end(net, cell, notes, row, lane, settled, v_collapse, out):  # type: ignore[no-untyped-def]
+def _end(cell, notes, row, lane, settled, v_collapse, out):  # type: ignore[no-untyped-def]
     """The verdict on a lane."""
     flags = CONVERGED if settled else DIVERGED
     sunk = get_lane(cell.track, V2_LEAST, lane) < v_collapse * v_collapse
@@ -152,7 +154,7 @@ def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out):  # ty
     close = _close(net, cell, lane, tol)
     if notes[HOW, lane] == ARRIVED:
         if close:
-            _end(net, cell, notes, row, lane, close, v_collapse, out)
+            _end(cell, notes, row, lane, close, v_collapse, out)
         elif notes[TARGET, lane] > 1e-3 * tol:
             notes[SWEEPS, lane] -= 1.0
             notes[TARGET, lane] *= 0.05
@@ -168,7 +170,7 @@ def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out):  # ty
     notes[STREAK, lane] = streak
     settled = streak >= 2.0 or (close and d2 <= 0.25 * before)
     if settled or before > RUNAWAY_PU * RUNAWAY_PU or notes[SWEEPS, lane] >= max_iter:
-        _end(net, cell, notes, row, lane, settled, v_collapse, out)
+        _end(cell, notes, row, lane, settled, v_collapse, out)
 
 
 @inline
@@ -224,7 +226,7 @@ def _block(  # type: ignore[no-untyped-def]
             began = True
             for lane in range(width):
                 if notes[HOW, lane] == SWEEPING:
-                    _step_on(cell, notes, lane, tol, limit, warm_start)
+                    _step_on(cell, notes, lane, limit, warm_start)
                 put_lane(cell.track, GOING, lane, 1.0 if notes[HOW, lane] == SWEEPING else 0.0)
             sweeping = _count(notes, width, SWEEPING) > 0
             continue
@@ -274,9 +276,7 @@ def room_for(program: Program, n_cap: int, rows: int) -> Room:
     m, n_bank, n_tap, n_item = (int(size) for size in program.whole[2:6])
     entries = 9 * m + 2 * n_item + 3 * n_tap + n_cap + 3 * n_bank + N_TRACKED + 9
     lanes = () if rows == 1 else (LANES,)
-    return Room(
-        np.zeros((entries, *lanes)), np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES))
-    )
+    return Room(np.zeros((entries, *lanes)), np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES)))
 
 
 @lean_kernel

@@ -10,10 +10,10 @@ Sources first, the same power sent from the parent's new voltage makes another c
     V_new = V_parent - D - D conj((V + D - V_parent) / V)
 
 with which drops are taken to change phase by phase. What that and the losses get wrong is some fifty times
-smaller than the update before, against ten times in sweeps that sum currents, and no division and no matrix is
-in the way from one voltage to the next. Windings whose power is not conserved phase by
-phase keep the current of the sweep before. One row has its phases beside each other; eight or more are lanes:
-the same arithmetic sum by sum.
+smaller than the update before, against ten times in sweeps that sum currents, and no division and no matrix
+is in the way from one voltage to the next. Windings whose power is not conserved phase by phase keep the
+current of the sweep before. A lone row has its phases beside each other, more are lanes: the same arithmetic,
+sum by sum.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from .sweep import clear_roots, current_at
 
 @inline
 def _sent(cell, c, p, e, f, a, b):  # type: ignore[no-untyped-def]
-    """p sends what c gets with its current a + jb, and what the voltage drop e + jf loses; c keeps the drop."""
+    """p sends what c gets, with its current a + jb, and what its drop e + jf loses; c keeps the drop."""
     put(cell.p_sum, p, get(cell.p_sum, p) + (get(cell.p_sum, c) + (e * a + f * b)))
     put(cell.q_sum, p, get(cell.q_sum, p) + (get(cell.q_sum, c) + (f * a - e * b)))
     put(cell.p_sum, c, e)
@@ -101,7 +101,7 @@ def _back_any(net, cell, seg, kind):  # type: ignore[no-untyped-def]
         r, i = get(coef, 0), get(coef, 1)
         a, b = current_at(cell, c, c)
         _sent(cell, c, p, r * a - i * b, r * b + i * a, a, b)
-    elif kind < SINGLE or kind == SCALED or kind == TAP:
+    elif kind <= TAP:
         _, _, r, i = _ratio(net, cell, seg, kind)
         a, b = current_at(cell, c, c)
         _sent(cell, c, p, r * a - i * b, r * b + i * a, a, b)
@@ -166,7 +166,7 @@ def _on_any(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
     c, p = get(seg, CHILD), get(seg, PARENT)
     if kind <= SINGLE:
         return _received(cell, c, get(cell.v_re, p), get(cell.v_im, p), d2_max)
-    if kind == SCALED or kind == TAP:
+    if kind <= TAP:
         a_re, a_im, _, _ = _ratio(net, cell, seg, kind)
         u, v = get(cell.v_re, p), get(cell.v_im, p)
         return _received(cell, c, a_re * u - a_im * v, a_re * v + a_im * u, d2_max)

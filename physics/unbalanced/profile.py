@@ -7,7 +7,6 @@ share of the nominal active power that it draws and the ratios of the regulators
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +26,13 @@ Voltages = NDArray[np.complex128]
 class Still(NamedTuple):
     """A laid-out network as far as a guess needs it."""
 
-    count: int
+    size: int  # conductors
     conductor: dict[Conductor, int]
     placed: list[Placed]
     roots: dict[int, complex]  # EMF of the conductors of sources
-    floating: dict[int, complex]  # by place of a floating segment: how its mean voltage moves with its current
+    floating: dict[
+        int, complex
+    ]  # by place of a floating segment: how its mean voltage moves with its current
     node_shunt: NDArray[np.complex128]
     draws: Draws
     bank_on: FloatArray  # (n_capacitor,) as stored
@@ -41,13 +42,13 @@ class Still(NamedTuple):
 def start_profile(net: Still) -> FloatArray:
     """Numbers for ``Program.number``, with regulators at neutral.
 
-    One row of ``count`` conductors each: voltage without load (re, im), its move under nominal load (re, im),
+    One row for all conductors each: voltage without load (re, im), its move under nominal load (re, im),
     power drawn there by shunts (P, Q). Then 1 over the nominal wye power that is constant, and the share of a
     row where that says nothing. Numbers that are left out between nodes have 1 pu.
     """
-    rest = np.ones(net.count, dtype=np.complex128)
+    rest = np.ones(net.size, dtype=np.complex128)
     rest[list(net.roots)] = list(net.roots.values())
-    _place(net.placed, net.conductor, rest, np.zeros(net.count, dtype=np.complex128), {})
+    _place(net.placed, net.conductor, rest, np.zeros(net.size, dtype=np.complex128), {})
     loaded = rest.copy()
     for v, share in ((rest, 0.0), (loaded, 1.0)):
         for _ in range(_SWEEPS):
@@ -57,7 +58,7 @@ def start_profile(net: Still) -> FloatArray:
     left = np.abs(loaded) / np.maximum(np.abs(rest), 1e-9)
     if not ((left > _SANE[0]) & (left < _SANE[1])).all():
         loaded = rest
-    shunt = np.zeros(net.count, dtype=np.complex128)
+    shunt = np.zeros(net.size, dtype=np.complex128)
     for node, phases, at in _nodes(net):
         block = net.node_shunt[node][np.ix_(phases, phases)]
         if block.any():
@@ -72,10 +73,10 @@ def start_profile(net: Still) -> FloatArray:
 def reactions(
     conductor: dict[Conductor, int], placed: list[Placed], v: Voltages, banks: IntArray
 ) -> FloatArray:
-    """(n, n) by how much the |V|^2 of bank j rises with the reactive power of bank k, by the impedances between.
+    """(n, n) by how much the |V|^2 of bank j rises with the reactive power of bank k, from impedances alone.
 
-    ``v``: voltages to linearise at; ``banks`` (n, 3): conductor, other conductor or -1. All zero where there are
-    so many banks that using this would cost more than it saves.
+    ``v``: voltages to linearise at; ``banks`` (n, 3): conductor, other conductor or -1. All zero where there
+    are so many banks that using this would cost more than it saves.
     """
     n = len(banks)
     if n > _MOST_BANKS:
@@ -131,27 +132,27 @@ def _node_currents(net: Still, v: Voltages, share: float) -> Voltages:
         current[at] = net.node_shunt[node][np.ix_(phases, phases)] @ v[at]
     for bank in draws.banks:
         ends = [conductor.get((bank.node, p)) for p in (LEGS[bank.place] if bank.delta else (bank.place,))]
-        _draw(current, v, ends, lambda u, b=bank: 1j * b.b_pu * net.bank_on[b.row] * u)
+        _draw(current, v, ends, 1j * bank.b_pu * net.bank_on[bank.row], 0j)
     scale = 3.0 / net.base_mva * share
     wye = scale * (draws.wye_p_mw + 1j * draws.wye_q_mvar)
     legs = scale * (draws.delta_p_mw + 1j * draws.delta_q_mvar)
     for node, phase in np.argwhere(wye != 0):
-        power = wye[node, phase]
-        _draw(current, v, [conductor.get((int(node), int(phase)))], lambda u, s=power: np.conj(s / u))
+        _draw(current, v, [conductor.get((int(node), int(phase)))], 0j, wye[node, phase])
     for node, leg in np.argwhere(legs != 0):
-        power = legs[node, leg]
         ends = [conductor.get((int(node), phase)) for phase in LEGS[leg]]
-        _draw(current, v, ends, lambda u, s=power: np.conj(s / u))
+        _draw(current, v, ends, 0j, legs[node, leg])
     return current
 
 
 def _draw(
-    current: Voltages, v: Voltages, ends: list[int | None], drawn: Callable[[complex], complex]
+    current: Voltages, v: Voltages, ends: list[int | None], admittance: complex, power: complex
 ) -> None:
-    """Add a current from the first conductor to the second, or to ground; nothing where one is dead."""
-    if None in ends:
+    """Add the currents of both from the first conductor to the second or to ground, unless one is dead."""
+    at = [k for k in ends if k is not None]
+    if len(at) < len(ends):
         return
-    flow = drawn(v[ends[0]] - (v[ends[1]] if len(ends) > 1 else 0.0))
-    current[ends[0]] += flow
-    if len(ends) > 1:
-        current[ends[1]] -= flow
+    across = v[at[0]] - (v[at[1]] if len(at) > 1 else 0.0)
+    flow = admittance * across + np.conj(power / across)
+    current[at[0]] += flow
+    if len(at) > 1:
+        current[at[1]] -= flow

@@ -85,15 +85,14 @@ class Program(NamedTuple):
 def pack(
     segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray,
     zone: tuple[IntArray, IntArray], item: IntArray, root: IntArray, bar_wye: IntArray, bar_leg: IntArray,
-    coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
-    start: FloatArray, reaction: FloatArray, afloat: IntArray,
+    coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray,
+    n_wye_item: int, n_nominal_item: int, start: FloatArray, reaction: FloatArray, afloat: IntArray,
     n_slot: int,
 ) -> Program:  # fmt: skip
     """A program from its tables."""
     sizes = (
         len(segment), len(node), slot.size, len(cap), len(tap), len(item), len(root), n_wye_item,
-        n_nominal_item, coef.size, bar_wye.size, bar_leg.size,
-        afloat.size, n_slot,
+        n_nominal_item, coef.size, bar_wye.size, bar_leg.size, afloat.size, n_slot,
     )  # fmt: skip
     tables = (segment, node, slot, cap, tap, *zone, item, root, bar_wye, bar_leg, afloat)
     whole = np.concatenate([np.array(sizes, dtype=np.int64), *(t.ravel() for t in tables)])
@@ -124,7 +123,7 @@ class Inputs(NamedTuple):
 class Outputs(NamedTuple):
     """Results of a batch, (batch, columns) each."""
 
-    # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents; (batch, 3 n_bus): voltages
+    # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents; or only voltages
     phasors: ComplexArray
     notes: FloatArray  # (batch, 3): status bits, iterations, last voltage update in pu
 

@@ -200,8 +200,11 @@ def _solve_lone_row(
     )  # fmt: skip
     topology.rooms.append(room)
     if answer != ALL_GOOD:
-        rows = (p.reshape(1, -1), q.reshape(1, -1), _NONE, _NONE, *nominal[2:4], _NONE, _NONE)
-        refuse(net, topology, Inputs(*rows, net.source_row, _NO_START, *nominal[4:]))
+        inputs = Inputs(
+            p.reshape(1, -1), q.reshape(1, -1), _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE,
+            net.source_row, _NO_START, nominal[4], nominal[5],
+        )  # fmt: skip
+        refuse(net, topology, inputs)
     return Solution3(net, out, nominal[4], ((_ALL, topology),), True)
 
 

@@ -138,6 +138,4 @@ def spread(n_bus: int, elements: list[Element], closed: BoolArray, sources: list
     """Follow the closed branches from the sources; the first visit of a conductor decides what feeds it."""
     search = _Search(n_bus, elements, closed, sources)
     search.run()
-    return Spread(
-        search.fired, search.root_of, search.shunts, sorted(search.loops), sorted(search.clash)
-    )
+    return Spread(search.fired, search.root_of, search.shunts, sorted(search.loops), sorted(search.clash))

@@ -282,9 +282,7 @@ def shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def
 @inline
 def ends_of(net, cell):  # type: ignore[no-untyped-def]
     """What the functions below take."""
-    return Ends(
-        net.coef, cell.ratio, cell.square, cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.track
-    )
+    return Ends(net.coef, cell.ratio, cell.square, cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.track)
 
 
 @apart

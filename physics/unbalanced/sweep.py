@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from .generic import apart
 from .generic import (
     advance,
+    apart,
     get,
     get_lane,
     get_quad,
@@ -88,7 +88,7 @@ def _own(cell, first, last, v2_least, i2_most):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _roots_at_rest(net, cell, first):  # type: ignore[no-untyped-def]
+def _roots_at_rest(cell, first):  # type: ignore[no-untyped-def]
     zero = like(cell.v_re, 0.0)
     for k in range(first):
         put(cell.i_re, k, zero)
@@ -97,13 +97,13 @@ def _roots_at_rest(net, cell, first):  # type: ignore[no-untyped-def]
 
 def _own_lanes(net, cell):  # type: ignore[no-untyped-def]
     first = _first(net)
-    _roots_at_rest(net, cell, first)
+    _roots_at_rest(cell, first)
     _own(cell, first, net.n_conductor, like(cell.v_re, np.inf), like(cell.v_re, 0.0))
 
 
 def _own_one(net, cell):  # type: ignore[no-untyped-def]
     first, m = _first(net), net.n_conductor
-    _roots_at_rest(net, cell, first)
+    _roots_at_rest(cell, first)
     v2_quad, i2_quad = quad(np.inf), quad(0.0)
     whole = first + (m - first) // 4 * 4
     for k in range(first, whole, 4):
