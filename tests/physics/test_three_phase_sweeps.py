@@ -112,7 +112,8 @@ def test_a_start_on_the_lower_branch_is_left(load: float) -> None:
 
 def test_beyond_the_nose_nothing_converges() -> None:
     """Capability 100: from just beyond it to a thousand times the load; finite numbers, and a collapse
-    unless the first update runs away."""
+    unless the first update runs away.
+    """
     net, _ = two_nodes(0.4 + 0.12j, 0.1 + 0.3j)
     nose = 0.5 / (((0.1 + 0.3j) * (0.4 - 0.12j)).real + abs((0.1 + 0.3j) * (0.4 + 0.12j)))
     factor = nose * np.array([1.005, 1.05, 1.5, 3.0, 30.0, 1000.0])[:, None, None]
