@@ -14,11 +14,34 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import LoweringPass, register_pass
 
 
+class _NoEngine:
+    """Numba's code generator without what only loaded machine code has: a place for its environment."""
+
+    def __init__(self, codegen: Any) -> None:
+        self._codegen = codegen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._codegen, name)
+
+    def set_env(self, env_name: str, env: Any) -> None:
+        """Nothing to set."""
+
+
 class _Draft(JITCodeLibrary):
     """Code that waits for its caller."""
 
+    @property
+    def codegen(self) -> Any:
+        """What compiles it."""
+        return _NoEngine(self._codegen)
+
     def _optimize_final_module(self) -> None:
         """Left to the caller."""
+
+    def _finalize_final_module(self) -> None:
+        """No machine code: nobody calls it before it is part of a kernel."""
+        self._finalize_dynamic_globals()
+        self._finalized = True
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)

@@ -87,6 +87,8 @@ def solve(
     max_iter: int = 100,
     v_collapse_pu: float = 0.5,
     threads: int | None = None,
+    currents: bool = True,
+    out: Solution3 | None = None,
 ) -> Solution3: ...
 
 
@@ -124,9 +126,9 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
     threads
         Workers for batches of some hundred rows. Results do not depend on it.
     currents, out
-        Balanced networks only, for large batches. ``currents=False``: voltages only, a third faster;
-        asking the solution for branch currents, flows or losses is then an AttributeError. ``out``: an
-        earlier solution of as many rows whose memory the new one takes over.
+        For large batches. ``currents=False``: voltages only, faster; asking the solution for branch currents,
+        flows or losses is then an AttributeError. ``out``: an earlier solution of as many rows whose memory
+        the new one takes over.
 
     A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, power on a
     phase

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .draws import Draws
 from .elements import Element
+from .profile import Still, reactions, start_profile
 from .program import (
     ADMITTANCE,
     CHILD,
@@ -30,6 +31,7 @@ from .program import (
     SHUNT,
     SHUNT_KIND,
     SUSCEPTANCE,
+    TAP,
     TRIPLE,
     FloatArray,
     IntArray,
@@ -75,8 +77,13 @@ def build(
     spread: Spread,
     shunt: NDArray[np.complex128],
     draws: Draws,
+    phasor: NDArray[np.complex128],
+    bank_on: FloatArray,
+    base_mva: float,
 ) -> Layout:
-    """Lay out the network: ``shunt`` (n_bus, 3, 3) what stands at nodes beside the branches."""
+    """Lay out the network: ``shunt`` (n_bus, 3, 3) what stands at nodes beside the branches, ``phasor``
+    (n_source, 3) EMF, ``bank_on`` (n_capacitor,) 0 or 1.
+    """
     conductor: dict[Conductor, int] = {}
     root = []
     count = 0  # after three phases a number is left out: a row reads and writes them as four
@@ -98,6 +105,7 @@ def build(
     coef = _Numbers()
     floating = np.zeros((n_bus, 3), dtype=bool)
     taps: list[tuple[int, int, float]] = []
+    moves: dict[int, complex] = {}
     rows = np.full((len(spread.placed), SEGMENT_WIDTH), -1, dtype=np.int64)
     for k, placed in enumerate(spread.placed):
         _segment(rows[k], placed, conductor, coef, taps)
@@ -109,6 +117,7 @@ def build(
                 rows[k, KIND] = GENERAL
             else:
                 coef.add([1.0 / admittance])
+                moves[k] = 1.0 / admittance
     nodes = _nodes(spread.placed, conductor, rows, node_shunt, n_bus, coef)
     slot = np.full(count, -1, dtype=np.int64)
     for (node, phase), number in conductor.items():
@@ -117,14 +126,25 @@ def build(
     constant = np.zeros((2, slot.size))
     inside = slot >= 0
     constant[:, inside] = draws.constant[:, slot[inside]]
+    emf = {number: complex(phasor[s, phase]) for number, s, phase in root}
+    start = start_profile(
+        Still(count, conductor, spread.placed, emf, moves, node_shunt, draws, bank_on, base_mva)
+    )
+    no_load = start[:count] + 1j * start[count : 2 * count]
+    reaction = reactions(conductor, spread.placed, no_load, lists.cap)
+    firsts = {conductor[node, p]: None for node, p in np.argwhere(floating)}
+    afloat = np.array([j for j, row in enumerate(nodes) if row[FIRST] in firsts], dtype=np.int64)
     program = pack(
         segment=rows, node=nodes, slot=slot, cap=lists.cap,
         tap=np.array([t[:2] for t in taps], dtype=np.int64).reshape(-1, 2),
-        item=lists.item, root=np.array(root, dtype=np.int64).reshape(-1, 3),
+        zone=_zones(spread.placed, conductor, rows, count), item=lists.item,
+        root=np.array(root, dtype=np.int64).reshape(-1, 3),
         bar_wye=np.flatnonzero(~draws.present | floating), bar_leg=np.flatnonzero(~draws.leg_present),
         coef=np.array(coef.values), constant=constant, cap_b=lists.cap_b,
         tap_factor=np.array([t[2] for t in taps], dtype=np.float64), item_coef=lists.item_coef,
         n_wye_item=int(lists.n_item[0]), n_nominal_item=int(lists.n_item[1]),
+        start=start, reaction=reaction, afloat=afloat,
+        n_slot=3 * n_bus,
     )  # fmt: skip
     return Layout(program, conductor, spread.placed, node_shunt, floating)
 
@@ -199,6 +219,23 @@ def _nodes(
             table[j, SHUNT_KIND] = SUSCEPTANCE
             table[j, SHUNT] = coef.add_real(_columns(block.imag))
     return table
+
+
+def _zones(
+    placed: list[Placed], conductor: dict[Conductor, int], rows: IntArray, count: int
+) -> tuple[IntArray, IntArray]:
+    """1 + the tap entry that each conductor is behind, 0: none; the same for what feeds each tap entry."""
+    zone = np.zeros(count, dtype=np.int64)
+    before = []
+    for one, row in zip(placed, rows, strict=True):
+        at = zone[conductor[one.reference[0] if one.reference else one.parent[0]]]
+        if row[ENTRY] >= 0:
+            before.append(at)
+        here = row[ENTRY] + 1 if row[KIND] == TAP else at
+        for k, child in enumerate(one.child):
+            mine = here if len(one.parent) != len(one.child) else zone[conductor[one.parent[k]]]
+            zone[conductor[child]] = here if row[KIND] == TAP or one.reference else mine
+    return zone, np.array(before, dtype=np.int64)
 
 
 def _zone(

@@ -1,4 +1,4 @@
-"""Currents of everything that is not constant power from one phase to ground.
+"""Power of everything that is not constant power from one phase to ground.
 
 Loads that depend on voltage, loads between two phases, capacitor banks. They are few, so they are kept in
 lists beside the sweep: *items* share in the power of a conductor or of a leg (a pair of phases). Outside the
@@ -32,6 +32,7 @@ from .program import (
 )
 from .steps import SQRT3, V_FLOOR_PU
 
+REACTIONS = 3  # rounds of the small system of banks, each some ten times better than the one before
 LINEAR_SHARE = 0.5  # OpenDSS's vlowpu: below this part of its rated voltage a load is an impedance
 
 
@@ -46,31 +47,51 @@ def _between(cell, a, b):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _draw(cell, a, b, c, d, i2_max):  # type: ignore[no-untyped-def]
-    """Add a current from conductor a to b; returns the largest |I|^2 so far."""
-    e, f = get(cell.i_re, a) + c, get(cell.i_im, a) + d
-    put(cell.i_re, a, e)
-    put(cell.i_im, a, f)
-    i2_max = larger(e * e + f * f, i2_max)
-    if b >= 0:
-        e, f = get(cell.i_re, b) - c, get(cell.i_im, b) - d
-        put(cell.i_re, b, e)
-        put(cell.i_im, b, f)
-        i2_max = larger(e * e + f * f, i2_max)
-    return i2_max
+def _take(cell, a, c, d):  # type: ignore[no-untyped-def]
+    """Add the power that the current c + jd takes from conductor a."""
+    x, y = get(cell.v_re, a), get(cell.v_im, a)
+    put(cell.p_sum, a, get(cell.p_sum, a) + (x * c + y * d))
+    put(cell.q_sum, a, get(cell.q_sum, a) + (y * c - x * d))
 
 
 @inline
-def bank_currents(net, cell):  # type: ignore[no-untyped-def]
-    """Add what capacitor banks draw."""
-    i2_max = get(cell.track, 2)
+def bank_powers(net, cell, foresee):  # type: ignore[no-untyped-def]
+    """Add what capacitor banks draw at their voltages or, ``foresee``, at those that the next sweep makes.
+
+    A bank's power moves its own voltage, which moves its power, so that sweeps would creep. The change d of
+    the powers b |V|^2 that the sweep before went with solves ``d = b |V|^2 - power + b R d`` with the
+    slopes R of |V|^2 in these powers (`profile.reactions`). R is nearly right; where sweeps end d is zero.
+    """
     zero = like(cell.v_re, 0.0)
-    for j in range(net.n_cap):
+    n = net.n_cap
+    q, rest, change = cell.bank, advance(cell.bank, n), advance(cell.bank, 2 * n)
+    for j in range(n):
+        x, y = _between(cell, get(net.cap, CAP_WIDTH * j), get(net.cap, CAP_WIDTH * j + 1))
+        if not foresee:
+            put(q, j, zero)
+        susceptance = get(net.cap_b, j) * get(cell.cap_on, get(net.cap, CAP_WIDTH * j + 2))
+        left = susceptance * (x * x + y * y) - get(q, j)
+        put(rest, j, left)
+        put(change, j, left)
+    for _ in range(REACTIONS if foresee else 0):
+        for j in range(n):
+            susceptance = get(net.cap_b, j) * get(cell.cap_on, get(net.cap, CAP_WIDTH * j + 2))
+            moved = zero
+            for k in range(n):
+                moved = moved + get(net.reaction, n * j + k) * get(change, k)
+            put(change, j, get(rest, j) + susceptance * moved)
+    for j in range(n):
         a, b = get(net.cap, CAP_WIDTH * j), get(net.cap, CAP_WIDTH * j + 1)
-        y = get(net.cap_b, j) * get(cell.cap_on, get(net.cap, CAP_WIDTH * j + 2))
-        e, f = _between(cell, a, b)
-        i2_max = _draw(cell, a, b, zero - y * f, y * e, i2_max)
-    put(cell.track, 2, i2_max)
+        power = get(q, j) + get(change, j)
+        put(q, j, power)
+        if b < 0:
+            put(cell.q_sum, a, get(cell.q_sum, a) - power)
+            continue
+        x, y = _between(cell, a, b)
+        slope = power / larger(x * x + y * y, like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU))
+        c, d = zero - slope * y, slope * x
+        _take(cell, a, c, d)
+        _take(cell, b, zero - c, zero - d)
 
 
 @inline
@@ -114,13 +135,12 @@ def _curved(coef, room):  # type: ignore[no-untyped-def]
 
 
 @inline
-def item_currents(net, cell):  # type: ignore[no-untyped-def]
+def item_powers(net, cell):  # type: ignore[no-untyped-def]
     """Add what the items draw."""
     floor2 = like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU)
-    i2_max = get(cell.track, 2)
-    for j in range(net.n_item):
-        if not get(cell.item_active, j):
-            continue
+    zero = like(cell.v_re, 0.0)
+    for n in range(get(cell.live, 0)):
+        j = get(cell.live, 1 + n)
         a, b = get(net.item, ITEM_WIDTH * j + ITEM_A), get(net.item, ITEM_WIDTH * j + ITEM_B)
         coef = advance(net.item_coef, ITEM_COEFS * j)
         x, y = _between(cell, a, b)
@@ -141,7 +161,11 @@ def item_currents(net, cell):  # type: ignore[no-untyped-def]
                 z_p, i_p, z_q, i_q = get(coef, Z_P), get(coef, I_P), get(coef, Z_Q), get(coef, I_Q)
                 power = power * (z_p * v * v + i_p * v + (1.0 - z_p - i_p))
                 reactive = reactive * (z_q * v * v + i_q * v + (1.0 - z_q - i_q))
+        if b < 0:
+            put(cell.p_sum, a, get(cell.p_sum, a) + power)
+            put(cell.q_sum, a, get(cell.q_sum, a) + reactive)
+            continue
         w = 1.0 / v2
         c, d = (power * x + reactive * y) * w, (power * y - reactive * x) * w
-        i2_max = _draw(cell, a, b, c, d, i2_max)
-    put(cell.track, 2, i2_max)
+        _take(cell, a, c, d)
+        _take(cell, b, zero - c, zero - d)

@@ -128,6 +128,26 @@ def put_lane(typingctx: Any, pointer: Any, k: Any, lane: Any, value: Any) -> Any
     return types.void(pointer, types.intp, types.intp, types.float64), codegen
 
 
+@intrinsic
+def across(typingctx: Any, pointer: Any, data: Any, stride: Any, count: Any) -> Any:
+    """``count`` numbers ``stride`` apart as an entry of what ``pointer`` points at; the last one repeats."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, numbers, step, rows = args
+        if pointer.entry != "lanes":
+            return builder.load(numbers, align=8)
+        value = ir.Constant(_VECTOR, ir.Undefined)
+        last = builder.sub(rows, ir.Constant(rows.type, 1))
+        for lane in range(LANES):
+            here = ir.Constant(rows.type, lane)
+            row = builder.select(builder.icmp_signed("<", here, last), here, last)
+            number = builder.load(builder.gep(numbers, [builder.mul(row, step)]), align=8)
+            value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), lane))
+        return value
+
+    return _ENTRY[pointer.entry](pointer, data, types.intp, types.intp), codegen
+
+
 def like(pointer: Any, number: Any) -> Any:
     """``number`` as an entry of what ``pointer`` points at."""
     raise NotImplementedError("only inside compiled kernels")

@@ -1,9 +1,11 @@
 """The three-phase power flow of a range of rows: one at a time, or in blocks of lanes.
 
-A row is done when a sweep moved every voltage by less than ``tol``, left a power mismatch below ``10 tol``,
-and either moved them less than half as far as the sweep before (so what is left is below ``tol``) or was the
-second in a row that did so. What is returned is the state after it, with currents gathered from exactly that
-state.
+Every row begins with sweeps that sum powers (power_sums.py). Where those contract, the currents of exactly
+these voltages are gathered and held against Kirchhoff's laws: the row is done when a further sweep would
+move no voltage by ``tol`` / 2 and the power mismatch is below ``10 tol``. Where they do not contract as they
+should, the row begins again at no load with sweeps that sum currents (sweep.py). It is then done when a sweep
+met that criterion and would move voltages by half of what the one before would, or was the second to meet it.
+What is returned is that state, with the currents of exactly its voltages.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ import numpy as np
 
 from .._jit import lean_kernel
 from ..lanes import LANES
-from .drawn import bank_currents, item_currents
+from .drawn import bank_powers, item_powers
 from .gather import (
+    arguments_finite,
     at_rest,
     barred,
-    finite,
     gather_items,
     gather_power,
     gather_source,
@@ -25,122 +27,234 @@ from .gather import (
     table,
     warm,
     write_row,
+    write_rows,
 )
-from .generic import advance, get, get_lane, inline, point, width_of
-from .program import COLLAPSED, CONVERGED, DIVERGED, Cell, Inputs, Outputs, Program, Room
-from .steps import V_FLOOR_PU, backward, node_currents
-from .sweep import forward
+from .generic import advance, get_lane, inline, point, put, put_lane, width_of
+from .guess import guess
+from .power_sums import sum_powers
+from .program import (
+    COLLAPSED,
+    CONVERGED,
+    D2_MOST,
+    DIVERGED,
+    GOING,
+    I2_MOST,
+    N_TRACKED,
+    V2_LEAST,
+    Cell,
+    Inputs,
+    Outputs,
+    Program,
+    Room,
+)
+from .steps import V_FLOOR_PU
+from .sweep import finite, gather_and_check, move_on, own_currents
 
 ALL_GOOD, SOME_BAD = 0, 1  # what `solve_rows` answers
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
+MOST_SWEEPS = 40  # of those that sum powers
+FEWEST = 4  # sweeps that must be allowed to try them
+CONTRACTION = 0.8  # an update above this share of the one before: a hard case. The lower branch repels
+COLD_RATE = 0.05  # the rate after one sweep; a warm start says nothing of it
+_ROUNDING = 1e-15  # updates of this size no longer shrink
+
+# Rows of ``Room.lane_notes``. HOW: what a lane is about.
+HOW, BEFORE, SWEEPS, TARGET, SUNK, STREAK = 0, 1, 2, 3, 4, 5
+N_NOTES = 6
+SWEEPING, ARRIVED, HARD, ENDED, WRITTEN = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
 @inline
-def _cell(net, n_cap, room, flags):  # type: ignore[no-untyped-def]
+def cell_of(net, n_cap, room, live):  # type: ignore[no-untyped-def]
     """Working memory cut from one array: see `room_for`."""
     m, items, taps = net.n_conductor, net.n_item, net.n_tap
-    after_items = 6 * m + 2 * items
-    after_taps = after_items + 2 * taps
+    lists = 9 * m + 2 * items
+    lift = lists + 2 * taps
+    cap = lift + taps + 1
+    bank = cap + n_cap
+    track = bank + 3 * net.n_cap
     return Cell(
         room, advance(room, m), advance(room, 2 * m), advance(room, 3 * m), advance(room, 4 * m),
-        advance(room, 5 * m), advance(room, 6 * m), advance(room, 6 * m + items), advance(room, after_items),
-        advance(room, after_items + taps), advance(room, after_taps), advance(room, after_taps + n_cap),
-        advance(room, after_taps + n_cap + 3), flags, advance(flags, m),
+        advance(room, 5 * m), advance(room, 6 * m), advance(room, 7 * m), advance(room, 8 * m),
+        advance(room, 9 * m), advance(room, 9 * m + items), advance(room, lists), advance(room, lists + taps),
+        advance(room, lift), advance(room, cap), advance(room, bank), advance(room, track),
+        advance(room, track + N_TRACKED), live,
     )  # fmt: skip
 
 
 @inline
-def _begin(net, cell, arguments, inputs, row, width, scale):  # type: ignore[no-untyped-def]
-    """Arguments of the rows into the cell, then the first voltages and currents; False where one is wrong."""
+def _begin(net, cell, arguments, inputs, row, last, scale):  # type: ignore[no-untyped-def]
+    """Arguments of the rows into the cell and a first guess; False where power stands where none can be."""
     p, q, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in, tap, cap_on = arguments
-    at_rest(net, cell)
     good = True
-    for lane in range(width):
-        at = row + lane
-        good &= gather_power(net, cell, p, q, p_in, q_in, at, lane, scale)
-        good &= gather_items(net, cell, 0, net.n_wye_item, p, q, p_in, q_in, at, lane, scale)
-        good &= gather_items(
-            net, cell, net.n_wye_item, net.n_item, p_leg, q_leg, p_leg_in, q_leg_in, at, lane, scale
-        )
-        good &= barred(net, False, p, at) and barred(net, False, q, at)
-        good &= barred(net, False, p_in, at) and barred(net, False, q_in, at)
-        good &= barred(net, True, p_leg, at) and barred(net, True, q_leg, at)
-        good &= barred(net, True, p_leg_in, at) and barred(net, True, q_leg_in, at)
-        gather_states(net, cell, tap, cap_on, at, lane)
+    ground, wye, between, legs = net.bar, net.n_bar_wye, advance(net.bar, net.n_bar_wye), net.n_bar_leg
+    for at in range(row, last + 1):
+        good &= barred(ground, wye, p, at) and barred(ground, wye, q, at)
+        good &= barred(ground, wye, p_in, at) and barred(ground, wye, q_in, at)
+        good &= barred(between, legs, p_leg, at) and barred(between, legs, q_leg, at)
+        good &= barred(between, legs, p_leg_in, at) and barred(between, legs, q_leg_in, at)
+    gather_power(net, cell, p, q, p_in, q_in, row, last, scale)
+    put(cell.live, 0, 0)
+    items = net.n_wye_item
+    gather_items(net, cell, 0, items, p, q, p_in, q_in, row, last, scale)
+    gather_items(net, cell, items, net.n_item, p_leg, q_leg, p_leg_in, q_leg_in, row, last, scale)
+    for lane in range(width_of(cell.v_re)):
+        gather_states(net, cell, tap, cap_on, min(row + lane, last), lane)
+    guess(net, cell)
+    for lane in range(width_of(cell.v_re)):
+        at = min(row + lane, last)
         gather_source(net, cell, inputs.v_source, at, lane)
-    forward(net, cell)
-    if inputs.v_start.shape[0] > 0:
-        for lane in range(width):
-            warm(net, cell, inputs.v_start, row + lane, lane)
-        for k in range(net.n_node):
-            node_currents(net, cell, k, get(cell.track, 1), get(cell.track, 2))
-    bank_currents(net, cell)
-    item_currents(net, cell)
+        if inputs.v_start.shape[0] > 0:
+            warm(net, cell, inputs.v_start, at, lane)
     return good
 
 
 @inline
-def _judge(streak, d2, before, v2_min, i2_max, tol):  # type: ignore[no-untyped-def]
-    """Sweeps in a row that met the criterion; 2: enough."""
-    close = d2 < tol * tol and d2 * i2_max < 100.0 * tol * tol and v2_min > V_FLOOR_PU * V_FLOOR_PU
-    if not close:
-        return 0
-    return 2 if d2 <= 0.25 * before else min(streak + 1, 2)
+def _step_on(cell, notes, lane, limit, warm_start):  # type: ignore[no-untyped-def]
+    """After a sweep that summed powers: whether the lane needs another, has arrived, or is a hard case."""
+    moved, before = np.sqrt(get_lane(cell.track, D2_MOST, lane)), notes[BEFORE, lane]
+    sweeps = notes[SWEEPS, lane] + 1.0
+    known = sweeps > 1.0 or not warm_start
+    rate = moved / before if sweeps > 1.0 else COLD_RATE
+    notes[BEFORE, lane], notes[SWEEPS, lane] = moved, sweeps
+    left = 1.5 * moved * rate / max(1.0 - rate, 0.1)
+    if moved <= _ROUNDING or (known and left < notes[TARGET, lane]):
+        notes[HOW, lane] = ARRIVED
+    elif sweeps >= limit or (sweeps > 1.0 and not rate <= CONTRACTION):
+        notes[HOW, lane] = HARD
 
 
 @inline
-def _flags(settled, sunk, v2_min, v_collapse):  # type: ignore[no-untyped-def]
+def _close(net, cell, lane, tol):  # type: ignore[no-untyped-def]
+    """Whether a further sweep would move little and the mismatch is small, away from the floor."""
+    d2, i2 = get_lane(cell.track, D2_MOST, lane), get_lane(cell.track, I2_MOST, lane)
+    small = d2 < 0.25 * tol * tol and d2 * i2 < 100.0 * tol * tol
+    return (
+        small and get_lane(cell.track, V2_LEAST, lane) > V_FLOOR_PU * V_FLOOR_PU and finite(net, cell, lane)
+    )
+
+
+@inline
+def _end(cell, notes, row, lane, settled, v_collapse, out):  # type: ignore[no-untyped-def]
+    """The verdict on a lane."""
     flags = CONVERGED if settled else DIVERGED
-    if v2_min < v_collapse * v_collapse or (sunk and not settled):
+    sunk = get_lane(cell.track, V2_LEAST, lane) < v_collapse * v_collapse
+    if sunk or (notes[SUNK, lane] > 0.0 and not settled):
         flags |= COLLAPSED
-    return flags
+    out.notes[row + lane, 0] = flags
+    out.notes[row + lane, 1] = notes[SWEEPS, lane]
+    out.notes[row + lane, 2] = np.sqrt(get_lane(cell.track, D2_MOST, lane))
+    notes[HOW, lane] = ENDED
 
 
 @inline
-def _block(net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes):  # type: ignore[no-untyped-def]
-    """Solve ``width`` rows beside each other; False where an argument is wrong.
+def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out):  # type: ignore[no-untyped-def]
+    """After a check of Kirchhoff's laws: the lane is done, goes on, or is a hard case."""
+    notes[SWEEPS, lane] += 1.0
+    close = _close(net, cell, lane, tol)
+    if notes[HOW, lane] == ARRIVED:
+        if close:
+            _end(cell, notes, row, lane, close, v_collapse, out)
+        elif notes[TARGET, lane] > 1e-3 * tol:
+            notes[SWEEPS, lane] -= 1.0
+            notes[TARGET, lane] *= 0.05
+            notes[HOW, lane] = SWEEPING
+        else:
+            notes[HOW, lane] = HARD
+        return
+    d2, before = get_lane(cell.track, D2_MOST, lane), notes[BEFORE, lane]
+    notes[BEFORE, lane] = d2
+    if get_lane(cell.track, V2_LEAST, lane) < v_collapse * v_collapse:
+        notes[SUNK, lane] = 1.0
+    streak = notes[STREAK, lane] + 1.0 if close else 0.0
+    notes[STREAK, lane] = streak
+    settled = streak >= 2.0 or (close and d2 <= 0.25 * before)
+    if settled or before > RUNAWAY_PU * RUNAWAY_PU or notes[SWEEPS, lane] >= max_iter:
+        _end(cell, notes, row, lane, settled, v_collapse, out)
 
-    ``notes`` (4, LANES): streak (-1: written), update before, whether it sank, update.
-    """
-    if not _begin(net, cell, arguments, inputs, row, width, scale):
-        return False
-    n_slot = inputs.p_mw.shape[1]
-    streak, before, sunk, update = notes[0], notes[1], notes[2], notes[3]
+
+@inline
+def _count(notes, width, how):  # type: ignore[no-untyped-def]
+    found = 0
     for lane in range(width):
-        streak[lane], before[lane], sunk[lane], update[lane] = 0.0, 0.0, 0.0, 0.0
-    left = width
-    for sweep in range(1, max_iter + 2):
-        backward(net, cell)
+        found += notes[HOW, lane] == how
+    return found
+
+
+@inline
+def _write(net, cell, notes, row, width, out):  # type: ignore[no-untyped-def]
+    """The numbers of lanes that have ended to where the caller wants them."""
+    together = _count(notes, width, ENDED) == LANES
+    if together:
+        write_rows(net, cell, row, out.phasors)
+    for lane in range(width):
+        if notes[HOW, lane] == ENDED:
+            if not together:
+                write_row(net, cell, lane, out.phasors[row + lane])
+            notes[HOW, lane] = WRITTEN
+
+
+@inline
+def _let_go(cell, going):  # type: ignore[no-untyped-def]
+    """Whether every lane moves on."""
+    for lane in range(width_of(cell.v_re)):
+        put_lane(cell.track, GOING, lane, going)
+
+
+@inline
+def solve_block(  # type: ignore[no-untyped-def]
+    net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes
+):
+    """Solve ``width`` rows beside each other; False where an argument is wrong."""
+    if not _begin(net, cell, arguments, inputs, row, row + width - 1, scale):
+        return False
+    for lane in range(width_of(cell.v_re)):
+        put_lane(cell.track, GOING, lane, 1.0 if lane < width else 0.0)
+    for lane in range(width):
+        notes[:, lane] = 0.0
+        notes[HOW, lane] = SWEEPING if max_iter >= FEWEST else HARD
+        notes[TARGET, lane] = 0.3 * tol
+    limit, warm_start = min(MOST_SWEEPS, max_iter - 2), inputs.v_start.shape[0] > 0
+    by_powers, fresh, sweeping, began = True, True, _count(notes, width, SWEEPING) > 0, False
+    while True:
+        if fresh:
+            bank_powers(net, cell, began and sweeping)
+            item_powers(net, cell)
+        fresh = True
+        if sweeping:
+            sum_powers(net, cell)
+            began = True
+            for lane in range(width):
+                if notes[HOW, lane] == SWEEPING:
+                    _step_on(cell, notes, lane, limit, warm_start)
+                put_lane(cell.track, GOING, lane, 1.0 if notes[HOW, lane] == SWEEPING else 0.0)
+            sweeping = _count(notes, width, SWEEPING) > 0
+            continue
+        own_currents(net, cell)
+        _let_go(cell, 0.0)
+        gather_and_check(net, cell)
         for lane in range(width):
-            if streak[lane] < 0.0:
-                continue
-            settled = streak[lane] >= 2.0 and finite(net, cell, lane)
-            runaway = update[lane] > RUNAWAY_PU * RUNAWAY_PU
-            if not (settled or runaway or sweep == max_iter + 1):
-                continue
-            v2_min = get_lane(cell.track, 1, lane)
-            out.notes[row + lane, 0] = _flags(settled, sunk[lane] > 0.0, v2_min, v_collapse)
-            out.notes[row + lane, 1] = sweep - 1
-            out.notes[row + lane, 2] = np.sqrt(update[lane])
-            write_row(net, cell, lane, out.phasors[row + lane], n_slot)
-            streak[lane] = -1.0
-            left -= 1
-        if left == 0:
+            if notes[HOW, lane] == ARRIVED or (notes[HOW, lane] == HARD and not by_powers):
+                _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out)
+        _write(net, cell, notes, row, width, out)
+        sweeping = _count(notes, width, SWEEPING) > 0
+        if sweeping:
+            fresh = False
+            for lane in range(width):
+                put_lane(cell.track, GOING, lane, 1.0 if notes[HOW, lane] == SWEEPING else 0.0)
+            continue
+        if _count(notes, width, WRITTEN) == width:
             return True
-        forward(net, cell)
-        bank_currents(net, cell)
-        item_currents(net, cell)
-        for lane in range(width):
-            if streak[lane] < 0.0:
-                continue
-            before[lane], update[lane] = update[lane], get_lane(cell.track, 0, lane)
-            v2_min = get_lane(cell.track, 1, lane)
-            if v2_min < v_collapse * v_collapse:
-                sunk[lane] = 1.0
-            streak[lane] = _judge(
-                int(streak[lane]), update[lane], before[lane], v2_min, get_lane(cell.track, 2, lane), tol
-            )
-    return True
+        if by_powers:
+            by_powers = False
+            at_rest(net, cell)
+            for lane in range(width):
+                if notes[HOW, lane] == HARD and not arguments_finite(net, cell, lane):
+                    return False
+                notes[BEFORE, lane] = 0.0
+                gather_source(net, cell, inputs.v_source, row + lane, lane)
+        _let_go(cell, 1.0)
+        move_on(net, cell)
 
 
 @lean_kernel
@@ -159,17 +273,17 @@ def room_for(program: Program, n_cap: int, rows: int) -> Room:
 
     Its shape decides what is compiled: a lone row needs no lanes.
     """
-    m, n_tap, n_item = (int(size) for size in program.whole[[2, 4, 5]])
-    entries = 6 * m + 2 * n_item + 2 * n_tap + n_cap + 8
+    m, n_bank, n_tap, n_item = (int(size) for size in program.whole[2:6])
+    entries = 9 * m + 2 * n_item + 3 * n_tap + n_cap + 3 * n_bank + N_TRACKED + 9
     lanes = () if rows == 1 else (LANES,)
-    return Room(np.zeros((entries, *lanes)), np.zeros(m + n_item, dtype=np.bool_), np.zeros((4, LANES)))
+    return Room(np.zeros((entries, *lanes)), np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES)))
 
 
 @lean_kernel
 def solve_rows(  # type: ignore[no-untyped-def]
     whole, number, p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
     q_delta_inject_mvar, v_source, v_start, tap, cap_on, all_legs, lo, hi, scale, tol, max_iter, v_collapse,
-    cells, flags, lane_notes, phasors, notes,
+    cells, live, lane_notes, phasors, notes,
 ):  # fmt: skip
     """Solve rows [lo, hi) of a batch; ``scale`` is 1 over the base of one phase in MVA.
 
@@ -183,16 +297,17 @@ def solve_rows(  # type: ignore[no-untyped-def]
         p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
         q_delta_inject_mvar, v_source, v_start, tap, cap_on,
     )  # fmt: skip
+    n = net.n_slot
     arguments = (
-        table(p_mw), table(q_mvar), table(p_inject_mw), table(q_inject_mvar),
-        table(p_delta_mw), table(q_delta_mvar), table(p_delta_inject_mw),
-        table(q_delta_inject_mvar), table(tap), table(cap_on),
+        table(p_mw, n), table(q_mvar, n), table(p_inject_mw, n), table(q_inject_mvar, n),
+        table(p_delta_mw, n), table(q_delta_mvar, n), table(p_delta_inject_mw, n),
+        table(q_delta_inject_mvar, n), table(tap, tap.shape[1]), table(cap_on, cap_on.shape[1]),
     )  # fmt: skip
     out = Outputs(phasors, notes)
-    cell = _cell(net, cap_on.shape[1], point(cells), point(flags))
+    cell = cell_of(net, cap_on.shape[1], point(cells), point(live))
     step = width_of(cell.v_re)
     for row in range(lo, hi, step):
-        if not _block(
+        if not solve_block(
             net, cell, arguments, inputs, row, min(step, hi - row), scale, tol, max_iter, v_collapse, out,
             lane_notes,
         ):  # fmt: skip

@@ -17,7 +17,7 @@ from .build import Layout, build
 from .draws import Draws, phases_present, read_draws
 from .elements import Element, elements
 from .flows import FlowTable, flow_table
-from .program import FloatArray, IntArray, Program
+from .program import FloatArray, IntArray, Program, Room
 from .spread import BoolArray, Source, spread
 
 _VARIANTS_KEPT = 256
@@ -36,6 +36,7 @@ class Topology3:
     in_tree: BoolArray  # (n_branch,)
     child_is_to: BoolArray  # (n_branch,)
     dropped: IntArray  # branch rows left out because they close loops
+    rooms: list[Room] = field(default_factory=list, repr=False)  # of lone rows, lent and given back
 
 
 class PhaseIndex:
@@ -199,7 +200,10 @@ class Network3:
     def _build(self, closed: BoolArray, *, warn: bool) -> Topology3:
         forest = spread(self.n_bus, self.elements, closed, self.sources)
         self._check_loops(forest.dropped, forest.clash, warn=warn)
-        layout = build(self.n_bus, self.elements, self.sources, forest, self.shunt, self.draws)
+        layout = build(
+            self.n_bus, self.elements, self.sources, forest, self.shunt, self.draws, self.source_phasor,
+            self.cap_on, self.base_mva,
+        )  # fmt: skip
         energised = np.zeros((self.n_bus, 3), dtype=bool)
         for node, phase in layout.conductor:
             if node < self.n_bus:

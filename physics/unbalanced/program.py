@@ -53,10 +53,14 @@ CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
 
 #: Columns of the tables of banks, tap entries and roots; sizes before the tables.
 CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
-N_SIZES = 12
+N_SIZES = 14
 
 #: Bits of ``Outputs.status``, as in the balanced kernel.
 CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
+
+#: Entries of ``Cell.track``.
+D2_MOST, V2_LEAST, I2_MOST, GOING = 0, 1, 2, 3
+N_TRACKED = 4
 
 
 class Program(NamedTuple):
@@ -64,11 +68,14 @@ class Program(NamedTuple):
 
     ``whole``: its sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
     each conductor, -1 behind a source's impedance); cap (conductor, other conductor or -1 for ground, row of
-    the capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); item
+    the capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); zone
+    (1 + tap entry that each conductor is behind, 0: none; the same of the parent of each tap entry); item
     (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source
-    row, phase); bar (slots, then slots of legs, where no power can be). ``number``: coefficients (complex as
+    row, phase); bar (slots, then slots of legs, where no power can be); afloat (nodes whose
+    potential only shunts fix). ``number``: coefficients (complex as
     re, im; blocks row by row); shares of every conductor's P, then Q, that are constant power; susceptance of
-    banks; ratio of tap entries at neutral; models of items.
+    banks; ratio of tap entries at neutral; models of items; where power sums start and how banks react: see
+    `profile`.
     """
 
     whole: IntArray
@@ -76,22 +83,28 @@ class Program(NamedTuple):
 
 
 def pack(
-    segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray, item: IntArray,
-    root: IntArray, bar_wye: IntArray, bar_leg: IntArray, coef: FloatArray, constant: FloatArray,
-    cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray, n_wye_item: int, n_nominal_item: int,
+    segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray,
+    zone: tuple[IntArray, IntArray], item: IntArray, root: IntArray, bar_wye: IntArray, bar_leg: IntArray,
+    coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray,
+    n_wye_item: int, n_nominal_item: int, start: FloatArray, reaction: FloatArray, afloat: IntArray,
+    n_slot: int,
 ) -> Program:  # fmt: skip
     """A program from its tables."""
     sizes = (
         len(segment), len(node), slot.size, len(cap), len(tap), len(item), len(root), n_wye_item,
-        n_nominal_item, coef.size, bar_wye.size, bar_leg.size,
+        n_nominal_item, coef.size, bar_wye.size, bar_leg.size, afloat.size, n_slot,
     )  # fmt: skip
-    tables = (segment, node, slot, cap, tap, item, root, bar_wye, bar_leg)
+    tables = (segment, node, slot, cap, tap, *zone, item, root, bar_wye, bar_leg, afloat)
     whole = np.concatenate([np.array(sizes, dtype=np.int64), *(t.ravel() for t in tables)])
-    return Program(whole, np.concatenate([a.ravel() for a in (coef, constant, cap_b, tap_factor, item_coef)]))
+    numbers = (coef, constant, cap_b, tap_factor, item_coef, start, reaction)
+    return Program(whole, np.concatenate([a.ravel() for a in numbers]))
 
 
 class Inputs(NamedTuple):
-    """Arguments of a batch, (batch or 1, columns) each: one row serves all; 0 rows: nothing given."""
+    """Arguments of a batch, (batch or 1, columns) each: one row serves all; 0 rows: nothing given.
+
+    Powers of a single row may keep their shape (n_bus, 3).
+    """
 
     p_mw: FloatArray  # (., 3 n_bus), slot order
     q_mvar: FloatArray
@@ -110,7 +123,8 @@ class Inputs(NamedTuple):
 class Outputs(NamedTuple):
     """Results of a batch, (batch, columns) each."""
 
-    phasors: ComplexArray  # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents
+    # (batch, 6 n_bus + 3 n_source) pu: voltages, currents into nodes, source currents; or only voltages
+    phasors: ComplexArray
     notes: FloatArray  # (batch, 3): status bits, iterations, last voltage update in pu
 
 
@@ -118,8 +132,8 @@ class Room(NamedTuple):
     """Memory to work in."""
 
     cells: FloatArray  # (entries,) of a lone row, (entries, LANES) of a block
-    flags: NDArray[np.bool_]
-    lane_notes: FloatArray  # (4, LANES)
+    live: IntArray  # (1 + items,)
+    lane_notes: FloatArray  # (N_NOTES, LANES)
 
 
 class Steps(NamedTuple):
@@ -130,14 +144,18 @@ class Steps(NamedTuple):
     slot: Any
     cap: Any
     tap: Any
+    zone: Any
     item: Any
     root: Any
     bar: Any
+    afloat: Any
     coef: Any
     constant: Any
     cap_b: Any
     tap_factor: Any
     item_coef: Any
+    start: Any
+    reaction: Any
     n_segment: int
     n_node: int
     n_conductor: int
@@ -148,6 +166,8 @@ class Steps(NamedTuple):
     n_root: int
     n_bar_wye: int
     n_bar_leg: int
+    n_afloat: int
+    n_slot: int
 
 
 class Cell(NamedTuple):
@@ -159,15 +179,32 @@ class Cell(NamedTuple):
     i_im: Any
     p: Any
     q: Any
+    p_sum: Any  # power that arrives, later power that is sent
+    q_sum: Any
+    w: Any  # 1 / |V|^2
     item_p: Any
     item_q: Any
     ratio: Any  # of every tap entry, as seen from the parent
     square: Any  # what the ratio makes of the impedance
+    lift: Any  # what regulators make of the voltage of each zone
     cap_on: Any
-    track: Any  # largest squared voltage update, smallest |V|^2, largest |I|^2
+    bank: Any  # of every bank: power, what it lacks, its change
+    track: Any  # largest squared update or residual, smallest |V|^2, largest |I|^2, whether a lane moves on
     room: Any  # scratch, 3 entries
-    active: Any  # flags: conductors with constant power
-    item_active: Any
+    live: Any  # how many items draw power, and which
+
+
+class Ends(NamedTuple):
+    """What a segment's own code needs of `Steps` and `Cell`: a call passes every field."""
+
+    coef: Any
+    ratio: Any
+    square: Any
+    v_re: Any
+    v_im: Any
+    i_re: Any
+    i_im: Any
+    track: Any
 
 
 class Table(NamedTuple):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..flow_views import FlowViews
 from .flows import flow_rows
 from .network import Network3, Topology3
-from .program import COLLAPSED, CONVERGED, DIVERGED
+from .program import COLLAPSED, CONVERGED, DIVERGED, Outputs
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -32,7 +32,7 @@ def _total(array: FloatArray) -> FloatArray:
     return np.asarray(array.reshape(array.shape[0], -1).sum(axis=1))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Solution3(FlowViews):
     """Result of :func:`distgrid.physics.solve` for a per-phase network.
 
@@ -44,11 +44,34 @@ class Solution3(FlowViews):
     """
 
     net: Network3
-    phasors: ComplexArray = field(repr=False)  # as in `program.Outputs`
-    notes: FloatArray = field(repr=False)
-    tap: FloatArray = field(repr=False)  # (batch or 1, n_regulator)
+    _phasors: ComplexArray = field(repr=False)  # as in `program.Outputs`
+    _notes: FloatArray = field(repr=False)
+    _tap: FloatArray = field(repr=False)  # (batch or 1, n_regulator)
     groups: tuple[tuple[Any, Topology3], ...] = field(repr=False)  # (rows, topology)
     squeeze: bool = field(repr=False)
+
+    def __init__(
+        self,
+        net: Network3,
+        out: Outputs,
+        tap: FloatArray,
+        groups: tuple[tuple[Any, Topology3], ...],
+        squeeze: bool,
+    ) -> None:
+        # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
+        own = self.__dict__
+        own["net"], own["_tap"], own["groups"], own["squeeze"] = net, tap, groups, squeeze
+        own["_phasors"], own["_notes"] = out
+
+    def memory(self, net: Network3, batch: int, columns: int) -> Outputs:
+        """The arrays of this solution, for another one. ValueError where that has other shapes."""
+        if self.net is not net or self._phasors.shape != (batch, columns):
+            held = "with" if self._phasors.shape[1] > 3 * self.net.n_bus else "without"
+            raise ValueError(
+                f"out must be a solution of this network with {batch} rows and as many numbers, got "
+                f"{self._phasors.shape[0]} rows {held} currents of feeder {self.net.feeder.name!r}"
+            )
+        return Outputs(self._phasors, self._notes)
 
     def _out(self, array: NDArray[Any]) -> Any:
         return array[0] if self.squeeze else array
@@ -57,7 +80,7 @@ class Solution3(FlowViews):
         return array[None] if self.squeeze else array
 
     def _flag(self, bit: int) -> Any:
-        return self.notes[..., 0].astype(np.int64) & bit != 0
+        return self._out(self._notes[:, 0].astype(np.int64) & bit != 0)
 
     @cached_property
     def converged(self) -> Any:
@@ -76,17 +99,19 @@ class Solution3(FlowViews):
 
     @cached_property
     def iterations(self) -> Any:
-        """(batch,) sweeps."""
-        return self.notes[..., 1].astype(np.int64)
+        """(batch,) sweeps, and the check that ends them."""
+        return self._out(self._notes[:, 1].astype(np.int64))
 
     @cached_property
     def v_update_pu(self) -> Any:
-        """(batch,) last voltage change."""
-        return self.notes[..., 2]
+        """(batch,) by how much a further sweep would move a voltage."""
+        return self._out(self._notes[:, 2])
 
     def _part(self, start: int, rows: int) -> ComplexArray:
-        part = self.phasors[..., 3 * start : 3 * (start + rows)]
-        return part.reshape(*part.shape[:-1], rows, 3)
+        if 3 * start >= self._phasors.shape[1]:
+            raise AttributeError("this power flow was solved with currents=False: it has voltages only")
+        part = self._phasors[:, 3 * start : 3 * (start + rows)]
+        return np.asarray(self._out(part.reshape(part.shape[0], rows, 3)))
 
     @cached_property
     def v(self) -> ComplexArray:
@@ -129,7 +154,7 @@ class Solution3(FlowViews):
         ends = np.zeros((2, batch, 3 * self.net.n_branch), dtype=np.complex128)
         for rows, topology in self.groups:
             whole = isinstance(rows, slice)
-            tap = self.tap if whole or self.tap.shape[0] == 1 else np.ascontiguousarray(self.tap[rows])
+            tap = self._tap if whole or self._tap.shape[0] == 1 else np.ascontiguousarray(self._tap[rows])
             v_part, i_part = (v, current) if whole else (v[rows], current[rows])
             into = (
                 (ends[0], ends[1]) if whole else (np.empty_like(ends[0][rows]), np.empty_like(ends[0][rows]))

@@ -108,6 +108,8 @@ def solve_per_phase(
     max_iter: int = 100,
     v_collapse_pu: float = 0.5,
     threads: int | None = None,
+    currents: bool = True,
+    out: Solution3 | None = None,
 ) -> Solution3:
     """The per-phase power flow; see :func:`distgrid.physics.solve`."""
     if method != "backward-forward":
@@ -119,6 +121,16 @@ def solve_per_phase(
         )
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1 or None, got {threads}")
+    numbers = (3.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
+    columns = 6 * net.n_bus + 3 * len(net.sources) if currents else 3 * net.n_bus
+    plain = (
+        p_inject_mw is q_inject_mvar is p_delta_mw is q_delta_mvar is p_delta_inject_mw is q_delta_inject_mvar
+        is v_source_pu is closed is tap is cap_on is v0 is out is None
+    )  # fmt: skip
+    if plain:
+        p, q = _lone(net, p_mw, 0), _lone(net, q_mvar, 1)
+        if p is not None and q is not None:
+            return _solve_lone_row(net, p, q, columns, numbers)
     get = _Arguments(net)
     nominal = net.nominal_rows
     inputs = Inputs(
@@ -143,18 +155,57 @@ def solve_per_phase(
         and p_delta_inject_mw is None
         and q_delta_inject_mvar is None
     )
-    out = Outputs(
-        np.empty((batch, 6 * net.n_bus + 3 * len(net.sources)), dtype=np.complex128), np.empty((batch, 3))
-    )
-    numbers = (3.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
+    answer = _memory(batch, columns) if out is None else out.memory(net, batch, columns)
     if switches is None:
         groups: tuple[tuple[Any, Topology3], ...] = ((slice(None), net.topology),)
-        _run(net, net.topology, inputs, all_legs, batch, numbers, out, threads)
+        _run(net, net.topology, inputs, all_legs, batch, numbers, answer, threads)
     else:
-        groups = _solve_groups(net, switches, inputs, all_legs, batch, numbers, out, threads)
-    if get.batch is None:
-        return Solution3(net, out.phasors[0], out.notes[0], inputs.tap, groups, True)
-    return Solution3(net, out.phasors, out.notes, inputs.tap, groups, False)
+        groups = _solve_groups(net, switches, inputs, all_legs, batch, numbers, answer, threads)
+    return Solution3(net, answer, inputs.tap, groups, get.batch is None)
+
+
+_COMPLEX, _FLOAT = np.dtype(np.complex128), np.dtype(np.float64)
+_ALL = slice(None)
+
+
+def _memory(batch: int, columns: int) -> Outputs:
+    return Outputs(np.empty((batch, columns), _COMPLEX), np.empty((batch, 3)))
+
+
+def _lone(net: Network3, value: Any, which: int) -> FloatArray | None:
+    """Power of one row where it comes as the kernel takes it, or the nominal one; else None."""
+    if value is None:
+        return net.nominal_rows[which]
+    if type(value) is np.ndarray and value.shape == (net.n_bus, 3) and value.dtype == _FLOAT:
+        flags = value.flags
+        if flags.c_contiguous and flags.writeable:
+            return value
+    return None
+
+
+def _solve_lone_row(
+    net: Network3, p: FloatArray, q: FloatArray, columns: int, numbers: tuple[float, float, int, float]
+) -> Solution3:
+    """The most common call, one row of loads on the feeder as it is, without anything that costs time."""
+    topology, nominal = net.topology, net.nominal_rows
+    out = _memory(1, columns)
+    try:
+        room = topology.rooms.pop()
+    except IndexError:  # none yet, or all are lent to other threads
+        room = room_for(topology.program, net.cap_on.size, 1)
+    whole, number = topology.program
+    answer = solve_rows(
+        whole, number, p, q, _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START,
+        nominal[4], nominal[5], False, 0, 1, *numbers, *room, *out,
+    )  # fmt: skip
+    topology.rooms.append(room)
+    if answer != ALL_GOOD:
+        inputs = Inputs(
+            p.reshape(1, -1), q.reshape(1, -1), _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE,
+            net.source_row, _NO_START, nominal[4], nominal[5],
+        )  # fmt: skip
+        refuse(net, topology, inputs)
+    return Solution3(net, out, nominal[4], ((_ALL, topology),), True)
 
 
 def _solve_groups(

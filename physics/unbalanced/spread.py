@@ -44,7 +44,7 @@ class Source:
 class Spread:
     """The forest that the sweep follows."""
 
-    placed: list[Placed]  # parents before children, subtrees together
+    placed: list[Placed]  # parents before children, level by level: neighbours do not wait for each other
     root_of: dict[Conductor, int]  # source row of every energised conductor
     shunts: dict[int, Matrix]  # further admittance at the parent node of branches, by branch row
     dropped: list[int]  # branch rows that close loops
@@ -138,28 +138,4 @@ def spread(n_bus: int, elements: list[Element], closed: BoolArray, sources: list
     """Follow the closed branches from the sources; the first visit of a conductor decides what feeds it."""
     search = _Search(n_bus, elements, closed, sources)
     search.run()
-    return Spread(
-        _depth_first(search.fired), search.root_of, search.shunts, sorted(search.loops), sorted(search.clash)
-    )
-
-
-def _depth_first(fired: list[Placed]) -> list[Placed]:
-    """The same segments with every subtree in one stretch, parents still before children."""
-    by_child = {conductor: k for k, placed in enumerate(fired) for conductor in placed.child}
-    open_needs = []
-    after: list[list[int]] = [[] for _ in fired]
-    for k, placed in enumerate(fired):
-        before = {by_child[c] for c in placed.needs() if c in by_child}
-        open_needs.append(len(before))
-        for j in before:
-            after[j].append(k)
-    stack = [k for k in reversed(range(len(fired))) if open_needs[k] == 0]
-    order = []
-    while stack:
-        k = stack.pop()
-        order.append(fired[k])
-        for j in reversed(after[k]):
-            open_needs[j] -= 1
-            if open_needs[j] == 0:
-                stack.append(j)
-    return order
+    return Spread(search.fired, search.root_of, search.shunts, sorted(search.loops), sorted(search.clash))

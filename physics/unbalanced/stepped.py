@@ -8,7 +8,7 @@ from .._jit import lean_kernel
 from .flows import FlowTable, flow_row, ways_of
 from .gather import steps_of, table
 from .generic import advance, get, inline, point, put_lane, width_of
-from .kernels import ALL_GOOD, SOME_BAD, _block, _cell
+from .kernels import ALL_GOOD, SOME_BAD, cell_of, solve_block
 from .measure import Judged, Seen, Watch, measure
 from .program import FloatArray, Inputs, IntArray, Outputs, Program
 
@@ -113,7 +113,7 @@ def step_rows(  # type: ignore[no-untyped-def]
     low_pu, top_pu, vuf_max_pct, base_mva, tol, max_iter, lo, hi,
     place_load, place_port, place_share, load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar, tap, cap_on,
     p_mw, q_mvar, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in, block_tap, block_cap, v_source, v_start,
-    cells, flags, lane_notes, phasors, notes, room,
+    cells, live, lane_notes, phasors, notes, room,
     v_out, v_pu, port_v_pu, s_from, i_ka, loading, vuf_pct, ended, measured,
 ):  # fmt: skip
     """Solve rows [lo, hi) and measure them; answers ``SOME_BAD`` where power is not finite or cannot be.
@@ -133,11 +133,12 @@ def step_rows(  # type: ignore[no-untyped-def]
         p_mw, q_mvar, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in, v_source, v_start, block_tap, block_cap
     )
     arguments = (
-        table(p_mw), table(q_mvar), table(p_in), table(q_in), table(p_leg), table(q_leg), table(p_leg_in),
-        table(q_leg_in), table(block_tap), table(block_cap),
+        table(p_mw, n_slot), table(q_mvar, n_slot), table(p_in, n_slot), table(q_in, n_slot),
+        table(p_leg, n_slot), table(q_leg, n_slot), table(p_leg_in, n_slot), table(q_leg_in, n_slot),
+        table(block_tap, block_tap.shape[1]), table(block_cap, block_cap.shape[1]),
     )  # fmt: skip
     out = Outputs(phasors, notes)
-    cell = _cell(net, cap_on.shape[1], point(cells), point(flags))
+    cell = cell_of(net, cap_on.shape[1], point(cells), point(live))
     v = point(room)
     current = advance(v, 2 * n_slot)
     i_from = advance(current, 2 * n_slot)
@@ -150,18 +151,10 @@ def step_rows(  # type: ignore[no-untyped-def]
         count = min(step, hi - row)
         for lane in range(count):
             _place(
-                row + lane,
-                lane,
-                places,
-                load_p_mw,
-                load_q_mvar,
-                inject_p_mw,
-                inject_q_mvar,
-                tap,
-                cap_on,
+                row + lane, lane, places, load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar, tap, cap_on,
                 block,
-            )
-        if not _block(
+            )  # fmt: skip
+        if not solve_block(
             net, cell, arguments, inputs, 0, count, 3.0 / base_mva, tol, max_iter, low_pu, out, lane_notes
         ):
             return SOME_BAD

@@ -1,34 +1,29 @@
-"""One sweep over the segments and nodes of a three-phase network, for a row or for a block of lanes.
+"""What every kind of segment does with currents and voltages, for a row or for a block of lanes.
 
-Backward, leaves first: ``I_p += D I_c``; forward, sources first: ``V_c = A V_p - B I_c`` with the new node
-currents in the same pass (Kersting, Distribution System Modeling and Analysis). Every kind of segment has
-code for exactly the products it needs. Arguments: ``net`` a `program.Steps`, ``cell`` a `program.Cell`.
+Leaves first: ``I_p += D I_c``; sources first: ``V_c = A V_p - B I_c`` (Kersting, Distribution System Modeling
+and Analysis). Every kind has code for exactly the products it needs. Arguments: ``net`` a `program.Steps`,
+``cell`` a `program.Cell`; where its lanes do not move on, one learns how far they would.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .generic import advance, get, inline, larger, like, put, smaller
+from ..lanes import choose
+from .generic import advance, get, get_quad, inline, larger, like, pick, put, quad
 from .program import (
     CHILD,
     ENTRY,
-    FIRST,
     FLOATING,
-    KIND,
+    GOING,
     N_CHILD,
-    N_CONDUCTOR,
     N_PARENT,
     NO_SHUNT,
-    NODE_WIDTH,
     OFFSET,
     PAIR,
     PARENT,
     REFERENCE,
     SCALED,
-    SEGMENT_WIDTH,
-    SHUNT,
-    SHUNT_KIND,
     SINGLE,
     SPLIT,
     SUSCEPTANCE,
@@ -36,6 +31,7 @@ from .program import (
     TAP_LEG,
     TRIPLE,
     WIRE,
+    Ends,
 )
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
@@ -48,56 +44,54 @@ def _add(array, k, value):  # type: ignore[no-untyped-def]
 
 
 @inline
-def backward(net, cell):  # type: ignore[no-untyped-def]
-    """Gather node currents into the currents of the conductors that feed them, leaves first."""
+def gather(net, cell, seg, kind):  # type: ignore[no-untyped-def]
+    """Add the currents of a segment's children to those of its parents."""
     i_re, i_im = cell.i_re, cell.i_im
-    for s in range(net.n_segment - 1, -1, -1):
-        seg = advance(net.segment, s * SEGMENT_WIDTH)
-        kind, c, p = get(seg, KIND), get(seg, CHILD), get(seg, PARENT)
-        if kind == TRIPLE:
-            p1, p2 = get(seg, PARENT + 1), get(seg, PARENT + 2)
-            _add(i_re, p, get(i_re, c))
-            _add(i_im, p, get(i_im, c))
-            _add(i_re, p1, get(i_re, c + 1))
-            _add(i_im, p1, get(i_im, c + 1))
-            _add(i_re, p2, get(i_re, c + 2))
-            _add(i_im, p2, get(i_im, c + 2))
-        elif kind <= SINGLE:
-            _add(i_re, p, get(i_re, c))
-            _add(i_im, p, get(i_im, c))
-        elif kind == PAIR:
-            c1, p1 = get(seg, CHILD + 1), get(seg, PARENT + 1)
-            _add(i_re, p, get(i_re, c))
-            _add(i_im, p, get(i_im, c))
-            _add(i_re, p1, get(i_re, c1))
-            _add(i_im, p1, get(i_im, c1))
-        elif kind == TAP:
-            a = get(cell.ratio, get(seg, ENTRY))
-            _add(i_re, p, a * get(i_re, c))
-            _add(i_im, p, a * get(i_im, c))
-        elif kind == SCALED:
-            a_re, a_im = get(net.coef, get(seg, OFFSET)), get(net.coef, get(seg, OFFSET) + 1)
-            x, y = get(i_re, c), get(i_im, c)
-            _add(i_re, p, a_re * x + a_im * y)
-            _add(i_im, p, a_re * y - a_im * x)
-        elif kind == TAP_LEG:
-            a, r, q = get(cell.ratio, get(seg, ENTRY)), get(seg, REFERENCE), get(seg, PARENT + 1)
-            x, y = get(i_re, c), get(i_im, c)
-            _add(i_re, p, a * x)
-            _add(i_im, p, a * y)
-            put(i_re, q, get(i_re, q) - a * x)
-            put(i_im, q, get(i_im, q) - a * y)
-            _add(i_re, r, x)
-            _add(i_im, r, y)
-        elif kind == SPLIT:
-            coef = advance(net.coef, get(seg, OFFSET) + 12)
-            c1 = get(seg, CHILD + 1)
-            a0, b0, a1, b1 = get(i_re, c), get(i_im, c), get(i_re, c1), get(i_im, c1)
-            d0, e0, d1, e1 = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3)
-            _add(i_re, p, (d0 * a0 - e0 * b0) + (d1 * a1 - e1 * b1))
-            _add(i_im, p, (d0 * b0 + e0 * a0) + (d1 * b1 + e1 * a1))
-        else:
-            _backward_general(net.coef, seg, i_re, i_im)
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    if kind == TRIPLE:
+        p1, p2 = get(seg, PARENT + 1), get(seg, PARENT + 2)
+        _add(i_re, p, get(i_re, c))
+        _add(i_im, p, get(i_im, c))
+        _add(i_re, p1, get(i_re, c + 1))
+        _add(i_im, p1, get(i_im, c + 1))
+        _add(i_re, p2, get(i_re, c + 2))
+        _add(i_im, p2, get(i_im, c + 2))
+    elif kind <= SINGLE:
+        _add(i_re, p, get(i_re, c))
+        _add(i_im, p, get(i_im, c))
+    elif kind == PAIR:
+        c1, p1 = get(seg, CHILD + 1), get(seg, PARENT + 1)
+        _add(i_re, p, get(i_re, c))
+        _add(i_im, p, get(i_im, c))
+        _add(i_re, p1, get(i_re, c1))
+        _add(i_im, p1, get(i_im, c1))
+    elif kind == TAP:
+        a = get(cell.ratio, get(seg, ENTRY))
+        _add(i_re, p, a * get(i_re, c))
+        _add(i_im, p, a * get(i_im, c))
+    elif kind == SCALED:
+        a_re, a_im = get(net.coef, get(seg, OFFSET)), get(net.coef, get(seg, OFFSET) + 1)
+        x, y = get(i_re, c), get(i_im, c)
+        _add(i_re, p, a_re * x + a_im * y)
+        _add(i_im, p, a_re * y - a_im * x)
+    elif kind == TAP_LEG:
+        a, r, q = get(cell.ratio, get(seg, ENTRY)), get(seg, REFERENCE), get(seg, PARENT + 1)
+        x, y = get(i_re, c), get(i_im, c)
+        _add(i_re, p, a * x)
+        _add(i_im, p, a * y)
+        put(i_re, q, get(i_re, q) - a * x)
+        put(i_im, q, get(i_im, q) - a * y)
+        _add(i_re, r, x)
+        _add(i_im, r, y)
+    elif kind == SPLIT:
+        coef = advance(net.coef, get(seg, OFFSET) + 12)
+        c1 = get(seg, CHILD + 1)
+        a0, b0, a1, b1 = get(i_re, c), get(i_im, c), get(i_re, c1), get(i_im, c1)
+        d0, e0, d1, e1 = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3)
+        _add(i_re, p, (d0 * a0 - e0 * b0) + (d1 * a1 - e1 * b1))
+        _add(i_im, p, (d0 * b0 + e0 * a0) + (d1 * b1 + e1 * a1))
+    else:
+        _backward_general(net.coef, seg, i_re, i_im)
 
 
 @inline
@@ -118,11 +112,12 @@ def _backward_general(coef, seg, i_re, i_im):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _place(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
-    """Write the voltage of conductor k; returns the largest squared update so far."""
-    dx, dy = x - get(cell.v_re, k), y - get(cell.v_im, k)
-    put(cell.v_re, k, x)
-    put(cell.v_im, k, y)
+def place(cell, k, x, y, d2_max):  # type: ignore[no-untyped-def]
+    """Move conductor k to x + jy in lanes that move on; returns the largest squared move, made or not."""
+    was_x, was_y, going = get(cell.v_re, k), get(cell.v_im, k), get(cell.track, GOING)
+    put(cell.v_re, k, choose(going, x, was_x))
+    put(cell.v_im, k, choose(going, y, was_y))
+    dx, dy = x - was_x, y - was_y
     return larger(dx * dx + dy * dy, d2_max)
 
 
@@ -132,25 +127,25 @@ def single(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
     c, p = get(seg, CHILD), get(seg, PARENT)
     x, y = get(cell.v_re, p), get(cell.v_im, p)
     if kind == WIRE:
-        return _place(cell, c, x, y, d2_max)
+        return place(cell, c, x, y, d2_max)
     coef = advance(net.coef, get(seg, OFFSET))
     e, f = get(cell.i_re, c), get(cell.i_im, c)
     if kind == SINGLE:
         r, i = get(coef, 0), get(coef, 1)
-        return _place(cell, c, x - (r * e - i * f), y - (r * f + i * e), d2_max)
+        return place(cell, c, x - (r * e - i * f), y - (r * f + i * e), d2_max)
     if kind == SCALED:
         a_re, a_im, r, i = get(coef, 0), get(coef, 1), get(coef, 2), get(coef, 3)
         g = (a_re * x - a_im * y) - (r * e - i * f)
         h = (a_re * y + a_im * x) - (r * f + i * e)
-        return _place(cell, c, g, h, d2_max)
+        return place(cell, c, g, h, d2_max)
     r, i, entry = get(coef, 0), get(coef, 1), get(seg, ENTRY)
     a, m = get(cell.ratio, entry), get(cell.square, entry)
     if kind == TAP:
-        return _place(cell, c, a * x - m * (r * e - i * f), a * y - m * (r * f + i * e), d2_max)
+        return place(cell, c, a * x - m * (r * e - i * f), a * y - m * (r * f + i * e), d2_max)
     ref, q = get(seg, REFERENCE), get(seg, PARENT + 1)
     g = get(cell.v_re, ref) + a * (x - get(cell.v_re, q)) - m * (r * e - i * f)
     h = get(cell.v_im, ref) + a * (y - get(cell.v_im, q)) - m * (r * f + i * e)
-    return _place(cell, c, g, h, d2_max)
+    return place(cell, c, g, h, d2_max)
 
 
 @inline
@@ -164,7 +159,7 @@ def pair(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
         p = get(seg, PARENT + j)
         x = get(cell.v_re, p) - ((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1))
         y = get(cell.v_im, p) - ((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1))
-        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
+        d2_max = place(cell, get(seg, CHILD + j), x, y, d2_max)
     return d2_max
 
 
@@ -181,37 +176,50 @@ def split(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
         r0, x0, r1, x1 = get(row, 0), get(row, 1), get(row, 2), get(row, 3)
         x = (g * u - h * w) - ((r0 * a0 - x0 * b0) + (r1 * a1 - x1 * b1))
         y = (g * w + h * u) - ((r0 * b0 + x0 * a0) + (r1 * b1 + x1 * a1))
-        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
+        d2_max = place(cell, get(seg, CHILD + j), x, y, d2_max)
     return d2_max
 
 
 @inline
 def triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
-    """Three coupled conductors; returns their new voltages, too."""
+    """Three coupled conductors."""
     coef = advance(net.coef, get(seg, OFFSET))
     c, p = get(seg, CHILD), get(seg, PARENT)
     now = (
         get(cell.i_re, c), get(cell.i_im, c), get(cell.i_re, c + 1), get(cell.i_im, c + 1),
         get(cell.i_re, c + 2), get(cell.i_im, c + 2),
     )  # fmt: skip
-    e, f = _drop(coef, now)
+    e, f = drop(coef, now)
     x0, y0 = get(cell.v_re, p) - e, get(cell.v_im, p) - f
-    e, f = _drop(advance(coef, 1), now)
+    e, f = drop(advance(coef, 1), now)
     x1, y1 = get(cell.v_re, p + 1) - e, get(cell.v_im, p + 1) - f
-    e, f = _drop(advance(coef, 2), now)
+    e, f = drop(advance(coef, 2), now)
     x2, y2 = get(cell.v_re, p + 2) - e, get(cell.v_im, p + 2) - f
-    d2_max = _place(cell, c, x0, y0, d2_max)
-    d2_max = _place(cell, c + 1, x1, y1, d2_max)
-    d2_max = _place(cell, c + 2, x2, y2, d2_max)
-    return d2_max, x0, y0, x1, y1, x2, y2
+    d2_max = place(cell, c, x0, y0, d2_max)
+    d2_max = place(cell, c + 1, x1, y1, d2_max)
+    d2_max = place(cell, c + 2, x2, y2, d2_max)
+    return d2_max
 
 
 @inline
-def _drop(coef, now):  # type: ignore[no-untyped-def]
+def drop(coef, now):  # type: ignore[no-untyped-def]
     """One row of Z times the currents of three conductors; Z by columns of four, R before X."""
     a0, b0, a1, b1, a2, b2 = now
     r0, r1, r2 = get(coef, 0), get(coef, 4), get(coef, 8)
     i0, i1, i2 = get(coef, 12), get(coef, 16), get(coef, 20)
+    return (
+        ((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2),
+        ((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2),
+    )
+
+
+@inline
+def quad_drop(coef, a, b):  # type: ignore[no-untyped-def]
+    """Z times the currents of three conductors of one row, its phases beside each other: the same sums."""
+    a0, b0, a1, b1 = quad(pick(a, 0)), quad(pick(b, 0)), quad(pick(a, 1)), quad(pick(b, 1))
+    a2, b2 = quad(pick(a, 2)), quad(pick(b, 2))
+    r0, r1, r2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
+    i0, i1, i2 = get_quad(coef, 12), get_quad(coef, 16), get_quad(coef, 20)
     return (
         ((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2),
         ((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2),
@@ -249,7 +257,7 @@ def general(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
             x = x - (get(coef, b) * c - get(coef, b + 1) * d)
             y = y - (get(coef, b) * d + get(coef, b + 1) * c)
             b += 2
-        d2_max = _place(cell, get(seg, CHILD + j), x, y, d2_max)
+        d2_max = place(cell, get(seg, CHILD + j), x, y, d2_max)
     return d2_max
 
 
@@ -272,55 +280,26 @@ def shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def
 
 
 @inline
-def _drawn(cell, m, x, y, c, d, v2_min, i2_max):  # type: ignore[no-untyped-def]
-    """Add constant power at the voltage x + jy to the shunt current c + jd of conductor m."""
-    v2 = x * x + y * y
-    v2_min = smaller(v2, v2_min)
-    if get(cell.active, m):
-        w = 1.0 / larger(v2, like(cell.v_re, V_FLOOR_PU * V_FLOOR_PU))
-        power, reactive = get(cell.p, m), get(cell.q, m)
-        c = c + (power * x + reactive * y) * w
-        d = d + (power * y - reactive * x) * w
-    put(cell.i_re, m, c)
-    put(cell.i_im, m, d)
-    return v2_min, larger(c * c + d * d, i2_max)
+def ends_of(net, cell):  # type: ignore[no-untyped-def]
+    """What the functions below take."""
+    return Ends(net.coef, cell.ratio, cell.square, cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.track)
 
 
 @inline
-def node_currents(net, cell, number, v2_min, i2_max):  # type: ignore[no-untyped-def]
-    """Currents drawn at a node by shunts and constant power at its new voltages."""
-    node = advance(net.node, number * NODE_WIDTH)
-    n, first, kind = get(node, N_CONDUCTOR), get(node, FIRST), get(node, SHUNT_KIND)
-    coef = advance(net.coef, get(node, SHUNT))
-    for j in range(n):
-        c, d = shunt_current(cell, coef, kind, n, first, j)
-        x, y = get(cell.v_re, first + j), get(cell.v_im, first + j)
-        v2_min, i2_max = _drawn(cell, first + j, x, y, c, d, v2_min, i2_max)
-    return v2_min, i2_max
+def move(ends, seg, kind, d2_max):  # type: ignore[no-untyped-def]
+    """New voltages of a segment's children from their currents, whatever its kind."""
+    if kind == TRIPLE:
+        return triple(ends, ends, seg, d2_max)
+    if kind < PAIR:
+        return single(ends, ends, seg, kind, d2_max)
+    if kind == PAIR:
+        return pair(ends, ends, seg, d2_max)
+    if kind == SPLIT:
+        return split(ends, ends, seg, d2_max)
+    return general(ends, ends, seg, kind, d2_max)
 
 
 @inline
-def _charging(coef, zero, x0, y0, x1, y1, x2, y2):  # type: ignore[no-untyped-def]
-    """One row of a block of susceptances, kept by columns of four, times the voltages of three conductors."""
-    b0, b1, b2 = get(coef, 0), get(coef, 4), get(coef, 8)
-    return ((zero - b0 * y0) - b1 * y1) - b2 * y2, ((zero + b0 * x0) + b1 * x1) + b2 * x2
-
-
-@inline
-def triple_node(net, cell, number, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max):  # type: ignore[no-untyped-def]
-    """`node_currents` of a node that a triple feeds, its voltages still at hand: the same sums."""
-    node = advance(net.node, number * NODE_WIDTH)
-    kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
-    e0 = f0 = e1 = f1 = e2 = f2 = like(cell.v_re, 0.0)
-    if kind == SUSCEPTANCE:
-        zero = like(cell.v_re, 0.0)
-        e0, f0 = _charging(coef, zero, x0, y0, x1, y1, x2, y2)
-        e1, f1 = _charging(advance(coef, 1), zero, x0, y0, x1, y1, x2, y2)
-        e2, f2 = _charging(advance(coef, 2), zero, x0, y0, x1, y1, x2, y2)
-    elif kind != NO_SHUNT:
-        e0, f0 = shunt_current(cell, coef, kind, 3, c, 0)
-        e1, f1 = shunt_current(cell, coef, kind, 3, c, 1)
-        e2, f2 = shunt_current(cell, coef, kind, 3, c, 2)
-    v2_min, i2_max = _drawn(cell, c, x0, y0, e0, f0, v2_min, i2_max)
-    v2_min, i2_max = _drawn(cell, c + 1, x1, y1, e1, f1, v2_min, i2_max)
-    return _drawn(cell, c + 2, x2, y2, e2, f2, v2_min, i2_max)
+def collect(ends, seg, kind):  # type: ignore[no-untyped-def]
+    """`gather` of any kind."""
+    gather(ends, ends, seg, kind)

@@ -1,8 +1,4 @@
-"""The forward half of a sweep: eight rows beside each other, or one with the phases of a node beside each
-other.
-
-The arithmetic of both is that of `steps`, sum by sum: a row has the same bits in either.
-"""
+"""Currents of powers, the check of Kirchhoff's laws, and sweeps that sum currents."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from numba.extending import overload
 from .generic import (
     advance,
     get,
+    get_lane,
     get_quad,
     inline,
     larger,
@@ -26,142 +23,189 @@ from .generic import (
     smaller,
     smaller_quad,
 )
+from .nodes import node_power
 from .program import (
     CHILD,
+    D2_MOST,
+    I2_MOST,
     KIND,
-    NO_SHUNT,
-    NODE,
-    NODE_WIDTH,
     OFFSET,
-    PAIR,
     PARENT,
     ROOT_WIDTH,
     SEGMENT_WIDTH,
-    SHUNT,
-    SHUNT_KIND,
-    SPLIT,
-    SUSCEPTANCE,
+    SINGLE,
     TRIPLE,
+    V2_LEAST,
 )
-from .steps import V_FLOOR_PU, general, node_currents, pair, shunt_current, single, split, triple, triple_node
+from .steps import collect, ends_of, move, place, quad_drop
 
 
 @inline
-def _quad_node(net, cell, number, c, x, y, v2_min, i2_max):  # type: ignore[no-untyped-def]
-    """`triple_node` of one row, its phases beside each other: the same sums."""
-    node = advance(net.node, number * NODE_WIDTH)
-    kind, coef = get(node, SHUNT_KIND), advance(net.coef, get(node, SHUNT))
-    e = f = quad(0.0)
-    if kind == SUSCEPTANCE:
-        b0, b1, b2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
-        e = ((e - b0 * quad(pick(y, 0))) - b1 * quad(pick(y, 1))) - b2 * quad(pick(y, 2))
-        f = ((f + b0 * quad(pick(x, 0))) + b1 * quad(pick(x, 1))) + b2 * quad(pick(x, 2))
-    elif kind != NO_SHUNT:
-        for j in range(3):
-            g, h = shunt_current(cell, coef, kind, 3, c, j)
-            put(cell.i_re, c + j, g)
-            put(cell.i_im, c + j, h)
-        e, f = get_quad(cell.i_re, c), get_quad(cell.i_im, c)
-    v2 = x * x + y * y
-    if get(cell.active, c) or get(cell.active, c + 1) or get(cell.active, c + 2):
-        w = quad(1.0) / larger_quad(v2, quad(V_FLOOR_PU * V_FLOOR_PU))
-        power, reactive = get_quad(cell.p, c), get_quad(cell.q, c)
-        e = e + (power * x + reactive * y) * w
-        f = f + (power * y - reactive * x) * w
-    put_quad(cell.i_re, c, e)
-    put_quad(cell.i_im, c, f)
-    return smaller_quad(v2, v2_min), larger_quad(e * e + f * f, i2_max)
+def current_at(cell, c, at):  # type: ignore[no-untyped-def]
+    """conj(S / V) of the power that stands at conductor c, at the voltage of conductor ``at``."""
+    power, reactive = get(cell.p_sum, c), get(cell.q_sum, c)
+    x, y, w = get(cell.v_re, at), get(cell.v_im, at), get(cell.w, at)
+    return (power * x + reactive * y) * w, (power * y - reactive * x) * w
 
 
 @inline
-def _quad_triple(net, cell, seg, d2_max):  # type: ignore[no-untyped-def]
-    """`triple` of one row, its phases beside each other: the same sums."""
-    coef = advance(net.coef, get(seg, OFFSET))
-    c, p = get(seg, CHILD), get(seg, PARENT)
-    a0, b0 = quad(get(cell.i_re, c)), quad(get(cell.i_im, c))
-    a1, b1 = quad(get(cell.i_re, c + 1)), quad(get(cell.i_im, c + 1))
-    a2, b2 = quad(get(cell.i_re, c + 2)), quad(get(cell.i_im, c + 2))
-    r0, r1, r2 = get_quad(coef, 0), get_quad(coef, 4), get_quad(coef, 8)
-    i0, i1, i2 = get_quad(coef, 12), get_quad(coef, 16), get_quad(coef, 20)
-    x = get_quad(cell.v_re, p) - (((r0 * a0 - i0 * b0) + (r1 * a1 - i1 * b1)) + (r2 * a2 - i2 * b2))
-    y = get_quad(cell.v_im, p) - (((r0 * b0 + i0 * a0) + (r1 * b1 + i1 * a1)) + (r2 * b2 + i2 * a2))
-    dx, dy = x - get_quad(cell.v_re, c), y - get_quad(cell.v_im, c)
-    put_quad(cell.v_re, c, x)
-    put_quad(cell.v_im, c, y)
-    return larger_quad(dx * dx + dy * dy, d2_max), x, y
-
-
-@inline
-def _start_forward(net, cell):  # type: ignore[no-untyped-def]
+def clear_roots(net, cell):  # type: ignore[no-untyped-def]
+    """Sources draw nothing themselves."""
     zero = like(cell.v_re, 0.0)
     for j in range(net.n_root):
-        put(cell.i_re, get(net.root, ROOT_WIDTH * j), zero)
-        put(cell.i_im, get(net.root, ROOT_WIDTH * j), zero)
+        k = get(net.root, ROOT_WIDTH * j)
+        put(cell.p_sum, k, zero)
+        put(cell.q_sum, k, zero)
 
 
 @inline
-def _any_but_triple(net, cell, seg, kind, d2_max):  # type: ignore[no-untyped-def]
-    if kind < PAIR:
-        return single(net, cell, seg, kind, d2_max)
-    if kind == PAIR:
-        return pair(net, cell, seg, d2_max)
-    if kind == SPLIT:
-        return split(net, cell, seg, d2_max)
-    return general(net, cell, seg, kind, d2_max)
+def _first(net):  # type: ignore[no-untyped-def]
+    """The first conductor behind the sources' impedances, or a number left out before it."""
+    return get(net.root, ROOT_WIDTH * (net.n_root - 1)) + 1 if net.n_root > 0 else 0
 
 
-def forward(net: Any, cell: Any) -> None:
-    """New voltages from the currents, then new node currents, sources first.
+def own_currents(net: Any, cell: Any) -> None:
+    """What every conductor draws itself, from its power; smallest |V|^2 and largest |I|^2."""
+    raise NotImplementedError("only inside compiled kernels")
 
-    ``cell.track``: largest squared voltage update, smallest |V|^2, largest |I|^2 of a conductor.
+
+@overload(own_currents, jit_options={"error_model": "numpy"})
+def _own_currents(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    return _own_one if cell.types[0].entry == "number" else _own_lanes
+
+
+@inline
+def _own(cell, first, last, v2_least, i2_most):  # type: ignore[no-untyped-def]
+    for k in range(first, last):
+        a, b = current_at(cell, k, k)
+        put(cell.i_re, k, a)
+        put(cell.i_im, k, b)
+        x, y = get(cell.v_re, k), get(cell.v_im, k)
+        v2_least, i2_most = smaller(x * x + y * y, v2_least), larger(a * a + b * b, i2_most)
+    put(cell.track, V2_LEAST, v2_least)
+    put(cell.track, I2_MOST, i2_most)
+
+
+@inline
+def _roots_at_rest(cell, first):  # type: ignore[no-untyped-def]
+    zero = like(cell.v_re, 0.0)
+    for k in range(first):
+        put(cell.i_re, k, zero)
+        put(cell.i_im, k, zero)
+
+
+def _own_lanes(net, cell):  # type: ignore[no-untyped-def]
+    first = _first(net)
+    _roots_at_rest(cell, first)
+    _own(cell, first, net.n_conductor, like(cell.v_re, np.inf), like(cell.v_re, 0.0))
+
+
+def _own_one(net, cell):  # type: ignore[no-untyped-def]
+    first, m = _first(net), net.n_conductor
+    _roots_at_rest(cell, first)
+    v2_quad, i2_quad = quad(np.inf), quad(0.0)
+    whole = first + (m - first) // 4 * 4
+    for k in range(first, whole, 4):
+        power, reactive = get_quad(cell.p_sum, k), get_quad(cell.q_sum, k)
+        x, y, w = get_quad(cell.v_re, k), get_quad(cell.v_im, k), get_quad(cell.w, k)
+        a, b = (power * x + reactive * y) * w, (power * y - reactive * x) * w
+        put_quad(cell.i_re, k, a)
+        put_quad(cell.i_im, k, b)
+        v2_quad, i2_quad = smaller_quad(x * x + y * y, v2_quad), larger_quad(a * a + b * b, i2_quad)
+    v2_least, i2_most = np.inf, 0.0
+    for j in range(4):
+        v2_least, i2_most = smaller(pick(v2_quad, j), v2_least), larger(pick(i2_quad, j), i2_most)
+    _own(cell, whole, m, v2_least, i2_most)
+
+
+def gather_and_check(net: Any, cell: Any) -> None:
+    """Add up the currents, leaves first, and tell how far a sweep with them would move a voltage.
+
+    For lanes that do not move on.
     """
     raise NotImplementedError("only inside compiled kernels")
 
 
-@overload(forward, jit_options={"forceinline": True, "error_model": "numpy"})
-def _forward(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
-    return _forward_one if cell.types[0].entry == "number" else _forward_lanes
+@overload(gather_and_check, jit_options={"error_model": "numpy"})
+def _gather_and_check(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    return _check_one if cell.types[0].entry == "number" else _check_lanes
 
 
-def _forward_lanes(net, cell):  # type: ignore[no-untyped-def]
-    _start_forward(net, cell)
-    d2_max, v2_min, i2_max = like(cell.v_re, 0.0), like(cell.v_re, np.inf), like(cell.v_re, 0.0)
-    for s in range(net.n_segment):
+@inline
+def _check_single(net, cell, seg, d2_most):  # type: ignore[no-untyped-def]
+    """A segment of one conductor without a ratio, which most segments are."""
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    coef = advance(net.coef, get(seg, OFFSET))
+    r, i = get(coef, 0), get(coef, 1)
+    a, b = get(cell.i_re, c), get(cell.i_im, c)
+    put(cell.i_re, p, get(cell.i_re, p) + a)
+    put(cell.i_im, p, get(cell.i_im, p) + b)
+    x, y = get(cell.v_re, p) - (r * a - i * b), get(cell.v_im, p) - (r * b + i * a)
+    return place(cell, c, x, y, d2_most)
+
+
+def _check_lanes(net, cell):  # type: ignore[no-untyped-def]
+    ends = ends_of(net, cell)
+    d2_most = like(cell.v_re, 0.0)
+    for s in range(net.n_segment - 1, -1, -1):
         seg = advance(net.segment, s * SEGMENT_WIDTH)
-        kind, node = get(seg, KIND), get(seg, NODE)
-        if kind == TRIPLE:
-            d2_max, x0, y0, x1, y1, x2, y2 = triple(net, cell, seg, d2_max)
-            if node >= 0:
-                c = get(seg, CHILD)
-                v2_min, i2_max = triple_node(net, cell, node, c, x0, y0, x1, y1, x2, y2, v2_min, i2_max)
-            continue
-        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
-        if node >= 0:
-            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
-    put(cell.track, 0, d2_max)
-    put(cell.track, 1, v2_min)
-    put(cell.track, 2, i2_max)
+        kind = get(seg, KIND)
+        if kind == SINGLE:
+            d2_most = _check_single(net, cell, seg, d2_most)
+        else:
+            d2_most = move(ends, seg, kind, d2_most)
+            collect(ends, seg, kind)
+    put(cell.track, D2_MOST, d2_most)
 
 
-def _forward_one(net, cell):  # type: ignore[no-untyped-def]
-    _start_forward(net, cell)
-    d2_max, v2_min, i2_max = 0.0, np.inf, 0.0
-    d2_quad, v2_quad, i2_quad = quad(0.0), quad(np.inf), quad(0.0)
-    for s in range(net.n_segment):
+@inline
+def _check_quad(net, cell, seg, d2_most):  # type: ignore[no-untyped-def]
+    """`triple` and `gather` of one row, its phases beside each other: the same sums."""
+    c, p = get(seg, CHILD), get(seg, PARENT)
+    a, b = get_quad(cell.i_re, c), get_quad(cell.i_im, c)
+    e, f = quad_drop(advance(net.coef, get(seg, OFFSET)), a, b)
+    dx = get_quad(cell.v_re, p) - e - get_quad(cell.v_re, c)
+    dy = get_quad(cell.v_im, p) - f - get_quad(cell.v_im, c)
+    put_quad(cell.i_re, p, get_quad(cell.i_re, p) + a)
+    put_quad(cell.i_im, p, get_quad(cell.i_im, p) + b)
+    return larger_quad(dx * dx + dy * dy, d2_most)
+
+
+def _check_one(net, cell):  # type: ignore[no-untyped-def]
+    ends = ends_of(net, cell)
+    d2_most, d2_quad = 0.0, quad(0.0)
+    for s in range(net.n_segment - 1, -1, -1):
         seg = advance(net.segment, s * SEGMENT_WIDTH)
-        kind, node = get(seg, KIND), get(seg, NODE)
+        kind = get(seg, KIND)
         if kind == TRIPLE:
-            d2_quad, x, y = _quad_triple(net, cell, seg, d2_quad)
-            if node >= 0:
-                v2_quad, i2_quad = _quad_node(net, cell, node, get(seg, CHILD), x, y, v2_quad, i2_quad)
-            continue
-        d2_max = _any_but_triple(net, cell, seg, kind, d2_max)
-        if node >= 0:
-            v2_min, i2_max = node_currents(net, cell, node, v2_min, i2_max)
+            d2_quad = _check_quad(net, cell, seg, d2_quad)
+        elif kind == SINGLE:
+            d2_most = _check_single(net, cell, seg, d2_most)
+        else:
+            d2_most = move(ends, seg, kind, d2_most)
+            collect(ends, seg, kind)
     for j in range(3):
-        d2_max = larger(pick(d2_quad, j), d2_max)
-        v2_min = smaller(pick(v2_quad, j), v2_min)
-        i2_max = larger(pick(i2_quad, j), i2_max)
-    put(cell.track, 0, d2_max)
-    put(cell.track, 1, v2_min)
-    put(cell.track, 2, i2_max)
+        d2_most = larger(pick(d2_quad, j), d2_most)
+    put(cell.track, D2_MOST, d2_most)
+
+
+@inline
+def move_on(net, cell):  # type: ignore[no-untyped-def]
+    """New voltages from the currents, and the nodes' own powers there, sources first."""
+    clear_roots(net, cell)
+    ends = ends_of(net, cell)
+    for s in range(net.n_segment):
+        seg = advance(net.segment, s * SEGMENT_WIDTH)
+        move(ends, seg, get(seg, KIND), like(cell.v_re, 0.0))
+    for k in range(net.n_node):
+        node_power(net, cell, k)
+
+
+@inline
+def finite(net, cell, lane):  # type: ignore[no-untyped-def]
+    """Whether the currents of the sources are: a NaN or an infinity anywhere ends there."""
+    total = 0.0
+    for j in range(net.n_root):
+        k = get(net.root, ROOT_WIDTH * j)
+        total += get_lane(cell.i_re, k, lane) * 0.0 + get_lane(cell.i_im, k, lane) * 0.0
+    return total == 0.0
