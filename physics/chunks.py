@@ -89,6 +89,5 @@ def _chunks(
             memory.clear()  # the last rows are fewer
         own = {name: value[part] if name in batched else value for name, value in given.items()}
         solution = solve(net, **own, **memory)
-        if isinstance(solution, Solution):
-            memory["out"] = solution
+        memory["out"] = solution
         yield part, solution

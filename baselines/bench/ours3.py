@@ -17,15 +17,6 @@ from .problem3 import Problem3
 STEPPER = "distgrid Stepper3"
 
 
-def _takes(net: Any, **options: Any) -> bool:
-    """Whether `physics.solve` has these keywords for per-phase networks."""
-    try:
-        physics.solve(net, **options)
-    except TypeError:
-        return False
-    return True
-
-
 def _iterations(solution: Any) -> float:
     return float(np.mean(solution.iterations))
 
@@ -39,18 +30,15 @@ def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Cont
         return np.asarray(solution.v[present])
 
     given = "physics.solve(net, p, q, tol"
-    found = [
+    return [
         walking(SOLVE, "distgrid", f"{given})", steps,
                 lambda step, tol: physics.solve(net, p_mw[step], q_mvar[step], tol=tol), read,
-                iterations=_iterations, ours=True)
+                iterations=_iterations, ours=True),
+        walking(VOLTAGES, "distgrid", f"{given}, currents=False)", steps,
+                lambda step, tol: physics.solve(net, p_mw[step], q_mvar[step], tol=tol, currents=False),
+                read, iterations=_iterations, ours=True),
+        _stepper(problem, p_mw, q_mvar),
     ]  # fmt: skip
-    if _takes(net, currents=False):
-        found.append(
-            walking(VOLTAGES, "distgrid", f"{given}, currents=False)", steps,
-                    lambda step, tol: physics.solve(net, p_mw[step], q_mvar[step], tol=tol, currents=False),
-                    read, iterations=_iterations, ours=True)
-        )  # fmt: skip
-    return [*found, _stepper(problem, p_mw, q_mvar)]
 
 
 def _stepper(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
@@ -74,33 +62,23 @@ def _stepper(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contend
 def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
     """`physics.solve` on (rows, n, 3) loads, one thread; all results, or voltages only."""
     net: Any = problem.net
-    kept = _kept(net, p_mw, q_mvar)
 
-    def contender(name: str, **options: Any) -> Contender:
-        words = ", ".join(["physics.solve(net, p, q, tol, threads=1", *(["out=memory"] if kept else []),
-                           *(f"{key}={value}" for key, value in options.items())])  # fmt: skip
+    def contender(name: str, words: str, **options: Any) -> Contender:
+        memory = physics.solve(net, p_mw, q_mvar, **options)
         return Contender(
-            name, "distgrid", f"{words})",
-            lambda tol: physics.solve(net, p_mw, q_mvar, tol=tol, threads=1, **kept, **options),
+            name, "distgrid", f"physics.solve(net, p, q, tol, threads=1, out=memory{words})",
+            lambda tol: physics.solve(net, p_mw, q_mvar, tol=tol, threads=1, out=memory, **options),
             lambda solution: np.array(solution.v[:, problem.present]), _iterations, ours=True,
         )  # fmt: skip
 
-    found = [contender(SOLVE)]
-    if _takes(net, currents=False):
-        found.append(contender(VOLTAGES, currents=False))
-    return found
-
-
-def _kept(net: Any, p_mw: FloatArray, q_mvar: FloatArray) -> dict[str, Any]:
-    """The keyword for memory that is used again, where there is one."""
-    return {"out": physics.solve(net, p_mw, q_mvar)} if _takes(net, out=physics.solve(net)) else {}
+    return [contender(SOLVE, ""), contender(VOLTAGES, ", currents=False", currents=False)]
 
 
 def on_threads(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Callable[[float, int], object]:
     """``solve(tolerance, threads)`` of all rows."""
     net: Any = problem.net
-    kept = _kept(net, p_mw, q_mvar)
-    return lambda tol, threads: physics.solve(net, p_mw, q_mvar, tol=tol, threads=threads, **kept)
+    memory = physics.solve(net, p_mw, q_mvar)
+    return lambda tol, threads: physics.solve(net, p_mw, q_mvar, tol=tol, threads=threads, out=memory)
 
 
 def exact(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> ComplexArray:

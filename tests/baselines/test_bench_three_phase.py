@@ -186,27 +186,14 @@ def test_opendss_starts_where_its_row_says(ieee123: Problem3) -> None:
     assert true_error(flat.answer(1e-11)[0][:1], exact) < 1e-8
 
 
-def test_which_keywords_there_are_is_found_out(ieee123: Problem3) -> None:
-    assert ours3._takes(ieee123.net, tol=1e-6)
-    assert not ours3._takes(ieee123.net, no_such_keyword=1)
-
-
-def test_voltages_only_is_a_row_where_solve_knows_it(
-    ieee123: Problem3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = physics.solve
-
-    def knows(net: Any, *loads: Any, currents: bool = True, out: Any = None, **options: Any) -> Any:
-        assert currents in (True, False)
-        assert out is None or out.v.shape[-2:] == (ieee123.n_bus, 3)
-        return plain(net, *loads, **options)
-
-    monkeypatch.setattr(physics, "solve", knows)
+def test_all_results_and_voltages_only_are_rows(ieee123: Problem3) -> None:
     p, q = steps(ieee123, 3)
     for found in (ours3.single(ieee123, p, q), ours3.batch(ieee123, p, q)):
         rows = {contender.name: contender for contender in found}
         assert "currents=False" in rows[ours.VOLTAGES].options
-        assert rows[ours.VOLTAGES].answer(1e-6)[0].shape == (3, 271)
+        whole, voltages = (rows[name].answer(1e-6)[0] for name in (ours.SOLVE, ours.VOLTAGES))
+        assert voltages.shape == (3, 271)
+        np.testing.assert_array_equal(voltages, whole)
     assert "out=memory" in rows[ours.VOLTAGES].options
 
 
