@@ -245,7 +245,7 @@ def ev_advance(
             whole = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
             have = whole if step == start[s] else need[b, u]
             a = min(max(action[b, u], -1.0), 1.0)
-            want = 0.5 * (a + 1.0) * (p_max[u] + v2g_max[u]) - p_max[u]
+            want = min(0.5 * (a + 1.0) * (p_max[u] + v2g_max[u]) - p_max[u], v2g_max[u])
             power = want
             if want < 0.0:
                 limit = have / (eta_charge[u] * dt_h)

@@ -152,8 +152,8 @@ class Stepper3:
         if self.batch != 1:
             raise ValueError(f"only a stepper of one row keeps its whole state, this one has {self.batch}")
         whole, room = ((slice(None), self.net.topology),), self._rooms.free[-1]
-        phasors, notes, tap = room.out.phasors.copy(), room.out.notes.copy(), room.inputs.tap.copy()
-        return Solution3(self.net, phasors, notes, tap, whole, False)
+        out = Outputs(room.out.phasors.copy(), room.out.notes.copy())
+        return Solution3(self.net, out, room.inputs.tap.copy(), whole, False)
 
 
 class _Room:

@@ -134,7 +134,7 @@ def test_a_masked_reset_leaves_the_others_alone() -> None:
     np.testing.assert_array_equal(observation[~mask], before[~mask])
     np.testing.assert_array_equal(info["_voltages"], mask)
     assert (info["voltages"][0].compressed() == 0.0).all()
-    assert (info["voltages"][1].compressed() > 0.5).all()
+    assert (info["voltages"][1].compressed() != 0.0).all()
     np.testing.assert_array_equal(env.step(env.neutral_action)[4]["step"], [2, 1, 2, 2])
 
 

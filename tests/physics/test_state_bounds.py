@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from distgrid import cases, physics
@@ -38,7 +38,11 @@ def test_solved_states_are_inside(seed: int, n: int, having: Features, drop: flo
     s = s_max * rng.uniform(0, 1, (24, n)) * np.exp(2j * np.pi * rng.uniform(0, 1, (24, n)))
     s[:6] = s_max * np.exp(1j * np.linspace(0, 2 * np.pi, 6, endpoint=False))[:, None]
     s[-1] = 0.0
-    bounds = physics.state_bounds(net, s_max, v_low)
+    try:
+        bounds = physics.state_bounds(net, s_max, v_low)
+    except ValueError as refused:  # half the voltage lost, and shunts besides: there need not be a bound
+        assert "has no voltage bound" in str(refused)
+        reject()
     inside(net, physics.solve(net, s.real, s.imag), bounds)
     inside(net, physics.solve(net, 0 * s.real, 0 * s.imag, p_inject_mw=s.real, q_inject_mvar=s.imag), bounds)
 
