@@ -41,7 +41,8 @@ def test_solved_states_are_inside(seed: int, n: int, having: Features, drop: flo
     try:
         bounds = physics.state_bounds(net, s_max, v_low)
     except ValueError as refused:  # half the voltage lost, and shunts besides: there need not be a bound
-        assert "has no voltage bound" in str(refused)
+        if "has no voltage bound" not in str(refused):
+            raise
         reject()
     inside(net, physics.solve(net, s.real, s.imag), bounds)
     inside(net, physics.solve(net, 0 * s.real, 0 * s.imag, p_inject_mw=s.real, q_inject_mvar=s.imag), bounds)
