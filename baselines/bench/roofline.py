@@ -42,14 +42,14 @@ class Work(NamedTuple):
 def balanced_work(net: Network, iterations: float, *, currents: bool = True) -> Work:
     """Of the sweeps that sum powers (physics/power_sweeps.py) and the check (physics/current_sweeps.py).
 
-    For every node: backward 16 operations on 8 numbers, forward 7 on 8, once more backward than forward;
-    from powers to voltages 44 on 13, the check of Kirchhoff's laws 21 on 10; loads to per unit and the first
+    For every node: backward 16 operations on 8 numbers, forward 7 on 8; once the powers that are sent 11 on
+    9, from them to voltages 35 on 12, the check of Kirchhoff's laws 21 on 10; loads to per unit and the first
     powers 2 on 10, results to their place 8 numbers. Shunts and ratios, which the feeders of the benchmark do
     not have, are not counted. ``iterations`` counts sweeps and the check.
     """
     m, sweeps = net.topology.plan.link.shape[0], iterations - 1.0
-    flops = (16.0 + 7.0) * sweeps + 16.0 + 44.0 + 21.0 + 2.0
-    numbers = (8.0 + 8.0) * sweeps + 8.0 + 13.0 + 10.0 + 10.0 + 8.0
+    flops = (16.0 + 7.0) * sweeps + 11.0 + 35.0 + 21.0 + 2.0
+    numbers = (8.0 + 8.0) * sweeps + 9.0 + 12.0 + 10.0 + 10.0 + 8.0
     results = _COMPLEX * (net.n_bus + (net.n_branch if currents else 0))
     return Work(
         flops=m * flops, cache_bytes=_DOUBLE * m * numbers, memory_bytes=2 * _DOUBLE * net.n_bus + results,
@@ -58,25 +58,24 @@ def balanced_work(net: Network, iterations: float, *, currents: bool = True) -> 
 
 
 def per_phase_work(problem: Problem3, iterations: float, *, currents: bool = True) -> Work:
-    """Of the sweeps that sum currents (physics/unbalanced/steps.py) on lines and wye loads.
+    """Of the sweeps that sum powers (physics/unbalanced/power_sums.py) and the check, on lines and wye loads.
 
-    For every conductor: backward 2 operations on 6 numbers, forward 16 on 12. Besides, a line with k
-    conductors takes 6 k^2 + 2 k (k - 1) for its matrix, a node 4 k^2 for its shunts, a conductor with load 12
-    more. A first forward and a last backward half come on top of ``iterations``.
+    For every conductor: backward 18 operations on 11 numbers, forward 32 on 16; the check of Kirchhoff's laws
+    22 on 17; loads to per unit and the start 12 on 9. Besides, backward and in the check a line with k
+    conductors takes 6 k^2 + 2 k (k - 1) for its matrix, and forward and in the check a node with charging
+    takes 4 k^2. ``iterations`` counts sweeps and the check.
     """
     width = problem.branch_present.sum(axis=1).astype(np.float64)
     at_node = problem.present.sum(axis=1).astype(np.float64)
     shunts = np.where(np.abs(problem.node_b_us).any(axis=(1, 2)), 4.0 * at_node**2, 0.0)
-    loads = np.count_nonzero((problem.p_mw != 0) | (problem.q_mvar != 0))
-    m = problem.n_phase_nodes
-    backward = 2.0 * m
-    forward = 16.0 * m + float((8.0 * width**2 - 2.0 * width).sum() + shunts.sum()) + 12.0 * loads
-    halves = iterations + 1.0
+    m, sweeps = problem.n_phase_nodes, iterations - 1.0
+    matrices = float((8.0 * width**2 - 2.0 * width).sum() + shunts.sum())
     inputs = 2 * _DOUBLE * 3 * problem.n_bus
-    results = _COMPLEX * (3 * problem.n_bus * (2 if currents else 1) + 3)
+    results = _COMPLEX * (3 * problem.n_bus * (2 if currents else 1) + (3 if currents else 0))
     return Work(
-        flops=halves * (forward + backward), cache_bytes=_DOUBLE * halves * 18.0 * m,
-        memory_bytes=inputs + results, block_bytes=_DOUBLE * 6 * LANES * m,
+        flops=m * (50.0 * sweeps + 22.0 + 12.0) + iterations * matrices,
+        cache_bytes=_DOUBLE * m * (27.0 * sweeps + 17.0 + 9.0),
+        memory_bytes=inputs + results, block_bytes=_DOUBLE * 9 * LANES * m,
     )  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from distgrid.physics.lanes import LANES
 
 
 def test_work_of_a_balanced_row() -> None:
-    """33 nodes, two sweeps and the check: 23 operations a node and sweep, 83 besides; 37 branches."""
+    """33 nodes, two sweeps and the check: 23 operations a node and sweep, 69 besides; 37 branches."""
     net = physics.compile(cases.load("case33bw"))
     work = roofline.balanced_work(net, 3.0)
-    assert work.flops == 33 * (2 * 23 + 83)
+    assert work.flops == 33 * (2 * 23 + 69)
     assert work.cache_bytes == 33 * 8 * (2 * 16 + 49)
     assert work.memory_bytes == 33 * (16 + 16) + 37 * 16
     assert roofline.balanced_work(net, 3.0, currents=False).memory_bytes == 33 * 32
@@ -36,7 +36,7 @@ def test_a_block_is_what_the_kernel_works_on() -> None:
 
 
 def test_work_of_a_row_with_phases() -> None:
-    """A three-phase line and a one-phase lateral with a load; the source feeds three conductors more."""
+    """A three-phase line and a one-phase lateral with a load: seven conductors with the source's three."""
     present = np.array([[True, True, True], [True, True, True], [False, True, False]])
     z = np.zeros((2, 3, 3), dtype=np.complex128)
     z[0] = np.eye(3) * (0.3 + 0.6j) + 0.1
@@ -50,9 +50,11 @@ def test_work_of_a_row_with_phases() -> None:
     )  # fmt: skip
     work = roofline.per_phase_work(problem, 4.0)
     lines = (6 * 9 + 2 * 3 * 2) + 6
-    assert work.flops == 5 * (7 * (2 + 16) + lines + 12)  # four sweeps, and a half at either end
-    assert work.cache_bytes == 5 * 7 * 18 * 8
+    assert work.flops == 7 * (3 * 50 + 34) + 4 * lines  # three sweeps and the check
+    assert work.cache_bytes == 8 * 7 * (3 * 27 + 26)
     assert work.memory_bytes == 2 * 9 * 8 + 16 * (2 * 9 + 3)
+    assert roofline.per_phase_work(problem, 4.0, currents=False).memory_bytes == 2 * 9 * 8 + 16 * 9
+    assert work.block_bytes == 8 * 9 * LANES * 7
 
 
 def test_the_limit_is_the_slowest_part() -> None:
