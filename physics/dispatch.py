@@ -98,11 +98,9 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
     Parameters
     ----------
     p_mw, q_mvar
-        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; of a per-phase network per
-        phase to
-        ground, (n_bus, 3) or (batch, n_bus, 3). None: the nominal loads. ZIP and CVR shares of the feeder's
-        loads
-        apply to it; these values are the power at 1 pu.
+        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; of a per-phase network per phase
+        to ground, (n_bus, 3) or (batch, n_bus, 3). None: the nominal loads. ZIP and CVR shares of the
+        feeder's loads apply to it; these values are the power at 1 pu.
     p_delta_mw, q_delta_mvar
         Per-phase networks only: load between phases, legs AB, BC, CA; same shapes. None: the nominal ones.
     p_inject_mw, q_inject_mvar, p_delta_inject_mw, q_delta_inject_mvar
@@ -131,8 +129,7 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
         the new one takes over.
 
     A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, power on a
-    phase
-    that does not exist, or switch states that connect two sources.
+    phase that does not exist, or switch states that connect two sources.
     """
     if isinstance(net, Network3):
         return solve_per_phase(net, p_mw, q_mvar, **options)

@@ -8,11 +8,13 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ... import __version__
 from .results import Machine
 
 #: Packages whose versions decide the numbers; peers are listed whether they are there or not.
-PACKAGES = ("distgrid", "numpy", "numba", "gymnasium", "pandapower", "power-grid-model", "dss-python",
-            "tensorpowerflow")  # fmt: skip
+PACKAGES = (
+    "numpy", "numba", "gymnasium", "pandapower", "power-grid-model", "dss-python", "tensorpowerflow",
+)  # fmt: skip
 
 #: Variables that set the threads of the libraries underneath.
 _THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -35,7 +37,7 @@ def describe() -> Machine:
         load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        versions={name: installed(name) for name in PACKAGES},
+        versions={"distgrid": __version__, **{name: installed(name) for name in PACKAGES}},
         thread_variables={name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ},
         taken_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

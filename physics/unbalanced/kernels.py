@@ -210,9 +210,10 @@ def solve_block(  # type: ignore[no-untyped-def]
         return False
     for lane in range(width_of(cell.v_re)):
         put_lane(cell.track, GOING, lane, 1.0 if lane < width else 0.0)
+    summing = max_iter >= FEWEST and 2 * net.n_afloat <= net.n_node  # where most float, it gains nothing
     for lane in range(width):
         notes[:, lane] = 0.0
-        notes[HOW, lane] = SWEEPING if max_iter >= FEWEST and 2 * net.n_afloat <= net.n_node else HARD
+        notes[HOW, lane] = SWEEPING if summing else HARD
         notes[TARGET, lane] = 0.3 * tol
     limit, warm_start = min(MOST_SWEEPS, max_iter - 2), inputs.v_start.shape[0] > 0
     by_powers, fresh, sweeping, began = True, True, _count(notes, width, SWEEPING) > 0, False
