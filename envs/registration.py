@@ -193,7 +193,7 @@ def register_all() -> None:
             gym.register(
                 id=entry.id,
                 entry_point="distgrid.envs.registration:create",
-                vector_entry_point=f"{__name__}:create_vector",
+                vector_entry_point="distgrid.envs.registration:create_vector",
                 kwargs={"entry": entry.name},
             )
 
