@@ -20,7 +20,6 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 Tree = dict[str, Any]  # name -> array, or a tree of them
 _PAD = 24  # lines of a table that lay whole pages apart would push each other out of the cache
-_CHARGED = ("cost_resource", "cost")
 
 
 class Told:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._jit import inline
 from ..dependence import drawn
-from .generic import advance, get, get_lane, inline, larger, like, put, put_lane, root, width_of
+from .generic import advance, get, get_lane, larger, like, put, put_lane, root, width_of
 from .program import (
     CAP_WIDTH,
     CONSTANT,

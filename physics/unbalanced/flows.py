@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jit import lean_kernel
+from .._jit import inline, lean_kernel
 from .elements import Element
 from .gather import steps_of
-from .generic import advance, flat, get, inline, like, point, put
+from .generic import advance, flat, get, like, point, put
 from .program import (
     ADMITTANCE,
     CHILD,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
+from .._jit import inline
 from ..lanes import to_rows
 from .generic import (
     across,
@@ -14,7 +15,6 @@ from .generic import (
     flat,
     get,
     get_lane,
-    inline,
     like,
     point,
     put,

@@ -17,7 +17,6 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
 from .. import lanes
-from .._jit import inline as inline
 from ..lanes import LANES, lanes_type
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from numba.extending import overload
 
+from .._jit import inline
 from .generic import (
     advance,
     get,
     get_quad,
-    inline,
     larger,
     like,
     pick,

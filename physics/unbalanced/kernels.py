@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._jit import lean_kernel
-from ..lanes import LANES
+from .._jit import inline, lean_kernel
+from ..lanes import LANES, aligned
 from .drawn import bank_powers, item_powers
 from .gather import (
     arguments_finite,
@@ -29,7 +29,7 @@ from .gather import (
     write_row,
     write_rows,
 )
-from .generic import advance, get_lane, inline, point, put, put_lane, width_of
+from .generic import advance, get_lane, point, put, put_lane, width_of
 from .guess import guess
 from .power_sums import sum_powers
 from .program import (
@@ -277,7 +277,9 @@ def room_for(program: Program, n_cap: int, rows: int) -> Room:
     m, n_bank, n_tap, n_item = (int(size) for size in program.whole[2:6])
     entries = 9 * m + 2 * n_item + 3 * n_tap + n_cap + 3 * n_bank + N_TRACKED + 9
     lanes = () if rows == 1 else (LANES,)
-    return Room(np.zeros((entries, *lanes)), np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES)))
+    cells = aligned((entries, *lanes))
+    cells.fill(0.0)
+    return Room(cells, np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES)))
 
 
 @lean_kernel

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._jit import inline
 from ..kernels import COLLAPSED, CONVERGED, DIVERGED
 from ..lanes import choose, to_rows, to_rows_real
 from ..metrics import (
@@ -21,7 +22,7 @@ from ..metrics import (
     V_UPDATE,
     VOLTAGE_VIOLATION,
 )
-from .generic import get, get_lane, inline, larger, like, put, root, smaller, width_of
+from .generic import get, get_lane, larger, like, put, root, smaller, width_of
 from .program import ComplexArray, FloatArray, IntArray
 
 #: Columns of ``ended`` and ``measured`` beyond those of `metrics`.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .generic import advance, get, get_quad, inline, larger, larger_quad, like, pick, put, put_quad, quad
+from .._jit import inline
+from .generic import advance, get, get_quad, larger, larger_quad, like, pick, put, put_quad, quad
 from .program import FIRST, N_CONDUCTOR, NO_SHUNT, NODE_WIDTH, SHUNT, SHUNT_KIND, SUSCEPTANCE
 from .steps import V_FLOOR_PU, shunt_current
 

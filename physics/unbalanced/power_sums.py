@@ -22,11 +22,11 @@ from typing import Any
 
 from numba.extending import overload
 
+from .._jit import inline
 from .generic import (
     advance,
     get,
     get_quad,
-    inline,
     larger,
     larger_quad,
     like,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .._jit import lean_kernel
+from .._jit import inline, lean_kernel
 from .flows import FlowTable, flow_row, ways_of
 from .gather import steps_of, table
-from .generic import advance, get, inline, point, put_lane, width_of
+from .generic import advance, get, point, put_lane, width_of
 from .kernels import ALL_GOOD, SOME_BAD, cell_of, solve_block
 from .measure import Judged, Seen, Watch, measure
 from .program import FloatArray, Inputs, IntArray, Outputs, Program

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._jit import inline
 from ..lanes import choose
-from .generic import advance, get, get_quad, inline, larger, like, pick, put, quad
+from .generic import advance, get, get_quad, larger, like, pick, put, quad
 from .program import (
     CHILD,
     ENTRY,

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
+from .._jit import inline
 from .generic import (
     advance,
     get,
     get_lane,
     get_quad,
-    inline,
     larger,
     larger_quad,
     like,
