@@ -50,6 +50,7 @@ class Layout(NamedTuple):
     placed: list[Placed]
     node_shunt: NDArray[np.complex128]  # (n_bus, 3, 3) pu, banks that switch not included
     floating: BoolArray  # (n_bus, 3) phases of zones whose potential only shunts fix
+    afloat: list[list[Conductor]]  # what feeds zones without any shunt: its mean voltage is zero
 
 
 class _Numbers:
@@ -106,6 +107,7 @@ def build(
     floating = np.zeros((n_bus, 3), dtype=bool)
     taps: list[tuple[int, int, float]] = []
     moves: dict[int, complex] = {}
+    bare: list[list[Conductor]] = []
     rows = np.full((len(spread.placed), SEGMENT_WIDTH), -1, dtype=np.int64)
     for k, placed in enumerate(spread.placed):
         _segment(rows[k], placed, conductor, coef, taps)
@@ -115,6 +117,7 @@ def build(
                 floating[at] = True
             if admittance == 0:  # nothing defines the potential: its mean stays zero
                 rows[k, KIND] = GENERAL
+                bare.append(list(placed.child))
             else:
                 coef.add([1.0 / admittance])
                 moves[k] = 1.0 / admittance
@@ -146,7 +149,7 @@ def build(
         start=start, reaction=reaction, afloat=afloat,
         n_slot=3 * n_bus,
     )  # fmt: skip
-    return Layout(program, conductor, spread.placed, node_shunt, floating)
+    return Layout(program, conductor, spread.placed, node_shunt, floating, bare)
 
 
 def _columns(block: FloatArray) -> list[float]:

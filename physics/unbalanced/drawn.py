@@ -28,10 +28,11 @@ from .program import (
     LOW,
     MODEL,
     RATED,
+    SCALE,
     Z_P,
     Z_Q,
 )
-from .steps import SQRT3, V_FLOOR_PU
+from .steps import V_FLOOR_PU
 
 REACTIONS = 3  # rounds of the small system of banks, each some ten times better than the one before
 LINEAR_SHARE = 0.5  # OpenDSS's vlowpu: below this part of its rated voltage a load is an impedance
@@ -151,7 +152,7 @@ def item_powers(net, cell):  # type: ignore[no-untyped-def]
         if model != CONSTANT:
             v = root(v2)
             if b >= 0:
-                v = v * (1.0 / SQRT3)
+                v = v * get(coef, SCALE)
             if model == CURVED:
                 put(cell.room, 0, power)
                 put(cell.room, 1, reactive)

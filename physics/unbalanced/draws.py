@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.feeder import Feeder
+from ...cases.schema import SPLIT_PHASES
 from .elements import places
 from .program import CONSTANT, CURVED, ITEM_COEFS, POLYNOMIAL, FloatArray, IntArray
 from .spread import BoolArray, Conductor
@@ -54,6 +55,7 @@ class Draws:
     """Loads and banks by slot: 3 * node row + phase (wye) or + leg (delta)."""
 
     n_bus: int
+    base_mva: float
     present: BoolArray  # (n_bus, 3) phases of the node
     leg_present: BoolArray  # (n_bus, 3)
     wye_p_mw: FloatArray  # (n_bus, 3) nominal
@@ -65,6 +67,7 @@ class Draws:
     leg_items: list[Item]  # legs with a nominal load
     more_legs: list[Item]  # the other legs
     banks: list[Bank]
+    leg_pu: FloatArray  # (n_bus,) what stands between two phases at 1 pu: sqrt 3, or 2 between hot legs
 
     def placed(self, conductor: dict[Conductor, int]) -> Lists:
         """The lists for one numbering; what stands at dead phases is left out."""
@@ -80,7 +83,8 @@ class Draws:
                 ends = self._ends(item.slot, delta, conductor)
                 if ends is not None:
                     rows.append((*ends, item.slot, int(item.plain)))
-                    coefs.append((item.p_share, item.q_share, *item.model, _kind(item)))
+                    scale = 1.0 / self.leg_pu[item.slot // 3] if delta else 1.0
+                    coefs.append((item.p_share, item.q_share, *item.model, _kind(item), scale))
             counts.append(len(rows))
         return Lists(
             np.array(caps, dtype=np.int64).reshape(-1, 3),
@@ -122,6 +126,16 @@ def phases_present(feeder: Feeder) -> BoolArray:
     return present
 
 
+def leg_voltages(feeder: Feeder) -> FloatArray:
+    """(n_bus,) voltage between two phases at 1 pu: sqrt 3, and 2 between the hot legs of a split phase.
+
+    The legs are 180 degrees apart, and each is at ``base_kv / sqrt 3`` to ground.
+    """
+    return np.array(
+        [2.0 if phase in SPLIT_PHASES else np.sqrt(3.0) for phase in feeder.column("nodes", "phase")]
+    )
+
+
 def read_draws(feeder: Feeder, *, voltage_bands: bool) -> Draws:
     """Loads and banks of the tables; ``voltage_bands``: loads leave their model outside their band."""
     n = feeder.n_nodes
@@ -148,9 +162,9 @@ def read_draws(feeder: Feeder, *, voltage_bands: bool) -> Draws:
         if int(slot) not in loaded
     ]
     return Draws(
-        n, present, leg_present,
+        n, feeder.base_mva, present, leg_present,
         wye_p.reshape(n, 3), wye_q.reshape(n, 3), delta_p.reshape(n, 3), delta_q.reshape(n, 3),
-        constant, shares, delta_items + bare, more, _banks(feeder),
+        constant, shares, delta_items + bare, more, _banks(feeder), leg_voltages(feeder),
     )  # fmt: skip
 
 
@@ -217,6 +231,7 @@ def _banks(feeder: Feeder) -> list[Bank]:
         node = feeder.node_index[cap["node_id"]]
         delta = cap["connection"] == "delta"
         at = leg_of(cap["phase"]) if delta else places(cap["phase"])
-        b = cap["q_mvar"] / len(at) / base / (3.0 if delta else 1.0)  # a leg has sqrt 3 pu across it
+        square = 4.0 if cap["phase"] in SPLIT_PHASES else 3.0  # of the voltage across a leg at 1 pu
+        b = cap["q_mvar"] / len(at) / base / (square if delta else 1.0)
         banks += [Bank(row, node, place, delta, b) for place in at]
     return banks

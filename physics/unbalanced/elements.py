@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,14 @@ def places(phase: str) -> tuple[int, ...]:
     return tuple(PLACE[letter] for letter in phase)
 
 
+class Magnetising(NamedTuple):
+    """Core loss and magnetising current across a winding whose regulator changes its turns."""
+
+    side: Terminals  # at the to end
+    y: complex  # pu, at the neutral step
+    regulator: int
+
+
 @dataclass(eq=False)
 class Element:
     """One branch: what it is in series, and the admittance it shows its two nodes."""
@@ -33,22 +41,35 @@ class Element:
     line_phases: tuple[int, ...] = ()
     z: Matrix = field(default_factory=lambda: np.zeros((0, 0), dtype=np.complex128))
     windings: list[Winding] = field(default_factory=list)
-    centre_tap: Matrix | None = None  # (3, 3) nodal admittance of high, leg 1, leg 2
-    high: int = -1  # phase of a centre-tap transformer's high side
+    centre_tap: Matrix | None = None  # nodal admittance of the high terminals (one or two), leg 1, leg 2
+    high: tuple[int, ...] = ()  # phases of a centre-tap transformer's high side
+    open_end: str = ""  # "from" or "to": not connected there, its charging hangs on the other end
+    magnetising: list[Magnetising] = field(default_factory=list)  # that moves with a tap
 
     def phases(self, end: int) -> list[int]:
         """Places that carry current at the from end (0) or the to end (1)."""
         if self.centre_tap is not None:
-            return [self.high] if end == 0 else [0, 1]
+            return sorted(self.high) if end == 0 else [0, 1]
         sides = [w.start if end == 0 else w.end for w in self.windings]
         return sorted(set(self.line_phases) | {phase for side in sides for phase, _ in side})
+
+    def pairs(self) -> list[Winding | None]:
+        """Its winding pairs; None stands for a centre-tap transformer as a whole."""
+        return [None] if self.centre_tap is not None else [*self.windings]
+
+    def sides(self) -> list[tuple[Terminals, Terminals]]:
+        """Terminals of each of :meth:`pairs` at the from and at the to end."""
+        if self.centre_tap is not None:
+            return [(tuple((p, 1.0) for p in self.high), ((0, 1.0), (1, 1.0)))]
+        return [(w.start, w.end) for w in self.windings]
 
     def view(self, child_is_to: bool) -> tuple[list[Segment], Matrix]:
         """Its segments, and the further (3, 3) admittance at its parent node, for one direction."""
         shunt = np.zeros((3, 3), dtype=np.complex128)
         if self.centre_tap is not None:
-            order = [1, 2, 0] if child_is_to else [0, 1, 2]
-            legs, high = (0, 1), (self.high,)
+            n = len(self.high)
+            order = [n, n + 1, *range(n)] if child_is_to else list(range(n + 2))
+            legs, high = (0, 1), self.high
             child, parent = (legs, high) if child_is_to else (high, legs)
             segment, block = from_admittance(child, parent, self.centre_tap[np.ix_(order, order)])
             shunt[np.ix_(segment.parent, segment.parent)] = block
@@ -175,8 +196,12 @@ def _unit_windings(element: Element, unit: dict[str, Any], regulator: int, bases
         for side in sides:
             for phase, _ in side:
                 y[phase, phase] += antifloat / rated**2 * v**2 / bases.s
-    for side in ends:
-        _across(element.y_to, side, magnetising * bases.v_to**2 / bases.s)
+    for side in ends if magnetising != 0 else ():
+        y = magnetising * bases.v_to**2 / bases.s
+        if regulator >= 0:
+            element.magnetising.append(Magnetising(side, y, regulator))
+        else:
+            add_across(element.y_to, side, y)
     return [Winding(f, t, rho, zeta, regulator) for f, t in zip(starts, ends, strict=True)]
 
 
@@ -190,7 +215,7 @@ def _sides(letters: str, kind: str, turn: int) -> list[Terminals]:
     return [((at[k], 1.0), (at[(k + turn) % 3], -1.0)) for k in range(3)]
 
 
-def _across(y: Matrix, side: Terminals, admittance: complex) -> None:
+def add_across(y: Matrix, side: Terminals, admittance: complex) -> None:
     """Add an admittance between the terminals of a winding."""
     for phase, sign in side:
         for other, other_sign in side:
@@ -210,10 +235,15 @@ def _make_centre_tap(element: Element, unit: dict[str, Any], bases: _Bases) -> N
     sign = np.array([1.0, 1.0, -1.0])  # leg 2 is wound from ground to its terminal
     scale = sign * np.array([bases.v_from, bases.v_to, bases.v_to]) / volts
     y = turns @ np.linalg.inv(z) @ turns.T
-    element.centre_tap = y * np.outer(scale, scale) / bases.s
-    element.high = places(unit["from_phase"])[0]
+    y = y * np.outer(scale, scale) / bases.s
+    element.high = places(unit["from_phase"])
+    if len(element.high) == 2:  # the high winding stands between two phases
+        between = np.array([[1.0, -1.0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        y = between.T @ y @ between
+    element.centre_tap = y
     antifloat = -0.5e-6j * (unit["antifloat_ppm"] or 0.0) * s_w / nominal**2 / bases.s
-    element.y_from[element.high, element.high] += antifloat[0] * bases.v_from**2
+    for phase in element.high:
+        element.y_from[phase, phase] += antifloat[0] * bases.v_from**2
     for leg, terminals in ((0, 1.0), (1, 2.0)):  # OpenDSS counts leg 2 twice
         element.y_to[leg, leg] += terminals * antifloat[1] * bases.v_to**2
     magnetising = complex(unit["noload_pct"] or 0.0, -(unit["imag_pct"] or 0.0)) / 100.0 * s_w

@@ -56,11 +56,14 @@ def flow_table(
     elements: list[Element],
     placed: list[Placed],
     further: dict[int, Matrix],
+    hung: dict[tuple[int, int], Matrix],
     from_row: IntArray,
     to_row: IntArray,
 ) -> FlowTable:
-    """``further``: what branches show their parent node beside their own shunts."""
-    shunt: dict[tuple[int, int], Matrix] = {}
+    """``further``: what branches show their parent node beside their own shunts; ``hung``: what lines that
+    are open at one end show the other, by branch row and side.
+    """
+    shunt: dict[tuple[int, int], Matrix] = dict(hung)
     for one in placed:
         if one.branch >= 0:
             element = elements[one.branch]

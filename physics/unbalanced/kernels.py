@@ -40,6 +40,7 @@ from .program import (
     GOING,
     I2_MOST,
     N_TRACKED,
+    UNSETTLED,
     V2_LEAST,
     Cell,
     Inputs,
@@ -50,17 +51,21 @@ from .program import (
 from .steps import V_FLOOR_PU
 from .sweep import finite, gather_and_check, move_on, own_currents
 
-ALL_GOOD, SOME_BAD = 0, 1  # what `solve_rows` answers
+ALL_GOOD, SOME_BAD, SOME_LEFT = 0, 1, 2  # what `solve_rows` answers: the last, rows for Newton's method
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
 MOST_SWEEPS = 40  # of those that sum powers
 FEWEST = 4  # sweeps that must be allowed to try them
 CONTRACTION = 0.8  # an update above this share of the one before: a hard case. The lower branch repels
+SURE_RATE = 0.5  # an update that shrinks by less says little of the distance to the solution
+STILL = 1e-13  # an update of this size says that the solution is there
+NEWTON_FROM = 12  # sweeps that must be allowed before Newton's method goes on
+LONG = 100  # sweeps after which a row that hardly contracts is left to Newton's method
 COLD_RATE = 0.05  # the rate after one sweep; a warm start says nothing of it
 _ROUNDING = 1e-15  # updates of this size no longer shrink
 
 # Rows of ``Room.lane_notes``. HOW: what a lane is about.
-HOW, BEFORE, SWEEPS, TARGET, SUNK, STREAK = 0, 1, 2, 3, 4, 5
-N_NOTES = 6
+HOW, BEFORE, SWEEPS, TARGET, SUNK, STREAK, RATE = 0, 1, 2, 3, 4, 5, 6
+N_NOTES = 7
 SWEEPING, ARRIVED, HARD, ENDED, WRITTEN = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
@@ -116,7 +121,7 @@ def _step_on(cell, notes, lane, limit, warm_start):  # type: ignore[no-untyped-d
     sweeps = notes[SWEEPS, lane] + 1.0
     known = sweeps > 1.0 or not warm_start
     rate = moved / before if sweeps > 1.0 else COLD_RATE
-    notes[BEFORE, lane], notes[SWEEPS, lane] = moved, sweeps
+    notes[BEFORE, lane], notes[SWEEPS, lane], notes[RATE, lane] = moved, sweeps, rate
     left = 1.5 * moved * rate / max(1.0 - rate, 0.1)
     if moved <= _ROUNDING or (known and left < notes[TARGET, lane]):
         notes[HOW, lane] = ARRIVED
@@ -135,9 +140,11 @@ def _close(net, cell, lane, tol):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _end(cell, notes, row, lane, settled, v_collapse, out):  # type: ignore[no-untyped-def]
-    """The verdict on a lane."""
+def _end(cell, notes, row, lane, settled, sure, v_collapse, out):  # type: ignore[no-untyped-def]
+    """The verdict on a lane; where it is not sure, Newton's method has the last word."""
     flags = CONVERGED if settled else DIVERGED
+    if not sure:
+        flags |= UNSETTLED
     sunk = get_lane(cell.track, V2_LEAST, lane) < v_collapse * v_collapse
     if sunk or (notes[SUNK, lane] > 0.0 and not settled):
         flags |= COLLAPSED
@@ -154,7 +161,8 @@ def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out):  # ty
     close = _close(net, cell, lane, tol)
     if notes[HOW, lane] == ARRIVED:
         if close:
-            _end(cell, notes, row, lane, close, v_collapse, out)
+            sure = notes[RATE, lane] <= SURE_RATE or max_iter < NEWTON_FROM
+            _end(cell, notes, row, lane, True, sure, v_collapse, out)
         elif notes[TARGET, lane] > 1e-3 * tol:
             notes[SWEEPS, lane] -= 1.0
             notes[TARGET, lane] *= 0.05
@@ -168,9 +176,11 @@ def _verdict(net, cell, notes, row, lane, tol, max_iter, v_collapse, out):  # ty
         notes[SUNK, lane] = 1.0
     streak = notes[STREAK, lane] + 1.0 if close else 0.0
     notes[STREAK, lane] = streak
-    settled = streak >= 2.0 or (close and d2 <= 0.25 * before)
-    if settled or before > RUNAWAY_PU * RUNAWAY_PU or notes[SWEEPS, lane] >= max_iter:
-        _end(cell, notes, row, lane, settled, v_collapse, out)
+    sure = close and (d2 <= SURE_RATE * SURE_RATE * before or d2 < STILL * STILL)
+    settled = streak >= 2.0 or sure
+    slow = notes[SWEEPS, lane] >= LONG and d2 > 0.64 * before
+    if settled or slow or before > RUNAWAY_PU * RUNAWAY_PU or notes[SWEEPS, lane] >= max_iter:
+        _end(cell, notes, row, lane, settled, sure or max_iter < NEWTON_FROM, v_collapse, out)
 
 
 @inline
@@ -205,9 +215,9 @@ def _let_go(cell, going):  # type: ignore[no-untyped-def]
 def solve_block(  # type: ignore[no-untyped-def]
     net, cell, arguments, inputs, row, width, scale, tol, max_iter, v_collapse, out, notes
 ):
-    """Solve ``width`` rows beside each other; False where an argument is wrong."""
+    """Solve ``width`` rows beside each other; answers as `solve_rows`."""
     if not _begin(net, cell, arguments, inputs, row, row + width - 1, scale):
-        return False
+        return SOME_BAD
     for lane in range(width_of(cell.v_re)):
         put_lane(cell.track, GOING, lane, 1.0 if lane < width else 0.0)
     summing = max_iter >= FEWEST and 2 * net.n_afloat <= net.n_node  # where most float, it gains nothing
@@ -245,13 +255,16 @@ def solve_block(  # type: ignore[no-untyped-def]
                 put_lane(cell.track, GOING, lane, 1.0 if notes[HOW, lane] == SWEEPING else 0.0)
             continue
         if _count(notes, width, WRITTEN) == width:
-            return True
+            left = False
+            for lane in range(width):
+                left |= int(out.notes[row + lane, 0]) & UNSETTLED != 0
+            return SOME_LEFT if left else ALL_GOOD
         if by_powers:
             by_powers = False
             at_rest(net, cell)
             for lane in range(width):
                 if notes[HOW, lane] == HARD and not arguments_finite(net, cell, lane):
-                    return False
+                    return SOME_BAD
                 notes[BEFORE, lane] = 0.0
                 gather_source(net, cell, inputs.v_source, row + lane, lane)
         _let_go(cell, 1.0)
@@ -308,11 +321,13 @@ def solve_rows(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     out = Outputs(phasors, notes)
     cell = cell_of(net, cap_on.shape[1], point(cells), point(live))
-    step = width_of(cell.v_re)
+    step, answer = width_of(cell.v_re), ALL_GOOD
     for row in range(lo, hi, step):
-        if not solve_block(
+        here = solve_block(
             net, cell, arguments, inputs, row, min(step, hi - row), scale, tol, max_iter, v_collapse, out,
             lane_notes,
-        ):  # fmt: skip
+        )  # fmt: skip
+        if here == SOME_BAD:
             return SOME_BAD
-    return ALL_GOOD
+        answer = max(answer, here)
+    return answer

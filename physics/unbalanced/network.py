@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -14,11 +15,15 @@ from numpy.typing import NDArray
 from ...cases.feeder import Feeder
 from ..network import IslandWarning, MeshWarning
 from .build import Layout, build
-from .draws import Draws, phases_present, read_draws
+from .draws import LEGS, Draws, phases_present, read_draws
 from .elements import Element, elements
+from .equations import EndCurrents, Equations, NodeCurrents, write_equations
 from .flows import FlowTable, flow_table
+from .newton import Memory
+from .parts import parts_of_forest, parts_of_reach
 from .program import FloatArray, IntArray, Program, Room
-from .spread import BoolArray, Source, spread
+from .reach import reach
+from .spread import BoolArray, Conductor, Source, Spread, spread
 
 _VARIANTS_KEPT = 256
 
@@ -35,8 +40,17 @@ class Topology3:
     leg_slots: BoolArray  # (3 n_bus,) legs that exist
     in_tree: BoolArray  # (n_branch,)
     child_is_to: BoolArray  # (n_branch,)
-    dropped: IntArray  # branch rows left out because they close loops
+    dropped: IntArray  # branch rows left out, at least in one phase, as they close loops
+    cut: dict[int, tuple[int, ...]]  # the same rows, with the phases that are cut where others carry on
+    irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
+    write: Callable[[], Equations] = field(repr=False)
     rooms: list[Room] = field(default_factory=list, repr=False)  # of lone rows, lent and given back
+    memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
+
+    @cached_property
+    def equations(self) -> Equations:
+        """Kirchhoff's laws for Newton's method, written when they are first needed."""
+        return self.write()
 
 
 class PhaseIndex:
@@ -138,7 +152,9 @@ class Network3:
         for element in self.elements:
             ends = element.phases(0), element.phases(1)
             for end, phases in enumerate(ends):
-                share = 1.0 if element.centre_tap is None else len(ends[0]) / len(phases)
+                share = 1.0
+                if element.centre_tap is not None and end == 1:  # half of what the high winding carries
+                    share = 0.5 if len(element.high) == 1 else 0.5 * np.sqrt(3.0)
                 rating[end, element.row, phases] = self.rating_mva[element.row] / 3.0 * share
         return rating
 
@@ -199,17 +215,54 @@ class Network3:
 
     def _build(self, closed: BoolArray, *, warn: bool) -> Topology3:
         forest = spread(self.n_bus, self.elements, closed, self.sources)
-        self._check_loops(forest.dropped, forest.clash, warn=warn)
-        layout = build(
-            self.n_bus, self.elements, self.sources, forest, self.shunt, self.draws, self.source_phasor,
+        if forest.irregular:
+            built = self._reached(closed, forest.irregular)
+        else:
+            layout = self._laid_out(forest, self._hung_on(closed))
+            irregular = self._bank_afloat(layout.floating)
+            built = self._reached(closed, irregular) if irregular else self._swept(closed, layout, forest)
+        if warn and built.cut:
+            warnings.warn(
+                f"feeder {self.feeder.name!r} is meshed: solved as the breadth-first tree without "
+                f"{self._loop_names(built.cut)}",
+                MeshWarning,
+                stacklevel=5,
+            )
+        if warn and (self.present & ~built.energised).any():
+            self._warn_islands(np.asarray((self.present & ~built.energised).any(axis=1)))
+        return built
+
+    def _laid_out(self, forest: Spread, hung_on: NDArray[np.complex128]) -> Layout:
+        return build(
+            self.n_bus, self.elements, self.sources, forest, hung_on, self.draws, self.source_phasor,
             self.cap_on, self.base_mva,
         )  # fmt: skip
+
+    def _hung_on(self, closed: BoolArray) -> NDArray[np.complex128]:
+        """(n_bus, 3, 3) what stands at the nodes besides branches that lead on: shunts, open line ends."""
+        total = self.shunt
+        for element in self.elements:
+            if element.open_end and closed[element.row]:
+                total = total.copy() if total is self.shunt else total
+                total[element.from_node] += element.y_from
+                total[element.to_node] += element.y_to
+        return total
+
+    def _bank_afloat(self, floating: BoolArray) -> str:
+        """Why a capacitor bank keeps sweeps from finding the potential of a zone without ground."""
+        for bank in self.draws.banks:
+            if not bank.delta and floating[bank.node, bank.place]:
+                return f"capacitor {self.feeder.column('capacitors', 'cap_id')[bank.row]!r} grounds a zone"
+        return ""
+
+    def _swept(self, closed: BoolArray, layout: Layout, forest: Spread) -> Topology3:
+        """A topology that is solved by sweeps along its tree."""
+        cut: dict[int, tuple[int, ...]] = {row: () for row in forest.dropped}
+        self._check_loops(cut, forest.clash)
         energised = np.zeros((self.n_bus, 3), dtype=bool)
         for node, phase in layout.conductor:
             if node < self.n_bus:
                 energised[node, phase] = True
-        if warn and (self.present & ~energised).any():
-            self._warn_islands(np.asarray((self.present & ~energised).any(axis=1)))
         self._check_floating(layout.floating)
         in_tree = np.zeros(self.n_branch, dtype=bool)
         child_is_to = np.zeros(self.n_branch, dtype=bool)
@@ -217,34 +270,91 @@ class Network3:
             if placed.branch >= 0:
                 in_tree[placed.branch] = True
                 child_is_to[placed.branch] = placed.child_is_to
-        flows = flow_table(self.elements, layout.placed, forest.shunts, self.from_row, self.to_row)
+        hung = {
+            (e.row, side): y
+            for e in self.elements
+            if e.open_end and closed[e.row]
+            for side, y in enumerate((e.y_from, e.y_to))
+        }
+        flows = flow_table(
+            self.elements, layout.placed, forest.shunts, hung, self.from_row, self.to_row
+        )
+
+        def write() -> Equations:
+            parts = parts_of_forest(
+                self.n_bus, self.elements, self.sources, layout.placed, layout.conductor,
+                layout.node_shunt, layout.afloat,
+            )  # fmt: skip
+            told = NodeCurrents(self.n_bus, self.elements, layout.placed, self.sources)
+            return write_equations(parts, self.draws, told, self.tap, self.cap_on)
+
         return Topology3(
             layout.program, layout, flows, energised,
             (self.present & ~layout.floating).ravel(), self.draws.leg_present.ravel(), in_tree, child_is_to,
-            np.array(forest.dropped, dtype=np.int64),
+            np.array(forest.dropped, dtype=np.int64), cut, "", write,
         )  # fmt: skip
 
-    def _check_loops(self, dropped: list[int], clash: list[int], *, warn: bool) -> None:
+    def _reached(self, closed: BoolArray, irregular: str) -> Topology3:
+        """A topology that only its equations describe."""
+        found = reach(self.n_bus, self.elements, closed, self.sources, self._legs())
+        cut = {
+            row: tuple(sorted({p for p, _ in at})) if row in found.away else ()
+            for row, at in sorted(found.cut.items())
+        }
+        self._check_loops(cut, found.clash)
+        energised = np.zeros((self.n_bus, 3), dtype=bool)
+        energised[tuple(np.array(list(found.root_of), dtype=np.int64).reshape(-1, 2).T)] = True
+        parts, floating = parts_of_reach(
+            self.elements, self.sources, found, closed, self.shunt, self.draws
+        )
+        self._check_floating(floating)
+        in_tree = np.zeros(self.n_branch, dtype=bool)
+        child_is_to = np.zeros(self.n_branch, dtype=bool)
+        for row, forward in found.away.items():
+            in_tree[row], child_is_to[row] = True, forward
+        told = EndCurrents(self.n_bus, len(self.sources), self.n_branch)
+        try:
+            equations = write_equations(parts, self.draws, told, self.tap, self.cap_on)
+        except ValueError as error:
+            raise ValueError(f"feeder {self.feeder.name!r}: {error} ({irregular})") from None
+        nothing = self._laid_out(Spread([], {}, {}, [], [], irregular), self.shunt)
+        flows = flow_table(self.elements, [], {}, {}, self.from_row, self.to_row)
+        return Topology3(
+            nothing.program, nothing._replace(floating=floating), flows, energised,
+            (self.present & ~floating).ravel(), self.draws.leg_present.ravel(), in_tree, child_is_to,
+            np.array(found.dropped, dtype=np.int64), cut, irregular, lambda: equations,
+        )  # fmt: skip
+
+    def _legs(self) -> list[tuple[Conductor, Conductor]]:
+        """Ends of everything that draws power between two phases."""
+        legs = (self.delta_p_mw != 0) | (self.delta_q_mvar != 0)
+        for bank in self.draws.banks:
+            if bank.delta:
+                legs[bank.node, bank.place] = True
+        return [
+            ((int(node), LEGS[leg][0]), (int(node), LEGS[leg][1])) for node, leg in np.argwhere(legs)
+        ]
+
+    def _check_loops(self, dropped: dict[int, tuple[int, ...]], clash: list[int]) -> None:
+        """``dropped``: branch rows that close loops, and in which phases where not in all."""
         ids = self.feeder.column("branches", "branch_id")
         if clash:
             raise ValueError(
                 f"branch {ids[clash[0]]!r} connects two sources: "
                 "each energised island must have one source; open a switch between them"
             )
-        if not dropped:
-            return
-        names = ", ".join(repr(str(ids[e])) for e in dropped)
-        if not self.allow_mesh_pruning:
+        if dropped and not self.allow_mesh_pruning:
             raise ValueError(
-                f"feeder {self.feeder.name!r} is meshed: these branches close loops: {names}; "
-                "open them, or pass allow_mesh_pruning=True to leave them out"
+                f"feeder {self.feeder.name!r} is meshed: these branches close loops: "
+                f"{self._loop_names(dropped)}; open them, or pass allow_mesh_pruning=True to leave them out"
             )
-        if warn:
-            warnings.warn(
-                f"feeder {self.feeder.name!r} is meshed: solved as the breadth-first tree without {names}",
-                MeshWarning,
-                stacklevel=5,
-            )
+
+    def _loop_names(self, dropped: dict[int, tuple[int, ...]]) -> str:
+        ids = self.feeder.column("branches", "branch_id")
+        return ", ".join(
+            repr(str(ids[row])) + (f" (phase {', '.join('ABC'[p] for p in phases)})" if phases else "")
+            for row, phases in dropped.items()
+        )
 
     def _warn_islands(self, dead: BoolArray) -> None:
         names = self.feeder.column("nodes", "node_id")[dead]

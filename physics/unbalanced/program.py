@@ -43,11 +43,11 @@ N_CONDUCTOR, FIRST, SHUNT_KIND, SHUNT = 0, 1, 2, 3
 #: Kinds of admittance block at a node.
 NO_SHUNT, SUSCEPTANCE, ADMITTANCE = 0, 1, 2
 
-#: Columns of the table of items and of their models.
+#: Columns of the table of items and of their models. SCALE: 1 over the voltage across them that is 1 pu.
 ITEM_WIDTH = 4
 ITEM_A, ITEM_B, ITEM_SLOT, ITEM_PLAIN = 0, 1, 2, 3
-ITEM_COEFS = 12
-SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, RATED, MODEL = range(12)
+ITEM_COEFS = 13
+SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, RATED, MODEL, SCALE = range(13)
 #: Values of MODEL.
 CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
 
@@ -57,6 +57,8 @@ N_SIZES = 14
 
 #: Bits of ``Outputs.status``, as in the balanced kernel.
 CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
+#: A row that sweeps leave to Newton's method: see `direct`.
+UNSETTLED = 8
 
 #: Entries of ``Cell.track``.
 D2_MOST, V2_LEAST, I2_MOST, GOING = 0, 1, 2, 3

@@ -51,6 +51,7 @@ class Segment:
     d: Matrix
     tap: TapEntry | None = None
     reference: int = -1  # phase of the child node that a TAP_LEG starts from
+    windings: tuple[Winding, ...] = ()  # what it is made of; a line: none
 
     def kept(self, live: list[bool]) -> Segment | None:
         """A line without the conductors that are dead at its parent; None for other kinds."""
@@ -164,7 +165,7 @@ def _pair_to_ground(winding: Winding, child_is_to: bool) -> Segment:
     else:
         kind = WIRE if z == 0 else SINGLE
     a = _matrix(ratio)
-    return Segment(kind, (child[0][0],), (parent[0][0],), a, _matrix(z), a, tap)
+    return Segment(kind, (child[0][0],), (parent[0][0],), a, _matrix(z), a, tap, windings=(winding,))
 
 
 def _leg(winding: Winding, child_is_to: bool, fed: set[int]) -> Segment | None:
@@ -181,7 +182,8 @@ def _leg(winding: Winding, child_is_to: bool, fed: set[int]) -> Segment | None:
     tap = TapEntry(winding.regulator, not child_is_to, winding.rho)
     ratio, _ = _seen(winding, child_is_to)
     a = np.array([[ratio, -ratio]], dtype=np.complex128)
-    return Segment(TAP_LEG, (target,), (plus, minus), a, _matrix(winding.zeta), a.T, tap, reference)
+    z = _matrix(winding.zeta)
+    return Segment(TAP_LEG, (target,), (plus, minus), a, z, a.T, tap, reference, (winding,))
 
 
 def _incidence(sides: list[Terminals]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
@@ -221,12 +223,15 @@ def _general(windings: list[Winding], child_is_to: bool) -> tuple[Segment, Matri
     d = e.T @ answer[:n, len(parent) :]
     shunt = e.T @ answer[:n, : len(parent)]
     shunt[np.abs(shunt) < 1e-12 * max(1.0, np.abs(1.0 / z.diagonal()).max())] = 0.0
-    return Segment(FLOATING if floating else GENERAL, child, parent, a, b, d), shunt
+    kind = FLOATING if floating else GENERAL
+    return Segment(kind, child, parent, a, b, d, windings=tuple(windings)), shunt
 
 
 def from_admittance(child: tuple[int, ...], parent: tuple[int, ...], y: Matrix) -> tuple[Segment, Matrix]:
     """A segment from the nodal admittances of a branch, children first; and what its parent is left with."""
     n = len(child)
+    if np.linalg.cond(y[:n, :n]) > 1e12:
+        raise ValueError("its windings do not fix the voltage of every phase from this end")
     b = np.asarray(np.linalg.inv(y[:n, :n]), dtype=np.complex128)
     a, d = -b @ y[:n, n:], -y[n:, :n] @ b
     shunt = y[n:, n:] + y[n:, :n] @ a

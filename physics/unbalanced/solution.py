@@ -120,7 +120,7 @@ class Solution3(FlowViews):
 
     @cached_property
     def i_node(self) -> ComplexArray:
-        """(batch, n_bus, 3) pu, current into each node from what feeds it."""
+        """(batch, n_bus, 3) pu, current into each node from what feeds it; 0 where the feeder is no tree."""
         return self._part(self.net.n_bus, self.net.n_bus)
 
     @cached_property
@@ -153,6 +153,11 @@ class Solution3(FlowViews):
         v, current = (np.ascontiguousarray(a.reshape(batch, -1)) for a in (v, current))
         ends = np.zeros((2, batch, 3 * self.net.n_branch), dtype=np.complex128)
         for rows, topology in self.groups:
+            if topology.irregular:
+                first = 6 * self.net.n_bus + 3 * len(self.net.sources)
+                told = self._phasors[rows, first:].reshape(-1, 2, ends.shape[2])
+                ends[0][rows], ends[1][rows] = told[:, 0], told[:, 1]
+                continue
             whole = isinstance(rows, slice)
             tap = self._tap if whole or self._tap.shape[0] == 1 else np.ascontiguousarray(self._tap[rows])
             v_part, i_part = (v, current) if whole else (v[rows], current[rows])

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..threads import split_rows
-from .kernels import ALL_GOOD, first_bad, room_for, solve_rows
+from .direct import columns_of, finish, solve_rows_directly, unsettled
+from .kernels import SOME_BAD, SOME_LEFT, first_bad, room_for, solve_rows
 from .network import Network3, Topology3
 from .program import FloatArray, Inputs, Outputs
 from .solution import Solution3
 
 _NONE = np.empty((0, 0))
 _NO_START = np.empty((0, 0), dtype=np.complex128)
+_ALL = slice(None)
 _LEG_NAMES = ("AB", "BC", "CA")
 
 
@@ -122,15 +124,14 @@ def solve_per_phase(
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1 or None, got {threads}")
     numbers = (3.0 / net.base_mva, float(tol), int(max_iter), float(v_collapse_pu))
-    columns = 6 * net.n_bus + 3 * len(net.sources) if currents else 3 * net.n_bus
     plain = (
         p_inject_mw is q_inject_mvar is p_delta_mw is q_delta_mvar is p_delta_inject_mw is q_delta_inject_mvar
         is v_source_pu is closed is tap is cap_on is v0 is out is None
     )  # fmt: skip
-    if plain:
+    if plain and not net.topology.irregular:
         p, q = _lone(net, p_mw, 0), _lone(net, q_mvar, 1)
         if p is not None and q is not None:
-            return _solve_lone_row(net, p, q, columns, numbers)
+            return _solve_lone_row(net, p, q, _columns(net, (net.topology,), currents), numbers)
     get = _Arguments(net)
     nominal = net.nominal_rows
     inputs = Inputs(
@@ -155,17 +156,21 @@ def solve_per_phase(
         and p_delta_inject_mw is None
         and q_delta_inject_mvar is None
     )
+    groups = ((_ALL, net.topology),) if switches is None else _grouped(net, switches, batch)
+    columns = _columns(net, tuple(topology for _, topology in groups), currents)
     answer = _memory(batch, columns) if out is None else out.memory(net, batch, columns)
-    if switches is None:
-        groups: tuple[tuple[Any, Topology3], ...] = ((slice(None), net.topology),)
-        _run(net, net.topology, inputs, all_legs, batch, numbers, answer, threads)
-    else:
-        groups = _solve_groups(net, switches, inputs, all_legs, batch, numbers, answer, threads)
+    _solve_groups(net, groups, inputs, all_legs, batch, numbers, answer, threads)
     return Solution3(net, answer, inputs.tap, groups, get.batch is None)
 
 
+def _columns(net: Network3, topologies: tuple[Topology3, ...], currents: bool) -> int:
+    """Columns of the results."""
+    if not currents:
+        return 3 * net.n_bus
+    return columns_of(net, any(topology.irregular for topology in topologies))
+
+
 _COMPLEX, _FLOAT = np.dtype(np.complex128), np.dtype(np.float64)
-_ALL = slice(None)
 
 
 def _memory(batch: int, columns: int) -> Outputs:
@@ -199,42 +204,52 @@ def _solve_lone_row(
         nominal[4], nominal[5], False, 0, 1, *numbers, *room, *out,
     )  # fmt: skip
     topology.rooms.append(room)
-    if answer != ALL_GOOD:
+    if answer in (SOME_BAD, SOME_LEFT):
         inputs = Inputs(
             p.reshape(1, -1), q.reshape(1, -1), _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE,
             net.source_row, _NO_START, nominal[4], nominal[5],
         )  # fmt: skip
-        refuse(net, topology, inputs)
+        if answer == SOME_BAD:
+            refuse(net, topology, inputs)
+        finish(net, topology, inputs, False, np.zeros(1, dtype=np.int64), numbers, out)
     return Solution3(net, out, nominal[4], ((_ALL, topology),), True)
 
 
-def _solve_groups(
-    net: Network3,
-    switches: FloatArray,
-    inputs: Inputs,
-    all_legs: bool,
-    batch: int,
-    numbers: tuple[float, float, int, float],
-    out: Outputs,
-    threads: int | None,
-) -> tuple[tuple[Any, Topology3], ...]:
-    """Rows that share switch states are solved together."""
+Groups = tuple[tuple[Any, Topology3], ...]
+
+
+def _grouped(net: Network3, switches: FloatArray, batch: int) -> Groups:
+    """Rows that share switch states, and their topology."""
     states, label = np.unique(switches, axis=0, return_inverse=True)
     label = np.broadcast_to(label.reshape(-1), (batch,))
     groups: list[tuple[Any, Topology3]] = []
     for j, state in enumerate(states):
         closed = net.closed.copy()
         closed[net.switch_branch] = state != 0
-        topology = net.variant(closed)
-        rows: Any = slice(None) if len(states) == 1 else np.flatnonzero(label == j)
-        part_in = inputs if len(states) == 1 else _picked(inputs, rows)
-        part_out = out if len(states) == 1 else Outputs(*(a[rows] for a in out))
-        _run(net, topology, part_in, all_legs, part_out.notes.shape[0], numbers, part_out, threads)
-        if len(states) > 1:
-            for target, piece in zip(out, part_out, strict=True):
-                target[rows] = piece
-        groups.append((rows, topology))
+        rows: Any = _ALL if len(states) == 1 else np.flatnonzero(label == j)
+        groups.append((rows, net.variant(closed)))
     return tuple(groups)
+
+
+def _solve_groups(
+    net: Network3,
+    groups: Groups,
+    inputs: Inputs,
+    all_legs: bool,
+    batch: int,
+    numbers: tuple[float, float, int, float],
+    out: Outputs,
+    threads: int | None,
+) -> None:
+    """Rows that share switch states are solved together."""
+    for rows, topology in groups:
+        if len(groups) == 1:
+            _run(net, topology, inputs, all_legs, batch, numbers, out, threads)
+            return
+        part = Outputs(*(a[rows] for a in out))
+        _run(net, topology, _picked(inputs, rows), all_legs, rows.size, numbers, part, threads)
+        for target, piece in zip(out, part, strict=True):
+            target[rows] = piece
 
 
 def _picked(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
@@ -275,7 +290,18 @@ def _run(
     out: Outputs,
     threads: int | None,
 ) -> None:
-    """The kernel over all rows."""
+    """The kernel over all rows; what it leaves, and all of feeders that are no tree, by Newton's method."""
+    if topology.irregular:
+        refuse(net, topology, inputs)
+        out.notes[:] = 0.0
+        rows = np.arange(batch, dtype=np.int64)
+
+        def solve(lo: int, hi: int) -> int:
+            solve_rows_directly(net, topology, inputs, all_legs, rows[lo:hi], numbers, out)
+            return 0
+
+        split_rows(solve, batch, threads)
+        return
     program = topology.program
 
     def work(lo: int, hi: int) -> int:
@@ -283,5 +309,7 @@ def _run(
         return int(solve_rows(*program, *inputs, all_legs, lo, hi, *numbers, *room, *out))
 
     answers = split_rows(work, batch, threads)
-    if any(answer != ALL_GOOD for answer in answers):
+    if SOME_BAD in answers:
         refuse(net, topology, inputs)
+    if SOME_LEFT in answers:
+        finish(net, topology, inputs, all_legs, unsettled(out.notes), numbers, out)

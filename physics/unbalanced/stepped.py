@@ -146,7 +146,7 @@ def step_rows(  # type: ignore[no-untyped-def]
     source_current = advance(i_to, 6 * n_branch)
     ratio = advance(source_current, 6 * n_source)
     spare = advance(ratio, tap.shape[1])
-    step = width_of(v)
+    step, answer = width_of(v), ALL_GOOD
     for row in range(lo, hi, step):
         count = min(step, hi - row)
         for lane in range(count):
@@ -154,11 +154,13 @@ def step_rows(  # type: ignore[no-untyped-def]
                 row + lane, lane, places, load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar, tap, cap_on,
                 block,
             )  # fmt: skip
-        if not solve_block(
+        here = solve_block(
             net, cell, arguments, inputs, 0, count, 3.0 / base_mva, tol, max_iter, low_pu, out, lane_notes
-        ):
+        )
+        if here == SOME_BAD:
             return SOME_BAD
+        answer = max(answer, here)
         _spread(net, phasors, n_slot, n_source, block_tap, v, current, source_current, ratio)
         flow_row(net, ways, n_branch, ratio, v, current, i_from, i_to)
         measure(row, count, notes, v, i_from, i_to, source_current, spare, watch, judged, seen)
-    return ALL_GOOD
+    return answer

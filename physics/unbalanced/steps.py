@@ -7,8 +7,6 @@ and Analysis). Every kind has code for exactly the products it needs. Arguments:
 
 from __future__ import annotations
 
-import numpy as np
-
 from .._jit import inline
 from ..lanes import choose
 from .generic import advance, get, get_quad, larger, like, pick, put, quad
@@ -36,7 +34,6 @@ from .program import (
 )
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
-SQRT3 = float(np.sqrt(3.0))
 
 
 @inline
