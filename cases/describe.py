@@ -19,6 +19,9 @@ def describe(feeder: Feeder) -> str:
     topology = feeder.topology()
     levels = " / ".join(f"{kv:g}" for kv in sorted(set(column("nodes", "base_kv").tolist()), reverse=True))
     closed = int(column("branches", "status").sum())
+    halves = int((column("branches", "open_ends") != "").sum())
+    at_one_end = f", {halves} of them at one end only" if halves else ""
+    states = f"{closed} closed{at_one_end}, {feeder.n_branches - closed} open"
     rating = column("branches", "thermal_limit_mva")
     flag = column("branches", "rating_source")
     own, made = int((flag == "source").sum()), int((flag == "synthetic").sum())
@@ -34,7 +37,7 @@ def describe(feeder: Feeder) -> str:
     lines = [
         f"{feeder.name}: {feeder.metadata.get('title', 'distribution feeder')}",
         f"  nodes       {feeder.n_nodes} at {levels} kV, limits {low.min():g} to {high.max():g} pu",
-        f"  branches    {feeder.n_branches} ({closed} closed, {feeder.n_branches - closed} open), {shape}",
+        f"  branches    {feeder.n_branches} ({states}), {shape}",
         f"  islands     {len(topology.islands)} ({dead} without a source)",
         f"  loads       {len(p)}, {p.sum():.4f} MW and {q.sum():.4f} Mvar in total",
         f"  devices     {devices}",

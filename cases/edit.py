@@ -67,8 +67,9 @@ def branch_of(feeder: Feeder, switch_id: str) -> int:
 
 
 def switched(feeder: Feeder, switch_id: str, closed: bool) -> pa.Table:
-    """Branches with one switch moved."""
-    return _changed(feeder.branches, "status", branch_of(feeder, switch_id), bool(closed))
+    """Branches with one switch moved: both of its ends, so that no open end is left."""
+    row = branch_of(feeder, switch_id)
+    return _changed(_changed(feeder.branches, "status", row, bool(closed)), "open_ends", row, "")
 
 
 def tapped(feeder: Feeder, branch_id: str, tap: float | None, shift_deg: float | None) -> pa.Table:

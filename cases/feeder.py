@@ -188,7 +188,10 @@ class Feeder:
     # -- changing: each returns a new feeder -----------------------------------------------------------
 
     def with_switch(self, switch_id: str, closed: bool) -> Feeder:
-        """The feeder with one switch (or the branch of that id) closed or open."""
+        """The feeder with one switch (or the branch of that id) closed or open, at both of its ends.
+
+        Closing a branch that was open at one end (`open_ends`) closes that end, too.
+        """
         return dataclasses.replace(self, branches=edit.switched(self, switch_id, closed))
 
     def with_loads(

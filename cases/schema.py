@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 
 from .errors import CaseError, Problem
 
-SCHEMA_VERSION = "2"
-READABLE_VERSIONS = ("1", "2")  # "1": balanced feeders only, without the columns and tables of SINCE_2
+SCHEMA_VERSION = "3"
+# "1": balanced feeders only, without the columns and tables of SINCE_2; "2": without the columns of SINCE_3
+READABLE_VERSIONS = ("1", "2", "3")
 
 _STR, _F64, _I64, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 # 3x3 row-major in A, B, C order, zeros in rows and columns of absent phases. Not a list of fixed size: that
@@ -67,6 +68,9 @@ TABLES: Mapping[str, pa.Schema] = {
         ("r_ohm", MATRIX, "ohm", True),  # the three matrices: totals of the branch; null if balanced
         ("x_ohm", MATRIX, "ohm", True),
         ("b_us", MATRIX, "uS", True),  # total charging; half at each end
+        # One of OPEN_ENDS: that end of every phase is open while the other one is closed (status is true), so
+        # that the branch has voltage and charges from there. Both ends open is status false. Null becomes "".
+        ("open_ends", _STR, "", True),
     ),
     "loads": _schema(
         ("load_id", _STR, ""),
@@ -193,20 +197,23 @@ TABLES: Mapping[str, pa.Schema] = {
 DEFAULTS: Mapping[tuple[str, str], str] = {
     ("loads", "connection"): "wye",
     ("capacitors", "connection"): "wye",
+    ("branches", "open_ends"): "",
 }
 # What version "1" did not have.
 SINCE_2: Mapping[str, tuple[str, ...]] = {
-    "branches": ("r_ohm", "x_ohm", "b_us"),
+    "branches": ("r_ohm", "x_ohm", "b_us", "open_ends"),
     "loads": ("connection", "v_low_pu", "v_high_pu", "v_rated_pu"),
     "capacitors": ("connection",),
     "regulators": tuple(TABLES["regulators"].names[10:]),
     "transformers": tuple(TABLES["transformers"].names[6:]),
     "sources": ("r_ohm", "x_ohm"),
 }
+SINCE_3: Mapping[str, tuple[str, ...]] = {"branches": ("open_ends",)}  # what version "2" did not have
 TABLES_SINCE_2 = ("cap_controls",)
 
 NODE_TYPES = ("source", "load", "junction", "der")
 BRANCH_TYPES = ("line", "transformer", "switch", "regulator")
+OPEN_ENDS = ("", "from", "to")
 SWITCH_TYPES = ("tie", "sectionaliser", "breaker")
 FEEDER_PHASES = ("balanced", "per-phase")
 PHASES = ("A", "B", "C", "AB", "AC", "BC", "ABC")
@@ -245,9 +252,9 @@ def in_one(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def upgraded(name: str, data: pa.Table) -> pa.Table:
-    """`data` of version "1" with nulls in the columns that came later."""
-    for column in SINCE_2.get(name, ()):
+def upgraded(name: str, data: pa.Table, version: str) -> pa.Table:
+    """`data` of an earlier version with nulls in the columns that came later."""
+    for column in {"1": SINCE_2, "2": SINCE_3}[version].get(name, ()):
         if column not in data.column_names:
             field = TABLES[name].field(column)
             data = data.append_column(field, pa.nulls(data.num_rows, field.type))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from .errors import CaseError, Problem
 from .reading import read_parquet
-from .schema import READABLE_VERSIONS, TABLES, TABLES_SINCE_2, conform, table, upgraded
+from .schema import READABLE_VERSIONS, SCHEMA_VERSION, TABLES, TABLES_SINCE_2, conform, table, upgraded
 
 if TYPE_CHECKING:
     from .feeder import Feeder
@@ -133,8 +133,8 @@ def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any], str]:
         known = " or ".join(repr(known) for known in READABLE_VERSIONS)
         expected = f"version {known}; write the folder again with this version of distgrid"
         raise CaseError([Problem(str(path), None, "distgrid.schema_version", repr(version), expected)])
-    if version == "1":
-        data = upgraded(name, data)
+    if version != SCHEMA_VERSION:
+        data = upgraded(name, data, version)
     return conform(name, data, str(path)), _header(stamp.get("distgrid.feeder", b""), path), version
 
 

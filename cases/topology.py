@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from .schema import in_one
@@ -76,9 +77,15 @@ def island_labels(n_nodes: int, ends: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(first))[inverse]
 
 
+def joins(branches: pa.Table) -> np.ndarray:
+    """(rows,) whether each branch joins its ends: closed, and open at neither of them."""
+    whole = pc.equal(branches.column("open_ends"), "")
+    return np.asarray(pc.and_(branches.column("status"), whole).to_numpy(), dtype=bool)
+
+
 def closed_branches(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the closed branches, and (n_closed, 2) node rows of their ends."""
-    closed = np.flatnonzero(feeder.branches.column("status").to_numpy())
+    """Rows of the branches closed at both ends, and (n_closed, 2) node rows of their ends."""
+    closed = np.flatnonzero(joins(feeder.branches))
     ends = [_rows_of(feeder, "branches", column)[closed] for column in ("from_node", "to_node")]
     return closed, np.column_stack(ends)
 

@@ -20,6 +20,7 @@ from .schema import (
     COORD_SOURCES,
     FEEDER_PHASES,
     NODE_TYPES,
+    OPEN_ENDS,
     PHASES,
     RATING_SOURCES,
     SPLIT_PHASES,
@@ -27,7 +28,7 @@ from .schema import (
     TABLES,
     in_one,
 )
-from .topology import island_labels
+from .topology import island_labels, joins
 
 ID_COLUMN = {
     "nodes": "node_id",
@@ -209,6 +210,7 @@ def _branches(run: Check) -> np.ndarray:
     choice(run, "branches", "type", BRANCH_TYPES)
     choice(run, "branches", "phase", PHASES + SPLIT_PHASES)
     choice(run, "branches", "rating_source", RATING_SOURCES)
+    choice(run, "branches", "open_ends", OPEN_ENDS)
     unrated = pc.is_null(run.array("branches", "thermal_limit_mva"))
     unsourced = pc.is_null(run.array("branches", "rating_source"))
     together = "a value exactly where thermal_limit_mva has one"
@@ -262,6 +264,8 @@ def _balanced(run: Check) -> None:
     for column in ("r_ohm", "x_ohm", "b_us"):
         given = is_true(run.array("branches", column).is_valid())
         run.report("branches", column, given, 'null, unless Feeder.phases is "per-phase"')
+    open_end = is_true(pc.not_equal(run.array("branches", "open_ends"), ""))
+    run.report("branches", "open_ends", open_end, '"" (none), unless Feeder.phases is "per-phase"')
     for table in ("nodes", "branches"):
         split = is_true(pc.is_in(run.array(table, "phase"), value_set=pa.array(SPLIT_PHASES)))
         run.report(table, "phase", split, 'A, B and C only, unless Feeder.phases is "per-phase"')
@@ -270,7 +274,7 @@ def _balanced(run: Check) -> None:
 def _sources(run: Check, ends: np.ndarray) -> None:
     node = run.rows_of("sources", "node_id", "nodes")
     run.report("sources", "v_pu", run.numbers("sources", "v_pu") <= 0, "a voltage > 0 pu")
-    closed = is_true(run.array("branches", "status")) & (ends >= 0).all(axis=1)
+    closed = joins(run.tables["branches"]) & (ends >= 0).all(axis=1)
     labels = island_labels(run.tables["nodes"].num_rows, ends[closed])
     names = run.array("sources", "source_id").to_pylist()
     first: dict[int, int] = {}

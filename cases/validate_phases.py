@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import Problem
-from .schema import CAP_CONTROL_TYPES, TRANSFORMER_CONNECTIONS
+from .schema import CAP_CONTROL_TYPES, OPEN_ENDS, TRANSFORMER_CONNECTIONS
 from .validate import SLOTS, Check, as_matrices, choice, is_true, on_phases, phase_bits
 
 MATRICES = ("r_ohm", "x_ohm", "b_us")
@@ -37,12 +38,27 @@ def check_per_phase(run: Check, ends: np.ndarray) -> None:
     for table, columns in NOT_NEGATIVE.items():
         for column in columns:
             run.report(table, column, run.numbers(table, column) < 0, "a number >= 0, or null")
+    _open_ends(run)
     _matrices(run)
     _legs(run)
     _units(run, ends)
     _regulators(run, ends)
     _cap_controls(run)
     _sources(run)
+
+
+def _open_ends(run: Check) -> None:
+    """Lines and switches may be open at one end while they are closed at the other."""
+    open_end = is_true(pc.is_in(run.array("branches", "open_ends"), value_set=pa.array(OPEN_ENDS[1:])))
+    run.report("branches", "open_ends", open_end & ~_wires(run), "an open end of a line or switch only")
+    apart = open_end & ~is_true(run.array("branches", "status"))
+    run.report("branches", "open_ends", apart, '"", as the branch is open at both ends (status is false)')
+
+
+def _wires(run: Check) -> np.ndarray:
+    """(rows,) which branches are lines or switches."""
+    kind = run.array("branches", "type")
+    return is_true(pc.is_in(kind, value_set=pc.cast(["line", "switch"], kind.type)))
 
 
 def _slots(bits: np.ndarray) -> np.ndarray:
@@ -54,8 +70,7 @@ def _slots(bits: np.ndarray) -> np.ndarray:
 
 
 def _matrices(run: Check) -> None:
-    kind = run.array("branches", "type")
-    wire = is_true(pc.is_in(kind, value_set=pc.cast(["line", "switch"], kind.type)))
+    wire = _wires(run)
     slots = _slots(phase_bits(run, "branches"))
     outside = ~(slots[:, :, None] & slots[:, None, :])
     for column in MATRICES:

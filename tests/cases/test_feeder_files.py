@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from distgrid import cases
 from distgrid.cases import CaseError, tables
 from distgrid.cases.edit import replaced
-from distgrid.cases.schema import SINCE_2
+from distgrid.cases.schema import SINCE_2, SINCE_3
 
 
 @pytest.fixture
@@ -139,6 +139,17 @@ def test_feeders_of_the_first_version_still_load(folder: Path) -> None:
     (folder / "sources.parquet").unlink()
     with pytest.raises(CaseError, match=r"sources\.parquet: expected this file"):
         cases.load(folder)
+
+
+def test_feeders_of_the_second_version_still_load(folder: Path) -> None:
+    """Written before a branch could be open at one end: no column that says so, and no open end."""
+    for path in folder.iterdir():
+        data = pq.read_table(path)
+        stamp = {key.decode(): value.decode() for key, value in data.schema.metadata.items()}
+        old = data.drop_columns(list(SINCE_3.get(path.stem, ())))
+        pq.write_table(old.replace_schema_metadata({**stamp, "distgrid.schema_version": "2"}), path)
+    assert cases.load(folder).equals(cases.load("case33bw"))
+    assert set(cases.load(folder).column("branches", "open_ends")) == {""}
 
 
 def test_a_folder_with_something_else_is_not_touched(tmp_path: Path) -> None:

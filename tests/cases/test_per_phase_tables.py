@@ -52,6 +52,9 @@ BAD = [
     ("branches", "r_ohm", "a", [-1.0, *EYE[1:]], "a diagonal >= 0"),
     ("branches", "r_ohm", "a", [float("nan"), *EYE[1:]], "nine finite numbers or null"),
     ("branches", "b_us", "c", EYE, "zeros for phases that the branch has not"),
+    ("branches", "open_ends", "a", "both", "one of , from, to"),
+    ("branches", "open_ends", "sub", "to", "an open end of a line or switch only"),
+    ("branches", "open_ends", "vreg", "from", "an open end of a line or switch only"),
     ("loads", "phase", "cvr", "B", "phases that its node has"),
     ("loads", "phase", "delta", "A", "two phases (a leg) or three for a delta connection"),
     ("loads", "phase", "h1", "A", "phases that its node has"),
@@ -164,3 +167,27 @@ def test_units_of_split_phase_wires(feeder: Feeder) -> None:
     assert feeder.column("nodes", "phase")[feeder.node_index["yard"]] == "12"
     assert feeder.column("loads", "phase")[row(feeder, "loads", "h240")] == "12"
     assert feeder.column("branches", "phase")[feeder.branch_index["house"]] == "C"
+
+
+def test_a_line_may_be_open_at_one_end(feeder: Feeder, tmp_path: Path) -> None:
+    """It joins nothing, is kept on disk and in pickles, is told, and switching moves both of its ends."""
+    half = changed(feeder, "branches", "open_ends", "a", "to")
+    loaded = cases.load(half.save(tmp_path / "half"))
+    assert loaded.equals(half)
+    assert pickle.loads(pickle.dumps(half)).equals(half)  # noqa: S301
+    assert loaded.column("branches", "open_ends")[row(half, "branches", "a")] == "to"
+    assert ", 1 of them at one end only, " in half.describe()
+    whole, opened = half.with_switch("a", closed=True), half.with_switch("a", closed=False)
+    assert whole.equals(feeder)
+    assert "at one end only" not in whole.describe()
+    islands = [{island.nodes for island in each.topology().islands} for each in (half, opened, feeder)]
+    assert islands[0] == islands[1] != islands[2]
+    assert opened.column("branches", "open_ends")[row(half, "branches", "a")] == ""
+    with pytest.raises(CaseError, match="open at both ends"):
+        changed(opened, "branches", "open_ends", "a", "to")
+
+
+def test_a_balanced_feeder_has_no_open_ends() -> None:
+    """Its physics has no half lines, so the tables refuse them, with row and field."""
+    with pytest.raises(CaseError, match=r"row 0: open_ends = 'to': expected .*per-phase"):
+        changed(cases.load("case33bw"), "branches", "open_ends", "1-2", "to")
