@@ -149,7 +149,8 @@ class PhaseStepper(Stepper3):
         first, second = columns.voltage.T
         high = state.v_high_pu.ravel()[first]
         legs = second >= 0
-        high[legs] = (high[legs] + state.v_high_pu.ravel()[second[legs]]) / np.sqrt(3.0)
+        across = high[legs] + state.v_high_pu.ravel()[second[legs]]
+        high[legs] = across / self.net.draws.leg_pu[first[legs] // 3]
         high = np.minimum(high, V_TOP_PU)
         return StateBounds(state.v_low_pu, high, state.p_loss_mw, state.s_branch_mva.ravel()[columns.branch])
 

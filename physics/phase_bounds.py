@@ -159,7 +159,7 @@ def _currents(
         current[k] += wye[3 * node + phase]
         for leg, pair in enumerate(LEGS):
             if phase in pair:
-                current[k] += legs[3 * node + leg] / np.sqrt(3.0)
+                current[k] += legs[3 * node + leg] / net.draws.leg_pu[node]
         for other in range(3):
             if (node, other) in number:
                 block = abs(net.topology.layout.node_shunt[node, phase, other])

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .._jit import kernel
+from .generic import point
+from .measure import Judged, Seen, Watch, measure
 from .network import Network3, Topology3
 from .newton import memory_for, newton_rows
 from .program import CONVERGED, UNSETTLED, Inputs, IntArray, Outputs
+from .solution import Solution3
 
 Numbers = tuple[float, float, int, float]  # 1 over the base of a phase in MVA, tol, max_iter, v_collapse
 
@@ -59,3 +63,53 @@ def finish(
 def unsettled(notes: NDArray[np.float64]) -> IntArray:
     """Rows that sweeps left."""
     return np.flatnonzero(notes[:, 0].astype(np.int64) & UNSETTLED)
+
+
+def solve_directly(
+    net: Network3, inputs: Inputs, sweeps: IntArray, numbers: Numbers
+) -> Solution3:
+    """The stored switch states for rows of powers, taps and banks; ``sweeps`` (rows,) count as iterations."""
+    topology, rows = net.topology, np.arange(sweeps.size, dtype=np.int64)
+    columns = columns_of(net, bool(topology.irregular))
+    out = Outputs(np.zeros((rows.size, columns), dtype=np.complex128), np.zeros((rows.size, 3)))
+    out.notes[:, 1] = sweeps
+    solve_rows_directly(net, topology, inputs, True, rows, numbers, out)
+    return Solution3(net, out, inputs.tap, ((slice(None), topology),), False)
+
+
+def measure_directly(
+    solved: Solution3, rows: IntArray, kept: NDArray[np.bool_], watch: Watch, judged: Judged, seen: Seen
+) -> None:
+    """Measure the ``kept`` rows of a solution into ``rows`` of ``seen``."""
+    here = np.flatnonzero(kept)
+    ends = [np.ascontiguousarray(side.reshape(len(side), -1)) for side in solved.currents]
+    v = np.nan_to_num(solved.v).reshape(rows.size, -1)
+    sources = np.ascontiguousarray(solved.i_source.reshape(rows.size, -1))
+    room = np.zeros(2 * (v.shape[1] + 2 * ends[0].shape[1] + sources.shape[1]) + _SPARE)
+    _measure_rows(here, rows, v, *ends, sources, solved.notes, room, watch, judged, seen)
+
+
+_SPARE = 4  # numbers for sums
+
+
+@kernel
+def _measure_rows(  # type: ignore[no-untyped-def]
+    here, rows, v, i_from, i_to, i_source, notes, room, watch, judged, seen
+):
+    n, m = v.shape[1], i_from.shape[1]
+    for k in here:
+        for j in range(n):
+            room[2 * j], room[2 * j + 1] = v[k, j].real, v[k, j].imag
+        for j in range(m):
+            at = 2 * (n + j)
+            room[at], room[at + 1] = i_from[k, j].real, i_from[k, j].imag
+            at += 2 * m
+            room[at], room[at + 1] = i_to[k, j].real, i_to[k, j].imag
+        for j in range(i_source.shape[1]):
+            at = 2 * (n + 2 * m + j)
+            room[at], room[at + 1] = i_source[k, j].real, i_source[k, j].imag
+        last = 2 * (n + 2 * m + i_source.shape[1])
+        measure(
+            rows[k], 1, notes[k : k + 1], point(room), point(room[2 * n :]), point(room[2 * (n + m) :]),
+            point(room[2 * (n + 2 * m) :]), point(room[last:]), watch, judged, seen,
+        )  # fmt: skip

@@ -105,6 +105,7 @@ def elements(feeder: Feeder) -> list[Element]:
     kinds, phases = column("branches", "type"), column("branches", "phase")
     units = _units(feeder)
     regulators = _regulator_rows(feeder)
+    open_ends = column("branches", "open_ends")
     found = []
     for row, branch in enumerate(column("branches", "branch_id")):
         start, end = int(ends[0][row]), int(ends[1][row])
@@ -114,6 +115,8 @@ def elements(feeder: Feeder) -> list[Element]:
         if kinds[row] in ("line", "switch"):
             mine = places(str(phases[row]))
             _make_line(element, mine, r + 1j * x, bases, str(branch))
+            if open_ends[row]:
+                _open(element, str(open_ends[row]))
         else:
             _make_bank(element, units.get(str(branch), []), regulators, r + 1j * x, bases, str(branch))
         found.append(element)
@@ -130,6 +133,17 @@ def _make_line(element: Element, phases: tuple[int, ...], z_ohm: Matrix, bases: 
         raise ValueError(f"branch {branch!r} is a line between nodes of different base_kv: use a transformer")
     element.line_phases = phases
     element.z = z_ohm[np.ix_(phases, phases)] * bases.s / bases.v_from**2
+
+
+def _open(element: Element, end: str) -> None:
+    """Leave the charging that the closed end sees: half of it there, half behind the impedance."""
+    at = np.ix_(element.line_phases, element.line_phases)
+    near = element.y_from[at]
+    far = np.linalg.inv(np.eye(len(near)) + element.z @ near)
+    kept, gone = (element.y_to, element.y_from) if end == "from" else (element.y_from, element.y_to)
+    kept[at] = near + near @ far
+    gone[:] = 0.0
+    element.open_end = end
 
 
 def _units(feeder: Feeder) -> dict[str, list[dict[str, Any]]]:

@@ -33,7 +33,8 @@ SHARE_LEFT = 1e-9  # pu: what fixes the potential of a zone whose only shunts ar
 class Equations(NamedTuple):
     """What the kernel of `newton` reads.
 
-    ``size``: unknowns, voltages among them, items between phase and ground, items with a nominal power.
+    ``size``: unknowns, voltages among them, items between phase and ground, items with a nominal power, 1
+    where the sign of the determinant tells the operable branch.
     ``pivot`` (2, n): place of every equation and of every unknown in the factors; ``start, column, diagonal``
     pattern of the factors, row by row. ``entry`` (., 3): equation, unknown, place in the factors of every
     coefficient, ``value`` (., 2) re, im. ``tap`` (., 3): entry, row of the regulators table, power of its
@@ -107,6 +108,7 @@ class Parts:
     stamps: list[Stamp] = field(default_factory=list)
     afloat: list[list[int]] = field(default_factory=list)  # zones whose mean voltage is zero by convention
     adrift: list[int] = field(default_factory=list)  # conductors held by `SHARE_LEFT`
+    in_series: bool = False  # whether some conductor is fed through windings or loads in series alone
 
 
 class _Coefficients:
@@ -251,7 +253,7 @@ def write_equations(
     place = [_item_place(factor, int(a), int(b)) for a, b in item[:, :2]]
     seen = [(k, 3 * node + phase) for (node, phase), k in parts.conductor.items() if (node, phase) in parts.told]
     return Equations(
-        np.array([count, parts.size, *n_item], dtype=np.int64), factor.pivot, factor.start, factor.column,
+        np.array([count, parts.size, *n_item, int(not parts.in_series)], dtype=np.int64), factor.pivot, factor.start, factor.column,
         factor.diagonal, entry, _pairs(own.value), _table(own.tap, 3), _table(own.cap, 2),
         np.array(own.cap_b, dtype=np.float64), item, _table(place, 4), item_coef, _table(emf, 2),
         _table(seen, 2), _table(flows.rows, 4), _pairs(flows.value),

@@ -39,14 +39,14 @@ class Watch(NamedTuple):
     """
 
     terminal: IntArray  # (n, 3): slot, other slot or -1 for ground, column or -1 for one that is judged only
-    band: FloatArray  # (n, 2) lowest and highest voltage, pu
+    band: FloatArray  # (n, 3) lowest and highest voltage, pu; 1 over what stands between two slots at 1 pu
     passage: (
         IntArray  # (n, 5): slot of a branch, of its nodes at both ends, column or -1, 1 where it is rated
     )
     rating: FloatArray  # (n, 6): of both ends squared kA per pu, squared 1 / MVA (0: no rating), MVA
     balance: IntArray  # (n, 2): first slot of a node with three phases, column
     port: IntArray  # (n, 3): slot, other slot or -1 for ground, column or -1 where more of the port follow
-    port_share: FloatArray  # (n,) of the mean voltage of a port
+    port_share: FloatArray  # (n, 2) of the mean voltage of a port; 1 over what is 1 pu between two slots
     source: IntArray  # (n_source,) first slot of the node
 
 
@@ -96,12 +96,12 @@ def _emit_complex(table, row, count, column, re, im, spare):  # type: ignore[no-
 
 
 @inline
-def _across(v, first, second):  # type: ignore[no-untyped-def]
-    """Voltage of a slot to ground, or to another one: then 1 pu is sqrt 3 of the base."""
+def _across(v, first, second, scale):  # type: ignore[no-untyped-def]
+    """Voltage of a slot to ground, or ``scale`` times that to another one: 1 pu there, too."""
     x, y = get(v, 2 * first), get(v, 2 * first + 1)
     if second >= 0:
-        x = (x - get(v, 2 * second)) * (1.0 / np.sqrt(3.0))
-        y = (y - get(v, 2 * second + 1)) * (1.0 / np.sqrt(3.0))
+        x = (x - get(v, 2 * second)) * scale
+        y = (y - get(v, 2 * second + 1)) * scale
     return x, y
 
 
@@ -112,7 +112,7 @@ def _voltages(row, count, v, spare, watch, judged, seen):  # type: ignore[no-unt
     total, number, least, most = zero, zero, like(spare, np.inf), zero
     for k in range(watch.terminal.shape[0]):
         column = watch.terminal[k, 2]
-        x, y = _across(v, watch.terminal[k, 0], watch.terminal[k, 1])
+        x, y = _across(v, watch.terminal[k, 0], watch.terminal[k, 1], watch.band[k, 2])
         size = root(x * x + y * y)
         least, most = smaller(size, least), larger(size, most)
         if column < 0:
@@ -144,8 +144,8 @@ def _ports(row, count, v, spare, watch, seen):  # type: ignore[no-untyped-def]
     """Mean voltage magnitude across the terminals of each port."""
     mean = like(spare, 0.0)
     for k in range(watch.port.shape[0]):
-        x, y = _across(v, watch.port[k, 0], watch.port[k, 1])
-        mean = mean + watch.port_share[k] * root(x * x + y * y)
+        x, y = _across(v, watch.port[k, 0], watch.port[k, 1], watch.port_share[k, 1])
+        mean = mean + watch.port_share[k, 0] * root(x * x + y * y)
         if watch.port[k, 2] >= 0:
             _emit(seen.port_v_pu, row, count, watch.port[k, 2], mean, spare)
             mean = like(spare, 0.0)

@@ -48,6 +48,7 @@ LEAST_GROWTH = 1e-5  # of the loads from one point of the branch to the next
 ROUNDING_PU = 1e-7  # an update below this that no longer shrinks is rounding
 LONGEST_MOVE_PU = 0.5  # of one step
 SOUND_SHARE = 0.6  # of the voltages with impedances: below, the branch is followed to be sure
+LEAST_PU = 0.01  # below this share of its voltage a load is the impedance that it is there
 SLOPE_PU = 1e-6  # distance over which the slope of a load model is taken
 
 
@@ -121,13 +122,16 @@ def _powers(eq, mem, given, row, scale, n_item):  # type: ignore[no-untyped-def]
 
 @inline
 def _drawn(coef, p, q, v):  # type: ignore[no-untyped-def]
-    """P and Q of an item at the voltage ``v`` pu."""
+    """P and Q of an item at the voltage ``v`` pu. Across no voltage a load of constant power has no solution."""
+    share = 1.0
+    if v < LEAST_PU:
+        share, v = (v / LEAST_PU) ** 2, LEAST_PU
     if coef[MODEL] == CONSTANT:
-        return p, q
+        return share * p, share * q
     low, high, rated = coef[LOW], coef[HIGH], coef[RATED]
     return (
-        banded(p, coef[Z_P], coef[I_P], coef[CVR_P], low, high, rated, v),
-        banded(q, coef[Z_Q], coef[I_Q], coef[CVR_Q], low, high, rated, v),
+        share * banded(p, coef[Z_P], coef[I_P], coef[CVR_P], low, high, rated, v),
+        share * banded(q, coef[Z_Q], coef[I_Q], coef[CVR_Q], low, high, rated, v),
     )
 
 
@@ -202,7 +206,7 @@ def _loads(eq, mem, share, n_item, slopes):  # type: ignore[no-untyped-def]
         if not slopes:
             continue
         dp = dq = 0.0
-        if coef[MODEL] != CONSTANT:
+        if coef[MODEL] != CONSTANT or u < LEAST_PU:
             up = _drawn(coef, p, q, u + SLOPE_PU)
             down = _drawn(coef, p, q, u - SLOPE_PU)
             dp = (up[0] - down[0]) / (2.0 * SLOPE_PU) * coef[SCALE]
@@ -306,25 +310,29 @@ def _residual(eq, mem, v_source):  # type: ignore[no-untyped-def]
 
 @kernel
 def _newton(eq, mem, v_source, share, n_item, step):  # type: ignore[no-untyped-def]
-    """One step; returns the largest move of a voltage and the sign of the determinant before it."""
+    """One step: the largest move of a voltage, the sign of the determinant and the residual before it."""
     _load_coefficients(eq, mem)
     _residual(eq, mem, v_source)
     _loads(eq, mem, share, n_item, True)
+    rest = 0.0
+    for k in range(eq.size[0]):
+        rest = max(rest, mem.right[k, 0] * mem.right[k, 0] + mem.right[k, 1] * mem.right[k, 1])
+    rest = np.sqrt(rest)
     sign = _factorise(eq, mem)
     if sign == 0.0:
-        return np.inf, 0.0
+        return np.inf, 0.0, rest
     _back_solve(eq, mem, mem.right, step)
     most = 0.0
     for k in range(eq.size[1]):
         most = max(most, step[k, 0] * step[k, 0] + step[k, 1] * step[k, 1])
     most = np.sqrt(most)
     if not most < np.inf:
-        return np.inf, 0.0
+        return np.inf, 0.0, rest
     cut = 1.0 if most <= LONGEST_MOVE_PU else LONGEST_MOVE_PU / most
     for k in range(eq.size[0]):
         mem.x[k, 0] += cut * step[k, 0]
         mem.x[k, 1] += cut * step[k, 1]
-    return most, sign
+    return most, sign, rest
 
 
 
@@ -333,10 +341,11 @@ def _settle(eq, mem, v_source, share, n_item, tol, most, step):  # type: ignore[
     """Newton from ``mem.x``: (converged, steps, last move, sign of the determinant at the end)."""
     before, sign, moved = np.inf, 0.0, np.inf
     for count in range(1, most + 1):
-        moved, sign = _newton(eq, mem, v_source, share, n_item, step)
+        moved, sign, rest = _newton(eq, mem, v_source, share, n_item, step)
         if sign == 0.0:
             return False, count, moved, sign
-        if moved < tol or (moved < ROUNDING_PU and moved > 0.3 * before):
+        idle = eq.size[4] == 0 and rest < 0.1 * tol  # loads of constant current in series fix no voltage
+        if moved < tol or (moved < ROUNDING_PU and moved > 0.3 * before) or idle:
             return True, count, moved, sign
         before = moved
     return False, most, moved, sign
@@ -371,6 +380,14 @@ def _lowest(eq, x):  # type: ignore[no-untyped-def]
     return np.sqrt(least)
 
 
+@inline
+def _same_side(eq, sign, ref):  # type: ignore[no-untyped-def]
+    """Whether the determinant has the sign of the operable branch. Of a conductor that only loads in series
+    feed it says nothing: there loads of constant power have another sign than impedances.
+    """
+    return sign == ref or eq.size[4] == 0
+
+
 @kernel
 def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-def]
     """Along the operable branch from small loads to the whole: (converged, factors, last move)."""
@@ -383,7 +400,7 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
             continue
         good, steps, moved, sign = _settle(eq, mem, v_source, share, n_item, tol, MOST_STEPS, step)
         count += steps + 1
-        good = good and sign == ref
+        good = good and _same_side(eq, sign, ref)
     if not good:
         return False, count, np.inf
     growth, moved = share, np.inf
@@ -393,7 +410,7 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
         _tangent(eq, mem, v_source, share, ahead, n_item, step)
         good, steps, moved, sign = _settle(eq, mem, v_source, ahead, n_item, tol, MOST_STEPS, step)
         count += steps + 1
-        if good and sign == ref:
+        if good and _same_side(eq, sign, ref):
             if ahead >= 1.0:
                 return True, count, moved
             share = ahead
@@ -438,7 +455,9 @@ def newton_row(eq, mem, v_source, n_item, tol, most, step):  # type: ignore[no-u
         least = _lowest(eq, mem.x)
         good, steps, moved, sign = _settle(eq, mem, v_source, 1.0, n_item, tol, min(most, MOST_STEPS), step)
         count += steps
-        if good and sign == ref and _lowest(eq, mem.x) > SOUND_SHARE * least:
+        if good and _same_side(eq, sign, ref) and (
+            eq.size[4] == 0 or _lowest(eq, mem.x) > SOUND_SHARE * least
+        ):
             return True, count, moved
     if most < MOST_STEPS:
         return False, count, moved

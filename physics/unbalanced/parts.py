@@ -53,6 +53,7 @@ def parts_of_reach(
     for at in _quiet(elements, reach, closed, draws):
         number[at] = len(number)
     parts = Parts(number, set(reach.root_of), len(number), _sources(sources, number))
+    parts.in_series = reach.in_series
     for element in elements:
         if element.open_end and closed[element.row]:
             _add_stub(parts, element)

@@ -31,6 +31,7 @@ class Reach:
     away: dict[int, bool]  # whether a branch that carries current is fed at its from end
     clash: list[int]  # rows that connect two sources
     legs: set[Conductor]  # phases that are fed through loads between phases alone
+    in_series: bool  # whether some phase is fed through windings or loads that lie in series
 
     @property
     def dropped(self) -> list[int]:
@@ -74,6 +75,7 @@ class _Flood:
         self.away: dict[int, bool] = {}
         self.clash: set[int] = set()
         self.by_legs: set[Conductor] = set()
+        self.in_series = False
         self.done: set[tuple[Ends, int]] = set()  # phases of lines of a bundle that are settled
         self.queue: deque[int] = deque()
         for s, source in enumerate(sources):
@@ -201,7 +203,7 @@ class _Flood:
             for n, pick in ((node, 1), (far, 2)):
                 for dead in self._shared_dead(n, [(k, one[pick]) for k, one in enumerate(kept) if k not in on]):
                     self._light((n, dead), root, bundle.ends)
-                    again = True
+                    again = self.in_series = True
         return [kept[k][0] for k in sorted(on)]
 
     def _shared_dead(self, node: int, sides: list[tuple[int, Terminals]]) -> list[int]:
@@ -234,6 +236,7 @@ class _Flood:
         for dead, lives in meeting.items():
             if len(set(lives)) >= 2:
                 self.by_legs.add(dead)
+                self.in_series = True
                 self._light(dead, self.root_of[lives[0]], None)
                 return True
         return False
@@ -280,5 +283,5 @@ def reach(
     flood.run()
     return Reach(
         flood.root_of, {row: sorted(at) for row, at in flood.line_phases.items()}, flood.windings,
-        flood.taps_centred, flood.cut, flood.away, sorted(flood.clash), flood.by_legs,
+        flood.taps_centred, flood.cut, flood.away, sorted(flood.clash), flood.by_legs, flood.in_series,
     )  # fmt: skip

@@ -82,6 +82,11 @@ class Solution3(FlowViews):
     def _flag(self, bit: int) -> Any:
         return self._out(self._notes[:, 0].astype(np.int64) & bit != 0)
 
+    @property
+    def notes(self) -> FloatArray:
+        """(batch, 3) status bits, iterations, last voltage update; see `program.Outputs`."""
+        return self._notes
+
     @cached_property
     def converged(self) -> Any:
         """(batch,) a true solution."""
@@ -146,8 +151,8 @@ class Solution3(FlowViews):
         return unbalance_pct(self.v)
 
     @cached_property
-    def _currents(self) -> tuple[ComplexArray, ComplexArray]:
-        """Complex pu into both ends, (batch, n_branch, 3)."""
+    def currents(self) -> tuple[ComplexArray, ComplexArray]:
+        """Complex pu into both ends of every branch, each (batch, n_branch, 3), always with the batch axis."""
         v, current = np.nan_to_num(self._batched(self.v)), self._batched(self.i_node)
         batch = v.shape[0]
         v, current = (np.ascontiguousarray(a.reshape(batch, -1)) for a in (v, current))
@@ -175,7 +180,7 @@ class Solution3(FlowViews):
         """Complex MVA into both ends, (batch, n_branch, 3)."""
         v = np.nan_to_num(self._batched(self.v))
         base = self.net.base_mva / 3.0
-        ends = zip((self.net.from_row, self.net.to_row), self._currents, strict=True)
+        ends = zip((self.net.from_row, self.net.to_row), self.currents, strict=True)
         s_from, s_to = (base * v[:, node] * np.conj(current) for node, current in ends)
         return s_from, s_to
 
@@ -185,7 +190,7 @@ class Solution3(FlowViews):
         base = self.net.base_mva / self.net.base_kv / np.sqrt(3.0)  # kA: a third of it over kV to ground
         sizes = [
             np.abs(current) * base[node][:, None]
-            for node, current in zip((self.net.from_row, self.net.to_row), self._currents, strict=True)
+            for node, current in zip((self.net.from_row, self.net.to_row), self.currents, strict=True)
         ]
         return np.asarray(self._out(np.maximum(*sizes)))
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lanes import LANES
-from ..metrics import P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
+from ..metrics import ITERATIONS, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
 from ..stepper import Flags
 from .draws import LEGS
-from .kernels import ALL_GOOD, room_for
+from .direct import measure_directly, solve_directly
+from .kernels import SOME_BAD, SOME_LEFT, room_for
 from .measure import N_ENDED3, N_MEASURED3, Judged, Seen, Watch
 from .network import Network3
-from .program import COLLAPSED, CONVERGED, DIVERGED, FloatArray, Inputs, IntArray, Outputs
+from .program import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, FloatArray, Inputs, IntArray, Outputs
 from .solution import Solution3
 from .solve import refuse
 from .stepped import Places, entries, step_rows
@@ -91,6 +92,8 @@ class Stepper3:
         self.loss_mva = measured[:, P_LOSS : Q_LOSS + 1].view(np.complex128)[:, 0]
         self.slack_mva = measured[:, P_SLACK : Q_SLACK + 1].view(np.complex128)[:, 0]
         judged = Judged(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva)
+        self._judged = judged._replace(base_mva=net.base_mva / 3.0)
+        self._direct: Solution3 | None = None
         self._watch: Watch = watch(net, columns) if like is None else like._watch
         self.port_v_pu[:, np.setdiff1d(np.arange(ports), self._watch.port[:, 2])] = np.nan
         self._before = (*net.topology.program, *net.topology.flows, *self._watch, *judged)
@@ -130,17 +133,49 @@ class Stepper3:
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
+        last = self.batch if hi is None else hi
+        self._direct = None
+        if self.net.topology.irregular:
+            self.ended[lo:last, ITERATIONS] = 0
+            self._solve_directly(np.arange(lo, last), tol, max_iter)
+            return
         room = self._rooms.take()
         try:
             arguments: tuple[Any, ...] = (
-                *self._before, tol, max_iter, lo, self.batch if hi is None else hi, *self._given,
-                *room.arguments, *self._seen,
+                *self._before, tol, max_iter, lo, last, *self._given, *room.arguments, *self._seen,
             )  # fmt: skip
             answer = step_rows(*arguments)
-            if answer != ALL_GOOD:
+            if answer == SOME_BAD:
                 refuse(self.net, self.net.topology, room.inputs)
         finally:
             self._rooms.free.append(room)
+        if answer == SOME_LEFT:
+            self._solve_directly(lo + np.flatnonzero(self.status[lo:last] & UNSETTLED), tol, max_iter)
+
+    def _solve_directly(self, rows: IntArray, tol: float, max_iter: int) -> None:
+        """Newton's method on rows that sweeps left, or on all of a feeder that is no tree."""
+        net = self.net
+        numbers = (3.0 / net.base_mva, tol, max_iter, self.v_collapse_pu)
+        solved = solve_directly(net, self._powers(rows), self.iterations[rows], numbers)
+        found = solved.converged | bool(net.topology.irregular)
+        flags = self.status[rows] | np.where(solved.collapsed, COLLAPSED, 0)
+        self.status[rows] = flags & ~(UNSETTLED | CONVERGED) | DIVERGED
+        measure_directly(solved, rows, found, self._watch, self._judged, self._seen)
+        if self.batch == 1 and found.all():
+            self._direct = solved
+
+    def _powers(self, rows: IntArray) -> Inputs:
+        """Arguments of the power flow of some rows, by slot."""
+        n = 3 * self.net.n_bus
+        slots = np.zeros((4, rows.size, 2 * n))
+        columns = self.columns
+        slots[0][:, columns.load], slots[1][:, columns.load] = self.load_p_mw[rows], self.load_q_mvar[rows]
+        for k, port in enumerate((self.inject_p_mw, self.inject_q_mvar)):
+            share = columns.port_share * port[rows][:, columns.port]
+            np.add.at(slots[2 + k].T, columns.port_slot, share.T)
+        wye, legs = ([np.ascontiguousarray(a[:, at]) for a in slots] for at in (slice(0, n), slice(n, None)))
+        states = self.tap[rows], self.cap_on[rows]
+        return Inputs(*wye, *legs, self.net.source_row, _NO_START, *states)
 
     @property
     def last_block(self) -> Inputs:
@@ -151,6 +186,8 @@ class Stepper3:
         """All of the state that a stepper of one row solved last; ValueError for more rows."""
         if self.batch != 1:
             raise ValueError(f"only a stepper of one row keeps its whole state, this one has {self.batch}")
+        if self._direct is not None:
+            return self._direct
         whole, room = ((slice(None), self.net.topology),), self._rooms.free[-1]
         out = Outputs(room.out.phasors.copy(), room.out.notes.copy())
         return Solution3(self.net, out, room.inputs.tap.copy(), whole, False)
@@ -200,7 +237,8 @@ def watch(net: Network3, columns: Columns) -> Watch:
     for at, limit in ((numbered, band), (judged, np.full((len(judged), 2), np.nan))):
         reached = alive[at[:, 0]] & (alive[at[:, 1]] | (at[:, 1] < 0))
         terminal.append(at[reached])
-        limits.append(limit[reached])
+        scale = 1.0 / net.draws.leg_pu[at[reached, 0] // 3]
+        limits.append(np.column_stack([limit[reached], scale]))
     ports, shares = _ports(net, columns, alive)
     live = alive.reshape(-1, 3)[columns.balance].all(axis=1)
     balance = np.column_stack([3 * columns.balance, np.arange(columns.balance.size)])[live]
@@ -237,7 +275,8 @@ def _ports(net: Network3, columns: Columns, alive: NDArray[np.bool_]) -> tuple[I
     port = columns.port[kept]
     last = np.append(port[1:] != port[:-1], True)[: port.size]
     table = np.column_stack([first[kept], second[kept], np.where(last, port, -1)])
-    return table.astype(np.int64), columns.port_share[kept]
+    scale = 1.0 / net.draws.leg_pu[first[kept] // 3]
+    return table.astype(np.int64), np.column_stack([columns.port_share[kept], scale])
 
 
 def terminals(slot: IntArray, n_bus: int) -> tuple[IntArray, IntArray]:

@@ -52,6 +52,8 @@ def script(feeder: Feeder, *, bands: bool = False) -> list[str]:
             continue
         if branch["r_ohm"] is not None:
             lines.append(_line(branch))
+            if branch["open_ends"]:
+                lines.append(f"open line.{branch['branch_id']} {1 if branch['open_ends'] == 'from' else 2}")
         for unit in units.get(branch["branch_id"], []):
             lines += _transformer(branch, unit, taps.get(unit["transformer_id"], 1.0))
     for load in feeder.loads.to_pylist():
@@ -101,14 +103,16 @@ def _transformer(branch: dict[str, Any], unit: dict[str, Any], tap: float) -> li
         text = (
             f"{name} phases=1 windings=3 xhl={unit['x_pct']:.17g} xht={unit['x_h2_pct']:.17g} "
             f"xlt={unit['x_12_pct']:.17g} {common} "
-            f"wdg=1 bus={_bus(start, unit['from_phase'])} kv={unit['hv_kv']:.17g} kva={kva:.17g} "
+            f"wdg=1 conn={'delta' if len(unit['from_phase']) == 2 else 'wye'} "
+            f"bus={_bus(start, unit['from_phase'])} kv={unit['hv_kv']:.17g} kva={kva:.17g} "
             f"%r={unit['r_h_pct']:.17g} tap={unit['tap_from']:.17g} "
             f"wdg=2 bus=b_{end}.1.0 kv={unit['lv_kv']:.17g} kva={kva:.17g} %r={unit['r_1_pct']:.17g} "
             f"wdg=3 bus=b_{end}.0.2 kv={unit['lv_kv']:.17g} kva={kva:.17g} %r={unit['r_2_pct']:.17g}"
         )
         return [text]
     phases = 3 if len(unit["from_phase"]) == 3 else 1
-    lead = "lead" if (unit["lag_deg"] or 0.0) < 0 else "lag"
+    behind = (unit["lag_deg"] or 0.0) * (1 if unit["hv_kv"] >= unit["lv_kv"] else -1)
+    lead = "lead" if behind < 0 else "lag"  # of the lower voltage to the higher one
     windings = (
         (start, unit["from_phase"], conns[0], unit["hv_kv"], unit["tap_from"]),
         (end, unit["to_phase"], conns[1], unit["lv_kv"], unit["tap_to"] * tap),
@@ -130,7 +134,7 @@ def _load(load: dict[str, Any], kv: dict[str, float], bands: bool) -> list[str]:
     delta = load["connection"] == "delta"
     parts = _legs(load["phase"]) if delta else list(load["phase"])
     rated = (load["v_rated_pu"] or 1.0) if bands else 1.0
-    volts = rated * kv[load["node_id"]] / (1.0 if delta else np.sqrt(3.0))
+    volts = rated * kv[load["node_id"]] * _rated_share(load["phase"], delta)
     low, high = (load["v_low_pu"], load["v_high_pu"]) if bands else (None, None)
     low, high = (low / rated if low else None), (high / rated if high else None)
     power = []
@@ -158,13 +162,21 @@ def _load(load: dict[str, Any], kv: dict[str, float], bands: bool) -> list[str]:
     ]
 
 
+def _rated_share(letters: str, between: bool) -> float:
+    """Rated voltage across a load over ``base_kv``: two hot legs are 180 degrees apart, phases 120."""
+    if not between:
+        return 1.0 / float(np.sqrt(3.0))
+    return 2.0 / float(np.sqrt(3.0)) if "1" in letters else 1.0
+
+
 def _capacitor(cap: dict[str, Any], kv: dict[str, float]) -> list[str]:
     node, volts = cap["node_id"], kv[cap["node_id"]]
     if cap["connection"] == "delta":
         parts = _legs(cap["phase"])
         return [
             f"new capacitor.{cap['cap_id']}_{p} phases=1 bus1={_bus(node, p[0])} bus2={_bus(node, p[1])} "
-            f"kv={volts:.17g} kvar={cap['q_mvar'] / len(parts) * 1e3:.17g}"
+            f"kv={volts * _rated_share(cap['phase'], True):.17g} "
+            f"kvar={cap['q_mvar'] / len(parts) * 1e3:.17g}"
             for p in parts
         ]
     return [

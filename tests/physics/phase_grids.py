@@ -46,7 +46,7 @@ class Grid3:
     def line(
         self, start: str, end: str, phase: str = "ABC", km: float = 1.0, kind: str = "line",
         closed: bool = True, matrix: Any = None, charging: Any = None, rating: float | None = None,
-        branch_id: str | None = None,
+        branch_id: str | None = None, open_ends: str = "",
     ) -> None:  # fmt: skip
         """A line by length, or by its full matrices (3, 3) in ohm and microsiemens."""
         at = ["ABC12".index(letter) % 3 for letter in phase]
@@ -59,6 +59,7 @@ class Grid3:
         z = z if matrix is None else np.asarray(matrix, dtype=complex)
         b = b if charging is None else np.asarray(charging, dtype=float)
         self._branch(start, end, phase, kind, closed, rating, branch_id, z, b)
+        self.rows["branches"][-1]["open_ends"] = open_ends
 
     def _branch(
         self, start: str, end: str, phase: str, kind: str, closed: bool, rating: float | None,
