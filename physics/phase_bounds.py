@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .bounds import StateBounds
 from .unbalanced.draws import LEGS, Item
+from .unbalanced.linear_bounds import linear_bounds
 from .unbalanced.network import Network3
 from .unbalanced.program import FLOATING, TAP, TAP_LEG
 from .unbalanced.spread import Conductor, Placed
@@ -51,8 +52,11 @@ def phase_bounds(
 ) -> StateBounds:
     """Bounds given the largest apparent power per phase and per leg, (n_bus, 3) each, whatever the taps.
 
-    ``v_high_pu`` (n_bus, 3) to ground, NaN at dead phases; ``s_branch_mva`` (n_branch, 3).
+    ``v_high_pu`` (n_bus, 3) to ground, NaN at dead phases; ``s_branch_mva`` (n_branch, 3). Of a feeder that is
+    no tree see `linear_bounds`.
     """
+    if net.topology.irregular:
+        return linear_bounds(net, *_draws(net, s_wye_mva, s_leg_mva, v_low_pu, v_top_pu), v_low_pu, v_top_pu)
     number = net.topology.layout.conductor
     steps = [_step(net, placed, number) for placed in net.topology.layout.placed]
     size = max(number.values()) + 1
@@ -148,11 +152,8 @@ def _currents(
     v_high: FloatArray,
 ) -> FloatArray:
     """Largest current into every conductor, pu."""
-    base = net.base_mva / 3.0
     current = np.zeros(v_high.size)
-    v_low, most = span[0], min(span[1], float(v_high.max()) * 2.0 / np.sqrt(3.0))
-    wye = s_wye.ravel() / base * _growth(net.draws.wye_items, s_wye.size, v_low, most)
-    legs = s_leg.ravel() / base * _growth(net.draws.leg_items, s_leg.size, v_low, most)
+    wye, legs = _draws(net, s_wye, s_leg, span[0], min(span[1], float(v_high.max()) * 2.0 / np.sqrt(3.0)))
     for (node, phase), k in number.items():
         if node >= net.n_bus:
             continue
@@ -174,6 +175,17 @@ def _currents(
         for other in step.reference:
             current[other] += into[0]
     return current
+
+
+def _draws(
+    net: Network3, s_wye: FloatArray, s_leg: FloatArray, v_low: float, v_high: float
+) -> tuple[FloatArray, FloatArray]:
+    """(3 n_bus,) each: the largest current of what draws power at each slot and leg; of legs at 1 pu across."""
+    base = net.base_mva / 3.0
+    return (
+        s_wye.ravel() / base * _growth(net.draws.wye_items, s_wye.size, v_low, v_high),
+        s_leg.ravel() / base * _growth(net.draws.leg_items, s_leg.size, v_low, v_high),
+    )
 
 
 def _growth(items: list[Item], n_slot: int, v_low: float, v_high: float) -> FloatArray:

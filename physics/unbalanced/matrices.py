@@ -44,7 +44,14 @@ def bibc(net: Network3) -> BranchMatrices:
 
     They are dense, (n, n) for n phases of all nodes: for small feeders. The mean voltage of a zone behind a
     delta winding without ground is taken as zero here.
+
+    Raises:
+        ValueError: the feeder is no tree of segments, so its voltages are no sums along one.
     """
+    if net.topology.irregular:
+        raise ValueError(
+            f"feeder {net.feeder.name!r} has no BIBC matrices, as it is no tree: {net.topology.irregular}"
+        )
     row = {(int(n), int(p)): int(net.topo3ph.row[n, p]) for n, p in np.argwhere(net.present)}
     size = len(net.topo3ph)
     drop = np.zeros((size, size), dtype=np.complex128)

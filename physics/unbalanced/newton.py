@@ -43,8 +43,8 @@ from .program import (
 )
 
 MOST_STEPS = 12  # of Newton from one start
-MOST_FACTORS = 400  # of a row that is followed along its branch
-LEAST_GROWTH = 1e-5  # of the loads from one point of the branch to the next
+MOST_FACTORS = 200  # of a row that is followed along its branch
+LEAST_GROWTH = 5e-5  # of the loads from one point of the branch to the next
 ROUNDING_PU = 1e-7  # an update below this that no longer shrinks is rounding
 LONGEST_MOVE_PU = 0.5  # of one step
 SOUND_SHARE = 0.6  # of the voltages with impedances: below, the branch is followed to be sure
@@ -408,7 +408,7 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
         _copy(mem.x, mem.kept)
         ahead = min(1.0, share + growth)
         _tangent(eq, mem, v_source, share, ahead, n_item, step)
-        good, steps, moved, sign = _settle(eq, mem, v_source, ahead, n_item, tol, MOST_STEPS, step)
+        good, steps, moved, sign = _settle(eq, mem, v_source, ahead, n_item, tol, MOST_STEPS - 4, step)
         count += steps + 1
         if good and _same_side(eq, sign, ref):
             if ahead >= 1.0:
@@ -417,7 +417,7 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
             growth *= 1.5 if steps <= 4 else 1.0
             continue
         _copy(mem.kept, mem.x)
-        growth *= 0.4
+        growth *= 0.25
         if growth < LEAST_GROWTH:
             return False, count, moved
     return False, count, moved
