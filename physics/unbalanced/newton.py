@@ -47,8 +47,11 @@ MOST_FACTORS = 200  # of a row that is followed along its branch
 LEAST_GROWTH = 5e-5  # of the loads from one point of the branch to the next
 ROUNDING_PU = 1e-7  # an update below this that no longer shrinks is rounding
 LONGEST_MOVE_PU = 0.5  # of one step
-SOUND_SHARE = 0.6  # of the voltages with impedances: below, the branch is followed to be sure
+SOUND_SHARE = 0.6  # of each voltage with impedances: below, the branch is followed to be sure
+FAINT_PU = 0.01  # voltages below this are no measure
+LEAP_PU = 0.25  # from one point of the branch to the next: a longer move is to another branch
 LEAST_PU = 0.01  # below this share of its voltage a load is the impedance that it is there
+LITTLE = 1e-3  # share of the loads that hardly moves a voltage
 SLOPE_PU = 1e-6  # distance over which the slope of a load model is taken
 
 
@@ -381,6 +384,28 @@ def _lowest(eq, x):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _farthest(eq, mem):  # type: ignore[no-untyped-def]
+    """Largest move of a voltage away from ``mem.kept``."""
+    most = 0.0
+    for k in range(eq.seen.shape[0]):
+        at = eq.seen[k, 0]
+        most = max(most, np.hypot(mem.x[at, 0] - mem.kept[at, 0], mem.x[at, 1] - mem.kept[at, 1]))
+    return most
+
+
+@inline
+def _sound(eq, mem):  # type: ignore[no-untyped-def]
+    """Whether no voltage is far from what it is with impedances, in ``mem.kept``."""
+    sound = eq.size[4] == 1 or _farthest(eq, mem) < LEAP_PU
+    for k in range(eq.seen.shape[0]):
+        at = eq.seen[k, 0]
+        now = np.hypot(mem.x[at, 0], mem.x[at, 1])
+        before = np.hypot(mem.kept[at, 0], mem.kept[at, 1])
+        sound &= now > SOUND_SHARE * before or max(now, before) < FAINT_PU
+    return sound
+
+
+@inline
 def _same_side(eq, sign, ref):  # type: ignore[no-untyped-def]
     """Whether the determinant has the sign of the operable branch. Of a conductor that only loads in series
     feed it says nothing: there loads of constant power have another sign than impedances.
@@ -398,9 +423,10 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
         ref = _as_impedances(eq, mem, v_source, share, n_item)
         if ref == 0.0:
             continue
+        _copy(mem.x, mem.kept)
         good, steps, moved, sign = _settle(eq, mem, v_source, share, n_item, tol, MOST_STEPS, step)
         count += steps + 1
-        good = good and _same_side(eq, sign, ref)
+        good = good and _same_side(eq, sign, ref) and _sound(eq, mem)
     if not good:
         return False, count, np.inf
     growth, moved = share, np.inf
@@ -410,7 +436,7 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
         _tangent(eq, mem, v_source, share, ahead, n_item, step)
         good, steps, moved, sign = _settle(eq, mem, v_source, ahead, n_item, tol, MOST_STEPS - 4, step)
         count += steps + 1
-        if good and _same_side(eq, sign, ref):
+        if good and _same_side(eq, sign, ref) and _farthest(eq, mem) < LEAP_PU:
             if ahead >= 1.0:
                 return True, count, moved
             share = ahead
@@ -446,23 +472,53 @@ def _tangent(eq, mem, v_source, share, ahead, n_item, step):  # type: ignore[no-
             mem.x[k, 1] += step[k, 1]
 
 
+@inline
+def _size_across(eq, mem, k):  # type: ignore[no-untyped-def]
+    """|V| across an item, pu."""
+    x, y = _across(eq, mem, k)
+    return np.hypot(x, y) * eq.item_coef[k, SCALE]
+
+
+@inline
+def _collapsed_load(eq, mem, v_source, n_item):  # type: ignore[no-untyped-def]
+    """Whether a load is where its model does not hold, though it has a voltage when little is drawn."""
+    faint = False
+    for k in range(n_item):
+        drawn = mem.power[k, 0] != 0.0 or mem.power[k, 1] != 0.0
+        faint |= drawn and _size_across(eq, mem, k) < LEAST_PU
+    if not faint:
+        return False
+    _copy(mem.x, mem.kept)
+    _as_impedances(eq, mem, v_source, LITTLE, n_item)
+    gone = False
+    for k in range(n_item):
+        a, b = eq.item[k, 0], eq.item[k, 1]
+        x, y = mem.kept[a, 0], mem.kept[a, 1]
+        if b >= 0:
+            x -= mem.kept[b, 0]
+            y -= mem.kept[b, 1]
+        now = np.hypot(x, y) * eq.item_coef[k, SCALE]
+        drawn = mem.power[k, 0] != 0.0 or mem.power[k, 1] != 0.0
+        gone |= drawn and now < LEAST_PU and _size_across(eq, mem, k) > FAINT_PU
+    _copy(mem.kept, mem.x)
+    return gone
+
+
 @kernel
 def newton_row(eq, mem, v_source, n_item, tol, most, step):  # type: ignore[no-untyped-def]
     """Solve one row whose coefficients and powers are laid down: (converged, steps, last move)."""
     ref = _as_impedances(eq, mem, v_source, 1.0, n_item)
     count, moved = 1, np.inf
     if ref != 0.0:
-        least = _lowest(eq, mem.x)
+        _copy(mem.x, mem.kept)
         good, steps, moved, sign = _settle(eq, mem, v_source, 1.0, n_item, tol, min(most, MOST_STEPS), step)
         count += steps
-        if good and _same_side(eq, sign, ref) and (
-            eq.size[4] == 0 or _lowest(eq, mem.x) > SOUND_SHARE * least
-        ):
-            return True, count, moved
+        if good and _same_side(eq, sign, ref) and _sound(eq, mem):
+            return not _collapsed_load(eq, mem, v_source, n_item), count, moved
     if most < MOST_STEPS:
         return False, count, moved
     good, steps, moved = _follow(eq, mem, v_source, n_item, tol, step)
-    return good, count + steps, moved
+    return good and not _collapsed_load(eq, mem, v_source, n_item), count + steps, moved
 
 
 @kernel
