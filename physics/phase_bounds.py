@@ -52,8 +52,8 @@ def phase_bounds(
 ) -> StateBounds:
     """Bounds given the largest apparent power per phase and per leg, (n_bus, 3) each, whatever the taps.
 
-    ``v_high_pu`` (n_bus, 3) to ground, NaN at dead phases; ``s_branch_mva`` (n_branch, 3). Of a feeder that is
-    no tree see `linear_bounds`.
+    ``v_high_pu`` (n_bus, 3) to ground, NaN at dead phases; ``s_branch_mva`` (n_branch, 3). For a feeder that
+    is no tree see `linear_bounds`.
     """
     if net.topology.irregular:
         return linear_bounds(net, *_draws(net, s_wye_mva, s_leg_mva, v_low_pu, v_top_pu), v_low_pu, v_top_pu)
@@ -180,7 +180,7 @@ def _currents(
 def _draws(
     net: Network3, s_wye: FloatArray, s_leg: FloatArray, v_low: float, v_high: float
 ) -> tuple[FloatArray, FloatArray]:
-    """(3 n_bus,) each: the largest current of what draws power at each slot and leg; of legs at 1 pu across."""
+    """(3 n_bus,) each: largest current of what draws power at each slot and leg; of legs at 1 pu across."""
     base = net.base_mva / 3.0
     return (
         s_wye.ravel() / base * _growth(net.draws.wye_items, s_wye.size, v_low, v_high),

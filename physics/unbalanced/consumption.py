@@ -43,7 +43,13 @@ def consumption(net: Network3, sol: Solution3) -> Consumption:
     legs = np.zeros_like(wye)
     for items, p, q, volts, into in (
         (draws.wye_items, draws.wye_p_mw, draws.wye_q_mvar, np.abs(conductors), wye),
-        (draws.leg_items, draws.delta_p_mw, draws.delta_q_mvar, np.abs(between) / draws.leg_pu[:, None], legs),
+        (
+            draws.leg_items,
+            draws.delta_p_mw,
+            draws.delta_q_mvar,
+            np.abs(between) / draws.leg_pu[:, None],
+            legs,
+        ),
     ):
         slot = np.array([item.slot for item in items], dtype=np.int64)
         coef = np.array([(item.p_share, item.q_share, *item.model) for item in items], dtype=np.float64)

@@ -65,9 +65,7 @@ def unsettled(notes: NDArray[np.float64]) -> IntArray:
     return np.flatnonzero(notes[:, 0].astype(np.int64) & UNSETTLED)
 
 
-def solve_directly(
-    net: Network3, inputs: Inputs, sweeps: IntArray, numbers: Numbers
-) -> Solution3:
+def solve_directly(net: Network3, inputs: Inputs, sweeps: IntArray, numbers: Numbers) -> Solution3:
     """The stored switch states for rows of powers, taps and banks; ``sweeps`` (rows,) count as iterations."""
     topology, rows = net.topology, np.arange(sweeps.size, dtype=np.int64)
     columns = columns_of(net, bool(topology.irregular))

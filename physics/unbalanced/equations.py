@@ -7,8 +7,8 @@ a feeder that is no tree. One equation stands for each conductor,
 
     currents that leave it through elements + Y V + currents of loads = 0,
 
-and one for each series element: ``V_from - V_to - Z i = 0`` of a line, ``v_to - rho v_from + rho^2 zeta i = 0``
-of a winding pair with ``i`` out of its to end, ``V + Z i = EMF`` of a source. `newton` solves them.
+and one for each series element: ``V_from - V_to - Z i = 0`` of a line, ``v_to - rho v_from + rho^2 zeta i
+= 0`` of a winding pair with ``i`` out of its to end, ``V + Z i = EMF`` of a source. `newton` solves them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ class Equations(NamedTuple):
     ``pivot`` (2, n): place of every equation and of every unknown in the factors; ``start, column, diagonal``
     pattern of the factors, row by row. ``entry`` (., 3): equation, unknown, place in the factors of every
     coefficient, ``value`` (., 2) re, im. ``tap`` (., 3): entry, row of the regulators table, power of its
-    ratio that multiplies the entry. ``cap`` (., 2): entry, row of the capacitors table, ``cap_b`` what it adds
-    (susceptance). ``item`` (., 4): conductor, other conductor or -1, slot, 1 where it takes injections;
-    ``item_place`` (., 4) in the factors, ``item_coef`` as in `Program`. ``emf`` (., 2): equation, column of the
-    sources' voltages. ``seen`` (., 2): conductor and its slot, of those that are told. ``ends`` (., 4): column
-    of a current that is told, unknown, row of the regulators table or -1, its power, ``ends_value`` (., 2).
+    ratio that multiplies the entry. ``cap`` (., 2): entry, row of the capacitors table, ``cap_b`` the
+    susceptance that it adds. ``item`` (., 4): conductor, other conductor or -1, slot, 1 where it takes
+    injections; ``item_place`` (., 4) in the factors, ``item_coef`` as in `Program`. ``emf`` (., 2): equation,
+    column of the sources' voltages. ``seen`` (., 2): conductor and its slot, of those that are told. ``ends``
+    (., 4): column of a current that is told, unknown, row of the regulators table or -1, its power,
+    ``ends_value`` (., 2).
     """
 
     size: IntArray
@@ -179,7 +180,9 @@ class EndCurrents:
 class NodeCurrents:
     """Into every node from the segment of the forest that feeds it, and of sources."""
 
-    def __init__(self, n_bus: int, elements: list[Element], placed: list[Placed], sources: list[Source]) -> None:
+    def __init__(
+        self, n_bus: int, elements: list[Element], placed: list[Placed], sources: list[Source]
+    ) -> None:
         self.first, self.elements, self.sources = 3 * n_bus, elements, sources
         self.feeds = {(one.branch, at): one for one in placed for at in one.child}
         self.rows: list[tuple[int, int, int, int]] = []
@@ -218,17 +221,7 @@ def write_equations(
         ValueError: the elements do not fix every voltage and current.
     """
     own = _Coefficients()
-    count = parts.size
-    emf: list[tuple[int, int]] = []
-    for s, (source, at) in enumerate(parts.sources):
-        for k, phase in enumerate(source.phases):
-            own.add(at[k], count + k, -1.0)
-            own.add(count + k, at[k], 1.0)
-            for j in range(len(source.phases)):
-                own.add(count + k, count + j, source.z[k, j])
-            emf.append((count + k, 3 * s + phase))
-            flows.add_source(s, phase, count + k)
-        count += len(source.phases)
+    count, emf = _write_sources(parts.sources, own, flows, parts.size)
     for wires in parts.wires:
         count = _write_wires(wires, own, flows, count)
     count = _write_shared(parts.wires, own, flows, count)
@@ -238,22 +231,19 @@ def write_equations(
         _write_centre_tap(element, parts.conductor, own, flows)
     for stamp in parts.stamps:
         _write_stamp(stamp, own, flows)
-    for zone in parts.afloat:
-        for at in zone:
-            own.add(at, count, 1.0 / len(zone))
-            own.add(count, at, 1.0)
-        count += 1
-    for at in parts.adrift:
-        own.add(at, at, SHARE_LEFT)
+    count = _write_zones(parts, own, count)
     _write_banks(draws, parts.conductor, own)
     item, item_coef, n_item = _items(parts, draws)
     pattern, nominal = _nominal(own, item, item_coef, draws, tap, bank_on)
     factor = factor_pattern(count, pattern, nominal)
     entry = np.array([(r, c, factor.place(r, c)) for r, c in own.at], dtype=np.int64).reshape(-1, 3)
     place = [_item_place(factor, int(a), int(b)) for a, b in item[:, :2]]
-    seen = [(k, 3 * node + phase) for (node, phase), k in parts.conductor.items() if (node, phase) in parts.told]
+    seen = [
+        (k, 3 * node + phase) for (node, phase), k in parts.conductor.items() if (node, phase) in parts.told
+    ]
+    size = np.array([count, parts.size, *n_item, int(not parts.in_series)], dtype=np.int64)
     return Equations(
-        np.array([count, parts.size, *n_item, int(not parts.in_series)], dtype=np.int64), factor.pivot, factor.start, factor.column,
+        size, factor.pivot, factor.start, factor.column,
         factor.diagonal, entry, _pairs(own.value), _table(own.tap, 3), _table(own.cap, 2),
         np.array(own.cap_b, dtype=np.float64), item, _table(place, 4), item_coef, _table(emf, 2),
         _table(seen, 2), _table(flows.rows, 4), _pairs(flows.value),
@@ -266,6 +256,35 @@ def _table(rows: Sequence[tuple[int, ...]], width: int) -> IntArray:
 
 def _pairs(values: list[complex]) -> FloatArray:
     return np.array(values, dtype=np.complex128).view(np.float64).reshape(-1, 2)
+
+
+def _write_sources(
+    sources: list[tuple[Source, list[int]]], own: _Coefficients, flows: Currents, count: int
+) -> tuple[int, list[tuple[int, int]]]:
+    """``V + Z i = EMF``; also equation and column of every EMF."""
+    emf: list[tuple[int, int]] = []
+    for s, (source, at) in enumerate(sources):
+        for k, phase in enumerate(source.phases):
+            own.add(at[k], count + k, -1.0)
+            own.add(count + k, at[k], 1.0)
+            for j in range(len(source.phases)):
+                own.add(count + k, count + j, source.z[k, j])
+            emf.append((count + k, 3 * s + phase))
+            flows.add_source(s, phase, count + k)
+        count += len(source.phases)
+    return count, emf
+
+
+def _write_zones(parts: Parts, own: _Coefficients, count: int) -> int:
+    """Zones without ground: their mean voltage is zero, which takes a current that comes out as zero."""
+    for zone in parts.afloat:
+        for at in zone:
+            own.add(at, count, 1.0 / len(zone))
+            own.add(count, at, 1.0)
+        count += 1
+    for at in parts.adrift:
+        own.add(at, at, SHARE_LEFT)
+    return count
 
 
 def _write_wires(wires: Wires, own: _Coefficients, flows: Currents, count: int) -> int:

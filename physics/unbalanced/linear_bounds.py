@@ -121,7 +121,9 @@ def _loss(net: Network3, ends: FloatArray, v: FloatArray) -> float:
             start = sum(i[0][phase] for phase, _ in winding.start)
             total += abs(winding.zeta.real) * start**2
         if element.centre_tap is not None:
-            total += float((v[element.from_node].max() * i[0]).sum() + (v[element.to_node].max() * i[1]).sum())
+            total += float(
+                (v[element.from_node].max() * i[0]).sum() + (v[element.to_node].max() * i[1]).sum()
+            )
         for node, y in ((element.from_node, element.y_from), (element.to_node, element.y_to)):
             total += float(v[node] @ np.abs(y.real) @ v[node])
     return total

@@ -257,7 +257,7 @@ class Network3:
 
     def _swept(self, closed: BoolArray, layout: Layout, forest: Spread) -> Topology3:
         """A topology that is solved by sweeps along its tree."""
-        cut: dict[int, tuple[int, ...]] = {row: () for row in forest.dropped}
+        cut: dict[int, tuple[int, ...]] = dict.fromkeys(forest.dropped, ())
         self._check_loops(cut, forest.clash)
         energised = np.zeros((self.n_bus, 3), dtype=bool)
         for node, phase in layout.conductor:
@@ -276,9 +276,7 @@ class Network3:
             if e.open_end and closed[e.row]
             for side, y in enumerate((e.y_from, e.y_to))
         }
-        flows = flow_table(
-            self.elements, layout.placed, forest.shunts, hung, self.from_row, self.to_row
-        )
+        flows = flow_table(self.elements, layout.placed, forest.shunts, hung, self.from_row, self.to_row)
 
         def write() -> Equations:
             parts = parts_of_forest(
@@ -304,9 +302,7 @@ class Network3:
         self._check_loops(cut, found.clash)
         energised = np.zeros((self.n_bus, 3), dtype=bool)
         energised[tuple(np.array(list(found.root_of), dtype=np.int64).reshape(-1, 2).T)] = True
-        parts, floating = parts_of_reach(
-            self.elements, self.sources, found, closed, self.shunt, self.draws
-        )
+        parts, floating = parts_of_reach(self.elements, self.sources, found, closed, self.shunt, self.draws)
         self._check_floating(floating)
         in_tree = np.zeros(self.n_branch, dtype=bool)
         child_is_to = np.zeros(self.n_branch, dtype=bool)
@@ -331,9 +327,7 @@ class Network3:
         for bank in self.draws.banks:
             if bank.delta:
                 legs[bank.node, bank.place] = True
-        return [
-            ((int(node), LEGS[leg][0]), (int(node), LEGS[leg][1])) for node, leg in np.argwhere(legs)
-        ]
+        return [((int(node), LEGS[leg][0]), (int(node), LEGS[leg][1])) for node, leg in np.argwhere(legs)]
 
     def _check_loops(self, dropped: dict[int, tuple[int, ...]], clash: list[int]) -> None:
         """``dropped``: branch rows that close loops, and in which phases where not in all."""

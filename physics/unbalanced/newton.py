@@ -1,12 +1,12 @@
 """Newton's method on the equations of a per-phase feeder, one row after the other.
 
-A row begins at the solution in which every load is the impedance that it is at 1 pu. From there Newton's steps
-are taken with the exact slopes of all loads. The equations are not analytic in the voltages, so each
+A row begins at the solution in which every load is the impedance that it is at 1 pu. From there Newton's
+steps are taken with the exact slopes of all loads. The equations are not analytic in the voltages, so each
 coefficient is a real 2x2 matrix acting on (re, im); the factors have the pattern that `factor` laid down.
 
 Only the operable branch of the PV curve counts: the one that is connected with no load. On it the determinant
-keeps the sign that it has there. A row that Newton's steps do not reach, reach with another sign, or reach far
-below its start, is followed along that branch instead, with its loads growing from a small share to their
+keeps the sign that it has there. A row that Newton's steps do not reach, reach with another sign, or reach
+far below its start, is followed along that branch instead, with its loads growing from a small share to their
 full power (natural-parameter continuation with a tangent predictor; Allgower and Georg, Introduction to
 Numerical Continuation Methods, 2003).
 """
@@ -32,6 +32,7 @@ from .program import (
     I_Q,
     LOW,
     MODEL,
+    POLYNOMIAL,
     RATED,
     SCALE,
     SHARE_P,
@@ -125,7 +126,7 @@ def _powers(eq, mem, given, row, scale, n_item):  # type: ignore[no-untyped-def]
 
 @inline
 def _drawn(coef, p, q, v):  # type: ignore[no-untyped-def]
-    """P and Q of an item at the voltage ``v`` pu. Across no voltage a load of constant power has no solution."""
+    """P and Q of an item at ``v`` pu. Across no voltage at all, constant power would have no solution."""
     share = 1.0
     if v < LEAST_PU:
         share, v = (v / LEAST_PU) ** 2, LEAST_PU
@@ -338,7 +339,6 @@ def _newton(eq, mem, v_source, share, n_item, step):  # type: ignore[no-untyped-
     return most, sign, rest
 
 
-
 @kernel
 def _settle(eq, mem, v_source, share, n_item, tol, most, step):  # type: ignore[no-untyped-def]
     """Newton from ``mem.x``: (converged, steps, last move, sign of the determinant at the end)."""
@@ -433,7 +433,7 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
     while count < MOST_FACTORS:
         _copy(mem.x, mem.kept)
         ahead = min(1.0, share + growth)
-        _tangent(eq, mem, v_source, share, ahead, n_item, step)
+        _tangent(eq, mem, share, ahead, n_item, step)
         good, steps, moved, sign = _settle(eq, mem, v_source, ahead, n_item, tol, MOST_STEPS - 4, step)
         count += steps + 1
         if good and _same_side(eq, sign, ref) and _farthest(eq, mem) < LEAP_PU:
@@ -450,7 +450,7 @@ def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-de
 
 
 @inline
-def _tangent(eq, mem, v_source, share, ahead, n_item, step):  # type: ignore[no-untyped-def]
+def _tangent(eq, mem, share, ahead, n_item, step):  # type: ignore[no-untyped-def]
     """Move along the branch: the loads' currents at ``share`` grow to ``ahead``."""
     _load_coefficients(eq, mem)
     for k in range(mem.right.shape[0]):
@@ -480,12 +480,19 @@ def _size_across(eq, mem, k):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _needs_voltage(eq, mem, k):  # type: ignore[no-untyped-def]
+    """Whether an item draws power and is not an impedance anyway."""
+    coef = eq.item_coef[k]
+    impedance = coef[MODEL] == POLYNOMIAL and coef[Z_P] == 1.0 and coef[Z_Q] == 1.0
+    return (mem.power[k, 0] != 0.0 or mem.power[k, 1] != 0.0) and not impedance
+
+
+@inline
 def _collapsed_load(eq, mem, v_source, n_item):  # type: ignore[no-untyped-def]
     """Whether a load is where its model does not hold, though it has a voltage when little is drawn."""
     faint = False
     for k in range(n_item):
-        drawn = mem.power[k, 0] != 0.0 or mem.power[k, 1] != 0.0
-        faint |= drawn and _size_across(eq, mem, k) < LEAST_PU
+        faint |= _needs_voltage(eq, mem, k) and _size_across(eq, mem, k) < LEAST_PU
     if not faint:
         return False
     _copy(mem.x, mem.kept)
@@ -498,8 +505,7 @@ def _collapsed_load(eq, mem, v_source, n_item):  # type: ignore[no-untyped-def]
             x -= mem.kept[b, 0]
             y -= mem.kept[b, 1]
         now = np.hypot(x, y) * eq.item_coef[k, SCALE]
-        drawn = mem.power[k, 0] != 0.0 or mem.power[k, 1] != 0.0
-        gone |= drawn and now < LEAST_PU and _size_across(eq, mem, k) > FAINT_PU
+        gone |= _needs_voltage(eq, mem, k) and now < LEAST_PU and _size_across(eq, mem, k) > FAINT_PU
     _copy(mem.kept, mem.x)
     return gone
 
@@ -560,4 +566,3 @@ def _flows(eq, mem, tap, flows):  # type: ignore[no-untyped-def]
             factor = ratio if power == 1 else 1.0 / (ratio * ratio)
         coef = complex(factor * eq.ends_value[k, 0], factor * eq.ends_value[k, 1])
         flows[to] += coef * complex(mem.x[unknown, 0], mem.x[unknown, 1])
-

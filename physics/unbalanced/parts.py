@@ -1,4 +1,4 @@
-"""What of a feeder enters its equations in one switch state: the forest of a sweep, or all that is reached."""
+"""What of a feeder enters its equations in one switch state: a sweep's forest, or all that is reached."""
 
 from __future__ import annotations
 
@@ -88,20 +88,7 @@ def _wires(
 
 def _quiet(elements: list[Element], reach: Reach, closed: BoolArray, draws: Draws) -> list[Conductor]:
     """Dead phases that take the potential which the phases beside them induce: nothing else is on them."""
-    beside: dict[Conductor, set[Conductor]] = {}
-    start: set[Conductor] = set()
-    for element in elements:
-        if not closed[element.row] or not element.line_phases or element.open_end:
-            continue
-        dead = [p for p in element.line_phases if (element.from_node, p) not in reach.root_of]
-        for p in dead:
-            ends = (element.from_node, p), (element.to_node, p)
-            if ends[1] in reach.root_of:
-                continue
-            for one, other in (ends, ends[::-1]):
-                beside.setdefault(one, set()).add(other)
-            if len(dead) < len(element.line_phases) and element.y_from[p].any():
-                start.add(ends[0])
+    beside, start = _dead_lines(elements, reach, closed)
     loaded = _loaded(draws)
     found: list[Conductor] = []
     seen: set[Conductor] = set()
@@ -117,6 +104,25 @@ def _quiet(elements: list[Element], reach: Reach, closed: BoolArray, draws: Draw
         if not island & loaded:
             found += sorted(island)
     return found
+
+
+def _dead_lines(
+    elements: list[Element], reach: Reach, closed: BoolArray
+) -> tuple[dict[Conductor, set[Conductor]], set[Conductor]]:
+    """Dead phases that lines connect with each other, and those beside live ones that have charging."""
+    beside: dict[Conductor, set[Conductor]] = {}
+    start: set[Conductor] = set()
+    for element in elements:
+        if not closed[element.row] or not element.line_phases or element.open_end:
+            continue
+        ends = element.from_node, element.to_node
+        dead = [p for p in element.line_phases if not any((node, p) in reach.root_of for node in ends)]
+        for p in dead:
+            for one, other in (ends, ends[::-1]):
+                beside.setdefault((one, p), set()).add((other, p))
+            if len(dead) < len(element.line_phases) and element.y_from[p].any():
+                start.add((ends[0], p))
+    return beside, start
 
 
 def _loaded(draws: Draws) -> set[Conductor]:
@@ -177,25 +183,7 @@ def _add_stub(parts: Parts, element: Element) -> None:
 
 def _settle_potentials(parts: Parts, reach: Reach, draws: Draws, n_bus: int) -> BoolArray:
     """Find zones without a winding or source to ground, and say what fixes their potential."""
-    find, join = _union(parts.size)
-    ground = parts.size
-    for _, at in parts.sources:
-        _all(join, [*at, ground])
-    for wires in parts.wires:
-        for a, b in zip(wires.start, wires.end, strict=True):
-            join(a, b)
-    for bank in parts.banks:
-        for winding in bank.windings:
-            for node, side in ((bank.element.from_node, winding.start), (bank.element.to_node, winding.end)):
-                _tie(join, parts, node, side, ground)
-    for element in parts.centre_taps:
-        _tie(join, parts, element.from_node, tuple((p, 1.0) for p in element.high), ground)
-        _all(join, [*(parts.conductor[element.to_node, p] for p in (0, 1)), ground])
-    for at in reach.legs:
-        join(parts.conductor[at], ground)
-    for at, k in parts.conductor.items():
-        if at not in parts.told:
-            join(k, ground)
+    find, ground = _tied(parts, reach), parts.size
     zones: dict[int, list[Conductor]] = {}
     for at, k in parts.conductor.items():
         if find(k) != find(ground):
@@ -206,6 +194,27 @@ def _settle_potentials(parts: Parts, reach: Reach, draws: Draws, n_bus: int) -> 
             floating[at] = True
         _fix(parts, set(zone), draws)
     return floating
+
+
+def _tied(parts: Parts, reach: Reach) -> Callable[[int], int]:
+    """Which conductors have one potential, with ground as the last; as a function that names their set."""
+    find, join = _union(parts.size)
+    ground = parts.size
+    for _, at in parts.sources:
+        _all(join, [*at, ground])
+    for wires in parts.wires:
+        for a, b in zip(wires.start, wires.end, strict=True):
+            join(a, b)
+    for bank in parts.banks:
+        for winding in bank.windings:
+            _tie(join, parts, bank.element.from_node, winding.start)
+            _tie(join, parts, bank.element.to_node, winding.end)
+    for element in parts.centre_taps:
+        _tie(join, parts, element.from_node, tuple((p, 1.0) for p in element.high))
+        _all(join, [*(parts.conductor[element.to_node, p] for p in (0, 1)), ground])
+    fixed_otherwise = [k for at, k in parts.conductor.items() if at in reach.legs or at not in parts.told]
+    _all(join, [ground, *fixed_otherwise])
+    return find
 
 
 def _fix(parts: Parts, zone: set[Conductor], draws: Draws) -> None:
@@ -229,11 +238,10 @@ def _fix(parts: Parts, zone: set[Conductor], draws: Draws) -> None:
         parts.afloat.append(feeding)
 
 
-def _tie(
-    join: Callable[[int, int], None], parts: Parts, node: int, side: Terminals, ground: int
-) -> None:
+def _tie(join: Callable[[int, int], None], parts: Parts, node: int, side: Terminals) -> None:
+    """A winding holds its two terminals together, or one to ground."""
     ends = [parts.conductor[node, p] for p, _ in side]
-    _all(join, ends if len(ends) > 1 else [*ends, ground])
+    _all(join, ends if len(ends) > 1 else [*ends, parts.size])
 
 
 def _all(join: Callable[[int, int], None], members: Iterable[int]) -> None:

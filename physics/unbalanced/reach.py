@@ -201,7 +201,9 @@ class _Flood:
                         self._light((n, phase), root, bundle.ends)
                 again = True
             for n, pick in ((node, 1), (far, 2)):
-                for dead in self._shared_dead(n, [(k, one[pick]) for k, one in enumerate(kept) if k not in on]):
+                for dead in self._shared_dead(
+                    n, [(k, one[pick]) for k, one in enumerate(kept) if k not in on]
+                ):
                     self._light((n, dead), root, bundle.ends)
                     again = self.in_series = True
         return [kept[k][0] for k in sorted(on)]

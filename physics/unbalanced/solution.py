@@ -152,7 +152,7 @@ class Solution3(FlowViews):
 
     @cached_property
     def currents(self) -> tuple[ComplexArray, ComplexArray]:
-        """Complex pu into both ends of every branch, each (batch, n_branch, 3), always with the batch axis."""
+        """Complex pu into both ends of branches, (batch, n_branch, 3) each, always with the batch axis."""
         v, current = np.nan_to_num(self._batched(self.v)), self._batched(self.i_node)
         batch = v.shape[0]
         v, current = (np.ascontiguousarray(a.reshape(batch, -1)) for a in (v, current))

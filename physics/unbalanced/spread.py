@@ -171,7 +171,9 @@ class _Search:
                     fired |= self.fire(now)
                     self._not_backwards(placed)
                     if self.elements[row].y_from.any():
-                        self.irregular = f"branch {self.elements[row].name!r} has a dead phase beside live ones"
+                        self.irregular = (
+                            f"branch {self.elements[row].name!r} has a dead phase beside live ones"
+                        )
         return fired
 
 

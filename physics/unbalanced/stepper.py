@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..lanes import LANES
 from ..metrics import ITERATIONS, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
 from ..stepper import Flags
-from .draws import LEGS
 from .direct import measure_directly, solve_directly
+from .draws import LEGS
 from .kernels import SOME_BAD, SOME_LEFT, room_for
 from .measure import N_ENDED3, N_MEASURED3, Judged, Seen, Watch
 from .network import Network3

@@ -59,7 +59,9 @@ def circuit(feeder: Feeder) -> Circuit:
     wide[:n, :n] = y
     rest = np.zeros(len(names), dtype=np.complex128)
     rest[:n] = raw[::2] + 1j * raw[1::2]
-    of_bus = {str(node).lower(): volts for node, volts in zip(feeder.column("nodes", "node_id"), base, strict=True)}
+    of_bus = {
+        str(node).lower(): volts for node, volts in zip(feeder.column("nodes", "node_id"), base, strict=True)
+    }
     rated = np.array([of_bus[name[2:].split(".")[0]] for name in names])
     return Circuit({name: k for k, name in enumerate(names)}, wide, rest, base, rated)
 
@@ -123,7 +125,7 @@ def _step(net: Circuit, loads: list[_Load], share: float, v: Complex, live: NDAr
 
 
 def solve(feeder: Feeder, shares: list[float], net: Circuit | None = None) -> list[Complex | None]:
-    """(n_bus, 3) pu voltages at rising shares of all loads; None where Newton finds none from the one before."""
+    """(n_bus, 3) pu voltages at rising shares of all loads; None where Newton finds none."""
     net = net or circuit(feeder)
     loads = _loads(feeder, net)
     touched = [end for load in loads for end in (load.a, load.b) if end >= 0]

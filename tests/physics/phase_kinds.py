@@ -80,6 +80,7 @@ def random_kinds(seed: int, n: int = 14) -> Grid3:
     )  # fmt: skip
     while grow.count < n:
         steps[int(rng.integers(len(steps)))](grow)
+    _spread_no_legs(grow)
     order = rng.permutation(len(grow.grid.rows["branches"]))
     grow.grid.rows["branches"] = [grow.grid.rows["branches"][k] for k in order]
     for name in list(grow.phases)[1:]:
@@ -92,6 +93,14 @@ def random_kinds(seed: int, n: int = 14) -> Grid3:
     return grow.grid
 
 
+def _spread_no_legs(grow: Growth) -> None:
+    """What is behind a bank with a dead terminal has such voltages, too; later nodes hang on earlier ones."""
+    for row in grow.grid.rows["branches"] * 3:
+        early, late = sorted((row["from_node"], row["to_node"]), key=lambda name: int(name[1:]))
+        if early in grow.no_legs:
+            grow.no_legs.add(late)
+
+
 def _spur(grow: Growth) -> None:
     """A line with some of the phases."""
     up = grow.pick(grow.nodes())
@@ -101,8 +110,6 @@ def _spur(grow: Growth) -> None:
         keep = "".join(sorted(grow.rng.choice(list(own), grow.rng.integers(1, len(own) + 1), replace=False)))
     name = grow.add(keep, grow.kv[up], grow.grounded[up])
     grow.wire(up, name, keep)
-    if up in grow.no_legs:
-        grow.no_legs.add(name)
 
 
 def _parallel(grow: Growth) -> None:
@@ -201,7 +208,9 @@ def _split_phase(grow: Growth) -> None:
         "lv_kv": 0.12, "s_mva": 0.025, "r_h_pct": 0.6, "r_1_pct": 1.2, "r_2_pct": 1.2, "x_pct": 2.04,
         "x_h2_pct": 2.04, "x_12_pct": 1.36, "antifloat_ppm": 1.0,
     }  # fmt: skip
-    grow.grid.bank(up, name, [unit], phase="".join(sorted(high)), branch_id=f"e{len(grow.grid.rows['branches'])}")
+    grow.grid.bank(
+        up, name, [unit], phase="".join(sorted(high)), branch_id=f"e{len(grow.grid.rows['branches'])}"
+    )
     z = np.zeros((3, 3), dtype=complex)
     z[:2, :2] = [[0.01 + 0.006j, 0.002 + 0.002j], [0.002 + 0.002j, 0.01 + 0.006j]]
     grow.grid.line(
