@@ -38,7 +38,7 @@ from .program import (
     Program,
     pack,
 )
-from .segments import Matrix
+from .segments import Matrix, sub_block
 from .spread import BoolArray, Conductor, Placed, Source, Spread
 
 
@@ -213,7 +213,7 @@ def _nodes(
         phases = [p for p in range(3) if (node, p) in conductor]
         rows[k, NODE] = j
         table[j, N_CONDUCTOR], table[j, FIRST] = len(phases), conductor[node, phases[0]]
-        block = node_shunt[node][np.ix_(phases, phases)]
+        block = sub_block(node_shunt[node], phases)
         table[j, SHUNT_KIND], table[j, SHUNT] = NO_SHUNT, 0
         if block.real.any():
             table[j, SHUNT_KIND] = ADMITTANCE

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.feeder import Feeder
-from .segments import Matrix, Segment, Terminals, Winding, connect, from_admittance, line
+from .segments import Matrix, Segment, Terminals, Winding, connect, from_admittance, line, sub_block
 
 #: Place of every phase letter in (bus, 3) arrays; the legs of split-phase wires take those of A and B.
 PLACE = {"A": 0, "B": 1, "C": 2, "1": 0, "2": 1}
@@ -87,8 +87,7 @@ class Element:
 class _Bases:
     """Voltage bases (V to ground) of a branch's ends and the base of one phase (VA)."""
 
-    def __init__(self, feeder: Feeder, from_node: int, to_node: int) -> None:
-        kv = feeder.column("nodes", "base_kv")
+    def __init__(self, feeder: Feeder, kv: NDArray[np.float64], from_node: int, to_node: int) -> None:
         self.v_from = float(kv[from_node]) * 1e3 / np.sqrt(3.0)
         self.v_to = float(kv[to_node]) * 1e3 / np.sqrt(3.0)
         self.s = feeder.base_mva * 1e6 / 3.0
@@ -101,7 +100,8 @@ def elements(feeder: Feeder) -> list[Element]:
         np.array([feeder.node_index[n] for n in column("branches", c)], dtype=np.int64)
         for c in ("from_node", "to_node")
     ]
-    matrices = [column("branches", c) for c in ("r_ohm", "x_ohm", "b_us")]
+    matrices = [np.nan_to_num(column("branches", c)) for c in ("r_ohm", "x_ohm", "b_us")]
+    kv = column("nodes", "base_kv")
     kinds, phases = column("branches", "type"), column("branches", "phase")
     units = _units(feeder)
     regulators = _regulator_rows(feeder)
@@ -109,8 +109,8 @@ def elements(feeder: Feeder) -> list[Element]:
     found = []
     for row, branch in enumerate(column("branches", "branch_id")):
         start, end = int(ends[0][row]), int(ends[1][row])
-        bases = _Bases(feeder, start, end)
-        r, x, b = (np.nan_to_num(m[row]) for m in matrices)
+        bases = _Bases(feeder, kv, start, end)
+        r, x, b = (m[row] for m in matrices)
         element = Element(row, str(branch), start, end, *_line_shunts(b, bases))
         if kinds[row] in ("line", "switch"):
             mine = places(str(phases[row]))
@@ -132,7 +132,7 @@ def _make_line(element: Element, phases: tuple[int, ...], z_ohm: Matrix, bases: 
     if abs(bases.v_from / bases.v_to - 1.0) > 1e-9:
         raise ValueError(f"branch {branch!r} is a line between nodes of different base_kv: use a transformer")
     element.line_phases = phases
-    element.z = z_ohm[np.ix_(phases, phases)] * bases.s / bases.v_from**2
+    element.z = sub_block(z_ohm, phases) * bases.s / bases.v_from**2
 
 
 def _open(element: Element, end: str) -> None:

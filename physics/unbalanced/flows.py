@@ -34,7 +34,7 @@ from .program import (
     IntArray,
     Program,
 )
-from .segments import Matrix
+from .segments import Matrix, sub_block
 from .spread import Placed
 
 
@@ -75,9 +75,9 @@ def flow_table(
     charging: list[int] = []
     admittance: list[float] = []
     for (branch, side), block in sorted(shunt.items(), key=lambda item: item[0]):
-        at = np.flatnonzero(block.any(axis=0) | block.any(axis=1)).tolist()
+        at = np.flatnonzero(block.any(axis=0) | block.any(axis=1)).tolist() if block.any() else []
         if at:
-            kind, numbers = _block(block[np.ix_(at, at)])
+            kind, numbers = _block(sub_block(block, at))
             node = (from_row, to_row)[side][branch]
             charging += [
                 side,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .draws import LEGS, Draws
 from .program import FloatArray, IntArray
+from .segments import Segment, sub_block
 from .spread import Conductor, Placed
 
 _SWEEPS = 2
@@ -48,21 +49,21 @@ def start_profile(net: Still) -> FloatArray:
     """
     rest = np.ones(net.size, dtype=np.complex128)
     rest[list(net.roots)] = list(net.roots.values())
-    _place(net.placed, net.conductor, rest, np.zeros(net.size, dtype=np.complex128), {})
+    steps = _numbered(net.placed, net.conductor)
+    _place(steps, rest, np.zeros(net.size, dtype=np.complex128), {})
     loaded = rest.copy()
+    nodes = _nodes(net)
     for v, share in ((rest, 0.0), (loaded, 1.0)):
         for _ in range(_SWEEPS):
-            current = _node_currents(net, v, share)
-            _gather(net.placed, net.conductor, current)
-            _place(net.placed, net.conductor, v, current, net.floating)
+            current = _node_currents(net, nodes, v, share)
+            _gather(steps, current)
+            _place(steps, v, current, net.floating)
     left = np.abs(loaded) / np.maximum(np.abs(rest), 1e-9)
     if not ((left > _SANE[0]) & (left < _SANE[1])).all():
         loaded = rest
     shunt = np.zeros(net.size, dtype=np.complex128)
-    for node, phases, at in _nodes(net):
-        block = net.node_shunt[node][np.ix_(phases, phases)]
-        if block.any():
-            shunt[at] = loaded[at] * np.conj(block @ loaded[at])
+    for _, at, block in nodes:
+        shunt[at] = loaded[at] * np.conj(block @ loaded[at])
     move = loaded - rest
     constant = float((net.draws.wye_p_mw.ravel() * net.draws.constant[0]).sum()) * 3.0 / net.base_mva
     scale = (1.0 / constant, 0.0) if constant > 0.0 else (0.0, 1.0)
@@ -87,57 +88,84 @@ def reactions(
     ends[banks[between, 1], between] = -1.0
     across = ends.T @ v
     current = ends * (1j / np.conj(across))
-    _gather(placed, conductor, current)
+    steps = _numbered(placed, conductor)
+    _gather(steps, current)
     moved = np.zeros_like(current)
-    _place(placed, conductor, moved, current, {})
+    _place(steps, moved, current, {})
     return np.asarray(2.0 * (np.conj(across)[:, None] * (ends.T @ moved)).real)
 
 
-def _gather(placed: list[Placed], conductor: dict[Conductor, int], current: Voltages) -> None:
+class _Step(NamedTuple):
+    """A segment in the place where it feeds something, by numbers of conductors."""
+
+    segment: Segment
+    child: IntArray
+    parent: IntArray
+    reference: int  # -1: none
+
+
+def _numbered(placed: list[Placed], conductor: dict[Conductor, int]) -> list[_Step]:
+    return [
+        _Step(
+            one.segment, np.array([conductor[at] for at in one.child], dtype=np.int64),
+            np.array([conductor[at] for at in one.parent], dtype=np.int64),
+            conductor[one.reference[0]] if one.reference else -1,
+        )
+        for one in placed
+    ]  # fmt: skip
+
+
+def _gather(steps: list[_Step], current: Voltages) -> None:
     """Currents of conductors, or columns of them, into those that feed them."""
-    for one in reversed(placed):
-        into = current[[conductor[at] for at in one.child]]
-        current[[conductor[at] for at in one.parent]] += one.segment.d @ into
-        if one.reference:
-            current[conductor[one.reference[0]]] += into[0]
+    for one in reversed(steps):
+        into = current[one.child]
+        current[one.parent] += one.segment.d @ into
+        if one.reference >= 0:
+            current[one.reference] += into[0]
 
 
-def _place(
-    placed: list[Placed], conductor: dict[Conductor, int], v: Voltages, current: Voltages,
-    floating: dict[int, complex],
-) -> None:  # fmt: skip
+def _place(steps: list[_Step], v: Voltages, current: Voltages, floating: dict[int, complex]) -> None:
     """Voltages of all children, or columns of them, sources first."""
-    for k, one in enumerate(placed):
-        child = [conductor[at] for at in one.child]
-        new = one.segment.a @ v[[conductor[at] for at in one.parent]] - one.segment.b @ current[child]
+    for k, (segment, child, parent, reference) in enumerate(steps):
+        new = segment.a @ v[parent] - segment.b @ current[child]
         if k in floating:
             new = new + v[child].mean(axis=0) - floating[k] * current[child].sum(axis=0)
-        v[child] = new + (v[conductor[one.reference[0]]] if one.reference else 0.0)
+        v[child] = new + (v[reference] if reference >= 0 else 0.0)
 
 
-def _nodes(net: Still) -> list[tuple[int, list[int], list[int]]]:
-    """(node row, phases, conductors) of every node with a voltage."""
+def _nodes(net: Still) -> list[tuple[int, IntArray, Voltages]]:
+    """(node row, conductors, shunt) of every node with a voltage and a shunt."""
     found: dict[int, list[int]] = {}
     for node, phase in net.conductor:
         if node < len(net.node_shunt):
             found.setdefault(node, []).append(phase)
-    return [(node, sorted(at), [net.conductor[node, p] for p in sorted(at)]) for node, at in found.items()]
+    nodes = []
+    shunted = net.node_shunt.any(axis=(1, 2))
+    for node, phases in found.items():
+        if shunted[node]:
+            at = np.array([net.conductor[node, p] for p in sorted(phases)], dtype=np.int64)
+            block = sub_block(net.node_shunt[node], sorted(phases))
+            if block.any():
+                nodes.append((node, at, block))
+    return nodes
 
 
-def _node_currents(net: Still, v: Voltages, share: float) -> Voltages:
+def _node_currents(
+    net: Still, nodes: list[tuple[int, IntArray, Voltages]], v: Voltages, share: float
+) -> Voltages:
     """Currents of shunts, banks, and a share of the nominal loads, all taken as constant power."""
     current = np.zeros_like(v)
     conductor, draws = net.conductor, net.draws
-    for node, phases, at in _nodes(net):
-        current[at] = net.node_shunt[node][np.ix_(phases, phases)] @ v[at]
+    for _, at, block in nodes:
+        current[at] = block @ v[at]
     for bank in draws.banks:
         ends = [conductor.get((bank.node, p)) for p in (LEGS[bank.place] if bank.delta else (bank.place,))]
         _draw(current, v, ends, 1j * bank.b_pu * net.bank_on[bank.row], 0j)
     scale = 3.0 / net.base_mva * share
     wye = scale * (draws.wye_p_mw + 1j * draws.wye_q_mvar)
     legs = scale * (draws.delta_p_mw + 1j * draws.delta_q_mvar)
-    for node, phase in np.argwhere(wye != 0):
-        _draw(current, v, [conductor.get((int(node), int(phase)))], 0j, wye[node, phase])
+    for node, phase in np.argwhere(wye != 0).tolist() if share else ():
+        _draw(current, v, [conductor.get((node, phase))], 0j, wye[node, phase])
     for node, leg in np.argwhere(legs != 0):
         ends = [conductor.get((int(node), phase)) for phase in LEGS[leg]]
         _draw(current, v, ends, 0j, legs[node, leg])

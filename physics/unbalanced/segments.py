@@ -7,7 +7,9 @@ terminal voltages. `connect` turns the pairs of one branch into segments, for ei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +75,14 @@ class Segment:
         return [complex(x) for block in blocks for x in block.ravel()]
 
 
+def sub_block(block: NDArray[Any], at: Sequence[int]) -> NDArray[Any]:
+    """Rows and columns ``at`` of a (3, 3) block; all three of them are the block itself."""
+    if len(at) == 3:
+        return block
+    index = np.array(at)
+    return np.asarray(block[index[:, None], index])
+
+
 def coupled_groups(z: Matrix) -> list[list[int]]:
     """Positions of a matrix that hang together through elements off the diagonal."""
     left, groups = list(range(z.shape[0])), []
@@ -90,7 +100,7 @@ def line(phases: tuple[int, ...], z: Matrix) -> list[Segment]:
     """Segments of a line, switch or source impedance; ``z`` (n, n) pu of the phases it has."""
     segments = []
     for group in coupled_groups(z):
-        part = z[np.ix_(group, group)]
+        part = z if len(group) == len(phases) else z[np.ix_(group, group)]
         mine = tuple(phases[k] for k in group)
         unit = np.eye(len(group), dtype=np.complex128)
         kind = WIRE if len(group) == 1 and part[0, 0] == 0 else _COUPLED[len(group)]
