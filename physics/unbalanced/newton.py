@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._jit import inline, kernel
+from .._jit import inline, lean_kernel
 from .drawn import banded
 from .equations import Equations
 from .program import (
@@ -151,7 +151,7 @@ def _add_slope(eq, mem, k, jxx, jxy, jyx, jyy):  # type: ignore[no-untyped-def]
         mem.factor[at, 3] += sign * jyy
 
 
-@inline
+@lean_kernel
 def _load_coefficients(eq, mem):  # type: ignore[no-untyped-def]
     for k in range(mem.factor.shape[0]):
         for j in range(4):
@@ -187,7 +187,7 @@ def _across(eq, mem, k):  # type: ignore[no-untyped-def]
     return x, y
 
 
-@inline
+@lean_kernel
 def _loads(eq, mem, share, n_item, slopes):  # type: ignore[no-untyped-def]
     """Add the loads' currents to the residual, and their slopes to the coefficients."""
     for k in range(n_item):
@@ -224,7 +224,7 @@ def _loads(eq, mem, share, n_item, slopes):  # type: ignore[no-untyped-def]
         )  # fmt: skip
 
 
-@inline
+@lean_kernel
 def _factorise(eq, mem):  # type: ignore[no-untyped-def]
     """L and U in place, row by row; the sign of the determinant, 0 where a pivot vanishes."""
     n = eq.size[0]
@@ -259,7 +259,7 @@ def _factorise(eq, mem):  # type: ignore[no-untyped-def]
     return sign
 
 
-@inline
+@lean_kernel
 def _back_solve(eq, mem, right, out):  # type: ignore[no-untyped-def]
     """Solve with the factors; ``right`` by equation, ``out`` by unknown (another array)."""
     n = eq.size[0]
@@ -300,7 +300,7 @@ def _emf(eq, mem, v_source):  # type: ignore[no-untyped-def]
         mem.right[eq.emf[k, 0], 1] = z.imag
 
 
-@inline
+@lean_kernel
 def _residual(eq, mem, v_source):  # type: ignore[no-untyped-def]
     """What the linear part leaves, into ``right``."""
     _emf(eq, mem, v_source)
@@ -312,7 +312,7 @@ def _residual(eq, mem, v_source):  # type: ignore[no-untyped-def]
         mem.right[equation, 1] -= re * y + im * x
 
 
-@kernel
+@lean_kernel
 def _newton(eq, mem, v_source, share, n_item, step):  # type: ignore[no-untyped-def]
     """One step: the largest move of a voltage, the sign of the determinant and the residual before it."""
     _load_coefficients(eq, mem)
@@ -339,7 +339,7 @@ def _newton(eq, mem, v_source, share, n_item, step):  # type: ignore[no-untyped-
     return most, sign, rest
 
 
-@kernel
+@lean_kernel
 def _settle(eq, mem, v_source, share, n_item, tol, most, step):  # type: ignore[no-untyped-def]
     """Newton from ``mem.x``: (converged, steps, last move, sign of the determinant at the end)."""
     before, sign, moved = np.inf, 0.0, np.inf
@@ -361,7 +361,7 @@ def _copy(source, target):  # type: ignore[no-untyped-def]
         target[k, 1] = source[k, 1]
 
 
-@kernel
+@lean_kernel
 def _as_impedances(eq, mem, v_source, share, n_item):  # type: ignore[no-untyped-def]
     """``mem.x`` with every load an impedance; the sign of the determinant there."""
     _load_coefficients(eq, mem)
@@ -413,7 +413,7 @@ def _same_side(eq, sign, ref):  # type: ignore[no-untyped-def]
     return sign == ref or eq.size[4] == 0
 
 
-@kernel
+@lean_kernel
 def _follow(eq, mem, v_source, n_item, tol, step):  # type: ignore[no-untyped-def]
     """Along the operable branch from small loads to the whole: (converged, factors, last move)."""
     share, count = 1.0, 0
@@ -510,7 +510,7 @@ def _collapsed_load(eq, mem, v_source, n_item):  # type: ignore[no-untyped-def]
     return gone
 
 
-@kernel
+@lean_kernel
 def newton_row(eq, mem, v_source, n_item, tol, most, step):  # type: ignore[no-untyped-def]
     """Solve one row whose coefficients and powers are laid down: (converged, steps, last move)."""
     ref = _as_impedances(eq, mem, v_source, 1.0, n_item)
@@ -527,7 +527,7 @@ def newton_row(eq, mem, v_source, n_item, tol, most, step):  # type: ignore[no-u
     return good and not _collapsed_load(eq, mem, v_source, n_item), count + steps, moved
 
 
-@kernel
+@lean_kernel
 def newton_rows(  # type: ignore[no-untyped-def]
     eq, mem, step, rows, given, v_source, tap, cap_on, n_item, scale, tol, most, v_collapse, v, flows, notes
 ):
