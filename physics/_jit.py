@@ -7,6 +7,7 @@ every source file of this package. Where no folder is writable the kernels are c
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import stat
@@ -14,29 +15,47 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
+import llvmlite
 import numba
 import numba.extending
 
-from ._draft import DraftCompiler
+from . import _inlining
 
 F = TypeVar("F", bound=Callable[..., Any])
-_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+_DISABLED = bool(numba.config.DISABLE_JIT)
+_COMPILER = None if _DISABLED else _inlining.draft_compiler()
 #: Helpers are never called from Python: doors for that, and polishing them one by one, would take more than
 #: half of a cold first step.
-_INLINE_OPTIONS = {
-    **_OPTIONS,
-    "_nrt": False,
-    "no_cpython_wrapper": True,
-    "forceinline": True,
-    "pipeline_class": DraftCompiler,
-}
+_KERNEL, _LEAN, _HELPER = ({}, {}, {}) if _DISABLED else _inlining.options(_COMPILER)
+
+#: Settings of Numba that change machine code and that its own cache does not look at.
+_SETTINGS = (
+    "OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DISABLE_INTEL_SVML", "DEBUGINFO_DEFAULT",
+    "EXTEND_VARIABLE_LIFETIMES", "ENABLE_PROFILING", "DEBUG_NRT", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS",
+)  # fmt: skip
+
+
+class JitDisabledError(RuntimeError):
+    """A kernel was called with Numba's compiler switched off."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "NUMBA_DISABLE_JIT is set: power flow and devices are compiled kernels that work on vectors of "
+            "the processor, which Python itself cannot run. Unset it"
+        )
 
 
 def source_hash(folder: Path) -> str:
-    """SHA-256 (first 16 hex digits) of all Python sources under ``folder``, by name and content."""
-    digest = hashlib.sha256(f"{numba.__version__}-{sys.version_info[:2]}".encode())
+    """SHA-256 (first 16 hex digits) of all Python sources under ``folder``, by name and content.
+
+    And of what else decides on machine code: releases and settings of the compiler, how helpers are inlined.
+    """
+    settings = [(name, str(getattr(numba.config, name, None))) for name in _SETTINGS]
+    means = (numba.__version__, llvmlite.__version__, sys.version_info[:2], _COMPILER is None, settings)
+    digest = hashlib.sha256(repr(means).encode())
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode())
         digest.update(path.read_bytes())
@@ -95,16 +114,28 @@ def cache_folder() -> Path | None:
     return None
 
 
-_FOLDER = cache_folder()
+_FOLDER = None if _DISABLED else cache_folder()
 
 
-def _compiled(function: F, **options: Any) -> F:
+def _refusing(function: F) -> F:
+    """In the place of a kernel where there is no compiler."""
+
+    @functools.wraps(function)
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise JitDisabledError
+
+    return cast("F", refuse)
+
+
+def _compiled(function: F, options: dict[str, Any]) -> F:
+    if _DISABLED:
+        return _refusing(function)
     if _FOLDER is None:
-        return numba.njit(**_OPTIONS, **options)(function)
+        return numba.njit(**options)(function)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_FOLDER)
     try:
-        return numba.njit(cache=True, **_OPTIONS, **options)(function)
+        return numba.njit(cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
 
@@ -115,7 +146,7 @@ def kernel(function: F) -> F:
     Never ``fastmath`` (a row's bits would depend on its neighbours) and never ``parallel`` (OpenMP kills
     forked workers); threads split rows outside.
     """
-    return _compiled(function)
+    return _compiled(function, _KERNEL)
 
 
 def lean_kernel(function: F) -> F:
@@ -123,9 +154,11 @@ def lean_kernel(function: F) -> F:
 
     Counting references at every use of a tuple of arrays costs many times the arithmetic of a node.
     """
-    return _compiled(function, _nrt=False)
+    return _compiled(function, _LEAN)
 
 
 def inline(function: F) -> F:
     """A helper that only other kernels call, inlined whatever its size. It allocates nothing."""
-    return numba.extending.register_jitable(**_INLINE_OPTIONS)(function)
+    if _DISABLED:
+        return _refusing(function)
+    return numba.extending.register_jitable(**_HELPER)(function)
