@@ -1,8 +1,8 @@
 """Kernels take the fields of tuples one by one: that each array stands in its own place.
 
-A kernel of fifty positional arrays of the same type runs as well with two of them swapped. So its signature is held
-against the fields of the tuples that callers unpack (`KERNELS`), and callers against the tuples themselves (`CALLS`).
-A new kernel of many arguments gets a line in both tables.
+A kernel of fifty positional arrays of the same type runs as well with two of them swapped. So its signature
+is held against the fields of the tuples that callers unpack (`KERNELS`), and callers against the tuples
+themselves (`CALLS`). A new kernel of many arguments gets a line in both tables.
 """
 
 from __future__ import annotations
@@ -69,13 +69,16 @@ class Kernel:
 KERNELS = {
     "sweep_rows": Kernel(
         kernels.sweep_rows,
-        (Plan, "lo", "hi", kernels.Demand, "v_source", "v_start", "scale", *NUMBERS, kernels.State, kernels.Answer),
+        (
+            Plan, "lo", "hi", kernels.Demand, "v_source", "v_start", "scale", *NUMBERS, kernels.State,
+            kernels.Answer,
+        ),
     ),
     "step_rows": Kernel(
         metrics.step_rows,
         (
-            Plan, ends.Ends, "lo", "hi", kernels.Demand, "v_source", "v_start", "base_mva", *NUMBERS, kernels.State,
-            kernels.Answer, metrics.Limits, metrics.Flows,
+            Plan, ends.Ends, "lo", "hi", kernels.Demand, "v_source", "v_start", "base_mva", *NUMBERS,
+            kernels.State, kernels.Answer, metrics.Limits, metrics.Flows,
         ),
     ),
     "flow_rows": Kernel(
@@ -84,15 +87,16 @@ KERNELS = {
     "unbalanced solve_rows": Kernel(
         kernels3.solve_rows,
         (
-            program.Program, program.Inputs, "all_legs", "lo", "hi", "scale", *NUMBERS, program.Room, program.Outputs,
+            program.Program, program.Inputs, "all_legs", "lo", "hi", "scale", *NUMBERS, program.Room,
+            program.Outputs,
         ),
     ),
     "unbalanced step_rows": Kernel(
         stepped.step_rows,
         (
             program.Program, flows.FlowTable, measure.Watch, measure.Judged, "tol", "max_iter", "lo", "hi",
-            stepped.Places, *DEMAND3, stepped.Block, "v_source", "v_start", program.Room, program.Outputs, "room",
-            measure.Seen,
+            stepped.Places, *DEMAND3, stepped.Block, "v_source", "v_start", program.Room, program.Outputs,
+            "room", measure.Seen,
         ),
         {
             "Places.load": "place_load", "Places.port": "place_port", "Places.share": "place_share",
@@ -171,7 +175,7 @@ def test_a_kernel_makes_its_tuples_of_the_right_parameters(name: str) -> None:
     assert seen >= 1
 
 
-class _Caught(Exception):
+class CaughtError(Exception):
     """What a kernel was called with, in the place of running it."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
@@ -229,8 +233,9 @@ def stepping_by_phase() -> Prepared:
     slots, none = np.flatnonzero(net.present), np.empty((0, 2), np.int64)
     columns = physics.Columns(
         voltage=np.column_stack([slots, np.full(slots.size, -1)]), v_min=np.full(slots.size, 0.9),
-        v_max=np.full(slots.size, 1.1), judged=none, branch=np.array([0]), balance=np.array([0]), vuf_max_pct=3.0,
-        v_top_pu=1.5, load=slots[:2], n_port=1, port=np.array([0]), port_slot=slots[-1:], port_share=np.ones(1),
+        v_max=np.full(slots.size, 1.1), judged=none, branch=np.array([0]), balance=np.array([0]),
+        vuf_max_pct=3.0, v_top_pu=1.5, load=slots[:2], n_port=1, port=np.array([0]), port_slot=slots[-1:],
+        port_share=np.ones(1),
     )  # fmt: skip
     stepper = physics.Stepper3(net, 2, columns)
     known = {name: getattr(stepper, name) for name in DEMAND3}
@@ -250,7 +255,7 @@ def flowing(case: str) -> Callable[[], Prepared]:
 
     def prepare() -> Prepared:
         sol = physics.solve(physics.compile(cases.load(case)))
-        return {"lo": 0, "hi": 1}, lambda: sol.p_from_mw
+        return {"lo": 0, "hi": 1, "v": np.nan_to_num(sol.v)}, lambda: sol.p_from_mw
 
     return prepare
 
@@ -275,7 +280,7 @@ HELD_IN = {stepped.Block: program.Inputs}
 def caught(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[str, Any], dict[str, object], list[Any]]:
-    """The arguments of a call by parameter, what some of them must be, and all named tuples made until then."""
+    """The arguments of a call by parameter, what some of them must be, all named tuples made until then."""
     kernel = KERNELS[call.kernel]
     made: list[Any] = []
 
@@ -289,7 +294,7 @@ def caught(
 
     def catch(*arguments: Any) -> None:
         made.extend(each for each in gc.get_objects() if hasattr(type(each), "_fields"))
-        raise _Caught(arguments)
+        raise CaughtError(arguments)
 
     with monkeypatch.context() as patch:
         for part in kernel.parts:
@@ -297,7 +302,7 @@ def caught(
                 patch.setattr(part, "__new__", kept(part.__new__))
         known, run = call.prepare()
         patch.setattr(import_module(f"distgrid.{call.module}"), kernel.source.__name__, catch)
-        with pytest.raises(_Caught) as caught_there:
+        with pytest.raises(CaughtError) as caught_there:
             run()
     return dict(zip(kernel.parameters, caught_there.value.arguments, strict=True)), known, made
 
@@ -308,7 +313,8 @@ def test_a_caller_unpacks_the_tuples_where_they_belong(call: Call, monkeypatch: 
     kernel = KERNELS[call.kernel]
     arguments, known, made = caught(call, monkeypatch)
     for parameter, value in known.items():
-        assert arguments[parameter] is value or arguments[parameter] == value, parameter
+        assert arguments[parameter] is value or parameter not in DEMAND3, parameter
+        assert np.array_equal(np.ravel(arguments[parameter]), np.ravel(value)), parameter
     for part in kernel.parts:
         if isinstance(part, str) or part in call.singly:
             continue
