@@ -2,7 +2,8 @@
 
 Numba's ``cache=True`` looks only at the file of the decorated function: after an edit to a callee or a
 constant in another file it silently runs the old machine code. So the cache folder is keyed on a hash of
-every source file of this package. Where no folder is writable the kernels are compiled uncached.
+every source file of this package; for a kernel from elsewhere also on one of the files beside it. Where no
+folder is writable the kernels are compiled uncached.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ _SETTINGS = (
 )  # fmt: skip
 
 
+#: Settings that say where Numba keeps machine code: a folder of the user's would not be keyed on our sources.
+_PLACES = ("CACHE_DIR", "CACHE_LOCATOR_CLASSES")
+_HERE = Path(__file__).parent
+
+
 class JitDisabledError(RuntimeError):
     """A kernel was called with Numba's compiler switched off."""
 
@@ -48,17 +54,18 @@ class JitDisabledError(RuntimeError):
         )
 
 
-def source_hash(folder: Path) -> str:
-    """SHA-256 (first 16 hex digits) of all Python sources under ``folder``, by name and content.
+def source_hash(folder: Path, pattern: str = "**/*.py") -> str:
+    """SHA-256 (first 16 hex digits) of the Python sources under ``folder``, by name and content.
 
     And of what else decides on machine code: releases and settings of the compiler, how helpers are inlined.
     """
     settings = [(name, str(getattr(numba.config, name, None))) for name in _SETTINGS]
-    means = (numba.__version__, llvmlite.__version__, sys.version_info[:2], _COMPILER is None, settings)
-    digest = hashlib.sha256(repr(means).encode())
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
+    releases = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, sys.abiflags)
+    digest = hashlib.sha256(repr((releases, settings, _COMPILER is None)).encode())
+    for path in sorted(folder.glob(pattern)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
     return digest.hexdigest()[:16]
 
 
@@ -106,7 +113,7 @@ def _private(folder: Path) -> bool:
 
 def cache_folder() -> Path | None:
     """Folder for compiled kernels of exactly these sources, or None where nothing is writable."""
-    key = source_hash(Path(__file__).parent)
+    key = source_hash(_HERE)
     for base in _candidates():
         folder = base / "kernels" / key
         if _writable(folder):
@@ -115,6 +122,14 @@ def cache_folder() -> Path | None:
 
 
 _FOLDER = None if _DISABLED else cache_folder()
+
+
+def _folder_of(function: Callable[..., Any]) -> Path | None:
+    """Where the machine code of a function is kept; None where it cannot be."""
+    file = Path(function.__code__.co_filename)
+    if _FOLDER is None or not file.is_file():  # typed in, or made by a program
+        return None
+    return _FOLDER if file.is_relative_to(_HERE) else _FOLDER / source_hash(file.parent, "*.py")
 
 
 def _refusing(function: F) -> F:
@@ -130,19 +145,24 @@ def _refusing(function: F) -> F:
 def _compiled(function: F, options: dict[str, Any]) -> F:
     if _DISABLED:
         return _refusing(function)
-    if _FOLDER is None:
+    folder = _folder_of(function)
+    if folder is None:
         return numba.njit(**options)(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_FOLDER)
+    before = {name: getattr(numba.config, name) for name in _PLACES if hasattr(numba.config, name)}
     try:
+        for name in before:
+            setattr(numba.config, name, "")
+        numba.config.CACHE_DIR = str(folder)
         return numba.njit(cache=True, **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        for name, value in before.items():
+            setattr(numba.config, name, value)
 
 
 def kernel(function: F) -> F:
     """Compile ``function`` for nopython mode, releasing the GIL, with the keyed cache.
 
+    Of functions outside this package that it calls, those in files beside its own are noticed when edited.
     Never ``fastmath`` (a row's bits would depend on its neighbours) and never ``parallel`` (OpenMP kills
     forked workers); threads split rows outside.
     """
