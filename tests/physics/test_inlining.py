@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def written(code: str, folder: Path) -> Path:
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Nothing chosen by hand, and the module of drafts not imported yet."""
+    """Nothing chosen by hand, a release that was tried, and the module of drafts not imported yet."""
+    monkeypatch.setattr(numba, "__version__", "0.68.0")
     monkeypatch.delenv(_inlining.VARIABLE, raising=False)
     monkeypatch.delitem(sys.modules, "distgrid.physics._draft", raising=False)
     monkeypatch.delattr(physics, "_draft", raising=False)
@@ -64,10 +66,13 @@ def test_which_releases_were_tried(version: str, untried: bool) -> None:
 
 
 def test_the_range_begins_with_the_lowest_release_that_is_allowed(repo_root: Path) -> None:
-    """What pyproject.toml lets in at its lower end was tried; what make installs as well."""
-    assert '"numba>=0.61"' in (repo_root / "pyproject.toml").read_text()
-    assert not _inlining.untried("0.61.0")
-    assert not _inlining.untried(numba.__version__), "tried? then raise TRIED_NUMBA in physics/_inlining.py"
+    """What pyproject.toml lets in at its lower end was tried, and what `make` installs."""
+    oldest = re.search(r'"numba>=([\d.]+)"', (repo_root / "pyproject.toml").read_text())
+    pinned = re.search(r"^numba==([\d.]+)$", (repo_root / "constraints.txt").read_text(), re.MULTILINE)
+    assert oldest is not None
+    assert pinned is not None
+    for found in (oldest, pinned):
+        assert not _inlining.untried(found[1]), "see TRIED_NUMBA in physics/_inlining.py"
 
 
 def test_a_tried_release_makes_drafts_without_a_word(fresh: pytest.MonkeyPatch) -> None:
