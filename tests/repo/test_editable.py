@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +20,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 def installed_with(venv: Path, source: Path) -> None:
-    """What `make` does up to the runtime's stamp, by its own recipe, without a network.
-
-    The libraries are those of this process: only distgrid itself is installed.
-    """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    (site,) = venv.glob("lib/*/site-packages")
-    borrowed = [path for path in sys.path if Path(path).name == "site-packages"]
-    (site / "borrowed.pth").write_text("\n".join(borrowed))
+    """What `make` does up to the runtime's stamp, by its own recipe, without a network."""
     stamp = venv / ".installed-runtime"
     pip = f"{venv}/bin/python -m pip install --quiet --no-build-isolation --no-deps --no-index"
     done = subprocess.run(
@@ -42,13 +35,15 @@ def installed_with(venv: Path, source: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(
+    repo_root: Path, tmp_path_factory: pytest.TempPathFactory, empty_environment: Callable[[Path], Path]
+) -> Path:
     """A folder with a checkout `src` (without the data of the feeders) and a `venv` that `make` filled."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     folder = tmp_path_factory.mktemp("editable")
     shutil.copytree(repo_root, folder / "src", ignore=LEFT_OUT)
-    installed_with(folder / "venv", folder / "src")
+    installed_with(empty_environment(folder), folder / "src")
     return folder
 
 
