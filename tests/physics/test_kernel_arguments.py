@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,13 +40,14 @@ class Kernel:
     """A compiled function: named tuples whose fields it takes one by one, and names of single arguments."""
 
     function: Any
-    parts: tuple[type[NamedTuple] | str, ...]  # type: ignore[valid-type]  # a class of named tuples
+    parts: tuple[Any, ...]  # classes of named tuples, and strings
     renamed: dict[str, str] = field(default_factory=dict)  # "Tuple.field" -> parameter
 
     @property
     def source(self) -> Callable[..., Any]:
         """What was compiled."""
-        return self.function.py_func  # type: ignore[no-any-return]
+        source: Callable[..., Any] = self.function.py_func
+        return source
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -184,7 +185,7 @@ class CaughtError(Exception):
 
 
 #: What single arguments must be, and what makes the call.
-Prepared = tuple[dict[str, object], Callable[[], object]]
+Prepared = tuple[dict[str, Any], Callable[[], object]]
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def solving(case: str, **options: Any) -> Callable[[], Prepared]:
     def prepare() -> Prepared:
         net = physics.compile(cases.load(case))
         chosen = {"tol": TOL, "max_iter": STEPS, "v_collapse_pu": COLLAPSE, "threads": 1, **options}
-        known = {"lo": 0, "tol": TOL, "max_iter": STEPS, "v_collapse": COLLAPSE}
+        known: dict[str, Any] = {"lo": 0, "tol": TOL, "max_iter": STEPS, "v_collapse": COLLAPSE}
         return known, lambda: physics.solve(net, **chosen)
 
     return prepare
@@ -228,8 +229,7 @@ def stepping() -> Prepared:
 
 def stepping_by_phase() -> Prepared:
     """A per-phase stepper of two rows."""
-    net = physics.compile(cases.load("ieee13"))
-    assert isinstance(net, physics.Network3)
+    net: Any = physics.compile(cases.load("ieee13"))
     slots, none = np.flatnonzero(net.present), np.empty((0, 2), np.int64)
     columns = physics.Columns(
         voltage=np.column_stack([slots, np.full(slots.size, -1)]), v_min=np.full(slots.size, 0.9),
@@ -274,12 +274,10 @@ CALLS = (
 )
 MEMORY = (kernels.State, kernels.Answer, program.Room, program.Outputs)  # to work in and to write to
 #: Tuples whose arrays callers hold in another one, with fields of the same names.
-HELD_IN = {stepped.Block: program.Inputs}
+HELD_IN: dict[Any, Any] = {stepped.Block: program.Inputs}
 
 
-def caught(
-    call: Call, monkeypatch: pytest.MonkeyPatch
-) -> tuple[dict[str, Any], dict[str, object], list[Any]]:
+def caught(call: Call, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
     """The arguments of a call by parameter, what some of them must be, all named tuples made until then."""
     kernel = KERNELS[call.kernel]
     made: list[Any] = []

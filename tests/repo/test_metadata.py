@@ -100,9 +100,9 @@ def imported(repo_root: Path) -> Iterator[tuple[str, str]]:
             elif (
                 isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args
             ):
-                names = [node.args[0].value] if isinstance(node.args[0], ast.Constant) else []
+                names = [str(node.args[0].value)] if isinstance(node.args[0], ast.Constant) else []
             for name in names:
-                top = str(name).split(".")[0]
+                top = name.split(".")[0]
                 if top not in sys.stdlib_module_names:
                     yield top, path.relative_to(repo_root).as_posix()
 
