@@ -20,6 +20,8 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 RUNTIME := $(VENV)/.installed-runtime
 FULL    := $(VENV)/.installed-full
 
+SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -29,12 +31,15 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 # The stamps are written last, so an interrupted installation starts again at the next make.
-$(RUNTIME): pyproject.toml constraints.txt
+# An editable install alone is hidden by a folder of data called distgrid/: see tools/checkout_first.py.
+$(RUNTIME): pyproject.toml constraints.txt tools/checkout_first.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "distgrid needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "installing distgrid into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -e .
+	@cp tools/checkout_first.py "$(SITE)/_distgrid_checkout_first.py"
+	@echo 'import _distgrid_checkout_first' > "$(SITE)/_distgrid_checkout_first.pth"
 	@touch $@
 
 # torch goes first and by its pin, so that no later requirement can choose another build of it.

@@ -15,6 +15,7 @@ import typer
 from gymnasium.error import Error as GymnasiumError
 
 from . import __version__
+from .physics import JitDisabledError
 
 
 def build_app() -> typer.Typer:
@@ -52,13 +53,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
     Raises:
         SystemExit: Always. 0 on success, 2 when the input was wrong (a ``CaseError`` is a ``ValueError``),
-            1 when the machine refused (disk full, no permission), 130 when interrupted.
+            1 when the machine refused (disk full, no permission, no compiler), 130 when interrupted.
     """
     try:
         build_app()(args=None if argv is None else list(argv), prog_name="distgrid")
     except (ValueError, GymnasiumError) as error:
         _leave(error, code=2)
-    except OSError as error:
+    except (OSError, JitDisabledError) as error:
         _leave(error, code=1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,10 +1,19 @@
 """Policies, and the runner that scores them.
 
-from distgrid import baselines
+>>> import gymnasium
+>>> from distgrid import baselines
+>>> env = gymnasium.make("distgrid/VoltVar-33bw-v0", split="test")
+>>> policy = baselines.make("volt-var-ieee1547", env)  # one of baselines.names()
+>>> obs, info = env.reset(seed=0)
+>>> policy.reset(obs, info)
+>>> obs, reward, terminated, truncated, info = env.step(policy.act(obs, info))
 
-baselines.names() policy = baselines.make("volt-var-ieee1547", env)      # Policy: reset(obs, info),
-act(obs, info) -> action result = baselines.rollout("VoltVar-33bw-v0", ["do-nothing", "volt-var-ieee1547"],
-episodes=5, out="runs/first")
+The runner plays whole days and keeps the score; with ``out="runs/first"`` it leaves its tables there.
+
+>>> rivals = ["do-nothing", "volt-var-ieee1547"]
+>>> result = baselines.rollout("VoltVar-33bw-v0", rivals, episodes=1, progress=False)
+>>> [(each.policy, each.n_steps) for each in result.summary]
+[('do-nothing', 96), ('volt-var-ieee1547', 96)]
 """
 
 from __future__ import annotations

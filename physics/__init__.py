@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._jit import kernel
+from ._inlining import InliningWarning
+from ._jit import JitDisabledError, kernel
 from .bounds import StateBounds, state_bounds
 from .chunks import solve_in_chunks
 from .control_queue import ControlQueue
@@ -27,7 +28,9 @@ __all__ = [
     "Consumption",
     "ControlAction",
     "ControlQueue",
+    "InliningWarning",
     "IslandWarning",
+    "JitDisabledError",
     "LocalControls",
     "MeshWarning",
     "Network",

@@ -3,6 +3,9 @@
 Numba optimises every function on its own and again inside each of its callers, so that a helper five calls
 deep is optimised five times. A draft is not optimised at all; inlined, it is optimised once with its kernel,
 which then also runs faster, because nothing of it was settled before its surroundings were known.
+
+All of this stands on parts of Numba that it promises to nobody: `_inlining.py` says with which releases it
+was tried, and what is done with others. An import of this module fails where a part is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +15,14 @@ from typing import Any
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import LoweringPass, register_pass
+
+#: Named here, so that a release without them fails at import and not within a kernel.
+_NEEDED = (
+    JITCodeLibrary._optimize_final_module,
+    JITCodeLibrary._finalize_final_module,
+    JITCodeLibrary._finalize_dynamic_globals,
+    DefaultPassBuilder.define_nopython_pipeline,
+)
 
 
 class _NoEngine:

@@ -2,11 +2,13 @@
 
 Numba's ``cache=True`` looks only at the file of the decorated function: after an edit to a callee or a
 constant in another file it silently runs the old machine code. So the cache folder is keyed on a hash of
-every source file of this package. Where no folder is writable the kernels are compiled uncached.
+every source file of this package; for a kernel from elsewhere also on one of the files beside it. Where no
+folder is writable the kernels are compiled uncached.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import stat
@@ -14,32 +16,56 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
+import llvmlite
 import numba
 import numba.extending
 
-from ._draft import DraftCompiler
+from . import _inlining
 
 F = TypeVar("F", bound=Callable[..., Any])
-_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+_DISABLED = bool(numba.config.DISABLE_JIT)
+_COMPILER = None if _DISABLED else _inlining.draft_compiler()
 #: Helpers are never called from Python: doors for that, and polishing them one by one, would take more than
 #: half of a cold first step.
-_INLINE_OPTIONS = {
-    **_OPTIONS,
-    "_nrt": False,
-    "no_cpython_wrapper": True,
-    "forceinline": True,
-    "pipeline_class": DraftCompiler,
-}
+_KERNEL, _LEAN, _HELPER = ({}, {}, {}) if _DISABLED else _inlining.options(_COMPILER)
+
+#: Settings of Numba that change machine code and that its own cache does not look at.
+_SETTINGS = (
+    "OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DISABLE_INTEL_SVML", "DEBUGINFO_DEFAULT",
+    "EXTEND_VARIABLE_LIFETIMES", "ENABLE_PROFILING", "DEBUG_NRT", "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS",
+)  # fmt: skip
 
 
-def source_hash(folder: Path) -> str:
-    """SHA-256 (first 16 hex digits) of all Python sources under ``folder``, by name and content."""
-    digest = hashlib.sha256(f"{numba.__version__}-{sys.version_info[:2]}".encode())
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
+#: Settings that say where Numba keeps machine code: a folder of the user's would not be keyed on our sources.
+_PLACES = ("CACHE_DIR", "CACHE_LOCATOR_CLASSES")
+_HERE = Path(__file__).parent
+
+
+class JitDisabledError(RuntimeError):
+    """A kernel was called with Numba's compiler switched off."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "NUMBA_DISABLE_JIT is set: power flow and devices are compiled kernels that work on vectors of "
+            "the processor, which Python itself cannot run. Unset it"
+        )
+
+
+def source_hash(folder: Path, pattern: str = "**/*.py") -> str:
+    """SHA-256 (first 16 hex digits) of the Python sources under ``folder``, by name and content.
+
+    And of what else decides on machine code: releases and settings of the compiler, how helpers are inlined.
+    """
+    settings = [(name, str(getattr(numba.config, name, None))) for name in _SETTINGS]
+    releases = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, sys.abiflags)
+    digest = hashlib.sha256(repr((releases, settings, _COMPILER is None)).encode())
+    for path in sorted(folder.glob(pattern)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
     return digest.hexdigest()[:16]
 
 
@@ -87,7 +113,7 @@ def _private(folder: Path) -> bool:
 
 def cache_folder() -> Path | None:
     """Folder for compiled kernels of exactly these sources, or None where nothing is writable."""
-    key = source_hash(Path(__file__).parent)
+    key = source_hash(_HERE)
     for base in _candidates():
         folder = base / "kernels" / key
         if _writable(folder):
@@ -95,27 +121,52 @@ def cache_folder() -> Path | None:
     return None
 
 
-_FOLDER = cache_folder()
+_FOLDER = None if _DISABLED else cache_folder()
 
 
-def _compiled(function: F, **options: Any) -> F:
-    if _FOLDER is None:
-        return numba.njit(**_OPTIONS, **options)(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_FOLDER)
+def _folder_of(function: Callable[..., Any]) -> Path | None:
+    """Where the machine code of a function is kept; None where it cannot be."""
+    file = Path(function.__code__.co_filename)
+    if _FOLDER is None or not file.is_file():  # typed in, or made by a program
+        return None
+    return _FOLDER if file.is_relative_to(_HERE) else _FOLDER / source_hash(file.parent, "*.py")
+
+
+def _refusing(function: F) -> F:
+    """In the place of a kernel where there is no compiler."""
+
+    @functools.wraps(function)
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise JitDisabledError
+
+    return cast("F", refuse)
+
+
+def _compiled(function: F, options: dict[str, Any]) -> F:
+    if _DISABLED:
+        return _refusing(function)
+    folder = _folder_of(function)
+    if folder is None:
+        return numba.njit(**options)(function)
+    before = {name: getattr(numba.config, name) for name in _PLACES if hasattr(numba.config, name)}
     try:
-        return numba.njit(cache=True, **_OPTIONS, **options)(function)
+        for name in before:
+            setattr(numba.config, name, "")
+        numba.config.CACHE_DIR = str(folder)
+        return numba.njit(cache=True, **options)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        for name, value in before.items():
+            setattr(numba.config, name, value)
 
 
 def kernel(function: F) -> F:
     """Compile ``function`` for nopython mode, releasing the GIL, with the keyed cache.
 
+    Of functions outside this package that it calls, those in files beside its own are noticed when edited.
     Never ``fastmath`` (a row's bits would depend on its neighbours) and never ``parallel`` (OpenMP kills
     forked workers); threads split rows outside.
     """
-    return _compiled(function)
+    return _compiled(function, _KERNEL)
 
 
 def lean_kernel(function: F) -> F:
@@ -123,9 +174,11 @@ def lean_kernel(function: F) -> F:
 
     Counting references at every use of a tuple of arrays costs many times the arithmetic of a node.
     """
-    return _compiled(function, _nrt=False)
+    return _compiled(function, _LEAN)
 
 
 def inline(function: F) -> F:
     """A helper that only other kernels call, inlined whatever its size. It allocates nothing."""
-    return numba.extending.register_jitable(**_INLINE_OPTIONS)(function)
+    if _DISABLED:
+        return _refusing(function)
+    return numba.extending.register_jitable(**_HELPER)(function)

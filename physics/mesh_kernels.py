@@ -113,7 +113,14 @@ def mesh_rows(  # type: ignore[no-untyped-def]
     tree, loops, lo, hi, p_mw, q_mvar, p_zip_mw, q_zip_mvar, v_source, v_start, scale, tol, max_iter,
     v_collapse, v, current, i_source, status, iterations, residual,
 ):  # fmt: skip
-    """Solve rows [lo, hi) of a batch; arguments as :func:`distgrid.physics.kernels.sweep_rows`."""
+    """Solve rows [lo, hi) of a batch.
+
+    ``p_mw, q_mvar`` (batch, bus): constant power less injections; ``p_zip_mw, q_zip_mvar`` (batch, bus):
+    power at 1 pu of loads that depend on voltage. ``v_source`` (batch, source) complex, in the order of the
+    tree's roots; ``v_start`` (batch or 0, bus) complex; ``scale`` 1 / base MVA. Written: ``v`` (batch, bus),
+    series currents ``current`` (batch, branch) and ``i_source`` (batch, source), pu; (batch,) ``status``,
+    ``iterations`` and ``residual``, the length of Newton's last step in pu.
+    """
     m, n_loop = tree.parent.size, loops.start.size
     zip_at = np.full(m, -1, dtype=np.int64)
     zip_at[tree.zip_pos] = np.arange(tree.zip_pos.size)

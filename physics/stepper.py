@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import kernels, metrics
 from .kernels import Answer, Demand, room_for
-from .metrics import DETAILS, Flows, step_rows
+from .metrics import DETAILS, Flows, Limits, step_rows
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -84,7 +84,7 @@ class Stepper:
         self._before = (*top.plan, *top.ends)
         self._inputs = (*demand, np.repeat(net.source_phasor[None], batch, axis=0), _NO_ROWS, net.base_mva)
         self._after = (
-            *room_for(top.plan, batch), *answer, self._band, _ratings(net), *flows
+            *room_for(top.plan, batch), *answer, *Limits(self._band, _ratings(net)), *flows
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Memory of the three-phase kernels: the same source for one row and for eight, and no reference counts.
+"""Memory of the three-phase kernels: one source for a row and for a block of lanes, no reference counts.
 
 A *pointer* is the data of an array without the array: what it points at must live as long as it is used. It
 points at numbers, or at blocks of lanes when it was made from an array of rank 2, (entry, lane); `get` then

@@ -206,7 +206,7 @@ def _write(net, cell, notes, row, width, out):  # type: ignore[no-untyped-def]
 
 @inline
 def _let_go(cell, going):  # type: ignore[no-untyped-def]
-    """Whether every lane moves on."""
+    """Mark every lane: at 1 its voltages move with the next update, at 0 they are held."""
     for lane in range(width_of(cell.v_re)):
         put_lane(cell.track, GOING, lane, going)
 

@@ -29,9 +29,9 @@ GENERAL = 7  # V_c = A V_p - B I_c,  I_p = D I_c, any number of conductors at bo
 SPLIT = 9  # GENERAL with one parent and two children: a centre-tap transformer
 FLOATING = 8  # GENERAL, and the mean of V_c moves until the currents into the child have no mean
 
-#: Columns of the table of segments. CHILD and PARENT are the first of three; NODE: which node is complete
-#: then.
-#: ENTRY, REFERENCE: tap entry and phase r of TAP and TAP_LEG.
+#: Columns of the table of segments: kind, place of its coefficients, conductors at both ends (CHILD and
+#: PARENT are the first of three each), NODE: which node is complete then. ENTRY, REFERENCE: tap entry of TAP
+#: and TAP_LEG and, in the place of the third child, phase r.
 SEGMENT_WIDTH = 12
 KIND, OFFSET, N_CHILD, N_PARENT, CHILD, PARENT, NODE = 0, 1, 2, 3, 4, 7, 10
 ENTRY, REFERENCE = 11, 6
@@ -43,7 +43,8 @@ N_CONDUCTOR, FIRST, SHUNT_KIND, SHUNT = 0, 1, 2, 3
 #: Kinds of admittance block at a node.
 NO_SHUNT, SUSCEPTANCE, ADMITTANCE = 0, 1, 2
 
-#: Columns of the table of items and of their models. SCALE: 1 over the voltage across them that is 1 pu.
+#: Columns of the table of items: both conductors, slot of the power, whether injections are taken. Columns of
+#: the table of their models; SCALE: 1 over the voltage across the item that is 1 pu.
 ITEM_WIDTH = 4
 ITEM_A, ITEM_B, ITEM_SLOT, ITEM_PLAIN = 0, 1, 2, 3
 ITEM_COEFS = 13
@@ -51,11 +52,11 @@ SHARE_P, SHARE_Q, Z_P, I_P, Z_Q, I_Q, CVR_P, CVR_Q, LOW, HIGH, RATED, MODEL, SCA
 #: Values of MODEL.
 CONSTANT, POLYNOMIAL, CURVED = 0.0, 1.0, 2.0
 
-#: Columns of the tables of banks, tap entries and roots; sizes before the tables.
+#: Widths of the tables of banks, of tap entries and of roots; how many sizes come before the tables.
 CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
 N_SIZES = 14
 
-#: Bits of ``Outputs.status``, as in the balanced kernel.
+#: Bits of the first column of ``Outputs.notes``, as of the balanced kernel's ``ended``.
 CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
 #: A row that sweeps leave to Newton's method: see `direct`.
 UNSETTLED = 8

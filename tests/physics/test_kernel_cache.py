@@ -125,6 +125,64 @@ def test_an_edit_in_another_file_is_noticed(tmp_path: Path) -> None:
     assert hits == [0, 0, 0, 1]
 
 
+OWN = """
+from distgrid.physics import _jit, kernel
+import helper, numba
+@kernel
+def mine(x):
+    return helper.twice(x)
+assert mine(2.0) == {answer}
+kept = [path.name for path in _jit._FOLDER.rglob("*.nbi")]
+print(sum(mine.stats.cache_hits.values()), *kept, numba.config.CACHE_DIR)
+"""
+HELPER = """
+import numba
+@numba.njit
+def twice(x):
+    return {factor} * x
+"""
+
+
+def test_a_kernel_of_ones_own_notices_edits_beside_it(tmp_path: Path) -> None:
+    """Trap 25c: `physics.kernel` in a user's folder, calling a function of another file there.
+
+    Also where the user told Numba to keep its code elsewhere: that place knows only the kernel's own file.
+    """
+    env = {
+        "DISTGRID_CACHE_DIR": str(tmp_path / "cache"),
+        "HOME": str(tmp_path),
+        "NUMBA_CACHE_DIR": "elsewhere",
+    }
+    env |= {"NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}
+    hits = []
+    for factor in (2.0, 3.0, 2.0):
+        (tmp_path / "helper.py").write_text(HELPER.format(factor=factor))
+        (tmp_path / "own.py").write_text(OWN.format(answer="helper.twice(2.0)"))
+        hit, *kept, place = run("import own", env, tmp_path).split()
+        assert kept
+        assert place == "elsewhere"  # what others compile still goes where the user wants it
+        hits.append(hit)
+    assert hits == ["0", "0", "1"]
+    assert not list(tmp_path.glob("__pycache__/*.nbi"))
+
+
+def test_a_kernel_that_was_typed_in_is_compiled_uncached(tmp_path: Path) -> None:
+    """There is no file to watch: no traceback, and nothing that could be stale."""
+    code = "from distgrid.physics import kernel; print(kernel(lambda x: 2.0 * x)(3.0))"
+    assert run(code, {"DISTGRID_CACHE_DIR": str(tmp_path)}, tmp_path) == "6.0"
+    assert not list(tmp_path.rglob("*.nbi"))
+
+
+def test_names_and_contents_cannot_be_confused(tmp_path: Path) -> None:
+    """Trap 25c: what moves from the end of one file to the beginning of the next is a change."""
+    first, second = tmp_path / "a.py", tmp_path / "b.py"
+    first.write_text("x = 1b.py")
+    before = _jit.source_hash(tmp_path)
+    first.write_text("x = 1")
+    second.write_text("")
+    assert _jit.source_hash(tmp_path) != before
+
+
 NOWHERE = os.devnull + "/none"  # cannot be created, not even by root
 
 
