@@ -49,7 +49,6 @@ class TapControl:
 
     name: str
     unit: Unit
-    tap_num: int | None
     settings: Mapping[str, float]  # by the column of the regulators table
     flags: Mapping[str, bool]
     monitored: int  # which phase of the winding
@@ -81,7 +80,6 @@ class _Control:
     element: str = ""
     capacitor: str = ""
     winding: int = 0
-    tap: int | None = None
     kind: str = "current"
     override: bool = False
     terminal: int = 1
@@ -120,7 +118,7 @@ _TAP: dict[str, Handler[_Control]] = {
     "winding": put("winding", one_of(2)),
     "tapwinding": put("winding", one_of(2)),
     "ptphase": put("pt_phase", whole),
-    "tapnum": put("tap", whole),
+    "tapnum": lambda _, edit: None,  # moves the transformer's tap, where the transformer is read
     "inversetime": only("n", "f"),
     "cogen": only("n", "f"),
     "ldc_z": only("0"),
@@ -156,9 +154,7 @@ def _tap_control(thing: Thing, known: Mapping[str, Unit], hz: float) -> TapContr
             "winding, ptphase", shown, "winding=2 of a transformer of two, and one of its phases"
         )
     state.settings["rev_threshold_mw"] /= 1000.0
-    return TapControl(
-        thing.name, unit, state.tap, state.settings, state.flags, state.pt_phase - 1, thing.place
-    )
+    return TapControl(thing.name, unit, state.settings, state.flags, state.pt_phase - 1, thing.place)
 
 
 def bank_controls(circuit: Circuit) -> list[BankControl]:

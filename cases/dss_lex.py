@@ -15,8 +15,13 @@ from dataclasses import dataclass
 from .errors import CaseError, Problem
 
 CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
-BLANKS = " \t\r\n\f\v,"
-_PLAIN_WORD = re.compile(r"(?:[^ \t\r\n\f\v,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
+BLANKS = " \t,"
+_PLAIN_WORD = re.compile(r"(?:[^ \t,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
+# What OpenDSS takes for part of a word, while a reader (or Python) sees a blank, the end of a line or nothing at all.
+_STRANGE = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
+)
+_EMPTY = re.compile(r"^[ \t]*,|,[ \t]*,")  # nothing before a comma: OpenDSS stops there
 MAX_STACK = 10  # registers of the calculator in OpenDSS
 MAX_ORDER = 12  # of a matrix
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
@@ -42,19 +47,21 @@ class Param:
     value: str
     quoted: bool
     place: Place
+    order: int = 0  # which of all values of the script it is; set where it becomes part of an object
 
 
 def split(text: str, place: Place) -> list[Param]:
     """The parameters of one line.
 
     Raises:
-        CaseError: a bracket or quote without its end, or a name without a value.
+        CaseError: a bracket or quote without its end, a name without a value, an empty value between two commas
+            (where OpenDSS stops reading the line), a variable, or a control character.
     """
     result: list[Param] = []
-    at = 0
+    at = _gap(text, 0, place, commas=0)
     while True:
-        at = _skip(text, at)
         if _over(text, at):
+            _no_strangers(text[:at], place)
             return result
         word, quoted, at = _word(text, at, place)
         after = _skip(text, at, BLANKS[:-1])
@@ -63,15 +70,42 @@ def split(text: str, place: Place) -> list[Param]:
             if quoted or not word or _over(text, at):
                 raise place.error(word, "", "a name before and a value behind the equals sign")
             value, quoted, at = _word(text, at, place)
-            result.append(Param(word.lower(), value, quoted, place))
+            # Behind a bracket of a named value OpenDSS looks for the comma at once, not behind blanks.
+            at = _gap(text, at, place, commas=0 if quoted and text[at : at + 1] in (" ", "\t") else 1)
         else:
-            result.append(Param("", word, quoted, place))
+            value, word, at = word, "", _gap(text, at, place, commas=1)
+        if value.startswith("@"):
+            raise place.error(word, value, "a value: variables are not read")
+        result.append(Param(word.lower(), value, quoted, place))
 
 
 def _skip(text: str, at: int, blanks: str = BLANKS) -> int:
     while at < len(text) and text[at] in blanks:
         at += 1
     return at
+
+
+def _gap(text: str, at: int, place: Place, commas: int) -> int:
+    """Where the text goes on behind a word: blanks, and at most some commas among them."""
+    end = _skip(text, at)
+    if text.count(",", at, end) > commas and not _over(text, end):
+        raise place.error(
+            "", text[at:end].strip() or ",", "a value before the comma: OpenDSS stops reading here"
+        )
+    return end
+
+
+def _no_strangers(code: str, place: Place) -> None:
+    """Raise where the part of a line before its comment holds what looks like a blank or nothing, but is none."""
+    found = _STRANGE.search(code)
+    if found:
+        raise place.error(
+            "", repr(found[0]), "text without control characters and blanks other than space and tab"
+        )
+    if not code.isascii() and any(letter.lower() != letter for letter in code if ord(letter) > 127):
+        raise place.error(
+            "", repr(code[:40]), "capital letters A to Z: OpenDSS does not know others as the same name"
+        )
 
 
 def _over(text: str, at: int) -> bool:
@@ -126,9 +160,9 @@ def whole(param: Param) -> int:
 
 
 def flag(param: Param) -> bool:
-    """The value as yes or no; OpenDSS looks at the first letter."""
+    """The value as yes or no; OpenDSS looks at the first letter, and takes all but y and t for no."""
     first = param.value.strip()[:1].lower()
-    if first in ("y", "t", "1"):
+    if first in ("y", "t"):
         return True
     if first in ("n", "f", "0"):
         return False
@@ -141,7 +175,7 @@ def parts(param: Param) -> list[Param]:
     for element in inner:
         if element.name:
             raise param.place.error(param.name, repr(param.value), "a list without equals signs")
-    return [Param(param.name, element.value, element.quoted, param.place) for element in inner]
+    return [Param(param.name, element.value, element.quoted, param.place, param.order) for element in inner]
 
 
 def texts(param: Param) -> list[str]:
@@ -159,8 +193,9 @@ def matrix(param: Param, order: int) -> list[list[float]]:
     if order > MAX_ORDER:
         raise param.place.error(param.name, str(order), f"at most {MAX_ORDER} conductors")
     text = param.value.split("|")
-    rows = [numbers(Param(param.name, row, param.quoted, param.place)) for row in text]
-    rows = [row for row in rows if row]
+    rows = [_row(Param(param.name, row, param.quoted, param.place)) for row in text]
+    if len(rows) == order + 1 and not rows[-1]:
+        rows.pop()  # a bar behind the last row
     triangle = [len(row) for row in rows] == list(range(1, order + 1))
     square = [len(row) for row in rows] == [order] * order
     if not (triangle or square):
@@ -170,6 +205,14 @@ def matrix(param: Param, order: int) -> list[list[float]]:
     if square and full != rows:
         raise param.place.error(param.name, repr(param.value), "a symmetric matrix")
     return full
+
+
+def _row(param: Param) -> list[float]:
+    """One row of a matrix; no formulas, behind which OpenDSS misses the bar."""
+    elements = parts(param)
+    if any(element.quoted for element in elements):
+        raise param.place.error(param.name, repr(param.value), "a matrix of plain numbers")
+    return [number(element) for element in elements]
 
 
 # -- the calculator ------------------------------------------------------------------------------------------
@@ -213,6 +256,8 @@ def rpn(param: Param) -> float:
         CaseError: an unknown word, too few or too many numbers, or no value.
     """
     stack: list[float] = []
+    if _EMPTY.search(param.value):
+        raise _no_formula(param)
     for word in param.value.replace(",", " ").lower().split():
         value = math.pi if word == "pi" else _plain(word)
         try:

@@ -54,7 +54,6 @@ class _Load:
     pf: float = 0.88
     kva: float = 0.0
     spec: str = "pf"  # how Q is found: from pf, as kvar, or from kva with pf
-    command: Place | None = None  # the last that changed any of these
     model: int = 1
     zipv: tuple[float, ...] = ()
     cvr_p: float = 1.0
@@ -69,10 +68,11 @@ def loads(circuit: Circuit) -> list[Shunt]:
 
 
 def _load(thing: Thing, hz: float) -> Shunt:
-    load = replay(thing, _Load(), _LOAD, hz, known=("bus1",))
+    load = replay(thing, _Load(), _LOAD, hz, ("bus1",), lambda state, _: _settle(thing, state))
+    _settle(thing, load)
     if load.kv <= 0 or load.v_low < 0 or load.v_high <= load.v_low:
         raise thing.error("kV, vminpu, vmaxpu", f"{load.kv:g}", "kV > 0 and 0 <= vminpu < vmaxpu")
-    p, q = _power(thing, load)
+    p, q = load.kw, load.kvar
     bus, nodes, kind = _shape(thing, load.phases, load.kind)
     shares = MODELS.get(load.model, (0.0, 0.0, 0.0, 0.0))
     if load.model == ZIPV:
@@ -95,20 +95,30 @@ def _load(thing: Thing, hz: float) -> Shunt:
 
 
 def _load_part(name: str) -> Handler[_Load]:
-    """Of kW, kvar and kVA the last one that is given says how Q is found: kW and kVA mean with pf.
-
-    The power factor is what an earlier command left, so that a later kW keeps the ratio of P and Q.
-    """
+    """Of kW, kvar and kVA the last one that is given says how Q is found: kW and kVA mean with pf."""
 
     def handler(load: _Load, edit: Param) -> None:
-        if load.spec == "kvar" and load.command not in (None, edit.place):
-            load.pf = math.copysign(load.kw / (math.hypot(load.kw, load.kvar) or 1.0), load.kvar) or 1.0
         setattr(load, name, number(edit))
         if name != "pf":
             load.spec = {"kw": "pf"}.get(name, name)
-        load.command = edit.place
 
     return handler
+
+
+def _settle(thing: Thing, load: _Load) -> None:
+    """What OpenDSS makes of kW, kvar, pf and kVA at the end of each command: each that is not given."""
+    if load.spec == "kvar":
+        size = math.hypot(load.kw, load.kvar)
+        if size:
+            load.pf = (
+                load.kw / size * (math.copysign(1.0, load.kw * load.kvar) if load.kw * load.kvar else 1.0)
+            )
+        return
+    if not 0 < abs(load.pf) <= 1:
+        raise thing.error("pf", f"{load.pf:g}", "a power factor from -1 to 1 and not 0")
+    if load.spec == "kva":
+        load.kw = load.kva * abs(load.pf)
+    load.kvar = load.kw * math.sqrt(1.0 / load.pf**2 - 1.0) * math.copysign(1.0, load.pf)
 
 
 def _shares(edit: Param) -> tuple[float, ...]:
@@ -140,16 +150,6 @@ _LOAD: dict[str, Handler[_Load]] = {
 }
 
 
-def _power(thing: Thing, load: _Load) -> tuple[float, float]:
-    """kW and kvar at rated voltage."""
-    if load.spec == "kvar":
-        return load.kw, load.kvar
-    if not 0 < abs(load.pf) <= 1:
-        raise thing.error("pf", f"{load.pf:g}", "a power factor from -1 to 1 and not 0")
-    p = load.kva * abs(load.pf) if load.spec == "kva" else load.kw
-    return p, p * math.sqrt(1.0 / load.pf**2 - 1.0) * math.copysign(1.0, load.pf)
-
-
 def _zip_shares(thing: Thing, load: _Load) -> tuple[float, float, float, float]:
     if len(load.zipv) != 7 or load.zipv[6] > 0:
         raise thing.error("zipv", str(load.zipv), "six shares, and 0 as the voltage of disconnection")
@@ -165,6 +165,8 @@ def _shape(thing: Thing, phases: int, kind: str) -> tuple[str, tuple[int, ...], 
     if edit is None:
         raise thing.error("bus1", "", "a bus")
     conductors = phases + 1 if kind == "wye" or phases == 1 else phases
+    if thing.kind == "capacitor" and kind == "wye":
+        conductors = phases  # it has a second terminal, at ground, and no neutral beside its phases
     bus, nodes = bus_of(edit, phases, conductors)
     where = f"{thing.kind}.{thing.name} bus1"
     hot = tuple(node for node in nodes if node)
@@ -174,7 +176,7 @@ def _shape(thing: Thing, phases: int, kind: str) -> tuple[str, tuple[int, ...], 
         # From a phase to ground, or from phase to phase: conn says nothing more.
         return bus, hot, "wye" if len(hot) == 1 else "delta"
     if kind == "wye":
-        if nodes[phases] != 0 or 0 in nodes[:phases]:
+        if any(nodes[phases:]) or 0 in nodes[:phases]:
             raise edit.place.error(where, repr(edit.value), "a neutral at ground (node 0)")
         return bus, hot, "wye"
     if phases == 2 or len(hot) < 3:

@@ -61,10 +61,6 @@ class Tables:
                 found.append(wire)
             else:
                 self.notes.append(f"line {wire.name} is disabled and was left out")
-            if thing is not None and thing.opened is not None and np.any(wire.c_nf):
-                self.notes.append(
-                    f"line {wire.name} is open: what it charges from its closed end was left out"
-                )
         return found
 
     def _with_ties(self, found: list[Span]) -> list[Span]:
@@ -224,6 +220,7 @@ class Tables:
             "r_ohm": z.real.ravel().tolist() if wired else None,
             "x_ohm": z.imag.ravel().tolist() if wired else None,
             "b_us": b.ravel().tolist() if wired else None,
+            "open_ends": span.open_ends,
         }
 
     def _equivalent(self, span: Span, z: np.ndarray) -> tuple[float, float, float]:
@@ -259,13 +256,13 @@ class Tables:
         return ROOT3 * kv * min(value for value in amps if value is not None) / 1000.0
 
     def _switches(self) -> pa.Table:
-        found = [span for span in self.spans if span.kind == "switch" or not span.closed]
+        found = [span for span in self.spans if span.kind == "switch" or not span.closed or span.open_ends]
         rows = [
             {
                 "switch_id": span.name,
                 "branch_id": span.name,
-                "type": "sectionaliser" if span.closed else "tie",
-                "normally_closed": span.closed,
+                "type": "sectionaliser" if span.closed and not span.open_ends else "tie",
+                "normally_closed": span.closed and not span.open_ends,
             }
             for span in found
         ]

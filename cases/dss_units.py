@@ -19,6 +19,8 @@ class Winding:
     """One winding while its properties are read."""
 
     bus: Param | None = None
+    since: int = 0  # number of the command that last set the tap
+    ruled: int = 0  # of the command that last set its range or steps
     conn: str = "wye"
     kv: float = 12.47
     kva: float = 1000.0
@@ -68,26 +70,80 @@ class Unit:
     place: Place
 
 
+@dataclass(frozen=True)
+class TapMove:
+    """A tap number that the script gives to a control: it moves the tap of the control's transformer at once."""
+
+    winding: int
+    steps: int
+    edit: Param
+
+
 def units(circuit: Circuit) -> list[Unit]:
     """The transformers that take part, in the order of their definition."""
     codes = {name: thing for (kind, name), thing in circuit.things.items() if kind == "xfmrcode"}
-    return [_unit(thing, codes, circuit.hz) for thing in circuit.of("transformer")]
+    moves = tap_moves(circuit)
+    return [_unit(thing, codes, circuit.hz, moves.get(thing.name, [])) for thing in circuit.of("transformer")]
 
 
-def _unit(thing: Thing, codes: Mapping[str, Thing], hz: float) -> Unit:
+def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
+    """What every control, enabled or not, does to taps while it is defined, by transformer and in order."""
+    moves: dict[str, list[TapMove]] = {}
+    for thing in circuit.things.values():
+        if thing.kind != "regcontrol":
+            continue
+        unit, winding = "", 1
+        for edit in thing.edits:
+            if edit.name == "transformer":
+                unit = edit.value.lower()
+            elif edit.name in ("winding", "tapwinding"):
+                winding = whole(edit)
+            elif edit.name == "tapnum":
+                known = circuit.things.get(("transformer", unit))
+                if known is None or known.order >= edit.order:
+                    expected = "a transformer that exists, named in front of the tap number"
+                    raise edit.place.error(f"regcontrol.{thing.name} tapnum", edit.value, expected)
+                moves.setdefault(unit, []).append(TapMove(winding, whole(edit), edit))
+    for found in moves.values():
+        found.sort(key=lambda move: move.edit.order)
+    return moves
+
+
+def _unit(thing: Thing, codes: Mapping[str, Thing], hz: float, moves: list[TapMove]) -> Unit:
     def coded(state: _Transformer, edit: Param) -> None:
         code = codes.get(edit.value.lower())
-        if code is None:
+        if code is None or code.order >= edit.order:
             expected = "a transformer code that exists"
             raise edit.place.error(f"transformer.{thing.name} xfmrcode", repr(edit.value), expected)
-        _take_over(code, state, hz)
+        _take_over(code, state, hz, edit)
 
-    return _finished(thing, replay(thing, _Transformer(), {**_HANDLERS, "xfmrcode": coded}, hz))
+    state = replay(thing, _Transformer(), {**_HANDLERS, "xfmrcode": coded}, hz)
+    for move in moves:
+        _moved(thing, state, move)
+    return _finished(thing, state)
 
 
-def _take_over(code: Thing, state: _Transformer, hz: float) -> None:
-    """Make `state` what a code says, with the buses that the transformer had before."""
-    fresh = replay(code, _Transformer(bank=state.bank), _HANDLERS, hz)
+def _moved(thing: Thing, state: _Transformer, move: TapMove) -> None:
+    """Set a tap as a control's tap number does: so many steps from the middle, within the limits."""
+    where = f"transformer.{thing.name} winding {move.winding}"
+    if not 1 <= move.winding <= len(state.windings):
+        raise move.edit.place.error(where, str(move.winding), "a winding that the transformer has")
+    winding = state.windings[move.winding - 1]
+    if winding.ruled > move.edit.order:
+        expected = "mintap, maxtap and numtaps in front of the control's tap number"
+        raise move.edit.place.error(f"{where} tapnum", move.edit.value, expected)
+    if winding.since > move.edit.order:
+        return
+    step = (winding.max_tap - winding.min_tap) / winding.steps
+    tap = (winding.max_tap + winding.min_tap) / 2.0 + move.steps * step
+    winding.tap, winding.since = min(max(tap, winding.min_tap), winding.max_tap), move.edit.order
+
+
+def _take_over(code: Thing, state: _Transformer, hz: float, edit: Param) -> None:
+    """Make `state` what a code says when it is named, with the buses that the transformer had before."""
+    fresh = replay(code, _Transformer(bank=state.bank), _HANDLERS, hz, until=edit.order)
+    for winding in fresh.windings:
+        winding.since = winding.ruled = edit.order
     for winding, before in zip(fresh.windings, state.windings, strict=False):
         winding.bus = before.bus
     fresh.active = 0
@@ -121,7 +177,7 @@ def _windings(state: _Transformer, edit: Param) -> None:
     if not 2 <= count <= MAX_WINDINGS:
         raise edit.place.error("windings", edit.value, f"2 to {MAX_WINDINGS}")
     if count != len(state.windings):
-        state.windings = [Winding() for _ in range(count)]
+        state.windings = [Winding(since=edit.order, ruled=edit.order) for _ in range(count)]
         state.active = 0
 
 
@@ -173,9 +229,14 @@ def _kva(state: _Transformer, edit: Param) -> None:
         winding.kva = value
 
 
-def _of_winding(name: str, convert: Callable[[Param], Any] = number) -> Handler[_Transformer]:
+def _of_winding(
+    name: str, convert: Callable[[Param], Any] = number, stamp: str = ""
+) -> Handler[_Transformer]:
     def handler(state: _Transformer, edit: Param) -> None:
-        setattr(state.windings[state.active], name, convert(edit))
+        winding = state.windings[state.active]
+        setattr(winding, name, convert(edit))
+        if stamp:
+            setattr(winding, stamp, edit.order)
 
     return handler
 
@@ -192,11 +253,11 @@ _OF_WINDING: dict[str, Handler[_Transformer]] = {
     "conn": _of_winding("conn", connection),
     "kva": _kva,
     "kv": _of_winding("kv"),
-    "tap": _of_winding("tap"),
+    "tap": _of_winding("tap", stamp="since"),
     "%r": _of_winding("r_pct"),
-    "mintap": _of_winding("min_tap"),
-    "maxtap": _of_winding("max_tap"),
-    "numtaps": _of_winding("steps", at_least(1, whole)),
+    "mintap": _of_winding("min_tap", stamp="ruled"),
+    "maxtap": _of_winding("max_tap", stamp="ruled"),
+    "numtaps": _of_winding("steps", at_least(1, whole), stamp="ruled"),
     "rneut": _solid,
     "xneut": _solid,
 }

@@ -8,7 +8,7 @@ milliohm, and a code that gives no capacitance has the default one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ METRES: Mapping[str, float] = {
 DEFAULT = {"r1": 0.058, "x1": 0.1206, "r0": 0.1784, "x0": 0.4047, "c1": 3.4, "c0": 1.6}  # ohm and nF
 SWITCH = {"r1": 1.0, "x1": 1.0, "r0": 1.0, "x0": 1.0, "c1": 1.1, "c0": 1.0}
 MAX_CONDUCTORS = 4
+NO_CHARGE = 0.01  # nF: so much, and a switch has a hundredth of that, is nothing beside any load
 
 
 @dataclass
@@ -51,6 +52,9 @@ class Impedance:
         return found["r"] + 1j * found["x"], found["c"]
 
 
+Codes = Callable[[Param], "Impedance"]
+
+
 @dataclass(frozen=True)
 class Wire:
     """A line, switch or series reactor between two buses."""
@@ -61,7 +65,8 @@ class Wire:
     z_ohm: np.ndarray  # (phases, phases) complex
     c_nf: np.ndarray
     is_switch: bool
-    closed: bool
+    closed: bool  # at one end at least
+    open_at: str  # the bus at whose side it is open while it is closed at the other; empty if there is none
     amps: float | None
     length_km: float | None
     place: Place
@@ -135,14 +140,31 @@ _CODE: dict[str, Handler[_Code]] = {
 }
 
 
-def line_codes(circuit: Circuit) -> dict[str, Impedance]:
-    """Every line code by name."""
-    codes = [thing for thing in circuit.things.values() if thing.kind == "linecode"]
-    return {thing.name: _code(thing, circuit.hz) for thing in codes}
+def line_codes(circuit: Circuit) -> Codes:
+    """What a line takes over when it names a code: the code as it stands at that moment.
+
+    Every code is read once as a whole, too, so that what is wrong with one that nobody uses is found.
+    """
+    found: dict[tuple[str, int], Impedance] = {}
+
+    def code_of(edit: Param) -> Impedance:
+        thing = circuit.things.get(("linecode", edit.value.lower()))
+        if thing is None or thing.order >= edit.order:
+            raise edit.place.error("linecode", repr(edit.value), "a line code that exists")
+        late = thing.edits[-1].order >= edit.order if thing.edits else False
+        key = (thing.name, edit.order if late else -1)
+        if key not in found:
+            found[key] = _code(thing, circuit.hz, edit.order if late else None)
+        return found[key]
+
+    for thing in circuit.things.values():
+        if thing.kind == "linecode":
+            found[thing.name, -1] = _code(thing, circuit.hz, None)
+    return code_of
 
 
-def _code(thing: Thing, hz: float) -> Impedance:
-    state = replay(thing, _Code(hz=hz), _CODE, hz)
+def _code(thing: Thing, hz: float, until: int | None) -> Impedance:
+    state = replay(thing, _Code(hz=hz), _CODE, hz, until=until)
     _unmixed(thing, state)
     return _reduced(thing, state, state.neutral or state.order) if state.kron else state
 
@@ -170,14 +192,51 @@ def _reduced(thing: Thing, state: Impedance, neutral: int) -> Impedance:
 
 @dataclass
 class _Line:
-    """A line while its properties are read."""
+    """A line while its properties are read, with the switches in OpenDSS's head.
+
+    Attributes:
+        state: impedances per unit of length.
+        code_units: units of the code that holds, None where the line speaks for itself.
+        units: units of the length, as far as they hold.
+        factor: units of the impedances over those of the length.
+        is_switch: whether `switch=y` was said.
+        capacitive: whether capacitances were given (not those of a code); else the first matrices that are built
+            take those that stand there for values per 1000 ft.
+        pending: symmetrical components were set since matrices were built last.
+        enabled: whether it takes part.
+    """
 
     state: Impedance
     code_units: str | None = None
     units: str = "none"
+    factor: float = 1.0
     length: float = 1.0
     is_switch: bool = False
     capacitive: bool = False
+    pending: bool = False
+    enabled: bool = True
+    shown_units: str = "none"  # the last that were said: what the length means to a reader
+
+    def build(self) -> None:
+        """What OpenDSS does when it first needs the matrices."""
+        if not self.pending:
+            return
+        if not self.capacitive and self.units != "none":
+            factor = METRES[self.units] / METRES["kft"]
+            part = self.state.symmetrical
+            part |= {"c1": part["c1"] * factor, "c0": part["c0"] * factor}
+        self.capacitive, self.pending = True, False
+        self.computed()
+
+    def computed(self) -> None:
+        """The symmetrical components become the matrices; of one phase, zero sequence is the positive one."""
+        part = self.state.symmetrical
+        if self.state.order == 1:
+            part |= {"r0": part["r1"], "x0": part["x1"], "c0": part["c1"]}
+
+    def own(self) -> None:
+        """The line speaks for itself from here, per unit of its own length, whatever that is."""
+        self.code_units, self.units, self.factor = None, "none", 1.0
 
 
 def wires(circuit: Circuit) -> list[Wire]:
@@ -186,96 +245,125 @@ def wires(circuit: Circuit) -> list[Wire]:
     found = []
     for thing in circuit.things.values():
         if thing.kind == "line":
-            found.append(_line(thing, codes, circuit.hz))
+            found.append(_line(thing, codes, circuit))
         elif thing.kind == "reactor" and thing.enabled:
             found.append(_reactor(thing, circuit.hz))
     return found
 
 
-def _line(thing: Thing, codes: Mapping[str, Impedance], hz: float) -> Wire:
+def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
     def coded(line: _Line, edit: Param) -> None:
-        code = codes.get(edit.value.lower())
-        if code is None:
-            raise edit.place.error(f"line.{thing.name} linecode", repr(edit.value), "a line code that exists")
-        line.state = Impedance(
-            code.order,
-            dict(code.symmetrical),
-            set(code.given),
-            dict(code.matrices),
-            code.units,
-            code.amps,
-            hz,
-        )
+        code = codes(edit)
+        if code.matrices and line.pending:
+            expected = "matrices of a code in front of what it would replace: OpenDSS keeps that"
+            raise edit.place.error(f"line.{thing.name} linecode", repr(edit.value), expected)
+        old = line.state
+        if code.matrices:  # these leave the symmetrical components of the line as they are
+            z, c = code.full()
+            parts, matrices = dict(old.symmetrical), {"r": z.real, "x": z.imag, "c": c}
+        else:
+            parts, matrices = dict(code.symmetrical), {}
+        line.state = Impedance(code.order, parts, set(), matrices, code.units, code.amps, circuit.hz)
         line.code_units = code.units
-        line.capacitive = True
+        line.factor = _conversion(code.units, line.units)
+        if not code.matrices:
+            line.pending = False
+            line.computed()
 
-    line = _Line(Impedance(hz=hz))
-    replay(thing, line, {**_LINE, "linecode": coded}, hz, known=("bus1", "bus2"))
-    _unmixed(thing, line.state)
+    def between(line: _Line, command: int) -> None:
+        nonlocal at
+        while at < len(builds) and builds[at] < command:
+            if builds[at] > thing.order and line.enabled:
+                line.build()
+            at += 1
+
+    builds, at = circuit.builds, 0
+    line = _Line(Impedance(hz=circuit.hz))
+    replay(
+        thing, line, {**_LINE, "linecode": coded}, circuit.hz, ("bus1", "bus2"), between if builds else None
+    )
+    line.build()
+    if line.state.matrices and line.code_units is None and not line.capacitive and line.units != "none":
+        raise thing.error("cmatrix", "", "the capacitances of a line given by matrices")
     if line.length <= 0:
         raise thing.error("length", str(line.length), "a length > 0")
-    z, c = _line_matrices(thing, line)
-    units = line.units if line.units != "none" else line.code_units or "none"
+    z, c = line.state.full()
+    scale = line.length / line.factor
+    units = line.shown_units if line.shown_units != "none" else line.code_units or "none"
     km = line.length * METRES[units] / 1000.0 if units != "none" else None
-    closed = thing.enabled and thing.opened is None
-    return _wire(thing, z * line.length, c * line.length, line.is_switch, closed, line.state.amps, km)
+    return _wire(thing, z * scale, c * scale, line.is_switch, line.state.amps, km)
+
+
+def _conversion(old: str, new: str) -> float:
+    """How many of the new units are one of the old ones; 1 where either is unknown."""
+    return 1.0 if "none" in (old, new) else METRES[old] / METRES[new]
 
 
 def _line_order(line: _Line, edit: Param) -> None:
     order = _order(edit)
-    if order != line.state.order and line.state.matrices:
-        raise edit.place.error("phases", edit.value, f"{line.state.order}, as its matrices have")
-    line.state.order = order
+    if order != line.state.order:
+        if line.state.matrices:
+            raise edit.place.error("phases", edit.value, f"{line.state.order}, as its matrices have")
+        line.state.order = order
+        line.pending = False
+        line.computed()
 
 
 def _line_units(line: _Line, edit: Param) -> None:
     units = _units(edit)
-    if line.units not in ("none", units) and line.code_units is None:
-        raise edit.place.error("units", edit.value, f"{line.units}, as before")
-    line.units = units
+    if line.code_units is not None:
+        line.factor = _conversion(line.code_units, units)
+    else:
+        line.factor *= _conversion(line.units, units)
+    line.units = line.shown_units = units
 
 
 def _line_switch(line: _Line, edit: Param) -> None:
-    if flag(edit):
-        line.is_switch, line.capacitive, line.length, line.code_units = True, True, 0.001, None
+    line.is_switch = flag(edit)
+    if line.is_switch:
+        line.own()
+        line.length, line.pending, line.shown_units = 0.001, True, "none"
         old = line.state
         line.state = Impedance(order=old.order, symmetrical=dict(SWITCH), amps=old.amps, hz=old.hz)
 
 
-def _of_state(name: str) -> Handler[_Line]:
-    def handler(line: _Line, edit: Param) -> None:
-        ELECTRICAL[name](line.state, edit)
-        line.capacitive |= name[0] in "cb"
-        if name != "normamps":
-            line.code_units = (
-                None  # what the line says itself is per unit of its own length, whatever that is
-            )
+def _line_component(line: _Line, edit: Param) -> None:
+    ELECTRICAL[edit.name](line.state, edit)
+    if line.state.matrices:
+        raise edit.place.error(edit.name, edit.value, "either matrices or symmetrical components, not both")
+    line.capacitive |= edit.name[0] in "cb"
+    line.pending = True
+    line.own()
 
-    return handler
+
+def _line_matrix(line: _Line, edit: Param) -> None:
+    if line.pending:
+        expected = (
+            "either matrices or symmetrical components (and switch=y), not both: OpenDSS keeps the latter"
+        )
+        raise edit.place.error(edit.name, repr(edit.value), expected)
+    if not line.state.matrices:  # the rest stays as the symmetrical components have made it
+        z, c = line.state.full()
+        line.state.matrices = {"r": z.real, "x": z.imag, "c": c}
+    _matrix(line.state, edit)
+    line.capacitive |= edit.name[0] == "c"
+    line.own()
+
+
+def _line_enabled(line: _Line, edit: Param) -> None:
+    line.enabled = flag(edit)
 
 
 _LINE: dict[str, Handler[_Line]] = {
-    **{name: _of_state(name) for name in ELECTRICAL},
+    **dict.fromkeys((*DEFAULT, "b1", "b0"), _line_component),
+    **dict.fromkeys(("rmatrix", "xmatrix", "cmatrix"), _line_matrix),
+    "normamps": lambda line, edit: _amps(line.state, edit),
     "phases": _line_order,
     "length": put("length"),
     "units": _line_units,
     "switch": _line_switch,
+    "enabled": _line_enabled,
 }
-
-
-def _line_matrices(thing: Thing, line: _Line) -> tuple[np.ndarray, np.ndarray]:
-    """Ohm and nF per unit of the line's length."""
-    state, factor = line.state, 1.0
-    if line.code_units is not None and "none" not in (line.code_units, line.units):
-        factor = METRES[line.units] / METRES[line.code_units]
-    if line.code_units is None and not line.capacitive and line.units != "none":
-        # Of a line without a code, OpenDSS means its default capacitance per 1000 ft.
-        if state.matrices:
-            raise thing.error("cmatrix", "", "the capacitances of a line given by matrices")
-        kft = METRES[line.units] / METRES["kft"]
-        state.symmetrical |= {"c1": DEFAULT["c1"] * kft, "c0": DEFAULT["c0"] * kft}
-    z, c = state.full()
-    return z * factor, c * factor
 
 
 def _wire(
@@ -283,10 +371,11 @@ def _wire(
     z: np.ndarray,
     c: np.ndarray,
     is_switch: bool,
-    closed: bool,
     amps: float | None,
     km: float | None,
 ) -> Wire:
+    if len(z) > 3:
+        raise thing.error("phases", str(len(z)), "1 to 3 conductors (kron=yes eliminates a grounded neutral)")
     ends = []
     for name in ("bus1", "bus2"):
         edit = thing.last(name)
@@ -302,7 +391,10 @@ def _wire(
         raise thing.error("bus1, bus2", shown, "the same phases, each once, at both ends")
     if not (np.isfinite(z).all() and np.isfinite(c).all()):
         raise thing.error("", "", "finite impedances")
-    return Wire(thing.name, (start, end), nodes, z, c, is_switch, closed, amps, km, thing.place)
+    # What is open at one end is closed at the other where that can be told from being open at both.
+    closed = thing.enabled and (not thing.opened or len(thing.opened) < 2 and np.abs(c).max() > NO_CHARGE)
+    open_at = "".join((start, end)[terminal - 1] for terminal in thing.opened) if closed else ""
+    return Wire(thing.name, (start, end), nodes, z, c, is_switch, closed, open_at, amps, km, thing.place)
 
 
 @dataclass
@@ -327,4 +419,4 @@ def _reactor(thing: Thing, hz: float) -> Wire:
     if state.x is None or thing.last("bus2") is None:
         raise thing.error("", "", "a series reactor with bus1, bus2, R and X")
     z = (state.r + 1j * state.x) * np.eye(state.order)
-    return _wire(thing, z, np.zeros((state.order, state.order)), False, True, None, None)
+    return _wire(thing, z, np.zeros((state.order, state.order)), False, None, None)

@@ -1,0 +1,74 @@
+"""What the order of commands changes in OpenDSS: copies by `like`, and edits that come too late to be read alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .dss_lex import Param
+from .dss_words import IGNORED
+
+if TYPE_CHECKING:
+    from .dss_run import Thing
+
+# What `like` does not copy: buses and `enabled` of no class, and by class what OpenDSS leaves out besides.
+_NEVER = frozenset(("bus", "buses", "bus1", "bus2", "enabled"))
+_RANGE = frozenset(("mintap", "maxtap", "numtaps"))
+_BANK = frozenset(("leadlag", "%imag", "ppm_antifloat")) | _RANGE
+NOT_COPIED: Mapping[str, frozenset[str]] = {
+    "line": frozenset(),
+    "load": frozenset(),
+    "capacitor": frozenset(),
+    "linecode": frozenset(("units",)),
+    "transformer": _BANK,
+    "xfmrcode": _BANK,
+    "regcontrol": frozenset(("vlimit", "tapnum")),
+    "capcontrol": frozenset(("delay", "delayoff", "deadtime", "vmin", "vmax")),
+}
+_ANYWHERE = frozenset(("load", "capacitor"))  # a copy overrides what was said before it, but for the buses
+# Sources from which OpenDSS copies something else than what was said of them.
+_ONLY: Mapping[str, frozenset[str]] = {
+    "line": frozenset(("bus1", "bus2", "linecode", "length", "phases", "normamps", "enabled"))
+    | IGNORED["line"],
+}
+_WITHOUT: Mapping[str, frozenset[str]] = {
+    "linecode": frozenset(("rmatrix", "xmatrix", "cmatrix", "kron", "neutral")),
+    "transformer": frozenset(("xfmrcode",)),
+}
+# Of a line with an open terminal: what makes OpenDSS close its terminals.
+RECONNECTS = frozenset(("phases", "linecode", "like"))
+
+
+def copied(thing: Thing, other: Thing, edit: Param, tapped: bool) -> list[Param]:
+    """The edits of `thing` once it is made like another object of its class.
+
+    Args:
+        thing: what the line is about.
+        other: what it is made like.
+        edit: the `like` itself.
+        tapped: whether a control has moved a tap of `other`.
+
+    Raises:
+        CaseError: OpenDSS would copy something else than what the script says of the other object.
+    """
+    kind = thing.kind
+    field = f"{kind}.{thing.name} like"
+    if kind not in NOT_COPIED or other is thing:
+        raise edit.place.error(field, edit.value, f"a {kind} that is spelled out")
+    names = {given.name for given in other.edits}
+    strange = (names - _ONLY[kind] if kind in _ONLY else set()) | (names & _WITHOUT.get(kind, frozenset()))
+    if strange:
+        expected = (
+            f"a {kind} without {', '.join(sorted(strange))}, which OpenDSS copies only in part; spell it out"
+        )
+        raise edit.place.error(field, edit.value, expected)
+    if tapped and names & _RANGE:
+        expected = "a transformer with the usual range of taps, as a control has moved them; spell it out"
+        raise edit.place.error(field, edit.value, expected)
+    left = NOT_COPIED[kind] | _NEVER
+    own = [given for given in thing.edits if given.name in left]
+    if len(own) < len(thing.edits) and kind not in _ANYWHERE:
+        raise edit.place.error(
+            field, edit.value, "like= in front of all other properties, which it overrides"
+        )
+    return own + [given for given in other.edits if given.name not in left]
