@@ -118,7 +118,7 @@ _TAP: dict[str, Handler[_Control]] = {
     "winding": put("winding", one_of(2)),
     "tapwinding": put("winding", one_of(2)),
     "ptphase": put("pt_phase", whole),
-    "tapnum": lambda _, edit: None,  # moves the transformer's tap, where the transformer is read
+    "tapnum": lambda *_: None,  # moves the transformer's tap, where the transformer is read
     "inversetime": only("n", "f"),
     "cogen": only("n", "f"),
     "ldc_z": only("0"),

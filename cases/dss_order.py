@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 # What `like` does not copy: buses and `enabled` of no class, and by class what OpenDSS leaves out besides.
 _NEVER = frozenset(("bus", "buses", "bus1", "bus2", "enabled"))
-_RANGE = frozenset(("mintap", "maxtap", "numtaps"))
-_BANK = frozenset(("leadlag", "%imag", "ppm_antifloat")) | _RANGE
+_BANK = frozenset(("leadlag", "%imag", "ppm_antifloat"))
 NOT_COPIED: Mapping[str, frozenset[str]] = {
     "line": frozenset(),
     "load": frozenset(),
@@ -25,7 +24,7 @@ NOT_COPIED: Mapping[str, frozenset[str]] = {
     "regcontrol": frozenset(("vlimit", "tapnum")),
     "capcontrol": frozenset(("delay", "delayoff", "deadtime", "vmin", "vmax")),
 }
-_ANYWHERE = frozenset(("load", "capacitor"))  # a copy overrides what was said before it, but for the buses
+_ANYWHERE = frozenset(("load",))  # a copy overrides what was said before it, but for the buses
 # Sources from which OpenDSS copies something else than what was said of them.
 _ONLY: Mapping[str, frozenset[str]] = {
     "line": frozenset(("bus1", "bus2", "linecode", "length", "phases", "normamps", "enabled"))
@@ -34,19 +33,19 @@ _ONLY: Mapping[str, frozenset[str]] = {
 _WITHOUT: Mapping[str, frozenset[str]] = {
     "linecode": frozenset(("rmatrix", "xmatrix", "cmatrix", "kron", "neutral")),
     "transformer": frozenset(("xfmrcode",)),
+    "capacitor": frozenset(("conn", "bus2")),
 }
 # Of a line with an open terminal: what makes OpenDSS close its terminals.
 RECONNECTS = frozenset(("phases", "linecode", "like"))
 
 
-def copied(thing: Thing, other: Thing, edit: Param, tapped: bool) -> list[Param]:
+def copied(thing: Thing, other: Thing, edit: Param) -> list[Param]:
     """The edits of `thing` once it is made like another object of its class.
 
     Args:
         thing: what the line is about.
         other: what it is made like.
         edit: the `like` itself.
-        tapped: whether a control has moved a tap of `other`.
 
     Raises:
         CaseError: OpenDSS would copy something else than what the script says of the other object.
@@ -61,9 +60,6 @@ def copied(thing: Thing, other: Thing, edit: Param, tapped: bool) -> list[Param]
         expected = (
             f"a {kind} without {', '.join(sorted(strange))}, which OpenDSS copies only in part; spell it out"
         )
-        raise edit.place.error(field, edit.value, expected)
-    if tapped and names & _RANGE:
-        expected = "a transformer with the usual range of taps, as a control has moved them; spell it out"
         raise edit.place.error(field, edit.value, expected)
     left = NOT_COPIED[kind] | _NEVER
     own = [given for given in thing.edits if given.name in left]

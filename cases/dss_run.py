@@ -85,7 +85,9 @@ class Runner:
         self.open_files: list[Path] = []
         self.bytes = self.count = 0
         self.order = 0  # of the command
-        self.tapped: set[str] = set()  # transformers whose taps a control has set
+        self.liked = (
+            False  # whether the last object was made like another one, which the next line is about then
+        )
         self.shape = ("", "")  # the object of a class that is left out which a line may go on with
         self.actual_shapes: set[str] = set()  # load shapes that set the power of what follows them
         self.commands: dict[str, Callable[[list[Param], Place], None]] = {
@@ -155,7 +157,7 @@ class Runner:
 
     def _new(self, params: list[Param], place: Place) -> None:
         kind, name, rest = self._named(params, place)
-        self.active, self.active_ignored = None, kind in IGNORED_CLASSES
+        self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
             self._shape(kind, name, rest)
             return
@@ -179,12 +181,12 @@ class Runner:
 
     def _edit(self, params: list[Param], place: Place) -> None:
         kind, name, rest = self._named(params, place)
-        self.active, self.active_ignored = None, kind in IGNORED_CLASSES
+        self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
             self._shape(kind, name, rest)
             return
         if kind == "circuit":
-            kind, name = "vsource", "source"
+            raise place.error("edit", f"circuit.{name}", "vsource.source: OpenDSS does not edit the source by this")
         self.active = self._thing(kind, name, place)
         self._apply(self.active, rest)
 
@@ -192,6 +194,9 @@ class Runner:
         if self.active_ignored:
             self._shape(*self.shape, params)
             return
+        if self.liked:
+            expected = "all properties in one line with like=: OpenDSS goes on with the other object here"
+            raise place.error("~", "", expected)
         if self.active is None:
             raise place.error("~", "", "an object (new, edit) in front of it that the line goes on with")
         self._apply(self.active, params)
@@ -200,7 +205,7 @@ class Runner:
         """`class.name.property=value`, and what else the line says about that object."""
         kind, name, word = params[0].name.split(".")
         rest = [dataclasses.replace(params[0], name=word), *params[1:]]
-        self.active, self.active_ignored = None, kind in IGNORED_CLASSES
+        self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
             self._shape(kind, name, rest)
             return
@@ -235,24 +240,24 @@ class Runner:
             if thing.opened and names[at] in RECONNECTS:
                 field_name = f"{thing.kind}.{thing.name} {names[at]}"
                 raise param.place.error(field_name, param.value, "no change of an open line's conductors")
+            if names[at] in ("yearly", "daily", "duty") and param.value.lower() in self.actual_shapes:
+                field_name = f"{thing.kind}.{thing.name} {names[at]}"
+                raise param.place.error(
+                    field_name, param.value, "no load shape of kW, which sets the load's power"
+                )
             if names[at] == "like":
                 self._like(thing, param)
             else:
                 thing.edits.append(Param(names[at], param.value, param.quoted, param.place, self.order))
-        if thing.kind == "regcontrol" and any(edit.name == "tapnum" for edit in thing.edits):
-            named = thing.last("transformer")
-            self.tapped.add(named.value.lower() if named else "")
         if self.count > MAX_EDITS:
             raise thing.place.error("like", "", f"at most {MAX_EDITS} parameters in all")
 
     def _like(self, thing: Thing, param: Param) -> None:
         other = self._thing(thing.kind, param.value.lower(), param.place)
         self.count += len(other.edits)
-        tapped = thing.kind == "transformer" and other.name in self.tapped
-        thing.edits = copied(thing, other, param, tapped)
+        thing.edits = copied(thing, other, param)
         thing.copies.append((other.name, self.order))
-        if tapped:
-            self.tapped.add(thing.name)
+        self.liked = True
         if thing.kind in ("transformer", "xfmrcode"):  # the copy begins at its first winding
             thing.edits.append(Param("wdg", "1", False, param.place, self.order))
 

@@ -217,15 +217,24 @@ def _nothing(_: _Capacitor, edit: Param) -> None:
         raise edit.place.error(edit.name, repr(edit.value), "0: no impedance or filter in series")
 
 
-def _grounded(_: _Capacitor, edit: Param) -> None:
+def _bank_kind(bank: _Capacitor, edit: Param) -> None:
+    kind = connection(edit)
+    if bank.kind == "delta" and kind == "wye":
+        raise edit.place.error("conn", edit.value, "delta, as before: OpenDSS lays its second end elsewhere")
+    bank.kind = kind
+
+
+def _grounded(bank: _Capacitor, edit: Param) -> None:
     nodes = edit.value.split(".")[1:]
+    if bank.kind == "delta":
+        raise edit.place.error("bus2", repr(edit.value), "one bus of a delta")
     if not nodes or any(node != "0" for node in nodes):
         raise edit.place.error("bus2", repr(edit.value), "ground: a shunt, not a series capacitor")
 
 
 _CAPACITOR: dict[str, Handler[_Capacitor]] = {
     "phases": put("phases", one_of(1, 2, 3)),
-    "conn": put("kind", connection),
+    "conn": _bank_kind,
     "kv": put("kv"),
     "kvar": put("kvar", _single),
     "states": put("on", lambda edit: bool(_single(edit))),

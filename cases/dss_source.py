@@ -49,9 +49,10 @@ class _Source:
 
 def _level(name: str) -> Handler[_Source]:
     def handler(state: _Source, edit: Param) -> None:
+        if state.ohms:
+            raise edit.place.error(name, edit.value, "either a short-circuit level or impedances, not both")
         setattr(state, name, number(edit))
         state.level = name[:-1]
-        state.ohms.clear()
 
     return handler
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,8 @@ class _Transformer:
     active: int = 0
     x_pct: dict[str, float] = field(default_factory=lambda: {"xhl": 7.0, "xht": 35.0, "xlt": 30.0})
     given: set[str] = field(default_factory=set)  # of x_pct
+    reactance_in: int | None = None  # the command that last gave one of them by name
+    array_in: int | None = None  # the command that last gave them as xscarray
     noload_pct: float = 0.0
     imag_pct: float = 0.0
     ppm: float = 1.0
@@ -83,7 +86,20 @@ def units(circuit: Circuit) -> list[Unit]:
     """The transformers that take part, in the order of their definition."""
     codes = {name: thing for (kind, name), thing in circuit.things.items() if kind == "xfmrcode"}
     moves = tap_moves(circuit)
-    return [_unit(thing, codes, circuit.hz, moves.get(thing.name, [])) for thing in circuit.of("transformer")]
+    return [
+        _unit(thing, codes, circuit.hz, _of_copies(thing, circuit, moves) if moves else [])
+        for thing in circuit.of("transformer")
+    ]
+
+
+def _of_copies(thing: Thing, circuit: Circuit, moves: Mapping[str, list[TapMove]]) -> list[TapMove]:
+    """The moves of a transformer's taps, and those of its models before it was made like them."""
+    found: list[TapMove] = []
+    queue = [(thing, sys.maxsize)]
+    for unit, until in queue:  # grows while it is read; each is made before the one that is like it
+        found += [move for move in moves.get(unit.name, ()) if move.edit.order < until]
+        queue += [(circuit.things["transformer", name], min(at, until)) for name, at in unit.copies]
+    return sorted(found, key=lambda move: move.edit.order)
 
 
 def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
@@ -93,15 +109,20 @@ def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
         if thing.kind != "regcontrol":
             continue
         unit, winding = "", 1
+        if not any(edit.name == "transformer" and edit.order <= thing.order for edit in thing.edits):
+            raise thing.error("transformer", "", "the transformer, in the command that makes the control")
         for edit in thing.edits:
             if edit.name == "transformer":
                 unit = edit.value.lower()
+                known = circuit.things.get(("transformer", unit))
+                if known is None or known.order >= edit.order:
+                    expected = "a transformer that exists and takes part"
+                    raise edit.place.error(f"regcontrol.{thing.name} transformer", edit.value, expected)
             elif edit.name in ("winding", "tapwinding"):
                 winding = whole(edit)
             elif edit.name == "tapnum":
-                known = circuit.things.get(("transformer", unit))
-                if known is None or known.order >= edit.order:
-                    expected = "a transformer that exists, named in front of the tap number"
+                if not unit:
+                    expected = "the transformer, named in front of the tap number"
                     raise edit.place.error(f"regcontrol.{thing.name} tapnum", edit.value, expected)
                 moves.setdefault(unit, []).append(TapMove(winding, whole(edit), edit))
     for found in moves.values():
@@ -146,7 +167,7 @@ def _take_over(code: Thing, state: _Transformer, hz: float, edit: Param) -> None
         winding.since = winding.ruled = edit.order
     for winding, before in zip(fresh.windings, state.windings, strict=False):
         winding.bus = before.bus
-    fresh.active = 0
+    fresh.active = min(state.active, len(fresh.windings) - 1)
     state.__dict__.update(fresh.__dict__)
 
 
@@ -176,9 +197,9 @@ def _windings(state: _Transformer, edit: Param) -> None:
     count = whole(edit)
     if not 2 <= count <= MAX_WINDINGS:
         raise edit.place.error("windings", edit.value, f"2 to {MAX_WINDINGS}")
-    if count != len(state.windings):
-        state.windings = [Winding(since=edit.order, ruled=edit.order) for _ in range(count)]
-        state.active = 0
+    buses = [winding.bus for winding in state.windings] + [None] * count
+    state.windings = [Winding(bus, since=edit.order, ruled=edit.order) for bus in buses[:count]]
+    state.active = min(state.active, count - 1)
 
 
 def _active(state: _Transformer, edit: Param) -> None:
@@ -197,6 +218,10 @@ def _reactances(state: _Transformer, edit: Param) -> None:
     values = numbers(edit)
     if len(values) != (1 if len(state.windings) == 2 else 3):
         raise edit.place.error("xscarray", repr(edit.value), "one value per pair of windings")
+    if state.reactance_in == edit.order:
+        expected = "either this or xhl, xht and xlt in one command: OpenDSS takes the latter"
+        raise edit.place.error("xscarray", repr(edit.value), expected)
+    state.array_in = edit.order
     pairs = dict(zip(("xhl", "xht", "xlt"), values, strict=False))
     state.x_pct |= pairs
     state.given |= set(pairs)
@@ -204,8 +229,12 @@ def _reactances(state: _Transformer, edit: Param) -> None:
 
 def _reactance(name: str) -> Handler[_Transformer]:
     def handler(state: _Transformer, edit: Param) -> None:
+        if state.array_in is not None and len(state.windings) > 2:
+            expected = "xscarray alone: OpenDSS forgets the other two of it"
+            raise edit.place.error(edit.name, edit.value, expected)
         state.x_pct[name] = number(edit)
         state.given.add(name)
+        state.reactance_in = edit.order
 
     return handler
 
