@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import CaseError, Problem
 
@@ -21,14 +21,20 @@ _PLAIN_WORD = re.compile(r"(?:[^ \t,=!/]|/(?!/))+")  # up to a blank, an equals 
 _STRANGE = re.compile(
     r"[\x00-\x08\x0a-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
 )
+# A parameter and what is behind it, in the spellings of nearly every line: nothing that needs a second look.
+_PLAIN_PARAM = re.compile(
+    r"(?:([A-Za-z0-9_.%+-]+)[ ]*=[ ]*)?"
+    r"(?:([A-Za-z0-9_.%+:;?$&#~*-]+(?:/[A-Za-z0-9_.%+:;?$&#~*-]+)*)|(\([ !#-(*-?A-~]*\)|\[[ !#-?A-\\^-~]*\]|\"[ !#-?A-~]*\"))"
+    r"(?:,[ ]*(?![ ,=])|[ ]+(?![ ,=!/])|$)",
+    re.ASCII,
+)
 _EMPTY = re.compile(r"^[ \t]*,|,[ \t]*,")  # nothing before a comma: OpenDSS stops there
 MAX_STACK = 10  # registers of the calculator in OpenDSS
 MAX_ORDER = 12  # of a matrix
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where in the files something stands."""
 
     file: str
@@ -39,8 +45,7 @@ class Place:
         return CaseError([Problem(self.file, self.line, field, value, expected)])
 
 
-@dataclass(frozen=True)
-class Param:
+class Param(NamedTuple):
     """One parameter of a line; `name` is lower case, empty where the line gives none."""
 
     name: str
@@ -58,6 +63,17 @@ def split(text: str, place: Place) -> list[Param]:
             (where OpenDSS stops reading the line), a variable, or a control character.
     """
     result: list[Param] = []
+    at, end = len(text) - len(text.lstrip(" ")), len(text)
+    while at < end:  # as long as the text is plain
+        found = _PLAIN_PARAM.match(text, at)
+        if found is None:
+            break
+        name, value, quoted = found.group(1, 2, 3)
+        result.append(Param(name.lower() if name else "", value or quoted[1:-1], not value, place))
+        at = found.end()
+    else:
+        return result
+    result.clear()
     at = _gap(text, 0, place, commas=0)
     while True:
         if _over(text, at):

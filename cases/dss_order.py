@@ -24,7 +24,6 @@ NOT_COPIED: Mapping[str, frozenset[str]] = {
     "regcontrol": frozenset(("vlimit", "tapnum")),
     "capcontrol": frozenset(("delay", "delayoff", "deadtime", "vmin", "vmax")),
 }
-_ANYWHERE = frozenset(("load",))  # a copy overrides what was said before it, but for the buses
 # Sources from which OpenDSS copies something else than what was said of them.
 _ONLY: Mapping[str, frozenset[str]] = {
     "line": frozenset(("bus1", "bus2", "linecode", "length", "phases", "normamps", "enabled"))
@@ -35,6 +34,7 @@ _WITHOUT: Mapping[str, frozenset[str]] = {
     "transformer": frozenset(("xfmrcode",)),
     "capacitor": frozenset(("conn", "bus2")),
 }
+LAST = "last winding"  # a property of our own: what a list of buses leaves behind besides the buses
 # Of a line with an open terminal: what makes OpenDSS close its terminals.
 RECONNECTS = frozenset(("phases", "linecode", "like"))
 
@@ -62,9 +62,19 @@ def copied(thing: Thing, other: Thing, edit: Param) -> list[Param]:
         )
         raise edit.place.error(field, edit.value, expected)
     left = NOT_COPIED[kind] | _NEVER
-    own = [given for given in thing.edits if given.name in left]
-    if len(own) < len(thing.edits) and kind not in _ANYWHERE:
+    own = [
+        given
+        for given in thing.edits
+        if given.name in left | IGNORED[kind] | {"basefreq"} and not _off(given)
+    ]
+    if len(own) < len(thing.edits):
         raise edit.place.error(
             field, edit.value, "like= in front of all other properties, which it overrides"
         )
-    return own + [given for given in other.edits if given.name not in left]
+    model = [given._replace(name=LAST) if given.name == "buses" else given for given in other.edits]
+    return own + [given for given in model if given.name not in left]
+
+
+def _off(edit: Param) -> bool:
+    """Whether it takes the object out; a copy takes part, whatever was said before."""
+    return edit.name == "enabled" and edit.value[:1].lower() not in ("y", "t")

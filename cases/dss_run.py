@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,16 @@ from pathlib import Path
 
 from .dss_lex import Param, Place, flag, number, numbers, split
 from .dss_order import RECONNECTS, copied
-from .dss_words import CLASSES, COMMANDS, IGNORED_CLASSES, IGNORED_COMMANDS, IGNORED_OPTIONS, SHAPE, resolve
+from .dss_words import (
+    CLASSES,
+    COMMANDS,
+    IGNORED_CLASSES,
+    IGNORED_COMMANDS,
+    IGNORED_OPTIONS,
+    PLACES,
+    SHAPE,
+    resolve,
+)
 from .edit import nearest
 from .errors import CaseError, Problem
 
@@ -18,6 +26,8 @@ MAX_DEPTH = 20  # of files that read files
 MAX_BYTES = 64 * 2**20  # of text in all
 MAX_EDITS = 4_000_000
 
+_SHAPED = ("yearly", "daily", "duty")
+_NO_SHAPE = "a load shape of multipliers (useactual=no): one of kW sets the load's power to its maximum"
 _LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 
 Reader = Callable[[Path], str]
@@ -171,8 +181,8 @@ class Runner:
             raise place.error("new", repr(kind), f"a class of objects that the importer knows; {hint}")
         if not self.circuit.name and kind != "circuit":
             raise place.error("new", f"{kind}.{name}", "a circuit first (new circuit.name)")
-        if not name or "." in name:
-            raise place.error("new", f"{kind}.{name}", "class.name of an object, without more dots")
+        if not name:
+            raise place.error("new", kind, "class.name of an object")
         if (kind, name) in self.circuit.things:
             raise place.error("new", f"{kind}.{name}", "a name that no object of the class has yet")
         self.active = Thing(kind, name, place, order=self.order)
@@ -186,7 +196,9 @@ class Runner:
             self._shape(kind, name, rest)
             return
         if kind == "circuit":
-            raise place.error("edit", f"circuit.{name}", "vsource.source: OpenDSS does not edit the source by this")
+            raise place.error(
+                "edit", f"circuit.{name}", "vsource.source: OpenDSS does not edit the source by this"
+            )
         self.active = self._thing(kind, name, place)
         self._apply(self.active, rest)
 
@@ -204,7 +216,7 @@ class Runner:
     def _property(self, params: list[Param], place: Place) -> None:
         """`class.name.property=value`, and what else the line says about that object."""
         kind, name, word = params[0].name.split(".")
-        rest = [dataclasses.replace(params[0], name=word), *params[1:]]
+        rest = [params[0]._replace(name=word), *params[1:]]
         self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
             self._shape(kind, name, rest)
@@ -232,7 +244,7 @@ class Runner:
                     hint = nearest(param.name, names)
                     field_name = f"{thing.kind}.{thing.name} {param.name}"
                     raise param.place.error(field_name, param.value, f"a property of a {thing.kind}; {hint}")
-                at = names.index(name)
+                at = PLACES[thing.kind][name]
             else:
                 at += 1
                 if at >= len(names):
@@ -240,11 +252,8 @@ class Runner:
             if thing.opened and names[at] in RECONNECTS:
                 field_name = f"{thing.kind}.{thing.name} {names[at]}"
                 raise param.place.error(field_name, param.value, "no change of an open line's conductors")
-            if names[at] in ("yearly", "daily", "duty") and param.value.lower() in self.actual_shapes:
-                field_name = f"{thing.kind}.{thing.name} {names[at]}"
-                raise param.place.error(
-                    field_name, param.value, "no load shape of kW, which sets the load's power"
-                )
+            if names[at] in _SHAPED and param.value.lower() in self.actual_shapes:
+                raise param.place.error(f"{thing.kind}.{thing.name} {names[at]}", param.value, _NO_SHAPE)
             if names[at] == "like":
                 self._like(thing, param)
             else:

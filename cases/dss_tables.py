@@ -322,14 +322,14 @@ def _matrices(parts: Iterable[Wire], hz: float) -> tuple[np.ndarray, np.ndarray]
     z, b = np.zeros((3, 3), dtype=complex), np.zeros((3, 3))
     for wire in parts:
         at = np.array(wire.nodes) - 1
-        z[np.ix_(at, at)] = wire.z_ohm
-        b[np.ix_(at, at)] = wire.c_nf * 2.0 * np.pi * hz * 1e-3
+        z[at[:, None], at] = wire.z_ohm
+        b[at[:, None], at] = wire.c_nf * 2.0 * np.pi * hz * 1e-3
     return z, b
 
 
 def _positive(matrix: np.ndarray, nodes: Iterable[int]) -> complex:
     """Mean of the diagonal minus mean of the rest, over the phases present."""
     at = np.array(sorted(nodes)) - 1
-    part = matrix[np.ix_(at, at)]
+    part = matrix[at[:, None], at]
     own, n = np.trace(part) / len(at), len(at)
     return complex(own - (part.sum() - np.trace(part)) / (n * (n - 1)) if n > 1 else own)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .dss_lex import Param, Place, number, numbers, parts, whole
+from .dss_order import LAST
 from .dss_props import Handler, at_least, bus_of, connection, one_of, put, replay
 from .dss_run import Circuit, Thing
 
@@ -50,6 +51,9 @@ class _Transformer:
     bank: str = ""
 
 
+Codes = Callable[[Param], _Transformer]
+
+
 @dataclass(frozen=True)
 class Unit:
     """A row of the transformers table in the making."""
@@ -84,12 +88,29 @@ class TapMove:
 
 def units(circuit: Circuit) -> list[Unit]:
     """The transformers that take part, in the order of their definition."""
-    codes = {name: thing for (kind, name), thing in circuit.things.items() if kind == "xfmrcode"}
+    codes = _codes(circuit)
     moves = tap_moves(circuit)
     return [
         _unit(thing, codes, circuit.hz, _of_copies(thing, circuit, moves) if moves else [])
         for thing in circuit.of("transformer")
     ]
+
+
+def _codes(circuit: Circuit) -> Codes:
+    """What a transformer takes over when it names a code: the code as it stands at that moment."""
+    known: dict[tuple[str, int], _Transformer] = {}
+
+    def code_of(edit: Param) -> _Transformer:
+        thing = circuit.things.get(("xfmrcode", edit.value.lower()))
+        if thing is None or thing.order >= edit.order:
+            raise edit.place.error("xfmrcode", repr(edit.value), "a transformer code that exists")
+        late = bool(thing.edits) and thing.edits[-1].order >= edit.order
+        key = (thing.name, edit.order if late else -1)
+        if key not in known:
+            known[key] = replay(thing, _Transformer(), _HANDLERS, circuit.hz, until=edit.order)
+        return known[key]
+
+    return code_of
 
 
 def _of_copies(thing: Thing, circuit: Circuit, moves: Mapping[str, list[TapMove]]) -> list[TapMove]:
@@ -115,8 +136,10 @@ def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
             if edit.name == "transformer":
                 unit = edit.value.lower()
                 known = circuit.things.get(("transformer", unit))
-                if known is None or known.order >= edit.order:
-                    expected = "a transformer that exists and takes part"
+                if (known is None or known.order >= edit.order) and not thing.enabled:
+                    expected = (
+                        "a transformer that exists"  # controls that take part are checked with the rest
+                    )
                     raise edit.place.error(f"regcontrol.{thing.name} transformer", edit.value, expected)
             elif edit.name in ("winding", "tapwinding"):
                 winding = whole(edit)
@@ -130,15 +153,9 @@ def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
     return moves
 
 
-def _unit(thing: Thing, codes: Mapping[str, Thing], hz: float, moves: list[TapMove]) -> Unit:
-    def coded(state: _Transformer, edit: Param) -> None:
-        code = codes.get(edit.value.lower())
-        if code is None or code.order >= edit.order:
-            expected = "a transformer code that exists"
-            raise edit.place.error(f"transformer.{thing.name} xfmrcode", repr(edit.value), expected)
-        _take_over(code, state, hz, edit)
-
-    state = replay(thing, _Transformer(), {**_HANDLERS, "xfmrcode": coded}, hz)
+def _unit(thing: Thing, codes: Codes, hz: float, moves: list[TapMove]) -> Unit:
+    handlers = {**_HANDLERS, "xfmrcode": lambda state, edit: _take_over(codes(edit), state, edit)}
+    state = replay(thing, _Transformer(), handlers, hz)
     for move in moves:
         _moved(thing, state, move)
     return _finished(thing, state)
@@ -160,15 +177,20 @@ def _moved(thing: Thing, state: _Transformer, move: TapMove) -> None:
     winding.tap, winding.since = min(max(tap, winding.min_tap), winding.max_tap), move.edit.order
 
 
-def _take_over(code: Thing, state: _Transformer, hz: float, edit: Param) -> None:
-    """Make `state` what a code says when it is named, with the buses that the transformer had before."""
-    fresh = replay(code, _Transformer(bank=state.bank), _HANDLERS, hz, until=edit.order)
-    for winding in fresh.windings:
-        winding.since = winding.ruled = edit.order
-    for winding, before in zip(fresh.windings, state.windings, strict=False):
-        winding.bus = before.bus
-    fresh.active = min(state.active, len(fresh.windings) - 1)
-    state.__dict__.update(fresh.__dict__)
+def _take_over(code: _Transformer, state: _Transformer, edit: Param) -> None:
+    """Make `state` what a code says, but for the buses that the transformer has, its bank and its active winding."""
+    buses = [winding.bus for winding in state.windings] + [None] * len(code.windings)
+    windings = [
+        replace(winding, bus=bus, since=edit.order, ruled=edit.order)
+        for winding, bus in zip(code.windings, buses, strict=False)
+    ]
+    kept = {
+        "bank": state.bank,
+        "leads": state.leads,
+        "windings": windings,
+        "active": min(state.active, len(windings) - 1),
+    }
+    state.__dict__.update(code.__dict__ | kept | {"x_pct": dict(code.x_pct), "given": set(code.given)})
 
 
 # -- properties ----------------------------------------------------------------------------------------------
@@ -305,6 +327,7 @@ _HANDLERS: dict[str, Handler[_Transformer]] = {
     "ppm_antifloat": put("ppm", at_least(0)),
     "leadlag": _lead,
     "bank": put("bank", lambda edit: edit.value.lower()),
+    LAST: lambda state, _: setattr(state, "active", len(state.windings) - 1),
 }
 
 

@@ -40,6 +40,8 @@ class Impedance:
 
     def full(self) -> tuple[np.ndarray, np.ndarray]:
         """Ohm and nF per unit of length, (order, order)."""
+        if len(self.matrices) == 3:
+            return self.matrices["r"] + 1j * self.matrices["x"], self.matrices["c"]
         part = self.symmetrical
         alone = self.order == 1 and not self.matrices
         found = {}
@@ -164,9 +166,15 @@ def line_codes(circuit: Circuit) -> Codes:
 
 
 def _code(thing: Thing, hz: float, until: int | None) -> Impedance:
+    """A code; if it has a matrix it has all three."""
     state = replay(thing, _Code(hz=hz), _CODE, hz, until=until)
     _unmixed(thing, state)
-    return _reduced(thing, state, state.neutral or state.order) if state.kron else state
+    if state.kron:
+        return _reduced(thing, state, state.neutral or state.order)
+    if state.matrices:
+        z, c = state.full()
+        state.matrices = {"r": z.real, "x": z.imag, "c": c}
+    return state
 
 
 def _unmixed(thing: Thing, state: Impedance) -> None:
@@ -198,12 +206,13 @@ class _Line:
         state: impedances per unit of length.
         code_units: units of the code that holds, None where the line speaks for itself.
         units: units of the length, as far as they hold.
-        factor: units of the impedances over those of the length.
+        factor: how many units of the impedances are one unit of the length.
         is_switch: whether `switch=y` was said.
         capacitive: whether capacitances were given (not those of a code); else the first matrices that are built
             take those that stand there for values per 1000 ft.
         pending: symmetrical components were set since matrices were built last.
         enabled: whether it takes part.
+        built: whether OpenDSS has built its matrices before.
     """
 
     state: Impedance
@@ -215,6 +224,7 @@ class _Line:
     capacitive: bool = False
     pending: bool = False
     enabled: bool = True
+    built: bool = False
     shown_units: str = "none"  # the last that were said: what the length means to a reader
 
     def build(self) -> None:
@@ -259,8 +269,7 @@ def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
             raise edit.place.error(f"line.{thing.name} linecode", repr(edit.value), expected)
         old = line.state
         if code.matrices:  # these leave the symmetrical components of the line as they are
-            z, c = code.full()
-            parts, matrices = dict(old.symmetrical), {"r": z.real, "x": z.imag, "c": c}
+            parts, matrices = dict(old.symmetrical), dict(code.matrices)
         else:
             parts, matrices = dict(code.symmetrical), {}
         line.state = Impedance(code.order, parts, set(), matrices, code.units, code.amps, circuit.hz)
@@ -275,6 +284,7 @@ def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
         while at < len(builds) and builds[at] < command:
             if builds[at] > thing.order and line.enabled:
                 line.build()
+                line.built = True
             at += 1
 
     builds, at = circuit.builds, 0
@@ -288,15 +298,21 @@ def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
     if line.length <= 0:
         raise thing.error("length", str(line.length), "a length > 0")
     z, c = line.state.full()
-    scale = line.length / line.factor
     units = line.shown_units if line.shown_units != "none" else line.code_units or "none"
     km = line.length * METRES[units] / 1000.0 if units != "none" else None
-    return _wire(thing, z * scale, c * scale, line.is_switch, line.state.amps, km)
+    return _wire(
+        thing,
+        z * line.factor * line.length,
+        c * line.factor * line.length,
+        line.is_switch,
+        line.state.amps,
+        km,
+    )
 
 
 def _conversion(old: str, new: str) -> float:
-    """How many of the new units are one of the old ones; 1 where either is unknown."""
-    return 1.0 if "none" in (old, new) else METRES[old] / METRES[new]
+    """How many of the old units are one of the new ones; 1 where either is unknown."""
+    return 1.0 if "none" in (old, new) else METRES[new] / METRES[old]
 
 
 def _line_order(line: _Line, edit: Param) -> None:
@@ -331,6 +347,10 @@ def _line_component(line: _Line, edit: Param) -> None:
     ELECTRICAL[edit.name](line.state, edit)
     if line.state.matrices:
         raise edit.place.error(edit.name, edit.value, "either matrices or symmetrical components, not both")
+    if line.built and edit.name[0] == "b":
+        raise edit.place.error(
+            edit.name, edit.value, "c1 and c0 behind a solution: OpenDSS does not build b1 and b0 in"
+        )
     line.capacitive |= edit.name[0] in "cb"
     line.pending = True
     line.own()

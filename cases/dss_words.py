@@ -65,6 +65,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "capcontrol": tuple(_CAPCONTROL.split()),
     "reactor": tuple(_REACTOR.split()),
 }
+PLACES = {kind: {name: at for at, name in enumerate(names)} for kind, names in CLASSES.items()}
 # Classes that measure, record, draw or hold time series: nothing that they say enters a snapshot.
 IGNORED_CLASSES = frozenset(
     "energymeter monitor loadshape growthshape priceshape tshape xycurve spectrum tcc_curve sensor".split()
@@ -128,7 +129,6 @@ IGNORED_OPTIONS = frozenset(
 
 def resolve(kind: str, word: str) -> str | None:
     """The property of a class that a word means: its name, or else the first that begins with it."""
-    names = CLASSES[kind]
-    if word in names or not word:
+    if word in PLACES[kind] or not word:
         return word or None
-    return next((name for name in names if name.startswith(word)), None)
+    return next((name for name in CLASSES[kind] if name.startswith(word)), None)
