@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .dss_lex import Param, Place, flag, number, whole
 from .dss_props import Handler, one_of, only, put, replay
 from .dss_run import Circuit, Thing
-from .dss_units import Unit
+from .dss_units import Unit, check_transformer
 
 # By property: the column of the regulators table, and the value that OpenDSS starts from.
 TAP_SETTINGS = {
@@ -139,12 +139,13 @@ _BANK: dict[str, Handler[_Control]] = {
 def tap_controls(circuit: Circuit, known: list[Unit]) -> list[TapControl]:
     """The regulator controls that take part."""
     by_name = {unit.name: unit for unit in known}
-    return [_tap_control(thing, by_name, circuit.hz) for thing in circuit.of("regcontrol")]
+    return [_tap_control(thing, by_name, circuit) for thing in circuit.of("regcontrol")]
 
 
-def _tap_control(thing: Thing, known: Mapping[str, Unit], hz: float) -> TapControl:
+def _tap_control(thing: Thing, known: Mapping[str, Unit], circuit: Circuit) -> TapControl:
     state = _Control(dict(TAP_SETTINGS.values()), dict.fromkeys(TAP_FLAGS.values(), False))
-    replay(thing, state, _TAP, hz)
+    replay(thing, state, _TAP, circuit.hz)
+    check_transformer(thing, circuit)
     unit = known.get(state.transformer)
     if unit is None:
         raise thing.error("transformer", state.transformer, "a transformer that exists and takes part")

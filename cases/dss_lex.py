@@ -17,7 +17,7 @@ from .errors import CaseError, Problem
 CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
 BLANKS = " \t,"
 _PLAIN_WORD = re.compile(r"(?:[^ \t,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
-# What OpenDSS takes for part of a word, while a reader (or Python) sees a blank, the end of a line or nothing at all.
+# What OpenDSS takes for part of a word, while a reader (or Python) sees a blank, the end of a line or nothing.
 _STRANGE = re.compile(
     r"[\x00-\x08\x0a-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
 )

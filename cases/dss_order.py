@@ -1,4 +1,4 @@
-"""What the order of commands changes in OpenDSS: copies by `like`, and edits that come too late to be read alone."""
+"""What the order of commands changes in OpenDSS: copies by `like`, and edits of what is open."""
 
 from __future__ import annotations
 

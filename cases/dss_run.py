@@ -93,6 +93,9 @@ class Runner:
         self.active: Thing | None = None
         self.active_ignored = False
         self.open_files: list[Path] = []
+        self.moved = (
+            False  # whether OpenDSS looks for files in another folder than that of the file being read
+        )
         self.bytes = self.count = 0
         self.order = 0  # of the command
         self.liked = (
@@ -108,7 +111,7 @@ class Runner:
             "~": self._more,
             "set": self._set,
             "redirect": self._redirect,
-            "compile": self._redirect,
+            "compile": self._compile,
             "buscoords": self._coordinates,
             "batchedit": self._batch,
             "open": self._open,
@@ -406,6 +409,9 @@ class Runner:
         if len(params) != 1 or params[0].name not in ("", "file"):
             raise place.error("", "", "the name of one file")
         name = params[0].value.replace("\\", "/")
+        if self.moved:
+            expected = "no more files behind a compile in another folder: OpenDSS looks for them there"
+            raise place.error("", repr(name), expected)
         if self.root is None or not self.open_files:
             raise place.error("", repr(name), "a script that reads no other files")
         try:
@@ -439,10 +445,16 @@ class Runner:
         if path in self.open_files or len(self.open_files) >= MAX_DEPTH:
             expected = f"a file that is not being read already, and at most {MAX_DEPTH} inside each other"
             raise place.error("redirect", repr(path.name), expected)
-        text = self.load(path, place)
+        text, moved = self.load(path, place), self.moved
         self.open_files.append(path)
         self.run(text, str(path))
         self.open_files.pop()
+        self.moved = moved
+
+    def _compile(self, params: list[Param], place: Place) -> None:
+        """As `redirect`, but OpenDSS stays in the folder of the file."""
+        self._redirect(params, place)
+        self.moved |= self._path(params, place).parent != self.open_files[-1].parent
 
     def _coordinates(self, params: list[Param], place: Place) -> None:
         path = self._path(params, place)

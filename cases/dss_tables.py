@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from .dss_controls import bank_controls, tap_controls
 from .dss_grid import ROOT3, Span, base_of, buses, check_split, spans
-from .dss_lex import Place
+from .dss_lex import Param, Place
 from .dss_rows import (
     Frame,
     Row,
@@ -53,15 +53,28 @@ class Tables:
         self.span_of_wire = {wire.name: span for span in self.spans for wire in span.wires}
 
     def _wires(self) -> list[Wire]:
-        """All wires but the disabled ones that are no switches."""
+        """All wires but the disabled ones that are no switches and not the only ones to a bus with a load."""
+        every = wires(self.circuit)
+        things = {wire.name: self.circuit.things.get(("line", wire.name)) for wire in every}
+        off = {name for name, thing in things.items() if thing is not None and not thing.enabled}
+        live = {bus for wire in every if wire.name not in off for bus in wire.buses} | {self.source.bus}
+        live |= {bus for unit in self.units for bus in unit.buses}
+        served = {at.value.lower().split(".")[0] for at in self._shunt_buses()} - live
+        self.needed = {wire.name for wire in every if wire.name in off and served & set(wire.buses)}
         found = []
-        for wire in wires(self.circuit):
-            thing = self.circuit.things.get(("line", wire.name))
-            if thing is None or thing.enabled or wire.is_switch:
+        for wire in every:
+            if wire.name not in off or wire.is_switch or wire.name in self.needed:
                 found.append(wire)
             else:
                 self.notes.append(f"line {wire.name} is disabled and was left out")
         return found
+
+    def _shunt_buses(self) -> Iterator[Param]:
+        """The buses of loads and capacitors that take part."""
+        for thing in self.circuit.of("load", "capacitor"):
+            at = thing.last("bus1")
+            if at is not None:
+                yield at
 
     def _with_ties(self, found: list[Span]) -> list[Span]:
         """Without disabled switches that lead to a bus or phase which is not there."""
@@ -76,7 +89,8 @@ class Tables:
         for span in found:
             nodes = {node for wire in span.wires for node in wire.nodes}
             there = all(nodes <= live.get(bus, set()) for bus in span.buses)
-            if span.units or span.closed or self._enabled(span) or there:
+            needed = any(wire.name in self.needed for wire in span.wires)
+            if span.units or span.closed or self._enabled(span) or there or needed:
                 kept.append(span)
             else:
                 self.notes.append(f"switch {span.name} is disabled, leads nowhere, and was left out")

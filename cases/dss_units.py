@@ -130,17 +130,11 @@ def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
         if thing.kind != "regcontrol":
             continue
         unit, winding = "", 1
-        if not any(edit.name == "transformer" and edit.order <= thing.order for edit in thing.edits):
-            raise thing.error("transformer", "", "the transformer, in the command that makes the control")
+        if not thing.enabled:  # those that take part are checked with all that they say
+            check_transformer(thing, circuit)
         for edit in thing.edits:
             if edit.name == "transformer":
                 unit = edit.value.lower()
-                known = circuit.things.get(("transformer", unit))
-                if (known is None or known.order >= edit.order) and not thing.enabled:
-                    expected = (
-                        "a transformer that exists"  # controls that take part are checked with the rest
-                    )
-                    raise edit.place.error(f"regcontrol.{thing.name} transformer", edit.value, expected)
             elif edit.name in ("winding", "tapwinding"):
                 winding = whole(edit)
             elif edit.name == "tapnum":
@@ -151,6 +145,18 @@ def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
     for found in moves.values():
         found.sort(key=lambda move: move.edit.order)
     return moves
+
+
+def check_transformer(thing: Thing, circuit: Circuit) -> None:
+    """Raise unless a control names a transformer that exists at that moment, and at first in its first command."""
+    named = [edit for edit in thing.edits if edit.name == "transformer"]
+    for edit in named:
+        known = circuit.things.get(("transformer", edit.value.lower()))
+        if known is None or known.order >= edit.order:
+            expected = "a transformer that exists and takes part"
+            raise edit.place.error(f"regcontrol.{thing.name} transformer", edit.value, expected)
+    if not named or named[0].order > thing.order:
+        raise thing.error("transformer", "", "the transformer, in the command that makes the control")
 
 
 def _unit(thing: Thing, codes: Codes, hz: float, moves: list[TapMove]) -> Unit:

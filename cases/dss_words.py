@@ -99,22 +99,23 @@ IGNORED_COMMANDS = frozenset(
 )
 # Every command, in the order in which OpenDSS looks for one that begins with a short form.
 COMMANDS = tuple(
-    "new edit more m ~ select save show solve enable disable plot reset compile set dump open close // redirect help "
-    "quit ? next panel sample clear about calcvoltagebases setkvbase buildy get init export fileedit voltages "
-    "currents powers seqvoltages seqcurrents seqpowers losses phaselosses cktlosses allocateloads formedit totals "
-    "capacity classes userclasses zsc zsc10 zscrefresh ysc puvoltages varvalues varnames buscoords makebuslist "
-    "makeposseq reduce interpolate alignfile top rotate vdiff summary distribute di_plot comparecases yearlycurves cd "
-    "visualize closedi doscmd estimate reconductor _initsnap _solvenocontrol _samplecontrols _docontrolactions "
-    "_showcontrolqueue _solvedirect _solvepflow addbusmarker uuids setloadandgenkv cvrtloadshapes nodediff rephase "
-    "setbusxy updatestorage obfuscate latlongcoords batchedit pstcalc variable reprocessbuses clearbusmarkers relcalc "
-    "var cleanup finishtimestep nodelist connect disconnect remove calcincmatrix calcincmatrix_o refine_buslevels "
-    "calclaplacian exportoverloads exportvviolations zsc012 allpceatbus allpdeatbus totalpowers giscoords clearall "
-    "comhelp newactor wait solveall abort clone".split()
+    "new edit more m ~ select save show solve enable disable plot reset compile set dump open close // "
+    "redirect help quit ? next panel sample clear about calcvoltagebases setkvbase buildy get init export "
+    "fileedit voltages currents powers seqvoltages seqcurrents seqpowers losses phaselosses cktlosses "
+    "allocateloads formedit totals capacity classes userclasses zsc zsc10 zscrefresh ysc puvoltages "
+    "varvalues varnames buscoords makebuslist makeposseq reduce interpolate alignfile top rotate vdiff "
+    "summary distribute di_plot comparecases yearlycurves cd visualize closedi doscmd estimate "
+    "reconductor _initsnap _solvenocontrol _samplecontrols _docontrolactions _showcontrolqueue "
+    "_solvedirect _solvepflow addbusmarker uuids setloadandgenkv cvrtloadshapes nodediff rephase setbusxy "
+    "updatestorage obfuscate latlongcoords batchedit pstcalc variable reprocessbuses clearbusmarkers "
+    "relcalc var cleanup finishtimestep nodelist connect disconnect remove calcincmatrix calcincmatrix_o "
+    "refine_buslevels calclaplacian exportoverloads exportvviolations zsc012 allpceatbus allpdeatbus "
+    "totalpowers giscoords clearall comhelp newactor wait solveall abort clone".split()
 )
 # The properties of a load shape, in OpenDSS's order.
 SHAPE = tuple(
-    "npts interval mult hour mean stddev csvfile sngfile dblfile action qmult useactual pmax qmax sinterval minterval "
-    "pbase qbase pmult pqcsvfile memorymapping interpolation like".split()
+    "npts interval mult hour mean stddev csvfile sngfile dblfile action qmult useactual pmax qmax "
+    "sinterval minterval pbase qbase pmult pqcsvfile memorymapping interpolation like".split()
 )
 # Options of `set` that steer the solution or the screen. Those that would change the circuit are not here.
 IGNORED_OPTIONS = frozenset(

@@ -75,7 +75,12 @@ def with_stubs(feeder: Feeder) -> Feeder:
     for row in rows:
         end = {"from": "from_node", "to": "to_node"}.get(row["open_ends"])
         if end:
-            stub = {"node_id": f"{row['branch_id']}~", "type": "junction", "load_p_mw": 0.0, "load_q_mvar": 0.0}
+            stub = {
+                "node_id": f"{row['branch_id']}~",
+                "type": "junction",
+                "load_p_mw": 0.0,
+                "load_q_mvar": 0.0,
+            }
             nodes.append(at[row[end]] | stub | {"phase": row["phase"]})
             row |= {end: stub["node_id"], "open_ends": ""}
     tables = {
@@ -95,7 +100,10 @@ def our_volts(feeder: Feeder) -> Volts:
     if not bool(np.all(solved.converged)):
         raise ValueError("not converged")
     base = feeder.column("nodes", "base_kv") * 1e3 / np.sqrt(3.0)
-    v = np.nan_to_num(solved.v_pu * np.exp(1j * np.deg2rad(solved.v_deg))).reshape(feeder.n_nodes, 3) * base[:, None]
+    v = (
+        np.nan_to_num(solved.v_pu * np.exp(1j * np.deg2rad(solved.v_deg))).reshape(feeder.n_nodes, 3)
+        * base[:, None]
+    )
     found = {}
     nodes = zip(feeder.column("nodes", "node_id"), feeder.column("nodes", "phase"), strict=True)
     for row, (node, letters) in enumerate(nodes):
@@ -186,7 +194,9 @@ def lines(rng: random.Random) -> str:
     text += [rng.choice([f"edit line.x {part}", f"line.x.{part}"]) for part in late]
     text.append("new load.c bus1=c kv=12.47 kw=700 kvar=200")
     if rng.random() < 0.3:
-        more = ["like=x", *some(rng, LINE, 0, 2)] if rng.random() < 0.8 else [*some(rng, LINE, 1, 2), "like=x"]
+        more = (
+            ["like=x", *some(rng, LINE, 0, 2)] if rng.random() < 0.8 else [*some(rng, LINE, 1, 2), "like=x"]
+        )
         text += spread(rng, "line.y", ["bus1=c bus2=d", *more], [])
         text.append("new load.d bus1=d kv=12.47 kw=100 kvar=200")
     return "\n".join(text) + "\n"
@@ -204,14 +214,19 @@ LOAD = [
 def loads(rng: random.Random) -> str:
     """Loads: kW, kvar, kVA and pf in any order over several commands; connections, buses and copies."""
     shape = rng.choice(["", " useactual=yes", " useact=n", " usea=true"])
-    text = [f"new loadshape.s npts=2 interval=1 mult=(33 55){shape}", "new growthshape.g npts=1 year=1 mult=1.1"]
+    text = [
+        f"new loadshape.s npts=2 interval=1 mult=(33 55){shape}",
+        "new growthshape.g npts=1 year=1 mult=1.1",
+    ]
     text += spread(rng, "load.x", ["bus1=b", *some(rng, LOAD, 1, 5)], [])
     if rng.random() < 0.3:
         text.append(rng.choice(["calcvoltagebases", "solve", "disable load.x", "enable load.x"]))
     late = some(rng, LOAD, 1, 3)
     text += [rng.choice([f"edit load.x {part}", f"load.x.{part}"]) for part in late if rng.random() < 0.5]
     if rng.random() < 0.5:
-        more = ["like=x", *some(rng, LOAD, 0, 3)] if rng.random() < 0.6 else [*some(rng, LOAD, 1, 3), "like=x"]
+        more = (
+            ["like=x", *some(rng, LOAD, 0, 3)] if rng.random() < 0.6 else [*some(rng, LOAD, 1, 3), "like=x"]
+        )
         text += spread(rng, "load.y", ["bus1=b", *more], some(rng, LOAD, 0, 1))
     return "\n".join(text) + "\n"
 
@@ -225,7 +240,9 @@ CAPACITOR = [
 
 def capacitors(rng: random.Random) -> str:
     """Capacitors: wye and delta, with the bus before and after, steps, copies."""
-    text = list(spread(rng, "capacitor.x", ["bus1=b", *some(rng, CAPACITOR, 1, 4)], some(rng, CAPACITOR, 0, 2)))
+    text = list(
+        spread(rng, "capacitor.x", ["bus1=b", *some(rng, CAPACITOR, 1, 4)], some(rng, CAPACITOR, 0, 2))
+    )
     if rng.random() < 0.5:
         more = some(rng, CAPACITOR, 0, 3)
         more.insert(rng.choice([0, 0, len(more)]), "like=x")
@@ -248,10 +265,15 @@ def transformers(rng: random.Random) -> str:
     code = ["phases=3 windings=2 kvs=(12.47 4.16) kvas=(2000 2000) xhl=5", *some(rng, BANK, 0, 2)]
     text = list(spread(rng, "xfmrcode.q", [p for p in code if "bus" not in p and "xfmrcode" not in p], []))
     text += spread(
-        rng, "transformer.x", [*some(rng, ["buses=(b d)", "kvs=(12.47 4.16)", *BANK], 2, 6)], ["buses=(b d) kvs=(12.47 4.16)"]
+        rng,
+        "transformer.x",
+        [*some(rng, ["buses=(b d)", "kvs=(12.47 4.16)", *BANK], 2, 6)],
+        ["buses=(b d) kvs=(12.47 4.16)"],
     )
     if rng.random() < 0.3:
-        text += [f"xfmrcode.q.{part}" for part in ("xhl=9", "%rs=(1 1)", "kvas=(500 500)") if rng.random() < 0.5]
+        text += [
+            f"xfmrcode.q.{part}" for part in ("xhl=9", "%rs=(1 1)", "kvas=(500 500)") if rng.random() < 0.5
+        ]
     text += [rng.choice([f"edit transformer.x {p}", f"transformer.x.{p}"]) for p in some(rng, BANK, 0, 2)]
     text.append("new load.d bus1=d kv=4.16 kw=600 kvar=200")
     if rng.random() < 0.3:
@@ -266,7 +288,14 @@ CONTROL = [
     "vreg=122", "band=2", "ptratio=60", "tapnum=5", "tapnum=-3", "tapnum=20", "winding=2", "winding=1", "tapwinding=2",
     "enabled=n", "enabled=y", "transformer=r1", "transformer=r2", "maxtapchange=4", "vlimit=125", "reversible=y",
 ]  # fmt: skip
-MOVES = ["taps=(1 1.0125)", "wdg=2 tap=.975", "wdg=2 maxtap=1.05", "wdg=2 numtaps=16", "wdg=1 tap=1.025", "wdg=2 mintap=.95"]
+MOVES = [
+    "taps=(1 1.0125)",
+    "wdg=2 tap=.975",
+    "wdg=2 maxtap=1.05",
+    "wdg=2 numtaps=16",
+    "wdg=1 tap=1.025",
+    "wdg=2 mintap=.95",
+]
 
 
 def regulators(rng: random.Random) -> str:
@@ -290,7 +319,11 @@ def regulators(rng: random.Random) -> str:
         if rng.random() < 0.2:
             text.append(f"transformer.r{k}.{rng.choice(MOVES)}")
     if rng.random() < 0.3:
-        text.append(rng.choice(["disable regcontrol.c1", "regcontrol.c1.enabled=n", "regcontrol.c1.tapnum=7", "calcv"]))
+        text.append(
+            rng.choice(
+                ["disable regcontrol.c1", "regcontrol.c1.enabled=n", "regcontrol.c1.tapnum=7", "calcv"]
+            )
+        )
     text.append("new load.d bus1=d kv=12.47 kw=900 kvar=300")
     return "\n".join(text) + "\n"
 
@@ -305,7 +338,12 @@ SWITCHING = [
 
 def switches(rng: random.Random) -> str:
     """Switches and lines without charging: terminals opened and closed one by one, disabled and enabled."""
-    kinds = ["switch=y", "r1=.5 x1=.6 r0=1 x0=1 c1=0 c0=0", "switch=y enabled=n", "c1=300 c0=200 units=km length=6"]
+    kinds = [
+        "switch=y",
+        "r1=.5 x1=.6 r0=1 x0=1 c1=0 c0=0",
+        "switch=y enabled=n",
+        "c1=300 c0=200 units=km length=6",
+    ]
     text = [f"new line.s bus1=b bus2=e {rng.choice(kinds)}", f"new line.t bus1=e bus2=f {rng.choice(kinds)}"]
     text.append("new load.q bus1=e kv=12.47 kw=300 kvar=100")
     text.append("new load.f bus1=f kv=12.47 kw=200 kvar=100")
@@ -327,7 +365,21 @@ def sources(rng: random.Random) -> str:
     return "\n".join(rng.choice(["edit vsource.source ", "vsource.source."]) + part for part in parts) + "\n"
 
 
-WORDS = ["b", "12.47", "3", "7.2", "14", "kw=200", "kvar=50", "bus1=b", "kv=12.47", "phases=3", "pf=.95", "yes", "[7.2]"]
+WORDS = [
+    "b",
+    "12.47",
+    "3",
+    "7.2",
+    "14",
+    "kw=200",
+    "kvar=50",
+    "bus1=b",
+    "kv=12.47",
+    "phases=3",
+    "pf=.95",
+    "yes",
+    "[7.2]",
+]
 GAPS = [" ", ",", ", ", " , ", "  ", "\t", ",,", " ,, ", "=", " = "]
 
 
@@ -341,7 +393,23 @@ def words(rng: random.Random) -> str:
     return text + rng.choice(["", " ! kw=7", " // kw=9", ",", "\n~ kvar=20 7.2", "\n~ 3"]) + "\n"
 
 
-ODD = ["\x0b", "\x0c", "\x85", "\xa0", "\r", "\x1c", "\x1e", "\u2028", "\x00", "\x1a", "\r\n", "\n", "\t", "\u00c9", "@a"]
+ODD = [
+    "\x0b",
+    "\x0c",
+    "\x85",
+    "\xa0",
+    "\r",
+    "\x1c",
+    "\x1e",
+    "\u2028",
+    "\x00",
+    "\x1a",
+    "\r\n",
+    "\n",
+    "\t",
+    "\u00c9",
+    "@a",
+]
 
 
 def comments(rng: random.Random) -> str:
@@ -395,8 +463,14 @@ def codes(rng: random.Random) -> str:
         name = "j"
     nodes = rng.choice(["", ".1.2.3", ".1.2", ".2", ".3.1"])
     phases = rng.choice(["", " phases=1", " phases=2", " phases=3"])
-    text.append(f"new line.x bus1=b{nodes} bus2=c{nodes}{rng.choice(['', phases])} linecode={name} length=2 units=km")
-    text += [f"line.x.{part}" for part in rng.sample(["phases=2", "phases=1", "phases=3", "linecode=k"], k=1) if rng.random() < 0.2]
+    text.append(
+        f"new line.x bus1=b{nodes} bus2=c{nodes}{rng.choice(['', phases])} linecode={name} length=2 units=km"
+    )
+    text += [
+        f"line.x.{part}"
+        for part in rng.sample(["phases=2", "phases=1", "phases=3", "linecode=k"], k=1)
+        if rng.random() < 0.2
+    ]
     text.append(f"new load.c bus1=c.{(nodes or '.1')[1]} phases=1 kv=7.2 kw=200 kvar=50")
     return "\n".join(text) + "\n"
 
@@ -415,7 +489,10 @@ def wires(rng: random.Random) -> str:
     start = [f"bus1=b{nodes}", f"bus2=c{nodes}", f"phases={nodes.count('.') or 3}"]
     text += spread(rng, "line.x", [*some(rng, start, 3, 3), *some(rng, WIRE, 0, 4)], some(rng, WIRE, 0, 1))
     if nodes == ".1.3" and rng.random() < 0.6:
-        text.append("new line.y bus1=b.2 bus2=c.2 phases=1 r1=.4 x1=.7 c1=9" + rng.choice(["", " units=km", " length=3"]))
+        text.append(
+            "new line.y bus1=b.2 bus2=c.2 phases=1 r1=.4 x1=.7 c1=9"
+            + rng.choice(["", " units=km", " length=3"])
+        )
     text.append(f"new load.c bus1=c.{(nodes or '.1')[1]} phases=1 kv=7.2 kw=200 kvar=50")
     return "\n".join(text) + "\n"
 
@@ -429,14 +506,26 @@ UNIT = [
 
 def legs(rng: random.Random) -> str:
     """Centre-tapped transformers, with the properties of their windings in any order."""
-    first = ["phases=1 windings=3", "buses=(b.1 h.1.0 h.0.2)", "kvs=(7.2 .12 .12)", "kvas=(50 50 50)", "xhl=2 xht=2 xlt=1.3"]
+    first = [
+        "phases=1 windings=3",
+        "buses=(b.1 h.1.0 h.0.2)",
+        "kvs=(7.2 .12 .12)",
+        "kvas=(50 50 50)",
+        "xhl=2 xht=2 xlt=1.3",
+    ]
     parts = first + some(rng, UNIT, 0, 3)
     if rng.random() < 0.3:
         rng.shuffle(parts)
     text = list(spread(rng, "transformer.x", parts, some(rng, UNIT, 0, 2)))
     if rng.random() < 0.4:
-        text.append("new transformer.y like=x " + " ".join(some(rng, ["buses=(b.2 g.1.0 g.0.2)", "%imag=1", "xhl=3"], 1, 3)))
-    text += ["new load.h bus1=h.1 phases=1 kv=.12 kw=5 kvar=1", "new load.g bus1=h.2 phases=1 kv=.12 kw=4 kvar=1"]
+        text.append(
+            "new transformer.y like=x "
+            + " ".join(some(rng, ["buses=(b.2 g.1.0 g.0.2)", "%imag=1", "xhl=3"], 1, 3))
+        )
+    text += [
+        "new load.h bus1=h.1 phases=1 kv=.12 kw=5 kvar=1",
+        "new load.g bus1=h.2 phases=1 kv=.12 kw=4 kvar=1",
+    ]
     return "\n".join(text) + "\n"
 
 
