@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from .dss_lex import Param, Place, flag, number, whole
 from .dss_props import Handler, one_of, only, put, replay
-from .dss_run import Circuit, Thing
-from .dss_units import Unit, check_transformer
+from .dss_taps import check_transformer
+from .dss_things import Circuit, Thing
+from .dss_units import Unit
 
 # By property: the column of the regulators table, and the value that OpenDSS starts from.
 TAP_SETTINGS = {

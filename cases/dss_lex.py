@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .errors import CaseError, Problem
@@ -17,18 +17,20 @@ from .errors import CaseError, Problem
 CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
 BLANKS = " \t,"
 _PLAIN_WORD = re.compile(r"(?:[^ \t,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
-# What OpenDSS takes for part of a word, while a reader (or Python) sees a blank, the end of a line or nothing.
+# What OpenDSS takes for part of a word, while a reader (or Python) sees a blank, a new line or nothing.
 _STRANGE = re.compile(
     r"[\x00-\x08\x0a-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
 )
 # A parameter and what is behind it, in the spellings of nearly every line: nothing that needs a second look.
 _PLAIN_PARAM = re.compile(
     r"(?:([A-Za-z0-9_.%+-]+)[ ]*=[ ]*)?"
-    r"(?:([A-Za-z0-9_.%+:;?$&#~*-]+(?:/[A-Za-z0-9_.%+:;?$&#~*-]+)*)|(\([ !#-(*-?A-~]*\)|\[[ !#-?A-\\^-~]*\]|\"[ !#-?A-~]*\"))"
+    r"(?:([A-Za-z0-9_.%+:;?$&#~*-]+(?:/[A-Za-z0-9_.%+:;?$&#~*-]+)*)"
+    r"|(\([ !#-(*-?A-~]*\)|\[[ !#-?A-\\^-~]*\]|\"[ !#-?A-~]*\"))"
     r"(?:,[ ]*(?![ ,=])|[ ]+(?![ ,=!/])|$)",
     re.ASCII,
 )
 _EMPTY = re.compile(r"^[ \t]*,|,[ \t]*,")  # nothing before a comma: OpenDSS stops there
+_LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 MAX_STACK = 10  # registers of the calculator in OpenDSS
 MAX_ORDER = 12  # of a matrix
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
@@ -59,8 +61,8 @@ def split(text: str, place: Place) -> list[Param]:
     """The parameters of one line.
 
     Raises:
-        CaseError: a bracket or quote without its end, a name without a value, an empty value between two commas
-            (where OpenDSS stops reading the line), a variable, or a control character.
+        CaseError: a bracket or quote without its end, a name without a value, an empty value between two
+            commas (where OpenDSS stops reading the line), a variable, or a control character.
     """
     result: list[Param] = []
     at, end = len(text) - len(text.lstrip(" ")), len(text)
@@ -112,7 +114,7 @@ def _gap(text: str, at: int, place: Place, commas: int) -> int:
 
 
 def _no_strangers(code: str, place: Place) -> None:
-    """Raise where the part of a line before its comment holds what looks like a blank or nothing, but is none."""
+    """Raise where a line, before its comment, holds what looks like a blank or nothing, but is none."""
     found = _STRANGE.search(code)
     if found:
         raise place.error(
@@ -138,6 +140,25 @@ def _word(text: str, at: int, place: Place) -> tuple[str, bool, int]:
         return text[at + 1 : end], True, end + 1
     found = _PLAIN_WORD.match(text, at)
     return (found[0], False, found.end()) if found else ("", False, at)
+
+
+def logical_lines(text: str, file: str) -> Iterator[tuple[str, Place]]:
+    """The lines of a text that are not in a block comment, with their places."""
+    hidden: Place | None = None
+    for count, line in enumerate(_LINE_END.split(text), 1):
+        place = Place(file, count)
+        if hidden is None and line.startswith("/*"):
+            hidden = place
+        if hidden is not None:
+            _, end, rest = line.partition("*/")
+            if end:
+                hidden = None
+                if rest.strip():
+                    raise place.error("", rest.strip()[:30], "nothing behind the end of a block comment")
+            continue
+        yield line, place
+    if hidden is not None:
+        raise hidden.error("/*", "", "an end of this comment (*/)")
 
 
 # -- values --------------------------------------------------------------------------------------------------

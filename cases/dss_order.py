@@ -9,7 +9,7 @@ from .dss_lex import Param
 from .dss_words import IGNORED
 
 if TYPE_CHECKING:
-    from .dss_run import Thing
+    from .dss_things import Thing
 
 # What `like` does not copy: buses and `enabled` of no class, and by class what OpenDSS leaves out besides.
 _NEVER = frozenset(("bus", "buses", "bus1", "bus2", "enabled"))

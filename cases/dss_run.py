@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
-from .dss_lex import Param, Place, flag, number, numbers, split
+from .dss_lex import Param, Place, logical_lines, number, numbers, split
 from .dss_order import RECONNECTS, copied
+from .dss_things import Circuit, Thing
 from .dss_words import (
     CLASSES,
     COMMANDS,
@@ -28,55 +27,8 @@ MAX_EDITS = 4_000_000
 
 _SHAPED = ("yearly", "daily", "duty")
 _NO_SHAPE = "a load shape of multipliers (useactual=no): one of kW sets the load's power to its maximum"
-_LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 
 Reader = Callable[[Path], str]
-
-
-@dataclass
-class Thing:
-    """One object of a circuit: the values given to its properties, in the order in which they were given."""
-
-    kind: str
-    name: str
-    place: Place
-    edits: list[Param] = field(default_factory=list)
-    opened: dict[int, Place] = field(default_factory=dict)  # terminals that are open
-    order: int = 0  # of the command that made it
-    copies: list[tuple[str, int]] = field(default_factory=list)  # what it was made like, in which commands
-
-    def last(self, *names: str) -> Param | None:
-        """The last value given to any of these properties."""
-        return next((edit for edit in reversed(self.edits) if edit.name in names), None)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the object takes part."""
-        edit = self.last("enabled")
-        return edit is None or flag(edit)
-
-    def error(self, field_name: str, value: str, expected: str) -> CaseError:
-        """The error to raise about the object as a whole."""
-        return self.place.error(f"{self.kind}.{self.name} {field_name}".rstrip(), value, expected)
-
-
-@dataclass
-class Circuit:
-    """What a script says."""
-
-    name: str = ""
-    hz: float = 60.0
-    v_min: float = 0.95
-    v_max: float = 1.05
-    kv_bases: list[float] | None = None
-    things: dict[tuple[str, str], Thing] = field(default_factory=dict)
-    coordinates: dict[str, tuple[float, float]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    builds: list[int] = field(default_factory=list)  # orders of the commands that made OpenDSS build matrices
-
-    def of(self, *kinds: str) -> list[Thing]:
-        """The objects of these kinds that take part, in the order of their definition."""
-        return [thing for thing in self.things.values() if thing.kind in kinds and thing.enabled]
 
 
 class Runner:
@@ -291,8 +243,8 @@ class Runner:
     def _terminal(self, params: list[Param], place: Place) -> tuple[Thing, int]:
         """The line and the whole terminal that `open` and `close` are about.
 
-        OpenDSS takes the terminal and the conductor by their places in the line, whatever their names, and the
-        terminal that was last active where none is given.
+        OpenDSS takes the terminal and the conductor by their places in the line, whatever their names, and
+        the terminal that was last active where none is given.
         """
         thing = self._switched(params, place)
         if thing.kind != "line":
@@ -332,7 +284,7 @@ class Runner:
 
     # -- what solves ------------------------------------------------------------------------------------
 
-    def _build(self, params: list[Param], place: Place) -> None:  # noqa: ARG002
+    def _build(self, params: list[Param], place: Place) -> None:
         """OpenDSS builds its matrices here, which fixes what was left to be computed of lines."""
         self.circuit.builds.append(self.order)
 
@@ -344,7 +296,7 @@ class Runner:
             note = "solve was not run: taps and capacitor banks stand where the script's definitions put them"
             self.circuit.notes += [note] if note not in self.circuit.notes else []
 
-    def _clear(self, params: list[Param], place: Place) -> None:  # noqa: ARG002
+    def _clear(self, params: list[Param], place: Place) -> None:
         if self.circuit.name:
             raise place.error("clear", "", "no more than one circuit, and nothing cleared behind it")
 
@@ -466,22 +418,3 @@ class Runner:
                 raise place_of_row.error("", row.strip(), "bus, x, y")
             x, y = number(words[1]), number(words[2])
             self.circuit.coordinates[words[0].value.lower()] = (x, y)
-
-
-def logical_lines(text: str, file: str) -> Iterator[tuple[str, Place]]:
-    """The lines of a text that are not in a block comment, with their places."""
-    hidden: Place | None = None
-    for count, line in enumerate(_LINE_END.split(text), 1):
-        place = Place(file, count)
-        if hidden is None and line.startswith("/*"):
-            hidden = place
-        if hidden is not None:
-            _, end, rest = line.partition("*/")
-            if end:
-                hidden = None
-                if rest.strip():
-                    raise place.error("", rest.strip()[:30], "nothing behind the end of a block comment")
-            continue
-        yield line, place
-    if hidden is not None:
-        raise hidden.error("/*", "", "an end of this comment (*/)")

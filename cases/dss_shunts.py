@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .dss_lex import Param, Place, number, numbers
 from .dss_props import Handler, bus_of, connection, one_of, only, put, replay
-from .dss_run import Circuit, Thing
+from .dss_things import Circuit, Thing
 
 ROOT3 = math.sqrt(3.0)
 # Shares of constant impedance and constant current by model: of P, then of Q. Models 3 and 4 have

@@ -10,7 +10,7 @@ import numpy as np
 
 from .dss_lex import Param, Place, number
 from .dss_props import Handler, bus_of, one_of, only, put, replay
-from .dss_run import Circuit, Thing
+from .dss_things import Circuit, Thing
 
 ROOT3 = math.sqrt(3.0)
 

@@ -20,9 +20,9 @@ from .dss_rows import (
     regulator_row,
     unit_row,
 )
-from .dss_run import Circuit
 from .dss_shunts import capacitors, loads
 from .dss_source import feed
+from .dss_things import Circuit
 from .dss_units import Unit, units
 from .dss_wires import Wire, wires
 from .edit import node_loads

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .dss_lex import Param, Place, number, numbers, parts, whole
 from .dss_order import LAST
 from .dss_props import Handler, at_least, bus_of, connection, one_of, put, replay
-from .dss_run import Circuit, Thing
+from .dss_taps import TapMove, moves_of, tap_moves
+from .dss_things import Circuit, Thing
 
 MAX_WINDINGS = 3
 _PAIRS = {"xhl": ("xhl", "x12"), "xht": ("xht", "x13"), "xlt": ("xlt", "x23")}
@@ -77,21 +77,12 @@ class Unit:
     place: Place
 
 
-@dataclass(frozen=True)
-class TapMove:
-    """A tap number that the script gives to a control: it moves the tap of the control's transformer at once."""
-
-    winding: int
-    steps: int
-    edit: Param
-
-
 def units(circuit: Circuit) -> list[Unit]:
     """The transformers that take part, in the order of their definition."""
     codes = _codes(circuit)
     moves = tap_moves(circuit)
     return [
-        _unit(thing, codes, circuit.hz, _of_copies(thing, circuit, moves) if moves else [])
+        _unit(thing, codes, circuit.hz, moves_of(thing, circuit, moves) if moves else [])
         for thing in circuit.of("transformer")
     ]
 
@@ -111,52 +102,6 @@ def _codes(circuit: Circuit) -> Codes:
         return known[key]
 
     return code_of
-
-
-def _of_copies(thing: Thing, circuit: Circuit, moves: Mapping[str, list[TapMove]]) -> list[TapMove]:
-    """The moves of a transformer's taps, and those of its models before it was made like them."""
-    found: list[TapMove] = []
-    queue = [(thing, sys.maxsize)]
-    for unit, until in queue:  # grows while it is read; each is made before the one that is like it
-        found += [move for move in moves.get(unit.name, ()) if move.edit.order < until]
-        queue += [(circuit.things["transformer", name], min(at, until)) for name, at in unit.copies]
-    return sorted(found, key=lambda move: move.edit.order)
-
-
-def tap_moves(circuit: Circuit) -> dict[str, list[TapMove]]:
-    """What every control, enabled or not, does to taps while it is defined, by transformer and in order."""
-    moves: dict[str, list[TapMove]] = {}
-    for thing in circuit.things.values():
-        if thing.kind != "regcontrol":
-            continue
-        unit, winding = "", 1
-        if not thing.enabled:  # those that take part are checked with all that they say
-            check_transformer(thing, circuit)
-        for edit in thing.edits:
-            if edit.name == "transformer":
-                unit = edit.value.lower()
-            elif edit.name in ("winding", "tapwinding"):
-                winding = whole(edit)
-            elif edit.name == "tapnum":
-                if not unit:
-                    expected = "the transformer, named in front of the tap number"
-                    raise edit.place.error(f"regcontrol.{thing.name} tapnum", edit.value, expected)
-                moves.setdefault(unit, []).append(TapMove(winding, whole(edit), edit))
-    for found in moves.values():
-        found.sort(key=lambda move: move.edit.order)
-    return moves
-
-
-def check_transformer(thing: Thing, circuit: Circuit) -> None:
-    """Raise unless a control names a transformer that exists at that moment, and at first in its first command."""
-    named = [edit for edit in thing.edits if edit.name == "transformer"]
-    for edit in named:
-        known = circuit.things.get(("transformer", edit.value.lower()))
-        if known is None or known.order >= edit.order:
-            expected = "a transformer that exists and takes part"
-            raise edit.place.error(f"regcontrol.{thing.name} transformer", edit.value, expected)
-    if not named or named[0].order > thing.order:
-        raise thing.error("transformer", "", "the transformer, in the command that makes the control")
 
 
 def _unit(thing: Thing, codes: Codes, hz: float, moves: list[TapMove]) -> Unit:
@@ -184,7 +129,7 @@ def _moved(thing: Thing, state: _Transformer, move: TapMove) -> None:
 
 
 def _take_over(code: _Transformer, state: _Transformer, edit: Param) -> None:
-    """Make `state` what a code says, but for the buses that the transformer has, its bank and its active winding."""
+    """Make `state` what a code says, but for its buses, bank, phase shift and active winding."""
     buses = [winding.bus for winding in state.windings] + [None] * len(code.windings)
     windings = [
         replace(winding, bus=bus, since=edit.order, ruled=edit.order)

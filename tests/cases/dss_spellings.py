@@ -1,8 +1,8 @@
-"""Random OpenDSS scripts in every order and spelling that the language allows, and both readers' answers to them.
+"""Random OpenDSS scripts in every order and spelling of the language, and both readers' answers to them.
 
-Each scene is a sound feeder with one kind of object whose properties come in any order, some of them twice, over
-several commands (`new`, `~`, `more`, `edit`, `class.name.property=`), beside copies made by `like`, codes that change
-after their use, and switching commands.
+Each scene is a sound feeder with one kind of object whose properties come in any order, some of them twice,
+over several commands (`new`, `~`, `more`, `edit`, `class.name.property=`), beside copies made by `like`,
+codes that change after their use, and switching commands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
     refused: str
 
 
-# -- the engine ------------------------------------------------------------------------------------------------
+# -- the engine ------------------------------------------------------------
 
 
 def engine_volts(path: Path) -> Volts | str:
@@ -144,7 +144,7 @@ def compare(path: Path, tolerance: float = 1e-6) -> Verdict:
     return Verdict(f"{worst:.2g} pu at {where[0]}.{where[1]}" if not worst <= tolerance else "", "")
 
 
-# -- the scripts -----------------------------------------------------------------------------------------------
+# -- the scripts ------------------------------------------------------------
 
 
 def spread(rng: random.Random, name: str, parts: list[str], late: list[str]) -> Iterator[str]:
@@ -169,15 +169,17 @@ def some(rng: random.Random, choices: list[str], low: int, high: int) -> list[st
 
 CODES = [
     "new linecode.k r1=.3 x1=.5 r0=.8 x0=1.5 c1=40 c0=20 units=km",
-    "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(.9|.3 1|.3 .3 .9) cmatrix=(20|-4 20|-4 -4 20) units=mi",
+    "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(.9|.3 1|.3 .3 .9) units=mi cmatrix=(20|-4 20|-4 -4 9)",
     "new linecode.n r1=.2 x1=.4 r0=.6 x0=1.1 c1=60 c0=30",
     "new linecode.two nphases=2 r1=.5 x1=.7 r0=.9 x0=1.6",
 ]
 CODE_EDITS = ["r1=2", "c1=500", "units=kft", "nphases=3", "rmatrix=(1|.1 1|.1 .1 1)", "b1=90", "x0=4"]
 LINE = [
     "linecode=k", "linecode=m", "linecode=n", "length=3", "length=.5", "units=km", "units=mi", "units=kft",
-    "units=none", "r1=1", "x1=1.2", "r0=2", "x0=3", "c1=90", "c0=70", "b1=70", "b0=40", "switch=y", "switch=n",
-    "rmatrix=(1|.1 1|.1 .1 1)", "xmatrix=(2|.1 2|.1 .1 2)", "cmatrix=(90|-9 90|-9 -9 90)", "normamps=300", "phases=3",
+    "units=none", "r1=1", "x1=1.2", "r0=2", "x0=3", "c1=90", "c0=70", "b1=70", "b0=40", "switch=y",
+    "switch=n",
+    "rmatrix=(1|.1 1|.1 .1 1)", "xmatrix=(2|.1 2|.1 .1 2)", "cmatrix=(90|-9 90|-9 -9 90)", "normamps=300",
+    "phases=3",
     "basefreq=60", "rho=50", "enabled=y", "bus1=b", "linetype=ug",
 ]  # fmt: skip
 
@@ -203,10 +205,13 @@ def lines(rng: random.Random) -> str:
 
 
 LOAD = [
-    "kw=400", "kw=250", "kvar=120", "kvar=-90", "pf=.8", "pf=-.95", "kva=500", "kv=12.47", "kv=7.2", "conn=delta",
+    "kw=400", "kw=250", "kvar=120", "kvar=-90", "pf=.8", "pf=-.95", "kva=500", "kv=12.47", "kv=7.2",
+    "conn=delta",
     "conn=wye", "phases=3", "phases=1", "model=1", "model=2", "model=5", "model=4", "model=8", "cvrwatts=.8",
-    "cvrvars=3", "zipv=(.3 .2 .5 .4 .1 .5 0)", "bus1=b", "bus1=b.2", "bus1=b.1.3", "bus1=b.2.3.1", "enabled=n",
-    "enabled=y", "status=fixed", "yearly=s", "daily=s", "growth=g", "numcust=3", "vminpu=.8", "xfkva=200", "kwh=400",
+    "cvrvars=3", "zipv=(.3 .2 .5 .4 .1 .5 0)", "bus1=b", "bus1=b.2", "bus1=b.1.3", "bus1=b.2.3.1",
+    "enabled=n",
+    "enabled=y", "status=fixed", "yearly=s", "daily=s", "growth=g", "numcust=3", "vminpu=.8", "xfkva=200",
+    "kwh=400",
     "cfactor=3", "allocationfactor=.4", "kwhdays=20", "rneut=3", "%mean=40", "class=2",
 ]  # fmt: skip
 
@@ -232,7 +237,8 @@ def loads(rng: random.Random) -> str:
 
 
 CAPACITOR = [
-    "kvar=300", "kvar=(200)", "kv=12.47", "kv=7.2", "conn=delta", "conn=wye", "phases=3", "phases=1", "phases=2",
+    "kvar=300", "kvar=(200)", "kv=12.47", "kv=7.2", "conn=delta", "conn=wye", "phases=3", "phases=1",
+    "phases=2",
     "bus1=b", "bus1=b.2", "bus1=b.1.3", "bus2=b.0.0.0", "states=(0)", "states=(1)", "numsteps=1", "enabled=n",
     "enabled=y", "basefreq=60", "r=0", "xl=0", "harm=0", "cuf=3", "cmatrix=(3|1 3|1 1 3)",
 ]  # fmt: skip
@@ -251,11 +257,14 @@ def capacitors(rng: random.Random) -> str:
 
 
 BANK = [
-    "xhl=6", "%loadloss=1.2", "%rs=(.4 .5)", "%r=.7", "kvas=(1500 1500)", "kva=900", "taps=(1 1.02)", "tap=1.01",
+    "xhl=6", "%loadloss=1.2", "%rs=(.4 .5)", "%r=.7", "kvas=(1500 1500)", "kva=900", "taps=(1 1.02)",
+    "tap=1.01",
     "wdg=1", "wdg=2", "wdg=1 tap=.98", "wdg=2 %r=.9", "wdg=2 kva=700", "wdg=1 kva=1100", "ppm_antifloat=0",
-    "ppm_antifloat=5", "%imag=.4", "%noloadloss=.3", "mintap=.85", "leadlag=lead", "leadlag=lag", "conns=(delta wye)", "xrconst=y",
+    "ppm_antifloat=5", "%imag=.4", "%noloadloss=.3", "mintap=.85", "leadlag=lead", "leadlag=lag",
+    "conns=(delta wye)", "xrconst=y",
     "conns=(wye wye)", "conn=delta", "wdg=1 conn=wye", "maxtap=1.05", "numtaps=16", "windings=2", "phases=3",
-    "bank=z", "x12=5", "xscarray=(5)", "normhkva=3000", "sub=y", "enabled=y", "xfmrcode=q", "kvs=(12.47 4.16)",
+    "bank=z", "x12=5", "xscarray=(5)", "normhkva=3000", "sub=y", "enabled=y", "xfmrcode=q",
+    "kvs=(12.47 4.16)",
     "wdg=2 kv=4.16", "wdg=1 kv=12.47", "thermal=3", "rdcohms=1", "buses=(b d)", "wdg=2 bus=d",
 ]  # fmt: skip
 
@@ -285,8 +294,10 @@ def transformers(rng: random.Random) -> str:
 
 
 CONTROL = [
-    "vreg=122", "band=2", "ptratio=60", "tapnum=5", "tapnum=-3", "tapnum=20", "winding=2", "winding=1", "tapwinding=2",
-    "enabled=n", "enabled=y", "transformer=r1", "transformer=r2", "maxtapchange=4", "vlimit=125", "reversible=y",
+    "vreg=122", "band=2", "ptratio=60", "tapnum=5", "tapnum=-3", "tapnum=20", "winding=2", "winding=1",
+    "tapwinding=2",
+    "enabled=n", "enabled=y", "transformer=r1", "transformer=r2", "maxtapchange=4", "vlimit=125",
+    "reversible=y",
 ]  # fmt: skip
 MOVES = [
     "taps=(1 1.0125)",
@@ -304,7 +315,8 @@ def regulators(rng: random.Random) -> str:
     for k in (1, 2, 3):
         like = "like=r1 " if k > 1 and rng.random() < 0.3 else ""
         text.append(
-            f"new transformer.r{k} {like}phases=1 buses=(b.{k} d.{k}) kvs=(7.2 7.2) kvas=(2000 2000) xhl=.5 %loadloss=.01"
+            f"new transformer.r{k} {like}phases=1 buses=(b.{k} d.{k}) kvs=(7.2 7.2) kvas=(2000 2000) xhl=.5 "
+            "%loadloss=.01"
         )
         if rng.random() < 0.7:
             parts = [f"transformer=r{k}", "winding=2", *some(rng, CONTROL, 0, 4)]
@@ -329,9 +341,12 @@ def regulators(rng: random.Random) -> str:
 
 
 SWITCHING = [
-    "open line.{} 1", "open line.{} 2", "close line.{} 1", "close line.{} 2", "open line.{} term=2", "open line.{}",
-    "close line.{}", "open line.{} 2 1", "open line.{} 1 0", "disable line.{}", "enable line.{}", "line.{}.enabled=n",
-    "line.{}.enabled=y", "edit line.{} phases=3", "open line.{} cond=1", "line.{}.length=2", "open object=line.{} 2",
+    "open line.{} 1", "open line.{} 2", "close line.{} 1", "close line.{} 2", "open line.{} term=2",
+    "open line.{}",
+    "close line.{}", "open line.{} 2 1", "open line.{} 1 0", "disable line.{}", "enable line.{}",
+    "line.{}.enabled=n",
+    "line.{}.enabled=y", "edit line.{} phases=3", "open line.{} cond=1", "line.{}.length=2",
+    "open object=line.{} 2",
     "open load.q 1", "close line.{} 2 0", "solve",
 ]  # fmt: skip
 
@@ -352,9 +367,11 @@ def switches(rng: random.Random) -> str:
 
 
 SOURCE = [
-    "basekv=12.47", "pu=1.01", "angle=20", "mvasc3=300", "mvasc1=250", "isc3=9000", "isc1=8000", "x1r1=6", "x0r0=2",
+    "basekv=12.47", "pu=1.01", "angle=20", "mvasc3=300", "mvasc1=250", "isc3=9000", "isc1=8000", "x1r1=6",
+    "x0r0=2",
     "r1=.1", "x1=.5", "r0=.2", "x0=.9", "z1=(.1 .5)", "puz1=(.01 .05)", "phases=3", "bus1=src", "basemva=50",
-    "frequency=60", "scantype=pos", "sequence=pos", "bus2=src.0.0.0", "r1=.1 x1=.5 r0=.2 x0=.9", "basekv=13.2",
+    "frequency=60", "scantype=pos", "sequence=pos", "bus2=src.0.0.0", "r1=.1 x1=.5 r0=.2 x0=.9",
+    "basekv=13.2",
     "model=thevenin", "enabled=y",
 ]  # fmt: skip
 
@@ -422,7 +439,7 @@ def comments(rng: random.Random) -> str:
             f"new load.x bus1=b kv=12.47{odd} kw=500 kvar=20\n",
             f"new load.x bus1=b{odd}kv=12.47 kw=500{odd} kvar=20\n",
             f"/* note{odd}\nnew load.z bus1=b kv=12.47 kw=2000 kvar=0\n*/\n",
-            f"new load.x{odd} bus1=b kv=12.47 kw=500 kvar=20 ! {odd}\nnew load.y{odd} bus1=b kv=12.47 kw=300 pf={odd}1\n",
+            f"new load.x{odd} bus1=b kv=12.47 kw=500 ! {odd}\nnew load.y{odd} bus1=b kv=12.47 pf={odd}1\n",
         ]
     )
 
@@ -430,10 +447,13 @@ def comments(rng: random.Random) -> str:
 OPTIONS = [
     "set year=2", "set year=0", "set loadmult=2", "set loadmult=1", "solve year=2", "solve loadmult=1.5",
     "set controlmode=off year=3", "set mode=daily", "set number=3", "set element=load.a\n~ kw=100",
-    "set object=load.a\n~ kw=100", "set hour=5", "set %growth=3", "load.a.kw=500\n~ kvar=100", "? load.a.kw\n~ kw=400",
-    "open line.l1 2\nclose line.l1 2\n~ length=3", "set genmult=2", "clear", "var @x=5", "batchedit load..* kw=5",
+    "set object=load.a\n~ kw=100", "set hour=5", "set %growth=3", "load.a.kw=500\n~ kvar=100",
+    "? load.a.kw\n~ kw=400",
+    "open line.l1 2\nclose line.l1 2\n~ length=3", "set genmult=2", "clear", "var @x=5",
+    "batchedit load..* kw=5",
     "edit load.a kw=300\nset controlmode=off\n~ kvar=50", "disable load.a\nenable load.a", "solve mode=snap",
-    "set defaultbasefrequency=50", "set trapezoidal=no", "set loadmodel=admittance", "more kw=400", "~ kw=400",
+    "set defaultbasefrequency=50", "set trapezoidal=no", "set loadmodel=admittance", "more kw=400",
+    "~ kw=400",
     "new load.b bus1=b kv=12.47 kw=100 pf=1\nmore kw=400", "set algorithm=newton", "set allowduplicates=y",
     "edit circuit.t pu=1.01", "vsource.source.pu=1.03 angle=5", "sol", "calcv", "set normvminpu=.93", "reset",
     "new circuit.u", "cleanup", "new monitor.m element=line.l1\n~ mode=1", "load.a.daily=default",
@@ -446,16 +466,18 @@ def options(rng: random.Random) -> str:
 
 
 CODE = [
-    "nphases=3", "nphases=2", "nphases=1", "nphases=4", "r1=.4", "x1=.8", "r0=1", "x0=2", "c1=30", "c0=12", "b1=9",
+    "nphases=3", "nphases=2", "nphases=1", "nphases=4", "r1=.4", "x1=.8", "r0=1", "x0=2", "c1=30", "c0=12",
+    "b1=9",
     "b0=4", "units=km", "units=mi", "units=none", "rmatrix=(.4|.1 .5|.1 .1 .4)", "xmatrix=(.9|.3 1|.3 .3 .9)",
     "cmatrix=(20|-4 20|-4 -4 20)", "rmatrix=(.4|.1 .5)", "xmatrix=(.9|.3 1)", "rmatrix=(.3)", "normamps=200",
-    "rmatrix=(.1|.02 .1|.02 .02 .1|.02 .02 .02 .3)", "xmatrix=(.2|.05 .2|.05 .05 .2|.05 .05 .05 .4)", "kron=y",
+    "rmatrix=(.1|.02 .1|.02 .02 .1|.02 .02 .02 .3)", "xmatrix=(.2|.05 .2|.05 .05 .2|.05 .05 .05 .4)",
+    "kron=y",
     "kron=n", "neutral=4", "neutral=1", "basefreq=60", "linetype=ug", "faultrate=.2",
 ]  # fmt: skip
 
 
 def codes(rng: random.Random) -> str:
-    """Line codes of every order, over several commands, copied, used by lines of the same and another order."""
+    """Line codes of every order, over several commands, copied, used by lines of this and another order."""
     text = list(spread(rng, "linecode.k", some(rng, CODE, 1, 6), some(rng, CODE, 0, 2)))
     name = "k"
     if rng.random() < 0.3:
@@ -476,14 +498,16 @@ def codes(rng: random.Random) -> str:
 
 
 WIRE = [
-    "phases=1", "phases=2", "phases=3", "linecode=two", "linecode=k", "length=2", "units=mi", "r1=.5", "x1=.6", "r0=1",
-    "x0=1.4", "c1=30", "c0=20", "switch=y", "rmatrix=(.5)", "rmatrix=(.5|.1 .5)", "xmatrix=(.9|.3 1)", "cmatrix=(30)",
+    "phases=1", "phases=2", "phases=3", "linecode=two", "linecode=k", "length=2", "units=mi", "r1=.5",
+    "x1=.6", "r0=1",
+    "x0=1.4", "c1=30", "c0=20", "switch=y", "rmatrix=(.5)", "rmatrix=(.5|.1 .5)", "xmatrix=(.9|.3 1)",
+    "cmatrix=(30)",
     "bus1=b.2", "bus2=c.2", "bus1=b.1.3", "bus2=c.1.3", "bus1=b", "bus2=c",
 ]  # fmt: skip
 
 
 def wires(rng: random.Random) -> str:
-    """Lines of one and two phases, with phases and nodes set in any order, beside each other and in series."""
+    """Lines of one and two phases, with phases and nodes set in any order, beside each other."""
     text = list(CODES)
     nodes = rng.choice([".1.3", ".2", ".2.1", ""])
     start = [f"bus1=b{nodes}", f"bus2=c{nodes}", f"phases={nodes.count('.') or 3}"]
@@ -498,9 +522,11 @@ def wires(rng: random.Random) -> str:
 
 
 UNIT = [
-    "phases=1", "windings=3", "kvs=(7.2 .12 .12)", "kvas=(50 50 50)", "%rs=(.6 1.2 1.2)", "xhl=2.1", "xht=2.2",
+    "phases=1", "windings=3", "kvs=(7.2 .12 .12)", "kvas=(50 50 50)", "%rs=(.6 1.2 1.2)", "xhl=2.1",
+    "xht=2.2",
     "xlt=1.4", "buses=(b.1 h.1.0 h.0.2)", "conns=(wye wye wye)", "xscarray=(2 2 1.5)", "wdg=2 tap=1.02",
-    "wdg=3 tap=1.02", "wdg=1 kva=40", "wdg=2 kva=30", "%imag=.5", "%noloadloss=.2", "taps=(1 1 1)", "x12=2.4", "x23=1.2",
+    "wdg=3 tap=1.02", "wdg=1 kva=40", "wdg=2 kva=30", "%imag=.5", "%noloadloss=.2", "taps=(1 1 1)",
+    "x12=2.4", "x23=1.2",
 ]  # fmt: skip
 
 
@@ -532,7 +558,8 @@ def legs(rng: random.Random) -> str:
 SCENES: dict[str, Callable[[random.Random], str]] = {
     scene.__name__: scene
     for scene in (
-        lines, codes, wires, loads, capacitors, transformers, legs, regulators, switches, sources, words, comments,
+        lines, codes, wires, loads, capacitors, transformers, legs, regulators, switches, sources, words,
+        comments,
         options,
     )
 }  # fmt: skip

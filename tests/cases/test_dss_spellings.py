@@ -1,4 +1,4 @@
-"""A script that the importer accepts means to it what it means to OpenDSS, in whatever order it says things."""
+"""A script that the importer accepts means to it what it means to OpenDSS, in whatever order it is said."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_many_random_scripts_mean_the_same_to_both_readers(scene: str, tmp_path:
         assert not verdict.wrong, f"{scene} {seed}: {verdict.wrong}\n{script(scene, seed)}"
 
 
-# -- what was reported -------------------------------------------------------------------------------------------
+# -- what was reported ------------------------------------------------------------
 
 REFUSED = {
     "f08_one_phase_wye_capacitor_with_two_nodes": (5, "at most 1 nodes"),
@@ -102,14 +102,14 @@ SIBLINGS = {  # what stands in line 5, or behind it, and what the refusal says
     "new line.x bus1=b bus2=c switch=y rmatrix=(1|0 1|0 0 1)": "OpenDSS keeps the latter",
     "new capacitor.x bus1=b.1.2 phases=1": "at most 1 nodes",
     "new linecode.k nphases=4\nnew line.x bus1=b bus2=c linecode=k": "1 to 3 conductors",
-    "new linecode.m rmatrix=(1|0 1|0 0 1)\nnew line.x bus1=b bus2=c switch=y linecode=m": "OpenDSS keeps that",
+    "new linecode.m rmatrix=(1|0 1|0 0 1)\nnew line.x bus1=b bus2=c switch=y linecode=m": "keeps that",
     "new linecode.m rmatrix=(1|0 1|0 0 1)\nnew linecode.n like=m": "OpenDSS copies only in part",
     "new line.x bus1=b bus2=c r1=1\nnew line.y like=x bus1=b bus2=d": "OpenDSS copies only in part",
     "new load.x bus1=b like=a\n~ kw=7": "goes on with the other object",
     "new loadshape.s npts=1 mult=[5] useactual=y\nnew load.x bus1=b daily=s": "a load shape of multipliers",
     "disable load.a\n~ kw=7": "an object (new, edit) in front of it",
     "open line.l1 2\nline.l1.phases=2": "no change of an open line's conductors",
-    "new transformer.t buses=[b d] kvs=[12.47 4.16]\nnew regcontrol.r winding=2 tapnum=4 transformer=t": "in front",
+    "new transformer.t buses=[b d] kvs=[12.47 4.16]\nnew regcontrol.r tapnum=4 transformer=t": "in front",
     "new transformer.t buses=[b d] kvs=[12.47 4.16]\nnew regcontrol.r transformer=t winding=2 tapnum=4\n"
     "transformer.t.numtaps=16": "in front of the control's tap number",
 }
@@ -142,7 +142,7 @@ def test_files_behind_a_compile_elsewhere(tmp_path: Path) -> None:
 
 
 def test_what_was_left_out_is_in_the_notes() -> None:
-    """Lines that are disabled, switches that lead nowhere, and a solution that controls would have acted in."""
+    """Disabled lines, switches that lead nowhere, and a solution that controls would have acted in."""
     feeder = read(
         "new line.gone bus1=src bus2=b enabled=no",
         "new line.tie bus1=b bus2=nowhere switch=y enabled=no",
@@ -177,13 +177,17 @@ def test_a_line_that_is_open_at_one_end() -> None:
     assert set(switch.column("branches", "open_ends")) == {""}
 
 
-# -- speed -------------------------------------------------------------------------------------------------------
+# -- speed ------------------------------------------------------------
 
 LINES = [
-    "New  Load.a,kW = 5 kvs=(1, 2 3) 'two words' name=[x|y] ! kW=6", "a // b", "! only", "x=[1 2] , y=3", "x=1 , y=2",
-    "x=[1 2],y=3", "a,,b", "a, b", "a=b=c", "a/b=c", "new line.3/0_x bus1=a.1.2  bus2=b units=ft ", "? load.x.kw",
-    "~ kva=(25 2 *) pf=.9", "{! kept} x", 'new "load.a" kw=5', "a=", "=b", ",a", "a (b", "a=(b) c=[d] e", "x=(1)y=2",
-    "kv=@p", "a = [1]  ", "  new load.x", "kw= 3", "kw =3", "a=()", "x\ty", "a=[@b]", "a='b'", "a=b ! c=d", "a=b //c",
+    "New  Load.a,kW = 5 kvs=(1, 2 3) 'two words' name=[x|y] ! kW=6", "a // b", "! only", "x=[1 2] , y=3",
+    "x=1 , y=2",
+    "x=[1 2],y=3", "a,,b", "a, b", "a=b=c", "a/b=c", "new line.3/0_x bus1=a.1.2  bus2=b units=ft ",
+    "? load.x.kw",
+    "~ kva=(25 2 *) pf=.9", "{! kept} x", 'new "load.a" kw=5', "a=", "=b", ",a", "a (b", "a=(b) c=[d] e",
+    "x=(1)y=2",
+    "kv=@p", "a = [1]  ", "  new load.x", "kw= 3", "kw =3", "a=()", "x\ty", "a=[@b]", "a='b'",
+    "a=b ! c=d", "a=b //c",
 ]  # fmt: skip
 
 
@@ -210,12 +214,12 @@ class _Never:
 
 
 def large(n: int) -> str:
-    """A feeder of n medium-voltage lines in a comb, with a centre tap, a drop and two loads behind each third."""
+    """n medium-voltage lines in a comb, with a centre tap, a drop and two loads behind each third."""
     text = [
         "new circuit.large basekv=12.47 bus1=n0",
-        "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(.9|.3 1|.3 .3 .9) cmatrix=(20|-4 20|-4 -4 20) units=mi",
+        "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(.9|.3 1|.3 .3 .9) cmatrix=(9|-1 9|-1 -1 9) units=mi",
         "new linecode.t nphases=2 rmatrix=(.4|.1 .5) xmatrix=(.9|.3 1) units=km",
-        "new xfmrcode.c phases=1 windings=3 kvs=(7.2 .12 .12) kvas=(25 25 25) %rs=(.6 1.2 1.2) xhl=2 xht=2 xlt=1.3",
+        "new xfmrcode.c phases=1 windings=3 kvs=(7.2 .12 .12) kvas=(25 25 25) xhl=2 xht=2 xlt=1.3",
     ]
     for k in range(1, n + 1):
         text.append(f"new line.l{k} bus1=n{max(k - 7, 0)} bus2=n{k} linecode=m length={k % 9 + 1} units=ft")
@@ -230,7 +234,7 @@ def large(n: int) -> str:
 
 
 def test_a_large_feeder_is_read_in_linear_time() -> None:
-    """Of the size of IEEE 8500 in far less than two seconds of a core, four times a quarter of it in about as many."""
+    """The size of IEEE 8500 in less than two seconds of a core; four times the size of a quarter of it."""
     spent = {}
     for n in (750, 3000):
         text, start = large(n), time.process_time()
