@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .dss_lex import Param, Place, number, numbers
 from .dss_props import Handler, bus_of, connection, one_of, only, put, replay
@@ -68,6 +69,7 @@ def loads(circuit: Circuit) -> list[Shunt]:
 
 
 def _load(thing: Thing, hz: float) -> Shunt:
+    _one_size(thing)
     load = replay(thing, _Load(), _LOAD, hz, ("bus1",), lambda state, _: _settle(thing, state))
     _settle(thing, load)
     if load.kv <= 0 or load.v_low < 0 or load.v_high <= load.v_low:
@@ -92,6 +94,14 @@ def _load(thing: Thing, hz: float) -> Shunt:
         on=True,
         place=thing.place,
     )
+
+
+def _one_size(thing: Thing) -> None:
+    """Raise where a later command changes the number of phases, which OpenDSS does not survive."""
+    given = [edit for edit in thing.edits if edit.name == "phases"]
+    for first, later in pairwise(given):
+        if later.order != first.order and later.value != first.value:
+            raise later.place.error(f"load.{thing.name} phases", later.value, f"{first.value}, as before")
 
 
 def _load_part(name: str) -> Handler[_Load]:

@@ -169,7 +169,7 @@ def some(rng: random.Random, choices: list[str], low: int, high: int) -> list[st
 
 CODES = [
     "new linecode.k r1=.3 x1=.5 r0=.8 x0=1.5 c1=40 c0=20 units=km",
-    "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(.9|.3 1|.3 .3 .9) units=mi cmatrix=(20|-4 20|-4 -4 9)",
+    "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(.9|.3 1|.3 .3 .9) units=mi cmatrix=(9|-1 9|-1 -1 9)",
     "new linecode.n r1=.2 x1=.4 r0=.6 x0=1.1 c1=60 c0=30",
     "new linecode.two nphases=2 r1=.5 x1=.7 r0=.9 x0=1.6",
 ]

@@ -217,7 +217,7 @@ def large(n: int) -> str:
     """n medium-voltage lines in a comb, with a centre tap, a drop and two loads behind each third."""
     text = [
         "new circuit.large basekv=12.47 bus1=n0",
-        "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(.9|.3 1|.3 .3 .9) cmatrix=(9|-1 9|-1 -1 9) units=mi",
+        "new linecode.m rmatrix=(.4|.1 .5|.1 .1 .4) xmatrix=(1|0 1|0 0 1) cmatrix=(9|-1 9|-1 -1 9) units=mi",
         "new linecode.t nphases=2 rmatrix=(.4|.1 .5) xmatrix=(.9|.3 1) units=km",
         "new xfmrcode.c phases=1 windings=3 kvs=(7.2 .12 .12) kvas=(25 25 25) xhl=2 xht=2 xlt=1.3",
     ]
