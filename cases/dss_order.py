@@ -33,6 +33,7 @@ _WITHOUT: Mapping[str, frozenset[str]] = {
     "linecode": frozenset(("rmatrix", "xmatrix", "cmatrix", "kron", "neutral")),
     "transformer": frozenset(("xfmrcode",)),
     "capacitor": frozenset(("conn", "bus2")),
+    "load": frozenset(("conn",)),
 }
 LAST = "last winding"  # a property of our own: what a list of buses leaves behind besides the buses
 # Of a line with an open terminal: what makes OpenDSS close its terminals.

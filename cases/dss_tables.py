@@ -128,6 +128,7 @@ class Tables:
             "sources": self._table("sources", [self._source()], [self.source.place]),
             "cap_controls": self._cap_controls(),
         }
+        self._note_disabled()
         metadata = {"source": f"OpenDSS script {Path(self.file).name}"}
         if self.notes:
             metadata["notes"] = "; ".join(self.notes)
@@ -140,6 +141,16 @@ class Tables:
             place=self._place,
             **tables,
         )
+
+    def _note_disabled(self) -> None:
+        """What is disabled stands in no table (lines: see `_wires`), but in the notes, by class."""
+        off: dict[str, list[str]] = {}
+        for (kind, name), thing in self.circuit.things.items():
+            if kind not in ("line", "linecode", "xfmrcode") and not thing.enabled:
+                off.setdefault(kind, []).append(name)
+        for kind, names in off.items():
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            self.notes.append(f"disabled and left out: {kind} {shown}")
 
     def _place(self, table_name: str, row: int | None) -> tuple[str, int | None]:
         places = self.places.get(table_name, [])

@@ -115,6 +115,8 @@ def wires(circuit: Circuit) -> list[Wire]:
 
 
 def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
+    builds, at = circuit.builds, 0
+
     def coded(line: _Line, edit: Param) -> None:
         code = codes(edit)
         if code.matrices and line.pending:
@@ -140,7 +142,6 @@ def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
                 line.built = True
             at += 1
 
-    builds, at = circuit.builds, 0
     line = _Line(Impedance(hz=circuit.hz))
     replay(
         thing, line, {**_LINE, "linecode": coded}, circuit.hz, ("bus1", "bus2"), between if builds else None
