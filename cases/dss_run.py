@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .dss_lex import Param, Place, logical_lines, number, numbers, split
 from .dss_order import RECONNECTS, copied
+from .dss_shapes import Shapes
 from .dss_things import Circuit, Thing
 from .dss_words import (
     CLASSES,
@@ -15,7 +16,6 @@ from .dss_words import (
     IGNORED_COMMANDS,
     IGNORED_OPTIONS,
     PLACES,
-    SHAPE,
     resolve,
 )
 from .edit import nearest
@@ -24,9 +24,6 @@ from .errors import CaseError, Problem
 MAX_DEPTH = 20  # of files that read files
 MAX_BYTES = 64 * 2**20  # of text in all
 MAX_EDITS = 4_000_000
-
-_SHAPED = ("yearly", "daily", "duty")
-_NO_SHAPE = "a load shape of multipliers (useactual=no): one of kW sets the load's power to its maximum"
 
 Reader = Callable[[Path], str]
 
@@ -53,8 +50,7 @@ class Runner:
         self.liked = (
             False  # whether the last object was made like another one, which the next line is about then
         )
-        self.shape = ("", "")  # the object of a class that is left out which a line may go on with
-        self.actual_shapes: set[str] = set()  # load shapes that set the power of what follows them
+        self.shapes = Shapes()
         self.commands: dict[str, Callable[[list[Param], Place], None]] = {
             "new": self._new,
             "edit": self._edit,
@@ -124,7 +120,7 @@ class Runner:
         kind, name, rest = self._named(params, place)
         self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
-            self._shape(kind, name, rest)
+            self.shapes.say(kind, name, rest)
             return
         if kind == "circuit":
             if self.circuit.name:
@@ -148,7 +144,7 @@ class Runner:
         kind, name, rest = self._named(params, place)
         self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
-            self._shape(kind, name, rest)
+            self.shapes.say(kind, name, rest)
             return
         if kind == "circuit":
             raise place.error(
@@ -159,7 +155,7 @@ class Runner:
 
     def _more(self, params: list[Param], place: Place) -> None:
         if self.active_ignored:
-            self._shape(*self.shape, params)
+            self.shapes.more(params)
             return
         if self.liked:
             expected = "all properties in one line with like=: OpenDSS goes on with the other object here"
@@ -174,7 +170,7 @@ class Runner:
         rest = [params[0]._replace(name=word), *params[1:]]
         self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
-            self._shape(kind, name, rest)
+            self.shapes.say(kind, name, rest)
             return
         self.active = self._thing(kind, name, place)
         self._apply(self.active, rest)
@@ -207,8 +203,7 @@ class Runner:
             if thing.opened and names[at] in RECONNECTS:
                 field_name = f"{thing.kind}.{thing.name} {names[at]}"
                 raise param.place.error(field_name, param.value, "no change of an open line's conductors")
-            if names[at] in _SHAPED and param.value.lower() in self.actual_shapes:
-                raise param.place.error(f"{thing.kind}.{thing.name} {names[at]}", param.value, _NO_SHAPE)
+            self.shapes.check(thing, names[at], param)
             if names[at] == "like":
                 self._like(thing, param)
             else:
@@ -299,22 +294,6 @@ class Runner:
     def _clear(self, params: list[Param], place: Place) -> None:
         if self.circuit.name:
             raise place.error("clear", "", "no more than one circuit, and nothing cleared behind it")
-
-    # -- load shapes ------------------------------------------------------------------------------------
-
-    def _shape(self, kind: str, name: str, params: list[Param]) -> None:
-        """Keep which load shapes hold MW: a load that follows one takes its power from there."""
-        self.shape = (kind, name)
-        if kind != "loadshape":
-            return
-        at = -1
-        for param in params:
-            names = [word for word in SHAPE if word.startswith(param.name)] if param.name else []
-            at = SHAPE.index(names[0]) if names else at + 1 if not param.name else len(SHAPE)
-            if at < len(SHAPE) and SHAPE[at] == "useactual" and param.value[:1].lower() in ("y", "t"):
-                self.actual_shapes.add(name)
-            if at < len(SHAPE) and SHAPE[at] == "like" and param.value.lower() in self.actual_shapes:
-                self.actual_shapes.add(name)
 
     # -- options and files -----------------------------------------------------------------------------
 

@@ -112,11 +112,6 @@ COMMANDS = tuple(
     "refine_buslevels calclaplacian exportoverloads exportvviolations zsc012 allpceatbus allpdeatbus "
     "totalpowers giscoords clearall comhelp newactor wait solveall abort clone".split()
 )
-# The properties of a load shape, in OpenDSS's order.
-SHAPE = tuple(
-    "npts interval mult hour mean stddev csvfile sngfile dblfile action qmult useactual pmax qmax "
-    "sinterval minterval pbase qbase pmult pqcsvfile memorymapping interpolation like".split()
-)
 # Options of `set` that steer the solution or the screen. Those that would change the circuit are not here.
 IGNORED_OPTIONS = frozenset(
     "maxiterations maxiter maxcontroliter tolerance controlmode mode stepsize h number hour sec time "

@@ -13,7 +13,8 @@ from distgrid.cases import CaseError, Feeder, import_dss
 from distgrid.cases.dss import feeder_from_text
 from distgrid.cases.dss_lex import Place, split
 
-from .dss_spellings import HEAD, SCENES, TAIL, compare, our_volts, script
+from .dss_readers import compare, our_volts
+from .dss_spellings import HEAD, SCENES, TAIL, script
 
 REPORTED = Path(__file__).parents[1] / "reference" / "reported"
 
@@ -34,7 +35,7 @@ def test_random_scripts_mean_the_same_to_both_readers(scene: str, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES)
 def test_many_random_scripts_mean_the_same_to_both_readers(scene: str, tmp_path: Path) -> None:
-    """Three hundred more of each kind; to 3e-6, as OpenDSS adds a millionth to the neutral of impedance loads."""
+    """Three hundred more of each kind; to 3e-6, as OpenDSS adds a millionth to the neutral of impedances."""
     pytest.importorskip("dss")
     path = tmp_path / "m.dss"
     for seed in range(30, 330):
