@@ -1,14 +1,17 @@
 """OpenDSS scripts (`.dss`) as per-phase feeders.
 
 What the importer understands it converts exactly, as OpenDSS would have it in a snapshot at the circuit's
-frequency; what it does not know it refuses, naming file and line. `dss_lex` reads the language, `dss_run`
-runs the script, `dss_wires`, `dss_units`, `dss_shunts`, `dss_source` and `dss_controls` interpret the
-objects, `dss_grid` joins them, `dss_tables` and `dss_rows` make the tables. Rules that need words:
+frequency; what it does not know, or knows to be read differently, it refuses, naming file and line. `dss_lex`
+reads the language, `dss_run` runs the script (`dss_order`: what its order changes), `dss_codes`, `dss_wires`,
+`dss_units`, `dss_taps`, `dss_shunts`, `dss_source` and `dss_controls` interpret the objects, `dss_grid` joins
+them, `dss_tables` and `dss_rows` make the tables. Rules that need words:
 
 - **Ids** are the names of the script in lower case.
 - **Voltages.** Loads and capacitors rated at another voltage than their node's base are converted, so that
   all powers hold at 1 pu of the node. Base voltages are the nearest of `set voltagebases`.
-- **Switches** (`switch=y`) opened by `open`, and disabled ones between buses that exist, are open switches.
+- **Switches** (`switch=y`) opened by `open` at either end, and disabled ones between buses that exist, are
+  open switches; so is a disabled line that is the only one to a bus with a load. Lines with a charging that
+  are open at one end are so in the tables (`open_ends`).
 - **Parallel conductors.** One-phase lines beside each other on different phases become one branch (the ids
   joined by `+`), and one-phase transformers between the same buses one bank.
 - **Ratings** are the script's `normamps`, where it gives any, and the kVA of transformers.

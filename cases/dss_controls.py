@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from .dss_lex import Param, Place, flag, number, whole
 from .dss_props import Handler, one_of, only, put, replay
-from .dss_run import Circuit, Thing
+from .dss_taps import check_transformer
+from .dss_things import Circuit, Thing
 from .dss_units import Unit
 
 # By property: the column of the regulators table, and the value that OpenDSS starts from.
@@ -49,7 +50,6 @@ class TapControl:
 
     name: str
     unit: Unit
-    tap_num: int | None
     settings: Mapping[str, float]  # by the column of the regulators table
     flags: Mapping[str, bool]
     monitored: int  # which phase of the winding
@@ -81,7 +81,6 @@ class _Control:
     element: str = ""
     capacitor: str = ""
     winding: int = 0
-    tap: int | None = None
     kind: str = "current"
     override: bool = False
     terminal: int = 1
@@ -120,7 +119,7 @@ _TAP: dict[str, Handler[_Control]] = {
     "winding": put("winding", one_of(2)),
     "tapwinding": put("winding", one_of(2)),
     "ptphase": put("pt_phase", whole),
-    "tapnum": put("tap", whole),
+    "tapnum": lambda *_: None,  # moves the transformer's tap, where the transformer is read
     "inversetime": only("n", "f"),
     "cogen": only("n", "f"),
     "ldc_z": only("0"),
@@ -141,12 +140,13 @@ _BANK: dict[str, Handler[_Control]] = {
 def tap_controls(circuit: Circuit, known: list[Unit]) -> list[TapControl]:
     """The regulator controls that take part."""
     by_name = {unit.name: unit for unit in known}
-    return [_tap_control(thing, by_name, circuit.hz) for thing in circuit.of("regcontrol")]
+    return [_tap_control(thing, by_name, circuit) for thing in circuit.of("regcontrol")]
 
 
-def _tap_control(thing: Thing, known: Mapping[str, Unit], hz: float) -> TapControl:
+def _tap_control(thing: Thing, known: Mapping[str, Unit], circuit: Circuit) -> TapControl:
     state = _Control(dict(TAP_SETTINGS.values()), dict.fromkeys(TAP_FLAGS.values(), False))
-    replay(thing, state, _TAP, hz)
+    replay(thing, state, _TAP, circuit.hz)
+    check_transformer(thing, circuit)
     unit = known.get(state.transformer)
     if unit is None:
         raise thing.error("transformer", state.transformer, "a transformer that exists and takes part")
@@ -156,9 +156,7 @@ def _tap_control(thing: Thing, known: Mapping[str, Unit], hz: float) -> TapContr
             "winding, ptphase", shown, "winding=2 of a transformer of two, and one of its phases"
         )
     state.settings["rev_threshold_mw"] /= 1000.0
-    return TapControl(
-        thing.name, unit, state.tap, state.settings, state.flags, state.pt_phase - 1, thing.place
-    )
+    return TapControl(thing.name, unit, state.settings, state.flags, state.pt_phase - 1, thing.place)
 
 
 def bank_controls(circuit: Circuit) -> list[BankControl]:

@@ -31,6 +31,12 @@ class Span:
         """Wires of one branch are all open or all closed; banks are closed."""
         return self.kind in ("transformer", "regulator") or self.wires[0].closed
 
+    @property
+    def open_ends(self) -> str:
+        """Which end of every wire is open while the other one is closed, in the words of the tables."""
+        open_at = "" if self.units else self.wires[0].open_at
+        return ("from", "to")[self.buses.index(open_at)] if open_at else ""
+
 
 def spans(wires: list[Wire], units: list[Unit], controls: list[TapControl]) -> list[Span]:
     """The branches, in the order of their first part: wires as defined, then transformers as defined."""
@@ -65,10 +71,10 @@ def _distinct(found: list[Span]) -> list[Span]:
 
 def _side_by_side(wires: list[Wire]) -> list[Span]:
     """Wires between the same two buses on different phases, of one kind and state, in one branch."""
-    groups: dict[tuple[frozenset[str], bool, bool], list[list[Wire]]] = {}
+    groups: dict[tuple[frozenset[str], bool, bool, str], list[list[Wire]]] = {}
     order: list[list[Wire]] = []
     for wire in wires:
-        key = (frozenset(wire.buses), wire.is_switch, wire.closed)
+        key = (frozenset(wire.buses), wire.is_switch, wire.closed, wire.open_at)
         for group in groups.setdefault(key, []):
             if all(set(wire.nodes).isdisjoint(other.nodes) for other in group):
                 group.append(wire)
@@ -130,7 +136,9 @@ def _open_deltas(banks: list[Span]) -> dict[frozenset[str], tuple[int, set[int]]
 def _bank_of(wire: Wire, open_deltas: dict[frozenset[str], tuple[int, set[int]]]) -> int | None:
     """The open-delta regulator whose third phase this wire takes past it, if it does."""
     at, shared = open_deltas.get(frozenset(wire.buses), (None, set()))
-    return at if wire.closed and len(wire.nodes) == 1 and wire.nodes[0] in shared else None
+    return (
+        at if wire.closed and not wire.open_at and len(wire.nodes) == 1 and wire.nodes[0] in shared else None
+    )
 
 
 # -- buses ---------------------------------------------------------------------------------------------------

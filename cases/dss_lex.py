@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from .errors import CaseError, Problem
 
 CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
-BLANKS = " \t\r\n\f\v,"
-_PLAIN_WORD = re.compile(r"(?:[^ \t\r\n\f\v,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
+BLANKS = " \t,"
+_PLAIN_WORD = re.compile(r"(?:[^ \t,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
+# What OpenDSS takes for part of a word, while a reader (or Python) sees a blank, a new line or nothing.
+_STRANGE = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
+)
+# A parameter and what is behind it, in the spellings of nearly every line: nothing that needs a second look.
+_PLAIN_PARAM = re.compile(
+    r"(?:([A-Za-z0-9_.%+-]+)[ ]*=[ ]*)?"
+    r"(?:([A-Za-z0-9_.%+:;?$&#~*-]+(?:/[A-Za-z0-9_.%+:;?$&#~*-]+)*)"
+    r"|(\([ !#-(*-?A-~]*\)|\[[ !#-?A-\\^-~]*\]|\"[ !#-?A-~]*\"))"
+    r"(?:,[ ]*(?![ ,=])|[ ]+(?![ ,=!/])|$)",
+    re.ASCII,
+)
+_EMPTY = re.compile(r"^[ \t]*,|,[ \t]*,")  # nothing before a comma: OpenDSS stops there
+_LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 MAX_STACK = 10  # registers of the calculator in OpenDSS
 MAX_ORDER = 12  # of a matrix
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where in the files something stands."""
 
     file: str
@@ -34,27 +47,39 @@ class Place:
         return CaseError([Problem(self.file, self.line, field, value, expected)])
 
 
-@dataclass(frozen=True)
-class Param:
+class Param(NamedTuple):
     """One parameter of a line; `name` is lower case, empty where the line gives none."""
 
     name: str
     value: str
     quoted: bool
     place: Place
+    order: int = 0  # which of all values of the script it is; set where it becomes part of an object
 
 
 def split(text: str, place: Place) -> list[Param]:
     """The parameters of one line.
 
     Raises:
-        CaseError: a bracket or quote without its end, or a name without a value.
+        CaseError: a bracket or quote without its end, a name without a value, an empty value between two
+            commas (where OpenDSS stops reading the line), a variable, or a control character.
     """
     result: list[Param] = []
-    at = 0
+    at, end = len(text) - len(text.lstrip(" ")), len(text)
+    while at < end:  # as long as the text is plain
+        found = _PLAIN_PARAM.match(text, at)
+        if found is None:
+            break
+        name, value, quoted = found.group(1, 2, 3)
+        result.append(Param(name.lower() if name else "", value or quoted[1:-1], not value, place))
+        at = found.end()
+    else:
+        return result
+    result.clear()
+    at = _gap(text, 0, place, commas=0)
     while True:
-        at = _skip(text, at)
         if _over(text, at):
+            _no_strangers(text[:at], place)
             return result
         word, quoted, at = _word(text, at, place)
         after = _skip(text, at, BLANKS[:-1])
@@ -63,15 +88,42 @@ def split(text: str, place: Place) -> list[Param]:
             if quoted or not word or _over(text, at):
                 raise place.error(word, "", "a name before and a value behind the equals sign")
             value, quoted, at = _word(text, at, place)
-            result.append(Param(word.lower(), value, quoted, place))
+            # Behind a bracket of a named value OpenDSS looks for the comma at once, not behind blanks.
+            at = _gap(text, at, place, commas=0 if quoted and text[at : at + 1] in (" ", "\t") else 1)
         else:
-            result.append(Param("", word, quoted, place))
+            value, word, at = word, "", _gap(text, at, place, commas=1)
+        if value.startswith("@"):
+            raise place.error(word, value, "a value: variables are not read")
+        result.append(Param(word.lower(), value, quoted, place))
 
 
 def _skip(text: str, at: int, blanks: str = BLANKS) -> int:
     while at < len(text) and text[at] in blanks:
         at += 1
     return at
+
+
+def _gap(text: str, at: int, place: Place, commas: int) -> int:
+    """Where the text goes on behind a word: blanks, and at most some commas among them."""
+    end = _skip(text, at)
+    if text.count(",", at, end) > commas and not _over(text, end):
+        raise place.error(
+            "", text[at:end].strip() or ",", "a value before the comma: OpenDSS stops reading here"
+        )
+    return end
+
+
+def _no_strangers(code: str, place: Place) -> None:
+    """Raise where a line, before its comment, holds what looks like a blank or nothing, but is none."""
+    found = _STRANGE.search(code)
+    if found:
+        raise place.error(
+            "", repr(found[0]), "text without control characters and blanks other than space and tab"
+        )
+    if not code.isascii() and any(letter.lower() != letter for letter in code if ord(letter) > 127):
+        raise place.error(
+            "", repr(code[:40]), "capital letters A to Z: OpenDSS does not know others as the same name"
+        )
 
 
 def _over(text: str, at: int) -> bool:
@@ -88,6 +140,25 @@ def _word(text: str, at: int, place: Place) -> tuple[str, bool, int]:
         return text[at + 1 : end], True, end + 1
     found = _PLAIN_WORD.match(text, at)
     return (found[0], False, found.end()) if found else ("", False, at)
+
+
+def logical_lines(text: str, file: str) -> Iterator[tuple[str, Place]]:
+    """The lines of a text that are not in a block comment, with their places."""
+    hidden: Place | None = None
+    for count, line in enumerate(_LINE_END.split(text), 1):
+        place = Place(file, count)
+        if hidden is None and line.startswith("/*"):
+            hidden = place
+        if hidden is not None:
+            _, end, rest = line.partition("*/")
+            if end:
+                hidden = None
+                if rest.strip():
+                    raise place.error("", rest.strip()[:30], "nothing behind the end of a block comment")
+            continue
+        yield line, place
+    if hidden is not None:
+        raise hidden.error("/*", "", "an end of this comment (*/)")
 
 
 # -- values --------------------------------------------------------------------------------------------------
@@ -126,9 +197,9 @@ def whole(param: Param) -> int:
 
 
 def flag(param: Param) -> bool:
-    """The value as yes or no; OpenDSS looks at the first letter."""
+    """The value as yes or no; OpenDSS looks at the first letter, and takes all but y and t for no."""
     first = param.value.strip()[:1].lower()
-    if first in ("y", "t", "1"):
+    if first in ("y", "t"):
         return True
     if first in ("n", "f", "0"):
         return False
@@ -141,7 +212,7 @@ def parts(param: Param) -> list[Param]:
     for element in inner:
         if element.name:
             raise param.place.error(param.name, repr(param.value), "a list without equals signs")
-    return [Param(param.name, element.value, element.quoted, param.place) for element in inner]
+    return [Param(param.name, element.value, element.quoted, param.place, param.order) for element in inner]
 
 
 def texts(param: Param) -> list[str]:
@@ -159,8 +230,9 @@ def matrix(param: Param, order: int) -> list[list[float]]:
     if order > MAX_ORDER:
         raise param.place.error(param.name, str(order), f"at most {MAX_ORDER} conductors")
     text = param.value.split("|")
-    rows = [numbers(Param(param.name, row, param.quoted, param.place)) for row in text]
-    rows = [row for row in rows if row]
+    rows = [_row(Param(param.name, row, param.quoted, param.place)) for row in text]
+    if len(rows) == order + 1 and not rows[-1]:
+        rows.pop()  # a bar behind the last row
     triangle = [len(row) for row in rows] == list(range(1, order + 1))
     square = [len(row) for row in rows] == [order] * order
     if not (triangle or square):
@@ -170,6 +242,14 @@ def matrix(param: Param, order: int) -> list[list[float]]:
     if square and full != rows:
         raise param.place.error(param.name, repr(param.value), "a symmetric matrix")
     return full
+
+
+def _row(param: Param) -> list[float]:
+    """One row of a matrix; no formulas, behind which OpenDSS misses the bar."""
+    elements = parts(param)
+    if any(element.quoted for element in elements):
+        raise param.place.error(param.name, repr(param.value), "a matrix of plain numbers")
+    return [number(element) for element in elements]
 
 
 # -- the calculator ------------------------------------------------------------------------------------------
@@ -213,6 +293,8 @@ def rpn(param: Param) -> float:
         CaseError: an unknown word, too few or too many numbers, or no value.
     """
     stack: list[float] = []
+    if _EMPTY.search(param.value):
+        raise _no_formula(param)
     for word in param.value.replace(",", " ").lower().split():
         value = math.pi if word == "pi" else _plain(word)
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .dss_lex import Param, number
-from .dss_run import Thing
+from .dss_things import Thing
 from .dss_words import IGNORED
 
 State = TypeVar("State")
@@ -14,16 +14,30 @@ Handler = Callable[[State, Param], None]
 
 
 def replay(
-    thing: Thing, state: State, handlers: Mapping[str, Handler[State]], hz: float, known: tuple[str, ...] = ()
+    thing: Thing,
+    state: State,
+    handlers: Mapping[str, Handler[State]],
+    hz: float,
+    known: tuple[str, ...] = (),
+    between: Callable[[State, int], None] | None = None,
+    until: int | None = None,
 ) -> State:
     """`state` after all that the script says of an object, in its order.
 
     Properties in `known` are read elsewhere; those that change nothing in a snapshot are passed over.
+    `between` is called with the state and the number of the next command before each command's first value;
+    `until` is the number of the command from which on edits do not count.
 
     Raises:
         CaseError: a property that can neither be used nor left out, or a bad value.
     """
+    command = 0
     for edit in thing.edits:
+        if until is not None and edit.order >= until:
+            continue
+        if between is not None and edit.order != command:
+            between(state, edit.order)
+            command = edit.order
         handler = handlers.get(edit.name)
         if handler is not None:
             handler(state, edit)

@@ -69,7 +69,7 @@ def regulator_row(frame: Frame, at: int, control: TapControl, branch_id: str) ->
     where = f"transformer.{unit.name}"
     if step <= 0:
         raise unit.place.error(where, f"{winding.min_tap:g}, {winding.max_tap:g}", "mintap < maxtap")
-    position = (winding.tap - 1.0) / step if control.tap_num is None else float(control.tap_num)
+    position = (winding.tap - 1.0) / step
     low, high = (winding.min_tap - 1.0) / step, (winding.max_tap - 1.0) / step
     for value in (position, low, high):
         if abs(value - round(value)) > STEP_ROUNDING:

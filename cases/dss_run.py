@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
-from .dss_lex import Param, Place, flag, number, numbers, split
-from .dss_words import CLASSES, IGNORED_CLASSES, IGNORED_COMMANDS, IGNORED_OPTIONS, resolve
+from .dss_lex import Param, Place, logical_lines, number, numbers, split
+from .dss_order import RECONNECTS, copied
+from .dss_shapes import Shapes
+from .dss_things import Circuit, Thing
+from .dss_words import (
+    CLASSES,
+    COMMANDS,
+    IGNORED_CLASSES,
+    IGNORED_COMMANDS,
+    IGNORED_OPTIONS,
+    PLACES,
+    resolve,
+)
 from .edit import nearest
 from .errors import CaseError, Problem
 
@@ -17,49 +26,6 @@ MAX_BYTES = 64 * 2**20  # of text in all
 MAX_EDITS = 4_000_000
 
 Reader = Callable[[Path], str]
-
-
-@dataclass
-class Thing:
-    """One object of a circuit: the values given to its properties, in the order in which they were given."""
-
-    kind: str
-    name: str
-    place: Place
-    edits: list[Param] = field(default_factory=list)
-    opened: Place | None = None
-
-    def last(self, *names: str) -> Param | None:
-        """The last value given to any of these properties."""
-        return next((edit for edit in reversed(self.edits) if edit.name in names), None)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the object takes part."""
-        edit = self.last("enabled")
-        return edit is None or flag(edit)
-
-    def error(self, field_name: str, value: str, expected: str) -> CaseError:
-        """The error to raise about the object as a whole."""
-        return self.place.error(f"{self.kind}.{self.name} {field_name}".rstrip(), value, expected)
-
-
-@dataclass
-class Circuit:
-    """What a script says."""
-
-    name: str = ""
-    hz: float = 60.0
-    v_min: float = 0.95
-    v_max: float = 1.05
-    kv_bases: list[float] | None = None
-    things: dict[tuple[str, str], Thing] = field(default_factory=dict)
-    coordinates: dict[str, tuple[float, float]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def of(self, *kinds: str) -> list[Thing]:
-        """The objects of these kinds that take part, in the order of their definition."""
-        return [thing for thing in self.things.values() if thing.kind in kinds and thing.enabled]
 
 
 class Runner:
@@ -76,7 +42,15 @@ class Runner:
         self.active: Thing | None = None
         self.active_ignored = False
         self.open_files: list[Path] = []
+        self.moved = (
+            False  # whether OpenDSS looks for files in another folder than that of the file being read
+        )
         self.bytes = self.count = 0
+        self.order = 0  # of the command
+        self.liked = (
+            False  # whether the last object was made like another one, which the next line is about then
+        )
+        self.shapes = Shapes()
         self.commands: dict[str, Callable[[list[Param], Place], None]] = {
             "new": self._new,
             "edit": self._edit,
@@ -85,14 +59,17 @@ class Runner:
             "~": self._more,
             "set": self._set,
             "redirect": self._redirect,
-            "compile": self._redirect,
+            "compile": self._compile,
             "buscoords": self._coordinates,
             "batchedit": self._batch,
             "open": self._open,
             "close": self._close,
             "disable": self._disable,
             "enable": self._enable,
-            "calcvoltagebases": self._nothing,
+            "calcvoltagebases": self._build,
+            "solve": self._solve,
+            "clear": self._clear,
+            "clearall": self._clear,
         }
 
     def run(self, text: str, file: str) -> None:
@@ -103,6 +80,7 @@ class Runner:
                 self._execute(params, place)
 
     def _execute(self, params: list[Param], place: Place) -> None:
+        self.order += 1
         head = params[0]
         if head.name:
             if head.name.count(".") == 2:
@@ -110,7 +88,10 @@ class Runner:
                 return
             raise place.error("", head.name, "a command, or class.name.property=value")
         command = self._command(head.value.lower())
-        if command in IGNORED_COMMANDS or head.value == "?":
+        if head.value == "?":
+            self.active, self.active_ignored = None, False
+            return
+        if command in IGNORED_COMMANDS:
             return
         if command is None:
             raise place.error("", repr(head.value), "a command of OpenDSS that the importer knows")
@@ -120,13 +101,11 @@ class Runner:
         self.commands[command](params[1:], place)
 
     def _command(self, word: str) -> str | None:
-        """The command that a word means; short forms mean the first that begins so."""
-        if word in self.commands or word in IGNORED_COMMANDS:
-            return word
-        if len(word) < 3:
-            return None
-        known = [*self.commands, *sorted(IGNORED_COMMANDS)]
-        return next((name for name in known if name.startswith(word)), None)
+        """The command that a word means; short forms mean the first of OpenDSS's list that begins so."""
+        if word not in COMMANDS:
+            begun = (name for name in COMMANDS if name.startswith(word))
+            word = next(begun, word) if len(word) > 2 else word
+        return word if word in self.commands or word in IGNORED_COMMANDS else None
 
     # -- objects ---------------------------------------------------------------------------------------
 
@@ -139,8 +118,9 @@ class Runner:
 
     def _new(self, params: list[Param], place: Place) -> None:
         kind, name, rest = self._named(params, place)
-        self.active, self.active_ignored = None, kind in IGNORED_CLASSES
+        self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
+            self.shapes.say(kind, name, rest)
             return
         if kind == "circuit":
             if self.circuit.name:
@@ -156,34 +136,44 @@ class Runner:
             raise place.error("new", kind, "class.name of an object")
         if (kind, name) in self.circuit.things:
             raise place.error("new", f"{kind}.{name}", "a name that no object of the class has yet")
-        self.active = Thing(kind, name, place)
+        self.active = Thing(kind, name, place, order=self.order)
         self.circuit.things[kind, name] = self.active
         self._apply(self.active, rest)
 
     def _edit(self, params: list[Param], place: Place) -> None:
         kind, name, rest = self._named(params, place)
-        self.active_ignored = kind in IGNORED_CLASSES
+        self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
         if self.active_ignored:
+            self.shapes.say(kind, name, rest)
             return
         if kind == "circuit":
-            kind, name = "vsource", "source"
+            raise place.error(
+                "edit", f"circuit.{name}", "vsource.source: OpenDSS does not edit the source by this"
+            )
         self.active = self._thing(kind, name, place)
         self._apply(self.active, rest)
 
     def _more(self, params: list[Param], place: Place) -> None:
         if self.active_ignored:
+            self.shapes.more(params)
             return
+        if self.liked:
+            expected = "all properties in one line with like=: OpenDSS goes on with the other object here"
+            raise place.error("~", "", expected)
         if self.active is None:
-            raise place.error("~", "", "an object before it that the line goes on with")
+            raise place.error("~", "", "an object (new, edit) in front of it that the line goes on with")
         self._apply(self.active, params)
 
     def _property(self, params: list[Param], place: Place) -> None:
         """`class.name.property=value`, and what else the line says about that object."""
         kind, name, word = params[0].name.split(".")
-        if kind in IGNORED_CLASSES:
+        rest = [params[0]._replace(name=word), *params[1:]]
+        self.active, self.active_ignored, self.liked = None, kind in IGNORED_CLASSES, False
+        if self.active_ignored:
+            self.shapes.say(kind, name, rest)
             return
-        thing = self._thing(kind, name, place)
-        self._apply(thing, [dataclasses.replace(params[0], name=word), *params[1:]])
+        self.active = self._thing(kind, name, place)
+        self._apply(self.active, rest)
 
     def _thing(self, kind: str, name: str, place: Place) -> Thing:
         thing = self.circuit.things.get((kind, name))
@@ -205,21 +195,30 @@ class Runner:
                     hint = nearest(param.name, names)
                     field_name = f"{thing.kind}.{thing.name} {param.name}"
                     raise param.place.error(field_name, param.value, f"a property of a {thing.kind}; {hint}")
-                at = names.index(name)
+                at = PLACES[thing.kind][name]
             else:
                 at += 1
                 if at >= len(names):
                     raise param.place.error(thing.kind, repr(param.value), "no more values than properties")
+            if thing.opened and names[at] in RECONNECTS:
+                field_name = f"{thing.kind}.{thing.name} {names[at]}"
+                raise param.place.error(field_name, param.value, "no change of an open line's conductors")
+            self.shapes.check(thing, names[at], param)
             if names[at] == "like":
-                other = self._thing(thing.kind, param.value.lower(), param.place)
-                self.count += len(other.edits)
-                thing.edits += [edit for edit in other.edits if edit.name != "enabled"]
-                if thing.kind in ("transformer", "xfmrcode"):  # the copy begins at its first winding
-                    thing.edits.append(Param("wdg", "1", False, param.place))
+                self._like(thing, param)
             else:
-                thing.edits.append(dataclasses.replace(param, name=names[at]))
+                thing.edits.append(Param(names[at], param.value, param.quoted, param.place, self.order))
         if self.count > MAX_EDITS:
             raise thing.place.error("like", "", f"at most {MAX_EDITS} parameters in all")
+
+    def _like(self, thing: Thing, param: Param) -> None:
+        other = self._thing(thing.kind, param.value.lower(), param.place)
+        self.count += len(other.edits)
+        thing.edits = copied(thing, other, param)
+        thing.copies.append((other.name, self.order))
+        self.liked = True
+        if thing.kind in ("transformer", "xfmrcode"):  # the copy begins at its first winding
+            thing.edits.append(Param("wdg", "1", False, param.place, self.order))
 
     def _batch(self, params: list[Param], place: Place) -> None:
         kind, _, _ = self._named(params, place)
@@ -229,35 +228,72 @@ class Runner:
     # -- switching -------------------------------------------------------------------------------------
 
     def _switched(self, params: list[Param], place: Place) -> Thing:
-        """The object that a switching command names; whole terminals only."""
-        words = [param.value for param in params if param.name in ("", "object")]
-        for param in params:
-            if param.name not in ("", "object", "terminal", "term", "conductor", "cond"):
-                raise param.place.error(param.name, param.value, "object, terminal or conductor")
-            if param.name.startswith("cond") and number(param) != 0:
-                raise param.place.error(param.name, param.value, "0: all conductors of the terminal")
-        if not words or "." not in words[0] or len(words) > 3 or words[2:] not in ([], ["0"]):
-            raise place.error("", " ".join(words), "class.name of an object, and a terminal")
-        kind, _, name = words[0].lower().partition(".")
+        """The object that a switching command names; nothing can go on with it in the next line."""
+        self.active, self.active_ignored = None, False
+        if not params or "." not in params[0].value or params[0].name not in ("", "object"):
+            raise place.error("", " ".join(param.value for param in params), "class.name of an object")
+        kind, _, name = params[0].value.lower().partition(".")
         return self._thing(kind, name, place)
 
-    def _open(self, params: list[Param], place: Place) -> None:
+    def _terminal(self, params: list[Param], place: Place) -> tuple[Thing, int]:
+        """The line and the whole terminal that `open` and `close` are about.
+
+        OpenDSS takes the terminal and the conductor by their places in the line, whatever their names, and
+        the terminal that was last active where none is given.
+        """
         thing = self._switched(params, place)
         if thing.kind != "line":
-            raise place.error("open", f"{thing.kind}.{thing.name}", "a line")
-        thing.opened = place
+            raise place.error("open, close", f"{thing.kind}.{thing.name}", "a line")
+        for param, known in zip(
+            params[1:], (("", "terminal", "term"), ("", "conductor", "cond")), strict=False
+        ):
+            if param.name not in known:
+                raise param.place.error(param.name, param.value, "object, terminal, conductor, in this order")
+        if not 2 <= len(params) <= 3 or number(params[1]) not in (1, 2):
+            raise place.error(
+                "terminal", " ".join(param.value for param in params[1:]), "the terminal: 1 or 2"
+            )
+        if len(params) == 3 and number(params[2]) != 0:
+            raise place.error("conductor", params[2].value, "0: all conductors of the terminal")
+        return thing, int(number(params[1]))
+
+    def _open(self, params: list[Param], place: Place) -> None:
+        thing, terminal = self._terminal(params, place)
+        thing.opened[terminal] = place
 
     def _close(self, params: list[Param], place: Place) -> None:
-        self._switched(params, place).opened = None
+        thing, terminal = self._terminal(params, place)
+        thing.opened.pop(terminal, None)
+
+    def _able(self, params: list[Param], place: Place, state: str) -> None:
+        thing = self._switched(params, place)
+        if len(params) > 1:
+            raise place.error("", params[1].value, "class.name of one object and nothing else")
+        thing.edits.append(Param("enabled", state, False, place, self.order))
 
     def _disable(self, params: list[Param], place: Place) -> None:
-        self._switched(params, place).edits.append(Param("enabled", "no", False, place))
+        self._able(params, place, "no")
 
     def _enable(self, params: list[Param], place: Place) -> None:
-        self._switched(params, place).edits.append(Param("enabled", "yes", False, place))
+        self._able(params, place, "yes")
 
-    def _nothing(self, params: list[Param], place: Place) -> None:
-        """A command whose work the importer does anyway."""
+    # -- what solves ------------------------------------------------------------------------------------
+
+    def _build(self, params: list[Param], place: Place) -> None:
+        """OpenDSS builds its matrices here, which fixes what was left to be computed of lines."""
+        self.circuit.builds.append(self.order)
+
+    def _solve(self, params: list[Param], place: Place) -> None:
+        """Not done; what the line sets is set. The notes say so where a control could have acted."""
+        self._set(params, place)
+        self._build(params, place)
+        if any(kind in ("regcontrol", "capcontrol") for kind, _ in self.circuit.things):
+            note = "solve was not run: taps and capacitor banks stand where the script's definitions put them"
+            self.circuit.notes += [note] if note not in self.circuit.notes else []
+
+    def _clear(self, params: list[Param], place: Place) -> None:
+        if self.circuit.name:
+            raise place.error("clear", "", "no more than one circuit, and nothing cleared behind it")
 
     # -- options and files -----------------------------------------------------------------------------
 
@@ -268,6 +304,7 @@ class Runner:
             "defaultbasefrequency": self._frequency,
             "defaultbasefreq": self._frequency,
             "loadmult": self._unscaled,
+            "year": self._first_year,
             "normvminpu": lambda param: setattr(self.circuit, "v_min", number(param)),
             "normvmaxpu": lambda param: setattr(self.circuit, "v_max", number(param)),
         }
@@ -294,11 +331,18 @@ class Runner:
         if number(param) != 1.0:
             raise param.place.error("loadmult", param.value, "1 (scale the loads of the feeder instead)")
 
+    def _first_year(self, param: Param) -> None:
+        if number(param) != 0.0:
+            raise param.place.error("year", param.value, "0: in other years the loads grow")
+
     def _path(self, params: list[Param], place: Place) -> Path:
         """The file that a command names, inside of the root."""
         if len(params) != 1 or params[0].name not in ("", "file"):
             raise place.error("", "", "the name of one file")
         name = params[0].value.replace("\\", "/")
+        if self.moved:
+            expected = "no more files behind a compile in another folder: OpenDSS looks for them there"
+            raise place.error("", repr(name), expected)
         if self.root is None or not self.open_files:
             raise place.error("", repr(name), "a script that reads no other files")
         try:
@@ -332,10 +376,16 @@ class Runner:
         if path in self.open_files or len(self.open_files) >= MAX_DEPTH:
             expected = f"a file that is not being read already, and at most {MAX_DEPTH} inside each other"
             raise place.error("redirect", repr(path.name), expected)
-        text = self.load(path, place)
+        text, moved = self.load(path, place), self.moved
         self.open_files.append(path)
         self.run(text, str(path))
         self.open_files.pop()
+        self.moved = moved
+
+    def _compile(self, params: list[Param], place: Place) -> None:
+        """As `redirect`, but OpenDSS stays in the folder of the file."""
+        self._redirect(params, place)
+        self.moved |= self._path(params, place).parent != self.open_files[-1].parent
 
     def _coordinates(self, params: list[Param], place: Place) -> None:
         path = self._path(params, place)
@@ -347,22 +397,3 @@ class Runner:
                 raise place_of_row.error("", row.strip(), "bus, x, y")
             x, y = number(words[1]), number(words[2])
             self.circuit.coordinates[words[0].value.lower()] = (x, y)
-
-
-def logical_lines(text: str, file: str) -> Iterator[tuple[str, Place]]:
-    """The lines of a text that are not in a block comment, with their places."""
-    hidden: Place | None = None
-    for count, line in enumerate(text.splitlines(), 1):
-        place = Place(file, count)
-        if hidden is None and line.lstrip().startswith("/*"):
-            hidden = place
-        if hidden is not None:
-            _, end, rest = line.partition("*/")
-            if end:
-                hidden = None
-                if rest.strip():
-                    raise place.error("", rest.strip()[:30], "nothing behind the end of a block comment")
-            continue
-        yield line, place
-    if hidden is not None:
-        raise hidden.error("/*", "", "an end of this comment (*/)")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .dss_lex import Param, Place, number, numbers
 from .dss_props import Handler, bus_of, connection, one_of, only, put, replay
-from .dss_run import Circuit, Thing
+from .dss_things import Circuit, Thing
 
 ROOT3 = math.sqrt(3.0)
 # Shares of constant impedance and constant current by model: of P, then of Q. Models 3 and 4 have
@@ -54,7 +55,6 @@ class _Load:
     pf: float = 0.88
     kva: float = 0.0
     spec: str = "pf"  # how Q is found: from pf, as kvar, or from kva with pf
-    command: Place | None = None  # the last that changed any of these
     model: int = 1
     zipv: tuple[float, ...] = ()
     cvr_p: float = 1.0
@@ -69,10 +69,12 @@ def loads(circuit: Circuit) -> list[Shunt]:
 
 
 def _load(thing: Thing, hz: float) -> Shunt:
-    load = replay(thing, _Load(), _LOAD, hz, known=("bus1",))
+    _one_size(thing)
+    load = replay(thing, _Load(), _LOAD, hz, ("bus1",), lambda state, _: _settle(thing, state))
+    _settle(thing, load)
     if load.kv <= 0 or load.v_low < 0 or load.v_high <= load.v_low:
         raise thing.error("kV, vminpu, vmaxpu", f"{load.kv:g}", "kV > 0 and 0 <= vminpu < vmaxpu")
-    p, q = _power(thing, load)
+    p, q = load.kw, load.kvar
     bus, nodes, kind = _shape(thing, load.phases, load.kind)
     shares = MODELS.get(load.model, (0.0, 0.0, 0.0, 0.0))
     if load.model == ZIPV:
@@ -94,21 +96,39 @@ def _load(thing: Thing, hz: float) -> Shunt:
     )
 
 
-def _load_part(name: str) -> Handler[_Load]:
-    """Of kW, kvar and kVA the last one that is given says how Q is found: kW and kVA mean with pf.
+def _one_size(thing: Thing) -> None:
+    """Raise where a later command changes the number of phases, which OpenDSS does not survive."""
+    given = [edit for edit in thing.edits if edit.name == "phases"]
+    for first, later in pairwise(given):
+        if later.order != first.order and later.value != first.value:
+            raise later.place.error(f"load.{thing.name} phases", later.value, f"{first.value}, as before")
 
-    The power factor is what an earlier command left, so that a later kW keeps the ratio of P and Q.
-    """
+
+def _load_part(name: str) -> Handler[_Load]:
+    """Of kW, kvar and kVA the last one that is given says how Q is found: kW and kVA mean with pf."""
 
     def handler(load: _Load, edit: Param) -> None:
-        if load.spec == "kvar" and load.command not in (None, edit.place):
-            load.pf = math.copysign(load.kw / (math.hypot(load.kw, load.kvar) or 1.0), load.kvar) or 1.0
         setattr(load, name, number(edit))
         if name != "pf":
             load.spec = {"kw": "pf"}.get(name, name)
-        load.command = edit.place
 
     return handler
+
+
+def _settle(thing: Thing, load: _Load) -> None:
+    """What OpenDSS makes of kW, kvar, pf and kVA at the end of each command: each that is not given."""
+    if load.spec == "kvar":
+        size = math.hypot(load.kw, load.kvar)
+        if size:
+            load.pf = (
+                load.kw / size * (math.copysign(1.0, load.kw * load.kvar) if load.kw * load.kvar else 1.0)
+            )
+        return
+    if not 0 < abs(load.pf) <= 1:
+        raise thing.error("pf", f"{load.pf:g}", "a power factor from -1 to 1 and not 0")
+    if load.spec == "kva":
+        load.kw = load.kva * abs(load.pf)
+    load.kvar = load.kw * math.sqrt(1.0 / load.pf**2 - 1.0) * math.copysign(1.0, load.pf)
 
 
 def _shares(edit: Param) -> tuple[float, ...]:
@@ -140,16 +160,6 @@ _LOAD: dict[str, Handler[_Load]] = {
 }
 
 
-def _power(thing: Thing, load: _Load) -> tuple[float, float]:
-    """kW and kvar at rated voltage."""
-    if load.spec == "kvar":
-        return load.kw, load.kvar
-    if not 0 < abs(load.pf) <= 1:
-        raise thing.error("pf", f"{load.pf:g}", "a power factor from -1 to 1 and not 0")
-    p = load.kva * abs(load.pf) if load.spec == "kva" else load.kw
-    return p, p * math.sqrt(1.0 / load.pf**2 - 1.0) * math.copysign(1.0, load.pf)
-
-
 def _zip_shares(thing: Thing, load: _Load) -> tuple[float, float, float, float]:
     if len(load.zipv) != 7 or load.zipv[6] > 0:
         raise thing.error("zipv", str(load.zipv), "six shares, and 0 as the voltage of disconnection")
@@ -165,6 +175,8 @@ def _shape(thing: Thing, phases: int, kind: str) -> tuple[str, tuple[int, ...], 
     if edit is None:
         raise thing.error("bus1", "", "a bus")
     conductors = phases + 1 if kind == "wye" or phases == 1 else phases
+    if thing.kind == "capacitor" and kind == "wye":
+        conductors = phases  # it has a second terminal, at ground, and no neutral beside its phases
     bus, nodes = bus_of(edit, phases, conductors)
     where = f"{thing.kind}.{thing.name} bus1"
     hot = tuple(node for node in nodes if node)
@@ -174,7 +186,7 @@ def _shape(thing: Thing, phases: int, kind: str) -> tuple[str, tuple[int, ...], 
         # From a phase to ground, or from phase to phase: conn says nothing more.
         return bus, hot, "wye" if len(hot) == 1 else "delta"
     if kind == "wye":
-        if nodes[phases] != 0 or 0 in nodes[:phases]:
+        if any(nodes[phases:]) or 0 in nodes[:phases]:
             raise edit.place.error(where, repr(edit.value), "a neutral at ground (node 0)")
         return bus, hot, "wye"
     if phases == 2 or len(hot) < 3:
@@ -215,15 +227,24 @@ def _nothing(_: _Capacitor, edit: Param) -> None:
         raise edit.place.error(edit.name, repr(edit.value), "0: no impedance or filter in series")
 
 
-def _grounded(_: _Capacitor, edit: Param) -> None:
+def _bank_kind(bank: _Capacitor, edit: Param) -> None:
+    kind = connection(edit)
+    if bank.kind == "delta" and kind == "wye":
+        raise edit.place.error("conn", edit.value, "delta, as before: OpenDSS lays its second end elsewhere")
+    bank.kind = kind
+
+
+def _grounded(bank: _Capacitor, edit: Param) -> None:
     nodes = edit.value.split(".")[1:]
+    if bank.kind == "delta":
+        raise edit.place.error("bus2", repr(edit.value), "one bus of a delta")
     if not nodes or any(node != "0" for node in nodes):
         raise edit.place.error("bus2", repr(edit.value), "ground: a shunt, not a series capacitor")
 
 
 _CAPACITOR: dict[str, Handler[_Capacitor]] = {
     "phases": put("phases", one_of(1, 2, 3)),
-    "conn": put("kind", connection),
+    "conn": _bank_kind,
     "kv": put("kv"),
     "kvar": put("kvar", _single),
     "states": put("on", lambda edit: bool(_single(edit))),

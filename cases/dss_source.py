@@ -10,7 +10,7 @@ import numpy as np
 
 from .dss_lex import Param, Place, number
 from .dss_props import Handler, bus_of, one_of, only, put, replay
-from .dss_run import Circuit, Thing
+from .dss_things import Circuit, Thing
 
 ROOT3 = math.sqrt(3.0)
 
@@ -49,9 +49,10 @@ class _Source:
 
 def _level(name: str) -> Handler[_Source]:
     def handler(state: _Source, edit: Param) -> None:
+        if state.ohms:
+            raise edit.place.error(name, edit.value, "either a short-circuit level or impedances, not both")
         setattr(state, name, number(edit))
         state.level = name[:-1]
-        state.ohms.clear()
 
     return handler
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from .dss_controls import bank_controls, tap_controls
 from .dss_grid import ROOT3, Span, base_of, buses, check_split, spans
-from .dss_lex import Place
+from .dss_lex import Param, Place
 from .dss_rows import (
     Frame,
     Row,
@@ -20,9 +20,9 @@ from .dss_rows import (
     regulator_row,
     unit_row,
 )
-from .dss_run import Circuit
 from .dss_shunts import capacitors, loads
 from .dss_source import feed
+from .dss_things import Circuit
 from .dss_units import Unit, units
 from .dss_wires import Wire, wires
 from .edit import node_loads
@@ -53,19 +53,28 @@ class Tables:
         self.span_of_wire = {wire.name: span for span in self.spans for wire in span.wires}
 
     def _wires(self) -> list[Wire]:
-        """All wires but the disabled ones that are no switches."""
+        """All wires but the disabled ones that are no switches and not the only ones to a bus with a load."""
+        every = wires(self.circuit)
+        things = {wire.name: self.circuit.things.get(("line", wire.name)) for wire in every}
+        off = {name for name, thing in things.items() if thing is not None and not thing.enabled}
+        live = {bus for wire in every if wire.name not in off for bus in wire.buses} | {self.source.bus}
+        live |= {bus for unit in self.units for bus in unit.buses}
+        served = {at.value.lower().split(".")[0] for at in self._shunt_buses()} - live
+        self.needed = {wire.name for wire in every if wire.name in off and served & set(wire.buses)}
         found = []
-        for wire in wires(self.circuit):
-            thing = self.circuit.things.get(("line", wire.name))
-            if thing is None or thing.enabled or wire.is_switch:
+        for wire in every:
+            if wire.name not in off or wire.is_switch or wire.name in self.needed:
                 found.append(wire)
             else:
                 self.notes.append(f"line {wire.name} is disabled and was left out")
-            if thing is not None and thing.opened is not None and np.any(wire.c_nf):
-                self.notes.append(
-                    f"line {wire.name} is open: what it charges from its closed end was left out"
-                )
         return found
+
+    def _shunt_buses(self) -> Iterator[Param]:
+        """The buses of loads and capacitors that take part."""
+        for thing in self.circuit.of("load", "capacitor"):
+            at = thing.last("bus1")
+            if at is not None:
+                yield at
 
     def _with_ties(self, found: list[Span]) -> list[Span]:
         """Without disabled switches that lead to a bus or phase which is not there."""
@@ -80,7 +89,8 @@ class Tables:
         for span in found:
             nodes = {node for wire in span.wires for node in wire.nodes}
             there = all(nodes <= live.get(bus, set()) for bus in span.buses)
-            if span.units or span.closed or self._enabled(span) or there:
+            needed = any(wire.name in self.needed for wire in span.wires)
+            if span.units or span.closed or self._enabled(span) or there or needed:
                 kept.append(span)
             else:
                 self.notes.append(f"switch {span.name} is disabled, leads nowhere, and was left out")
@@ -118,6 +128,7 @@ class Tables:
             "sources": self._table("sources", [self._source()], [self.source.place]),
             "cap_controls": self._cap_controls(),
         }
+        self._note_disabled()
         metadata = {"source": f"OpenDSS script {Path(self.file).name}"}
         if self.notes:
             metadata["notes"] = "; ".join(self.notes)
@@ -130,6 +141,16 @@ class Tables:
             place=self._place,
             **tables,
         )
+
+    def _note_disabled(self) -> None:
+        """What is disabled stands in no table (lines: see `_wires`), but in the notes, by class."""
+        off: dict[str, list[str]] = {}
+        for (kind, name), thing in self.circuit.things.items():
+            if kind not in ("line", "linecode", "xfmrcode") and not thing.enabled:
+                off.setdefault(kind, []).append(name)
+        for kind, names in off.items():
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            self.notes.append(f"disabled and left out: {kind} {shown}")
 
     def _place(self, table_name: str, row: int | None) -> tuple[str, int | None]:
         places = self.places.get(table_name, [])
@@ -224,6 +245,7 @@ class Tables:
             "r_ohm": z.real.ravel().tolist() if wired else None,
             "x_ohm": z.imag.ravel().tolist() if wired else None,
             "b_us": b.ravel().tolist() if wired else None,
+            "open_ends": span.open_ends,
         }
 
     def _equivalent(self, span: Span, z: np.ndarray) -> tuple[float, float, float]:
@@ -259,13 +281,13 @@ class Tables:
         return ROOT3 * kv * min(value for value in amps if value is not None) / 1000.0
 
     def _switches(self) -> pa.Table:
-        found = [span for span in self.spans if span.kind == "switch" or not span.closed]
+        found = [span for span in self.spans if span.kind == "switch" or not span.closed or span.open_ends]
         rows = [
             {
                 "switch_id": span.name,
                 "branch_id": span.name,
-                "type": "sectionaliser" if span.closed else "tie",
-                "normally_closed": span.closed,
+                "type": "sectionaliser" if span.closed and not span.open_ends else "tie",
+                "normally_closed": span.closed and not span.open_ends,
             }
             for span in found
         ]
@@ -325,14 +347,14 @@ def _matrices(parts: Iterable[Wire], hz: float) -> tuple[np.ndarray, np.ndarray]
     z, b = np.zeros((3, 3), dtype=complex), np.zeros((3, 3))
     for wire in parts:
         at = np.array(wire.nodes) - 1
-        z[np.ix_(at, at)] = wire.z_ohm
-        b[np.ix_(at, at)] = wire.c_nf * 2.0 * np.pi * hz * 1e-3
+        z[at[:, None], at] = wire.z_ohm
+        b[at[:, None], at] = wire.c_nf * 2.0 * np.pi * hz * 1e-3
     return z, b
 
 
 def _positive(matrix: np.ndarray, nodes: Iterable[int]) -> complex:
     """Mean of the diagonal minus mean of the rest, over the phases present."""
     at = np.array(sorted(nodes)) - 1
-    part = matrix[np.ix_(at, at)]
+    part = matrix[at[:, None], at]
     own, n = np.trace(part) / len(at), len(at)
     return complex(own - (part.sum() - np.trace(part)) / (n * (n - 1)) if n > 1 else own)

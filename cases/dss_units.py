@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .dss_lex import Param, Place, number, numbers, parts, whole
+from .dss_order import LAST
 from .dss_props import Handler, at_least, bus_of, connection, one_of, put, replay
-from .dss_run import Circuit, Thing
+from .dss_taps import TapMove, moves_of, tap_moves
+from .dss_things import Circuit, Thing
 
 MAX_WINDINGS = 3
 _PAIRS = {"xhl": ("xhl", "x12"), "xht": ("xht", "x13"), "xlt": ("xlt", "x23")}
@@ -19,6 +21,8 @@ class Winding:
     """One winding while its properties are read."""
 
     bus: Param | None = None
+    since: int = 0  # number of the command that last set the tap
+    ruled: int = 0  # of the command that last set its range or steps
     conn: str = "wye"
     kv: float = 12.47
     kva: float = 1000.0
@@ -38,11 +42,16 @@ class _Transformer:
     active: int = 0
     x_pct: dict[str, float] = field(default_factory=lambda: {"xhl": 7.0, "xht": 35.0, "xlt": 30.0})
     given: set[str] = field(default_factory=set)  # of x_pct
+    reactance_in: int | None = None  # the command that last gave one of them by name
+    array_in: int | None = None  # the command that last gave them as xscarray
     noload_pct: float = 0.0
     imag_pct: float = 0.0
     ppm: float = 1.0
     leads: bool = False
     bank: str = ""
+
+
+Codes = Callable[[Param], _Transformer]
 
 
 @dataclass(frozen=True)
@@ -70,28 +79,69 @@ class Unit:
 
 def units(circuit: Circuit) -> list[Unit]:
     """The transformers that take part, in the order of their definition."""
-    codes = {name: thing for (kind, name), thing in circuit.things.items() if kind == "xfmrcode"}
-    return [_unit(thing, codes, circuit.hz) for thing in circuit.of("transformer")]
+    codes = _codes(circuit)
+    moves = tap_moves(circuit)
+    return [
+        _unit(thing, codes, circuit.hz, moves_of(thing, circuit, moves) if moves else [])
+        for thing in circuit.of("transformer")
+    ]
 
 
-def _unit(thing: Thing, codes: Mapping[str, Thing], hz: float) -> Unit:
-    def coded(state: _Transformer, edit: Param) -> None:
-        code = codes.get(edit.value.lower())
-        if code is None:
-            expected = "a transformer code that exists"
-            raise edit.place.error(f"transformer.{thing.name} xfmrcode", repr(edit.value), expected)
-        _take_over(code, state, hz)
+def _codes(circuit: Circuit) -> Codes:
+    """What a transformer takes over when it names a code: the code as it stands at that moment."""
+    known: dict[tuple[str, int], _Transformer] = {}
 
-    return _finished(thing, replay(thing, _Transformer(), {**_HANDLERS, "xfmrcode": coded}, hz))
+    def code_of(edit: Param) -> _Transformer:
+        thing = circuit.things.get(("xfmrcode", edit.value.lower()))
+        if thing is None or thing.order >= edit.order:
+            raise edit.place.error("xfmrcode", repr(edit.value), "a transformer code that exists")
+        late = bool(thing.edits) and thing.edits[-1].order >= edit.order
+        key = (thing.name, edit.order if late else -1)
+        if key not in known:
+            known[key] = replay(thing, _Transformer(), _HANDLERS, circuit.hz, until=edit.order)
+        return known[key]
+
+    return code_of
 
 
-def _take_over(code: Thing, state: _Transformer, hz: float) -> None:
-    """Make `state` what a code says, with the buses that the transformer had before."""
-    fresh = replay(code, _Transformer(bank=state.bank), _HANDLERS, hz)
-    for winding, before in zip(fresh.windings, state.windings, strict=False):
-        winding.bus = before.bus
-    fresh.active = 0
-    state.__dict__.update(fresh.__dict__)
+def _unit(thing: Thing, codes: Codes, hz: float, moves: list[TapMove]) -> Unit:
+    handlers = {**_HANDLERS, "xfmrcode": lambda state, edit: _take_over(codes(edit), state, edit)}
+    state = replay(thing, _Transformer(), handlers, hz)
+    for move in moves:
+        _moved(thing, state, move)
+    return _finished(thing, state)
+
+
+def _moved(thing: Thing, state: _Transformer, move: TapMove) -> None:
+    """Set a tap as a control's tap number does: so many steps from the middle, within the limits."""
+    where = f"transformer.{thing.name} winding {move.winding}"
+    if not 1 <= move.winding <= len(state.windings):
+        raise move.edit.place.error(where, str(move.winding), "a winding that the transformer has")
+    winding = state.windings[move.winding - 1]
+    if winding.ruled > move.edit.order:
+        expected = "mintap, maxtap and numtaps in front of the control's tap number"
+        raise move.edit.place.error(f"{where} tapnum", move.edit.value, expected)
+    if winding.since > move.edit.order:
+        return
+    step = (winding.max_tap - winding.min_tap) / winding.steps
+    tap = (winding.max_tap + winding.min_tap) / 2.0 + move.steps * step
+    winding.tap, winding.since = min(max(tap, winding.min_tap), winding.max_tap), move.edit.order
+
+
+def _take_over(code: _Transformer, state: _Transformer, edit: Param) -> None:
+    """Make `state` what a code says, but for its buses, bank, phase shift and active winding."""
+    buses = [winding.bus for winding in state.windings] + [None] * len(code.windings)
+    windings = [
+        replace(winding, bus=bus, since=edit.order, ruled=edit.order)
+        for winding, bus in zip(code.windings, buses, strict=False)
+    ]
+    kept = {
+        "bank": state.bank,
+        "leads": state.leads,
+        "windings": windings,
+        "active": min(state.active, len(windings) - 1),
+    }
+    state.__dict__.update(code.__dict__ | kept | {"x_pct": dict(code.x_pct), "given": set(code.given)})
 
 
 # -- properties ----------------------------------------------------------------------------------------------
@@ -120,9 +170,9 @@ def _windings(state: _Transformer, edit: Param) -> None:
     count = whole(edit)
     if not 2 <= count <= MAX_WINDINGS:
         raise edit.place.error("windings", edit.value, f"2 to {MAX_WINDINGS}")
-    if count != len(state.windings):
-        state.windings = [Winding() for _ in range(count)]
-        state.active = 0
+    buses = [winding.bus for winding in state.windings] + [None] * count
+    state.windings = [Winding(bus, since=edit.order, ruled=edit.order) for bus in buses[:count]]
+    state.active = min(state.active, count - 1)
 
 
 def _active(state: _Transformer, edit: Param) -> None:
@@ -141,6 +191,10 @@ def _reactances(state: _Transformer, edit: Param) -> None:
     values = numbers(edit)
     if len(values) != (1 if len(state.windings) == 2 else 3):
         raise edit.place.error("xscarray", repr(edit.value), "one value per pair of windings")
+    if state.reactance_in == edit.order:
+        expected = "either this or xhl, xht and xlt in one command: OpenDSS takes the latter"
+        raise edit.place.error("xscarray", repr(edit.value), expected)
+    state.array_in = edit.order
     pairs = dict(zip(("xhl", "xht", "xlt"), values, strict=False))
     state.x_pct |= pairs
     state.given |= set(pairs)
@@ -148,8 +202,12 @@ def _reactances(state: _Transformer, edit: Param) -> None:
 
 def _reactance(name: str) -> Handler[_Transformer]:
     def handler(state: _Transformer, edit: Param) -> None:
+        if state.array_in is not None and len(state.windings) > 2:
+            expected = "xscarray alone: OpenDSS forgets the other two of it"
+            raise edit.place.error(edit.name, edit.value, expected)
         state.x_pct[name] = number(edit)
         state.given.add(name)
+        state.reactance_in = edit.order
 
     return handler
 
@@ -173,9 +231,14 @@ def _kva(state: _Transformer, edit: Param) -> None:
         winding.kva = value
 
 
-def _of_winding(name: str, convert: Callable[[Param], Any] = number) -> Handler[_Transformer]:
+def _of_winding(
+    name: str, convert: Callable[[Param], Any] = number, stamp: str = ""
+) -> Handler[_Transformer]:
     def handler(state: _Transformer, edit: Param) -> None:
-        setattr(state.windings[state.active], name, convert(edit))
+        winding = state.windings[state.active]
+        setattr(winding, name, convert(edit))
+        if stamp:
+            setattr(winding, stamp, edit.order)
 
     return handler
 
@@ -192,11 +255,11 @@ _OF_WINDING: dict[str, Handler[_Transformer]] = {
     "conn": _of_winding("conn", connection),
     "kva": _kva,
     "kv": _of_winding("kv"),
-    "tap": _of_winding("tap"),
+    "tap": _of_winding("tap", stamp="since"),
     "%r": _of_winding("r_pct"),
-    "mintap": _of_winding("min_tap"),
-    "maxtap": _of_winding("max_tap"),
-    "numtaps": _of_winding("steps", at_least(1, whole)),
+    "mintap": _of_winding("min_tap", stamp="ruled"),
+    "maxtap": _of_winding("max_tap", stamp="ruled"),
+    "numtaps": _of_winding("steps", at_least(1, whole), stamp="ruled"),
     "rneut": _solid,
     "xneut": _solid,
 }
@@ -215,6 +278,7 @@ _HANDLERS: dict[str, Handler[_Transformer]] = {
     "ppm_antifloat": put("ppm", at_least(0)),
     "leadlag": _lead,
     "bank": put("bank", lambda edit: edit.value.lower()),
+    LAST: lambda state, _: setattr(state, "active", len(state.windings) - 1),
 }
 
 

@@ -65,6 +65,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     "capcontrol": tuple(_CAPCONTROL.split()),
     "reactor": tuple(_REACTOR.split()),
 }
+PLACES = {kind: {name: at for at, name in enumerate(names)} for kind, names in CLASSES.items()}
 # Classes that measure, record, draw or hold time series: nothing that they say enters a snapshot.
 IGNORED_CLASSES = frozenset(
     "energymeter monitor loadshape growthshape priceshape tshape xycurve spectrum tcc_curve sensor".split()
@@ -84,7 +85,7 @@ IGNORED: Mapping[str, frozenset[str]] = {
     "regcontrol": frozenset(_ALWAYS.split()),
     "load": frozenset(
         f"{_ALWAYS} growth class vminnorm vminemerg %mean %stddev numcust relweight puxharm xrharm "
-        "%seriesrl cvrcurve vlowpu allocationfactor cfactor kwhdays".split()
+        "%seriesrl cvrcurve vlowpu".split()
     ),
     "capacitor": frozenset(f"{_ALWAYS} normamps emergamps".split()),
     "capcontrol": frozenset(f"{_ALWAYS} pctminkvar".split()),
@@ -92,16 +93,31 @@ IGNORED: Mapping[str, frozenset[str]] = {
 }
 
 IGNORED_COMMANDS = frozenset(
-    "solve plot show export visualize summary sample help about panel clear clearall cleanup reset "
+    "plot show export visualize summary sample help about panel cleanup reset "
     "closedi interpolate calcincmatrix save doscmd cktlosses currents losses powers voltages "
     "seqvoltages seqcurrents seqpowers totals get ? varnames varvalues".split()
 )
+# Every command, in the order in which OpenDSS looks for one that begins with a short form.
+COMMANDS = tuple(
+    "new edit more m ~ select save show solve enable disable plot reset compile set dump open close // "
+    "redirect help quit ? next panel sample clear about calcvoltagebases setkvbase buildy get init export "
+    "fileedit voltages currents powers seqvoltages seqcurrents seqpowers losses phaselosses cktlosses "
+    "allocateloads formedit totals capacity classes userclasses zsc zsc10 zscrefresh ysc puvoltages "
+    "varvalues varnames buscoords makebuslist makeposseq reduce interpolate alignfile top rotate vdiff "
+    "summary distribute di_plot comparecases yearlycurves cd visualize closedi doscmd estimate "
+    "reconductor _initsnap _solvenocontrol _samplecontrols _docontrolactions _showcontrolqueue "
+    "_solvedirect _solvepflow addbusmarker uuids setloadandgenkv cvrtloadshapes nodediff rephase setbusxy "
+    "updatestorage obfuscate latlongcoords batchedit pstcalc variable reprocessbuses clearbusmarkers "
+    "relcalc var cleanup finishtimestep nodelist connect disconnect remove calcincmatrix calcincmatrix_o "
+    "refine_buslevels calclaplacian exportoverloads exportvviolations zsc012 allpceatbus allpdeatbus "
+    "totalpowers giscoords clearall comhelp newactor wait solveall abort clone".split()
+)
 # Options of `set` that steer the solution or the screen. Those that would change the circuit are not here.
 IGNORED_OPTIONS = frozenset(
-    "maxiterations maxiter maxcontroliter tolerance controlmode mode stepsize h number year hour sec time "
+    "maxiterations maxiter maxcontroliter tolerance controlmode mode stepsize h number hour sec time "
     "editor overloadreport voltexceptionreport demandinterval diverbose casename algorithm trapezoidal "
     "markertransformers markcapacitors markregulators nodewidth dotsize markercode markswitches showexport "
-    "totaltime maxdemand registry sampleenergymeters element object trace_control tracecontrol daisysize "
+    "totaltime maxdemand registry sampleenergymeters trace_control tracecontrol daisysize "
     "markpvsystems markpvs markstorage lossweight uefactor allowduplicates log recorder emergvminpu "
     "emergvmaxpu".split()
 )
@@ -109,7 +125,6 @@ IGNORED_OPTIONS = frozenset(
 
 def resolve(kind: str, word: str) -> str | None:
     """The property of a class that a word means: its name, or else the first that begins with it."""
-    names = CLASSES[kind]
-    if word in names or not word:
+    if word in PLACES[kind] or not word:
         return word or None
-    return next((name for name in names if name.startswith(word)), None)
+    return next((name for name in CLASSES[kind] if name.startswith(word)), None)

@@ -210,7 +210,7 @@ def test_specifications_of_reactive_power() -> None:
 
 def test_editing_a_load_keeps_its_power_factor() -> None:
     """kW given in a later command keeps the ratio of P and Q; in the same one it drops kvar for pf."""
-    edits = "new load.a bus1=b kv=12.47 kw=80 kvar=-30\nload.a.kw=100\nnew load.b like=a kw=50\n"
+    edits = "new load.a bus1=b kv=12.47 kw=80 kvar=-30\nload.a.kw=100\nnew load.b bus1=b like=a kw=50\n"
     edits += "new load.c bus1=b kv=12.47 kw=80 pf=.9\nload.c.kvar=20\nedit load.c kw=40\nedit load.b kva=7\n"
     edits += "new load.d bus1=b kv=12.47 kw=80 kvar=20\nload.d.pf=.8\n"
     script = f"{BEFORE}new line.x bus1=sourcebus bus2=b linecode=m length=1\n{edits}{AFTER}"

@@ -300,7 +300,7 @@ def test_files_that_read_each_other(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match=r"n19\.dss:1: .*at most 20 inside each other"):
         cases.load(tmp_path / "n0.dss")
     doubling = "".join(f"new linecode.c{k} like=c{k - 1}\n~ like=c{k - 1}\n" for k in range(1, 40))
-    with pytest.raises(CaseError, match="parameters in all"):
+    with pytest.raises(CaseError, match="in one line with like="):
         built("new linecode.c0 r1=1 x1=1", *doubling.splitlines())
 
 
