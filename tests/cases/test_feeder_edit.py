@@ -200,7 +200,7 @@ def test_pickle_and_copies() -> None:
 def test_units_and_version_are_in_the_schema() -> None:
     feeder = cases.load("case33bw")
     assert feeder.nodes.schema.field("base_kv").metadata[b"unit"] == b"kV line to line"
-    assert feeder.nodes.schema.metadata[b"distgrid.schema_version"] == b"2"
+    assert feeder.nodes.schema.metadata[b"distgrid.schema_version"] == b"3"
     assert feeder.nodes.schema.metadata[b"distgrid.table"] == b"nodes"
 
 
