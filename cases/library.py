@@ -41,6 +41,17 @@ def _kinds() -> dict[str, str]:
     return {folder.name: phases_of(folder) for folder in folders}
 
 
+def source_notes(feeder: Feeder) -> tuple[str, ...]:
+    """What the importer of a feeder noted of its source: what is left out or read in a certain way.
+
+    Empty for shipped feeders, whose notes are part of the documentation.
+    """
+    notes = feeder.metadata.get("notes", "")
+    if not notes or ("licence" in feeder.metadata and feeder.name in _kinds()):
+        return ()
+    return tuple(note for note in notes.split("; ") if note)
+
+
 def load(name_or_path: str | Path) -> Feeder:
     """Load a shipped feeder by name, a MATPOWER file (`.m`, `.case`), an OpenDSS script (`.dss`) or a folder
     of Parquet tables.

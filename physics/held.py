@@ -29,14 +29,17 @@ NO_HELD = Held(_NO_ROW, _NO_ROW, _NO_NUMBER, _NO_NUMBER, _NO_NUMBER)
 
 
 def held_of(net: Network, position: IntArray) -> Held | None:
-    """Held nodes by position, -1 where no source comes; None where none is left."""
+    """Held nodes by position, -1 where no source comes; None where none is left.
+
+    Without limits where the network does not enforce them.
+    """
     row = np.flatnonzero(position >= 0)
     if not row.size:
         return None
-    return Held(
-        position[row], row, net.held_v_pu[row], net.held_q_min_mvar[row] / net.base_mva,
-        net.held_q_max_mvar[row] / net.base_mva,
-    )  # fmt: skip
+    low, high = net.held_q_min_mvar[row] / net.base_mva, net.held_q_max_mvar[row] / net.base_mva
+    if not net.enforce_q_limits:
+        low, high = np.full(row.size, -np.inf), np.full(row.size, np.inf)
+    return Held(position[row], row, net.held_v_pu[row], low, high)
 
 
 def held_columns(feeder: Feeder) -> dict[str, NDArray[np.float64] | IntArray]:

@@ -8,9 +8,8 @@ Where the sweeps do not contract, or generators hold voltages, the row climbs: f
 the one solution is, to all of its load, in strides that keep Newton's method on the branch of solutions. That
 is the operable branch, by definition; where it ends before all of the load is there, the row has diverged.
 The Jacobian's determinant is the product of the tree's pivots and the determinant of the dense system of
-loops and held voltages: along the branch it keeps its sign, and it vanishes at the nose. The determinant alone
-would not do: where two eigenvalues have changed sign it is positive again, on a solution that no operator
-reaches.
+loops and held voltages: along the branch it keeps its sign, and it vanishes at the nose. Alone it would not
+do: where two eigenvalues have changed sign it is positive again, on a solution that no operator reaches.
 
 A generator beyond a reactive limit stops holding and gives what the limit allows; it holds again where it
 would otherwise push the voltage beyond what it is set to.
@@ -177,9 +176,10 @@ def _correct(  # type: ignore[no-untyped-def]
             break
         length, shortened = _apply_step(volt, loop_current, column, x)
         steps += 1
-        if not length < np.inf or (strict and (length > LEAP_PU or length > 0.5 * last)):
-            if not length < tol:  # where rounding rules, steps do not shrink
-                break
+        if not length < np.inf:
+            break
+        if strict and length > min(LEAP_PU, 0.5 * last) and length > tol:  # below tol rounding rules
+            break
         for g in range(held.at.size):
             q[g] += x[first + g] * (min(1.0, STEP_LIMIT_PU / max(length, 1e-300)) if shortened else 1.0)
         last = length

@@ -64,6 +64,7 @@ class Network:
     base_mva: float
     allow_mesh_pruning: bool
     keep_loops: bool
+    enforce_q_limits: bool
     base_kv: FloatArray  # (n_bus,)
     from_row: IntArray  # (n_branch,)
     to_row: IntArray  # (n_branch,)
@@ -103,6 +104,7 @@ class Network:
             "feeder": self.feeder,
             "allow_mesh_pruning": self.allow_mesh_pruning,
             "keep_loops": self.keep_loops,
+            "enforce_q_limits": self.enforce_q_limits,
         }
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -110,7 +112,10 @@ class Network:
         assert isinstance(feeder, Feeder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", (MeshWarning, IslandWarning))  # said when it was first compiled
-            fresh = compile(feeder, allow_mesh_pruning=bool(pruning), keep_loops=bool(state["keep_loops"]))
+            fresh = compile(
+                feeder, allow_mesh_pruning=bool(pruning), keep_loops=bool(state["keep_loops"]),
+                enforce_q_limits=bool(state["enforce_q_limits"]),
+            )  # fmt: skip
         self.__dict__.update(fresh.__dict__)
 
     @cached_property
@@ -385,14 +390,16 @@ def _check_phases(feeder: Feeder) -> None:
             )
 
 
-def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool = False) -> Network:
-    """Compile a balanced feeder for :func:`distgrid.physics.solve`.
+def compile(
+    feeder: Feeder,
+    *,
+    allow_mesh_pruning: bool = True,
+    keep_loops: bool = False,
+    enforce_q_limits: bool = False,
+) -> Network:
+    """Compile a balanced feeder; see :func:`distgrid.physics.compile`.
 
-    Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
-    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` no branch is
-    left out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Nodes without a
-    source are kept, get NaN voltages, and are named in an :class:`IslandWarning`. ValueError where an element
-    is not three-phase.
+    ValueError where an element is not three-phase.
     """
     column = feeder.column
     _check_phases(feeder)
@@ -402,6 +409,7 @@ def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool
         base_mva=feeder.base_mva,
         allow_mesh_pruning=allow_mesh_pruning,
         keep_loops=keep_loops,
+        enforce_q_limits=enforce_q_limits,
         base_kv=column("nodes", "base_kv"),
         from_row=_rows(feeder.node_index, column("branches", "from_node")),
         to_row=_rows(feeder.node_index, column("branches", "to_node")),

@@ -125,7 +125,7 @@ def solve(
         answer = answer._replace(current=_NO_ROWS)
     q_held = np.zeros((batch, net.held_node.size))
     for rows, topology in groups:
-        _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, threads, net, method, q_held)
+        solve_group(rows, topology, demand, v_source, v_start, answer, numbers, threads, net, method, q_held)
     return Solution(net, answer, groups, size is None, q_held)
 
 
@@ -210,7 +210,7 @@ def _answer(net: Network, batch: int) -> Answer:
     )  # fmt: skip
 
 
-def _solve_group(
+def solve_group(
     rows: slice | NDArray[np.int64], topology: Topology, demand: Demand, v_source: NDArray[Any],
     v_start: NDArray[Any], answer: Answer, numbers: Numbers, threads: int | None, net: Network, method: str,
     q_held: FloatArray,
@@ -228,7 +228,7 @@ def _solve_group(
             split_currents(topology.bundles, part.v, part.current)
     else:
         q_part = q_held if whole else q_held[rows]
-        solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part, q_part)
+        _solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part, q_part)
         if not whole:
             q_held[rows] = q_part
     if not whole:
@@ -250,7 +250,7 @@ def _run(
     split_rows(work, answer.v.shape[0], threads)
 
 
-def solve_otherwise(
+def _solve_otherwise(
     net: Network, topology: Topology, method: str, demand: Demand, v_source: NDArray[Any],
     v_start: NDArray[Any], numbers: Numbers, answer: Answer, q_held: FloatArray,
 ) -> None:  # fmt: skip
