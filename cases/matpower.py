@@ -98,7 +98,7 @@ def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feed
         bus[:, col.KV] = _numerators(case, bus)
         notes.append(
             "the file is per phase (baseMVA written X/3, baseKV written Y/sqrt(3)): base, powers, shunts and "
-            "ratings were multiplied by 3 and kV taken line to line"
+            f"ratings were multiplied by 3 and kV taken line to line: {col.COMPLETE}"
         )
     check_dc_lines(case)
     case, bus, gen, branch = without_isolated(case, bus, gen, branch, notes)

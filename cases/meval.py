@@ -40,6 +40,7 @@ NOTED_FIELDS = (
     "branch_name", "gen_name", "gentype", "genfuel", "dcline", "dclinecost", "dcline_name", "userfcn", "zone",
     "zones", "reserves", "softlims", "bus_geo", "et", "success", "f", "iterations", "order", "om",
 )  # fmt: skip
+DC_LINE = range(17, 24)  # columns of mpc.dcline: 17, and up to 6 results
 FIELDS = ("version", "baseMVA", *TABLE_FIELDS, *SILENT_FIELDS, *NOTED_FIELDS)
 
 # What idx_bus, idx_brch and idx_gen of MATPOWER 8.1 return, in this order.
@@ -146,6 +147,12 @@ class _Run:
         if isinstance(statement.value, Cells):
             return
         value = self.value(statement.value)
+        if target.field == "dcline" and not (
+            isinstance(value, np.ndarray) and value.shape[1] in (0, *DC_LINE)
+        ):
+            self.refuse(
+                statement.line, "mpc.dcline", f"a matrix of {DC_LINE[0]} columns or more, or an empty one"
+            )
         self.case.written.setdefault(target.field, statement.value)
         if isinstance(value, np.ndarray):
             lines = statement.value.lines if isinstance(statement.value, Matrix) else ()

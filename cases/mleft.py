@@ -35,7 +35,9 @@ def note_fields(case: CaseData, notes: list[str]) -> None:
     """Name the fields that were read over."""
     found = [name for name in NOTED_FIELDS if name in case.assigned]
     if found:
-        notes.append(f"fields without influence on a power flow were ignored: {', '.join(found)}")
+        notes.append(
+            f"fields without influence on a power flow were ignored ({', '.join(found)}): {col.COMPLETE}"
+        )
 
 
 def without_isolated(

@@ -28,6 +28,7 @@ USED = {
     "branch": {FROM: "fbus", TO: "tbus", R: "r", X: "x", B: "b", RATE: "rateA", TAP: "ratio",
                SHIFT: "angle", STATUS: "status"},
 }  # fmt: skip
+COMPLETE = "nothing is left out"  # how a note ends that no power flow need repeat
 HOLDS, REFERENCE, ISOLATED = 2, 3, 4  # types of buses
 UNLIMITED = 1e10  # MATPOWER itself ignores ratings from here on
 
@@ -153,7 +154,8 @@ class Builder:
         if len(pinned):
             which = ", ".join(self.ids_at(pinned)) + ("..." if len(pinned) > 5 else "")
             self.notes.append(
-                f"Vmin = Vmax at {len(pinned)} load buses ({which}): kept, but not usable as voltage limits"
+                f"Vmin = Vmax at {len(pinned)} load buses ({which}): kept, but not usable as voltage limits: "
+                f"{COMPLETE}"
             )
         types = ((bus[:, PD] != 0) | (bus[:, QD] != 0)).astype(np.int8)
         types[self.gen_row[self.running]] = 2
@@ -248,6 +250,12 @@ class Builder:
         rows = np.flatnonzero((self.bus[:, PD] != 0) | (self.bus[:, QD] != 0))
         other = self.running & ~self.is_source[self.gen_row]
         holds, q_mvar = self._holding(other)
+        if holds.any():
+            which = ", ".join(self.ids_at(self.gen_row[holds]))
+            self.notes.append(
+                f"{int(holds.sum())} generators besides the sources (bus {which}) hold their voltage Vg: "
+                f"{COMPLETE}"
+            )
         if (other & ~holds).any():
             which = ", ".join(self.ids_at(self.gen_row[other & ~holds]))
             self.notes.append(

@@ -40,8 +40,8 @@ def compile(
     feeders are cut, per-phase ones raise. With ``keep_loops=True`` (balanced feeders only) no branch is left
     out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Parallel branches of a
     balanced feeder are no loop: they carry what they do, and none is left out. Nodes without a source are
-    kept, get NaN voltages, and are named in an :class:`IslandWarning`. What an importer noted of its source
-    (``feeder.metadata["notes"]``) is said in a :class:`ModelWarning`, unless the feeder is a shipped one.
+    kept, get NaN voltages, and are named in an :class:`IslandWarning`. What an importer left out of its
+    source (``feeder.metadata["notes"]``) is said in a :class:`ModelWarning`, unless the feeder is shipped.
 
     Generators that hold a voltage (``loads.v_set_pu``, balanced feeders only) do so whatever it takes, as in
     MATPOWER and pandapower by default. With ``enforce_q_limits=True`` one that is beyond ``q_min_mvar`` or
@@ -69,9 +69,9 @@ def compile(
 
 
 def _tell_notes(feeder: Feeder) -> None:
-    notes = source_notes(feeder)
+    notes = source_notes(feeder, left_out=True)
     if notes:
-        warnings.warn(f"feeder {feeder.name!r}: {'; '.join(notes)}", ModelWarning, stacklevel=3)
+        warnings.warn(f"feeder {feeder.name!r}: {notes}", ModelWarning, stacklevel=3)
 
 
 @overload

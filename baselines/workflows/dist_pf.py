@@ -117,7 +117,8 @@ def _per_phase(
 
 def _notes(feeder: cases.Feeder, caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
     """What compilation left out, then what the importer noted of the feeder's source."""
-    return (*(str(warning.message) for warning in caught), *source_notes(feeder))
+    notes = source_notes(feeder)
+    return (*(str(warning.message) for warning in caught), *([notes] if notes else []))
 
 
 def _record() -> None:
