@@ -40,18 +40,22 @@ class IslandReport:
 class Topology:
     """Islands in the order of their first node, and one loop per closed branch beyond a spanning tree.
 
+    Closed branches that share both ends are one branch here: they carry what they do, and close no loop.
+
     Attributes:
         islands: every island, the dead ones included.
         loops: branch ids of each fundamental loop, starting with the branch that closes it.
+        parallel: branch ids of each set of closed branches that share both ends.
         is_radial: True when there is no loop.
     """
 
     islands: tuple[IslandReport, ...]
     loops: tuple[tuple[str, ...], ...]
+    parallel: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_radial(self) -> bool:
-        """Whether the closed branches form a forest."""
+        """Whether the closed branches, parallel ones as one, form a forest."""
         return not self.loops
 
 
@@ -121,8 +125,22 @@ def analyse(feeder: Feeder) -> Topology:
         IslandReport(tuple(n), tuple(b), tuple(s)) for n, b, s in zip(nodes, branches, sources, strict=True)
     )
     roots = [index[node_id] for node_id in source_nodes]
-    loops = _loops(feeder.n_nodes, ends, roots)
-    return Topology(islands, tuple(tuple(str(branch_id[closed[k]]) for k in loop) for loop in loops))
+    groups = _parallel(ends)
+    first = np.sort(np.array([group[0] for group in groups], dtype=np.intp))
+    loops = ([first[k] for k in loop] for loop in _loops(feeder.n_nodes, ends[first], roots))
+    named = (
+        tuple(tuple(str(branch_id[closed[k]]) for k in rows) for rows in sets)
+        for sets in (loops, [group for group in groups if len(group) > 1])
+    )
+    return Topology(islands, *named)
+
+
+def _parallel(ends: np.ndarray) -> list[np.ndarray]:
+    """Rows of `ends` by the pair of nodes that they join, ascending in each."""
+    low, high = ends.min(axis=1), ends.max(axis=1)
+    order = np.lexsort((high, low))  # stable
+    new = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
+    return np.split(order, np.flatnonzero(new) + 1) if len(order) else []
 
 
 def _loops(n_nodes: int, ends: np.ndarray, roots: list[int]) -> list[list[int]]:

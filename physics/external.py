@@ -53,12 +53,13 @@ _models: WeakKeyDictionary[Topology, _Model] = WeakKeyDictionary()
 def solve_group(
     net: Network, topology: Topology, method: str, inputs: tuple[NDArray[Any], ...],
     numbers: tuple[float, float, int, float], out: tuple[NDArray[Any], ...], attempt: int = 0,
+    q_known: FloatArray | None = None,
 ) -> None:  # fmt: skip
     """Solve rows of one topology, one after the other; arguments as the sweep's kernel takes them.
 
     ``out``: v, current, i_source (in sweep order), status, iterations, last update, Mvar of held nodes.
-    ``attempt``: 0 from where it is told, 1 once more from no load, 2 from the operable branch. ValueError
-    where pandapower cannot express a load.
+    ``attempt``: 0 from where it is told, 1 once more from no load, 2 from the operable branch, where
+    generators inject ``q_known``, Mvar. ValueError where pandapower cannot express a load.
     """
     load_p, load_q, const_p, const_q, v_source, v_start = inputs
     _, tol, max_iter, v_collapse = numbers
@@ -79,14 +80,17 @@ def solve_group(
             start = v_start[row] if v_start.size else _no_load(net, topology, v_source[row])
             success, iterations[row] = _solve_row(
                 model, method, (constant[row], i_load[row], z_load[row]), v_source[row], start, v[row],
-                tol, max_iter, held, q_held[row],
+                tol, max_iter, held, q_held[row], None if q_known is None else q_known[row],
             )  # fmt: skip
             status[row] = kernels.CONVERGED if success else kernels.DIVERGED
     injected = np.zeros_like(v)
     injected[:, net.held_node] = 1j * q_held
     voltage = np.abs(np.nan_to_num(v, nan=1.0))
     power = (constant - injected + i_load * voltage + z_load * voltage**2) / net.base_mva
-    _currents(net, topology, model, power, v, current, i_source)
+    rest = _currents(net, topology, model, power, v, current, i_source)
+    if held.row.size:  # pandapower's own sums are some 1e-8 off
+        at = net.held_node[held.row]
+        q_held[:, held.row] += net.base_mva * (v[:, at] * np.conj(rest[:, at])).imag
     if topology.loops is None and topology.held is None:
         judge(net, topology, inputs[2:4] + inputs[:2], tol, v_collapse, (v, current, status, update))
         known = None
@@ -96,13 +100,14 @@ def solve_group(
     nowhere = np.empty((0, 0), dtype=np.complex128)
     # A poor start leads nowhere, or to another branch.
     if failed.size and attempt == 0 and v_start.size:
-        attempt, again = 1, nowhere
+        attempt, again, given = 1, nowhere, None
     elif failed.size and attempt < 2 and known is not None:
-        attempt, again = 2, np.nan_to_num(known[failed], nan=1.0)
+        attempt, again, given = 2, np.nan_to_num(known[0][failed], nan=1.0), known[1][failed]
     else:
         return
     part = tuple(a[failed] for a in out)
-    solve_group(net, topology, method, (*(a[failed] for a in inputs[:5]), again), numbers, part, attempt)
+    cold = (*(a[failed] for a in inputs[:5]), again)
+    solve_group(net, topology, method, cold, numbers, part, attempt, given)
     for target, piece in zip(out, part, strict=True):
         target[failed] = piece
 
@@ -235,6 +240,7 @@ def _no_load(net: Network, topology: Topology, v_source: ComplexArray) -> Comple
 def _solve_row(
     model: _Model, method: str, load: tuple[ComplexArray, ComplexArray, ComplexArray], v_source: ComplexArray,
     start: ComplexArray, v: ComplexArray, tol: float, max_iter: int, held: Held, q_held: FloatArray,
+    q_known: FloatArray | None,
 ) -> tuple[bool, int]:  # fmt: skip
     """Write one row's voltages; returns (whether pandapower says it converged, its iterations).
 
@@ -251,6 +257,9 @@ def _solve_row(
     first[model.bus] = start[model.nodes]
     success, iterations = False, 0
     fixed, freed = np.zeros(held.row.size), np.zeros(held.row.size, dtype=np.int64)
+    if q_known is not None:  # those that are known to stand at a limit begin there
+        fixed[q_known[held.row] >= held.q_max * net.sn_mva * (1 - 1e-9)] = 1.0
+        fixed[q_known[held.row] <= held.q_min * net.sn_mva * (1 - 1e-9)] = -1.0
     for _ in range(1 + 8 * held.row.size):
         limit = np.where(fixed > 0, held.q_max, held.q_min) * net.sn_mva
         given = np.where(fixed != 0, limit, 0.0)
@@ -331,8 +340,11 @@ def _run(net: Any, method: str, first: ComplexArray, tol: float, max_iter: int) 
 def _currents(
     net: Network, topology: Topology, model: _Model, power: ComplexArray, v: ComplexArray,
     current: ComplexArray, i_source: ComplexArray,
-) -> None:  # fmt: skip
-    """Series currents into the child ends, and what the sources deliver, from the voltages."""
+) -> ComplexArray:  # fmt: skip
+    """Series currents into the child ends, and what the sources deliver, from the voltages.
+
+    Returns the current that each node lacks, (batch, n_bus).
+    """
     ratio, forward = topology.ratio, topology.child_is_to
     tree = topology.tree
     series = model.series
@@ -356,3 +368,4 @@ def _currents(
         drawn += into_to[:, free] @ incidence.T
     i_source[:] = drawn[:, roots]
     current[:] = np.where(forward, into_to, -into_to / np.conj(ratio))
+    return drawn

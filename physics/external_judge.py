@@ -39,18 +39,20 @@ def judge(
 def compare(
     net: Network, topology: Topology, inputs: tuple[NDArray[Any], ...],
     numbers: tuple[float, float, int, float], out: tuple[ComplexArray, IntArray, FloatArray],
-) -> ComplexArray | None:  # fmt: skip
+) -> tuple[ComplexArray, FloatArray] | None:  # fmt: skip
     """Take back ``converged`` where the row is not the end of the operable branch; where that is.
 
-    With loops or held voltages no sign of a determinant tells: the branch is climbed from no load.
+    With loops or held voltages no sign of a determinant tells: the branch is climbed from no load. Returns
+    its voltages and the Mvar of held nodes where another start may lead there.
     """
     v, status, update = out
     rows = v.shape[0]
     ours = np.full_like(v, np.nan)
     current, i_source = np.zeros((rows, net.n_branch), complex), np.zeros_like(inputs[4])
     flags, steps, length = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows)
+    q_held = np.zeros((rows, net.held_node.size))
     cold = (*inputs[:5], np.empty((0, 0), dtype=np.complex128))
-    told = (ours, current, i_source, flags, steps, length, np.zeros((rows, net.held_node.size)))
+    told = (ours, current, i_source, flags, steps, length, q_held)
     scale, tol, max_iter, v_collapse = numbers
     mesh_kernels.solve_rows(topology, cold, (scale, min(tol, 1e-8), max(max_iter, 200), v_collapse), told)
     live = topology.energised
@@ -60,4 +62,4 @@ def compare(
     status[:] = np.where(true, kernels.CONVERGED, kernels.DIVERGED)
     if live.any():
         status[np.abs(v[:, live]).min(axis=1) < v_collapse] |= kernels.COLLAPSED
-    return ours if (found & ~true).any() else None
+    return (ours, q_held) if (found & ~true).any() else None

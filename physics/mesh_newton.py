@@ -166,11 +166,11 @@ def newton_step(tree, loops, v, loop_current, current, slope, inverse, column, m
 
 @inline
 def held_step(  # type: ignore[no-untyped-def]
-    tree, loops, held, mode, v, loop_current, current, slope, inverse, column, matrix, x
+    tree, loops, held, mode, aim, v, loop_current, current, slope, inverse, column, matrix, x
 ):
     """As :func:`newton_step`, with steps of the reactive power of held nodes behind those of loop currents.
 
-    A node at a limit (``mode`` not 0) keeps its reactive power.
+    A node at a limit (``mode`` not 0) keeps its reactive power; ``aim`` is what the others hold.
     """
     first = 2 * loops.start.size
     column[:, :] = 0.0
@@ -188,7 +188,7 @@ def held_step(  # type: ignore[no-untyped-def]
         unit = np.conj(v[k]) / size
         for c in range(x.size):
             matrix[at, c] = (unit * column[k, 1 + c]).real
-        x[at] = held.v[g] - size - (unit * column[k, 0]).real
+        x[at] = aim[g] - size - (unit * column[k, 0]).real
     return sign * _close(v, column, matrix, x)
 
 
