@@ -40,23 +40,31 @@ class IslandReport:
 class Topology:
     """Islands in the order of their first node, and one loop per closed branch beyond a spanning tree.
 
-    Closed branches that share both ends are one branch here: they carry what they do, and close no loop.
-
     Attributes:
         islands: every island, the dead ones included.
         loops: branch ids of each fundamental loop, starting with the branch that closes it.
-        parallel: branch ids of each set of closed branches that share both ends.
-        is_radial: True when there is no loop.
+        parallel: those of two branches, which share both ends and carry what they do.
+        meshes: the others.
+        is_radial: True when there is no loop but of parallel branches.
     """
 
     islands: tuple[IslandReport, ...]
     loops: tuple[tuple[str, ...], ...]
-    parallel: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def parallel(self) -> tuple[tuple[str, ...], ...]:
+        """Loops of two branches between the same nodes: the balanced power flow takes them for one branch."""
+        return tuple(loop for loop in self.loops if len(loop) == 2)
+
+    @property
+    def meshes(self) -> tuple[tuple[str, ...], ...]:
+        """Loops of three branches and more."""
+        return tuple(loop for loop in self.loops if len(loop) > 2)
 
     @property
     def is_radial(self) -> bool:
         """Whether the closed branches, parallel ones as one, form a forest."""
-        return not self.loops
+        return not self.meshes
 
 
 def island_labels(n_nodes: int, ends: np.ndarray) -> np.ndarray:
@@ -125,22 +133,8 @@ def analyse(feeder: Feeder) -> Topology:
         IslandReport(tuple(n), tuple(b), tuple(s)) for n, b, s in zip(nodes, branches, sources, strict=True)
     )
     roots = [index[node_id] for node_id in source_nodes]
-    groups = _parallel(ends)
-    first = np.sort(np.array([group[0] for group in groups], dtype=np.intp))
-    loops = ([first[k] for k in loop] for loop in _loops(feeder.n_nodes, ends[first], roots))
-    named = (
-        tuple(tuple(str(branch_id[closed[k]]) for k in rows) for rows in sets)
-        for sets in (loops, [group for group in groups if len(group) > 1])
-    )
-    return Topology(islands, *named)
-
-
-def _parallel(ends: np.ndarray) -> list[np.ndarray]:
-    """Rows of `ends` by the pair of nodes that they join, ascending in each."""
-    low, high = ends.min(axis=1), ends.max(axis=1)
-    order = np.lexsort((high, low))  # stable
-    new = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
-    return np.split(order, np.flatnonzero(new) + 1) if len(order) else []
+    loops = _loops(feeder.n_nodes, ends, roots)
+    return Topology(islands, tuple(tuple(str(branch_id[closed[k]]) for k in loop) for loop in loops))
 
 
 def _loops(n_nodes: int, ends: np.ndarray, roots: list[int]) -> list[list[int]]:

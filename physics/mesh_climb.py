@@ -3,8 +3,8 @@
 From no load, where nothing but the one solution is, a row goes to all of its load in strides that keep
 Newton's method on the branch. That is the operable branch, by definition; where it ends before all of the
 load is there, the row has diverged. Along the branch the Jacobian's determinant keeps its sign, and it
-vanishes at the nose. Alone it would not do: where two eigenvalues have changed sign it is positive again, on a
-solution that no operator reaches.
+vanishes at the nose. Alone it would not do: where two eigenvalues have changed sign it is positive again, on
+a solution that no operator reaches.
 
 A generator beyond a reactive limit stops holding and gives what the limit allows; it holds again where it
 would otherwise push the voltage beyond what it is set to. Where no solution holds all voltages at once, the
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import inline
+from ._jit import inline, kernel
 from .mesh_newton import cut_voltage, gather, held_step, kirchhoff
 from .power_sweeps import V_FLOOR_PU
 
@@ -95,7 +95,7 @@ def _copy(source, target):  # type: ignore[no-untyped-def]
         target[2][g], target[3][g], target[4][g] = source[2][g], source[3][g], source[4][g]
 
 
-@inline
+@kernel
 def correct(  # type: ignore[no-untyped-def]
     tree, loops, held, zip_at, share, power, zip_power, tol, strict, limit, steps, wanted, point, room
 ):
@@ -160,7 +160,7 @@ def relieve(held, aim, volt, q, mode, released, tol):  # type: ignore[no-untyped
     return changed
 
 
-@inline
+@kernel
 def climb(  # type: ignore[no-untyped-def]
     tree, loops, held, zip_at, v_source, row, power, zip_power, tol, max_iter, steps, point, released,
     soft, gap, kept, natural, room,

@@ -15,6 +15,7 @@ from ..cases.feeder import Feeder
 from .ends import Ends, ends_of
 from .held import Held, held_columns, held_of
 from .kernels import State
+from .load_models import check_phases, rows_of_ids, voltage_dependent_loads
 from .meshed import Loops, close_loops
 from .parallel import Bundles, Merged, ParallelError, merge, parallel_groups
 from .plan import Plan, plan_of
@@ -340,56 +341,6 @@ def _with_members(leads: IntArray, merged: Merged | None) -> IntArray:
     return np.union1d(leads, mine)
 
 
-def _rows(index: dict[str, int] | object, ids: NDArray[np.object_]) -> IntArray:
-    return np.array([index[str(i)] for i in ids], dtype=np.int64)  # type: ignore[index]
-
-
-def _voltage_dependent_loads(feeder: Feeder) -> tuple[IntArray, FloatArray]:
-    """Nodes with ZIP or CVR loads and their coefficients, weighted by nominal power where a node has several.
-
-    Raises ValueError where one node mixes exponent loads with other loads: no single exponent says both.
-    """
-    columns = ("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac")
-    share = np.stack([feeder.column("loads", c) for c in columns], axis=1).reshape(-1, 4)
-    cvr = np.stack([feeder.column("loads", c) for c in ("cvr_p", "cvr_q")], axis=1).reshape(-1, 2)
-    node = _rows(feeder.node_index, feeder.column("loads", "node_id"))
-    power = np.stack([feeder.column("loads", "p_mw"), feeder.column("loads", "q_mvar")], axis=1)
-    weight = np.repeat(power, 2, axis=1).reshape(-1, 4)  # signed: a generator takes its share away
-    dependent = (share != 0).any(axis=1) | np.isfinite(cvr).any(axis=1)
-    nodes = np.unique(node[dependent])
-    coef = np.full((nodes.size, 6), np.nan)
-    for j, n in enumerate(nodes):
-        mine = np.flatnonzero(node == n)
-        total = weight[mine].sum(axis=0)
-        part = (share[mine] * weight[mine]).sum(axis=0)
-        name = feeder.column("nodes", "node_id")[n]
-        if ((total == 0) & (part != 0)).any():
-            raise ValueError(
-                f"loads at node {name!r} cancel at nominal voltage but depend on it; move one to a node of "
-                "its own behind a closed switch"
-            )
-        coef[j, :4] = np.where(total == 0, share[mine].mean(axis=0), part / np.where(total == 0, 1.0, total))
-        if not np.array_equal(cvr[mine], np.broadcast_to(cvr[mine[0]], (mine.size, 2)), equal_nan=True):
-            raise ValueError(
-                f"loads at node {name!r} have different CVR exponents; give them one exponent or move one "
-                "to a node of its own behind a closed switch"
-            )
-        coef[j, 4:] = cvr[mine[0]]
-    return nodes, coef
-
-
-def _check_phases(feeder: Feeder) -> None:
-    ids = {"nodes": "node_id", "branches": "branch_id", "loads": "load_id", "capacitors": "cap_id"}
-    for name, key in ids.items():
-        partial = np.flatnonzero(feeder.column(name, "phase") != "ABC")
-        if partial.size:
-            which, phase = (feeder.column(name, c)[partial[0]] for c in (key, "phase"))
-            raise ValueError(
-                f"feeder {feeder.name!r} is not balanced: {key} {which!r} has phase {phase!r}; this power "
-                "flow solves three-phase (ABC) elements only"
-            )
-
-
 def compile(
     feeder: Feeder,
     *,
@@ -402,8 +353,8 @@ def compile(
     ValueError where an element is not three-phase.
     """
     column = feeder.column
-    _check_phases(feeder)
-    nodes, coef = _voltage_dependent_loads(feeder)
+    check_phases(feeder)
+    nodes, coef = voltage_dependent_loads(feeder)
     return Network(
         feeder=feeder,
         base_mva=feeder.base_mva,
@@ -411,8 +362,8 @@ def compile(
         keep_loops=keep_loops,
         enforce_q_limits=enforce_q_limits,
         base_kv=column("nodes", "base_kv"),
-        from_row=_rows(feeder.node_index, column("branches", "from_node")),
-        to_row=_rows(feeder.node_index, column("branches", "to_node")),
+        from_row=rows_of_ids(feeder.node_index, column("branches", "from_node")),
+        to_row=rows_of_ids(feeder.node_index, column("branches", "to_node")),
         r_pu=column("branches", "r"),
         x_pu=column("branches", "x"),
         b_pu=column("branches", "b"),
@@ -420,11 +371,11 @@ def compile(
         shift_deg=column("branches", "shift_deg"),
         closed=column("branches", "status"),
         rating_mva=column("branches", "thermal_limit_mva"),
-        source_node=_rows(feeder.node_index, column("sources", "node_id")),
+        source_node=rows_of_ids(feeder.node_index, column("sources", "node_id")),
         source_v_pu=column("sources", "v_pu"),
         source_deg=column("sources", "v_deg"),
-        switch_branch=_rows(feeder.branch_index, column("switches", "branch_id")),
-        cap_node=_rows(feeder.node_index, column("capacitors", "node_id")),
+        switch_branch=rows_of_ids(feeder.branch_index, column("switches", "branch_id")),
+        cap_node=rows_of_ids(feeder.node_index, column("capacitors", "node_id")),
         cap_mvar=column("capacitors", "q_mvar"),
         cap_on=column("capacitors", "status"),
         shunt_g_mw=column("nodes", "shunt_g_mw"),

@@ -129,7 +129,7 @@ def _record() -> None:
 
 
 def _refuse_loops(feeder: cases.Feeder) -> None:
-    found = feeder.topology().loops
+    found = feeder.topology().meshes
     if found:
         told = "; ".join(", ".join(loop) for loop in found[:5]) + (" …" if len(found) > 5 else "")
         raise RunError(
