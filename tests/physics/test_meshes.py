@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
+from distgrid.envs import DistGrid3PhaseEnv
 from distgrid.physics.tree import spanning_order
 
 from .grids import Grid
@@ -150,3 +151,14 @@ def test_breadth_first_distances_and_numbering() -> None:
     live = np.flatnonzero(closed & (hops[start] >= 0))
     assert span.dropped.tolist() == np.setdiff1d(live, span.parent_branch).tolist()
     assert span.dropped.size > 5
+
+
+def test_per_phase_loops_are_refused_unless_pruning_is_asked_for() -> None:
+    """Capability 97: `compile` and the environment refuse what `dist pf` refuses; pruned, it is said."""
+    feeder = cases.three_phase(cases.load("case33bw").with_switch("s9-15", closed=True))
+    with pytest.raises(ValueError, match="meshed"):
+        physics.compile(feeder)
+    with pytest.raises(ValueError, match="meshed"):
+        DistGrid3PhaseEnv(feeder)
+    with pytest.warns(physics.MeshWarning, match="without"):
+        physics.compile(feeder, allow_mesh_pruning=True)
