@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,12 +237,12 @@ def test_two_generators_of_a_node_hold_one_voltage() -> None:
         grid.feeder()
 
 
-def test_tables_with_generators_travel(tmp_path: object) -> None:
+def test_tables_with_generators_travel(tmp_path: Path) -> None:
     """Saved, read back, pickled: the same tables; phase by phase they are refused in words."""
     grid = chain(3)
     grid.generator("n2", 0.1, 1.0, -0.1, 0.2)
     feeder = grid.feeder()
-    again = cases.load(feeder.save(tmp_path / "feeder"))  # type: ignore[operator]
+    again = cases.load(feeder.save(tmp_path / "feeder"))
     assert again.equals(feeder)
     with pytest.raises(cases.CaseError, match=r'unless Feeder\.phases is "balanced"'):
         dataclasses.replace(feeder, phases="per-phase")
