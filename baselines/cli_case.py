@@ -72,8 +72,9 @@ def show(
     dead = [island for island in topology.islands if not island.energised]
     if topology.loops or dead:
         table = Table("what", "number", "ids")
-        for number, loop in enumerate(topology.loops, 1):
-            table.add_row("loop", str(number), escape("branches " + ", ".join(loop)))
+        for what, loops in (("loop", topology.meshes), ("parallel", topology.parallel)):
+            for number, loop in enumerate(loops, 1):
+                table.add_row(what, str(number), escape("branches " + ", ".join(loop)))
         for number, island in enumerate(dead, 1):
             table.add_row("island without source", str(number), escape("nodes " + ", ".join(island.nodes)))
         console.print(table)

@@ -27,7 +27,7 @@ def describe(feeder: Feeder) -> str:
     own, made = int((flag == "source").sum()), int((flag == "synthetic").sum())
     dead = sum(not island.energised for island in topology.islands)
     p, q = column("loads", "p_mw"), column("loads", "q_mvar")
-    shape = "radial" if topology.is_radial else f"meshed (loops: {len(topology.loops)})"
+    shape = "radial" if topology.is_radial else f"meshed (loops: {len(topology.meshes)})"
     low, high = column("nodes", "v_min"), column("nodes", "v_max")
     sources = zip(column("sources", "node_id"), column("sources", "v_pu"), strict=True)
     devices = (

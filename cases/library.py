@@ -11,6 +11,7 @@ from .edit import nearest
 from .errors import CaseError, Problem
 from .feeder import Feeder
 from .matpower import SUFFIXES, import_matpower
+from .mtables import COMPLETE
 from .schema import FEEDER_PHASES
 from .tables import load_folder, phases_of
 
@@ -39,6 +40,20 @@ def _kinds() -> dict[str, str]:
         return {}
     folders = [folder for folder in FEEDERS.iterdir() if (folder / "nodes.parquet").is_file()]
     return {folder.name: phases_of(folder) for folder in folders}
+
+
+def source_notes(feeder: Feeder, *, left_out: bool = False) -> str:
+    """What the importer of a feeder noted of its source, as it stands in `metadata["notes"]`.
+
+    Empty for shipped feeders, whose notes are part of the documentation. With `left_out` only what a power
+    flow lacks: notes that end in `COMPLETE` are not repeated.
+    """
+    notes = feeder.metadata.get("notes", "")
+    if "licence" in feeder.metadata and feeder.name in _kinds():
+        return ""
+    if not left_out:
+        return notes
+    return "; ".join(note for note in notes.split("; ") if not note.endswith(COMPLETE))
 
 
 def load(name_or_path: str | Path) -> Feeder:

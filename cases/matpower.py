@@ -8,7 +8,12 @@ The file's statements are computed by `meval`; what is read is what MATPOWER wou
 - **Ratings.** `rateA = 0` means unlimited in MATPOWER and becomes null, never a large number.
 - **Sources.** Reference buses (type 3). The voltage is `Vg` of the generator there, as in MATPOWER; without
   one in service it is the bus's `Vm`. The angle is the bus's `Va`.
-- **Other generators** become negative loads of their `Pg` and `Qg`; that they may hold a voltage is dropped.
+- **Other generators** in service become negative loads. At a bus of type 2 they hold the voltage `Vg`, with
+  limits `Qmin` and `Qmax` (infinite: none), elsewhere they inject `Pg` and `Qg`.
+- **Isolated buses** (type 4) are left out, with the branches and generators at them, as MATPOWER does.
+- **baseKV = 0**, which is no base for a current in kA, becomes that of the next bus along a branch without
+  a ratio, or 1 kV where the file has none.
+- **Other fields** have no influence on a power flow, but for DC lines: one in service is an error.
 - **Shunts** (`Gs`, `Bs`) stay with their node; they are not switched.
 - **Coordinates** are drawn (`layout`), as the format has none.
 - **Limits** Vmin = Vmax at a load bus pin a voltage and cannot serve as limits; they are kept and noted.
@@ -29,6 +34,7 @@ from .errors import CaseError, Problem
 from .feeder import Feeder
 from .layout import with_layout
 from .meval import CaseData, read_case
+from .mleft import check_dc_lines, note_fields, with_base_kv, without_isolated
 from .mlex import Source
 from .mnodes import Matrix, Num, Op
 
@@ -87,13 +93,17 @@ def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feed
         bus, gen, branch, base = bus.copy(), gen.copy(), branch.copy(), base * 3.0
         base = round(base, 9)  # 50/3*3 shall be 50
         bus[:, [col.PD, col.QD, col.GS, col.BS]] *= 3.0
-        gen[:, [col.PG, col.QG]] *= 3.0
+        gen[:, [col.PG, col.QG, col.QMAX, col.QMIN]] *= 3.0
         branch[:, col.RATE] *= 3.0
         bus[:, col.KV] = _numerators(case, bus)
         notes.append(
             "the file is per phase (baseMVA written X/3, baseKV written Y/sqrt(3)): base, powers, shunts and "
-            "ratings were multiplied by 3 and kV taken line to line"
+            f"ratings were multiplied by 3 and kV taken line to line: {col.COMPLETE}"
         )
+    check_dc_lines(case)
+    case, bus, gen, branch = without_isolated(case, bus, gen, branch, notes)
+    bus = with_base_kv(bus, branch, notes)
+    note_fields(case, notes)
     matrices = col.Matrices(case, bus, gen, branch, base, notes)
     return col.Builder(matrices).build(name, feeder_id or name, title)
 

@@ -34,7 +34,14 @@ FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "Inf": np.inf, "inf": np.inf, "NaN": np.nan, "nan": np.nan}
 MAX_VARIABLES = 1000  # files have a handful; each takes many times its text
 TABLE_FIELDS = ("bus", "gen", "branch")  # what a feeder is made of
-FIELDS = ("version", "baseMVA", "bus", "gen", "branch", "gencost", "areas", "bus_name")
+# Without influence on a power flow: of these nothing is said, of the next that they are there.
+SILENT_FIELDS = ("gencost", "areas", "bus_name")
+NOTED_FIELDS = (
+    "branch_name", "gen_name", "gentype", "genfuel", "dcline", "dclinecost", "dcline_name", "userfcn", "zone",
+    "zones", "reserves", "softlims", "bus_geo", "et", "success", "f", "iterations", "order", "om",
+)  # fmt: skip
+DC_LINE = range(17, 24)  # columns of mpc.dcline: 17, and up to 6 results
+FIELDS = ("version", "baseMVA", *TABLE_FIELDS, *SILENT_FIELDS, *NOTED_FIELDS)
 
 # What idx_bus, idx_brch and idx_gen of MATPOWER 8.1 return, in this order.
 COLUMN_NUMBERS: Mapping[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
@@ -70,8 +77,9 @@ class CaseData:
         file: the file's name as it stands in errors.
         title: name of the case function.
         fields: value of each field; matrices are (rows, columns) float64.
-        lines: line of each row of bus, gen and branch.
+        lines: line of each row of bus, gen, branch and dcline.
         written: the expression that each field was first assigned.
+        assigned: line on which each field was first assigned, those of texts too.
     """
 
     file: str
@@ -79,6 +87,7 @@ class CaseData:
     fields: dict[str, Value] = field(default_factory=dict)
     lines: dict[str, tuple[int, ...]] = field(default_factory=dict)
     written: dict[str, Expr] = field(default_factory=dict)
+    assigned: dict[str, int] = field(default_factory=dict)
 
 
 def read_case(text: str | Source, file: str) -> CaseData:
@@ -134,13 +143,20 @@ class _Run:
     def assign(self, target: Field, statement: Assign) -> None:
         if target.field not in FIELDS:
             self.refuse(statement.line, repr(target.field), f"one of the fields {', '.join(FIELDS)}")
+        self.case.assigned.setdefault(target.field, statement.line)
         if isinstance(statement.value, Cells):
             return
         value = self.value(statement.value)
+        if target.field == "dcline" and not (
+            isinstance(value, np.ndarray) and value.shape[1] in (0, *DC_LINE)
+        ):
+            self.refuse(
+                statement.line, "mpc.dcline", f"a matrix of {DC_LINE[0]} columns or more, or an empty one"
+            )
         self.case.written.setdefault(target.field, statement.value)
         if isinstance(value, np.ndarray):
             lines = statement.value.lines if isinstance(statement.value, Matrix) else ()
-            if target.field in TABLE_FIELDS:
+            if target.field in (*TABLE_FIELDS, "dcline"):
                 self.case.lines[target.field] = tuple(lines) or (statement.line,) * len(value)
         self.case.fields[target.field] = value
 

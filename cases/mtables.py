@@ -19,16 +19,17 @@ from .schema import table
 
 # Zero-based columns of the matrices.
 BUS_I, TYPE, PD, QD, GS, BS, VM, VA, KV, VMAX, VMIN = 0, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12
-GEN_BUS, PG, QG, VG, GEN_STATUS = 0, 1, 2, 5, 7
+GEN_BUS, PG, QG, QMAX, QMIN, VG, GEN_STATUS = 0, 1, 2, 3, 4, 5, 7
 FROM, TO, R, X, B, RATE, TAP, SHIFT, STATUS = 0, 1, 2, 3, 4, 5, 8, 9, 10
 USED = {
     "bus": {BUS_I: "bus_i", TYPE: "type", PD: "Pd", QD: "Qd", GS: "Gs", BS: "Bs", VM: "Vm", VA: "Va",
             KV: "baseKV", VMAX: "Vmax", VMIN: "Vmin"},
-    "gen": {GEN_BUS: "bus", PG: "Pg", QG: "Qg", VG: "Vg", GEN_STATUS: "status"},
+    "gen": {GEN_BUS: "bus", PG: "Pg", QG: "Qg", VG: "Vg", GEN_STATUS: "status"},  # Qmin, Qmax may be Inf
     "branch": {FROM: "fbus", TO: "tbus", R: "r", X: "x", B: "b", RATE: "rateA", TAP: "ratio",
                SHIFT: "angle", STATUS: "status"},
 }  # fmt: skip
-REFERENCE, ISOLATED = 3, 4
+COMPLETE = "nothing is left out"  # how a note ends that no power flow need repeat
+HOLDS, REFERENCE, ISOLATED = 2, 3, 4  # types of buses
 UNLIMITED = 1e10  # MATPOWER itself ignores ratings from here on
 
 
@@ -96,7 +97,8 @@ class Builder:
     def report(self, matrix: str, row: int, field: str, expected: str) -> None:
         """Record that one number of a matrix is wrong."""
         data = {"bus": self.bus, "gen": self.gen, "branch": self.branch}[matrix]
-        column = next(at for at, title in USED[matrix].items() if title == field)
+        known = USED[matrix] | ({QMIN: "Qmin", QMAX: "Qmax"} if matrix == "gen" else {})
+        column = next(at for at, title in known.items() if title == field)
         line, shown = self.case.lines[matrix][row], f"{data[row, column]:.15g}"
         self.problems.append(Problem(self.case.file, line, f"{matrix} {field}", shown, expected))
 
@@ -118,8 +120,7 @@ class Builder:
             self.report("branch", row, "status", "1 (closed) or 0 (open)")
         types = self.bus[:, TYPE]
         for row in np.flatnonzero(~np.isin(types, (1, 2, REFERENCE))).tolist():
-            hint = " (delete isolated buses and their branches)" if types[row] == ISOLATED else ""
-            self.report("bus", row, "type", f"1, 2 or 3{hint}")
+            self.report("bus", row, "type", "1, 2, 3 or 4")
         if not (types == REFERENCE).any():
             expected = "at least one reference bus (type 3), which feeds the network"
             self.problems.append(Problem(self.case.file, None, "mpc.bus", "", expected))
@@ -153,7 +154,8 @@ class Builder:
         if len(pinned):
             which = ", ".join(self.ids_at(pinned)) + ("..." if len(pinned) > 5 else "")
             self.notes.append(
-                f"Vmin = Vmax at {len(pinned)} load buses ({which}): kept, but not usable as voltage limits"
+                f"Vmin = Vmax at {len(pinned)} load buses ({which}): kept, but not usable as voltage limits: "
+                f"{COMPLETE}"
             )
         types = ((bus[:, PD] != 0) | (bus[:, QD] != 0)).astype(np.int8)
         types[self.gen_row[self.running]] = 2
@@ -247,28 +249,57 @@ class Builder:
         """Loads of the buses, and generators that are no source as negative loads."""
         rows = np.flatnonzero((self.bus[:, PD] != 0) | (self.bus[:, QD] != 0))
         other = self.running & ~self.is_source[self.gen_row]
-        if other.any():
-            which = ", ".join(self.ids_at(self.gen_row[other]))
+        holds, q_mvar = self._holding(other)
+        if holds.any():
+            which = ", ".join(self.ids_at(self.gen_row[holds]))
             self.notes.append(
-                f"{int(other.sum())} generators besides the sources (bus {which}) inject their Pg and Qg and "
-                "do not hold their voltage"
+                f"{int(holds.sum())} generators besides the sources (bus {which}) hold their voltage Vg: "
+                f"{COMPLETE}"
             )
-        units = np.flatnonzero(other & ((self.gen[:, PG] != 0) | (self.gen[:, QG] != 0)))
+        if (other & ~holds).any():
+            which = ", ".join(self.ids_at(self.gen_row[other & ~holds]))
+            self.notes.append(
+                f"{int((other & ~holds).sum())} generators besides the sources (bus {which}) inject their Pg "
+                "and Qg and do not hold their voltage"
+            )
+        units = np.flatnonzero(holds | (other & ((self.gen[:, PG] != 0) | (q_mvar != 0))))
         at = np.concatenate([rows, self.gen_row[units]])
         node_ids = self.node_ids.take(pa.array(at))
         kinds = pa.array(["load", "gen"]).take(pa.array((np.arange(len(at)) >= len(rows)).astype(np.int8)))
         self.lines["loads"] = np.concatenate([self.lines_of("bus", rows), self.lines_of("gen", units)])
-        zero = np.zeros(len(at))
+        zero, free = np.zeros(len(at)), np.concatenate([np.ones(len(rows), dtype=bool), ~holds[units]])
+        settings = {}
+        for column, name in ((VG, "v_set_pu"), (QMIN, "q_min_mvar"), (QMAX, "q_max_mvar")):
+            values = np.concatenate([np.zeros(len(rows)), self.gen[units, column]])
+            settings[name] = pa.array(values, mask=free | np.isinf(values))
         columns = {
             "load_id": numbered(pc.binary_join_element_wise(kinds, node_ids, "")),
             "node_id": node_ids,
             "phase": pa.repeat("ABC", len(at)),
-            "p_mw": np.concatenate([self.bus[rows, PD], -self.gen[units, PG]]),
-            "q_mvar": np.concatenate([self.bus[rows, QD], -self.gen[units, QG]]),
+            "p_mw": np.concatenate([self.bus[rows, PD], 0.0 - self.gen[units, PG]]),
+            "q_mvar": np.concatenate([self.bus[rows, QD], 0.0 - q_mvar[units]]),
             **dict.fromkeys(("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac"), zero),
+            **settings,
             "feeder_id": pa.repeat(feeder_id, len(at)),
         }
         return table("loads", columns)
+
+    def _holding(self, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the generators ``other`` hold their voltage, and the Mvar that the rest inject."""
+        gen, q_mvar = self.gen, self.gen[:, QG].copy()
+        at_held = other & (self.bus[self.gen_row, TYPE] == HOLDS)
+        low, high = gen[:, QMIN], gen[:, QMAX]
+        for row in np.flatnonzero(at_held & ~(low <= high)).tolist():
+            self.report("gen", row, "Qmax", f"a limit that is not below Qmin ({low[row]:g})")
+        for row in np.flatnonzero(at_held & ~(gen[:, VG] > 0)).tolist():
+            self.report("gen", row, "Vg", "a voltage > 0 pu")
+        first: dict[int, float] = {}
+        for row in np.flatnonzero(at_held).tolist():
+            wanted = first.setdefault(int(self.gen_row[row]), float(gen[row, VG]))
+            if gen[row, VG] != wanted:
+                self.report("gen", row, "Vg", f"the Vg of the other generators of this bus ({wanted:g})")
+        q_mvar[at_held] = 0.0
+        return at_held, q_mvar
 
     def sources(self, feeder_id: str) -> pa.Table:
         """One source per reference bus, at Vg of its generator, else at its Vm."""

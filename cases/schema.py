@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from .errors import CaseError, Problem
 
 SCHEMA_VERSION = "3"
-# "1": balanced feeders only, without the columns and tables of SINCE_2; "2": without the columns of SINCE_3
+# "1": balanced feeders only, without the columns and tables of SINCE_2; "2": without those of SINCE_3
 READABLE_VERSIONS = ("1", "2", "3")
 
 _STR, _F64, _I64, _BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
@@ -89,6 +89,9 @@ TABLES: Mapping[str, pa.Schema] = {
         ("v_low_pu", _F64, "pu", True),  # band outside which OpenDSS makes it a constant impedance
         ("v_high_pu", _F64, "pu", True),
         ("v_rated_pu", _F64, "pu", True),  # voltage that the source rates it at; null: 1
+        ("v_set_pu", _F64, "pu", True),  # a generator (p_mw below 0) that holds this voltage at its node
+        ("q_min_mvar", _F64, "Mvar injected", True),  # its reactive limits; null: none
+        ("q_max_mvar", _F64, "Mvar injected", True),
     ),
     "capacitors": _schema(
         ("cap_id", _STR, ""),
@@ -201,15 +204,19 @@ DEFAULTS: Mapping[tuple[str, str], str] = {
 }
 # What version "1" did not have.
 SINCE_2: Mapping[str, tuple[str, ...]] = {
-    "branches": ("r_ohm", "x_ohm", "b_us", "open_ends"),
+    "branches": ("r_ohm", "x_ohm", "b_us"),
     "loads": ("connection", "v_low_pu", "v_high_pu", "v_rated_pu"),
     "capacitors": ("connection",),
     "regulators": tuple(TABLES["regulators"].names[10:]),
     "transformers": tuple(TABLES["transformers"].names[6:]),
     "sources": ("r_ohm", "x_ohm"),
 }
-SINCE_3: Mapping[str, tuple[str, ...]] = {"branches": ("open_ends",)}  # what version "2" did not have
 TABLES_SINCE_2 = ("cap_controls",)
+# What version "2" did not have.
+SINCE_3: Mapping[str, tuple[str, ...]] = {
+    "branches": ("open_ends",),
+    "loads": ("v_set_pu", "q_min_mvar", "q_max_mvar"),
+}
 
 NODE_TYPES = ("source", "load", "junction", "der")
 BRANCH_TYPES = ("line", "transformer", "switch", "regulator")
@@ -253,8 +260,9 @@ def in_one(column: pa.ChunkedArray) -> pa.Array:
 
 
 def upgraded(name: str, data: pa.Table, version: str) -> pa.Table:
-    """`data` of an earlier version with nulls in the columns that came later."""
-    for column in {"1": SINCE_2, "2": SINCE_3}[version].get(name, ()):
+    """`data` of an older version with nulls in the columns that came later."""
+    later = {"1": (SINCE_2, SINCE_3), "2": (SINCE_3,)}.get(version, ())
+    for column in (c for columns in later for c in columns.get(name, ())):
         if column not in data.column_names:
             field = TABLES[name].field(column)
             data = data.append_column(field, pa.nulls(data.num_rows, field.type))

@@ -133,9 +133,11 @@ def _read(name: str, path: Path) -> tuple[pa.Table, dict[str, Any], str]:
         known = " or ".join(repr(known) for known in READABLE_VERSIONS)
         expected = f"version {known}; write the folder again with this version of distgrid"
         raise CaseError([Problem(str(path), None, "distgrid.schema_version", repr(version), expected)])
-    if version != SCHEMA_VERSION:
-        data = upgraded(name, data, version)
-    return conform(name, data, str(path)), _header(stamp.get("distgrid.feeder", b""), path), version
+    return (
+        conform(name, upgraded(name, data, version), str(path)),
+        _header(stamp.get("distgrid.feeder", b""), path),
+        version,
+    )
 
 
 def _header(text: bytes, path: Path) -> dict[str, Any]:

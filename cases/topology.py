@@ -44,16 +44,28 @@ class Topology:
     Attributes:
         islands: every island, the dead ones included.
         loops: branch ids of each fundamental loop, starting with the branch that closes it.
-        is_radial: True when there is no loop.
+        parallel: those of two branches, which share both ends and carry what they do.
+        meshes: the others.
+        is_radial: True when there is no loop but of parallel branches.
     """
 
     islands: tuple[IslandReport, ...]
     loops: tuple[tuple[str, ...], ...]
 
     @property
+    def parallel(self) -> tuple[tuple[str, ...], ...]:
+        """Loops of two branches between the same nodes: the balanced power flow takes them for one branch."""
+        return tuple(loop for loop in self.loops if len(loop) == 2)
+
+    @property
+    def meshes(self) -> tuple[tuple[str, ...], ...]:
+        """Loops of three branches and more."""
+        return tuple(loop for loop in self.loops if len(loop) > 2)
+
+    @property
     def is_radial(self) -> bool:
-        """Whether the closed branches form a forest."""
-        return not self.loops
+        """Whether the closed branches, parallel ones as one, form a forest."""
+        return not self.meshes
 
 
 def island_labels(n_nodes: int, ends: np.ndarray) -> np.ndarray:

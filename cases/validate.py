@@ -107,6 +107,7 @@ def check(
     _at_nodes(run)
     _at_branches(run)
     _sources(run, ends)
+    _held(run, phases)
     if phases == "per-phase":
         check_per_phase(run, ends)
     else:
@@ -257,6 +258,35 @@ def _at_branches(run: Check) -> None:
     second[np.unique(codes, return_index=True)[1]] = False
     run.report("switches", "branch_id", second, "at most one switch per branch")
     choice(run, "switches", "type", SWITCH_TYPES)
+
+
+def _held(run: Check, phases: str) -> None:
+    """Generators that hold a voltage: one voltage a node, limits that leave room, no source beside them."""
+    v_set, low, high = (run.numbers("loads", c) for c in ("v_set_pu", "q_min_mvar", "q_max_mvar"))
+    holds = ~np.isnan(v_set)
+    run.report("loads", "v_set_pu", v_set <= 0, "a voltage > 0 pu, or null where none is held")
+    run.report("loads", "q_max_mvar", high < low, "a limit that is not below q_min_mvar")
+    for column, limit in (("q_min_mvar", low), ("q_max_mvar", high)):
+        run.report("loads", column, ~np.isnan(limit) & ~holds, "null, where v_set_pu is null")
+    if not holds.any():
+        return
+    if phases != "balanced":
+        run.report("loads", "v_set_pu", holds, 'null, unless Feeder.phases is "balanced"')
+    run.report(
+        "loads", "q_mvar", holds & (run.numbers("loads", "q_mvar") != 0), "0: it follows from v_set_pu"
+    )
+    shares = [run.numbers("loads", c) for c in ("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac")]
+    varies = (np.abs(shares) > 0).any(axis=0) | ~np.isnan(run.numbers("loads", "cvr_p"))
+    run.report("loads", "v_set_pu", holds & varies, "null for a load that depends on voltage")
+    ids = run.array("loads", "node_id")
+    at_source = is_true(pc.is_in(ids, value_set=run.array("sources", "node_id")))
+    run.report("loads", "v_set_pu", holds & at_source, "null at a source, which holds the voltage itself")
+    codes = ids.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    first = np.full(int(codes.max(initial=-1)) + 1, np.nan)
+    rows = np.flatnonzero(holds)[::-1]
+    first[codes[rows]] = v_set[rows]
+    differs = holds & (v_set != first[codes])
+    run.report("loads", "v_set_pu", differs, "the voltage that the node's other generators hold")
 
 
 def _balanced(run: Check) -> None:

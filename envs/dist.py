@@ -77,7 +77,8 @@ class DistGridEnv(gym.Env[Observation, Action]):
     - ``load``: a ``LoadSource`` (``SeriesLoad`` for your own series); default: the shipped year.
     - ``load_scale``: growth of all nominal loads over the case, 1.0 = as in the case.
     - ``v_source_pu``: voltage of the substation; default as in the case.
-    - ``allow_mesh_pruning``: cut loops to a tree with a warning (True) or raise ValueError (False).
+    - ``allow_mesh_pruning``: cut loops to a tree with a warning (True, the default) or raise ValueError
+      (False). Parallel branches are no loop.
     - ``render_mode``: ``"rgb_array"``, ``"human"`` or None.
 
     ``reset(options={"day": 200})`` starts on a given day of the data.
@@ -101,7 +102,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
         load: LoadSource | None = None,
         load_scale: float = 1.0,
         v_source_pu: float | None = None,
-        allow_mesh_pruning: bool = True,
+        allow_mesh_pruning: bool | None = None,
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in (None, "rgb_array", "human"):

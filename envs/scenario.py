@@ -55,14 +55,16 @@ def scenario(
     load: LoadSource | None,
     load_scale: float,
     v_source_pu: float | None,
-    allow_mesh_pruning: bool,
+    allow_mesh_pruning: bool | None,
 ) -> Scenario:
     """The scenario of an environment's arguments; see ``DistGridEnv``."""
     feeder = case if isinstance(case, Feeder) else load_case(case)
     feeder = feeder if v_source_pu is None else feeder.with_source(v_pu=v_source_pu)
     feeder = feeder if load_scale == 1.0 else _grown(feeder, load_scale)
     profiles = prof.load_profiles()
-    net = physics.compile(feeder, allow_mesh_pruning=allow_mesh_pruning)
+    # Bounds of the state need the limits of generators that hold a voltage.
+    limited = feeder.phases == "balanced"
+    net = physics.compile(feeder, allow_mesh_pruning=allow_mesh_pruning, enforce_q_limits=limited)
     source = ProfileLoad(feeder, prof.assignment(feeder), profiles) if load is None else load
     days = prof.split_days(split)  # also where the load is the user's own: the name must be right
     if not isinstance(source, ProfileLoad):

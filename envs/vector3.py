@@ -49,7 +49,7 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
         load: LoadSource | None = None,
         load_scale: float = 1.0,
         v_source_pu: float | None = None,
-        allow_mesh_pruning: bool = True,
+        allow_mesh_pruning: bool | None = None,
         render_mode: None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         threads: int | None = None,

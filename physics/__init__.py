@@ -8,7 +8,7 @@ from .bounds import StateBounds, state_bounds
 from .chunks import solve_in_chunks
 from .control_queue import ControlQueue
 from .control_tables import LocalControls, local_controls
-from .dispatch import compile, solve
+from .dispatch import ModelWarning, compile, solve
 from .local_control import relay_volts
 from .network import IslandWarning, MeshWarning, Network
 from .phase_bounds import V_TOP_PU, phase_bounds
@@ -33,6 +33,7 @@ __all__ = [
     "JitDisabledError",
     "LocalControls",
     "MeshWarning",
+    "ModelWarning",
     "Network",
     "Network3",
     "PhaseIndex",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .kernels import RUNAWAY_PU
 from .network import Network
+from .parallel import Bundles
 
 FloatArray = NDArray[np.float64]
 _PASSES = 200
@@ -33,10 +34,16 @@ def state_bounds(net: Network, s_max_mva: FloatArray, v_low_pu: float = 0.5) -> 
 
     What shunts, ZIP and CVR loads draw grows with voltage, so the voltage bound is the fixed point of "no
     voltage above v, hence no current above i(v), hence no voltage above v'". Raises ValueError where there is
-    none: then shunts or loads raise the voltage without end.
+    none: then shunts or loads raise the voltage without end; and where branches make loops, or a generator
+    that holds a voltage has no reactive limit. Parallel branches are no loop, unless they turn the voltage by
+    different angles.
     """
     if net.topology.loops is not None:
-        raise ValueError(f"feeder {net.feeder.name!r} has loops: these bounds hold for trees only")
+        raise ValueError(
+            f"feeder {net.feeder.name!r} has loops, or parallel transformers of different phase shift: these "
+            "bounds hold for trees only"
+        )
+    s_max_mva = s_max_mva + _held_mvar(net)
     highest = float(net.source_v_pu.max(initial=0.0))
     for _ in range(_PASSES):
         current = _current_bound(net, s_max_mva, v_low_pu, highest)
@@ -57,7 +64,10 @@ def _bounds(net: Network, v_low_pu: float, v_high: FloatArray, current: FloatArr
     tree = net.topology.tree
     fed = tree.branch >= 0
     branch, current = tree.branch[fed], current[fed]
-    loss = float((tree.z_re[fed] * current**2).sum() * net.base_mva)
+    lone = np.ones(net.n_branch, dtype=bool)
+    if net.topology.bundles is not None:
+        lone[net.topology.bundles.lead] = False
+    loss = float((tree.z_re[fed] * current**2 * lone[branch]).sum() * net.base_mva)
     scale = np.hypot(tree.a_re[fed], tree.a_im[fed])
     charging = 0.5 * np.abs(net.b_pu[branch]) * np.maximum(1.0, 1.0 / np.abs(net.topology.ratio[branch]) ** 2)
     parent_high, child_high = v_high[tree.order[tree.parent[fed]]], v_high[tree.order[fed]]
@@ -66,7 +76,47 @@ def _bounds(net: Network, v_low_pu: float, v_high: FloatArray, current: FloatArr
         parent_high * (scale * current + charging * parent_high),
         child_high * (current + charging * child_high),
     )
+    if net.topology.bundles is not None:
+        at = np.zeros(net.n_branch)
+        at[branch] = current
+        loss += _of_members(net, net.topology.bundles, v_high, at, flow)
     return StateBounds(v_low_pu, v_high, loss, flow)
+
+
+def _of_members(
+    net: Network, bundles: Bundles, v_high: FloatArray, current: FloatArray, flow: FloatArray
+) -> float:
+    """Write the bounds of parallel branches into ``flow``; what they lose."""
+    each = np.abs(bundles.share * bundles.back) * current[bundles.lead]
+    each += np.abs(bundles.turn) * v_high[bundles.start]
+    ratio = np.abs(net.topology.ratio[bundles.member])
+    charging = 0.5 * np.abs(net.b_pu[bundles.member]) * np.maximum(1.0, 1.0 / ratio**2)
+    start, end = v_high[bundles.start], v_high[bundles.end]
+    flow[bundles.member] = net.base_mva * np.maximum(
+        start * (np.abs(bundles.a) * each + charging * start), end * (each + charging * end)
+    )
+    return float((bundles.z.real * each**2).sum() * net.base_mva)
+
+
+def _held_mvar(net: Network) -> FloatArray:
+    """(n_bus,) the most that generators that hold a voltage inject or take."""
+    most = np.zeros(net.n_bus)
+    if net.topology.held is None:
+        return most
+    if not net.enforce_q_limits:
+        raise ValueError(
+            f"feeder {net.feeder.name!r} has no bounds: generators hold voltages whatever it takes; compile "
+            "it with enforce_q_limits=True"
+        )
+    limit = np.maximum(np.abs(net.held_q_min_mvar), np.abs(net.held_q_max_mvar))
+    if not np.isfinite(limit).all():
+        node = net.feeder.column("nodes", "node_id")[net.held_node[~np.isfinite(limit)][0]]
+        raise ValueError(
+            f"feeder {net.feeder.name!r} has no bounds: the generator at node {str(node)!r} holds its "
+            "voltage without a reactive limit; give it q_min_mvar and q_max_mvar"
+        )
+    most[net.held_node] = limit
+    return most
 
 
 def _draw(net: Network, v_low: float, v_high: float) -> FloatArray:

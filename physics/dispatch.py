@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, cast, overload
 
 from numpy.typing import ArrayLike
 
 from ..cases.feeder import Feeder
+from ..cases.library import source_notes
 from .network import Network
 from .network import compile as compile_balanced
 from .solution import Solution
@@ -16,18 +18,34 @@ from .unbalanced.solution import Solution3
 from .unbalanced.solve import solve_per_phase
 
 
+class ModelWarning(UserWarning):
+    """What the source of a feeder says is not all in the model: see the notes in the message."""
+
+
 def compile(
-    feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool = False, voltage_bands: bool = False
+    feeder: Feeder,
+    *,
+    allow_mesh_pruning: bool | None = None,
+    keep_loops: bool = False,
+    enforce_q_limits: bool = False,
+    voltage_bands: bool = False,
 ) -> Network:
     """Compile a feeder for :func:`distgrid.physics.solve`.
 
     A balanced feeder gives a :class:`Network`; a per-phase one a :class:`Network3`, which type checkers learn
     from :func:`compile_per_phase`.
 
-    Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
-    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` (balanced
-    feeders only) no branch is left out, whatever ``allow_mesh_pruning`` says, and the power flow closes
-    the loops. Nodes without a source are kept, get NaN voltages, and are named in an :class:`IslandWarning`.
+    With ``allow_mesh_pruning=True`` loops are cut to the first-visit breadth-first tree with a
+    :class:`MeshWarning` that names the branches left out; with False they raise ValueError. None: balanced
+    feeders are cut, per-phase ones raise. With ``keep_loops=True`` (balanced feeders only) no branch is left
+    out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Parallel branches of a
+    balanced feeder are no loop: they carry what they do, and none is left out. Nodes without a source are
+    kept, get NaN voltages, and are named in an :class:`IslandWarning`. What an importer left out of its
+    source (``feeder.metadata["notes"]``) is said in a :class:`ModelWarning`, unless the feeder is shipped.
+
+    Generators that hold a voltage (``loads.v_set_pu``, balanced feeders only) do so whatever it takes, as in
+    MATPOWER and pandapower by default. With ``enforce_q_limits=True`` one that is beyond ``q_min_mvar`` or
+    ``q_max_mvar`` stops there and holds again when it would push the voltage past what it is set to.
 
     ``voltage_bands=True`` (per-phase feeders only): outside ``v_low_pu`` and ``v_high_pu`` a load is what
     OpenDSS makes of it. Without, its model holds at every voltage.
@@ -35,11 +53,25 @@ def compile(
     if feeder.phases == "balanced":
         if voltage_bands:
             raise ValueError("voltage_bands is for per-phase feeders: balanced ones keep their load models")
-        return compile_balanced(feeder, allow_mesh_pruning=allow_mesh_pruning, keep_loops=keep_loops)
+        pruning = True if allow_mesh_pruning is None else allow_mesh_pruning
+        balanced = compile_balanced(
+            feeder, allow_mesh_pruning=pruning, keep_loops=keep_loops, enforce_q_limits=enforce_q_limits
+        )
+        _tell_notes(feeder)
+        return balanced
+    if enforce_q_limits:
+        raise ValueError("enforce_q_limits is for balanced feeders: per-phase ones hold no voltages")
     if keep_loops:
         raise ValueError("keep_loops is for balanced feeders: per-phase ones are solved as trees")
-    net = compile_per_phase(feeder, allow_mesh_pruning=allow_mesh_pruning, voltage_bands=voltage_bands)
+    net = compile_per_phase(feeder, allow_mesh_pruning=bool(allow_mesh_pruning), voltage_bands=voltage_bands)
+    _tell_notes(feeder)
     return cast(Network, net)
+
+
+def _tell_notes(feeder: Feeder) -> None:
+    notes = source_notes(feeder, left_out=True)
+    if notes:
+        warnings.warn(f"feeder {feeder.name!r}: {notes}", ModelWarning, stacklevel=3)
 
 
 @overload

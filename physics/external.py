@@ -20,8 +20,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from . import kernels, mesh_kernels
-from .meshed import NO_LOOPS
+from . import kernels
+from .external_judge import compare, judge
+from .held import NO_HELD, Held
 from .network import Network, Topology
 
 FloatArray = NDArray[np.float64]
@@ -42,6 +43,7 @@ class _Model:
     free: IntArray  # branch rows without impedance: their ends are one bus
     series: IntArray  # branch rows that carry current and have an impedance
     shunt: ComplexArray  # (n_pp_bus,) admittance without loads, MVA at 1 pu, positive when it consumes
+    held: IntArray  # (n_held,) pandapower's bus of each held node
     lock: Lock = field(default_factory=Lock)
 
 
@@ -50,19 +52,22 @@ _models: WeakKeyDictionary[Topology, _Model] = WeakKeyDictionary()
 
 def solve_group(
     net: Network, topology: Topology, method: str, inputs: tuple[NDArray[Any], ...],
-    numbers: tuple[float, float, int, float], out: tuple[NDArray[Any], ...],
+    numbers: tuple[float, float, int, float], out: tuple[NDArray[Any], ...], attempt: int = 0,
+    q_known: FloatArray | None = None,
 ) -> None:  # fmt: skip
     """Solve rows of one topology, one after the other; arguments as the sweep's kernel takes them.
 
-    ``out``: v, current, i_source (in sweep order), status, iterations, last update. ValueError where
-    pandapower cannot express a load.
+    ``out``: v, current, i_source (in sweep order), status, iterations, last update, Mvar of held nodes.
+    ``attempt``: 0 from where it is told, 1 once more from no load, 2 from the operable branch, where
+    generators inject ``q_known``, Mvar. ValueError where pandapower cannot express a load.
     """
     load_p, load_q, const_p, const_q, v_source, v_start = inputs
     _, tol, max_iter, v_collapse = numbers
-    v, current, i_source, status, iterations, update = out
+    v, current, i_source, status, iterations, update, q_held = out
     model = _models.get(topology)
     if model is None:
         model = _models[topology] = _build(net, topology)
+    held = NO_HELD if topology.held is None else topology.held
     z_load, i_load = _voltage_dependent(net, topology, load_p, load_q)
     constant = const_p + 1j * const_q + _constant_share(net, load_p, load_q)
     if method == "fast-decoupled" and i_load.any():
@@ -75,22 +80,36 @@ def solve_group(
             start = v_start[row] if v_start.size else _no_load(net, topology, v_source[row])
             success, iterations[row] = _solve_row(
                 model, method, (constant[row], i_load[row], z_load[row]), v_source[row], start, v[row],
-                tol, max_iter,
+                tol, max_iter, held, q_held[row], None if q_known is None else q_known[row],
             )  # fmt: skip
             status[row] = kernels.CONVERGED if success else kernels.DIVERGED
+    injected = np.zeros_like(v)
+    injected[:, net.held_node] = 1j * q_held
     voltage = np.abs(np.nan_to_num(v, nan=1.0))
-    power = (constant + i_load * voltage + z_load * voltage**2) / net.base_mva
-    _currents(net, topology, model, power, v, current, i_source)
-    _judge(net, topology, (const_p, const_q, load_p, load_q), tol, v_collapse, (v, current, status, update))
+    power = (constant - injected + i_load * voltage + z_load * voltage**2) / net.base_mva
+    rest = _currents(net, topology, model, power, v, current, i_source)
+    if held.row.size:  # pandapower's own sums are some 1e-8 off
+        at = net.held_node[held.row]
+        q_held[:, held.row] += net.base_mva * (v[:, at] * np.conj(rest[:, at])).imag
+    if topology.loops is None and topology.held is None:
+        judge(net, topology, inputs[2:4] + inputs[:2], tol, v_collapse, (v, current, status, update))
+        known = None
+    else:
+        known = compare(net, topology, inputs, numbers, (v, status, update))
     failed = np.flatnonzero(status & kernels.DIVERGED)
-    if (
-        v_start.size and failed.size
-    ):  # a poor start leads nowhere, or to the lower branch: once more from no load
-        part = tuple(a[failed] for a in out)
-        again = (*(a[failed] for a in inputs[:5]), np.empty((0, 0), dtype=np.complex128))
-        solve_group(net, topology, method, again, numbers, part)
-        for target, piece in zip(out, part, strict=True):
-            target[failed] = piece
+    nowhere = np.empty((0, 0), dtype=np.complex128)
+    # A poor start leads nowhere, or to another branch.
+    if failed.size and attempt == 0 and v_start.size:
+        attempt, again, given = 1, nowhere, None
+    elif failed.size and attempt < 2 and known is not None:
+        attempt, again, given = 2, np.nan_to_num(known[0][failed], nan=1.0), known[1][failed]
+    else:
+        return
+    part = tuple(a[failed] for a in out)
+    cold = (*(a[failed] for a in inputs[:5]), again)
+    solve_group(net, topology, method, cold, numbers, part, attempt, given)
+    for target, piece in zip(out, part, strict=True):
+        target[failed] = piece
 
 
 def _build(net: Network, topology: Topology) -> _Model:
@@ -111,8 +130,9 @@ def _build(net: Network, topology: Topology) -> _Model:
     kv = np.ones(count)
     kv[bus] = net.base_kv[nodes]
     shunt = np.zeros(count, dtype=np.complex128)
-    y = topology.tree.y_re - 1j * topology.tree.y_im  # conj: power drawn at 1 pu
+    y = np.conj(_shunts(topology))  # conj: power drawn at 1 pu
     np.add.at(shunt, at[topology.tree.order], net.base_mva * y)
+    held = at[net.held_node[topology.held.row]] if topology.held is not None else at[:0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandapower's own deprecations
         import pandapower as pp
@@ -124,7 +144,15 @@ def _build(net: Network, topology: Topology) -> _Model:
         pp.create_shunts(model, np.arange(count), q_mvar=shunt.imag, p_mw=shunt.real)
         for root in topology.tree.order[topology.tree.parent < 0]:
             pp.create_ext_grid(model, at[root])
-    return _Model(model, nodes, bus, free, series, shunt)
+        if held.size:
+            pp.create_gens(model, held, p_mw=0.0, vm_pu=topology.held.v)
+    return _Model(model, nodes, bus, free, series, shunt, held)
+
+
+def _shunts(topology: Topology) -> ComplexArray:
+    """(m,) admittance to ground at each position, without what stands for unequal parallel branches."""
+    tree = topology.tree
+    return tree.y_re + 1j * tree.y_im - topology.bundle_y[tree.order]
 
 
 def _merge(net: Network, topology: Topology, free: IntArray) -> tuple[IntArray, IntArray]:
@@ -211,25 +239,53 @@ def _no_load(net: Network, topology: Topology, v_source: ComplexArray) -> Comple
 
 def _solve_row(
     model: _Model, method: str, load: tuple[ComplexArray, ComplexArray, ComplexArray], v_source: ComplexArray,
-    start: ComplexArray, v: ComplexArray, tol: float, max_iter: int,
+    start: ComplexArray, v: ComplexArray, tol: float, max_iter: int, held: Held, q_held: FloatArray,
+    q_known: FloatArray | None,
 ) -> tuple[bool, int]:  # fmt: skip
-    """Write one row's voltages; returns (whether pandapower says it converged, its iterations)."""
+    """Write one row's voltages; returns (whether pandapower says it converged, its iterations).
+
+    Generators hold their voltages, then those beyond a limit stop at it, until none is, as often as needed.
+    """
     net = model.net
     if not model.nodes.size:
         return True, 0
     constant, i_load, z_load = (_by_bus(model, part) for part in load)
-    _set_loads(net, constant, i_load)
     shunt = model.shunt + z_load
     net.shunt["p_mw"], net.shunt["q_mvar"] = shunt.real, shunt.imag
     net.ext_grid["vm_pu"], net.ext_grid["va_degree"] = np.abs(v_source), np.angle(v_source, deg=True)
     first = np.ones(constant.size, dtype=np.complex128)
     first[model.bus] = start[model.nodes]
     success, iterations = False, 0
-    for tightness in (1e-2, 1.0):  # the tighter one may lie below what rounding leaves
-        success = _run(net, method, first, tightness * tol, max_iter)
-        iterations = int(net._ppc["iterations"])
-        if success:
+    fixed, freed = np.zeros(held.row.size), np.zeros(held.row.size, dtype=np.int64)
+    if q_known is not None:  # those that are known to stand at a limit begin there
+        fixed[q_known[held.row] >= held.q_max * net.sn_mva * (1 - 1e-9)] = 1.0
+        fixed[q_known[held.row] <= held.q_min * net.sn_mva * (1 - 1e-9)] = -1.0
+    for _ in range(1 + 8 * held.row.size):
+        limit = np.where(fixed > 0, held.q_max, held.q_min) * net.sn_mva
+        given = np.where(fixed != 0, limit, 0.0)
+        own = constant.copy()
+        np.add.at(own, model.held, -1j * given)
+        _set_loads(net, own, i_load)
+        if held.row.size:
+            net.gen["in_service"] = fixed == 0
+        for tightness in (1e-2, 1.0):  # the tighter one may lie below what rounding leaves
+            success = _run(net, method, first, tightness * tol, max_iter)
+            iterations += int(net._ppc["iterations"])
+            if success:
+                break
+        if not held.row.size or not success:
             break
+        q = np.where(fixed == 0, net.res_gen["q_mvar"].to_numpy(), given)
+        q_held[held.row] = q
+        slack = 1e-9 * np.maximum(net.sn_mva, np.abs(q))
+        over = (q > held.q_max * net.sn_mva + slack).astype(float)
+        over -= q < held.q_min * net.sn_mva - slack
+        above = net.res_bus["vm_pu"].to_numpy()[model.held] - held.v
+        free = (fixed != 0) & (above * fixed > 10.0 * tol) & (freed < 3)
+        if not (free.any() or (over[fixed == 0] != 0).any()):
+            break
+        freed += free
+        fixed = np.where(fixed == 0, over, np.where(free, 0.0, fixed))
     bus = net._ppc["bus"][net._pd2ppc_lookups["bus"]]
     result = bus[:, 7] * np.exp(1j * np.deg2rad(bus[:, 8]))  # MATPOWER's columns VM and VA
     v[model.nodes] = result[model.bus]
@@ -284,8 +340,11 @@ def _run(net: Any, method: str, first: ComplexArray, tol: float, max_iter: int) 
 def _currents(
     net: Network, topology: Topology, model: _Model, power: ComplexArray, v: ComplexArray,
     current: ComplexArray, i_source: ComplexArray,
-) -> None:  # fmt: skip
-    """Series currents into the child ends, and what the sources deliver, from the voltages."""
+) -> ComplexArray:  # fmt: skip
+    """Series currents into the child ends, and what the sources deliver, from the voltages.
+
+    Returns the current that each node lacks, (batch, n_bus).
+    """
     ratio, forward = topology.ratio, topology.child_is_to
     tree = topology.tree
     series = model.series
@@ -294,7 +353,7 @@ def _currents(
     into_to[:, series] = drop[:, series] / (net.r_pu[series] + 1j * net.x_pu[series])
     with np.errstate(invalid="ignore", divide="ignore"):  # a diverged row may have lost its numbers
         drawn = np.where(topology.energised, np.conj(power / np.where(topology.energised, v, 1.0)), 0.0)
-    drawn[:, tree.order] += (tree.y_re + 1j * tree.y_im) * v[:, tree.order]
+    drawn[:, tree.order] += _shunts(topology) * v[:, tree.order]
     for row in range(v.shape[0]):
         np.add.at(drawn[row], net.from_row, into_to[row] / np.conj(ratio))
         np.add.at(drawn[row], net.to_row, -into_to[row])
@@ -309,23 +368,4 @@ def _currents(
         drawn += into_to[:, free] @ incidence.T
     i_source[:] = drawn[:, roots]
     current[:] = np.where(forward, into_to, -into_to / np.conj(ratio))
-
-
-def _judge(
-    net: Network, topology: Topology, power: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
-    tol: float, v_collapse: float,
-    out: tuple[ComplexArray, ComplexArray, IntArray, FloatArray],
-) -> None:  # fmt: skip
-    """Take back ``converged`` where one more Newton step would still move or the branch is not operable."""
-    v, current, status, update = out
-    sign = np.ones(v.shape[0])
-    loops = NO_LOOPS if topology.loops is None else topology.loops
-    mesh_kernels.judge_rows(
-        topology.tree, loops, 0, v.shape[0], *power, 1.0 / net.base_mva, v, current, update, sign
-    )
-    update[~np.isfinite(v[:, topology.energised]).all(axis=1)] = np.inf
-    true = (status == kernels.CONVERGED) & (sign > 0.0) & (update < tol)
-    status[:] = np.where(true, kernels.CONVERGED, kernels.DIVERGED)
-    if topology.energised.any():
-        low = np.abs(v[:, topology.energised]).min(axis=1) < v_collapse
-        status[low] |= kernels.COLLAPSED
+    return drawn

@@ -81,6 +81,12 @@ def _eliminate(tree, loops, v, current, slope, inverse, column):  # type: ignore
     and 1j of each loop current.
     """
     column[:, :] = 0.0
+    return _eliminate_columns(tree, loops, v, current, slope, inverse, column)
+
+
+@inline
+def _eliminate_columns(tree, loops, v, current, slope, inverse, column):  # type: ignore[no-untyped-def]
+    """The same on top of what ``column`` holds."""
     for i in range(loops.start.size):
         for part in range(2):
             unit = 1j if part else 1.0 + 0j
@@ -154,6 +160,41 @@ def _solve_dense(matrix, x):  # type: ignore[no-untyped-def]
 def newton_step(tree, loops, v, loop_current, current, slope, inverse, column, matrix, x):  # type: ignore[no-untyped-def]
     """Steps of voltages into ``column[:, 0]``, of loop currents into ``x``; the determinant's sign."""
     sign = _eliminate(tree, loops, v, current, slope, inverse, column)
+    _cut_rows(loops, v, loop_current, column, matrix, x)
+    return sign * _close(v, column, matrix, x)
+
+
+@inline
+def held_step(  # type: ignore[no-untyped-def]
+    tree, loops, held, mode, aim, v, loop_current, current, slope, inverse, column, matrix, x
+):
+    """As :func:`newton_step`, with steps of the reactive power of held nodes behind those of loop currents.
+
+    A node at a limit (``mode`` not 0) keeps its reactive power; ``aim`` is what the others hold.
+    """
+    first = 2 * loops.start.size
+    column[:, :] = 0.0
+    for g in range(held.at.size):
+        column[held.at[g], 1 + first + g] = 1j / np.conj(v[held.at[g]])  # of I = conj(S - jq) / conj(V)
+    sign = _eliminate_columns(tree, loops, v, current, slope, inverse, column)
+    _cut_rows(loops, v, loop_current, column, matrix, x)
+    for g in range(held.at.size):
+        k, at = held.at[g], first + g
+        matrix[at, :] = 0.0
+        if mode[g] != 0:
+            matrix[at, at], x[at] = 1.0, 0.0
+            continue
+        size = abs(v[k])
+        unit = np.conj(v[k]) / size
+        for c in range(x.size):
+            matrix[at, c] = (unit * column[k, 1 + c]).real
+        x[at] = aim[g] - size - (unit * column[k, 0]).real
+    return sign * _close(v, column, matrix, x)
+
+
+@inline
+def _cut_rows(loops, v, loop_current, column, matrix, x):  # type: ignore[no-untyped-def]
+    """Rows of the dense system that close the cuts."""
     for i in range(loops.start.size):
         for c in range(column.shape[1]):
             d = loops.a[i] * column[loops.start[i], c] - column[loops.end[i], c]
@@ -166,7 +207,12 @@ def newton_step(tree, loops, v, loop_current, current, slope, inverse, column, m
             elif c == 2 * i + 2:
                 d -= 1j * loops.z[i]
             matrix[2 * i, c - 1], matrix[2 * i + 1, c - 1] = d.real, d.imag
-    sign *= _solve_dense(matrix, x)
+
+
+@inline
+def _close(v, column, matrix, x):  # type: ignore[no-untyped-def]
+    """Solve the dense system and add its answer to the voltages; the sign of its determinant."""
+    sign = _solve_dense(matrix, x)
     for k in range(v.size):
         for c in range(x.size):
             column[k, 0] += x[c] * column[k, 1 + c]

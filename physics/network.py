@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from ..cases.feeder import Feeder
 from .ends import Ends, ends_of
+from .held import Held, held_columns, held_of
 from .kernels import State
+from .load_models import check_phases, rows_of_ids, voltage_dependent_loads
 from .meshed import Loops, close_loops
+from .parallel import Bundles, Merged, ParallelError, merge, parallel_groups
 from .plan import Plan, plan_of
 from .tree import BoolArray, FloatArray, IntArray, Tree, spanning_order
 
@@ -43,6 +46,10 @@ class Topology:
     source_rank: IntArray  # (n_source,) row of the sources table for each root, in sweep order
     dropped: IntArray  # branch rows left out because they close loops
     loops: Loops | None  # loop branches that are kept; None where there is none
+    bundles: Bundles | None  # parallel branches that the tree takes for one
+    bundle_y: NDArray[np.complex128]  # (n_bus,) admittance to ground that stands for unequal ratios in them
+    held: Held | None  # nodes whose voltage a generator holds; None where no source reaches one
+    plain: bool  # the sweep alone solves it: no loops, bundles or held voltages
     rooms: list[State] = field(default_factory=list, repr=False)  # room for single rows, lent to calls
 
 
@@ -58,6 +65,7 @@ class Network:
     base_mva: float
     allow_mesh_pruning: bool
     keep_loops: bool
+    enforce_q_limits: bool
     base_kv: FloatArray  # (n_bus,)
     from_row: IntArray  # (n_branch,)
     to_row: IntArray  # (n_branch,)
@@ -81,6 +89,10 @@ class Network:
     load_q_mvar: FloatArray
     zip_node: IntArray  # (n_zip,) nodes whose load depends on voltage
     zip_coef: FloatArray  # (n_zip, 6)
+    held_node: IntArray  # (n_held,) nodes whose voltage generators hold within their reactive limits
+    held_v_pu: FloatArray  # (n_held,)
+    held_q_min_mvar: FloatArray  # (n_held,) injected, all generators of the node; -inf: no limit
+    held_q_max_mvar: FloatArray
     topology: Topology = field(init=False)
     _variants: OrderedDict[bytes, Topology] = field(init=False, repr=False, default_factory=OrderedDict)
     _lock: Lock = field(init=False, repr=False, default_factory=Lock)
@@ -93,6 +105,7 @@ class Network:
             "feeder": self.feeder,
             "allow_mesh_pruning": self.allow_mesh_pruning,
             "keep_loops": self.keep_loops,
+            "enforce_q_limits": self.enforce_q_limits,
         }
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -100,7 +113,10 @@ class Network:
         assert isinstance(feeder, Feeder)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", (MeshWarning, IslandWarning))  # said when it was first compiled
-            fresh = compile(feeder, allow_mesh_pruning=bool(pruning), keep_loops=bool(state["keep_loops"]))
+            fresh = compile(
+                feeder, allow_mesh_pruning=bool(pruning), keep_loops=bool(state["keep_loops"]),
+                enforce_q_limits=bool(state["enforce_q_limits"]),
+            )  # fmt: skip
         self.__dict__.update(fresh.__dict__)
 
     @cached_property
@@ -129,6 +145,11 @@ class Network:
         return self.source_phasor[None].copy()
 
     @cached_property
+    def parallel_groups(self) -> tuple[IntArray, ...]:
+        """Rows of branches, open ones too, that share both ends with another."""
+        return parallel_groups(self.from_row, self.to_row)
+
+    @cached_property
     def nominal_row(self) -> tuple[FloatArray, FloatArray]:
         """Nominal P and Q of the loads as rows (1, n_bus) for the kernel."""
         return self.load_p_mw[None].copy(), self.load_q_mvar[None].copy()
@@ -153,11 +174,14 @@ class Network:
         return built
 
     def _build(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray, *, warn: bool) -> Topology:
-        span = spanning_order(self.n_bus, self.from_row, self.to_row, closed, self.source_node)
-        self._check_loops(span.dropped, span.root_of, warn=warn)
-        loop, dropped = (
-            (span.dropped, span.dropped[:0]) if self.keep_loops else (span.dropped[:0], span.dropped)
-        )
+        ratio = np.where(self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg)))
+        z_series = self.r_pu + 1j * self.x_pu
+        merged = self._merged(closed, ratio, z_series)
+        alone = closed if merged is None else closed & merged.alone
+        span = spanning_order(self.n_bus, self.from_row, self.to_row, alone, self.source_node)
+        twins, cut = self._twins(span.dropped, span.parent_branch)
+        self._check_loops(_with_members(cut, merged), span.root_of, warn=warn)
+        loop, dropped = (span.dropped, cut[:0]) if self.keep_loops else (twins, _with_members(cut, merged))
         if warn and span.order.size < self.n_bus:
             self._warn_islands(span.root_of)
         m = span.order.size
@@ -170,14 +194,16 @@ class Network:
         in_tree = np.zeros(self.n_branch, dtype=bool)
         in_tree[branch[fed]] = True
         in_tree[loop] = child_is_to[loop] = True
-        ratio = np.where(self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg)))
+        seen_ratio, seen_z = (ratio, z_series) if merged is None else (merged.ratio, merged.z)
         alpha = np.ones(m, dtype=np.complex128)
         z = np.zeros(m, dtype=np.complex128)
         rows, forward = branch[fed], child_is_to[branch[fed]]
-        impedance = self.r_pu[rows] + 1j * self.x_pu[rows]
-        alpha[fed] = np.where(forward, 1.0 / ratio[rows], ratio[rows])
-        z[fed] = np.where(forward, impedance, np.abs(ratio[rows]) ** 2 * impedance)
-        y = self._shunts(in_tree, ratio, cap_on)[span.order]
+        impedance = seen_z[rows]
+        alpha[fed] = np.where(forward, 1.0 / seen_ratio[rows], seen_ratio[rows])
+        z[fed] = np.where(forward, impedance, np.abs(seen_ratio[rows]) ** 2 * impedance)
+        bundles, bundle_y = self._bundles(merged, in_tree, child_is_to)
+        y = self._shunts(in_tree, ratio, cap_on)
+        y = (y if bundles is None else y + bundle_y)[span.order]
         live_zip = np.flatnonzero(span.root_of[self.zip_node] >= 0)
         tree = Tree(
             parent=np.where(fed, position[span.parent_node[span.order]], -1),
@@ -192,19 +218,66 @@ class Network:
         )  # fmt: skip
         roots = span.order[~fed]
         rank = np.array([int(np.flatnonzero(self.source_node == r)[0]) for r in roots], dtype=np.int64)
-        loops = self._loops(tree, position, loop, ratio) if loop.size else None
+        loops = self._loops(tree, position, loop, seen_ratio, seen_z) if loop.size else None
+        held = held_of(self, position[self.held_node])
         return Topology(
             tree, plan_of(tree, rank, self.n_bus, self.n_branch),
             ends_of(self.from_row, self.to_row, child_is_to, in_tree, ratio, self.b_pu),
-            span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops,
+            span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops, bundles, bundle_y, held,
+            loops is None and bundles is None and held is None,
         )  # fmt: skip
 
-    def _loops(self, tree: Tree, position: IntArray, loop: IntArray, ratio: NDArray[np.complex128]) -> Loops:
+    def _merged(
+        self, closed: BoolArray, ratio: NDArray[np.complex128], z: NDArray[np.complex128]
+    ) -> Merged | None:
+        """Parallel branches as one; None where there are none."""
+        if not self.parallel_groups:
+            return None
+        try:
+            return merge(self.parallel_groups, closed, self.from_row, self.to_row, ratio, z, self.shift_deg)
+        except ParallelError as error:
+            names = ", ".join(repr(str(e)) for e in self.feeder.column("branches", "branch_id")[error.rows])
+            raise ValueError(
+                f"feeder {self.feeder.name!r}: how current divides between the parallel branches {names} is "
+                f"not defined: {error}; open one of them"
+            ) from error
+
+    def _twins(self, dropped: IntArray, parent_branch: IntArray) -> tuple[IntArray, IntArray]:
+        """Of the branches beside the tree those that are parallel to one of it, and the others."""
+        if not (dropped.size and self.parallel_groups):
+            return dropped[:0], dropped
+        tree = np.zeros(self.n_branch, dtype=bool)
+        tree[parent_branch[parent_branch >= 0]] = True
+        twin = np.zeros(self.n_branch, dtype=bool)
+        for group in self.parallel_groups:
+            twin[group] = tree[group].any()
+        return dropped[twin[dropped]], dropped[~twin[dropped]]
+
+    def _bundles(
+        self, merged: Merged | None, in_tree: BoolArray, child_is_to: BoolArray
+    ) -> tuple[Bundles | None, NDArray[np.complex128]]:
+        """The bundles that carry current, and their admittances; marks their members in both masks."""
+        y = np.zeros(self.n_bus, dtype=np.complex128)
+        if merged is None or not in_tree[merged.bundles.lead].any():
+            return None, y
+        live = in_tree[merged.bundles.lead]
+        found = Bundles(*(part[live] for part in merged.bundles))
+        back = np.where(child_is_to[found.lead], 1.0, -np.conj(merged.ratio[found.lead]))
+        leads = np.unique(found.lead)
+        np.add.at(y, self.from_row[leads], merged.y_from[leads])
+        np.add.at(y, self.to_row[leads], merged.y_to[leads])
+        in_tree[found.member] = True
+        child_is_to[found.member] = found.same_way
+        return found._replace(back=back), y
+
+    def _loops(
+        self, tree: Tree, position: IntArray, loop: IntArray, ratio: NDArray[np.complex128],
+        z: NDArray[np.complex128],
+    ) -> Loops:  # fmt: skip
         """The kept loop branches; ValueError where a loop has no impedance at all."""
         loops = close_loops(
-            tree, loop, position[self.from_row[loop]], position[self.to_row[loop]],
-            1.0 / ratio[loop], self.r_pu[loop] + 1j * self.x_pu[loop],
-        )  # fmt: skip
+            tree, loop, position[self.from_row[loop]], position[self.to_row[loop]], 1.0 / ratio[loop], z[loop]
+        )
         if loops is None:
             names = ", ".join(repr(str(e)) for e in self.feeder.column("branches", "branch_id")[loop])
             raise ValueError(
@@ -260,76 +333,37 @@ class Network:
         )
 
 
-def _rows(index: dict[str, int] | object, ids: NDArray[np.object_]) -> IntArray:
-    return np.array([index[str(i)] for i in ids], dtype=np.int64)  # type: ignore[index]
+def _with_members(leads: IntArray, merged: Merged | None) -> IntArray:
+    """Branch rows with those merged into them."""
+    if merged is None or not leads.size:
+        return leads
+    mine = merged.bundles.member[np.isin(merged.bundles.lead, leads)]
+    return np.union1d(leads, mine)
 
 
-def _voltage_dependent_loads(feeder: Feeder) -> tuple[IntArray, FloatArray]:
-    """Nodes with ZIP or CVR loads and their coefficients, weighted by nominal power where a node has several.
+def compile(
+    feeder: Feeder,
+    *,
+    allow_mesh_pruning: bool = True,
+    keep_loops: bool = False,
+    enforce_q_limits: bool = False,
+) -> Network:
+    """Compile a balanced feeder; see :func:`distgrid.physics.compile`.
 
-    Raises ValueError where one node mixes exponent loads with other loads: no single exponent says both.
-    """
-    columns = ("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac")
-    share = np.stack([feeder.column("loads", c) for c in columns], axis=1).reshape(-1, 4)
-    cvr = np.stack([feeder.column("loads", c) for c in ("cvr_p", "cvr_q")], axis=1).reshape(-1, 2)
-    node = _rows(feeder.node_index, feeder.column("loads", "node_id"))
-    power = np.stack([feeder.column("loads", "p_mw"), feeder.column("loads", "q_mvar")], axis=1)
-    weight = np.repeat(power, 2, axis=1).reshape(-1, 4)  # signed: a generator takes its share away
-    dependent = (share != 0).any(axis=1) | np.isfinite(cvr).any(axis=1)
-    nodes = np.unique(node[dependent])
-    coef = np.full((nodes.size, 6), np.nan)
-    for j, n in enumerate(nodes):
-        mine = np.flatnonzero(node == n)
-        total = weight[mine].sum(axis=0)
-        part = (share[mine] * weight[mine]).sum(axis=0)
-        name = feeder.column("nodes", "node_id")[n]
-        if ((total == 0) & (part != 0)).any():
-            raise ValueError(
-                f"loads at node {name!r} cancel at nominal voltage but depend on it; move one to a node of "
-                "its own behind a closed switch"
-            )
-        coef[j, :4] = np.where(total == 0, share[mine].mean(axis=0), part / np.where(total == 0, 1.0, total))
-        if not np.array_equal(cvr[mine], np.broadcast_to(cvr[mine[0]], (mine.size, 2)), equal_nan=True):
-            raise ValueError(
-                f"loads at node {name!r} have different CVR exponents; give them one exponent or move one "
-                "to a node of its own behind a closed switch"
-            )
-        coef[j, 4:] = cvr[mine[0]]
-    return nodes, coef
-
-
-def _check_phases(feeder: Feeder) -> None:
-    ids = {"nodes": "node_id", "branches": "branch_id", "loads": "load_id", "capacitors": "cap_id"}
-    for name, key in ids.items():
-        partial = np.flatnonzero(feeder.column(name, "phase") != "ABC")
-        if partial.size:
-            which, phase = (feeder.column(name, c)[partial[0]] for c in (key, "phase"))
-            raise ValueError(
-                f"feeder {feeder.name!r} is not balanced: {key} {which!r} has phase {phase!r}; this power "
-                "flow solves three-phase (ABC) elements only"
-            )
-
-
-def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool = False) -> Network:
-    """Compile a balanced feeder for :func:`distgrid.physics.solve`.
-
-    Loops are cut to the first-visit breadth-first tree with a :class:`MeshWarning` that names the branches
-    left out, or raise ValueError with ``allow_mesh_pruning=False``. With ``keep_loops=True`` no branch is
-    left out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Nodes without a
-    source are kept, get NaN voltages, and are named in an :class:`IslandWarning`. ValueError where an element
-    is not three-phase.
+    ValueError where an element is not three-phase.
     """
     column = feeder.column
-    _check_phases(feeder)
-    nodes, coef = _voltage_dependent_loads(feeder)
+    check_phases(feeder)
+    nodes, coef = voltage_dependent_loads(feeder)
     return Network(
         feeder=feeder,
         base_mva=feeder.base_mva,
         allow_mesh_pruning=allow_mesh_pruning,
         keep_loops=keep_loops,
+        enforce_q_limits=enforce_q_limits,
         base_kv=column("nodes", "base_kv"),
-        from_row=_rows(feeder.node_index, column("branches", "from_node")),
-        to_row=_rows(feeder.node_index, column("branches", "to_node")),
+        from_row=rows_of_ids(feeder.node_index, column("branches", "from_node")),
+        to_row=rows_of_ids(feeder.node_index, column("branches", "to_node")),
         r_pu=column("branches", "r"),
         x_pu=column("branches", "x"),
         b_pu=column("branches", "b"),
@@ -337,11 +371,11 @@ def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool
         shift_deg=column("branches", "shift_deg"),
         closed=column("branches", "status"),
         rating_mva=column("branches", "thermal_limit_mva"),
-        source_node=_rows(feeder.node_index, column("sources", "node_id")),
+        source_node=rows_of_ids(feeder.node_index, column("sources", "node_id")),
         source_v_pu=column("sources", "v_pu"),
         source_deg=column("sources", "v_deg"),
-        switch_branch=_rows(feeder.branch_index, column("switches", "branch_id")),
-        cap_node=_rows(feeder.node_index, column("capacitors", "node_id")),
+        switch_branch=rows_of_ids(feeder.branch_index, column("switches", "branch_id")),
+        cap_node=rows_of_ids(feeder.node_index, column("capacitors", "node_id")),
         cap_mvar=column("capacitors", "q_mvar"),
         cap_on=column("capacitors", "status"),
         shunt_g_mw=column("nodes", "shunt_g_mw"),
@@ -350,4 +384,5 @@ def compile(feeder: Feeder, *, allow_mesh_pruning: bool = True, keep_loops: bool
         load_q_mvar=column("nodes", "load_q_mvar"),
         zip_node=nodes,
         zip_coef=coef,
+        **held_columns(feeder),
     )

@@ -41,13 +41,15 @@ class Solution(FlowViews):
     _measured: FloatArray = field(repr=False)  # (batch, 1) last voltage change
     groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, Topology)
     squeeze: bool = field(repr=False)
+    _q_held: FloatArray | None = field(repr=False)  # (batch, n_held) Mvar
 
     def __init__(
-        self, net: Network, answer: Answer, groups: tuple[tuple[Any, Any], ...], squeeze: bool
-    ) -> None:
+        self, net: Network, answer: Answer, groups: tuple[tuple[Any, Any], ...], squeeze: bool,
+        q_held: FloatArray | None = None,
+    ) -> None:  # fmt: skip
         # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
         own = self.__dict__
-        own["net"], own["groups"], own["squeeze"] = net, groups, squeeze
+        own["net"], own["groups"], own["squeeze"], own["_q_held"] = net, groups, squeeze, q_held
         own["_v"], own["_current"], own["_s_source_mva"], own["_ended"], own["_measured"] = answer
 
     def memory(self, net: Network, batch: int) -> Answer:
@@ -82,6 +84,15 @@ class Solution(FlowViews):
     def s_source_mva(self) -> NDArray[np.complex128]:
         """Complex power delivered by each source."""
         return np.asarray(self._out(self._s_source_mva))
+
+    @cached_property
+    def q_held_mvar(self) -> FloatArray:
+        """Reactive power that generators inject at each node whose voltage they hold, (batch, n_held).
+
+        In the order of ``net.held_node``; 0 at dead nodes. Loads and injections of these nodes come on top.
+        """
+        rows = self._v.shape[0]
+        return np.asarray(self._out(np.zeros((rows, 0)) if self._q_held is None else self._q_held))
 
     @cached_property
     def converged(self) -> BoolArray:

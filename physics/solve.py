@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from .arguments import (
 )
 from .kernels import Answer, Demand, room_for, sweep_rows
 from .network import MeshWarning, Network, Topology
+from .parallel import split_currents
 from .solution import Solution
 from .threads import split_rows
 
@@ -104,7 +104,7 @@ def solve(
         p_inject_mw is q_inject_mvar is v_source_pu is closed is tap is cap_on is v0 is out is None
         and currents
     )
-    if plain and method == "backward-forward" and net.topology.loops is None:
+    if plain and method == "backward-forward" and net.topology.plain:
         p = net.nominal_row[0] if p_mw is None else lone_row(net, p_mw)
         q = net.nominal_row[1] if q_mvar is None else lone_row(net, q_mvar)
         if p is not None and q is not None:
@@ -123,9 +123,10 @@ def solve(
     answer = _answer(net, batch) if out is None else out.memory(net, batch)
     if not currents:
         answer = answer._replace(current=_NO_ROWS)
+    q_held = np.zeros((batch, net.held_node.size))
     for rows, topology in groups:
-        _solve_group(rows, topology, demand, v_source, v_start, answer, numbers, threads, net, method)
-    return Solution(net, answer, groups, size is None)
+        solve_group(rows, topology, demand, v_source, v_start, answer, numbers, threads, net, method, q_held)
+    return Solution(net, answer, groups, size is None, q_held)
 
 
 def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers) -> Solution:
@@ -209,21 +210,27 @@ def _answer(net: Network, batch: int) -> Answer:
     )  # fmt: skip
 
 
-def _solve_group(
+def solve_group(
     rows: slice | NDArray[np.int64], topology: Topology, demand: Demand, v_source: NDArray[Any],
     v_start: NDArray[Any], answer: Answer, numbers: Numbers, threads: int | None, net: Network, method: str,
+    q_held: FloatArray,
 ) -> None:  # fmt: skip
-    """Solve the rows that share a topology into ``answer``."""
+    """Solve the rows that share a topology into ``answer``; ``q_held`` (batch, n_held) Mvar."""
     whole = isinstance(rows, slice)
     part = answer if whole else Answer._make(a[rows] if a.size else a for a in answer)
     if not whole:
         demand = Demand(*(a[rows] if a.size else a for a in demand))
         v_source = v_source[rows]
         v_start = v_start[rows] if v_start.size else v_start
-    if method == "backward-forward" and topology.loops is None:
+    if method == "backward-forward" and topology.loops is None and topology.held is None:
         _run(threads, topology, demand, v_source, v_start, numbers, part)
+        if topology.bundles is not None and part.current.size:
+            split_currents(topology.bundles, part.v, part.current)
     else:
-        _solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part)
+        q_part = q_held if whole else q_held[rows]
+        _solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part, q_part)
+        if not whole:
+            q_held[rows] = q_part
     if not whole:
         for target, piece in zip(answer, part, strict=True):
             if target.size:
@@ -245,9 +252,9 @@ def _run(
 
 def _solve_otherwise(
     net: Network, topology: Topology, method: str, demand: Demand, v_source: NDArray[Any],
-    v_start: NDArray[Any], numbers: Numbers, answer: Answer,
+    v_start: NDArray[Any], numbers: Numbers, answer: Answer, q_held: FloatArray,
 ) -> None:  # fmt: skip
-    """Loops, or pandapower's methods: these write source currents, in the order of their tree."""
+    """Loops, held voltages, or pandapower's methods: these write source currents, as their tree has them."""
     batch = answer.v.shape[0]
     if not answer.current.size:
         answer = answer._replace(current=np.empty((batch, net.n_branch), np.complex128))
@@ -258,13 +265,11 @@ def _solve_otherwise(
     inputs = (demand.load_p_mw, demand.load_q_mvar, const_p, const_q, ranked, v_start)
     i_source = np.zeros_like(ranked)
     status, iterations, update = np.zeros(batch, np.int64), np.zeros(batch, np.int64), np.zeros(batch)
-    out = (answer.v, answer.current, i_source, status, iterations, update)
+    out = (answer.v, answer.current, i_source, status, iterations, update, q_held)
     if method == "backward-forward":
-        given = (const_p, const_q, *inputs[:2], ranked, v_start)
-        # Read-only arrays are another type to Numba: one compilation serves single rows and batches.
-        arguments = tuple(a if a.flags.writeable else a.copy() for a in given)
-        rows: Callable[..., None] = mesh_kernels.mesh_rows
-        rows(topology.tree, topology.loops, 0, batch, *arguments, *numbers, *out)
+        mesh_kernels.solve_rows(topology, inputs, numbers, out)
+        if topology.bundles is not None:
+            split_currents(topology.bundles, answer.v, answer.current)
     else:
         external.solve_group(net, topology, method, inputs, numbers, out)
     answer.s_source_mva[:, topology.source_rank] = ranked * np.conj(i_source) / numbers[0]

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from . import kernels, metrics
 from .kernels import Answer, Demand, room_for
+from .measure import measure_rows
 from .metrics import DETAILS, Flows, Limits, step_rows
 from .network import Network
+from .solve import solve_group
 
 FloatArray = NDArray[np.float64]
 _KEPT = (
     "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "s_to", "i_ka",
-    "loading", "ended", "measured",
+    "loading", "ended", "measured", "q_held_mvar",
 )  # fmt: skip
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 
@@ -35,14 +37,15 @@ class Stepper:
     Fill ``load_p_mw, load_q_mvar`` (batch, n_bus; power at 1 pu, positive when it consumes) and
     ``inject_p_mw, inject_q_mvar`` (batch, n_bus; constant power, positive when it injects), call
     :meth:`solve`, read the results. The next call overwrites them: copy what you hand out.
-    Thermal and voltage limits are per branch and per node; NaN means no limit. ValueError for a network that
-    keeps its loops.
+    Thermal and voltage limits are per branch and per node; NaN means no limit. Networks with loops or held
+    voltages are solved one row after the other.
 
     Attributes (written by ``solve``): ``v`` (batch, n_bus) complex pu, ``v_pu``; ``s_from, s_to`` (batch,
     n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
     ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
-    v_update_pu``. Those per row are columns of ``ended`` (batch, 4) int64 and ``measured`` (batch, 7), which
-    ``physics.metrics`` names. Of ``s_from, s_to, i_ka`` those that ``details`` does not name are not computed
+    v_update_pu``; ``q_held_mvar`` (batch, n_held) as in a Solution. Those per row are columns of ``ended``
+    (batch, 4) int64 and ``measured`` (batch, 7), which ``physics.metrics`` names. Of ``s_from, s_to, i_ka``
+    those that ``details`` does not name are not computed
     and have no rows.
     """
 
@@ -54,8 +57,6 @@ class Stepper:
         v_max: FloatArray,
         details: Collection[str] = DETAILS,
     ) -> None:
-        if net.topology.loops is not None:
-            raise ValueError("a stepper solves trees: compile the feeder without keep_loops=True")
         n, m = net.n_bus, net.n_branch
         self.net, self.batch, self.details = net, batch, tuple(d for d in DETAILS if d in details)
         rows = {name: batch if name in details else 0 for name in DETAILS}
@@ -82,9 +83,13 @@ class Stepper:
         self.slack_mva = answer.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
         top = net.topology
         self._before = (*top.plan, *top.ends)
-        self._inputs = (*demand, np.repeat(net.source_phasor[None], batch, axis=0), _NO_ROWS, net.base_mva)
+        self._plain = top.plain
+        self._sources = np.repeat(net.source_phasor[None], batch, axis=0)
+        self._ratings = _ratings(net)
+        self.q_held_mvar = np.zeros((batch, net.held_node.size))
+        self._inputs = (*demand, self._sources, _NO_ROWS, net.base_mva)
         self._after = (
-            *room_for(top.plan, batch), *answer, *Limits(self._band, _ratings(net)), *flows
+            *room_for(top.plan, batch), *answer, *Limits(self._band, self._ratings), *flows
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -129,9 +134,29 @@ class Stepper:
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
+        hi = self.batch if hi is None else hi
+        if not self._plain:
+            self._solve_any(lo, hi, tol, max_iter)
+            return
         step_rows(
-            *self._before, lo, self.batch if hi is None else hi, *self._inputs, tol, max_iter,
-            self.v_collapse_pu, *self._after,
+            *self._before, lo, hi, *self._inputs, tol, max_iter, self.v_collapse_pu, *self._after
+        )  # fmt: skip
+
+    def _solve_any(self, lo: int, hi: int, tol: float, max_iter: int) -> None:
+        """The same where branches are parallel, make loops, or generators hold voltages."""
+        net, part = self.net, slice(lo, hi)
+        answer = Answer._make(a[part] for a in self._answer)
+        answer = answer._replace(current=np.zeros((hi - lo, net.n_branch), dtype=np.complex128))
+        numbers = (1.0 / net.base_mva, tol, max_iter, self.v_collapse_pu)
+        demand = Demand(*(a[part] for a in self._demand))
+        solve_group(
+            slice(None), net.topology, demand, self._sources[part], _NO_ROWS, answer, numbers, 1, net,
+            "backward-forward", self.q_held_mvar[part],
+        )  # fmt: skip
+        rows, pi = net.topology.ends
+        measure_rows(
+            rows, pi, lo, hi, net.base_mva, self.v, answer.current, self._answer.s_source_mva, self.ended,
+            self.measured, self._band, self._ratings, *self._flows,
         )  # fmt: skip
 
 

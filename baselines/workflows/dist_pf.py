@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 from ... import cases, physics
+from ...cases.library import source_notes
 from ..errors import RunError, unknown
 from .pf_balanced import balanced_tables
 from .pf_phases import phase_tables
@@ -92,7 +93,7 @@ def _balanced(
             voltage_bands=voltage_bands,
         )  # fmt: skip
     sol = physics.solve(net, method=method, tol=tol, max_iter=max_iter)
-    return balanced_tables(net, sol, method, tuple(str(warning.message) for warning in caught))
+    return balanced_tables(net, sol, method, _notes(feeder, caught))
 
 
 def _per_phase(
@@ -101,7 +102,7 @@ def _per_phase(
 ) -> PhasePowerFlow:  # fmt: skip
     with warnings.catch_warnings(record=True) as caught:
         _record()
-        net = physics.compile_per_phase(feeder, voltage_bands=voltage_bands)
+        net = physics.compile_per_phase(feeder, allow_mesh_pruning=True, voltage_bands=voltage_bands)
     if loops != "prune" and net.topology.dropped.size:
         if loops == "refuse":
             _refuse_loops(feeder)
@@ -111,7 +112,13 @@ def _per_phase(
             f"each loop, or choose loops 'prune', which leaves out {names}"
         )
     sol = physics.solve(net, method=method, tol=tol, max_iter=max_iter)
-    return phase_tables(net, sol, method, tuple(str(warning.message) for warning in caught), vuf_max_pct)
+    return phase_tables(net, sol, method, _notes(feeder, caught), vuf_max_pct)
+
+
+def _notes(feeder: cases.Feeder, caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """What compilation left out, then what the importer noted of the feeder's source."""
+    notes = source_notes(feeder)
+    return (*(str(warning.message) for warning in caught), *([notes] if notes else []))
 
 
 def _record() -> None:
@@ -122,7 +129,7 @@ def _record() -> None:
 
 
 def _refuse_loops(feeder: cases.Feeder) -> None:
-    found = feeder.topology().loops
+    found = feeder.topology().meshes
     if found:
         told = "; ".join(", ".join(loop) for loop in found[:5]) + (" …" if len(found) > 5 else "")
         raise RunError(

@@ -44,7 +44,8 @@ LOSSES = schema(
 )  # fmt: skip
 
 VIOLATIONS = schema(
-    ("kind", TEXT, ""),  # overvoltage, undervoltage, overload, not_supplied, failed_power_flow
+    # overvoltage, undervoltage, overload, reactive_limit, not_supplied, failed_power_flow
+    ("kind", TEXT, ""),
     ("element", TEXT, ""), ("feeder_id", TEXT, ""),
     ("value", NUMBER, "see unit"), ("limit", NUMBER, "see unit"),
     ("magnitude", NUMBER, "see unit"),  # how far beyond the limit, always positive
@@ -77,6 +78,7 @@ def _loads_at(net: physics.Network, v_pu: NDArray[np.float64]) -> tuple[Any, Any
 def _buses(net: physics.Network, sol: physics.Solution) -> pa.Table:
     col = net.feeder.column
     p_load, q_load = _loads_at(net, sol.v_pu)
+    q_load[net.held_node] -= sol.q_held_mvar
     capacitors = np.zeros(net.n_bus)
     np.add.at(capacitors, net.cap_node, np.where(net.cap_on, net.cap_mvar, 0.0))
     v2 = np.nan_to_num(sol.v_pu) ** 2
@@ -181,6 +183,12 @@ def _violations(net: physics.Network, sol: physics.Solution) -> pa.Table:
         flow = sol.loading[e] * rating[e]
         where = col("branches", "branch_id")[e], col("branches", "feeder_id")[e]
         found.append(("overload", *where, flow, rating[e], flow - rating[e], "MVA"))
+    if not net.enforce_q_limits:
+        for k, n in enumerate(net.held_node):
+            q, least, most = sol.q_held_mvar[k], net.held_q_min_mvar[k], net.held_q_max_mvar[k]
+            limit = min(max(q, least), most)
+            if abs(q - limit) > TOLERANCE * net.base_mva:
+                found.append(("reactive_limit", nodes[n], feeders[n], q, limit, abs(q - limit), "Mvar"))
     for n in np.flatnonzero(~net.energised):
         load = abs(complex(net.load_p_mw[n], net.load_q_mvar[n]))
         found.append(("not_supplied", nodes[n], feeders[n], 0.0, load, load, "MVA"))

@@ -211,7 +211,7 @@ def test_pinned_limits_at_load_buses_are_noted() -> None:
         (("  2 1 0.4", "  1 1 0.4"), r"tiny\.m:7: node_id = '1': expected an id that no earlier row has"),
         (("  2 1 0.4", "  2 3 0.4"), r"tiny\.m:7: .*one source per energised island.*'source1'.*'source2'"),
         (("  2 1 0.4", "  2.5 1 0.4"), r"tiny\.m:7: bus bus_i = 2\.5: expected a whole number"),
-        (("  2 1 0.4", "  2 4 0.4"), r"tiny\.m:7: bus type = 4: .*isolated"),
+        (("  2 1 0.4", "  2 5 0.4"), r"tiny\.m:7: bus type = 5: expected 1, 2, 3 or 4"),
         (("  2 1 0.4", "  2 1 NaN"), r"tiny\.m:7: bus Pd = nan: expected a finite number"),
         (("0.4 0.2", "1/0 0.2"), r"tiny\.m:7: bus Pd = inf"),
         (("  1 3 0", "  1 1 0"), r"at least one reference bus"),

@@ -49,6 +49,13 @@ class Grid:
             }
         )  # fmt: skip
 
+    def generator(
+        self, node: str, p: float, v: float, q_min: float | None = None, q_max: float | None = None
+    ) -> None:
+        """Inject `p` and hold the voltage `v` with `q_min` to `q_max`."""
+        self.load(node, -p, 0.0)
+        self.rows["loads"][-1] |= {"v_set_pu": v, "q_min_mvar": q_min, "q_max_mvar": q_max}
+
     def cap(self, node: str, q: float, on: bool = True) -> None:
         cap_id = f"c{len(self.rows['capacitors'])}"
         self.rows["capacitors"].append({"cap_id": cap_id, "node_id": node, "q_mvar": q, "status": on})
@@ -152,6 +159,28 @@ def random_tree(seed: int, n: int, features: Features, rx: float | None = None, 
             start, end = (up, down) if rng.random() < 0.5 else (down, up)
             grid.branch(start, end, float(r[k]), float(x[k]), b, tap, shift)
     grid.source(names[0], v=float(rng.uniform(0.98, 1.05)), deg=float(rng.uniform(-20, 20)))
+    return grid.shuffled(rng)
+
+
+def with_parallel_branches(grid: Grid, rng: np.random.Generator, twist_deg: float = 0.0) -> Grid:
+    """The grid with up to two more branches beside a third of its own.
+
+    Either way round, some open, half of them with another ratio; with ``twist_deg`` some of another shift.
+    """
+    for k, row in enumerate(list(grid.rows["branches"])):
+        for j in range(int(rng.integers(1, 3)) if rng.random() < 0.35 else 0):
+            tap = row["tap"] * (1.0 if rng.random() < 0.5 else float(rng.uniform(0.99, 1.01)))
+            shift = row["shift_deg"] + (
+                float(rng.uniform(-twist_deg, twist_deg)) if rng.random() < 0.3 else 0.0
+            )
+            start, end = row["from_node"], row["to_node"]
+            if rng.random() < 0.5:
+                start, end, tap, shift = end, start, 1.0 / tap, -shift
+            grid.branch(
+                start, end, row["r"] * float(rng.uniform(0.5, 3)), row["x"] * float(rng.uniform(0.5, 3)),
+                b=row["b"] * float(rng.uniform(0, 2)), tap=tap, shift=shift, branch_id=f"beside {k} {j}",
+                closed=bool(rng.random() < 0.85), rating=1.0,
+            )  # fmt: skip
     return grid.shuffled(rng)
 
 

@@ -149,7 +149,9 @@ def test_a_closed_bus_tie_is_one_bus() -> None:
 def test_a_loop_without_any_impedance_is_refused() -> None:
     """Capability 19: how current divides in it is nobody's guess: the error names the branches."""
     grid = ring(0.0, 0.0)
-    grid.branch("b", "d", 0.0, 0.0, kind="switch", branch_id="second tie")
+    grid.node("e")
+    grid.branch("b", "e", 0.0, 0.0, kind="switch", branch_id="second tie")
+    grid.branch("e", "d", 0.0, 0.0, kind="switch", branch_id="third tie")
     with pytest.raises(ValueError, match=r"no impedance.*'second tie'"):
         physics.compile(grid.feeder(), keep_loops=True)
 
@@ -222,16 +224,25 @@ def test_the_limit_of_iterations_is_kept() -> None:
         assert sol.iterations <= limit
 
 
+def two_ways(scale: float) -> Grid:
+    """A load fed by a line, and by an equal one with a node in its middle."""
+    grid = chain(2, p=scale, q=0.5 * scale, r=0.2, x=0.2, base_mva=1.0)
+    grid.node("middle")
+    grid.branch("n1", "middle", 0.1, 0.1)
+    grid.branch("middle", "n0", 0.1, 0.1)
+    return grid
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.5, 1.6])
 def test_a_start_on_the_lower_branch_ends_on_the_upper(scale: float) -> None:
     """Capability 19: two equal lines are one of half the impedance; the lower solution is known."""
-    grid = chain(2, p=scale, q=0.5 * scale, r=0.2, x=0.2, base_mva=1.0)
-    grid.branch("n1", "n0", 0.2, 0.2)
+    grid = two_ways(scale)
     net = kept(grid.feeder())
     upper = physics.solve(net, tol=1e-13)
     drop = (0.1 + 0.1j) * (scale - 0.5j * scale)
     low = abs(drop) / upper.v_pu[1]  # |V1| |V2| = |z S| for a line with one load
-    lower = np.array([1.0, np.conj(low**2 + drop)])
+    lower = np.array([1.0, np.conj(low**2 + drop), 0.0])
+    lower[2] = lower[:2].mean()
     assert abs(lower[1] + (0.1 + 0.1j) * np.conj(complex(scale, 0.5 * scale) / lower[1]) - 1) < 1e-12
     for method in ("backward-forward", "newton"):
         sol = physics.solve(net, v0=lower, method=method)
@@ -241,15 +252,14 @@ def test_a_start_on_the_lower_branch_ends_on_the_upper(scale: float) -> None:
 
 def test_the_determinant_tells_the_branches_apart() -> None:
     """Capability 19, Trap 4: both are solutions; the sign is positive on the operable one only."""
-    grid = chain(2, p=1.0, q=0.5, r=0.2, x=0.2, base_mva=1.0)
-    grid.branch("n1", "n0", 0.2, 0.2)
-    net = kept(grid.feeder())
+    net = kept(two_ways(1.0).feeder())
     upper = physics.solve(net, tol=1e-13)
     drop = (0.1 + 0.1j) * (1.0 - 0.5j)
-    lower = np.array([1.0, np.conj((abs(drop) / upper.v_pu[1]) ** 2 + drop)])
+    lower = np.array([1.0, np.conj((abs(drop) / upper.v_pu[1]) ** 2 + drop), 0.0])
+    lower[2] = lower[:2].mean()
     half = (1.0 - lower[1]) / (0.2 + 0.2j)
     v = np.stack([upper.v, lower])
-    current = np.stack([upper.i_branch, np.array([half, -half])])
+    current = np.stack([upper.i_branch, np.array([half, -half, half])])
     length, sign = np.zeros(2), np.zeros(2)
     p, q = np.tile(net.load_p_mw, (2, 1)), np.tile(net.load_q_mvar, (2, 1))
     judge_rows(net.topology.tree, net.topology.loops, 0, 2, p, q, p, q, 1.0, v, current, length, sign)

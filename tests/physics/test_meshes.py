@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
+from distgrid.envs import DistGrid3PhaseEnv
 from distgrid.physics.tree import spanning_order
 
 from .grids import Grid
@@ -97,7 +98,7 @@ def test_loops_made_by_switch_states_are_said_too() -> None:
 
 
 def diamond() -> Grid:
-    """s - a - c and s - b - c, then c - d twice: breadth first keeps s-a, s-b, a-c and the first c-d."""
+    """s - a - c and s - b - c, then c - d twice: breadth first keeps s-a, s-b, a-c and both c-d."""
     grid = Grid(base_mva=10.0)
     for name in ("d", "c", "b", "a", "s"):
         grid.node(name)
@@ -111,11 +112,11 @@ def diamond() -> Grid:
 
 
 def test_first_visit_on_a_small_example() -> None:
-    """Capability 97, 119: c is reached through a, as s reaches a before b; the first of parallels stays."""
-    with pytest.warns(physics.MeshWarning, match="without 'c-b', 'c-d#2'$"):
+    """Capability 97, 119: c is reached through a, as s reaches a before b; parallel branches stay both."""
+    with pytest.warns(physics.MeshWarning, match="without 'c-b'$"):
         net = physics.compile(diamond().feeder())
     kept = set(net.feeder.column("branches", "branch_id")[net.topology.in_tree])
-    assert kept == {"a-s", "s-b", "c-a", "c-d"} == breadth_first_tree(net.feeder)
+    assert kept == {"a-s", "s-b", "c-a", "c-d", "c-d#2"} == breadth_first_tree(net.feeder) | {"c-d#2"}
 
 
 def test_breadth_first_distances_and_numbering() -> None:
@@ -150,3 +151,14 @@ def test_breadth_first_distances_and_numbering() -> None:
     live = np.flatnonzero(closed & (hops[start] >= 0))
     assert span.dropped.tolist() == np.setdiff1d(live, span.parent_branch).tolist()
     assert span.dropped.size > 5
+
+
+def test_per_phase_loops_are_refused_unless_pruning_is_asked_for() -> None:
+    """Capability 97: `compile` and the environment refuse what `dist pf` refuses; pruned, it is said."""
+    feeder = cases.three_phase(cases.load("case33bw").with_switch("s9-15", closed=True))
+    with pytest.raises(ValueError, match="meshed"):
+        physics.compile(feeder)
+    with pytest.raises(ValueError, match="meshed"):
+        DistGrid3PhaseEnv(feeder)
+    with pytest.warns(physics.MeshWarning, match="without"):
+        physics.compile(feeder, allow_mesh_pruning=True)

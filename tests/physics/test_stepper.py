@@ -129,8 +129,7 @@ def test_a_feeder_of_the_library_respects_its_own_limits_at_light_load() -> None
     assert stepper.voltage_violation_pu[0] == stepper.overload_mva[0] == 0.0
 
 
-def test_a_stepper_refuses_loops() -> None:
-    """It would solve the tree alone, and say so to nobody."""
+def test_a_stepper_closes_loops() -> None:
+    """Capability 19: rows of a meshed network, one that fails beside them, as `physics.solve` has them."""
     meshed = physics.compile(cases.load("case33bw").with_switch("s9-15", closed=True), keep_loops=True)
-    with pytest.raises(ValueError, match="keep_loops"):
-        physics.Stepper(meshed, 1, np.full(33, 0.9), np.full(33, 1.1))
+    equal(*filled(meshed, 5, 3))
