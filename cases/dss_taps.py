@@ -61,5 +61,6 @@ def check_transformer(thing: Thing, circuit: Circuit) -> None:
         if known is None or known.order >= edit.order:
             expected = "a transformer that exists and takes part"
             raise edit.place.error(f"regcontrol.{thing.name} transformer", edit.value, expected)
-    if not named or named[0].order > thing.order:
+    first = {edit.order for edit in named} | {order for _, order in thing.copies}
+    if not named or thing.order not in first:
         raise thing.error("transformer", "", "the transformer, in the command that makes the control")

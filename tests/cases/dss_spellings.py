@@ -236,7 +236,7 @@ def wires(rng: random.Random) -> str:
     text += spread(rng, "line.x", [*some(rng, start, 3, 3), *some(rng, WIRE, 0, 4)], some(rng, WIRE, 0, 1))
     if nodes == ".1.3" and rng.random() < 0.6:
         text.append(
-            "new line.y bus1=b.2 bus2=c.2 phases=1 r1=.4 x1=.7 c1=9"
+            "new line.y bus1=b.2 bus2=w.2 phases=1 r1=.4 x1=.7 c1=9"
             + rng.choice(["", " units=km", " length=3"])
         )
     text.append(f"new load.c bus1=c.{(nodes or '.1')[1]} phases=1 kv=7.2 kw=200 kvar=50")
