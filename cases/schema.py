@@ -276,20 +276,21 @@ def conform(name: str, data: pa.Table, file: str | None = None) -> pa.Table:
         CaseError: columns missing or unknown, values that cannot be cast, nulls where none may be.
     """
     schema, file = TABLES[name], file or name
+    wanted, given = schema.names, data.column_names  # Arrow makes a new list at each look
     problems = [
         Problem(file, None, column, "", "a column of this name (it is missing)")
-        for column in schema.names
-        if column not in data.column_names
+        for column in wanted
+        if column not in given
     ]
     problems += [
-        Problem(file, None, column, "", f"no such column; the columns are {', '.join(schema.names)}")
-        for column in data.column_names
-        if column not in schema.names
+        Problem(file, None, column, "", f"no such column; the columns are {', '.join(wanted)}")
+        for column in given
+        if column not in wanted
     ]
     problems += [
         Problem(file, None, column, "", "this column only once")
-        for column in schema.names
-        if data.column_names.count(column) > 1
+        for column in wanted
+        if given.count(column) > 1
     ]
     if problems:
         raise CaseError(problems)

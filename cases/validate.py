@@ -117,6 +117,8 @@ def check(
 
 def _ids_and_numbers(run: Check, name: str) -> None:
     """Ids present and unique; every number finite."""
+    if not run.tables[name].num_rows:
+        return
     column = ID_COLUMN[name]
     ids = run.array(name, column)
     run.report(name, column, is_true(pc.equal(ids, "")), "a non-empty id")

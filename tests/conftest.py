@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,45 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # derandomize: the same examples on every machine; deadline off: the first call compiles a kernel.
 settings.register_profile("distgrid", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("distgrid")
+
+
+# The files that take longest, longest first: pytest-xdist hands files out in this order, so that none of them
+# is begun when the other workers have nothing left. The second one needs every kernel of the environments and
+# so compiles them for all, in a fresh checkout, while the first one needs none.
+LONGEST = (
+    "cases/test_matpower_fuzz.py",
+    "envs/test_days.py",
+    "cases/test_table_fuzz.py",
+    "repo/test_documents.py",
+    "physics/test_kernel_cache.py",
+    "cases/test_memory.py",
+    "physics/test_random_trees.py",
+    "baselines/test_bench.py",
+    "cases/test_profile_fuzz.py",
+    "baselines/test_run_folder.py",
+    "baselines/test_bench_three_phase.py",
+    "envs/test_registered_envs.py",
+    "cases/test_dss_fuzz.py",
+    "baselines/test_runner.py",
+    "baselines/test_volt_var_targets.py",
+    "envs/test_vector.py",
+    "envs/test_vector3.py",
+    "envs/test_volt_var3.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the order of files as it is below; pytest-xdist would begin with those of most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, then those of most tests; tests stay in the order of their file."""
+    folder = Path(__file__).resolve().parent
+    tests = Counter(item.path for item in items)
+    rank = {folder / name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path, len(rank)), -tests[item.path], str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -149,14 +149,26 @@ def test_limits_that_pin_load_buses_are_not_shipped(builder: ModuleType) -> None
 
 
 @pytest.mark.slow
-def test_the_tool_checks_and_writes(repo_root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(repo_root / "tools" / "build_feeders.py"), "--matpower", str(MATPOWER)]
-    wrote = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, check=False)
+def test_the_tool_checks_and_writes(
+    repo_root: Path,
+    builder: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As a process, and then what it calls."""
+    words = [
+        str(repo_root / "tools" / "build_feeders.py"),
+        "--matpower",
+        str(MATPOWER),
+        "--out",
+        str(tmp_path),
+    ]
+    wrote = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     assert wrote.returncode == 0, wrote.stderr
-    check = [*command, "--out", str(tmp_path), "--check"]
-    same = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert same.returncode == 0, same.stdout
+    monkeypatch.setattr(sys, "argv", [*words, "--check"])
+    assert builder.main() == 0, capsys.readouterr().out
+    capsys.readouterr()
     (tmp_path / "case69" / "nodes.parquet").write_bytes(b"x")
-    differs = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert differs.returncode == 1
-    assert "case69 differs: nodes.parquet" in differs.stdout
+    assert builder.main() == 1
+    assert "case69 differs: nodes.parquet" in capsys.readouterr().out

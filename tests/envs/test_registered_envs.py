@@ -111,33 +111,39 @@ def test_the_layout_names_every_entry_once(env: DistGridEnv) -> None:
             assert rows[column].name == f"{unit.name}.{quantity}"
 
 
-_DAY = """
+_DAYS = """
 import hashlib, sys, gymnasium, numpy, distgrid
-env = gymnasium.make(sys.argv[1], split="train").unwrapped
-digest = hashlib.sha256()
-rng = numpy.random.default_rng(5)
-observation, _ = env.reset(seed=11)
-for _ in range(120):
-    digest.update(observation.tobytes())
-    observation, reward, terminated, truncated, info = env.step(rng.uniform(-1, 1, env.action_space.shape))
-    digest.update(numpy.float64(reward).tobytes() + numpy.float64(info["cost"]).tobytes())
-    if terminated or truncated:
-        observation, _ = env.reset()
-print(digest.hexdigest())
+for identity in sys.argv[1:]:
+    env = gymnasium.make(identity, split="train").unwrapped
+    digest = hashlib.sha256()
+    rng = numpy.random.default_rng(5)
+    observation, _ = env.reset(seed=11)
+    for _ in range(120):
+        digest.update(observation.tobytes())
+        action = rng.uniform(-1, 1, env.action_space.shape)
+        observation, reward, terminated, truncated, info = env.step(action)
+        digest.update(numpy.float64(reward).tobytes() + numpy.float64(info["cost"]).tobytes())
+        if terminated or truncated:
+            observation, _ = env.reset()
+    print(identity, digest.hexdigest())
 """
+_IN_TWO = ("distgrid/VoltVar-33bw-v0", "distgrid/DistGrid-141-v0", "distgrid/VoltVar3-ieee13-v0")
 
 
-@pytest.mark.parametrize(
-    "name", ["distgrid/VoltVar-33bw-v0", "distgrid/DistGrid-141-v0", "distgrid/VoltVar3-ieee13-v0"]
-)
-def test_same_seed_same_bytes_in_two_processes(name: str) -> None:
+@pytest.fixture(scope="module")
+def digests() -> list[dict[str, str]]:
+    """What two processes made of the same seeds, by id."""
+    command = [sys.executable, "-c", _DAYS, *_IN_TWO]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    return [dict(line.split() for line in run.splitlines()) for run in runs]
+
+
+@pytest.mark.parametrize("name", _IN_TWO)
+def test_same_seed_same_bytes_in_two_processes(name: str, digests: list[dict[str, str]]) -> None:
     """Determinism: observations, rewards and costs of 120 random steps and a second reset."""
-    runs = [
-        subprocess.run([sys.executable, "-c", _DAY, name], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    ]
-    assert len(runs[0].strip()) == hashlib.sha256().digest_size * 2
-    assert runs[0] == runs[1]
+    first, second = (run[name] for run in digests)
+    assert len(first) == hashlib.sha256().digest_size * 2
+    assert first == second
 
 
 @pytest.mark.parametrize("case", ["33bw", "141"])

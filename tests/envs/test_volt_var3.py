@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distgrid.envs import DistGrid3PhaseEnv
+from distgrid.cases import profiles
+from distgrid.envs import DistGrid3PhaseVectorEnv
 from distgrid.envs.phase_stepper import PhaseStepper
 from distgrid.physics import Network3
 
@@ -17,15 +18,16 @@ Floats = NDArray[np.float64]
 Rule = Callable[[Floats], Floats]
 
 
-def phases_of(env: DistGrid3PhaseEnv) -> NDArray[np.int64]:
+def phases_of(env: DistGrid3PhaseVectorEnv) -> NDArray[np.int64]:
     """(columns, 2) node row and phase of every observed voltage."""
-    assert isinstance(env.grid.stepper, PhaseStepper)
-    return env.grid.stepper.voltage_at
+    stepper = env.shards.shards[0].grid.stepper
+    assert isinstance(stepper, PhaseStepper)
+    return stepper.voltage_at
 
 
-def fed_through(env: DistGrid3PhaseEnv) -> dict[str, NDArray[np.int64]]:
+def fed_through(env: DistGrid3PhaseVectorEnv) -> dict[str, NDArray[np.int64]]:
     """Regulator -> columns of the voltages for which its branch is the last regulator on the way."""
-    net = env.net
+    net = env.shards.shards[0].grid.net
     assert isinstance(net, Network3)
     regulators = env.feeder.regulators.to_pylist()
     above = {p.child[0][0]: (p.parent[0][0], p.branch) for p in net.topology.layout.placed}
@@ -40,8 +42,11 @@ def fed_through(env: DistGrid3PhaseEnv) -> dict[str, NDArray[np.int64]]:
     return {name: np.array(columns) for name, columns in mine.items()}
 
 
-def rules(env: DistGrid3PhaseEnv) -> dict[str, Rule]:
-    """Doing nothing, constants, chance, and a rule: a bank's taps move together, inverters droop."""
+def rules(env: DistGrid3PhaseVectorEnv) -> dict[str, Rule]:
+    """Doing nothing, constants, chance, and a rule: a bank's taps move together, inverters droop.
+
+    Each takes the observations of all days, (days, n_obs), and gives their actions.
+    """
     rng, neutral = np.random.default_rng(0), env.neutral_action.astype(np.float64)
     voltage = env.layout["v_pu"]
     column = {tuple(pair): k for k, pair in enumerate(phases_of(env).tolist())}
@@ -52,31 +57,43 @@ def rules(env: DistGrid3PhaseEnv) -> dict[str, Rule]:
     dims = [d for d in env.action_layout if d.quantity == "tap"]
     taps = [(d.index, fed[d.resource_name.removeprefix("tap_")]) for d in dims]
     first = env.layout["tap_changer.tap"].start
-    held = np.zeros(len(pv))
+    held = np.zeros((env.num_envs, len(pv)))
 
     def constant(value: float, where: NDArray[np.int64]) -> Floats:
         action = neutral.copy()
-        action[where] = value
+        action[:, where] = value
         return action
 
     def rule(observation: Floats) -> Floats:
         nonlocal held
-        v, action = observation[voltage], neutral.copy()
+        v, action = observation[:, voltage], neutral.copy()
         for k, (index, columns) in enumerate(taps):
-            steps = np.clip(np.round((1.0 - v[columns].mean()) / 0.00625 * 0.7), -4, 4)
-            action[index] = np.clip((observation[first + k] + steps) / 16.0, -1, 1)
-        held = 0.7 * held + 0.3 * np.clip((1.0 - v[sees]) * 6.0, -1, 1)
-        action[drives] = held
+            steps = np.clip(np.round((1.0 - v[:, columns].mean(axis=1)) / 0.00625 * 0.7), -4, 4)
+            action[:, index] = np.clip((observation[:, first + k] + steps) / 16.0, -1, 1)
+        held = 0.7 * held + 0.3 * np.clip((1.0 - v[:, sees]) * 6.0, -1, 1)
+        action[:, drives] = held
         return action
 
-    everything = np.arange(neutral.size)
+    everything = np.arange(neutral.shape[1])
     return {
         "nothing": lambda _: neutral,
         "inject": lambda _: constant(1.0, drives), "absorb": lambda _: constant(-1.0, drives),
         "highest": lambda _: constant(1.0, everything), "lowest": lambda _: constant(-1.0, everything),
-        "random": lambda _: rng.uniform(-1, 1, neutral.size),
+        "random": lambda _: rng.uniform(-1, 1, neutral.shape),
         "rule": rule,
     }  # fmt: skip
+
+
+def every_day(identity: str) -> DistGrid3PhaseVectorEnv:
+    """An environment for each test day."""
+    env = gym.make_vec(
+        identity,
+        num_envs=len(profiles.split_days("test")),
+        vectorization_mode="vector_entry_point",
+        split="test",
+    )
+    assert isinstance(env, DistGrid3PhaseVectorEnv)
+    return env
 
 
 @pytest.mark.parametrize("case", ["ieee13", "ieee123"])
@@ -86,25 +103,23 @@ def test_voltages_and_unbalance_need_work_and_no_constant_does_it(case: str) -> 
     Doing nothing violates the band, and the limit of unbalance, in at least 20 % of the steps. Random and
     constant-extreme actions earn clearly less and cost more than a rule of three lines.
     """
-    env = gym.make(f"distgrid/VoltVar3-{case}-v0", split="test").unwrapped
-    assert isinstance(env, DistGrid3PhaseEnv)
+    env = every_day(f"distgrid/VoltVar3-{case}-v0")
     reward, cost = {}, {}
     voltage, unbalance = [], []
     for name, policy in rules(env).items():
         total = charge = 0.0
-        for day in env.days:
-            observation, _ = env.reset(options={"day": int(day)})
-            for _ in range(96):
-                observation, r, terminated, _, info = env.step(policy(observation.astype(np.float64)))
-                total, charge = total + r, charge + info["cost"]
-                if name == "nothing":
-                    voltage.append(info["n_voltage_violations"] > 0)
-                    unbalance.append(info["n_vuf_violations"] > 0)
-                if terminated:
-                    break
+        observation, _ = env.reset(options={"day": env.days})
+        going = np.ones(env.num_envs, dtype=np.bool_)  # days whose power flow has not failed yet
+        for _ in range(96):
+            observation, r, terminated, _, info = env.step(policy(observation.astype(np.float64)))
+            total, charge = total + r[going].sum(), charge + info["cost"][going].sum()
+            if name == "nothing":
+                voltage.append(info["n_voltage_violations"][going] > 0)
+                unbalance.append(info["n_vuf_violations"][going] > 0)
+            going &= ~terminated
         reward[name], cost[name] = total, charge
-    assert np.mean(voltage) >= 0.2
-    assert np.mean(unbalance) >= 0.2
+    assert np.concatenate(voltage).mean() >= 0.2
+    assert np.concatenate(unbalance).mean() >= 0.2
     for bad in ("inject", "absorb", "highest", "lowest", "random", "nothing"):
         assert reward[bad] < 1.3 * reward["rule"], (bad, reward)  # rewards are negative
         assert cost[bad] > 1.1 * cost["rule"], (bad, cost)

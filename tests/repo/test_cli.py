@@ -95,11 +95,26 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_wrong_input_gets_advice_and_leaves_nothing_behind(
-    argv: list[str], says: str, tmp_path: Path
+    argv: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The issue's list of bad input: an unknown name suggests the nearest one."""
-    done = run(*argv, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    shown = capsys.readouterr()
+    assert caught.value.code == 2, shown.out + shown.err
+    assert says in shown.err
+    assert "Traceback" not in shown.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_tells_wrong_input_the_same_way(tmp_path: Path) -> None:
+    done = run("case", "show", "case33bx", cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert says in done.stderr
+    assert "case33bw" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

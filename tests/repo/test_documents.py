@@ -7,10 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import gymnasium
 import pytest
+
+from distgrid import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,41 +59,90 @@ def commands_of_make(target: str) -> list[str]:
     ]
 
 
-def execute(command: str, folder: Path) -> None:
-    """Run one `distgrid` command with one episode a policy: the length of a run is not what is tested."""
+@cache
+def commands_of(page: Path) -> tuple[str, ...]:
+    """The `distgrid` commands of a page, those of its `make` targets among them."""
+    commands: list[str] = []
+    for command in shell_commands(page):
+        is_target = command.startswith("make ")
+        commands += commands_of_make(command.removeprefix("make ")) if is_target else [command]
+    return tuple(commands)
+
+
+def family(command: str) -> tuple[str, ...]:
+    """`run`, or verb and subverb: what has a door of its own."""
     words = shlex.split(command)
     assert words[0] == "distgrid", f"no rule for running {command!r}: mark the block as text, or add one here"
-    if "--episodes" in words:
-        words[words.index("--episodes") + 1] = "1"
+    return tuple(words[1:2] if words[1] == "run" else words[1:3])
+
+
+def first_of_its_family(page: Path, command: str) -> bool:
+    """Whether no page before this one, and no line before this one, shows a command of the family."""
+    before = [c for earlier in PAGES[: PAGES.index(page)] for c in commands_of(earlier)]
+    mine = commands_of(page)
+    return family(command) not in {family(c) for c in (*before, *mine[: mine.index(command)])}
+
+
+def in_a_process(words: list[str], folder: Path) -> str:
+    """What a reader's shell does; returns what was wrong, or nothing."""
     done = subprocess.run(
-        [sys.executable, "-m", "distgrid", *words[1:]],
+        [sys.executable, "-m", "distgrid", *words],
         cwd=folder,
         env={**os.environ, "COLUMNS": "120"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}"
+
+
+def in_this_process(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The same without another interpreter; returns what was wrong, or nothing."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(words)
+    shown = capsys.readouterr()
+    return "" if left.value.code == 0 else f"{shown.out}{shown.err}"
+
+
+def check_files(words: list[str], folder: Path) -> None:
+    """A command with `--out` leaves the files that the pages name."""
     if "--out" in words:
         out = folder / words[words.index("--out") + 1]
         pf = ("buses.parquet", "branches.parquet", "losses.parquet", "violations.parquet", "run.json")
         controls = ("taps.parquet", "banks.parquet", "actions.parquet", "run.json")
         files = {("dist", "pf"): pf, ("dist", "controls"): controls}
         for name in files.get(
-            (words[1], words[2]), ("steps.parquet", "episodes.parquet", "run.json", "report.png")
+            (words[0], words[1]), ("steps.parquet", "episodes.parquet", "run.json", "report.png")
         ):
             assert (out / name).stat().st_size > 0
 
 
 @pytest.mark.parametrize("page", pages_with("bash"))
-def test_shell_commands_run(page: Path, tmp_path: Path) -> None:
-    """Capability 125: `make demo` by the command it runs; `make test` by being what runs this."""
-    for command in shell_commands(page):
-        if command.startswith("make "):
-            for underlying in commands_of_make(command.removeprefix("make ")):
-                execute(underlying, tmp_path)
-        else:
-            execute(command, tmp_path)
+def test_shell_commands_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Capability 125: `make demo` by the command it runs; `make test` by being what runs this.
+
+    The first command of each family is run in a process of its own, the others in this one. One episode a
+    policy: the length of a run is not what is tested.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    for command in commands_of(page):
+        words = shlex.split(command)[1:]
+        if "--episodes" in words:
+            words[words.index("--episodes") + 1] = "1"
+        own_process = first_of_its_family(page, command)
+        wrong = in_a_process(words, tmp_path) if own_process else in_this_process(words, capsys)
+        assert not wrong, f"{command}\n{wrong}"
+        check_files(words, tmp_path)
+
+
+def test_each_family_of_commands_is_run_in_a_process_of_its_own() -> None:
+    """Nothing that is shown is only ever called from within: imports and exit codes are a process's."""
+    shown = [(page, command) for page in PAGES for command in commands_of(page)]
+    assert {family(c) for p, c in shown if first_of_its_family(p, c)} == {family(c) for _, c in shown}
+    assert {("run",), ("dist", "pf"), ("case", "list")} <= {family(c) for _, c in shown}
 
 
 def test_readme_has_the_two_commands_and_a_short_example() -> None:
