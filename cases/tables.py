@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from .errors import CaseError, Problem
 from .reading import read_parquet
-from .schema import READABLE_VERSIONS, SCHEMA_VERSION, TABLES, TABLES_SINCE_2, conform, table, upgraded
+from .schema import READABLE_VERSIONS, TABLES, TABLES_SINCE_2, conform, table, upgraded
 
 if TYPE_CHECKING:
     from .feeder import Feeder

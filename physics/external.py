@@ -92,7 +92,9 @@ def solve_group(
         at = net.held_node[held.row]
         q_held[:, held.row] += net.base_mva * (v[:, at] * np.conj(rest[:, at])).imag
     if topology.loops is None and topology.held is None:
-        judge(net, topology, inputs[2:4] + inputs[:2], tol, v_collapse, (v, current, status, update))
+        judge(
+            net, topology, (const_p, const_q, load_p, load_q), tol, v_collapse, (v, current, status, update)
+        )
         known = None
     else:
         known = compare(net, topology, inputs, numbers, (v, status, update))
@@ -144,7 +146,7 @@ def _build(net: Network, topology: Topology) -> _Model:
         pp.create_shunts(model, np.arange(count), q_mvar=shunt.imag, p_mw=shunt.real)
         for root in topology.tree.order[topology.tree.parent < 0]:
             pp.create_ext_grid(model, at[root])
-        if held.size:
+        if topology.held is not None:
             pp.create_gens(model, held, p_mw=0.0, vm_pu=topology.held.v)
     return _Model(model, nodes, bus, free, series, shunt, held)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .tree import FloatArray, IntArray
 
@@ -42,8 +41,17 @@ def held_of(net: Network, position: IntArray) -> Held | None:
     return Held(position[row], row, net.held_v_pu[row], low, high)
 
 
-def held_columns(feeder: Feeder) -> dict[str, NDArray[np.float64] | IntArray]:
-    """The fields ``held_...`` of a Network: generators of one node together."""
+class HeldColumns(TypedDict):
+    """The fields ``held_...`` of a Network."""
+
+    held_node: IntArray
+    held_v_pu: FloatArray
+    held_q_min_mvar: FloatArray
+    held_q_max_mvar: FloatArray
+
+
+def held_columns(feeder: Feeder) -> HeldColumns:
+    """Generators that hold their voltage; those of one node together."""
     column = feeder.column
     v_set = column("loads", "v_set_pu")
     rows = np.flatnonzero(np.isfinite(v_set))

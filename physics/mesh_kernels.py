@@ -81,8 +81,8 @@ def mesh_rows(  # type: ignore[no-untyped-def]
     power at 1 pu of loads that depend on voltage. ``v_source`` (batch, source) complex, in the order of the
     tree's roots; ``v_start`` (batch or 0, bus) complex; ``scale`` 1 / base MVA. Written: ``v`` (batch, bus),
     series currents ``current`` (batch, branch) and ``i_source`` (batch, source), pu; (batch,) ``status``,
-    ``iterations`` and ``residual``, the length of Newton's last step in pu; ``q_held_mvar`` (batch, held), what
-    the generators at held nodes inject.
+    ``iterations`` and ``residual``, the length of Newton's last step in pu; ``q_held_mvar`` (batch, held),
+    what the generators at held nodes inject.
     """
     m, n_loop, n_held = tree.parent.size, loops.start.size, held.at.size
     zip_at = np.full(m, -1, dtype=np.int64)

@@ -261,7 +261,7 @@ class Network:
         if merged is None or not in_tree[merged.bundles.lead].any():
             return None, y
         live = in_tree[merged.bundles.lead]
-        found = Bundles(*(part[live] for part in merged.bundles))
+        found = Bundles._make(part[live] for part in merged.bundles)
         back = np.where(child_is_to[found.lead], 1.0, -np.conj(merged.ratio[found.lead]))
         leads = np.unique(found.lead)
         np.add.at(y, self.from_row[leads], merged.y_from[leads])

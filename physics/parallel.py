@@ -111,10 +111,13 @@ def merge(
         alone[rows[1:]] = False
     member = np.concatenate([rows for rows, _ in parts])
     lead = np.concatenate([np.full(rows.size, rows[0]) for rows, _ in parts])
+    share, turn, each_a, each_z = (
+        np.concatenate([getattr(eq, name) for _, eq in parts])
+        for name in ("share", "turn", "each_a", "each_z")
+    )
     bundles = Bundles(
-        member, lead, from_row[lead], to_row[lead], from_row[member] == from_row[lead],
-        *(np.concatenate([getattr(eq, name) for _, eq in parts]) for name in ("share", "turn", "each_a")),
-        np.concatenate([eq.each_z for _, eq in parts]), np.ones(member.size, dtype=np.complex128),
+        member, lead, from_row[lead], to_row[lead], from_row[member] == from_row[lead], share, turn, each_a,
+        each_z, np.ones(member.size, dtype=np.complex128),
     )  # fmt: skip
     return Merged(new_ratio, new_z, y_from, y_to, alone, bundles)
 

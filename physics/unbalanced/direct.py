@@ -84,7 +84,7 @@ def measure_directly(
     v = np.nan_to_num(solved.v).reshape(rows.size, -1)
     sources = np.ascontiguousarray(solved.i_source.reshape(rows.size, -1))
     room = np.zeros(2 * (v.shape[1] + 2 * ends[0].shape[1] + sources.shape[1]) + _SPARE)
-    _measure_rows(here, rows, v, *ends, sources, solved.notes, room, watch, judged, seen)
+    _measure_rows(here, rows, v, ends[0], ends[1], sources, solved.notes, room, watch, judged, seen)
 
 
 _SPARE = 4  # numbers for sums

@@ -431,14 +431,14 @@ def _nominal(
     for (k, row), b in zip(own.cap, own.cap_b, strict=True):
         value[k] += 1j * b * bank_on[row]
     at, more = list(own.at), []
-    power = {
+    nominal = {
         False: (draws.wye_p_mw.ravel(), draws.wye_q_mvar.ravel()),
         True: (draws.delta_p_mw.ravel(), draws.delta_q_mvar.ravel()),
     }
-    base = np.array([draws.base_mva / 3.0])
+    base = draws.base_mva / 3.0
     for (a, b, slot, _), coef in zip(item.tolist(), item_coef, strict=True):
-        p, q = power[b >= 0]
-        y = complex(p[slot] * coef[0], -q[slot] * coef[1]) / base[0] * coef[-1] ** 2
+        p, q = nominal[b >= 0]
+        y = complex(p[slot] * coef[0], -q[slot] * coef[1]) / base * coef[-1] ** 2
         ends = [(a, 1.0)] if b < 0 else [(a, 1.0), (b, -1.0)]
         for one, sign in ends:
             for other, other_sign in ends:

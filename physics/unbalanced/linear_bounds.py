@@ -36,11 +36,11 @@ def linear_bounds(
     v_high = np.full(3 * net.n_bus, np.nan)
     number, slot = equations.seen.T
     v_high[slot] = np.minimum(most[number], v_top_pu * 4.0 / np.sqrt(3.0))
-    v_high = v_high.reshape(-1, 3)
-    known = np.nan_to_num(v_high)
+    by_bus = v_high.reshape(-1, 3)
+    known = np.nan_to_num(by_bus)
     base = net.base_mva / 3.0
     flow = np.maximum(known[net.from_row] * ends[0], known[net.to_row] * ends[1])
-    return StateBounds(v_low_pu, v_high, _loss(net, ends, known) * base, flow * base)
+    return StateBounds(v_low_pu, by_bus, _loss(net, ends, known) * base, flow * base)
 
 
 def _currents(net: Network3, wye: FloatArray, legs: FloatArray, v_top: float) -> FloatArray:

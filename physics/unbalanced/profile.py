@@ -140,7 +140,7 @@ def _nodes(net: Still) -> list[tuple[int, IntArray, Voltages]]:
         if node < len(net.node_shunt):
             found.setdefault(node, []).append(phase)
     nodes = []
-    shunted = net.node_shunt.any(axis=(1, 2))
+    shunted = np.asarray(net.node_shunt.any(axis=(1, 2)))
     for node, phases in found.items():
         if shunted[node]:
             at = np.array([net.conductor[node, p] for p in sorted(phases)], dtype=np.int64)

@@ -200,18 +200,17 @@ class _Flood:
                     for phase, _ in side:
                         self._light((n, phase), root, bundle.ends)
                 again = True
-            for n, pick in ((node, 1), (far, 2)):
-                for dead in self._shared_dead(
-                    n, [(k, one[pick]) for k, one in enumerate(kept) if k not in on]
-                ):
+            idle = [one for k, one in enumerate(kept) if k not in on]
+            for n, ends in ((node, [one[1] for one in idle]), (far, [one[2] for one in idle])):
+                for dead in self._shared_dead(n, ends):
                     self._light((n, dead), root, bundle.ends)
                     again = self.in_series = True
         return [kept[k][0] for k in sorted(on)]
 
-    def _shared_dead(self, node: int, sides: list[tuple[int, Terminals]]) -> list[int]:
+    def _shared_dead(self, node: int, sides: list[Terminals]) -> list[int]:
         """Dead phases where two windings meet whose other terminals live."""
         meeting: dict[int, int] = {}
-        for _, side in sides:
+        for side in sides:
             if len(side) != 2:
                 continue
             dead = [p for p, _ in side if (node, p) not in self.root_of]

@@ -246,7 +246,7 @@ def _solve_groups(
         if len(groups) == 1:
             _run(net, topology, inputs, all_legs, batch, numbers, out, threads)
             return
-        part = Outputs(*(a[rows] for a in out))
+        part = Outputs(out.phasors[rows], out.notes[rows])
         _run(net, topology, _picked(inputs, rows), all_legs, rows.size, numbers, part, threads)
         for target, piece in zip(out, part, strict=True):
             target[rows] = piece

@@ -175,7 +175,7 @@ class Stepper3:
             np.add.at(slots[2 + k].T, columns.port_slot, share.T)
         wye, legs = ([np.ascontiguousarray(a[:, at]) for a in slots] for at in (slice(0, n), slice(n, None)))
         states = self.tap[rows], self.cap_on[rows]
-        return Inputs(*wye, *legs, self.net.source_row, _NO_START, *states)
+        return Inputs._make([*wye, *legs, self.net.source_row, _NO_START, *states])
 
     @property
     def last_block(self) -> Inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from .phase_kinds import random_kinds
 CLOSE = 1e-7
 
 
-def scaled(net: physics.Network3, shares: list[float], **options: object) -> physics.Solution3:
+def scaled(net: physics.Network3, shares: list[float], **options: Any) -> physics.Solution3:
     """One row for each share of all loads."""
     k = np.array(shares)[:, None, None]
     return physics.solve(

@@ -43,7 +43,9 @@ def two(*, second: dict[str, float], reverse: bool = False, base: float = 10.0) 
         grid.node(name, 10.0)
     grid.branch("s", "m", 0.01, 0.03, b=0.01, tap=1.01, branch_id="one", rating=1.0)
     ends = ("m", "s") if reverse else ("s", "m")
-    grid.branch(*ends, **{"r": 0.02, "x": 0.02} | second, branch_id="two", rating=1.0)
+    r, x = second.get("r", 0.02), second.get("x", 0.02)
+    more = {name: value for name, value in second.items() if name not in ("r", "x")}
+    grid.branch(*ends, r, x, branch_id="two", rating=1.0, **more)  # type: ignore[arg-type]
     grid.branch("m", "e", 0.03, 0.02)
     grid.load("m", 1.0, 0.5)
     grid.load("e", 0.7, 0.2, z=0.5)

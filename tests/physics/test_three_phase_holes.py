@@ -120,7 +120,7 @@ def test_phases_of_a_bus_may_arrive_by_different_ways() -> None:
 
 
 def test_no_switch_state_darkens_a_phase_that_has_a_path() -> None:
-    """All 256 states of the switches of IEEE 123: a phase lives where wires or grounded windings lead to it."""
+    """All 256 states of the switches of IEEE 123: a phase lives where wires or regulators lead to it."""
     feeder = cases.load("ieee123")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
