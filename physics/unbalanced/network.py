@@ -219,7 +219,7 @@ class Network3:
             built = self._reached(closed, forest.irregular)
         else:
             layout = self._laid_out(forest, self._hung_on(closed))
-            irregular = self._bank_afloat(layout.floating)
+            irregular = self._bank_afloat(layout.floating) or self._half_fed(forest)
             built = self._reached(closed, irregular) if irregular else self._swept(closed, layout, forest)
         if warn and built.cut:
             warnings.warn(
@@ -247,6 +247,18 @@ class Network3:
                 total[element.from_node] += element.y_from
                 total[element.to_node] += element.y_to
         return total
+
+    def _half_fed(self, forest: Spread) -> str:
+        """Why something between two phases feeds one of them: it and another lie in series."""
+        met: dict[Conductor, int] = {}
+        for ends in self._legs():
+            dead = [at for at in ends if at not in forest.root_of]
+            if len(dead) == 1:
+                met[dead[0]] = met.get(dead[0], 0) + 1
+        if not met:
+            return ""
+        node = self.feeder.column("nodes", "node_id")[min(met)[0]]
+        return f"a load at node {node!r} has a dead terminal"
 
     def _bank_afloat(self, floating: BoolArray) -> str:
         """Why a capacitor bank keeps sweeps from finding the potential of a zone without ground."""

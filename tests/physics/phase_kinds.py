@@ -118,7 +118,7 @@ def _parallel(grow: Growth) -> None:
     count = int(grow.rng.integers(2, 4))
     own = grow.phases[up]
     if len(own) == 3 and grow.kv[up] == 4.16 and grow.rng.random() < 0.5:
-        connection, lag = BANKS[int(grow.rng.integers(len(BANKS)))]
+        connection, lag = _connection(grow, up)
         name = grow.add(own, 0.48, connection.endswith("wye"))
         for _ in range(count):
             _unit(grow, up, name, connection, lag)
@@ -127,6 +127,12 @@ def _parallel(grow: Growth) -> None:
     for k in range(count):
         part = own if k == 0 or len(own) == 1 or grow.rng.random() < 0.7 else own[:2]
         grow.wire(up, name, part)
+
+
+def _connection(grow: Growth, up: str) -> tuple[str, float]:
+    """Any connection; behind a delta without ground one that does not draw from phase to ground."""
+    fit = [one for one in BANKS if grow.grounded[up] or one[0].startswith("delta")]
+    return fit[int(grow.rng.integers(len(fit)))]
 
 
 def _unit(grow: Growth, up: str, name: str, connection: str, lag: float) -> None:
@@ -168,7 +174,7 @@ def _apart(grow: Growth) -> None:
 def _bank(grow: Growth) -> None:
     """A three-phase bank of any connection, from either end."""
     up = grow.pick(grow.nodes(phases="ABC", kv=4.16))
-    connection, lag = BANKS[int(grow.rng.integers(len(BANKS)))]
+    connection, lag = _connection(grow, up)
     name = grow.add("ABC", 0.48, connection.endswith("wye"))
     _unit(grow, up, name, connection, lag)
 
@@ -176,7 +182,7 @@ def _bank(grow: Growth) -> None:
 def _regulated(grow: Growth) -> None:
     """A load tap changer on a bank of any connection, ganged or, where its windings are, per phase."""
     up = grow.pick(grow.nodes(phases="ABC", kv=4.16))
-    connection, lag = BANKS[int(grow.rng.integers(len(BANKS)))]
+    connection, lag = _connection(grow, up)
     taps = int(grow.rng.integers(-10, 11))
     name = grow.add("ABC", 4.16, connection.endswith("wye"))
     unit = {

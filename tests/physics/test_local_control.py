@@ -214,7 +214,7 @@ def test_bad_arguments_are_named() -> None:
 
 
 def test_regulators_in_a_closed_delta_are_refused() -> None:
-    """Three units between phases share every conductor: refused by name, not solved or measured wrongly."""
+    """Their power flow is right (`test_newton_kinds`), but no unit has a conductor for itself to be measured at."""
     grid = Grid3()
     grid.node("s")
     grid.node("b")
@@ -226,5 +226,5 @@ def test_regulators_in_a_closed_delta_are_refused() -> None:
     for row, letters in zip(grid.rows["regulators"], ("AB", "CB", "AC"), strict=True):
         row |= {"v_reg_v": 120.0, "band_v": 2.0, "pt_ratio": 34.7, "delay_s": 15.0}
         row["monitored_phase"] = letters
-    with pytest.raises(ValueError, match="taps on windings of this connection are not modelled"):
+    with pytest.raises(ValueError, match="so its own current is not measured"):
         local_controls(physics.compile_per_phase(grid.feeder()))
