@@ -18,11 +18,13 @@ from ..cases import Feeder
 from ..cases.profiles import Profiles
 from ..physics import Network, Network3
 from ..physics.rows import tick_rows
-from .load import LoadSource
+from .load import LoadSource, fill_checked, fills_itself
 from .observe import Limits, Observer
+from .opening import Opening
 from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .resources import Fleet
 from .tasks import StepView, Task, WorstCase
+from .terms import bounded, checked_terms, is_own, priced
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -53,7 +55,9 @@ class Grid:
 
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
-    tables and names are taken over.
+    tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+
+    Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Grid:
         profiles: Profiles,
         batch: int = 1,
         like: Grid | None = None,
+        max_steps: int | None = None,
     ) -> None:
         feeder = net.feeder
         self.feeder: Feeder = feeder
@@ -87,13 +92,19 @@ class Grid:
             self.observer, self.worst = self._described()
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
-        self.worst_reward = task.worst_step(self.worst)
+        self.worst_reward = bounded(task, self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
+        self._own_terms, self._own_load = is_own(task), not fills_itself(load)
+        #: Names of the terms of the reward and of the costs; known from the first reset on.
+        self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+        self._opening: Opening | None = None
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges = self._live_charges()
-        self._ring = load.n_days * profiles.steps_per_day
+        self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
+        self._drawn = np.zeros((batch, load.n_drawn))
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
@@ -124,23 +135,40 @@ class Grid:
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
 
-        The other rows stay as they are.
+        The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first day
+        of a load that is no whole year nothing is known: there its first interval stands for the one before.
         """
-        self.fleet.reset(rows, rngs)
         self.day[rows], self.step_index[rows] = days, 0
-        self.t_index[rows] = days * self.profiles.steps_per_day
-        before = (self.t_index - 1) % self._ring
-        started = self.fleet.state()
-        seen = self.stepper.port_v_pu.copy()
-        seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
-        self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
-        self._fill_loads(rows, before[rows])
-        self._inject()
+        self.t_index[rows] = now = days * self.profiles.steps_per_day
+        before = (now - 1) % self._ring
+        if self.load.n_days < self.profiles.n_days:
+            before = np.maximum(now - 1, 0)
+        if self._opening is None:
+            self._opening = Opening(self.fleet, self.stepper, self.profiles)
+        self._opening.begin(self.fleet, self.stepper, rows, rngs, before)
+        self._draw_loads(rows, days, rngs)
+        self._fill_loads(rows, before)
         for lo, hi in _runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
-        self.fleet.load_state(started)
         np.remainder(self.t_index, self._ring, out=self._now)
-        self._fill_loads(rows, self._now[rows])
+        self._fill_loads(rows, now)
+        if self.names is None:
+            self.names = self._named(self._opening.costs)
+
+    def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """What a random load draws for the episode, from each row's own generator."""
+        if self.load.n_drawn:
+            for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
+                self._drawn[row] = self.load.checked_draw(rng, day)
+
+    def _named(self, charged: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names that each step will bring, the same in every one: infos have them from the start."""
+        with np.errstate(all="ignore"):  # rows that nobody has begun yet hold no numbers
+            rewards = self.task.terms(self._view)
+        if self._own_terms:
+            checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
+        costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self._zeros))
+        return (*rewards, FAILURE), (*costs, FAILURE)
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
@@ -151,26 +179,34 @@ class Grid:
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
         rewards, costs = self.task.terms(view), self._charges.copy()
-        if resource_costs and "resource" in costs:
-            costs["resource"] = view.resource_cost
-        if tick_rows(
-            stepper.status, self.task.episode_steps, self._ring, self.step_index, self.t_index, self._now,
+        if resource_costs:
+            costs = self._with_resources(costs, resource_costs)
+        any_failed = tick_rows(
+            stepper.status, self._episode_steps, self._ring, self.step_index, self.t_index, self._now,
             self._terminated, self._truncated,
-        ):  # fmt: skip
-            rewards, costs = self._priced(rewards, self.worst_reward), self._priced(costs, self.worst_cost)
+        )  # fmt: skip
+        if self._own_terms:
+            rewards = checked_terms(self.task, rewards, self.batch, self._terminated, self.names)
+        if any_failed:
+            failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
+            rewards = priced(rewards, FAILURE, failed, self.task.failure_price, -1.0, self.worst_reward * left)
+            costs = priced(costs, FAILURE, failed, self.task.failure_cost, 1.0, self.worst_cost * left)
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
-        self.load.fill(self._now, stepper.load_p_mw, stepper.load_q_mvar)
+        self._fill(self._now, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
         return Outcome(
             self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
             self._truncated,
         )  # fmt: skip
 
-    def _priced(self, terms: dict[str, FloatArray], worst: float) -> dict[str, FloatArray]:
-        """``terms`` with the price of failure; the diagnostics of a failed row are never scored."""
-        failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
-        priced = {name: np.where(failed, 0.0, value) for name, value in terms.items()}
-        return {**priced, FAILURE: np.where(failed, worst * left, 0.0)}
+    def _with_resources(
+        self, costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """``costs`` with those of the resources by name, where the task charges them and there are any."""
+        if "resource" in costs and resource_costs:
+            del costs["resource"]
+            costs.update(resource_costs)
+        return costs
 
     def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
         """The sum of all terms, a fresh array."""
@@ -187,7 +223,16 @@ class Grid:
             "thermal_overload": self.stepper.overload_mva,
             "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
         }  # fmt: skip
+        for name in self.task.charged:
+            if name not in known:
+                raise ValueError(
+                    f"{type(self.task).__name__}.charged names {name!r}: expected some of {', '.join(known)}"
+                )
         return {name: known[name] for name in self.task.charged}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy opens its episodes by itself."""
+        return {**self.__dict__, "_opening": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
@@ -204,6 +249,7 @@ class Grid:
             "fleet": self.fleet.state(),
             "grid": {name: getattr(self.stepper, name).copy() for name in self._state_arrays},
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
+            "drawn": self._drawn.copy(), "names": self.names,
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -218,22 +264,31 @@ class Grid:
             np.copyto(getattr(self.stepper, name), state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
+        np.copyto(self._drawn, state["drawn"])
+        self.names = state["names"]
         self._load_next()
 
     def _load_next(self) -> None:
         """Loads of the interval that is decided next: observed now, solved with in the next step."""
         np.remainder(self.t_index, self._ring, out=self._now)
-        self.load.fill(self._now, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+        self._fill(self._now, self._drawn, self.stepper.load_p_mw, self.stepper.load_q_mvar)
 
     def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
         """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""
         stepper = self.stepper
         if rows.size == self.batch:
-            self.load.fill(t_index, stepper.load_p_mw, stepper.load_q_mvar)
+            self._fill(t_index, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
             return
         p, q = (np.empty((rows.size, stepper.load_p_mw.shape[1])) for _ in range(2))
-        self.load.fill(t_index, p, q)
+        self._fill(t_index, self._drawn[rows], p, q)
         stepper.load_p_mw[rows], stepper.load_q_mvar[rows] = p, q
+
+    def _fill(self, t_index: IntArray, drawn: FloatArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+        """Loads of the intervals ``t_index``; a source of the user's own is looked after."""
+        if self._own_load:
+            fill_checked(self.load, t_index, drawn, p_mw, q_mvar, self.profiles.steps_per_day)
+        else:
+            self.load.fill(t_index, p_mw, q_mvar)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""

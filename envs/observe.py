@@ -59,9 +59,12 @@ class Observer:
         of_fleet = [(name, fleet.observation_entries[p]) for name, p in fleet.observation_blocks.items()]
         self.layout = Layout([*listed, *of_fleet])
         self.space = self.layout.space()
-        self._low, self._high = self.space.low, self.space.high
+        # Copies: whoever writes into the bounds of the space must not change what is observed.
+        self._low, self._high = self.space.low.copy(), self.space.high.copy()
         self._clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
         self._price = profiles.price_usd_mwh
+        if self._price.shape != (profiles.n_steps,):
+            raise ValueError(f"prices have shape {self._price.shape}, expected one for {profiles.n_steps} steps")
         self._parts = np.array(
             [(BLOCKS[name], self.layout[name].start) for name in blocks], dtype=np.int64
         ).reshape(-1, 2)

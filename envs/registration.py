@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from .resources import PV, Battery, CapacitorBank, ResourceSpec, TapChanger
 from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
+from .tasks.base import unpriced
 
 NAMESPACE = "distgrid"
 
@@ -194,20 +197,28 @@ def register_all() -> None:
                 id=entry.id,
                 entry_point="distgrid.envs.registration:create",
                 vector_entry_point="distgrid.envs.registration:create_vector",
-                kwargs={"entry": entry.name},
+                max_episode_steps=entry.task.episode_steps,
+                kwargs={"entry": entry.id},
             )
 
 
-def create(entry: str, **options: Any) -> gym.Env[Any, Any]:
-    """Entry point of all registered ids: ``entry`` is a name in ``ENTRIES``.
+class _Creator:
+    """Makes the single environment of an id; ``metadata`` lets Gymnasium wrap it for other render modes."""
 
-    ``options`` are the arguments of the environment and replace those of the entry.
-    """
-    from .dist import DistGridEnv
-    from .dist3 import DistGrid3PhaseEnv
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": 8}
 
-    face = DistGrid3PhaseEnv if _entry(entry).per_phase else DistGridEnv
-    return face(**(_arguments(entry) | options))
+    def __call__(self, entry: str, **options: Any) -> gym.Env[Any, Any]:
+        """``options`` are the arguments of the environment and replace those of the entry."""
+        from .dist import DistGridEnv
+        from .dist3 import DistGrid3PhaseEnv
+
+        found = _entry(entry)
+        face = DistGrid3PhaseEnv if found.per_phase else DistGridEnv
+        return face(**_arguments(found, options))
+
+
+#: Entry point of all registered ids: ``create("distgrid/VoltVar-33bw-v0", split="test")``.
+create = _Creator()
 
 
 def create_vector(entry: str, num_envs: int = 1, **options: Any) -> VectorEnv[Any, Any, Any]:
@@ -215,19 +226,31 @@ def create_vector(entry: str, num_envs: int = 1, **options: Any) -> VectorEnv[An
     from .vector import DistGridVectorEnv
     from .vector3 import DistGrid3PhaseVectorEnv
 
-    face = DistGrid3PhaseVectorEnv if _entry(entry).per_phase else DistGridVectorEnv
-    return face(num_envs=num_envs, **(_arguments(entry) | options))
-
-
-def _entry(name: str) -> Entry:
-    return next(e for e in ENTRIES if e.name == name)
-
-
-def _arguments(entry: str) -> dict[str, Any]:
-    """What an entry is made of, as arguments of its environment."""
     found = _entry(entry)
-    return {
-        "case": found.case, "resources": found.resources(), "task": found.task,
-        "load_scale": found.load_scale,
-        "v_source_pu": found.v_source_pu,
+    face = DistGrid3PhaseVectorEnv if found.per_phase else DistGridVectorEnv
+    return face(num_envs=num_envs, **_arguments(found, options))
+
+
+def _entry(identity: str) -> Entry:
+    """The entry of an id, version and all; ValueError with the nearest ids for another one."""
+    known = {entry.id: entry for entry in ENTRIES}
+    if identity not in known:
+        near = difflib.get_close_matches(identity, known, n=3, cutoff=0.3)
+        raise ValueError(f"no environment {identity!r}; did you mean {' or '.join(near) or 'another'}?")
+    return known[identity]
+
+
+#: What a stated price of failure was searched for: with another of these the task's is the rigorous bound.
+_SEARCHED = ("case", "resources", "load", "load_scale", "v_source_pu", "allow_mesh_pruning")
+
+
+def _arguments(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry is made of, as arguments of its environment, with ``options`` in their place."""
+    task = unpriced(entry.task) if any(name in options for name in _SEARCHED) else entry.task
+    own: dict[str, Any] = {
+        "case": entry.case, "resources": entry.resources(), "task": task, "load_scale": entry.load_scale,
+        "v_source_pu": entry.v_source_pu,
     }  # fmt: skip
+    if options.get("load") is not None:
+        del own["load_scale"]  # it is for the loads of the case
+    return own | dict(options)

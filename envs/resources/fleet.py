@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from .base import (
     Resource,
     ResourceSpec,
     UnitInfo,
+    ships,
 )
 from .mover import Mover
 from .wiring import action_dims, assign_names, group, node_rows, ports_of, program_keys
@@ -64,6 +66,9 @@ class Fleet:
         self, resources: Sequence[ResourceSpec | Resource], feeder: Feeder, obs_offset: int = 0
     ) -> None:
         self.feeder = feeder
+        # An own instance may be changed by its owner later on: what is made again is made of a copy.
+        given = tuple(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
+        self._made_of = (given, obs_offset)
         self.programs: tuple[Resource, ...] = group(resources)
         for program in self.programs:
             program.locate(feeder)
@@ -95,6 +100,15 @@ class Fleet:
         self._units = self._unit_infos(obs_offset)
         self._slots: list[_Slot] = []
         self._charging: list[_Slot] = []  # those whose programs have costs
+
+    def again(self) -> Fleet:
+        """Another fleet of the same resources, not bound yet."""
+        return Fleet(self._made_of[0], self.feeder, self._made_of[1])
+
+    @property
+    def own(self) -> bool:
+        """Whether any program is the user's own: what it depends on may be more than its ``state`` lists."""
+        return any(not ships(type(program)) for program in self.programs)
 
     def units(self, kind: str | None = None) -> tuple[UnitInfo, ...]:
         """Units of one kind ("battery", "pv", your own), or all, in unit order."""
@@ -256,6 +270,13 @@ class Fleet:
         for name, array in live.items():
             np.copyto(array, state[name])
         self._collect()
+
+    def take_rows(self, other: Fleet, rows: Ints) -> None:
+        """Put the state of ``rows`` of another fleet of the same resources into the first rows of this one."""
+        for mine, theirs in zip(self._slots, other._slots, strict=True):
+            own = mine.program.state()
+            for name, array in theirs.program.state().items():
+                own[name][: rows.size] = array[rows]
 
     def _collect(self) -> None:
         """Take over what a program did not write where it was told to."""
