@@ -153,7 +153,7 @@ class Grid:
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
         if self.names is None:
-            self.names = self._named(self._opening.costs)
+            self.names = self._named(self._opening.charged(self.fleet))
 
     def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """What a random load draws for the episode, from each row's own generator."""
@@ -189,7 +189,9 @@ class Grid:
             rewards = checked_terms(self.task, rewards, self.batch, self._terminated, self.names)
         if any_failed:
             failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
-            rewards = priced(rewards, FAILURE, failed, self.task.failure_price, -1.0, self.worst_reward * left)
+            rewards = priced(
+                rewards, FAILURE, failed, self.task.failure_price, -1.0, self.worst_reward * left
+            )
             costs = priced(costs, FAILURE, failed, self.task.failure_cost, 1.0, self.worst_cost * left)
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros

@@ -261,7 +261,9 @@ def check_source(load: object, feeder: Feeder) -> LoadSource:
             f"more, one for each of its load points, got shape {most.shape}"
         )
     if getattr(load, "point_names", names) != names:
-        raise ValueError(f"{who} was made for another feeder: its load points are not those of {feeder.name!r}")
+        raise ValueError(
+            f"{who} was made for another feeder: its load points are not those of {feeder.name!r}"
+        )
     named_days(load.splits, int(n_days))
     return load
 

@@ -64,7 +64,9 @@ class Observer:
         self._clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
         self._price = profiles.price_usd_mwh
         if self._price.shape != (profiles.n_steps,):
-            raise ValueError(f"prices have shape {self._price.shape}, expected one for {profiles.n_steps} steps")
+            raise ValueError(
+                f"prices have shape {self._price.shape}, expected one for {profiles.n_steps} steps"
+            )
         self._parts = np.array(
             [(BLOCKS[name], self.layout[name].start) for name in blocks], dtype=np.int64
         ).reshape(-1, 2)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-_MOST_ROWS = 64  # that the second fleet has: enough for compiled loops, little beside a batch
+_MOST_ROWS = 32  # that the second fleet has: enough for compiled loops, little beside a batch
 
 
 class Opening:
-    """The second fleet of a grid. ``costs``: names of what it charged in the last interval that it opened."""
+    """The second fleet of a grid."""
 
     def __init__(self, fleet: Fleet, stepper: AnyStepper, profiles: Profiles) -> None:
         self.rows = rows = min(fleet.batch, _MOST_ROWS)
@@ -86,7 +86,8 @@ class Opening:
             for name, array in vars(self._moved).items():
                 getattr(stepper, name)[rows] = array[:n]
 
-    @property
-    def costs(self) -> tuple[str, ...]:
-        """Names of what the fleet charges."""
-        return tuple(self.fleet.costs())
+    def charged(self, fleet: Fleet) -> tuple[str, ...]:
+        """Names of what the fleet charges; ``fleet`` is held to them from now on."""
+        names = tuple(self.fleet.costs())
+        fleet.expect(self.fleet)
+        return names

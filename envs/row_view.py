@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .vector import GridVectorEnv
 
-#: Attributes that all environments of a vector have in common.
-SHARED = (
-    "feeder", "net", "load", "task", "split", "days", "profiles", "load_scale", "v_source_pu",
-    "allow_mesh_pruning", "fleet", "resources", "layout", "action_layout", "units", "spec", "metadata",
-)  # fmt: skip
-#: What is asked of a single environment and known here for each row.
+#: What is asked of a single environment and known here for each row; the others are those of the vector.
 OWN = (
     "day", "step_index", "np_random", "np_random_seed", "neutral_action", "observation_space", "action_space",
-    "render_mode", "obs", "reset",
+    "unwrapped", "obs", "reset",
 )  # fmt: skip
+_MISSING = object()
 
 
 class RowView:
@@ -33,11 +29,13 @@ class RowView:
         object.__setattr__(self, "_index", index)
 
     def __getattr__(self, name: str) -> Any:
-        if name in SHARED:
-            return getattr(self._env, name)
-        raise AttributeError(
-            f"an environment of a vector has no {name!r}; it has {', '.join((*OWN, *SHARED))}"
-        )
+        value = _MISSING if name.startswith("_") else getattr(self._env, name, _MISSING)
+        if value is _MISSING or callable(value):  # what steps or closes the vector is not one environment's
+            raise AttributeError(
+                f"an environment of a vector has no {name!r}; it has {', '.join(OWN)} and what all have in common, "
+                "such as task, split, days, feeder, layout, units"
+            )
+        return value
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
@@ -85,9 +83,9 @@ class RowView:
         return self._env.single_action_space
 
     @property
-    def render_mode(self) -> None:
-        """A vector environment draws no pictures."""
-        return
+    def unwrapped(self) -> RowView:
+        """Itself: there are no wrappers."""
+        return self
 
     def obs(self) -> NDArray[np.float32]:
         """The current observation, (n_obs,) float32, a fresh array."""

@@ -81,7 +81,7 @@ class _Adapter:
         days = [options.get("day") for options in self._options]
         chosen = None if days == [None] * self.num_envs else {"day": days}
         observations, infos = self.env.reset(seed=self._seeds, options=chosen)
-        self.reset_infos = _picked(infos, [k for k in self.info_keys if k in infos], self.num_envs)
+        self.reset_infos = _picked(infos, _numbers(infos, self.info_keys), self.num_envs)
         self._reset_seeds()
         self._reset_options()
         return observations
@@ -112,7 +112,7 @@ class _Adapter:
         for row in rows:
             listed[row]["terminal_observation"] = infos["final_obs"][row]
         if rows:
-            begun = _picked(infos, [k for k in self.info_keys if k in infos], self.num_envs)
+            begun = _picked(infos, _numbers(infos, self.info_keys), self.num_envs)
             for row in rows:
                 self.reset_infos[row] = begun[row]
         return observations, reward.astype(np.float32), done, listed
@@ -174,6 +174,11 @@ def _mixed(going: Any, ended: Any, done: Any) -> Any:
     mixed = going.copy()
     mixed[done] = ended[done]
     return mixed
+
+
+def _numbers(infos: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    """Those of the keys that are one number for each environment; the first step refuses the others."""
+    return [key for key in keys if isinstance(infos.get(key), np.ndarray)]
 
 
 def _picked(infos: dict[str, Any], keys: Sequence[str], num_envs: int) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ class _Slot:
     p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
     q_mvar: Floats
     observed: Floats  # (batch, n_observation of the program), of what the fleet observes
+    charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
 
 
 class Fleet:
@@ -222,6 +223,13 @@ class Fleet:
         costs: dict[str, Floats] = {}
         for slot in self._charging:
             own = slot.program.costs()
+            if slot.charged is None:
+                slot.charged = tuple(own)
+            if tuple(own) != slot.charged:
+                raise ValueError(
+                    f"{type(slot.program).__name__}: costs must have the same names in every step: "
+                    f"{', '.join(slot.charged) or 'none'} at first, now {', '.join(own) or 'none'}"
+                )
             if own:
                 _check_costs(slot.program, own)
                 costs |= {f"{slot.key}.{name}": value for name, value in own.items()}
@@ -270,6 +278,11 @@ class Fleet:
         for name, array in live.items():
             np.copyto(array, state[name])
         self._collect()
+
+    def expect(self, other: Fleet) -> None:
+        """Costs must have the names that they have in another fleet of the same resources."""
+        for mine, theirs in zip(self._slots, other._slots, strict=True):
+            mine.charged = theirs.charged
 
     def take_rows(self, other: Fleet, rows: Ints) -> None:
         """Put the state of ``rows`` of another fleet of the same resources into the first rows of this one."""

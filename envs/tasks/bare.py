@@ -22,9 +22,7 @@ class LossMinimisation(Task):
 
     def __post_init__(self) -> None:
         Task.__post_init__(self)
-        self.check_weights(
-            *(f"{name}_penalty_weight" for name in ("loss", "voltage", "thermal", "resource"))
-        )
+        self.check_weights(*(f"{name}_penalty_weight" for name in ("loss", "voltage", "thermal", "resource")))
 
     @property
     def blocks(self) -> tuple[str, ...]:
