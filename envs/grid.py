@@ -94,6 +94,7 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward = bounded(task, self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self._max_steps = max_steps
         self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
         self._own_terms, self._own_load = is_own(task), not fills_itself(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
@@ -189,6 +190,8 @@ class Grid:
             rewards = checked_terms(self.task, rewards, self.batch, self._terminated, self.names)
         if any_failed:
             failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
+            if self._max_steps is not None:  # a limit of time cuts what has failed, too, as Gymnasium's does
+                self._truncated |= self.step_index >= self._max_steps
             rewards = priced(
                 rewards, FAILURE, failed, self.task.failure_price, -1.0, self.worst_reward * left
             )
