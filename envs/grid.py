@@ -94,6 +94,7 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward = bounded(task, self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self.first_row = 0  # where this grid's rows stand in a larger batch, for messages
         self._max_steps = max_steps
         self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
         self._own_terms, self._own_load = is_own(task), not fills_itself(load)
@@ -187,7 +188,9 @@ class Grid:
             self._terminated, self._truncated,
         )  # fmt: skip
         if self._own_terms:
-            rewards = checked_terms(self.task, rewards, self.batch, self._terminated, self.names)
+            rewards = checked_terms(
+                self.task, rewards, self.batch, self._terminated, self.names, self.first_row
+            )
         if any_failed:
             failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
             if self._max_steps is not None:  # a limit of time cuts what has failed, too, as Gymnasium's does

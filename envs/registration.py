@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -121,7 +121,31 @@ def _roofs(inverters: _Phased, controls: str) -> tuple[ResourceSpec, ...]:
     )
 
 
-ENTRIES: tuple[Entry, ...] = (
+#: What a failed power flow takes from the reward, and its cost: a quarter above the worst day of a search, see
+#: tools/search_failure_price.py.
+_PRICES: dict[str, tuple[float, float]] = {
+    "distgrid/DistGrid-33bw-v0": (3.0, 14.0),
+    "distgrid/DistGrid-118zh-v0": (16.0, 280.0),
+    "distgrid/DistGrid-141-v0": (7.9, 190.0),
+    "distgrid/DistGrid-533mt_hi-v0": (6.5, 0.016),
+    "distgrid/VoltVar-33bw-v0": (340.0, 170.0),
+    "distgrid/VoltVar-141-v0": (610.0, 660.0),
+    "distgrid/DistGrid3Phase-ieee13-v0": (1.4, 240.0),
+    "distgrid/DistGrid3Phase-ieee34-v0": (2.9, 2700.0),
+    "distgrid/DistGrid3Phase-ieee37-v0": (1.4, 6500.0),
+    "distgrid/DistGrid3Phase-ieee123-v0": (1.0, 67.0),
+    "distgrid/DistGrid3Phase-european_lv-v0": (0.012, 5.7),
+    "distgrid/VoltVar3-ieee13-v0": (1000.0, 1000.0),
+    "distgrid/VoltVar3-ieee123-v0": (1000.0, 1000.0),
+}
+
+
+def _with_prices(entry: Entry) -> Entry:
+    price, cost = _PRICES[entry.id]
+    return replace(entry, task=replace(entry.task, failure_price=price, failure_cost=cost))
+
+
+_SCENARIOS: tuple[Entry, ...] = (
     _bare(
         "33bw", "case33bw",
         {"18": 0.2, "22": 0.2, "25": 0.3, "33": 0.3}, {"14": 0.4, "21": 0.4, "24": 0.8, "31": 0.6},
@@ -187,6 +211,8 @@ ENTRIES: tuple[Entry, ...] = (
          ("114", "A", 0.15), ("32", "C", 0.15)), load_scale=1.5, v_source_pu=1.0, vuf_max_pct=1.0,
     ),
 )  # fmt: skip
+
+ENTRIES: tuple[Entry, ...] = tuple(_with_prices(entry) for entry in _SCENARIOS)
 
 
 def register_all() -> None:

@@ -38,11 +38,12 @@ def checked_terms(
     batch: int,
     failed: BoolArray,
     names: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
+    first_row: int = 0,
 ) -> dict[str, FloatArray]:
     """The terms of a user's own task, each (batch,); plain numbers hold for every row.
 
     ValueError where one is not finite in a row whose power flow was solved (the others count for nothing),
-    has a wrong shape, or bears a name that other steps do not have.
+    has a wrong shape, or bears a name that other steps do not have. ``first_row``: of the batch, for messages.
     """
     who = type(task).__name__
     if not isinstance(terms, Mapping):
@@ -52,10 +53,13 @@ def checked_terms(
             f"{who}.terms must return the same names in every step: {', '.join(names[0][:-1]) or 'none'} at "
             f"first, now {', '.join(map(str, terms)) or 'none'}"
         )
-    return {name: _checked(f"{who}: term {name!r}", value, batch, failed) for name, value in terms.items()}
+    return {
+        name: _checked(f"{who}: term {name!r}", value, batch, failed, first_row)
+        for name, value in terms.items()
+    }
 
 
-def _checked(what: str, value: object, batch: int, failed: BoolArray) -> FloatArray:
+def _checked(what: str, value: object, batch: int, failed: BoolArray, first_row: int) -> FloatArray:
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -64,12 +68,13 @@ def _checked(what: str, value: object, batch: int, failed: BoolArray) -> FloatAr
         array = np.full(batch, float(array))
     if array.shape != (batch,):
         raise ValueError(
-            f"{what} has shape {array.shape}: expected ({batch},), one number for each environment, or one number"
+            f"{what} has shape {array.shape}: expected ({batch},), one number for each environment, or one "
+            "number for all"
         )
     bad = ~(np.isfinite(array) | failed)
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(f"{what} is {array[row]} in environment {row}: expected a finite number")
+        raise ValueError(f"{what} is {array[row]} in environment {first_row + row}: expected a finite number")
     return array
 
 
