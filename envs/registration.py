@@ -135,8 +135,8 @@ _PRICES: dict[str, tuple[float, float]] = {
     "distgrid/DistGrid3Phase-ieee37-v0": (1.4, 6500.0),
     "distgrid/DistGrid3Phase-ieee123-v0": (1.0, 67.0),
     "distgrid/DistGrid3Phase-european_lv-v0": (0.012, 5.7),
-    "distgrid/VoltVar3-ieee13-v0": (1000.0, 1000.0),
-    "distgrid/VoltVar3-ieee123-v0": (1000.0, 1000.0),
+    "distgrid/VoltVar3-ieee13-v0": (2100.0, 15000.0),
+    "distgrid/VoltVar3-ieee123-v0": (1500.0, 43000.0),
 }
 
 
