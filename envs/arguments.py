@@ -1,4 +1,4 @@
-"""Checks on the arguments of environments: what is of the wrong kind is told in words, before anything runs."""
+"""Checks on the arguments of environments: what is of the wrong kind is told in words, at once."""
 
 from __future__ import annotations
 

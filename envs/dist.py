@@ -104,7 +104,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
     allow_mesh_pruning = Fixed[bool]("make another with allow_mesh_pruning=")
-    render_mode = Fixed["str | None"]("make another with render_mode=")  # type: ignore[assignment]
+    render_mode = Fixed["str | None"]("make another with render_mode=")
 
     # Gymnasium types a space by its dtype, Box does not.
     observation_space: spaces.Box  # type: ignore[assignment]

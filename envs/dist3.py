@@ -106,8 +106,8 @@ class DistGrid3PhaseEnv(DistGridEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(
-            case, resources, task, split, load=load, days=days, load_scale=load_scale, v_source_pu=v_source_pu,
-            allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
+            case, resources, task, split, load=load, days=days, load_scale=load_scale,
+            v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
         )  # fmt: skip
 
     @staticmethod

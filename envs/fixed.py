@@ -35,8 +35,8 @@ class Fixed(Generic[T]):
     def __set__(self, instance: object, value: T) -> None:
         if self._name in instance.__dict__:
             raise AttributeError(
-                f"{type(instance).__name__}.{self._name} is settled when the environment is made and cannot be "
-                f"set afterwards: {self._how}"
+                f"{type(instance).__name__}.{self._name} is settled when the environment is made and cannot "
+                f"be set afterwards: {self._how}"
             )
         instance.__dict__[self._name] = value
 

@@ -137,8 +137,8 @@ class Grid:
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
 
-        The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first day
-        of a load that is no whole year nothing is known: there its first interval stands for the one before.
+        The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first
+        day of a load that is no whole year nothing is known: its first interval stands for the one before.
         """
         self.day[rows], self.step_index[rows] = days, 0
         self.t_index[rows] = now = days * self.profiles.steps_per_day
@@ -192,13 +192,12 @@ class Grid:
                 self.task, rewards, self.batch, self._terminated, self.names, self.first_row
             )
         if any_failed:
-            failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
+            failed, task = self._terminated, self.task
+            left = (task.episode_steps - self.step_index + 1).astype(np.float64)
             if self._max_steps is not None:  # a limit of time cuts what has failed, too, as Gymnasium's does
                 self._truncated |= self.step_index >= self._max_steps
-            rewards = priced(
-                rewards, FAILURE, failed, self.task.failure_price, -1.0, self.worst_reward * left
-            )
-            costs = priced(costs, FAILURE, failed, self.task.failure_cost, 1.0, self.worst_cost * left)
+            rewards = priced(rewards, FAILURE, failed, task.failure_price, -1.0, self.worst_reward * left)
+            costs = priced(costs, FAILURE, failed, task.failure_cost, 1.0, self.worst_cost * left)
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
         self._fill(self._now, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)

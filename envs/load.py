@@ -37,7 +37,7 @@ class LoadSource(ABC):
     #: Numbers that each episode draws; above 0, ``fill`` has a fourth argument: (batch, n_drawn) of them.
     n_drawn: ClassVar[int] = 0
     #: Days by name, for ``split=``; empty: those of the model year's splits that the source has.
-    splits: Mapping[str, IntArray] = {}  # noqa: RUF012 - nobody writes to it
+    splits: Mapping[str, IntArray] = {}
 
     @property
     @abstractmethod
@@ -294,8 +294,8 @@ def check_span(n_days: int) -> None:
     """ValueError for more days than sun, prices and clock have."""
     if n_days > N_DAYS:
         raise ValueError(
-            f"the load has {n_days} days, sun, prices, sessions and clock the {N_DAYS} of the model year: day d "
-            f"of a load meets day d of that year, so cut it into loads of at most {N_DAYS} days"
+            f"the load has {n_days} days, sun, prices, sessions and clock the {N_DAYS} of the model year: "
+            f"day d of a load meets day d of that year, so cut it into loads of at most {N_DAYS} days"
         )
 
 
@@ -303,8 +303,8 @@ def _check_steps_per_day(steps_per_day: object) -> None:
     """ValueError for other than quarter hours: they would be played too slowly or too fast."""
     if steps_per_day != STEPS_PER_DAY:
         raise ValueError(
-            f"steps_per_day must be {STEPS_PER_DAY}, as environments play quarter hours, got {steps_per_day!r}: "
-            "np.repeat(series, 4, axis=0) makes them of hourly means, "
+            f"steps_per_day must be {STEPS_PER_DAY}, as environments play quarter hours, got "
+            f"{steps_per_day!r}: np.repeat(series, 4, axis=0) makes them of hourly means, "
             "series.reshape(-1, 3, n).mean(axis=1) of 5-minute values"
         )
 

@@ -121,8 +121,8 @@ def _roofs(inverters: _Phased, controls: str) -> tuple[ResourceSpec, ...]:
     )
 
 
-#: What a failed power flow takes from the reward, and its cost: a quarter above the worst day of a search, see
-#: tools/search_failure_price.py.
+#: What a failed power flow takes from the reward, and its cost: a quarter above the worst day of a search,
+#: see tools/search_failure_price.py.
 _PRICES: dict[str, tuple[float, float]] = {
     "distgrid/DistGrid-33bw-v0": (3.0, 14.0),
     "distgrid/DistGrid-118zh-v0": (16.0, 280.0),

@@ -32,15 +32,15 @@ class RowView:
         value = _MISSING if name.startswith("_") else getattr(self._env, name, _MISSING)
         if value is _MISSING or callable(value):  # what steps or closes the vector is not one environment's
             raise AttributeError(
-                f"an environment of a vector has no {name!r}; it has {', '.join(OWN)} and what all have in common, "
-                "such as task, split, days, feeder, layout, units"
+                f"an environment of a vector has no {name!r}; it has {', '.join(OWN)} and what all have in "
+                "common, such as task, split, days, feeder, layout, units"
             )
         return value
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
-            f"{name!r} of an environment of a vector cannot be set: reset(options=...) chooses days, reset(seed="
-            "...) the generators, and what all have in common is given when the vector is made"
+            f"{name!r} of an environment of a vector cannot be set: reset(options=...) chooses days, "
+            "reset(seed=...) the generators, and what all have in common is given when the vector is made"
         )
 
     @property

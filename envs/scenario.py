@@ -113,8 +113,8 @@ def _days(load: LoadSource, split: object, days: object) -> tuple[str, NDArray[n
     known = prof.split_days(split)  # ValueError for a name that there is not
     if split not in _CALENDAR_SPLITS:
         raise ValueError(
-            f"split {split!r} holds extreme days of the shipped loads, which say nothing of yours: choose one of "
-            f"{', '.join(_CALENDAR_SPLITS)}, name days by SeriesLoad(splits=...), or list them as days="
+            f"split {split!r} holds extreme days of the shipped loads, which say nothing of yours: choose "
+            f"one of {', '.join(_CALENDAR_SPLITS)}, name days by SeriesLoad(splits=...), or list them as days="
         )
     found = known[known < load.n_days]
     if not found.size:

@@ -43,7 +43,8 @@ def checked_terms(
     """The terms of a user's own task, each (batch,); plain numbers hold for every row.
 
     ValueError where one is not finite in a row whose power flow was solved (the others count for nothing),
-    has a wrong shape, or bears a name that other steps do not have. ``first_row``: of the batch, for messages.
+    has a wrong shape, or bears a name that other steps do not have. ``first_row``: of these in the whole
+    batch, for messages.
     """
     who = type(task).__name__
     if not isinstance(terms, Mapping):

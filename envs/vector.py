@@ -293,7 +293,7 @@ class DistGridVectorEnv(GridVectorEnv):
     Those of ``DistGridEnv``, except pictures (``render_mode``: None; draw a single environment), and
 
     - ``num_envs``: how many.
-    - ``max_episode_steps``: episodes are cut there, as `gymnasium.make` does it; None or -1: by the task alone.
+    - ``max_episode_steps``: episodes are cut there, as `gymnasium.make` has it; None or -1: nowhere.
     - ``autoreset_mode``: ``NEXT_STEP`` (default), ``SAME_STEP`` (``final_obs``, ``final_info``) or
       ``DISABLED`` (``reset(options={"reset_mask": mask})``), as Gymnasium defines them.
     - ``threads``: that share the batch, default all cores.
@@ -319,7 +319,7 @@ class DistGridVectorEnv(GridVectorEnv):
     v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
     allow_mesh_pruning = Fixed[bool]("make another with allow_mesh_pruning=")
     resources = Fixed["tuple[ResourceSpec | Resource, ...]"]("make another with resources=")
-    render_mode = Fixed["str | None"]("a vector environment draws no pictures")  # type: ignore[assignment]
+    render_mode = Fixed["str | None"]("a vector environment draws no pictures")
 
     def __init__(
         self,

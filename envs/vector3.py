@@ -59,7 +59,8 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     ) -> None:
         super().__init__(
             case, resources, task, split, num_envs=num_envs, load=load, days=days,
-            load_scale=load_scale, v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
+            load_scale=load_scale, v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning,
+            render_mode=render_mode,
             autoreset_mode=autoreset_mode, threads=threads, copy=copy, max_episode_steps=max_episode_steps,
         )  # fmt: skip
 

@@ -107,7 +107,7 @@ class Told:
         return self.state() | self.step()
 
     def forget(self, rows: BoolArray, reward: bool) -> None:
-        """As if nothing had been earned or charged in ``rows``; ``reward``: the reward of the step as well."""
+        """As if nothing had been earned or charged in ``rows``; ``reward``: that of the step as well."""
         self._earned[0 if reward else 1 :, : self._rows][:, rows] = 0.0
         self._violations[rows] = 0
 

@@ -234,12 +234,12 @@ def failure(env: Any) -> str:
     task, grid = env.task, env.grid
     bound = -grid.worst_reward * task.episode_steps
     return (
-        f"Here `failure_price` is {task.failure_price:g} and `failure_cost` {task.failure_cost:g}, whenever it "
-        "happens. `tools/search_failure_price.py` sought the worst day while the power flow is solved, on all days "
-        "of the year, with chance, constant extremes and hill-climbing; both numbers are a quarter above the sum of "
-        "the worst that it found for each interval of a day. "
-        f'`task={type(task).__name__}(failure_price="bound", ...)` takes the rigorous bound instead: {bound:.4g} '
-        "at midnight, less with every step.\n"
+        f"Here `failure_price` is {task.failure_price:g} and `failure_cost` {task.failure_cost:g}, whenever "
+        "it happens. `tools/search_failure_price.py` sought the worst day while the power flow is solved, on "
+        "all days of the year, with chance, constant extremes and hill-climbing; both numbers are a quarter "
+        "above the sum of the worst that it found for each interval of a day. "
+        f'`task={type(task).__name__}(failure_price="bound", ...)` takes the rigorous bound instead: '
+        f"{bound:.4g} at midnight, less with every step.\n"
     )
 
 

@@ -7,11 +7,11 @@ A failed power flow must never pay, at whatever time of the day. All terms of th
 penalties, so what is left of a day costs no more than the whole day: a price above the worst day is above the
 worst remainder. The worst day is sought by an adversary on the vector face, on all days of the year: doing
 nothing, all that is constant at the ends of its range (together, and kind by kind), chance, switching at
-random between the ends, and, on the worst days that this finds, hill-climbing on what each action does in each
-of twelve parts of the day, once for the reward and once for the cost. From all that was played on a day the
-worst of each interval is taken, whoever brought it: the sum of these is below every return that was found.
-``failure_price`` and ``failure_cost`` in `envs/registration.py` are a quarter more than that. The rigorous bound
-(``failure_price="bound"``) needs no search and is many times larger.
+random between the ends, and, on the worst days that this finds, hill-climbing on what each action does in
+each of twelve parts of the day, once for the reward and once for the cost. From all that was played on a day
+the worst of each interval is taken, whoever brought it: the sum of these is below every return that was
+found. ``failure_price`` and ``failure_cost`` in `envs/registration.py` are a quarter more than that. The
+rigorous bound (``failure_price="bound"``) needs no search and is many times larger.
 """
 
 from __future__ import annotations
@@ -85,7 +85,11 @@ def constants(env: Any, rows: int, rng: np.random.Generator) -> Iterator[Plan]:
     yield lambda _step: rng.choice([-1.0, 1.0], (rows, neutral.size))
     for _ in range(2):
         signs = rng.choice([-1.0, 1.0], (rows, neutral.size))
-        yield lambda _step, signs=signs: signs
+        yield _same(signs)
+
+
+def _same(action: Floats) -> Plan:
+    return lambda _step: action
 
 
 def climb(env: Any, worst: Worst, of_cost: bool, generations: int, rng: np.random.Generator) -> float:

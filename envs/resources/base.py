@@ -119,11 +119,16 @@ class ResourceSpec(ABC):
     if TYPE_CHECKING:  # of most kinds: where they are connected, and how they are called
 
         @property
-        def bus(self) -> str | int: ...
+        def bus(self) -> str | int:
+            """Node id."""
+
         @property
-        def phase(self) -> str: ...
+        def phase(self) -> str:
+            """Phases to which it is connected."""
+
         @property
-        def name(self) -> str | None: ...
+        def name(self) -> str | None:
+            """None lets the fleet name it."""
 
     def __init_subclass__(cls) -> None:
         cls.class_name = name_of_class(cls)
@@ -298,8 +303,8 @@ def made_of(base: type[T], what: str, fields: Mapping[str, Any]) -> T:
     if wanted not in known:
         listed = ", ".join(sorted(name for name in known if name))
         raise TypeError(
-            f"{what} is a mapping that names class_name {wanted!r}: expected {what} itself, or the fields of one "
-            f"of {listed} (import the module of your own first)"
+            f"{what} is a mapping that names class_name {wanted!r}: expected {what} itself, or the fields of "
+            f"one of {listed} (import the module of your own first)"
         )
     return known[wanted](**{name: value for name, value in fields.items() if name != "class_name"})
 

@@ -63,7 +63,7 @@ class Battery(ResourceSpec):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
-        if isinstance(self.soc_init, list):
+        if not isinstance(self.soc_init, tuple) and np.iterable(self.soc_init):  # JSON has lists
             object.__setattr__(self, "soc_init", tuple(self.soc_init))
         who = f"Battery at bus {self.bus}"
         check_number(who, "p_mw", self.p_mw, 0.0, math.inf, open_low=True)

@@ -285,7 +285,7 @@ class Fleet:
             mine.charged = theirs.charged
 
     def take_rows(self, other: Fleet, rows: Ints) -> None:
-        """Put the state of ``rows`` of another fleet of the same resources into the first rows of this one."""
+        """Put the state of ``rows`` of another fleet of the same resources into the first rows here."""
         for mine, theirs in zip(self._slots, other._slots, strict=True):
             own = mine.program.state()
             for name, array in theirs.program.state().items():

@@ -109,7 +109,7 @@ def test_failing_at_once_is_worse_than_the_worst_that_can_be_done(name: str) -> 
         assert (reward <= 0.0).all(), "penalties: what is left of a day is no worse than the day"
         total, cost = total + reward, cost + infos["cost"]
     assert total.min() > -entry.task.failure_price  # type: ignore[operator]
-    assert cost.max() < entry.task.failure_cost  # type: ignore[operator]
+    assert cost.max() < entry.task.failure_cost
 
 
 OTHERS: dict[str, dict[str, Any]] = {
@@ -166,6 +166,6 @@ def test_the_search_finds_what_the_table_says(repo_root: Path) -> None:
     spec.loader.exec_module(search)
     entry = next(e for e in ENTRIES if e.id == "distgrid/VoltVar-33bw-v0")
     found = search.search(entry)
-    assert found["worst day"] < found["worst sum"] < entry.task.failure_price  # type: ignore[operator]
+    assert found["worst day"] < found["worst sum"] < entry.task.failure_price
     assert found["failure_price"] == entry.task.failure_price
     assert found["failure_cost"] == entry.task.failure_cost

@@ -42,7 +42,7 @@ def ramp(days: int) -> SeriesLoad:
     return SeriesLoad(FEEDER, P * growth, Q * growth)
 
 
-# -- time ------------------------------------------------------------------------------------------------------
+# -- time ------------------------------------------------------------------------------------------------
 
 
 def test_a_load_longer_than_the_year_is_refused() -> None:
@@ -61,7 +61,7 @@ def test_other_than_quarter_hours_are_refused(steps_per_day: Any) -> None:
 
 
 def test_a_source_says_how_long_its_day_is() -> None:
-    """The same of a source of one's own: days and intervals that the environment does not have are refused."""
+    """The same of a source of one's own: what the environment does not have is refused."""
 
     class Hourly(Steady):
         steps_per_day = 24
@@ -156,7 +156,7 @@ def test_a_sun_that_is_shorter_than_the_load_is_told_of() -> None:
             fleet.observe(np.array([t, 0]))
 
 
-# -- which feeder ----------------------------------------------------------------------------------------------
+# -- which feeder ----------------------------------------------------------------------------------------
 
 
 def test_a_load_of_another_feeder_is_refused() -> None:
@@ -174,7 +174,7 @@ def test_a_load_of_another_feeder_is_refused() -> None:
 
 def test_an_assignment_of_another_feeder_or_to_other_shapes_is_refused() -> None:
     wanted = profiles.assignment(FEEDER)
-    with pytest.raises(ValueError, match="make it with profiles.assignment"):
+    with pytest.raises(ValueError, match=r"make it with profiles.assignment"):
         ProfileLoad(FEEDER3, wanted, YEAR)
     for shape in (-1, 10**6):
         index = wanted.shape_index.copy()
@@ -192,7 +192,7 @@ def test_growth_is_for_the_loads_of_the_case() -> None:
     assert made.load_scale == 1.0
 
 
-# -- splits ----------------------------------------------------------------------------------------------------
+# -- splits ----------------------------------------------------------------------------------------------
 
 
 def days_of(**options: Any) -> list[int]:
@@ -216,9 +216,9 @@ def test_splits_of_own_data_are_disjoint() -> None:
 
 
 def test_splits_that_own_data_does_not_have_are_refused() -> None:
-    with pytest.raises(ValueError, match="none of the 5 days.*first is day 10"):
+    with pytest.raises(ValueError, match=r"none of the 5 days.*first is day 10"):
         make(load=flat_load(days=5), split="test")
-    with pytest.raises(ValueError, match="extreme days of the shipped loads"):
+    with pytest.raises(ValueError, match=r"extreme days of the shipped loads"):
         make(load=flat_load(days=366), split="winter-peak")
     with pytest.raises(ValueError, match="unknown split"):
         make(load=flat_load(days=5), split="all")
@@ -268,7 +268,7 @@ def test_days_choose_what_reset_draws() -> None:
         make(days=[5], load=flat_load(days=5))
 
 
-# -- sources of one's own --------------------------------------------------------------------------------------
+# -- sources of one's own --------------------------------------------------------------------------------
 
 
 class Steady(LoadSource):
@@ -313,8 +313,8 @@ def test_a_random_load_draws_from_the_environments_generator() -> None:
         DistGridEnv(FEEDER, [Battery(18, 0.2, 0.8, soc_init=(0.2, 0.8))], load=Random()) for _ in range(3)
     ]
     many = DistGridVectorEnv(
-        FEEDER, [Battery(18, 0.2, 0.8, soc_init=(0.2, 0.8))], load=Random(), num_envs=3, autoreset_mode="SameStep",
-        task=LossMinimisation(episode_steps=5),
+        FEEDER, [Battery(18, 0.2, 0.8, soc_init=(0.2, 0.8))], load=Random(), num_envs=3,
+        autoreset_mode="SameStep", task=LossMinimisation(episode_steps=5),
     )  # fmt: skip
     first = np.array([env.reset(seed=7 + i)[0] for i, env in enumerate(single)])
     np.testing.assert_array_equal(many.reset(seed=7)[0], first)

@@ -38,7 +38,7 @@ Terms = Callable[[StepView], Any]
 class Own(Task):
     """A task whose terms are a function."""
 
-    of: Terms = lambda view: {}
+    of: Terms = lambda _: {}
     worst: float = -100.0
 
     @property
@@ -66,12 +66,12 @@ def many(task: Task, **options: Any) -> DistGridVectorEnv:
 
 
 PLAIN: list[tuple[Terms, float]] = [
-    (lambda view: {"a": 1.5, "b": -0.5}, 1.0),
-    (lambda view: {"a": 1}, 1.0),
-    (lambda view: {"a": np.float32(1.0)}, 1.0),
+    (lambda _: {"a": 1.5, "b": -0.5}, 1.0),
+    (lambda _: {"a": 1}, 1.0),
+    (lambda _: {"a": np.float32(1.0)}, 1.0),
     (lambda view: {"a": np.array(0.25), "b": np.full(view.p_loss_mw.shape, 0.75)}, 1.0),
     (lambda view: {"a": [1.0] * len(view.p_loss_mw)}, 1.0),
-    (lambda view: {}, 0.0),
+    (lambda _: {}, 0.0),
 ]
 
 
@@ -119,7 +119,7 @@ def test_a_term_that_is_no_number_is_named(value: float) -> None:
     with pytest.raises(ValueError, match="in environment 577"):
         lots.step(action)
     with pytest.raises(ValueError, match="term 'a' is nan"):
-        single(Own(of=lambda view: {"a": float("nan")})).step([0.0])
+        single(Own(of=lambda _: {"a": float("nan")})).step([0.0])
 
 
 def test_a_subclass_of_a_shipped_task_is_looked_after_too() -> None:
@@ -135,12 +135,12 @@ def test_a_subclass_of_a_shipped_task_is_looked_after_too() -> None:
 @pytest.mark.parametrize(
     ("terms", "error", "message"),
     [
-        (lambda view: 1.0, TypeError, r"Own.terms must return a dict of arrays by name, got float"),
-        (lambda view: None, TypeError, "got NoneType"),
-        (lambda view: {"a": "much"}, TypeError, "term 'a' must be numbers, got 'much'"),
-        (lambda view: {"a": None}, ValueError, "term 'a' is nan"),
+        (lambda _: 1.0, TypeError, r"Own.terms must return a dict of arrays by name, got float"),
+        (lambda _: None, TypeError, "got NoneType"),
+        (lambda _: {"a": "much"}, TypeError, "term 'a' must be numbers, got 'much'"),
+        (lambda _: {"a": None}, ValueError, "term 'a' is nan"),
         (lambda view: {"a": view.v_pu}, ValueError, r"term 'a' has shape \(1, 33\): expected \(1,\)"),
-        (lambda view: {"a": np.zeros(7)}, ValueError, r"term 'a' has shape \(7,\)"),
+        (lambda _: {"a": np.zeros(7)}, ValueError, r"term 'a' has shape \(7,\)"),
     ],
 )
 def test_terms_of_a_wrong_kind_are_named(terms: Terms, error: type[Exception], message: str) -> None:
@@ -193,7 +193,7 @@ def test_a_cost_that_there_is_not_is_named() -> None:
         DistGridEnv(FEEDER, task=Charges())
 
 
-# -- costs by name ---------------------------------------------------------------------------------------------
+# -- costs by name ---------------------------------------------------------------------------------------
 
 
 class Boiler(Resource):
@@ -217,7 +217,7 @@ class Boiler(Resource):
 
 
 def test_costs_of_devices_have_names() -> None:
-    """In `info["costs"]`, at reset already, and in both faces; they add up to `cost_resource` and the cost."""
+    """In `info["costs"]`, at reset already, and in both faces; they add up to the cost."""
     fleet = [Boiler(18), Boiler(25), EV(8, 0.02, sessions=[(0.0, 0.5, 0.009)])]
     options: dict[str, Any] = {"case": FEEDER, "resources": fleet, "task": VoltVar(v_band=(0.5, 1.5))}
     env, vector = (

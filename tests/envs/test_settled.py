@@ -1,4 +1,4 @@
-"""Arguments of the wrong kind are told in words; what an environment was made with cannot be set afterwards."""
+"""Arguments of the wrong kind are told in words; what an environment was made with stays."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_reset_takes_options_that_it_knows() -> None:
     for options in (["day"], 3, "day"):
         for face in (env, many):
             with pytest.raises(TypeError, match="options must be a dict"):
-                face.reset(options=options)  # type: ignore[arg-type, attr-defined]
+                face.reset(options=options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown reset option 'dya'; the only option is 'day'"):
         env.reset(options={"dya": 1})
     with pytest.raises(ValueError, match="options are 'day' and 'reset_mask'"):
@@ -154,7 +154,7 @@ def test_a_single_environment_is_no_vector() -> None:
         sb3_vec_env(make())  # type: ignore[arg-type]
 
 
-# -- what cannot be changed ------------------------------------------------------------------------------------
+# -- what cannot be changed ------------------------------------------------------------------------------
 
 SETTLED = {
     "split": "test", "task": LossMinimisation(), "load": flat_load(), "days": np.array([3]), "feeder": FEEDER,
@@ -182,7 +182,7 @@ def test_attributes_do_not_lie(world: str, name: str) -> None:
 def test_attributes_of_a_vector_do_not_lie(name: str) -> None:
     envs = DistGridVectorEnv(FEEDER, num_envs=2)
     before = getattr(envs, name)
-    with pytest.raises(AttributeError, match="make another|shipped year|no pictures"):
+    with pytest.raises(AttributeError, match=r"make another|shipped year|no pictures"):
         setattr(envs, name, SETTLED.get(name, 3))
     assert getattr(envs, name) is before
 

@@ -47,6 +47,7 @@ NOT_RUN = [page for page in PAGES if fenced(page, "py")]
 def test_blocks_that_are_not_run_are_python_and_say_so(page: Path) -> None:
     """Blocks marked `py` need a library that the tests do not have; the ids that they name are registered."""
     assert "not among the libraries of the tests" in page.read_text()
+    assert distgrid.__version__, "imported: its environments are registered"
     for line, source in fenced(page, "py"):
         compile("\n" * line + source, str(page), "exec")
         named = re.findall(r'"(?:distgrid:)?(distgrid/[^"]+)"', source)
