@@ -114,7 +114,7 @@ def _days(load: LoadSource, split: object, days: object) -> tuple[str, NDArray[n
     if split not in _CALENDAR_SPLITS:
         raise ValueError(
             f"split {split!r} holds extreme days of the shipped loads, which say nothing of yours: choose "
-            f"one of {', '.join(_CALENDAR_SPLITS)}, name days by SeriesLoad(splits=...), or list them as days="
+            f"one of {', '.join(_CALENDAR_SPLITS)}, name days by SeriesLoad(splits=...), or list them: days="
         )
     found = known[known < load.n_days]
     if not found.size:
