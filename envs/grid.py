@@ -20,7 +20,7 @@ from ..physics import Network, Network3
 from ..physics.rows import tick_rows
 from .load import LoadSource, fill_checked, fills_itself
 from .observe import Limits, Observer
-from .opening import Opening
+from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .resources import Fleet
 from .tasks import StepView, Task, WorstCase
@@ -100,7 +100,7 @@ class Grid:
         self._own_terms, self._own_load = is_own(task), not fills_itself(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
         self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-        self._opening: Opening | None = None
+        self._openings: dict[bool, Opening] = {}  # for few rows and for many
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
@@ -145,9 +145,12 @@ class Grid:
         before = (now - 1) % self._ring
         if self.load.n_days < self.profiles.n_days:
             before = np.maximum(now - 1, 0)
-        if self._opening is None:
-            self._opening = Opening(self.fleet, self.stepper, self.profiles)
-        self._opening.begin(self.fleet, self.stepper, rows, rngs, before)
+        few = rows.size <= FEW_ROWS
+        opening = self._openings.get(few)
+        if opening is None:
+            most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
+            opening = self._openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
+        opening.begin(self.fleet, self.stepper, rows, rngs, before)
         self._draw_loads(rows, days, rngs)
         self._fill_loads(rows, before)
         for lo, hi in _runs(rows):
@@ -155,7 +158,7 @@ class Grid:
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
         if self.names is None:
-            self.names = self._named(self._opening.charged(self.fleet))
+            self.names = self._named(opening.charged(self.fleet))
 
     def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """What a random load draws for the episode, from each row's own generator."""
@@ -239,7 +242,7 @@ class Grid:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy opens its episodes by itself."""
-        return {**self.__dict__, "_opening": None}
+        return {**self.__dict__, "_openings": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy, what were live views of the stepper have become arrays of their own: look anew."""

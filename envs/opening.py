@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-_MOST_ROWS = 32  # that the second fleet has: enough for compiled loops, little beside a batch
+Where = slice | IntArray
+FEW_ROWS, MANY_ROWS = 32, 256  # that the second fleet has: enough for compiled loops, little beside a batch
 
 
 class Opening:
-    """The second fleet of a grid."""
+    """The second fleet of a grid, of ``rows`` rows."""
 
-    def __init__(self, fleet: Fleet, stepper: AnyStepper, profiles: Profiles) -> None:
-        self.rows = rows = min(fleet.batch, _MOST_ROWS)
+    def __init__(self, fleet: Fleet, stepper: AnyStepper, profiles: Profiles, rows: int) -> None:
+        self.rows = rows
         self.fleet = fleet.again()
         self.fleet.bind(rows, profiles.dt_h, profiles)
         columns = stepper.inject_p_mw.shape[1]
@@ -54,11 +55,12 @@ class Opening:
         """
         for lo in range(0, rows.size, self.rows):
             part = slice(lo, lo + self.rows)
-            self._begin(fleet, rows[part], rngs[part])
+            where = _where(rows[part])
+            self._begin(fleet, rows[part], where, rngs[part])
             self._advance(before[part])
-            self._inject(stepper, rows[part])
+            self._inject(stepper, where, rows[part].size)
 
-    def _begin(self, fleet: Fleet, rows: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+    def _begin(self, fleet: Fleet, rows: IntArray, where: Where, rngs: Sequence[np.random.Generator]) -> None:
         """Both fleets start alike. Programs of the user's own get generators of their own that stand alike:
         their states may be more than they list, and they may go on drawing.
         """
@@ -67,27 +69,33 @@ class Opening:
             fleet.reset(rows, rngs)
         else:
             fleet.reset(rows, rngs)
-            self.fleet.take_rows(fleet, rows)
+            self.fleet.take_rows(fleet, where, rows.size)
 
     def _advance(self, before: IntArray) -> None:
         t_index = np.full(self.rows, before[0])
         t_index[: before.size] = before
         self.fleet.advance(self._neutral, t_index, self._v_pu)
 
-    def _inject(self, stepper: AnyStepper, rows: IntArray) -> None:
-        p, q, n = self._p_mw, self._q_mvar, rows.size
+    def _inject(self, stepper: AnyStepper, where: Where, n: int) -> None:
+        p, q = self._p_mw, self._q_mvar
         p.fill(0.0)
         q.fill(0.0)
         self.fleet.add_injections(p, q)
-        stepper.inject_p_mw[rows], stepper.inject_q_mvar[rows] = p[:n], q[:n]
+        stepper.inject_p_mw[where], stepper.inject_q_mvar[where] = p[:n], q[:n]
         if self._moved is not None:
             for mover in self.fleet.movers:
                 mover.move(self._moved)
             for name, array in vars(self._moved).items():
-                getattr(stepper, name)[rows] = array[:n]
+                getattr(stepper, name)[where] = array[:n]
 
     def charged(self, fleet: Fleet) -> tuple[str, ...]:
         """Names of what the fleet charges; ``fleet`` is held to them from now on."""
         names = tuple(self.fleet.costs())
         fleet.expect(self.fleet)
         return names
+
+
+def _where(rows: IntArray) -> Where:
+    """Ascending rows as an index: a slice, which is not copied, where they have no gaps."""
+    first, last = rows.item(0), rows.item(-1)
+    return slice(first, last + 1) if last - first + 1 == rows.size else rows

@@ -284,12 +284,12 @@ class Fleet:
         for mine, theirs in zip(self._slots, other._slots, strict=True):
             mine.charged = theirs.charged
 
-    def take_rows(self, other: Fleet, rows: Ints) -> None:
-        """Put the state of ``rows`` of another fleet of the same resources into the first rows here."""
+    def take_rows(self, other: Fleet, where: slice | Ints, n: int) -> None:
+        """Take the state of the ``n`` rows ``where`` of an equal fleet into the first rows of this one."""
         for mine, theirs in zip(self._slots, other._slots, strict=True):
             own = mine.program.state()
             for name, array in theirs.program.state().items():
-                own[name][: rows.size] = array[rows]
+                own[name][:n] = array[where]
 
     def _collect(self) -> None:
         """Take over what a program did not write where it was told to."""
