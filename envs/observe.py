@@ -49,6 +49,8 @@ class Observer:
         profiles: Profiles,
         limits: Limits,
     ) -> None:
+        if isinstance(blocks, str):
+            raise TypeError(f"blocks must be a tuple of names, got one text: write ({blocks!r},)")
         unknown = [b for b in blocks if b not in GRID_BLOCKS]
         if unknown:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,10 @@ def scenario(
     """The scenario of an environment's arguments; see ``DistGridEnv``."""
     played, scale = checked_task(task), checked_number("load_scale", load_scale, 0.0, np.inf)
     volts, prune = checked_source(v_source_pu), checked_flag("allow_mesh_pruning", allow_mesh_pruning)
+    if not isinstance(case, Feeder | str | os.PathLike):
+        raise TypeError(
+            f"case must be the name of a shipped feeder, a path or a Feeder, got {type(case).__name__}"
+        )
     feeder = case if isinstance(case, Feeder) else load_case(case)
     feeder = feeder if volts is None else feeder.with_source(v_pu=volts)
     if load is not None and scale != 1.0:

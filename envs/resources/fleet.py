@@ -49,6 +49,10 @@ class _Slot:
     charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
 
 
+class _Kept(tuple[ResourceSpec | Resource, ...]):
+    """Resources that nobody else holds."""
+
+
 class Fleet:
     """Resources of one environment, advanced together for every row of a batch.
 
@@ -68,8 +72,9 @@ class Fleet:
     ) -> None:
         self.feeder = feeder
         # An own instance may be changed by its owner later on: what is made again is made of a copy.
-        given = tuple(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
-        self._made_of = (given, obs_offset)
+        if not isinstance(resources, _Kept):
+            resources = _Kept(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
+        self._made_of = (resources, obs_offset)
         self.programs: tuple[Resource, ...] = group(resources)
         for program in self.programs:
             program.locate(feeder)
@@ -182,6 +187,8 @@ class Fleet:
         The caller has validated the action.
         """
         np.copyto(self._action, action)
+        if t_index.shape != (self.batch,):
+            raise ValueError(f"t_index has shape {t_index.shape}, expected ({self.batch},), one for each row")
         for slot in self._slots:
             program, exo = slot.program, slot.exo
             exo.t_index = t_index
@@ -197,6 +204,11 @@ class Fleet:
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
         """Add what was delivered, MW and MVAr (injecting: +), to arrays (batch, n_nodes or n_ports)."""
         if self.n_units:
+            room = (self.batch, len(self.ports) or self.feeder.n_nodes)
+            if p_node.shape != room or q_node.shape != room:
+                raise ValueError(
+                    f"injections need arrays of shape {room}, got {p_node.shape}, {q_node.shape}"
+                )
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.columns, p_node, q_node)
 
     @property
@@ -214,6 +226,8 @@ class Fleet:
 
         The array is the fleet's own: the next call fills it anew.
         """
+        if t_index.shape != (self.batch,):
+            raise ValueError(f"t_index has shape {t_index.shape}, expected ({self.batch},), one for each row")
         for slot in self._slots:
             slot.program.observe(t_index, slot.observed)
         return self._observed

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distgrid import physics
+from distgrid import baselines, physics
 from distgrid.cases import profiles
 from distgrid.envs import (
     EV,
     PV,
+    Battery,
     DistGrid3PhaseEnv,
     DistGridEnv,
     DistGridVectorEnv,
@@ -173,6 +174,36 @@ def test_growth_is_for_the_loads_of_the_case() -> None:
     made = gym.make("distgrid/VoltVar-33bw-v0", load=flat_load()).unwrapped
     assert isinstance(made, DistGridEnv)
     assert made.load_scale == 1.0
+
+
+def test_a_fleet_is_advanced_row_by_row_of_its_own() -> None:
+    """Another number of rows or columns would be read and written beside arrays."""
+    fleet = Fleet([PV(25, 0.5), Battery(18, 0.2, 0.8)], FEEDER)
+    fleet.bind(2, 0.25, YEAR)
+    fleet.reset(np.arange(2), [np.random.default_rng(0)] * 2)
+    for t in (np.zeros(1, dtype=np.int64), np.zeros(3, dtype=np.int64)):
+        with pytest.raises(ValueError, match=r"t_index has shape \(\d,\), expected \(2,\)"):
+            fleet.advance(np.zeros((2, 2)), t)
+        with pytest.raises(ValueError, match="t_index has shape"):
+            fleet.observe(t)
+    for shape in ((2, 12), (1, 33), (2, 34)):
+        with pytest.raises(ValueError, match=r"injections need arrays of shape \(2, 33\)"):
+            fleet.add_injections(np.zeros(shape), np.zeros((2, 33)))
+
+
+def test_a_run_on_own_data_is_told_as_what_it_is() -> None:
+    env = DistGridEnv(FEEDER, [Battery(18, 0.2, 0.8)], VoltVar(episode_steps=2), load=flat_load(0.8, days=12))
+    env = DistGridEnv(
+        FEEDER, [Battery(18, 0.2, 0.8)], load=flat_load(0.8, days=12), task=VoltVar(episode_steps=2)
+    )
+    result = baselines.rollout(env, "do-nothing", episodes=2, progress=False)
+    assert result.manifest.parameters.split == "all"
+    with pytest.raises(baselines.RunError, match="plays split 'all', the run was asked for 'test'"):
+        baselines.rollout(env, "do-nothing", episodes=1, split="test", progress=False)
+    held_out = make(resources=[Battery(18, 0.2, 0.8)], load=flat_load(0.8, days=12), split="test")
+    result = baselines.rollout(held_out, "do-nothing", episodes=2, progress=False)
+    assert result.manifest.parameters.split == "test"
+    assert set(result.episodes["day"].to_pylist()) == {10, 11}
 
 
 # -- splits ----------------------------------------------------------------------------------------------

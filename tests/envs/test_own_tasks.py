@@ -193,6 +193,17 @@ def test_a_cost_that_there_is_not_is_named() -> None:
         DistGridEnv(FEEDER, task=Charges())
 
 
+def test_blocks_and_charges_are_several_names() -> None:
+    @dataclass(frozen=True)
+    class OneText(LossMinimisation):
+        @property
+        def blocks(self) -> tuple[str, ...]:
+            return "v_pu"  # type: ignore[return-value]
+
+    with pytest.raises(TypeError, match=r"blocks must be a tuple of names.*write \('v_pu',\)"):
+        DistGridEnv(FEEDER, task=OneText())
+
+
 # -- costs by name ---------------------------------------------------------------------------------------
 
 

@@ -56,6 +56,12 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"load_scale": np.inf}, ValueError, "load_scale must be finite"),
     ({"load_scale": np.nan}, ValueError, "load_scale must be above 0"),
     ({"load_scale": 0}, ValueError, "load_scale must be above 0"),
+    (
+        {"case": None},
+        TypeError,
+        "case must be the name of a shipped feeder, a path or a Feeder, got NoneType",
+    ),
+    ({"case": np.ones(3)}, TypeError, "case must be the name of a shipped feeder"),
     ({"split": 3}, TypeError, "split must be the name of a split"),
     ({"split": ["test"]}, TypeError, "split must be the name of a split"),
     ({"allow_mesh_pruning": "no"}, TypeError, "allow_mesh_pruning must be True or False"),
@@ -70,7 +76,7 @@ def test_arguments_of_the_wrong_kind_say_what_was_expected(
 ) -> None:
     make_one, case = FACES[face]
     with pytest.raises(error, match=message):
-        make_one(case, **options)
+        make_one(**{"case": case, **options})
 
 
 @pytest.mark.parametrize(
