@@ -192,7 +192,7 @@ def test_a_fleet_is_advanced_row_by_row_of_its_own() -> None:
 
 
 def test_a_run_on_own_data_is_told_as_what_it_is() -> None:
-    env = DistGridEnv(FEEDER, [Battery(18, 0.2, 0.8)], VoltVar(episode_steps=2), load=flat_load(0.8, days=12))
+    """`run.json` of a run on all days says neither `train` nor `test`; a split not played is refused."""
     env = DistGridEnv(
         FEEDER, [Battery(18, 0.2, 0.8)], load=flat_load(0.8, days=12), task=VoltVar(episode_steps=2)
     )
