@@ -128,7 +128,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
         if render_mode not in (None, *type(self).metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r} is unknown; expected 'rgb_array', 'human' or None")
         self.metadata = copy.deepcopy(type(self).metadata)
-        self.render_mode = render_mode
+        self.render_mode = self._mode = render_mode  # the second is read in every step: a plain attribute
         played = scenario(case, task, split, load, days, load_scale, v_source_pu, allow_mesh_pruning)
         self._check_phases(played.feeder)
         self._scenario, self.split = played, played.split
@@ -266,8 +266,8 @@ class DistGridEnv(gym.Env[Observation, Action]):
         outcome = grid.step(checked(action, self._action_shape, self._action_names))
         terminated, truncated = outcome.terminated.item(0), outcome.truncated.item(0)
         self._ready = not (terminated or truncated)
-        if self.render_mode is not None:
-            self._draw_step(self.render_mode)
+        if self._mode is not None:
+            self._draw_step(self._mode)
         return grid.observe()[0], float(outcome.reward[0]), terminated, truncated, step_info(grid, outcome)
 
     def _draw_step(self, mode: str) -> None:

@@ -13,10 +13,10 @@ class Fixed(Generic[T]):
     """
 
     def __init__(self, how: str) -> None:
-        self._how, self._name = how, ""
+        self._how, self._name, self._kept = how, "", ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        self._name, self._kept = name, f"_settled_{name}"  # set as usual: touching __dict__ slows an object
 
     @overload
     def __get__(self, instance: None, owner: type) -> Fixed[T]: ...
@@ -27,22 +27,22 @@ class Fixed(Generic[T]):
         if instance is None:
             return self
         try:
-            value: T = instance.__dict__[self._name]
-        except KeyError:
+            value: T = getattr(instance, self._kept)
+        except AttributeError:
             raise AttributeError(f"{owner.__name__} has no {self._name!r} yet") from None
         return value
 
     def __set__(self, instance: object, value: T) -> None:
-        if self._name in instance.__dict__:
+        if hasattr(instance, self._kept):
             raise AttributeError(
                 f"{type(instance).__name__}.{self._name} is settled when the environment is made and cannot "
                 f"be set afterwards: {self._how}"
             )
-        instance.__dict__[self._name] = value
+        setattr(instance, self._kept, value)
 
     def __delete__(self, instance: object) -> None:
         raise AttributeError(f"{type(instance).__name__}.{self._name} cannot be deleted: {self._how}")
 
     def settle(self, instance: Any, value: T) -> None:
         """Set it anew: for the class itself, which builds anew what depends on it."""
-        instance.__dict__[self._name] = value
+        setattr(instance, self._kept, value)

@@ -8,7 +8,7 @@ the reward is for interval *t*.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..cases import Feeder
 from ..cases.profiles import Profiles
 from ..physics import Network, Network3
 from ..physics.rows import tick_rows
-from .load import LoadSource, fill_checked, fills_itself
+from .load import LoadSource, fill_checked, shipped
 from .observe import Limits, Observer
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
@@ -50,6 +50,15 @@ class Outcome:
     truncated: BoolArray
 
 
+@dataclass(slots=True)
+class Aside:
+    """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
+
+    max_steps: int | None  # where a limit of time cuts episodes
+    first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
+    openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
+
+
 class Grid:
     """A feeder with its fleet, loads and task, for ``batch`` independent rows.
 
@@ -71,8 +80,6 @@ class Grid:
         like: Grid | None = None,
         max_steps: int | None = None,
     ) -> None:
-        feeder = net.feeder
-        self.feeder: Feeder = feeder
         self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
             net,
             fleet,
@@ -86,7 +93,6 @@ class Grid:
             net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
         )
         self._movers = fleet.movers
-        self._state_arrays = _STATE_ARRAYS + state_arrays(self.stepper)
         fleet.bind(batch, self.dt_h, profiles)
         if like is None:
             self.observer, self.worst = self._described()
@@ -94,13 +100,11 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward = bounded(task, self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
-        self.first_row = 0  # where this grid's rows stand in a larger batch, for messages
-        self._max_steps = max_steps
+        self.aside = Aside(max_steps)
         self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
-        self._own_terms, self._own_load = is_own(task), not fills_itself(load)
+        self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
         self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-        self._openings: dict[bool, Opening] = {}  # for few rows and for many
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
@@ -113,6 +117,11 @@ class Grid:
         self.day = np.zeros(batch, dtype=np.int64)
         self._terminated = np.zeros(batch, dtype=np.bool_)
         self._truncated = np.zeros(batch, dtype=np.bool_)
+
+    @property
+    def feeder(self) -> Feeder:
+        """The feeder, as its tables have it."""
+        return self.net.feeder
 
     def _described(self) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
@@ -146,10 +155,10 @@ class Grid:
         if self.load.n_days < self.profiles.n_days:
             before = np.maximum(now - 1, 0)
         few = rows.size <= FEW_ROWS
-        opening = self._openings.get(few)
+        opening = self.aside.openings.get(few)
         if opening is None:
             most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
-            opening = self._openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
+            opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
         opening.begin(self.fleet, self.stepper, rows, rngs, before)
         self._draw_loads(rows, days, rngs)
         self._fill_loads(rows, before)
@@ -192,18 +201,23 @@ class Grid:
         )  # fmt: skip
         if self._own_terms:
             rewards = checked_terms(
-                self.task, rewards, self.batch, self._terminated, self.names, self.first_row
+                self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
             )
         if any_failed:
             failed, task = self._terminated, self.task
             left = (task.episode_steps - self.step_index + 1).astype(np.float64)
-            if self._max_steps is not None:  # a limit of time cuts what has failed, too, as Gymnasium's does
-                self._truncated |= self.step_index >= self._max_steps
+            if (
+                self.aside.max_steps is not None
+            ):  # a limit of time cuts what has failed, too, as Gymnasium's does
+                self._truncated |= self.step_index >= self.aside.max_steps
             rewards = priced(rewards, FAILURE, failed, task.failure_price, -1.0, self.worst_reward * left)
             costs = priced(costs, FAILURE, failed, task.failure_cost, 1.0, self.worst_cost * left)
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
-        self._fill(self._now, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
+        if self._shipped_load is not None:
+            self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
+        else:
+            self._fill(self._now, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
         return Outcome(
             self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
             self._truncated,
@@ -242,7 +256,7 @@ class Grid:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy opens its episodes by itself."""
-        return {**self.__dict__, "_openings": {}}
+        return {**self.__dict__, "aside": replace(self.aside, openings={})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
@@ -257,20 +271,24 @@ class Grid:
         """Copies of everything that the future depends on."""
         return {
             "fleet": self.fleet.state(),
-            "grid": {name: getattr(self.stepper, name).copy() for name in self._state_arrays},
+            "grid": {
+                name: getattr(self.stepper, name).copy()
+                for name in _STATE_ARRAYS + state_arrays(self.stepper)
+            },
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
             "drawn": self._drawn.copy(), "names": self.names,
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        for name in self._state_arrays:
+        names = _STATE_ARRAYS + state_arrays(self.stepper)
+        for name in names:
             if state["grid"][name].shape != getattr(self.stepper, name).shape:
                 raise ValueError(
                     f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
                 )
         self.fleet.load_state(state["fleet"])
-        for name in self._state_arrays:
+        for name in names:
             np.copyto(getattr(self.stepper, name), state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
@@ -295,17 +313,17 @@ class Grid:
 
     def _fill(self, t_index: IntArray, drawn: FloatArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
         """Loads of the intervals ``t_index``; a source of the user's own is looked after."""
-        if self._own_load:
-            fill_checked(self.load, t_index, drawn, p_mw, q_mvar, self.profiles.steps_per_day)
+        if self._shipped_load is not None:
+            self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
         else:
-            self.load.fill(t_index, p_mw, q_mvar)
+            fill_checked(self.load, t_index, drawn, p_mw, q_mvar, self.profiles.steps_per_day)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
         stepper = self.stepper
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
-        self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
+        self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
         for mover in self._movers:
             mover.move(stepper)
 

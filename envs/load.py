@@ -114,6 +114,10 @@ class ProfileLoad(LoadSource):
     def fill(self, t_index: IntArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
         """See :class:`LoadSource`."""
         _check_room(self, t_index, p_mw, q_mvar)
+        self.fill_rows(t_index, p_mw, q_mvar)
+
+    def fill_rows(self, t_index: IntArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+        """As :meth:`fill`, into arrays that are known to fit."""
         kernels.shape_rows(
             self._shape_p,
             self._shape_q,
@@ -203,12 +207,17 @@ class SeriesLoad(LoadSource):
     def fill(self, t_index: IntArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
         """See :class:`LoadSource`."""
         _check_room(self, t_index, p_mw, q_mvar)
+        self.fill_rows(t_index, p_mw, q_mvar)
+
+    def fill_rows(self, t_index: IntArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+        """As :meth:`fill`, into arrays that are known to fit."""
         kernels.series_rows(self._p, self._q, t_index, p_mw, q_mvar)
 
 
-def fills_itself(load: LoadSource) -> bool:
-    """Whether a source fills arrays by code of this module, which needs no looking after."""
-    return type(load).fill in (ProfileLoad.fill, SeriesLoad.fill) and not load.n_drawn
+def shipped(load: LoadSource) -> ProfileLoad | SeriesLoad | None:
+    """The source itself where it fills arrays by code of this module, which needs no looking after."""
+    own = type(load).fill not in (ProfileLoad.fill, SeriesLoad.fill) or load.n_drawn
+    return load if isinstance(load, ProfileLoad | SeriesLoad) and not own else None
 
 
 def fill_checked(

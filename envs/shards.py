@@ -61,7 +61,7 @@ class Shards:
         shards: list[Shard] = []
         for lo, hi in itertools.pairwise(cuts):
             grid = make(hi - lo, shards[0].grid if shards else None)
-            grid.first_row = lo
+            grid.aside.first_row = lo
             shards.append(Shard(grid, lo, hi))
         self.shards = tuple(shards)
 

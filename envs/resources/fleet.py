@@ -141,7 +141,8 @@ class Fleet:
 
     def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
         """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
-        self.batch = batch
+        self.batch, self._shape = batch, (batch,)
+        self._room = (batch, len(self.ports) or len(self.feeder.node_index))  # where injections go
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))
@@ -187,8 +188,8 @@ class Fleet:
         The caller has validated the action.
         """
         np.copyto(self._action, action)
-        if t_index.shape != (self.batch,):
-            raise ValueError(f"t_index has shape {t_index.shape}, expected ({self.batch},), one for each row")
+        if t_index.shape != self._shape:
+            raise ValueError(f"t_index has shape {t_index.shape}, expected {self._shape}, one for each row")
         for slot in self._slots:
             program, exo = slot.program, slot.exo
             exo.t_index = t_index
@@ -203,12 +204,15 @@ class Fleet:
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
         """Add what was delivered, MW and MVAr (injecting: +), to arrays (batch, n_nodes or n_ports)."""
+        if p_node.shape != self._room or q_node.shape != self._room:
+            raise ValueError(
+                f"injections need arrays of shape {self._room}, got {p_node.shape}, {q_node.shape}"
+            )
+        self.inject(p_node, q_node)
+
+    def inject(self, p_node: Floats, q_node: Floats) -> None:
+        """As `add_injections`, to arrays that are known to fit."""
         if self.n_units:
-            room = (self.batch, len(self.ports) or self.feeder.n_nodes)
-            if p_node.shape != room or q_node.shape != room:
-                raise ValueError(
-                    f"injections need arrays of shape {room}, got {p_node.shape}, {q_node.shape}"
-                )
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.columns, p_node, q_node)
 
     @property
@@ -226,8 +230,8 @@ class Fleet:
 
         The array is the fleet's own: the next call fills it anew.
         """
-        if t_index.shape != (self.batch,):
-            raise ValueError(f"t_index has shape {t_index.shape}, expected ({self.batch},), one for each row")
+        if t_index.shape != self._shape:
+            raise ValueError(f"t_index has shape {t_index.shape}, expected {self._shape}, one for each row")
         for slot in self._slots:
             slot.program.observe(t_index, slot.observed)
         return self._observed

@@ -165,20 +165,20 @@ class PVProgram(Resource):
             self.current_q_mvar,
             self.curtailed_mw,
         )
-        self._check(row, exo.t_index)
+        if row >= 0:
+            self._refuse(exo.t_index[row])
 
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Power available in interval `t_index`, MW."""
         row = pv_available(self._profile, t_index, self.site, self.rated_p_mw, self.s_mva, out)
-        self._check(row, t_index)
-
-    def _check(self, row: int, t_index: Ints) -> None:
-        """ValueError where the interval of ``row`` is none of the profile's; -1: all are."""
         if row >= 0:
-            raise ValueError(
-                f"interval {int(t_index[row])} is beyond the PV profile, which has {len(self._profile)}: "
-                "loads, sun and clock must cover the same days"
-            )
+            self._refuse(t_index[row])
+
+    def _refuse(self, interval: np.int64) -> None:
+        raise ValueError(
+            f"interval {int(interval)} is beyond the PV profile, which has {len(self._profile)}: "
+            "loads, sun and clock must cover the same days"
+        )
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
