@@ -12,6 +12,7 @@ from ..cases import Feeder
 from ..cases.profiles import Profiles
 from ..physics import StateBounds
 from ..physics.rows import BLOCKS, observe_rows
+from .arguments import checked_names
 from .columns import sizes
 from .layout import Layout
 from .plant import AnyStepper, names_of, rating_of, top_current
@@ -49,9 +50,7 @@ class Observer:
         profiles: Profiles,
         limits: Limits,
     ) -> None:
-        if isinstance(blocks, str):
-            raise TypeError(f"blocks must be a tuple of names, got one text: write ({blocks!r},)")
-        unknown = [b for b in blocks if b not in GRID_BLOCKS]
+        unknown = [b for b in checked_names("blocks", blocks) if b not in GRID_BLOCKS]
         if unknown:
             raise ValueError(
                 f"unknown observation block {unknown[0]!r}; choose from {', '.join(GRID_BLOCKS)}"

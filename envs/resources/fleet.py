@@ -142,7 +142,8 @@ class Fleet:
     def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
         """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
         self.batch, self._shape = batch, (batch,)
-        self._room = (batch, len(self.ports) or len(self.feeder.node_index))  # where injections go
+        phased = self.feeder.phases == "per-phase"
+        self._room = (batch, len(self.ports) if phased else len(self.feeder.node_index))  # of injections
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))

@@ -200,7 +200,7 @@ def test_blocks_and_charges_are_several_names() -> None:
         def blocks(self) -> tuple[str, ...]:
             return "v_pu"  # type: ignore[return-value]
 
-    with pytest.raises(TypeError, match=r"blocks must be a tuple of names.*write \('v_pu',\)"):
+    with pytest.raises(TypeError, match=r"blocks must be a list of names.*write blocks=\('v_pu',\)"):
         DistGridEnv(FEEDER, task=OneText())
 
 

@@ -72,7 +72,14 @@ def test_each_environment_keeps_the_options_that_it_was_given() -> None:
     """One with a day, one that draws: as a DummyVecEnv of single environments has it."""
     one = ours(3, info_keys=("day",))
     other = DummyVecEnv([lambda: gym.make(ID, task=SHORT, disable_env_checker=True)] * 3)
-    for options in ([{"day": 17}, {}, {"day": 40}], [{}, {"day": 3}, {}], {"day": 9}, [{}, {}, {}], None):
+    given: list[Any] = [
+        [{"day": 17}, {}, {"day": 40}],
+        [{}, {"day": 3}, {}],
+        {"day": 9},
+        [{}, {}, {}],
+        None,
+    ]
+    for options in given:
         for env in (one, other):
             env.seed(6)
             env.set_options(options)
