@@ -99,10 +99,10 @@ class Source:
 
 def make_source(env: EnvLike, split: str | None) -> Source:
     """Look at `env` and settle the split: as asked, else the environment's own, else "test"."""
-    if split is not None:
-        check_split(split)
     if isinstance(env, str):
         full = resolve_id(env)
+        if split is not None:
+            check_split(split)
         return Source(full, split or DEFAULT_SPLIT, full)
     if isinstance(env, gymnasium.Env):
         opened = env
@@ -115,7 +115,9 @@ def make_source(env: EnvLike, split: str | None) -> Source:
     _check_grid(opened)
     grid: Any = opened.unwrapped
     name = opened.spec.id if opened.spec is not None else f"{type(grid).__name__}({grid.feeder.name})"
-    chosen = split or check_split(grid.split)
+    if split is not None and split != grid.split:  # an environment on data of its own has its own splits
+        check_split(split)
+    chosen = split or grid.split
     if opened is not env:
         opened.close()
     return Source(env, chosen, name)

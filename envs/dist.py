@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -12,14 +13,18 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..cases import Feeder
+from ..cases.profiles import Profiles
 from .actions import checked
-from .info import state_info, step_info
+from .arguments import checked_options, checked_resources
+from .fixed import Fixed
+from .info import reset_info, step_info
 from .layout import Layout
 from .load import LoadSource
 from .resources import Fleet, place
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
 from .scenario import scenario
 from .tasks import Task
+from .tasks.base import unpriced
 from .view import View
 
 Observation = NDArray[np.float32]
@@ -64,17 +69,20 @@ class DistGridEnv(gym.Env[Observation, Action]):
 
     ## Episode End
     1. Termination: the power flow failed (``is_diverged`` or ``voltage_collapse``). The reward of that step
-       is the worst that the rest of the episode could have brought, so that failing early never pays; the
-       cost likewise. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
+       is ``-failure_price`` of the task, its cost ``failure_cost``: stated numbers that are above all that a
+       day brought in a search for the worst, so that failing never pays. With ``"bound"``, the default of
+       tasks of your own, it is the worst that the rest of the episode could bring by a proof, which is many
+       times more. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
     2. Truncation: the day is over.
 
     ## Arguments
     - ``case``: name of a shipped feeder, a path, or a ``Feeder``.
     - ``resources``: ``Battery``, ``PV``, ``EV`` or your own ``Resource``; more by ``register_resource``.
     - ``task``: what is observed and rewarded; default ``LossMinimisation()``.
-    - ``split``: ``train``, ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that
-      ``reset`` draws.
+    - ``split``: ``train`` (default), ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that
+      ``reset`` draws. A load of your own: ``all`` its days, or a split that it has.
     - ``load``: a ``LoadSource`` (``SeriesLoad`` for your own series); default: the shipped year.
+    - ``days``: the days that ``reset`` draws, in place of a split.
     - ``load_scale``: growth of all nominal loads over the case, 1.0 = as in the case.
     - ``v_source_pu``: voltage of the substation; default as in the case.
     - ``allow_mesh_pruning``: cut loops to a tree with a warning (True, the default) or raise ValueError
@@ -87,6 +95,18 @@ class DistGridEnv(gym.Env[Observation, Action]):
     - v0: first release.
     """
 
+    feeder = Fixed[Feeder]("make another with case=")
+    net = Fixed[Any]("make another with case=")
+    load = Fixed[LoadSource]("make another with load=")
+    task = Fixed[Task]("make another with task=")
+    split = Fixed[str]("make another with split=, or start on a day by reset(options={'day': d})")
+    days = Fixed[NDArray[np.int64]]("make another with days=, or start on a day by reset(options={'day': d})")
+    profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
+    load_scale = Fixed[float]("make another with load_scale=")
+    v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
+    allow_mesh_pruning = Fixed[bool]("make another with allow_mesh_pruning=")
+    render_mode = Fixed["str | None"]("make another with render_mode=")
+
     # Gymnasium types a space by its dtype, Box does not.
     observation_space: spaces.Box  # type: ignore[assignment]
     action_space: spaces.Box  # type: ignore[assignment]
@@ -97,24 +117,27 @@ class DistGridEnv(gym.Env[Observation, Action]):
         case: str | Feeder = "case33bw",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
-        split: str = "train",
+        split: str | None = None,
         *,
         load: LoadSource | None = None,
+        days: Sequence[int] | None = None,
         load_scale: float = 1.0,
         v_source_pu: float | None = None,
         allow_mesh_pruning: bool | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "rgb_array", "human"):
+        if render_mode not in (None, *type(self).metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r} is unknown; expected 'rgb_array', 'human' or None")
         self.metadata = copy.deepcopy(type(self).metadata)
-        self.render_mode = render_mode
-        played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
+        self.render_mode = self._mode = render_mode  # the second is read in every step: a plain attribute
+        played = scenario(case, task, split, load, days, load_scale, v_source_pu, allow_mesh_pruning)
         self._check_phases(played.feeder)
-        self._scenario, self.split = played, split
+        self._scenario, self.split = played, played.split
         self.feeder, self.net, self.load, self.days = played.feeder, played.net, played.load, played.days
         self.task, self.profiles = played.task, played.profiles
-        self._resources = list(resources)
+        self.load_scale, self.v_source_pu = load_scale, v_source_pu
+        self.allow_mesh_pruning = allow_mesh_pruning
+        self._resources = checked_resources(resources)
         self._view: View | None = None
         self._build()
 
@@ -124,6 +147,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
             raise ValueError(f"feeder {feeder.name!r} has phases: make it with DistGrid3PhaseEnv")
 
     def _build(self) -> None:
+        DistGridEnv.task.settle(self, self._scenario.task)
         self.grid = self._scenario.grid(self._resources, 1)
         fleet = self.grid.fleet
         self.observation_space = self.grid.observer.space
@@ -144,6 +168,10 @@ class DistGridEnv(gym.Env[Observation, Action]):
     def resources(self) -> tuple[ResourceSpec | Resource, ...]:
         """What was attached, as it was written."""
         return tuple(self._resources)
+
+    @resources.setter
+    def resources(self, _value: object) -> None:
+        raise AttributeError("resources cannot be set: attach one by register_resource, or make another")
 
     @property
     def v_limits_pu(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -180,6 +208,10 @@ class DistGridEnv(gym.Env[Observation, Action]):
         """Day of the data, counted from 0."""
         return int(self.grid.day[0])
 
+    @day.setter
+    def day(self, _value: object) -> None:
+        raise AttributeError("day cannot be set: start on a day by reset(options={'day': d})")
+
     @property
     def step_index(self) -> int:
         """Steps taken in this episode."""
@@ -190,13 +222,18 @@ class DistGridEnv(gym.Env[Observation, Action]):
     ) -> None:
         """Attach one more resource; ``bus`` and ``phase`` override its own. Call ``reset`` afterwards.
 
-        The action and observation spaces grow; wrappers made before keep the old ones.
+        The action and observation spaces grow; wrappers made before keep the old ones. The failure price that
+        a registered id states is for its own fleet: with another one the task's is the bound.
         """
-        self._resources.append(place(resource, bus, phase))
+        (one,) = checked_resources([resource])
+        before = self._resources, self._scenario
+        self._resources = [*self._resources, place(one, bus, phase)]
+        if self.spec is not None and self.spec.kwargs.get("task") is None:
+            self._scenario = replace(self._scenario, task=unpriced(self._scenario.task))
         try:
             self._build()
         except (TypeError, ValueError):
-            self._resources.pop()
+            self._resources, self._scenario = before
             self._build()
             raise
 
@@ -206,20 +243,18 @@ class DistGridEnv(gym.Env[Observation, Action]):
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start a day: one of the split at random, or ``options={"day": d}``."""
+        given = checked_options(options, ("day",))
         super().reset(seed=seed)
-        day = self._chosen_day(options or {})
+        day = self._chosen_day(given)
         self.grid.reset(np.zeros(1, dtype=np.int64), np.array([day]), [self.np_random])
         self._ready = True
         if self._view is not None:
             self._view.restart()
         if self.render_mode == "human":
             self.render()
-        return self.obs(), state_info(self.grid)
+        return self.obs(), reset_info(self.grid)
 
     def _chosen_day(self, options: Mapping[str, Any]) -> int:
-        unknown = set(options) - {"day"}
-        if unknown:
-            raise ValueError(f"unknown reset option {sorted(unknown)[0]!r}; the only option is 'day'")
         if "day" not in options:
             return int(self.np_random.choice(self.days))
         return self._scenario.checked_day(options["day"])
@@ -232,8 +267,8 @@ class DistGridEnv(gym.Env[Observation, Action]):
         outcome = grid.step(checked(action, self._action_shape, self._action_names))
         terminated, truncated = outcome.terminated.item(0), outcome.truncated.item(0)
         self._ready = not (terminated or truncated)
-        if self.render_mode is not None:
-            self._draw_step(self.render_mode)
+        if self._mode is not None:
+            self._draw_step(self._mode)
         return grid.observe()[0], float(outcome.reward[0]), terminated, truncated, step_info(grid, outcome)
 
     def _draw_step(self, mode: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..cases import Feeder
 from ..physics import Network3, PhaseIndex
 from .dist import DistGridEnv
+from .fixed import Fixed
 from .load import LoadSource
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
@@ -61,8 +62,10 @@ class DistGrid3PhaseEnv(DistGridEnv):
 
     ## Episode End
     1. Termination: the power flow failed (``is_diverged`` or ``voltage_collapse``). The reward of that step
-       is the worst that the rest of the episode could have brought, so that failing early never pays; the
-       cost likewise. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
+       is ``-failure_price`` of the task, its cost ``failure_cost``: stated numbers that are above all that a
+       day brought in a search for the worst, so that failing never pays. With ``"bound"``, the default of
+       tasks of your own, it is the worst that the rest of the episode could bring by a proof, which is many
+       times more. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
     2. Truncation: the day is over.
 
     ## Arguments
@@ -71,9 +74,10 @@ class DistGrid3PhaseEnv(DistGridEnv):
       ``Resource``; more by ``register_resource``.
     - ``task``: what is observed and rewarded; default ``LossMinimisation()``. Its ``vuf_max_pct`` is the
       limit of unbalance.
-    - ``split``: ``train``, ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that ``reset``
-      draws.
+    - ``split``: ``train`` (default), ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that
+      ``reset`` draws. A load of your own: ``all`` its days, or a split that it has.
     - ``load``: a ``LoadSource`` (``SeriesLoad`` for your own series); default: the shipped year.
+    - ``days``: the days that ``reset`` draws, in place of a split.
     - ``load_scale``: growth of all nominal loads over the case, 1.0 = as in the case.
     - ``v_source_pu``: voltage of the substation; default as in the case.
     - ``allow_mesh_pruning``: raise ValueError for loops (False, the default) or cut them to a tree with a
@@ -86,24 +90,25 @@ class DistGrid3PhaseEnv(DistGridEnv):
     - v0: first release.
     """
 
-    net: Network3  # type: ignore[assignment] # the balanced one has another kind
+    net = Fixed[Network3]("make another with case=")
 
     def __init__(
         self,
         case: str | Feeder = "ieee13",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
-        split: str = "train",
+        split: str | None = None,
         *,
         load: LoadSource | None = None,
+        days: Sequence[int] | None = None,
         load_scale: float = 1.0,
         v_source_pu: float | None = None,
         allow_mesh_pruning: bool | None = None,
         render_mode: str | None = None,
     ) -> None:
         super().__init__(
-            case, resources, task, split, load=load, load_scale=load_scale, v_source_pu=v_source_pu,
-            allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
+            case, resources, task, split, load=load, days=days, load_scale=load_scale,
+            v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
         )  # fmt: skip
 
     @staticmethod

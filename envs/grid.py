@@ -8,7 +8,7 @@ the reward is for interval *t*.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ from ..cases import Feeder
 from ..cases.profiles import Profiles
 from ..physics import Network, Network3
 from ..physics.rows import tick_rows
-from .load import LoadSource
+from .load import LoadSource, fill_checked, shipped
 from .observe import Limits, Observer
+from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .resources import Fleet
 from .tasks import StepView, Task, WorstCase
+from .terms import bounded, checked_terms, is_own, priced
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -48,12 +50,23 @@ class Outcome:
     truncated: BoolArray
 
 
+@dataclass(slots=True)
+class Aside:
+    """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
+
+    max_steps: int | None  # where a limit of time cuts episodes
+    first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
+    openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
+
+
 class Grid:
     """A feeder with its fleet, loads and task, for ``batch`` independent rows.
 
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
-    tables and names are taken over.
+    tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+
+    Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
     """
 
     def __init__(
@@ -65,9 +78,8 @@ class Grid:
         profiles: Profiles,
         batch: int = 1,
         like: Grid | None = None,
+        max_steps: int | None = None,
     ) -> None:
-        feeder = net.feeder
-        self.feeder: Feeder = feeder
         self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
             net,
             fleet,
@@ -81,25 +93,35 @@ class Grid:
             net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
         )
         self._movers = fleet.movers
-        self._state_arrays = _STATE_ARRAYS + state_arrays(self.stepper)
         fleet.bind(batch, self.dt_h, profiles)
         if like is None:
             self.observer, self.worst = self._described()
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
-        self.worst_reward = task.worst_step(self.worst)
+        self.worst_reward = bounded(task, self.worst)
         self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self.aside = Aside(max_steps)
+        self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
+        self._own_terms, self._shipped_load = is_own(task), shipped(load)
+        #: Names of the terms of the reward and of the costs; known from the first reset on.
+        self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges = self._live_charges()
-        self._ring = load.n_days * profiles.steps_per_day
+        self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
+        self._drawn = np.zeros((batch, load.n_drawn))
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
         self.day = np.zeros(batch, dtype=np.int64)
         self._terminated = np.zeros(batch, dtype=np.bool_)
         self._truncated = np.zeros(batch, dtype=np.bool_)
+
+    @property
+    def feeder(self) -> Feeder:
+        """The feeder, as its tables have it."""
+        return self.net.feeder
 
     def _described(self) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
@@ -124,23 +146,43 @@ class Grid:
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
 
-        The other rows stay as they are.
+        The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first
+        day of a load that is no whole year nothing is known: its first interval stands for the one before.
         """
-        self.fleet.reset(rows, rngs)
         self.day[rows], self.step_index[rows] = days, 0
-        self.t_index[rows] = days * self.profiles.steps_per_day
-        before = (self.t_index - 1) % self._ring
-        started = self.fleet.state()
-        seen = self.stepper.port_v_pu.copy()
-        seen[rows] = 1.0  # whatever an earlier episode left must not reach this one
-        self.fleet.advance(np.repeat(self.fleet.neutral_action[None], self.batch, axis=0), before, seen)
-        self._fill_loads(rows, before[rows])
-        self._inject()
+        self.t_index[rows] = now = days * self.profiles.steps_per_day
+        before = (now - 1) % self._ring
+        if self.load.n_days < self.profiles.n_days:
+            before = np.maximum(now - 1, 0)
+        few = rows.size <= FEW_ROWS
+        opening = self.aside.openings.get(few)
+        if opening is None:
+            most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
+            opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
+        opening.begin(self.fleet, self.stepper, rows, rngs, before)
+        self._draw_loads(rows, days, rngs)
+        self._fill_loads(rows, before)
         for lo, hi in _runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
-        self.fleet.load_state(started)
         np.remainder(self.t_index, self._ring, out=self._now)
-        self._fill_loads(rows, self._now[rows])
+        self._fill_loads(rows, now)
+        if self.names is None:
+            self.names = self._named(opening.charged(self.fleet))
+
+    def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """What a random load draws for the episode, from each row's own generator."""
+        if self.load.n_drawn:
+            for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
+                self._drawn[row] = self.load.checked_draw(rng, day)
+
+    def _named(self, charged: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names that each step will bring, the same in every one: infos have them from the start."""
+        with np.errstate(all="ignore"):  # rows that nobody has begun yet hold no numbers
+            rewards = self.task.terms(self._view)
+        if self._own_terms:
+            checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
+        costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self._zeros))
+        return (*rewards, FAILURE), (*costs, FAILURE)
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
@@ -151,26 +193,44 @@ class Grid:
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
         rewards, costs = self.task.terms(view), self._charges.copy()
-        if resource_costs and "resource" in costs:
-            costs["resource"] = view.resource_cost
-        if tick_rows(
-            stepper.status, self.task.episode_steps, self._ring, self.step_index, self.t_index, self._now,
+        if resource_costs:
+            costs = self._with_resources(costs, resource_costs)
+        any_failed = tick_rows(
+            stepper.status, self._episode_steps, self._ring, self.step_index, self.t_index, self._now,
             self._terminated, self._truncated,
-        ):  # fmt: skip
-            rewards, costs = self._priced(rewards, self.worst_reward), self._priced(costs, self.worst_cost)
+        )  # fmt: skip
+        if self._own_terms:
+            rewards = checked_terms(
+                self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
+            )
+        if any_failed:
+            failed, task = self._terminated, self.task
+            left = (task.episode_steps - self.step_index + 1).astype(np.float64)
+            if (
+                self.aside.max_steps is not None
+            ):  # a limit of time cuts what has failed, too, as Gymnasium's does
+                self._truncated |= self.step_index >= self.aside.max_steps
+            rewards = priced(rewards, FAILURE, failed, task.failure_price, -1.0, self.worst_reward * left)
+            costs = priced(costs, FAILURE, failed, task.failure_cost, 1.0, self.worst_cost * left)
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
-        self.load.fill(self._now, stepper.load_p_mw, stepper.load_q_mvar)
+        if self._shipped_load is not None:
+            self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
+        else:
+            self._fill(self._now, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
         return Outcome(
             self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
             self._truncated,
         )  # fmt: skip
 
-    def _priced(self, terms: dict[str, FloatArray], worst: float) -> dict[str, FloatArray]:
-        """``terms`` with the price of failure; the diagnostics of a failed row are never scored."""
-        failed, left = self._terminated, self.task.episode_steps - self.step_index + 1
-        priced = {name: np.where(failed, 0.0, value) for name, value in terms.items()}
-        return {**priced, FAILURE: np.where(failed, worst * left, 0.0)}
+    def _with_resources(
+        self, costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """``costs`` with those of the resources by name, where the task charges them and there are any."""
+        if "resource" in costs and resource_costs:
+            del costs["resource"]
+            costs.update(resource_costs)
+        return costs
 
     def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
         """The sum of all terms, a fresh array."""
@@ -187,7 +247,16 @@ class Grid:
             "thermal_overload": self.stepper.overload_mva,
             "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
         }  # fmt: skip
+        for name in self.task.charged:
+            if name not in known:
+                raise ValueError(
+                    f"{type(self.task).__name__}.charged names {name!r}: expected some of {', '.join(known)}"
+                )
         return {name: known[name] for name in self.task.charged}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy opens its episodes by itself."""
+        return {**self.__dict__, "aside": replace(self.aside, openings={})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
@@ -202,45 +271,59 @@ class Grid:
         """Copies of everything that the future depends on."""
         return {
             "fleet": self.fleet.state(),
-            "grid": {name: getattr(self.stepper, name).copy() for name in self._state_arrays},
+            "grid": {
+                name: getattr(self.stepper, name).copy()
+                for name in _STATE_ARRAYS + state_arrays(self.stepper)
+            },
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
+            "drawn": self._drawn.copy(), "names": self.names,
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        for name in self._state_arrays:
+        names = _STATE_ARRAYS + state_arrays(self.stepper)
+        for name in names:
             if state["grid"][name].shape != getattr(self.stepper, name).shape:
                 raise ValueError(
                     f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
                 )
         self.fleet.load_state(state["fleet"])
-        for name in self._state_arrays:
+        for name in names:
             np.copyto(getattr(self.stepper, name), state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
+        np.copyto(self._drawn, state["drawn"])
+        self.names = state["names"]
         self._load_next()
 
     def _load_next(self) -> None:
         """Loads of the interval that is decided next: observed now, solved with in the next step."""
         np.remainder(self.t_index, self._ring, out=self._now)
-        self.load.fill(self._now, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+        self._fill(self._now, self._drawn, self.stepper.load_p_mw, self.stepper.load_q_mvar)
 
     def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
         """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""
         stepper = self.stepper
         if rows.size == self.batch:
-            self.load.fill(t_index, stepper.load_p_mw, stepper.load_q_mvar)
+            self._fill(t_index, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
             return
         p, q = (np.empty((rows.size, stepper.load_p_mw.shape[1])) for _ in range(2))
-        self.load.fill(t_index, p, q)
+        self._fill(t_index, self._drawn[rows], p, q)
         stepper.load_p_mw[rows], stepper.load_q_mvar[rows] = p, q
+
+    def _fill(self, t_index: IntArray, drawn: FloatArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+        """Loads of the intervals ``t_index``; a source of the user's own is looked after."""
+        if self._shipped_load is not None:
+            self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
+        else:
+            fill_checked(self.load, t_index, drawn, p_mw, q_mvar, self.profiles.steps_per_day)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
         stepper = self.stepper
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
-        self.fleet.add_injections(stepper.inject_p_mw, stepper.inject_q_mvar)
+        self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
         for mover in self._movers:
             mover.move(stepper)
 

@@ -10,7 +10,7 @@ from .plant import shown
 
 
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
-    """What the solved grid of ``row`` looks like; the whole info of ``reset``."""
+    """What the solved grid of ``row`` looks like."""
     stepper = grid.stepper
     slack, loss, status = stepper.slack_mva.item(row), stepper.loss_mva.item(row), stepper.status.item(row)
     return {
@@ -44,5 +44,21 @@ def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     info["rewards"] = {name: float(value[row]) for name, value in outcome.rewards.items()}
     info["costs"] = {name: float(value[row]) for name, value in outcome.costs.items()}
     info["cost"] = float(outcome.cost[row])
+    info["delivered"] = grid.fleet.delivered(row)
+    return info
+
+
+def reset_info(grid: Grid, row: int = 0) -> dict[str, Any]:
+    """The info of ``reset``: that of a step in all its keys, so that recorders find one structure, and with
+    nothing earned, charged or delivered yet.
+    """
+    assert grid.names is not None  # known from the reset on
+    rewards, costs = grid.names
+    info = state_info(grid, row)
+    info["cost_resource"] = 0.0
+    info["n_resource_violations"] = 0
+    info["rewards"] = dict.fromkeys(rewards, 0.0)
+    info["costs"] = dict.fromkeys(costs, 0.0)
+    info["cost"] = 0.0
     info["delivered"] = grid.fleet.delivered(row)
     return info

@@ -11,6 +11,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from .arguments import checked_names, checked_options
+from .row_view import RowView
 from .vector import GridVectorEnv
 
 
@@ -28,8 +30,10 @@ def sb3_vec_env(
             ``VecMonitor`` add. A dict for each environment costs more than its power flow.
         options: arguments of the vector environment, for an id.
 
-    ImportError without stable-baselines3; ValueError for another autoreset mode or an unknown key.
+    ImportError without stable-baselines3; ValueError for another autoreset mode or an unknown key, TypeError
+    for arguments of the wrong kind.
     """
+    keys = checked_names("info_keys", info_keys)
     if isinstance(env, str):
         made = gym.make_vec(
             env, num_envs=num_envs, vectorization_mode="vector_entry_point",
@@ -37,6 +41,11 @@ def sb3_vec_env(
         )  # fmt: skip
         assert isinstance(made, GridVectorEnv)
         env = made
+    elif not isinstance(env, GridVectorEnv):
+        raise TypeError(
+            f"env must be a registered id or a distgrid vector environment, got {type(env).__name__}: "
+            "stable-baselines3 itself wraps single environments"
+        )
     elif options or num_envs not in (1, env.num_envs):
         raise ValueError("num_envs and options are for an id; this vector environment is made already")
     if env.autoreset_mode is not AutoresetMode.SAME_STEP:
@@ -44,7 +53,7 @@ def sb3_vec_env(
             f"stable-baselines3 resets in the same step: make the vector environment with "
             f"autoreset_mode='SameStep', not {env.autoreset_mode.value!r}"
         )
-    return _adapter_class()(env, tuple(info_keys))
+    return _adapted(env, keys)
 
 
 class _Adapter:
@@ -66,14 +75,26 @@ class _Adapter:
         start(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> Any:
-        """Begin everywhere, with the seeds and options that were set."""
+        """Begin everywhere, with the seeds and options that were set, each environment with its own."""
+        for options in self._options:
+            checked_options(options, ("day",))
         days = [options.get("day") for options in self._options]
-        chosen = None if None in days else {"day": np.array(days)}
+        chosen = None if days == [None] * self.num_envs else {"day": days}
         observations, infos = self.env.reset(seed=self._seeds, options=chosen)
-        self.reset_infos = _picked(infos, [k for k in self.info_keys if k in infos], self.num_envs)
+        self.reset_infos = _picked(infos, _numbers(infos, self.info_keys), self.num_envs)
         self._reset_seeds()
         self._reset_options()
         return observations
+
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """For the next reset: one dict for all, or one for each environment; ValueError for unknown ones."""
+        several = options if isinstance(options, list | tuple) else [options]
+        for one in several:
+            checked_options(one, ("day",))
+        if isinstance(options, list | tuple) and len(options) != self.num_envs:
+            raise ValueError(f"expected one dict of options, or {self.num_envs} of them, got {len(options)}")
+        own = list(options) if isinstance(options, list | tuple) else [options] * self.num_envs
+        self._options = [dict(one or {}) for one in own]
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions for ``step_wait``."""
@@ -91,7 +112,7 @@ class _Adapter:
         for row in rows:
             listed[row]["terminal_observation"] = infos["final_obs"][row]
         if rows:
-            begun = _picked(infos, [k for k in self.info_keys if k in infos], self.num_envs)
+            begun = _picked(infos, _numbers(infos, self.info_keys), self.num_envs)
             for row in rows:
                 self.reset_infos[row] = begun[row]
         return observations, reward.astype(np.float32), done, listed
@@ -101,25 +122,34 @@ class _Adapter:
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The attribute of the vector environment, once for each environment asked for."""
-        return [getattr(self.env, attr_name)] * len(self._get_indices(indices))
+        """The attribute of each environment asked for."""
+        return [getattr(row, attr_name) for row in self._rows(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set it for all: environments of a vector are alike. ValueError for a part of them."""
-        if len(self._get_indices(indices)) != self.num_envs:
-            raise ValueError(f"{attr_name} can be set for all environments only")
-        setattr(self.env, attr_name, value)
+        """Nothing of an environment of a vector can be set: AttributeError says what to do instead."""
+        self.env.set_attr(attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call it once, on the vector environment; the result once for each environment asked for."""
-        result = getattr(self.env, method_name)(*method_args, **method_kwargs)
-        return [result] * len(self._get_indices(indices))
+        """Call it in each environment asked for, and in no other."""
+        return [getattr(row, method_name)(*method_args, **method_kwargs) for row in self._rows(indices)]
+
+    def _rows(self, indices: Any) -> list[RowView]:
+        return self.env.rows(list(self._get_indices(indices)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The class is made where stable-baselines3 is loaded: a copy asks for it anew."""
+        state = {name: value for name, value in vars(self).items() if name not in ("env", "info_keys")}
+        return _adapted, (self.env, self.info_keys), state
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """No single environment is wrapped, there is none."""
         return [False] * len(self._get_indices(indices))
+
+
+def _adapted(env: GridVectorEnv, info_keys: tuple[str, ...]) -> Any:
+    return _adapter_class()(env, info_keys)
 
 
 @lru_cache(maxsize=1)
@@ -144,6 +174,11 @@ def _mixed(going: Any, ended: Any, done: Any) -> Any:
     mixed = going.copy()
     mixed[done] = ended[done]
     return mixed
+
+
+def _numbers(infos: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    """Those of the keys that are one number for each environment; the first step refuses the others."""
+    return [key for key in keys if isinstance(infos.get(key), np.ndarray)]
 
 
 def _picked(infos: dict[str, Any], keys: Sequence[str], num_envs: int) -> list[dict[str, Any]]:

@@ -60,7 +60,9 @@ class Shards:
         cuts = [*range(0, batch, size), batch]
         shards: list[Shard] = []
         for lo, hi in itertools.pairwise(cuts):
-            shards.append(Shard(make(hi - lo, shards[0].grid if shards else None), lo, hi))
+            grid = make(hi - lo, shards[0].grid if shards else None)
+            grid.aside.first_row = lo
+            shards.append(Shard(grid, lo, hi))
         self.shards = tuple(shards)
 
     def __iter__(self) -> Iterator[Shard]:

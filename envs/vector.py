@@ -12,20 +12,31 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from ..cases import Feeder
+from ..cases.profiles import Profiles
 from .actions import checked
+from .arguments import checked_count, checked_flag, checked_options, checked_resources
 from .columns import sizes
+from .fixed import Fixed
 from .grid import Grid
 from .layout import Layout
 from .load import LoadSource
 from .resources import Fleet
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
+from .row_view import RowDoors
 from .scenario import Scenario, scenario
 from .shards import Restart, Shard, Shards
 from .tasks import Task
+from .vector_arguments import (
+    DRAWN,
+    batched,
+    checked_mask,
+    checked_max_steps,
+    checked_row_days,
+    checked_seeds,
+)
 from .vector_info import Told, blank, copied, masked
 
 Observations = NDArray[np.float32]
@@ -33,7 +44,7 @@ BoolArray = NDArray[np.bool_]
 Stepped = tuple[Observations, NDArray[np.float64], BoolArray, BoolArray, dict[str, Any]]
 
 
-class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
+class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
     """The vector environment of any grid; :class:`DistGridVectorEnv` says what it does.
 
     Args:
@@ -46,6 +57,10 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
     single_action_space: spaces.Box
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
     told: ClassVar[type[Told]] = Told  # what infos are made of
+    num_envs = Fixed[int]("make another with num_envs=")
+    days = Fixed[NDArray[np.int64]]("make another with days=, or choose by reset(options={'day': ...})")
+    copy = Fixed[bool]("make another with copy=")
+    autoreset_mode = Fixed[AutoresetMode]("make another with autoreset_mode=")
 
     def __init__(
         self,
@@ -56,22 +71,18 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         threads: int | None,
         copy: bool,
     ) -> None:
-        if not isinstance(num_envs, int | np.integer) or num_envs < 1:
-            raise ValueError(f"num_envs must be a whole number above 0, got {num_envs!r}")
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1 or None, got {threads}")
-        self.num_envs, self.copy = int(num_envs), copy
+        self.num_envs, self.copy = checked_count("num_envs", num_envs), checked_flag("copy", copy)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self._scenario, self.days = played, played.days
-        workers = os.cpu_count() or 1 if threads is None else threads
+        workers = os.cpu_count() or 1 if threads is None else checked_count("threads", threads)
         self._shards = Shards(make, self.num_envs, sizes(played.feeder)["node"], workers)
         self._lead = self._shards.shards[0]
         fleet = self.fleet
         self.single_observation_space = self._lead.grid.observer.space
         self.single_action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
-        self.observation_space = _batched(self.single_observation_space, self.num_envs)
-        self.action_space = _batched(self.single_action_space, self.num_envs)
+        self.observation_space = batched(self.single_observation_space, self.num_envs)
+        self.action_space = batched(self.single_action_space, self.num_envs)
         self._action_names = tuple(d.name for d in fleet.action_dims)
         self._rngs: list[np.random.Generator] = []
         self._seeds: list[int] = []
@@ -139,24 +150,24 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         """Begin an episode in every environment, or in those of ``options={"reset_mask": mask}``.
 
         ``seed``: environment *i* gets ``seed + i``, or its entry of a list (None leaves its generator alone).
-        ``options={"day": d}``, one day or one for each environment, instead of days drawn.
+        ``options={"day": d}``, one day or one for each environment, instead of days drawn; None among them
+        is drawn.
         """
-        chosen = dict(options or {})
-        mask = self._checked_mask(chosen.pop("reset_mask", None))
-        unknown = set(chosen) - {"day"}
-        if unknown:
-            raise ValueError(f"unknown reset option {min(unknown)!r}; options are 'day' and 'reset_mask'")
-        given = self._checked_days(chosen["day"]) if "day" in chosen else None
+        chosen = checked_options(options, ("day", "reset_mask"))
+        mask = checked_mask(chosen.get("reset_mask"), self._all, self._started)
+        given = None
+        if "day" in chosen:
+            given = checked_row_days(chosen["day"], self.num_envs, self._scenario.checked_day)
         self._seed(seed, mask)
         rows = np.flatnonzero(mask)
         restart = self._restart(rows, None if given is None else given[rows])
-        told = self.told(self.num_envs, self._lead)
         self._shards.reset(restart)
         self._done[rows], self._started = False, True
+        told = self.told(self.num_envs, self._lead)
         observations = self._observed(told)
         if rows.size == self.num_envs:
-            return observations, masked(told.state(), self._all)
-        return observations, masked(blank(told.state(), ~mask), mask)
+            return observations, masked(told.all(), self._all)
+        return observations, masked(blank(told.all(), ~mask), mask)
 
     def step(self, actions: Any) -> Stepped:
         """One interval in every environment; what has ended is begun anew as ``autoreset_mode`` says."""
@@ -174,14 +185,13 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         told, observations = self.told(self.num_envs, self._lead), self._buffer()
         self._shards.step(action, restart, told.write_outcome, self._shower(told, observations))
         if ended is not None:
-            told.blank(ended)
+            told.terminated[ended] = told.truncated[ended] = False
+            told.forget(ended, reward=True)
         self._done = told.terminated | told.truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():
             infos = self._begin_in_the_same_step(told, observations)
         else:
-            infos = masked(told.state(), self._all)
-            if told.stepped:
-                infos.update(masked(told.step(), self._all if ended is None else ~ended))
+            infos = masked(told.all(), self._all)
         return observations, told.reward, told.terminated, told.truncated, infos
 
     def _begin_in_the_same_step(self, told: Told, observations: Observations) -> dict[str, Any]:
@@ -191,13 +201,11 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row, last in zip(rows.tolist(), observations[rows], strict=True):
             final_obs[row] = last
-        earned = told.step()
-        final = blank(copied(told.state() | earned), going)
+        final = blank(copied(told.all()), going)
         self._shards.reset(self._restart(rows, None), self._shower(told, observations))
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
-        infos = masked(told.state(), self._all)
-        if going.any():
-            infos.update(masked(blank(earned, done), going))
+        told.forget(done, reward=False)
+        infos = masked(told.all(), self._all)
         return infos | masked({"final_obs": final_obs}, done) | masked({"final_info": final}, done)
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -253,20 +261,18 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         """``rows`` begin anew: on ``days``, or on days that each draws from its own generator."""
         everyone = rows.size == self.num_envs
         rngs = self._rngs if everyone else [self._rngs[row] for row in rows.tolist()]
+        n = self.days.size  # Generator.choice(days) draws the same integer, five times slower
         if days is None:
-            n = self.days.size  # Generator.choice(days) draws the same integer, five times slower
             days = self.days[[rng.integers(n) for rng in rngs]]
+        elif (days == DRAWN).any():
+            own = enumerate(days.tolist())
+            drawn = [int(self.days[rngs[k].integers(n)]) if day == DRAWN else day for k, day in own]
+            days = np.array(drawn, dtype=np.int64)
         return Restart(rows, days, rngs)
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: BoolArray) -> None:
         """Seed the generators of ``mask``; those of a new environment that gets no seed at random."""
-        n = self.num_envs
-        if seed is None or isinstance(seed, int | np.integer):
-            seeds: Sequence[int | None] = [None] * n if seed is None else [int(seed) + i for i in range(n)]
-        else:
-            seeds = seed
-        if len(seeds) != n:
-            raise ValueError(f"seed must be a number, None, or a list of {n} entries, got {len(seeds)}")
+        n, seeds = self.num_envs, checked_seeds(seed, self.num_envs)
         new = not self._rngs
         if new:
             self._rngs, self._seeds = [np.random.default_rng(0)] * n, [-1] * n
@@ -274,42 +280,6 @@ class GridVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
             wanted = seeds[i] if mask[i] else None
             if new or wanted is not None:
                 self._rngs[i], self._seeds[i] = seeding.np_random(wanted)
-
-    def _checked_mask(self, mask: Any) -> BoolArray:
-        if mask is None:
-            return self._all
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-            raise TypeError(f"reset_mask must be a bool array, got {getattr(mask, 'dtype', type(mask))}")
-        if mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(
-                f"reset_mask must have shape ({self.num_envs},) and one True at least, "
-                f"got shape {mask.shape} with {int(mask.sum())} True"
-            )
-        if not self._started and not mask.all():
-            raise RuntimeError("call reset() without a reset_mask first: the environments are new")
-        return mask
-
-    def _checked_days(self, day: Any) -> NDArray[np.int64]:
-        """(num_envs,) of one day or of one for each environment."""
-        days = np.asarray(day)
-        if days.ndim and days.shape != (self.num_envs,):
-            raise ValueError(f"day must be one number or {self.num_envs} of them, got shape {days.shape}")
-        several = [day] if days.ndim == 0 else list(days)
-        checked_days = [self._scenario.checked_day(d) for d in several]
-        return np.broadcast_to(np.array(checked_days, dtype=np.int64), (self.num_envs,))
-
-
-def _batched(space: spaces.Box, num_envs: int) -> spaces.Box:
-    """Gymnasium's ``batch_space``, its bounds one row shown ``num_envs`` times: they would be the largest
-    arrays of all.
-    """
-    batched = batch_space(space, 1)
-    assert isinstance(batched, spaces.Box)
-    shape = (num_envs, *space.shape)
-    batched._shape = shape
-    for name in ("low", "high", "bounded_below", "bounded_above"):
-        setattr(batched, name, np.broadcast_to(getattr(batched, name), shape))
-    return batched
 
 
 class DistGridVectorEnv(GridVectorEnv):
@@ -323,6 +293,7 @@ class DistGridVectorEnv(GridVectorEnv):
     Those of ``DistGridEnv``, except pictures (``render_mode``: None; draw a single environment), and
 
     - ``num_envs``: how many.
+    - ``max_episode_steps``: episodes are cut there, as `gymnasium.make` has it; None or -1: nowhere.
     - ``autoreset_mode``: ``NEXT_STEP`` (default), ``SAME_STEP`` (``final_obs``, ``final_info``) or
       ``DISABLED`` (``reset(options={"reset_mask": mask})``), as Gymnasium defines them.
     - ``threads``: that share the batch, default all cores.
@@ -338,15 +309,28 @@ class DistGridVectorEnv(GridVectorEnv):
     Your own ``LoadSource`` and ``Task`` are called from several threads at once; with ``threads=1`` from one.
     """
 
+    feeder = Fixed[Feeder]("make another with case=")
+    net = Fixed[Any]("make another with case=")
+    load = Fixed[LoadSource]("make another with load=")
+    task = Fixed[Task]("make another with task=")
+    split = Fixed[str]("make another with split=, or choose days by reset(options={'day': ...})")
+    profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
+    load_scale = Fixed[float]("make another with load_scale=")
+    v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
+    allow_mesh_pruning = Fixed[bool]("make another with allow_mesh_pruning=")
+    resources = Fixed["tuple[ResourceSpec | Resource, ...]"]("make another with resources=")
+    render_mode = Fixed["str | None"]("a vector environment draws no pictures")
+
     def __init__(
         self,
         case: str | Feeder = "case33bw",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
-        split: str = "train",
+        split: str | None = None,
         *,
         num_envs: int = 1,
         load: LoadSource | None = None,
+        days: Sequence[int] | None = None,
         load_scale: float = 1.0,
         v_source_pu: float | None = None,
         allow_mesh_pruning: bool | None = None,
@@ -354,16 +338,23 @@ class DistGridVectorEnv(GridVectorEnv):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         threads: int | None = None,
         copy: bool = True,
+        max_episode_steps: int | None = None,
     ) -> None:
         if render_mode is not None:
             raise ValueError(
                 f"render_mode {render_mode!r}: a vector environment draws no pictures; use gymnasium.make"
             )
-        played = scenario(case, task, split, load, load_scale, v_source_pu, allow_mesh_pruning)
+        played = scenario(case, task, split, load, days, load_scale, v_source_pu, allow_mesh_pruning)
         self._check_phases(played.feeder)
-        self.feeder, self.task, self.split = played.feeder, played.task, split
+        self.feeder, self.net, self.load, self.task = played.feeder, played.net, played.load, played.task
+        self.profiles, self.split, self.render_mode = played.profiles, played.split, None
+        self.load_scale, self.v_source_pu = load_scale, v_source_pu
+        self.allow_mesh_pruning = allow_mesh_pruning
+        fleet, most = checked_resources(resources), checked_max_steps(max_episode_steps)
+        self.resources = tuple(fleet)
+        make = functools.partial(played.grid, fleet, max_steps=most)
         super().__init__(
-            played, functools.partial(played.grid, resources), num_envs, autoreset_mode, threads, copy
+            played, lambda rows, like: make(rows, like=like), num_envs, autoreset_mode, threads, copy
         )
 
     @staticmethod

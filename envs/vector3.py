@@ -24,8 +24,8 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     takes, this one does and takes, phase by phase.
 
     ## Arguments
-    Those of ``DistGrid3PhaseEnv``, except pictures, and ``num_envs``, ``autoreset_mode``, ``threads`` and
-    ``copy`` as in ``DistGridVectorEnv``.
+    Those of ``DistGrid3PhaseEnv``, except pictures, and ``num_envs``, ``autoreset_mode``, ``threads``,
+    ``copy`` and ``max_episode_steps`` as in ``DistGridVectorEnv``.
 
     ## Infos
     The keys of ``DistGrid3PhaseEnv``, each an array over the environments with a mask ``_key`` beside it.
@@ -43,10 +43,11 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
         case: str | Feeder = "ieee13",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
-        split: str = "train",
+        split: str | None = None,
         *,
         num_envs: int = 1,
         load: LoadSource | None = None,
+        days: Sequence[int] | None = None,
         load_scale: float = 1.0,
         v_source_pu: float | None = None,
         allow_mesh_pruning: bool | None = None,
@@ -54,11 +55,13 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         threads: int | None = None,
         copy: bool = True,
+        max_episode_steps: int | None = None,
     ) -> None:
         super().__init__(
-            case, resources, task, split, num_envs=num_envs, load=load, load_scale=load_scale,
-            v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
-            autoreset_mode=autoreset_mode, threads=threads, copy=copy,
+            case, resources, task, split, num_envs=num_envs, load=load, days=days,
+            load_scale=load_scale, v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning,
+            render_mode=render_mode,
+            autoreset_mode=autoreset_mode, threads=threads, copy=copy, max_episode_steps=max_episode_steps,
         )  # fmt: skip
 
     @staticmethod

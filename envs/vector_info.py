@@ -5,7 +5,6 @@ The keys are those of `envs.info`. Arrays are fresh in every step and nobody cha
 
 from __future__ import annotations
 
-import threading
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,8 +37,10 @@ class Told:
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         self.terminated, self.truncated = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
         self._violations = np.zeros(rows, dtype=np.int64)
-        self._lock = threading.Lock()
-        self._names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+        assert grid.names is not None  # known from the first reset on
+        self._names = grid.names
+        lines = 3 + len(grid.names[0]) + len(grid.names[1])
+        self._earned = np.zeros((lines, rows + _PAD))
 
     def _made(self, grid: Grid, rows: int) -> tuple[FloatArray, ...]:
         """Room for what has many numbers for each environment: voltages, loading."""
@@ -59,8 +60,6 @@ class Told:
     def write_outcome(self, shard: Shard, outcome: Outcome) -> None:
         """Take over what a step of a shard brought."""
         rewards, costs, charged = outcome.rewards, outcome.costs, outcome.resource_costs
-        if self._names is None:
-            self._name((tuple(rewards), tuple(costs)))
         rows = shard.rows
         self.terminated[rows], self.truncated[rows] = outcome.terminated, outcome.truncated
         lines = self._earned[:, rows]
@@ -71,23 +70,10 @@ class Told:
         for k, value in enumerate((*rewards.values(), *costs.values()), start=3):
             lines[k] = value
 
-    def _name(self, names: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
-        """Make room for the terms of the task; whichever shard comes first."""
-        with self._lock:
-            if self._names is None:
-                lines = 3 + len(names[0]) + len(names[1])
-                self._earned = np.zeros((lines, self._rows + _PAD))
-                self._names = names
-
-    @property
-    def stepped(self) -> bool:
-        """Whether any shard had an outcome."""
-        return self._names is not None
-
     @property
     def reward(self) -> NDArray[np.float64]:
         """(rows,) of the step; zeros where nothing was advanced."""
-        return self._earned[0, : self._rows] if self.stepped else np.zeros(self._rows)
+        return self._earned[0, : self._rows]
 
     def state(self) -> Tree:
         """What ``envs.info.state_info`` tells."""
@@ -106,8 +92,8 @@ class Told:
         return {"p_mw": self._p_mw, "q_mvar": self._q_mvar}
 
     def step(self) -> Tree:
-        """What ``envs.info.step_info`` adds; only where ``stepped``."""
-        rewards, costs = self._names or ((), ())
+        """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
+        rewards, costs = self._names
         lines = iter(self._earned[1:, : self._rows])
         return {
             "cost_resource": next(lines), "n_resource_violations": self._violations, "cost": next(lines),
@@ -116,12 +102,14 @@ class Told:
             "delivered": self._delivered(),
         }  # fmt: skip
 
-    def blank(self, rows: BoolArray) -> None:
-        """As if nothing had been advanced in ``rows``: zeros, as Gymnasium has them where a mask is False."""
-        self.terminated[rows] = self.truncated[rows] = False
-        if self.stepped:
-            self._earned[:, : self._rows][:, rows] = 0.0
-            blank({"": self._violations, **self._delivered()}, rows)
+    def all(self) -> Tree:
+        """Everything that is told."""
+        return self.state() | self.step()
+
+    def forget(self, rows: BoolArray, reward: bool) -> None:
+        """As if nothing had been earned or charged in ``rows``; ``reward``: that of the step as well."""
+        self._earned[0 if reward else 1 :, : self._rows][:, rows] = 0.0
+        self._violations[rows] = 0
 
 
 def blank(tree: Tree, rows: BoolArray) -> Tree:

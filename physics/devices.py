@@ -87,11 +87,17 @@ def pv_available(
     p_max: Floats,  # (units,) MW
     s_max: Floats,  # (units,) MVA
     out: Floats,  # (batch, units) MW
-) -> None:
-    """Power that the sun offers in interval `t_index`, for the observation."""
+) -> int:
+    """Power that the sun offers in interval `t_index`, for the observation.
+
+    Returns the first row whose interval the profile does not have (it ends there), -1 where all have theirs.
+    """
     for b in range(out.shape[0]):
+        if not 0 <= t_index[b] < profile.shape[0]:
+            return b
         for u in range(out.shape[1]):
             out[b, u] = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
+    return -1
 
 
 @lean_kernel
@@ -110,12 +116,14 @@ def pv_advance(
     p: Floats,  # (batch, units) MW, out
     q: Floats,  # (batch, units) MVAr, out
     curtailed: Floats,  # (batch,) MW, out
-) -> None:
+) -> int:
     """One interval of every inverter inside P^2 + Q^2 <= S^2.
 
-    P action +1 is all that is available, -1 is none.
+    P action +1 is all that is available, -1 is none. Returns as `pv_available` does.
     """
     for b in range(action.shape[0]):
+        if not 0 <= t_index[b] < profile.shape[0]:
+            return b
         lost = 0.0
         for u in range(col_p.shape[0]):
             power = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
@@ -135,6 +143,7 @@ def pv_advance(
             q[b, u] = vars_
             lost += available[b, u] - power
         curtailed[b] = lost
+    return -1
 
 
 @lean_kernel
@@ -162,7 +171,7 @@ def _session(first, number, at, start, stop, weekday, draw, day, step):  # type:
     if n == 0:
         return -1
     share = draw + _GOLDEN * day
-    plan = first[weekday[day % weekday.size]] + min(int((share - np.floor(share)) * n), n - 1)
+    plan = first[weekday[day % weekday.size]] + max(min(int((share - np.floor(share)) * n), n - 1), 0)
     for s in range(at[plan], at[plan + 1]):
         if start[s] <= step < stop[s]:
             return s

@@ -9,10 +9,13 @@ from ._jit import lean_kernel
 
 @lean_kernel
 def series_rows(p_series, q_series, t_index, p_mw, q_mvar):  # type: ignore[no-untyped-def]
-    """``p_mw[row] = p_series[t_index[row] mod T]`` and the same for Q; series (T, n), out (batch, n)."""
-    length = p_series.shape[0]
+    """``p_mw[row] = p_series[t_index[row]]`` and the same for Q; series (T, n), out (batch, n).
+
+    Before its first and after its last interval a series holds the value that it has there.
+    """
+    last = p_series.shape[0] - 1
     for row in range(t_index.size):
-        t = t_index[row] % length
+        t = min(max(t_index[row], 0), last)
         for n in range(p_mw.shape[1]):
             p_mw[row, n] = p_series[t, n]
             q_mvar[row, n] = q_series[t, n]

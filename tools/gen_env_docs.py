@@ -153,7 +153,9 @@ def argument_table(entry: Entry, env: Any) -> str:
     }
     parameters = list(inspect.signature(type(env).__init__).parameters.values())[1:]
     rows = [(f"`{p.name}`", f"`{p.default!r}`", here.get(p.name, "")) for p in parameters]
-    fields = [(f"`{f.name}`", f"`{getattr(env.task, f.name)!r}`") for f in dataclasses.fields(env.task)]
+    fields = [
+        (f"`{f.name}`", f"`{getattr(env.task, f.name)!r}`") for f in dataclasses.fields(env.task) if f.init
+    ]
     return (
         table(("Argument", f"Default of `{type(env).__name__}`", "This id"), rows)
         + f"\nThe fields of its task, `distgrid.envs.{task}`:\n\n"
@@ -184,6 +186,10 @@ def facts(entry: Entry, env: Any) -> str:
         ("Action", f"`Box(-1, 1, ({env.action_space.shape[0]},), float32)`"),
         ("Episode", f"{task.episode_steps} steps of {minutes:.0f} minutes"),
         ("Task", f"`distgrid.envs.{type(task).__name__}`"),
+        (
+            "A failed power flow",
+            f"costs {task.failure_price:g} of the reward, and {task.failure_cost:g} as cost",
+        ),
     ]
     return table(("", ""), rows)
 
@@ -202,6 +208,7 @@ def page(entry: Entry) -> str:
             f"### The task: {type(env.task).__name__}\n\n{prose(type(env.task))}\n"
             f'Terms in `info["rewards"]`: {listed(info["rewards"])}.\n'
         ),
+        "Episode End": failure(env),
         "Costs": (
             f'{band(env)} Names in `info["costs"]`: {listed(info["costs"])}. '
             "All keys of `info` are [on the overview page](index.md#info).\n"
@@ -220,6 +227,20 @@ def page(entry: Entry) -> str:
             parts.append(live[heading])
     env.close()
     return "\n".join(parts)
+
+
+def failure(env: Any) -> str:
+    """What a failed power flow costs here, beside what the rigorous bound would be."""
+    task, grid = env.task, env.grid
+    bound = -grid.worst_reward * task.episode_steps
+    return (
+        f"Here `failure_price` is {task.failure_price:g} and `failure_cost` {task.failure_cost:g}, whenever "
+        "it happens. `tools/search_failure_price.py` sought the worst day while the power flow is solved, on "
+        "all days of the year, with chance, constant extremes and hill-climbing; both numbers are a quarter "
+        "above the sum of the worst that it found for each interval of a day. "
+        f'`task={type(task).__name__}(failure_price="bound", ...)` takes the rigorous bound instead: '
+        f"{bound:.4g} at midnight, less with every step.\n"
+    )
 
 
 def listed(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+T = TypeVar("T")
 
 PHASES = ("ABC", "A", "B", "C", "AB", "BC", "CA")
 
@@ -105,13 +106,32 @@ class Exogenous:
     v_pu: Floats  # (batch, n_units) voltage at the unit's bus at the end of the previous interval
 
 
+@dataclass(frozen=True)
 class ResourceSpec(ABC):
-    """Base of the frozen dataclasses that people write. Specs of one class become one `Resource`."""
+    """Base of the frozen dataclasses that people write. Specs of one class become one `Resource`.
+
+    `class_name` says of which class a spec is where only its fields are kept: in JSON.
+    """
 
     kind: ClassVar[str]
-    bus: str | int
-    phase: str
-    name: str | None
+    class_name: str = field(default="", init=False, repr=False, compare=False)
+
+    if TYPE_CHECKING:  # of most kinds: where they are connected, and how they are called
+
+        @property
+        def bus(self) -> str | int:
+            """Node id."""
+
+        @property
+        def phase(self) -> str:
+            """Phases to which it is connected."""
+
+        @property
+        def name(self) -> str | None:
+            """None lets the fleet name it."""
+
+    def __init_subclass__(cls) -> None:
+        cls.class_name = name_of_class(cls)
 
     @staticmethod
     @abstractmethod
@@ -258,6 +278,47 @@ class Resource(ABC):
             "throughput_mwh": self.throughput_mwh,
             "curtailed_mw": self.curtailed_mw,
         }
+
+
+_PACKAGE = __name__.partition(".resources")[0]
+
+
+def ships(kind: type) -> bool:
+    """Whether a class comes with this package."""
+    return kind.__module__.startswith(f"{_PACKAGE}.")
+
+
+def name_of_class(kind: type) -> str:
+    """The name by which a class is found again; those of this package by where they are imported from."""
+    return f"{_PACKAGE if ships(kind) else kind.__module__}:{kind.__qualname__}"
+
+
+def made_of(base: type[T], what: str, fields: Mapping[str, Any]) -> T:
+    """The instance of a subclass of `base` that had these fields, `class_name` among them, as JSON keeps it.
+
+    TypeError where they name no class that is known in this process, or fields that it does not have.
+    """
+    known = {str(getattr(kind, "class_name", "")): kind for kind in _subclasses(base)}
+    wanted = str(fields.get("class_name", ""))
+    if wanted not in known:
+        listed = ", ".join(sorted(name for name in known if name))
+        raise TypeError(
+            f"{what} is a mapping that names class_name {wanted!r}: expected {what} itself, or the fields of "
+            f"one of {listed} (import the module of your own first)"
+        )
+    return known[wanted](**{name: value for name, value in fields.items() if name != "class_name"})
+
+
+def _subclasses(base: type[T]) -> list[type[T]]:
+    found = []
+    for kind in base.__subclasses__():
+        found += [kind, *_subclasses(kind)]
+    return found
+
+
+def resource_of(fields: Mapping[str, Any]) -> ResourceSpec:
+    """The spec that had these fields; see `made_of`."""
+    return made_of(ResourceSpec, "a resource", fields)  # type: ignore[type-abstract]
 
 
 def bus_id(bus: str | int) -> str:

@@ -63,6 +63,8 @@ class Battery(ResourceSpec):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
+        if not isinstance(self.soc_init, tuple) and np.iterable(self.soc_init):  # JSON has lists
+            object.__setattr__(self, "soc_init", tuple(self.soc_init))
         who = f"Battery at bus {self.bus}"
         check_number(who, "p_mw", self.p_mw, 0.0, math.inf, open_low=True)
         check_number(who, "energy_mwh", self.energy_mwh, 0.0, math.inf, open_low=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from .base import (
     Resource,
     ResourceSpec,
     UnitInfo,
+    ships,
 )
 from .mover import Mover
 from .wiring import action_dims, assign_names, group, node_rows, ports_of, program_keys
@@ -44,6 +46,11 @@ class _Slot:
     p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
     q_mvar: Floats
     observed: Floats  # (batch, n_observation of the program), of what the fleet observes
+    charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
+
+
+class _Kept(tuple[ResourceSpec | Resource, ...]):
+    """Resources that nobody else holds."""
 
 
 class Fleet:
@@ -64,6 +71,10 @@ class Fleet:
         self, resources: Sequence[ResourceSpec | Resource], feeder: Feeder, obs_offset: int = 0
     ) -> None:
         self.feeder = feeder
+        # An own instance may be changed by its owner later on: what is made again is made of a copy.
+        if not isinstance(resources, _Kept):
+            resources = _Kept(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
+        self._made_of = (resources, obs_offset)
         self.programs: tuple[Resource, ...] = group(resources)
         for program in self.programs:
             program.locate(feeder)
@@ -96,6 +107,15 @@ class Fleet:
         self._slots: list[_Slot] = []
         self._charging: list[_Slot] = []  # those whose programs have costs
 
+    def again(self) -> Fleet:
+        """Another fleet of the same resources, not bound yet."""
+        return Fleet(self._made_of[0], self.feeder, self._made_of[1])
+
+    @property
+    def own(self) -> bool:
+        """Whether any program is the user's own: what it depends on may be more than its ``state`` lists."""
+        return any(not ships(type(program)) for program in self.programs)
+
     def units(self, kind: str | None = None) -> tuple[UnitInfo, ...]:
         """Units of one kind ("battery", "pv", your own), or all, in unit order."""
         return tuple(u for u in self._units if kind is None or u.kind == kind)
@@ -121,7 +141,9 @@ class Fleet:
 
     def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
         """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
-        self.batch = batch
+        self.batch, self._shape = batch, (batch,)
+        phased = self.feeder.phases == "per-phase"
+        self._room = (batch, len(self.ports) if phased else len(self.feeder.node_index))  # of injections
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))
@@ -167,6 +189,8 @@ class Fleet:
         The caller has validated the action.
         """
         np.copyto(self._action, action)
+        if t_index.shape != self._shape:
+            raise ValueError(f"t_index has shape {t_index.shape}, expected {self._shape}, one for each row")
         for slot in self._slots:
             program, exo = slot.program, slot.exo
             exo.t_index = t_index
@@ -181,6 +205,14 @@ class Fleet:
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
         """Add what was delivered, MW and MVAr (injecting: +), to arrays (batch, n_nodes or n_ports)."""
+        if p_node.shape != self._room or q_node.shape != self._room:
+            raise ValueError(
+                f"injections need arrays of shape {self._room}, got {p_node.shape}, {q_node.shape}"
+            )
+        self.inject(p_node, q_node)
+
+    def inject(self, p_node: Floats, q_node: Floats) -> None:
+        """As `add_injections`, to arrays that are known to fit."""
         if self.n_units:
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.columns, p_node, q_node)
 
@@ -199,6 +231,8 @@ class Fleet:
 
         The array is the fleet's own: the next call fills it anew.
         """
+        if t_index.shape != self._shape:
+            raise ValueError(f"t_index has shape {t_index.shape}, expected {self._shape}, one for each row")
         for slot in self._slots:
             slot.program.observe(t_index, slot.observed)
         return self._observed
@@ -208,6 +242,13 @@ class Fleet:
         costs: dict[str, Floats] = {}
         for slot in self._charging:
             own = slot.program.costs()
+            if slot.charged is None:
+                slot.charged = tuple(own)
+            if tuple(own) != slot.charged:
+                raise ValueError(
+                    f"{type(slot.program).__name__}: costs must have the same names in every step: "
+                    f"{', '.join(slot.charged) or 'none'} at first, now {', '.join(own) or 'none'}"
+                )
             if own:
                 _check_costs(slot.program, own)
                 costs |= {f"{slot.key}.{name}": value for name, value in own.items()}
@@ -256,6 +297,18 @@ class Fleet:
         for name, array in live.items():
             np.copyto(array, state[name])
         self._collect()
+
+    def expect(self, other: Fleet) -> None:
+        """Costs must have the names that they have in another fleet of the same resources."""
+        for mine, theirs in zip(self._slots, other._slots, strict=True):
+            mine.charged = theirs.charged
+
+    def take_rows(self, other: Fleet, where: slice | Ints, n: int) -> None:
+        """Take the state of the ``n`` rows ``where`` of an equal fleet into the first rows of this one."""
+        for mine, theirs in zip(self._slots, other._slots, strict=True):
+            own = mine.program.state()
+            for name, array in theirs.program.state().items():
+                own[name][:n] = array[where]
 
     def _collect(self) -> None:
         """Take over what a program did not write where it was told to."""

@@ -140,6 +140,8 @@ class TapChanger(ResourceSpec):
         check_number(who, "cost_per_step", self.cost_per_step, 0.0, math.inf)
         if self.max_steps is not None:
             check_number(who, "max_steps", self.max_steps, 1.0, math.inf)
+            if self.max_steps != int(self.max_steps):
+                raise ValueError(f"{who}: max_steps must be a whole number, got {self.max_steps!r}")
 
     @staticmethod
     def program(specs: Sequence[TapChanger]) -> TapProgram:

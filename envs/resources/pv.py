@@ -149,7 +149,7 @@ class PVProgram(Resource):
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `physics.devices.pv_advance`."""
-        pv_advance(
+        row = pv_advance(
             action,
             self._profile,
             exo.t_index,
@@ -165,10 +165,20 @@ class PVProgram(Resource):
             self.current_q_mvar,
             self.curtailed_mw,
         )
+        if row >= 0:
+            self._refuse(exo.t_index[row])
 
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Power available in interval `t_index`, MW."""
-        pv_available(self._profile, t_index, self.site, self.rated_p_mw, self.s_mva, out)
+        row = pv_available(self._profile, t_index, self.site, self.rated_p_mw, self.s_mva, out)
+        if row >= 0:
+            self._refuse(t_index[row])
+
+    def _refuse(self, interval: np.int64) -> None:
+        raise ValueError(
+            f"interval {int(interval)} is beyond the PV profile, which has {len(self._profile)}: "
+            "loads, sun and clock must cover the same days"
+        )
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

@@ -22,10 +22,7 @@ class LossMinimisation(Task):
 
     def __post_init__(self) -> None:
         Task.__post_init__(self)
-        for name in ("loss", "voltage", "thermal", "resource"):
-            value = getattr(self, f"{name}_penalty_weight")
-            if not value >= 0:
-                raise ValueError(f"{name}_penalty_weight must be 0 or more, got {value}")
+        self.check_weights(*(f"{name}_penalty_weight" for name in ("loss", "voltage", "thermal", "resource")))
 
     @property
     def blocks(self) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,7 @@ from ...physics import StateBounds
 from ...physics.rows import BLOCKS, mean_square_rows
 from ..plant import AnyStepper
 from ..resources import Fleet
+from ..resources.base import check_number, made_of, name_of_class
 
 FloatArray = NDArray[np.float64]
 
@@ -122,21 +126,49 @@ class WorstCase:
         return float(np.nansum(np.maximum(self.state.s_branch_mva - self.rating_mva, 0.0)))
 
 
+#: A price of failure that is no stated number: the rigorous bound for every step that is left.
+BOUND = "bound"
+
+
 @dataclass(frozen=True)
 class Task(ABC):
-    """Base of all tasks. ``terms`` returns weighted contributions: their sum is the reward."""
+    """Base of all tasks. ``terms`` returns weighted contributions: their sum is the reward.
+
+    A power flow that fails ends the episode. ``failure_price`` is what that takes from the reward, once: a
+    number, which should be more than the rest of any day can cost, or ``"bound"``, the worst that any solved
+    interval could bring times the intervals that are left. ``failure_cost`` is the same for the cost.
+    """
 
     episode_steps: int = 96
     v_band: tuple[float, float] | None = None  # None: the limits of the feeder's nodes
     vuf_max_pct: float = 2.0  # unbalance allowed at nodes with three phases
+    failure_price: float | str = field(default=BOUND, kw_only=True)
+    failure_cost: float | str = field(default=BOUND, kw_only=True)
+    #: Of which class a task is where only its fields are kept: in JSON.
+    class_name: str = field(default="", init=False, repr=False, compare=False)
+
+    def __init_subclass__(cls) -> None:
+        cls.class_name = name_of_class(cls)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.episode_steps <= 96:
-            raise ValueError(f"episode_steps must be 1..96 (one day of 15 min), got {self.episode_steps}")
-        if self.v_band is not None and not 0 < self.v_band[0] < self.v_band[1]:
-            raise ValueError(f"v_band must be (low, high) with 0 < low < high, got {self.v_band}")
-        if not 0 < self.vuf_max_pct < 100:
-            raise ValueError(f"vuf_max_pct must be in (0, 100), got {self.vuf_max_pct}")
+        who, steps = type(self).__name__, self.episode_steps
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= 96:
+            raise ValueError(f"episode_steps must be 1..96 (one day of 15 min), got {steps!r}")
+        if self.v_band is not None:
+            object.__setattr__(self, "v_band", _checked_band(self.v_band))
+        if not isinstance(self.vuf_max_pct, int | float) or not 0 < self.vuf_max_pct < 100:
+            raise ValueError(f"vuf_max_pct must be in (0, 100), got {self.vuf_max_pct!r}")
+        for name in ("failure_price", "failure_cost"):
+            value = getattr(self, name)
+            if isinstance(value, str) and value != BOUND:
+                raise ValueError(f"{who}: {name} must be a number above 0 or {BOUND!r}, got {value!r}")
+            if not isinstance(value, str):
+                check_number(who, name, value, 0.0, math.inf, open_low=True)
+
+    def check_weights(self, *names: str) -> None:
+        """ValueError unless each of these fields is a finite number of 0 or more."""
+        for name in names:
+            check_number(type(self).__name__, name, getattr(self, name), 0.0, math.inf)
 
     @property
     @abstractmethod
@@ -150,8 +182,29 @@ class Task(ABC):
 
     @abstractmethod
     def terms(self, view: StepView) -> dict[str, FloatArray]:
-        """Weighted reward contributions by name, each (batch,)."""
+        """Weighted reward contributions by name, each (batch,) or one number for all rows; finite."""
 
     @abstractmethod
     def worst_step(self, worst: WorstCase) -> float:
         """A reward that no solved interval can fall below; prices a failed power flow."""
+
+
+def unpriced(task: Task) -> Task:
+    """The task with the rigorous bound in place of stated prices."""
+    if task.failure_price == task.failure_cost == BOUND:
+        return task
+    return replace(task, failure_price=BOUND, failure_cost=BOUND)
+
+
+def task_of(fields: Mapping[str, Any]) -> Task:
+    """The task that had these fields, as JSON keeps them; TypeError for an unknown class."""
+    return made_of(Task, "a task", fields)  # type: ignore[type-abstract]
+
+
+def _checked_band(band: object) -> tuple[float, float]:
+    """(low, high) in pu."""
+    if isinstance(band, tuple | list) and len(band) == 2:
+        low, high = band
+        if all(isinstance(x, int | float) and math.isfinite(x) for x in band) and 0 < low < high:
+            return low, high
+    raise ValueError(f"v_band must be (low, high) with 0 < low < high, got {band!r}")

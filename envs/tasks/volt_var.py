@@ -25,9 +25,7 @@ class VoltVar(Task):
 
     def __post_init__(self) -> None:
         Task.__post_init__(self)
-        for name in ("loss_weight", "voltage_weight", "wear_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        self.check_weights("loss_weight", "voltage_weight", "wear_weight")
 
     @property
     def blocks(self) -> tuple[str, ...]:

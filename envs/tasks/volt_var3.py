@@ -28,9 +28,7 @@ class VoltVar3(VoltVar):
 
     def __post_init__(self) -> None:
         VoltVar.__post_init__(self)
-        for name in ("unbalance_weight", "switching_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        self.check_weights("unbalance_weight", "switching_weight")
 
     @property
     def blocks(self) -> tuple[str, ...]:

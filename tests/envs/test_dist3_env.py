@@ -64,7 +64,7 @@ def test_a_step_is_the_three_phase_power_flow() -> None:
         Battery("671", 0.3, 1.2, phase="ABC"), Battery("675", 0.1, 0.4, phase="B"),
         PV("692", 0.3, site=3, phase="CA", controls="pq"), PV("652", 0.2, site=4, phase="A"),
     ]  # fmt: skip
-    env = DistGrid3PhaseEnv(IEEE13, units, task=SeesAll(), load=still(0.8), split="test")
+    env = DistGrid3PhaseEnv(IEEE13, units, task=SeesAll(), load=still(0.8))
     env.reset(options={"day": 0})
     observation, _, _, _, info = env.step([0.6, -0.5, 0.2, 0.7, -0.4])
     p, q = (info["delivered"][key] for key in ("p_mw", "q_mvar"))
@@ -198,7 +198,7 @@ def test_taps_and_banks_move_what_they_say() -> None:
     assert info["delivered"]["cap_on"].tolist() == [0.0, 1.0]
     np.testing.assert_array_equal(observation[env.layout["tap_changer.tap"]], [6.0, 8.0, 8.0])
     assert info["rewards"]["switching"] == pytest.approx(-0.01 * (3 + 2 + 1 + 1))
-    assert info["cost_resource"] == pytest.approx(1.5) == info["costs"]["resource"]
+    assert info["cost_resource"] == pytest.approx(1.5) == info["costs"]["tap_changer.wear"]
     net = env.net
     s = physics.solve(
         net, 0.7 * net.load_p_mw, 0.7 * net.load_q_mvar, p_delta_mw=0.7 * net.delta_p_mw,

@@ -95,7 +95,8 @@ def test_a_users_own_resource_takes_part() -> None:
     env.reset(seed=0)
     observation, _, _, _, info = env.step([1.0, 0.0, 0.0])
     np.testing.assert_allclose(info["delivered"]["p_mw"], [-0.1, -0.05, 0.0])
-    assert info["cost_resource"] == pytest.approx(0.25) == info["costs"]["resource"]
+    assert info["cost_resource"] == pytest.approx(0.25) == info["costs"]["heater.discomfort"]
+    assert "resource" not in info["costs"], "by name, and not a second time as a sum"
     np.testing.assert_allclose(observation[env.layout["heater.heat"]], [1.0, 0.5])
 
 

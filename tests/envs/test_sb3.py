@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -63,6 +66,85 @@ def test_options_reach_the_environments_once() -> None:
     env.set_options({"day": 17})
     env.reset()
     assert [info["day"] for info in env.reset_infos] == [17, 17]
+
+
+def test_each_environment_keeps_the_options_that_it_was_given() -> None:
+    """One with a day, one that draws: as a DummyVecEnv of single environments has it."""
+    one = ours(3, info_keys=("day",))
+    other = DummyVecEnv([lambda: gym.make(ID, task=SHORT, disable_env_checker=True)] * 3)
+    given: list[Any] = [
+        [{"day": 17}, {}, {"day": 40}],
+        [{}, {"day": 3}, {}],
+        {"day": 9},
+        [{}, {}, {}],
+        None,
+    ]
+    for options in given:
+        for env in (one, other):
+            env.seed(6)
+            env.set_options(options)
+        np.testing.assert_array_equal(one.reset(), other.reset())
+        wanted = [info["day"] for info in other.reset_infos]
+        assert one.get_attr("day") == other.get_attr("day") == wanted
+        assert [info["day"] for info in one.reset_infos] == wanted
+
+
+def test_options_that_there_are_not_are_refused() -> None:
+    """Where they are set: `dya` would otherwise draw any day."""
+    env = ours(2)
+    for options in ({"dya": 17}, [{"day": 3}, {"dya": 17}], [{}, {"reset_mask": np.ones(2, dtype=bool)}]):
+        with pytest.raises(
+            ValueError, match=r"unknown reset option '(dya|reset_mask)'; the only option is 'day'"
+        ):
+            env.set_options(options)
+    with pytest.raises(TypeError, match="options must be a dict"):
+        env.set_options([17, 18])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="2 of them, got 3"):
+        env.set_options([{}, {}, {}])
+    env.set_options([{"day": 500}, {}])
+    with pytest.raises(ValueError, match="500"):
+        env.reset()
+
+
+def test_a_method_is_called_where_it_was_asked_for() -> None:
+    """`env_method("reset", indices=...)` begins these alone, and gives what a single environment gives."""
+    env = ours(3)
+    env.seed(0)
+    env.reset()
+    env.step(np.zeros((3, *env.action_space.shape)))  # type: ignore[misc]
+    before = np.array(env.env_method("obs"))
+    ((observation, info),) = env.env_method("reset", indices=[1], options={"day": 30})
+    after = np.array(env.env_method("obs"))
+    np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
+    np.testing.assert_array_equal(after[1], observation)
+    assert info["day"] == 30
+    assert env.get_attr("step_index") == [1, 0, 1]
+    assert env.get_attr("day", indices=1) == [30]
+    assert len(env.env_method("obs", indices=[0, 2])) == 2
+    with pytest.raises(AttributeError, match="has no 'step'"):
+        env.env_method("step", np.zeros(3))
+    with pytest.raises(AttributeError, match=r"cannot be set: reset\(options="):
+        env.set_attr("split", "test", indices=[0])
+    assert not env.has_attr("gird")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])  # noqa: S301
+def test_the_adapter_is_copied_and_pickled(copied: Callable[[VecEnv], VecEnv]) -> None:
+    """Workers and checkpoints: the copy goes on to the same numbers and is the same class."""
+    env = ours(3, info_keys=("cost", "day"))
+    env.seed(1)
+    env.reset()
+    action = np.zeros((3, *env.action_space.shape))  # type: ignore[misc]
+    env.step(action)
+    env.set_options({"day": 8})
+    twin = copied(env)
+    assert type(twin) is type(env)
+    for mine, theirs in zip(env.step(action)[:3], twin.step(action)[:3], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    twin.reset()
+    assert twin.get_attr("day") == [8] * 3
+    assert [info["day"] for info in twin.reset_infos] == [8] * 3
+    assert env.get_attr("day") != [8] * 3
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -214,7 +214,7 @@ def test_bad_arguments_are_named() -> None:
 
 
 def test_regulators_in_a_closed_delta_are_refused() -> None:
-    """Their power flow is right (`test_newton_kinds`), but no unit has a conductor for itself to be measured at."""
+    """Their power flow is solved, but no unit has a conductor for itself that could be measured."""
     grid = Grid3()
     grid.node("s")
     grid.node("b")

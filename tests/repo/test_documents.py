@@ -13,6 +13,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+import distgrid
 from distgrid import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,20 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
     for line, source in fenced(page, "python"):
         code = compile("\n" * line + source, str(page), "exec")
         exec(code, names)  # noqa: S102  -- our own documents
+
+
+NOT_RUN = [page for page in PAGES if fenced(page, "py")]
+
+
+@pytest.mark.parametrize("page", NOT_RUN, ids=lambda page: page.stem)
+def test_blocks_that_are_not_run_are_python_and_say_so(page: Path) -> None:
+    """Blocks marked `py` need a library that the tests do not have; the ids that they name are registered."""
+    assert "not among the libraries of the tests" in page.read_text()
+    assert distgrid.__version__, "imported: its environments are registered"
+    for line, source in fenced(page, "py"):
+        compile("\n" * line + source, str(page), "exec")
+        named = re.findall(r'"(?:distgrid:)?(distgrid/[^"]+)"', source)
+        assert all(identity in gymnasium.registry for identity in named), named
 
 
 def shell_commands(page: Path) -> list[str]:
