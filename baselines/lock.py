@@ -81,7 +81,7 @@ class FolderLock:
                 f"or remove {path} if nothing runs there"
             ) from None
         self._signed = True
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
 
     def unsign(self) -> None:
@@ -106,7 +106,7 @@ class FolderLock:
         descriptor = os.open(self.folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            here = os.stat(self.folder)
+            here = self.folder.stat()
         except OSError as error:
             os.close(descriptor)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN):

@@ -157,7 +157,9 @@ class OutFolder:
             f"touched; {_ANOTHER}, or remove this one if nothing in it is needed"
         )
 
-    def check_records(self, records: Sequence[FileRecord], planned: Iterable[str], where: str, most_bytes: int) -> None:
+    def check_records(
+        self, records: Sequence[FileRecord], planned: Iterable[str], where: str, most_bytes: int
+    ) -> None:
         """RunError unless the files listed are of the plan, each once, and of a size that can be."""
         allowed, seen = set(planned), set()
         for record in records:
@@ -238,4 +240,3 @@ def _kind(mode: int) -> str:
     kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"),
              (stat.S_ISSOCK, "a socket"), (stat.S_ISREG, "a file"))  # fmt: skip
     return next((name for test, name in kinds if test(mode)), "a device")
-

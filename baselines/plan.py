@@ -80,10 +80,12 @@ def check_part(chunk: ChunkRecord, tables: Mapping[str, pa.Table]) -> str | None
             continue
         if table["policy"].unique().to_pylist() != [chunk.policy]:
             return f"{part_path(chunk, kind)} holds other policies than {chunk.policy!r}"
-        found = table["episode"].to_numpy()
-        ordered = bool((np.diff(found) >= 0).all()) and found[0] >= chunk.first_episode and found[-1] <= last
-        if not ordered or (kind != "violations" and len(np.unique(found)) != chunk.n_episodes):
+        episodes = table["episode"].to_numpy()
+        inside = episodes[0] >= chunk.first_episode and episodes[-1] <= last
+        ordered = inside and bool((np.diff(episodes) >= 0).all())
+        if not ordered or (kind != "violations" and len(np.unique(episodes)) != chunk.n_episodes):
             return f"{part_path(chunk, kind)} does not hold the episodes {chunk.first_episode} to {last}"
     if tables["steps"].num_rows != chunk.n_steps:
-        return f"chunk {chunk.index} is said to have {chunk.n_steps} steps, and has {tables['steps'].num_rows}"
+        found = tables["steps"].num_rows
+        return f"chunk {chunk.index} is said to have {chunk.n_steps} steps, and has {found}"
     return None

@@ -22,14 +22,14 @@ def open_regular(path: Path, most_bytes: int | None = None) -> BinaryIO:
     Raises:
         OSError: it cannot be read, is a pipe, a device or a folder, or is larger; `strerror` says so.
     """
-    check_regular(path, os.stat(path), most_bytes)  # before it is opened: opening a device may do something
+    check_regular(path, path.stat(), most_bytes)  # before it is opened: opening a device may do something
     descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
     try:
         check_regular(path, os.fstat(descriptor), most_bytes)
     except OSError:
         os.close(descriptor)
         raise
-    return open(descriptor, "rb")
+    return os.fdopen(descriptor, "rb")
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

@@ -1,9 +1,9 @@
 """Parquet files as Arrow tables, whatever the files claim to hold.
 
 A Parquet file is compressed, so its size says little about the table's, and a hostile one of a kilobyte may
-claim terabytes. What a file claims is therefore compared with `allowed` before it is decoded; a file larger than `MAX_FILE_BYTES`, a pipe
-and a device are not read at all. Reading then takes at most about three times that: the pages of a column,
-its decoded values, and the table.
+claim terabytes. What a file claims is therefore compared with `allowed` before it is decoded. Reading then
+takes at most about three times that: the pages of a column, its decoded values, and the table. A file larger
+than `MAX_FILE_BYTES`, a pipe or a device is not read at all.
 """
 
 from __future__ import annotations
