@@ -16,8 +16,9 @@ from .errors import CaseError, Problem
 
 CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
 BLANKS = " \t\r\n\f\v,"
-_PLAIN_WORD = re.compile(r"(?:[^ \t\r\n\f\v,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
+_PLAIN_WORD = re.compile(r"(?:[^ \t\r\n\f\v,=!/]++|/(?!/))++")  # up to a blank, an equals sign or a comment
 MAX_STACK = 10  # registers of the calculator in OpenDSS
+MAX_PARAMS = 200_000  # in one line; each takes many times its text
 MAX_ORDER = 12  # of a matrix
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
 
@@ -56,6 +57,8 @@ def split(text: str, place: Place) -> list[Param]:
         at = _skip(text, at)
         if _over(text, at):
             return result
+        if len(result) >= MAX_PARAMS:
+            raise place.error("", "", f"at most {MAX_PARAMS} parameters in a line")
         word, quoted, at = _word(text, at, place)
         after = _skip(text, at, BLANKS[:-1])
         if after < len(text) and text[after] == "=":

@@ -275,8 +275,13 @@ class Builder:
         rows = np.flatnonzero(self.is_source)
         node_ids = self.node_ids.take(pa.array(rows))
         voltages = array("d")
-        for row, node in zip(rows.tolist(), node_ids, strict=True):
-            units = np.flatnonzero(self.running & (self.gen_row == row))
+        running = np.flatnonzero(self.running)
+        running = running[
+            np.argsort(self.gen_row[running], kind="stable")
+        ]  # by bus, in the order of the file
+        ends = np.searchsorted(self.gen_row[running], [rows, rows + 1])
+        for row, node, start, end in zip(rows.tolist(), node_ids, *ends.tolist(), strict=True):
+            units = running[start:end]
             settings = self.gen[units, VG]
             for k in units[settings != settings[:1]].tolist() if len(units) else ():
                 self.report("gen", k, "Vg", f"the Vg of the other generators of this bus ({settings[0]:g})")
