@@ -11,6 +11,7 @@ from typing import Literal, Self
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..code import package_sha256
 from ..manifest import (
     FILE_NAME,
     FileRecord,
@@ -74,8 +75,9 @@ def describe(
     from importlib.metadata import version
 
     moment = now()
+    ours = InputRecord(name="code of distgrid", sha256=package_sha256())
     run = WorkflowRun(
-        id="", workflow=workflow, command=list(command), inputs=inputs, parameters=dict(parameters),
+        id="", workflow=workflow, command=list(command), inputs=[*inputs, ours], parameters=dict(parameters),
         versions=versions() | {name: version(name) for name in packages},
         timings=Timings(started_at=moment, updated_at=moment),
     )  # fmt: skip
