@@ -9,10 +9,10 @@ episodes=5, out="runs/first")
 
 from __future__ import annotations
 
-from .errors import RunError
+from .errors import RunError, RunWarning
 from .policy import Policy
 from .registry import make, names
 from .runner import RunResult, rollout
 from .summary import PolicySummary
 
-__all__ = ["Policy", "PolicySummary", "RunError", "RunResult", "make", "names", "rollout"]
+__all__ = ["Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "make", "names", "rollout"]

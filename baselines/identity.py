@@ -166,6 +166,10 @@ class Reader:
             ]  # fmt: skip
         if isinstance(value, gymnasium.Env | gymnasium.vector.VectorEnv):
             return ["environment", *_environment_parts(value, inside)]
+        if isinstance(value, gymnasium.spaces.Space):  # without its generator
+            kept = [(name, item) for name, item in attributes(value).items() if name != "_np_random"]
+            named = (part for name, item in kept for part in (name, inside(item, f".{name}")))
+            return ["space", inside(type(value), ""), *named]
         if isinstance(value, weakref.ref):
             return ["reference"]
         return None
