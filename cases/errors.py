@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SHOWN_PROBLEMS = 20
+KEPT_PROBLEMS = 10_000  # of a text file; each takes many times its row
 SHOWN_CHARACTERS = 300  # of one part of a message; a file may hold a text of any length
 TEXT_FILES = (".m", ".case", ".dss", ".txt", ".dat", ".csv", ".inc")  # whose rows are counted in lines
 

@@ -35,8 +35,11 @@ def open_regular(path: Path, most_bytes: int | None = None) -> BinaryIO:
 def read_regular(path: Path, most_bytes: int) -> bytes:
     """The bytes of a regular file; see `open_regular`."""
     with open_regular(path, most_bytes) as file:
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:  # it grew, or says that it is empty (as those of /proc do)
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1)
+        if len(data) > size:  # it grew, or says that it is empty (as those of /proc do)
+            data += file.read(most_bytes)
+    if len(data) > most_bytes:
         raise _too_large(path, most_bytes)
     return data
 

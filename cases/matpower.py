@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from . import mtables as col
-from .errors import CaseError, Problem
+from .errors import KEPT_PROBLEMS, CaseError, Problem
 from .feeder import Feeder
 from .files import read_regular
 from .layout import with_layout
@@ -133,7 +133,7 @@ def _matrices(case: CaseData) -> tuple[np.ndarray, np.ndarray, np.ndarray, float
             continue
         found[name] = matrix
         for column, title in col.USED[name].items():
-            for row in np.flatnonzero(~np.isfinite(matrix[:, column])).tolist():
+            for row in np.flatnonzero(~np.isfinite(matrix[:, column]))[:KEPT_PROBLEMS].tolist():
                 shown, line = str(matrix[row, column]), case.lines[name][row]
                 problems.append(Problem(case.file, line, f"{name} {title}", shown, "a finite number"))
     if problems or not isinstance(base, float):

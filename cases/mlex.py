@@ -36,7 +36,7 @@ _BLOCK_TEXT, _BLOCK_BYTES = re.compile(_BLOCK, re.MULTILINE), re.compile(_BLOCK.
 _PLAIN_ROW = re.compile(r"([-+0-9.eE \t,]*+);?[ \t]*+(?:[%#][^\n]*+)?\n")
 _PLAIN_RUN = re.compile(r"[-+0-9.eE \t,;]*+")
 _SEMICOLONS = re.compile(r";[ \t,;]*+")
-_LONGEST_PLAIN_ROW = 4096  # characters: what is split at once
+_LONGEST_PLAIN_ROW, _LONGEST_RUN = 4096, 512  # characters: what is split at once
 _NOTHING = re.compile(r"[ \t\r\f\v,;]*+")
 _CELLS = re.compile(
     r"""(?:[ \t\r\f\v,;]++|'[^'\n]*+'|"[^"\n]*+"|(?:\d++\.?\d*+|\.\d++)(?:[eEdD][-+]?\d++)?+)*+""", re.ASCII
@@ -159,6 +159,8 @@ class Lexer:
         """The next line, used up, if a new line begins here that holds nothing but numbers (or nothing)."""
         if self._ahead or self._at < len(self._text) or not self._next_line():
             return None
+        while self._text == "\n" and self._next_line():
+            pass
         row = _PLAIN_ROW.fullmatch(self._text) if len(self._text) <= _LONGEST_PLAIN_ROW else None
         if row is None:
             return None
@@ -185,7 +187,7 @@ class Lexer:
             self._tokens -= len(self._ahead)
             self._ahead.clear()
             self._starts.clear()
-        found = _PLAIN_RUN.match(self._text, start, start + _LONGEST_PLAIN_ROW)
+        found = _PLAIN_RUN.match(self._text, start, start + _LONGEST_RUN)
         run = found[0] if found else ""
         numbers = run.rstrip(" \t,")
         cut = 1 + max(map(numbers.rfind, " \t,;"))  # where the last number begins
@@ -205,17 +207,24 @@ class Lexer:
         return rows
 
     def skip_nothing(self) -> None:
-        """Pass over blanks, commas and semicolons in the present line."""
+        """Pass over blanks, commas, semicolons and the ends of lines."""
         self._skip(_NOTHING)
 
     def skip_cells(self) -> None:
-        """Pass over texts and numbers, and what stands between them, in the present line."""
+        """Pass over texts and numbers, and what stands between them."""
         self._skip(_CELLS)
 
     def _skip(self, what: re.Pattern[str]) -> None:
-        found = None if self._ahead else what.match(self._text, self._at)
-        if found is not None and found.end() > self._at:
-            self._at, self._spaced = found.end(), True
+        while not self._ahead:
+            found = what.match(self._text, self._at)
+            if found is not None and found.end() > self._at:
+                self._at, self._spaced = found.end(), True
+            if self._at < len(self._text) and self._text[self._at] != "\n":
+                return
+            self._at = len(self._text)
+            if not self._next_line():
+                return
+            self._spaced = True
 
     def _next_line(self) -> bool:
         text = next(self._lines, "")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .edit import node_loads
-from .errors import CaseError, Problem
+from .errors import KEPT_PROBLEMS, CaseError, Problem
 from .feeder import Feeder
 from .meval import CaseData
 from .schema import table
@@ -95,6 +95,8 @@ class Builder:
 
     def report(self, matrix: str, row: int, field: str, expected: str) -> None:
         """Record that one number of a matrix is wrong."""
+        if len(self.problems) >= KEPT_PROBLEMS:
+            return
         data = {"bus": self.bus, "gen": self.gen, "branch": self.branch}[matrix]
         column = next(at for at, title in USED[matrix].items() if title == field)
         line, shown = self.case.lines[matrix][row], f"{data[row, column]:.15g}"
