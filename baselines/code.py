@@ -55,7 +55,7 @@ def function_parts(value: Any, inside: Inside) -> Iterator[Part]:
         if owner is not None and not isinstance(owner, types.ModuleType | type):
             yield inside(owner, ".__self__")
         return
-    if is_installed(value.__module__):
+    if has_address(value):
         yield from _address(value)
     else:
         yield from _code_parts(value.__code__)
@@ -91,7 +91,7 @@ def _referred(value: Any, name: str, names: set[str], inside: Inside) -> Iterato
 
 def class_parts(value: type, inside: Inside) -> Iterator[Part]:
     """What a class defines, with its bases; a class of an installed package by its address."""
-    if is_installed(value.__module__):
+    if has_address(value):
         yield from _address(value)
         return
     yield value.__qualname__
@@ -122,6 +122,24 @@ def module_parts(value: types.ModuleType) -> Iterator[Part]:
         yield _version(value.__name__.partition(".")[0])
     else:
         yield _source_sha256(value.__name__)
+
+
+def has_address(value: Any) -> bool:
+    """Whether a class or function is the one that stands under its name in an installed module.
+
+    Those that a function of such a module has made stand in its file.
+    """
+    if not is_installed(value.__module__):
+        return False
+    module = sys.modules.get(value.__module__)
+    methods = [value] if isinstance(value, types.FunctionType) else vars(value).values()
+    files = {item.__code__.co_filename for item in methods if isinstance(item, types.FunctionType)}
+    if files and files == {getattr(module, "__file__", None)}:
+        return True
+    found: Any = module
+    for name in value.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is value
 
 
 def _address(value: Any) -> Iterator[Part]:

@@ -63,13 +63,13 @@ def _content(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any, bool]]:
 
 
 def _is_own(value: Any) -> bool:
-    return not code.is_installed(type(value).__module__)
+    return not code.has_address(type(value))
 
 
 def _own_attributes(grid: Any) -> dict[str, Any]:
     """The attributes that a user's subclass of an environment has beside those of its bases."""
     known: set[str] = set()
     for base in type(grid).__mro__:
-        if code.is_installed(base.__module__):
+        if code.has_address(base):
             known |= code.names_in(base)
     return {name: value for name, value in attributes(grid).items() if name not in known}

@@ -42,7 +42,7 @@ Parts = list[bytes | str]
 _ATOMS = (str, int, float, complex, bool, bytes, type(None), type(Ellipsis), type(NotImplemented))
 _PLAIN = (decimal.Decimal, fractions.Fraction, datetime.date, datetime.time, datetime.timedelta, range, slice,
           np.dtype, PurePath, pa.DataType, pa.Schema)  # fmt: skip
-_MAX_DEPTH = 80
+_MAX_DEPTH, _MAX_SETS = 80, 5
 _DIGITS = 16  # of a hash that is shown and compared
 
 
@@ -57,14 +57,16 @@ class Reader:
         """`reseeded`: generators of random numbers are set at the start of each episode."""
         self.unknown: list[str] = []
         self._reseeded = reseeded
-        self._seen: dict[int, int] = {}
+        self._open: dict[int, int] = {}  # what is being read, and how deep it stands
+        self._done: dict[int, bytes] = {}
+        self._numbers: dict[int, int] = {}  # of functions and classes, in the order in which they are met
         self._queue: list[tuple[Any, str]] = []
-        self._waiting: set[int] = set()
-        self._kept: list[Any] = []  # else a number in `_seen` may be used again for another object
+        self._sets = 0  # that it stands in
+        self._kept: list[Any] = []  # else an address may be used again for another object
 
     def digest(self, value: Any, way: str) -> str:
         """Hexadecimal SHA-256 of `value`; `way` names it in `unknown`."""
-        self._seen, self._kept, self._queue = {}, [], []
+        self._open, self._done, self._numbers, self._kept, self._queue = {}, {}, {}, [], []
         whole = hashlib.sha256(self._hash(value, way, 0))
         while self._queue:  # not one inside the other: functions lead far
             item, item_way = self._queue.pop(0)
@@ -78,11 +80,17 @@ class Reader:
         if depth > _MAX_DEPTH:
             self._doubt(way, "is nested too deeply")
             return b""
-        if id(value) in self._seen and id(value) not in self._waiting:
-            return _joined(["again", str(self._seen[id(value)])])
-        self._waiting.discard(id(value))
-        self._number(value)
+        if id(value) in self._done:
+            return self._done[id(value)]
+        if id(value) in self._open:  # a circle; by its length, as no two processes share addresses
+            return _joined(["again", str(depth - self._open[id(value)])])
+        self._open[id(value)] = depth
+        self._kept.append(value)
+        self._done[id(value)] = found = self._content(value, way, depth)
+        del self._open[id(value)]
+        return found
 
+    def _content(self, value: Any, way: str, depth: int) -> bytes:
         def inside(item: Any, name: str) -> bytes:
             if isinstance(item, type) or code.is_function(item):
                 return self._queued(item, f"{way}{name}")
@@ -94,19 +102,13 @@ class Reader:
                 return _joined(found)
         return _joined(["object", *self._of_object(value, way, inside)])
 
-    def _number(self, value: Any) -> int:
-        """The number of an object, by which another mention of it is told."""
-        if id(value) not in self._seen:
-            self._seen[id(value)] = len(self._seen)
-            self._kept.append(value)
-        return self._seen[id(value)]
-
     def _queued(self, value: Any, way: str) -> bytes:
         """The number of a function or class, which is read later."""
-        if id(value) not in self._seen:
-            self._waiting.add(id(value))
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self._numbers)
+            self._kept.append(value)
             self._queue.append((value, way))
-        return f"code {self._number(value)}".encode()
+        return f"code {self._numbers[id(value)]}".encode()
 
     def _of_code(self, value: Any, _way: str, inside: Inside) -> Parts | None:
         if isinstance(value, type):
@@ -177,6 +179,10 @@ class Reader:
     def _alone(self, value: Any, way: str) -> str:
         """The hash of an element of a set, whose place says nothing."""
         other = Reader(self._reseeded)
+        other._sets = self._sets + 1
+        if other._sets > _MAX_SETS:  # a circle through a set
+            self._doubt(way, "is nested too deeply")
+            return ""
         found = other.digest(value, way)
         self.unknown += other.unknown
         return found

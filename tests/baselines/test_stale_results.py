@@ -116,6 +116,15 @@ def test_comments_and_places_do_not_count(tmp_path: Path) -> None:
     assert play(tmp_path / "out", edited("# the action", "# something\n\n")).computed == 0
 
 
+def test_code_of_no_module_is_code(tmp_path: Path) -> None:
+    """As `exec` makes it: what says that it is of an installed module has to stand there."""
+    for module in ("builtins", "numpy", "distgrid.envs.dist"):
+        policies = [edited(), edited("0.3", "0.4")]
+        for policy in policies:
+            type(policy).__module__ = module
+        assert parts_of(policies[0])[0]["class"] != parts_of(policies[1])[0]["class"]
+
+
 class Heater(Resource):
     """An own device: draws `draw_mw` all day."""
 
@@ -288,6 +297,11 @@ class Point:
     y: float = 0.0
 
 
+@dataclasses.dataclass(eq=False)
+class Node:
+    owner: Any
+
+
 def different() -> Iterator[tuple[Any, Any]]:
     """Values that are not the same, pair by pair; each is made anew, so that no address is compared."""
     yield 1, 1.0
@@ -328,6 +342,10 @@ def test_cycles_and_shared_values_end() -> None:
     shared = [np.ones(2)]
     assert digest(loop) == digest(loop)
     assert digest([shared, shared]) == digest([shared, shared])
+    ring = types.SimpleNamespace(name="a")
+    ring.peers = {Node(ring)}
+    reader = Reader()
+    assert reader.digest(ring, "value") == Reader().digest(ring, "value")
     deep: list[Any] = []
     for _ in range(1000):
         deep = [deep]
