@@ -86,17 +86,16 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if not isinstance(error, OSError):  # Ctrl-C, no memory
-            raise
+    except OSError as error:
         raise OSError(
             error.errno,
             f"cannot write {path} ({len(data)} bytes): {error.strerror or error}; "
             "nothing half-written was left, finished chunks are kept. Make room (or choose another folder) "
             "and give the same command again",
         ) from error
+    finally:  # Ctrl-C and no memory, too; at the end of a whole write it is no longer there
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     _sync_folder(path.parent)
 
 

@@ -95,10 +95,9 @@ def _by_turns(new: Path, place: Path, aside: Path) -> None:
     try:
         place.rename(aside)
         new.rename(place)
-    except BaseException:  # Ctrl-C, no memory: whatever it is, the old folder comes back
+    finally:  # Ctrl-C, no memory: whatever it is, the old folder comes back
         if aside.exists() and not place.exists():
             aside.rename(place)
-        raise
 
 
 def sync(path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Literal, Self
 
 import pyarrow as pa
@@ -105,11 +107,10 @@ class WorkflowFolder(OutFolder):
     def __enter__(self) -> Self:
         """See `OutFolder`; RunError, too, for a folder that holds something else than this run."""
         super().__enter__()
-        try:
+        with contextlib.ExitStack() as on_the_way_out:
+            on_the_way_out.callback(self.__exit__, None, None, None)
             self._there = self._look()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            on_the_way_out.pop_all()
         return self
 
     def _look(self) -> WorkflowRun | None:
@@ -149,19 +150,12 @@ class WorkflowFolder(OutFolder):
         elif self._there is not None:
             self.run.timings.sittings = self._there.timings.sittings + 1
         self.run.outputs = []
-        try:
-            self._save("running")
+        with _Failure(self):
+            self.save("running")
             for name, content in data.items():
                 self.run.outputs = [*self.run.outputs, self.put(name, content)]
             self.run.timings.finished_at = now()
-            self._save("done" if error is None else "failed")
-        except BaseException as failure:
-            self.run.error = f"{type(failure).__name__}: {failure}"
-            try:
-                self._save("failed")
-            except OSError as also:
-                failure.add_note(f"run.json could not be updated either: {also.strerror}")
-            raise
+            self.save("done" if error is None else "failed")
 
     def _stands(self, data: Mapping[str, bytes], status: str) -> bool:
         """Whether the folder holds these very files, as the end of the same run."""
@@ -174,11 +168,33 @@ class WorkflowFolder(OutFolder):
         self.run.outputs = there.outputs
         return self.intact(there.outputs)
 
-    def _save(self, status: Literal["running", "done", "failed"]) -> None:
+    def save(self, status: Literal["running", "done", "failed"]) -> None:
+        """Write run.json with this status."""
         self.run.status = status
         self.run.timings.wall_s = round(time.perf_counter() - self._begun, 6)
         self.run.timings.updated_at = now()
         write_atomic(self.path / FILE_NAME, (self.run.model_dump_json(indent=2) + "\n").encode())
+
+
+class _Failure:
+    """On the way out of what went wrong, run.json says so; no exception is held back."""
+
+    def __init__(self, folder: WorkflowFolder) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or error is None:
+            return
+        self.folder.run.error = f"{kind.__name__}: {error}"
+        try:
+            self.folder.save("failed")
+        except OSError as also:
+            error.add_note(f"run.json could not be updated either: {also.strerror}")
 
 
 def _files(workflow: str) -> list[str]:
