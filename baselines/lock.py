@@ -17,15 +17,17 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..cases.files import read_regular
 from .errors import RunError, printable
 from .parts import TEMPORARY_SUFFIX
 
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 #: Named like what a killed run leaves half-written, as it is: the next run removes it.
 OWNER_FILE = f".running{TEMPORARY_SUFFIX}"

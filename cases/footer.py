@@ -72,7 +72,8 @@ def _group(reader: Reader) -> list[ColumnClaim]:
 
 
 def _chunk(reader: Reader) -> tuple[str, dict[int, int]]:
-    path, found = "", {}
+    path = ""
+    found: dict[int, int] = {}
     for field, kind in reader.fields():
         if field == _META and kind == _STRUCT:
             path, found = _meta(reader)

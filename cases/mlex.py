@@ -80,8 +80,8 @@ class Source:
         start = 0
         while start < len(self.data):
             end = self.data.find("\n", start) + 1 or len(self.data)
-            line = self.data[start:end]
-            yield line[:-2] + "\n" if line.endswith("\r\n") else line
+            text = self.data[start:end]
+            yield text[:-2] + "\n" if text.endswith("\r\n") else text
             start = end
 
     @property

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from distgrid import baselines
-from distgrid.baselines import lock, outfolder, parts
+from distgrid.baselines import lock
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.lock import OWNER_FILE, FolderLock
 from distgrid.cli import main
@@ -222,10 +222,8 @@ def test_a_finished_run_in_a_read_only_folder_can_be_asked_for_again(
     def no_writing(*args: Any, **_: Any) -> Any:
         raise PermissionError(13, "Permission denied", str(args[0]))
 
-    monkeypatch.setattr(
-        outfolder.os, "access", lambda p, mode, **k: not mode & os.W_OK and really(p, mode, **k)
-    )
-    monkeypatch.setattr(parts.os, "open", _only_reading(os.open))
+    monkeypatch.setattr(os, "access", lambda p, mode, **k: not mode & os.W_OK and really(p, mode, **k))
+    monkeypatch.setattr(os, "open", _only_reading(os.open))
     for name in ("mkdir", "unlink", "replace", "rename", "touch"):
         monkeypatch.setattr(Path, name, no_writing)
     code, shown, err = command(arguments, capsys)

@@ -77,7 +77,7 @@ class Edited(Policy):
 
 
 def edited(*change: str) -> baselines.Policy:
-    text = POLICY.replace(*change) if change else POLICY
+    text = POLICY.replace(change[0], change[1]) if change else POLICY
     assert change == () or text != POLICY
     made: baselines.Policy = source_of(text, "Edited", Policy=baselines.Policy, np=np)()
     return made
@@ -174,8 +174,8 @@ class Flat(LoadSource):
     """An own source of loads that holds no series."""
 
     n_days = 365
-    active_mw = None  # type: ignore[assignment]
-    reactive_mvar = None  # type: ignore[assignment]
+    active_mw = None
+    reactive_mvar = None
 
     def __init__(self, level: float) -> None:
         self.level = level

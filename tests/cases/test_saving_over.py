@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ class Faults:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
         self.error, self.at, self.after, self.calls = error, 0, False, 0
         for owner, name in (
-            (Path, "rename"), (Path, "mkdir"), (tables.tempfile, "mkdtemp"), (shutil, "rmtree"),
+            (Path, "rename"), (Path, "mkdir"), (tempfile, "mkdtemp"), (shutil, "rmtree"),
             (exchange, "exchange"), (tables, "write_table"), (tables, "sync"),
         ):  # fmt: skip
             monkeypatch.setattr(owner, name, self.wrapped(getattr(owner, name)))
