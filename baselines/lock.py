@@ -33,7 +33,7 @@ except ImportError:  # Windows
 OWNER_FILE = f".running{TEMPORARY_SUFFIX}"
 _OWNER_BYTES = 1 << 16
 #: Whoever only reads a finished run, or has not yet said who it is, is waited for so long.
-PATIENCE_S = 2.0
+PATIENCE_S = 10.0
 
 _held: set[int] = set()
 
@@ -55,7 +55,7 @@ class FolderLock:
         """
         give_up = time.monotonic() + PATIENCE_S
         while not self._try():
-            owner = _owner(self.folder)
+            owner = None if _is_stale(self.folder) else _owner(self.folder)  # left by one that was killed
             if owner is not None or time.monotonic() > give_up:
                 raise RunError(
                     f"{self.folder} is in use: {owner or 'another process'}; wait until it ends, or choose "

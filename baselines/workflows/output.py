@@ -110,6 +110,8 @@ class WorkflowFolder(OutFolder):
         with contextlib.ExitStack() as on_the_way_out:
             on_the_way_out.callback(self.__exit__, None, None, None)
             self._there = self._look()
+            if not self._may_stand():
+                self.begin(self.run.command)
             on_the_way_out.pop_all()
         return self
 
@@ -144,7 +146,8 @@ class WorkflowFolder(OutFolder):
         if self._stands(data, "done" if error is None else "failed"):
             self.complete = True
             return
-        self.begin(self.run.command)
+        if self._may_stand():  # and does not: another process may know from now on
+            self.begin(self.run.command)
         if self._there is not None and self.fresh:
             self.discard(_files(self.run.workflow))
         elif self._there is not None:
@@ -157,10 +160,14 @@ class WorkflowFolder(OutFolder):
             self.run.timings.finished_at = now()
             self.save("done" if error is None else "failed")
 
+    def _may_stand(self) -> bool:
+        """Whether the folder holds this run, ended: then perhaps nothing need be written."""
+        return self._there is not None and not self.fresh and self._there.status != "running"
+
     def _stands(self, data: Mapping[str, bytes], status: str) -> bool:
         """Whether the folder holds these very files, as the end of the same run."""
         there = self._there
-        if there is None or self.fresh or there.status != status:
+        if there is None or not self._may_stand() or there.status != status:
             return False
         wanted = {(name, sha256_of(content)) for name, content in data.items()}
         if {(record.path, record.sha256) for record in there.outputs} != wanted:

@@ -195,6 +195,26 @@ class TestWithoutLocksOfTheSystem:
 
 
 @EVERY
+def test_who_runs_is_told_while_it_computes(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only while files are written."""
+    owners: list[str] = []
+
+    def note(*args: Any, **options: Any) -> Any:
+        owners.append((tmp_path / "out" / OWNER_FILE).read_text())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("distgrid.physics.solve", note)
+    monkeypatch.setattr("distgrid.physics.settle_controls", note)
+    monkeypatch.setattr("distgrid.baselines.session.run_chunk", note)
+    with pytest.raises(SystemExit):
+        main([*VERBS[verb], "--out", str(tmp_path / "out")])
+    assert json.loads(owners[0])["pid"] == os.getpid()
+    assert not list(tmp_path.rglob(OWNER_FILE))
+
+
+@EVERY
 def test_repeated_it_is_read_back(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same command again: the same numbers, no file written, and it says so."""
     arguments = [*VERBS[verb], "--out", str(tmp_path / "out")]
