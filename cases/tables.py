@@ -23,8 +23,12 @@ FILES = tuple(f"{name}.parquet" for name in TABLES)
 
 
 def write_table(data: pa.Table, path: Path) -> None:
-    """Write with fixed options, so that equal tables make equal bytes (for one version of Arrow)."""
-    pq.write_table(data, path, version="2.6", compression="zstd", compression_level=9, use_dictionary=True)
+    """Write with fixed options, so that equal tables make equal bytes (for one version of Arrow).
+
+    With checksums, as a damaged page of plain numbers decodes to other numbers without complaint.
+    """
+    options = {"compression": "zstd", "compression_level": 9, "use_dictionary": True}
+    pq.write_table(data, path, version="2.6", write_page_checksum=True, **options)
 
 
 def save_folder(feeder: Feeder, folder: Path) -> Path:
