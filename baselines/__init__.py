@@ -18,10 +18,10 @@ The runner plays whole days and keeps the score; with ``out="runs/first"`` it le
 
 from __future__ import annotations
 
-from .errors import RunError
+from .errors import RunError, RunWarning
 from .policy import Policy
 from .registry import make, names
 from .runner import RunResult, rollout
 from .summary import PolicySummary
 
-__all__ = ["Policy", "PolicySummary", "RunError", "RunResult", "make", "names", "rollout"]
+__all__ = ["Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "make", "names", "rollout"]

@@ -59,7 +59,7 @@ def pf(
     from .manifest import InputRecord
     from .source import feeder_sha256
     from .workflows.dist_pf import check_options, in_phases, power_flow
-    from .workflows.output import WorkflowFolder, describe
+    from .workflows.output import COMPLETE, WorkflowFolder, describe
 
     check_options(method, loops, phases, vuf_max_pct)
     loaded = in_phases(cases.load(feeder), phases)
@@ -74,19 +74,21 @@ def pf(
          "voltage_bands": voltage_bands, "vuf_max_pct": vuf_max_pct},
         packages=() if method == "backward-forward" else ("pandapower",),
     )  # fmt: skip
-    folder = WorkflowFolder(out, run, fresh=fresh)
-    result = power_flow(
-        loaded, method=method, loops=loops, tol=tol, max_iter=max_iter, voltage_bands=voltage_bands,
-        vuf_max_pct=vuf_max_pct,
-    )  # fmt: skip
-    run.notes = list(result.notes)
-    folder.write(result.tables, _results(result), None if result.usable else result.verdict)
+    with WorkflowFolder(out, run, fresh=fresh) as folder:
+        result = power_flow(
+            loaded, method=method, loops=loops, tol=tol, max_iter=max_iter, voltage_bands=voltage_bands,
+            vuf_max_pct=vuf_max_pct,
+        )  # fmt: skip
+        run.notes = list(result.notes)
+        folder.write(result.tables, _results(result), None if result.usable else result.verdict)
     console = Console()
     if not console.is_terminal:  # a pipe or a file has no width: long names must not be cut
         console.width = max(console.width, 120)
     console.print(summary_table(result))
     for note in result.notes:
         console.print(note, highlight=False, markup=False)
+    if folder.complete:
+        console.print(COMPLETE, style="dim", highlight=False)
     for name in (*(record.path for record in run.outputs), "run.json"):
         typer.echo(f"  {out / name}")
     typer.echo(result.verdict, err=not result.usable)

@@ -37,7 +37,7 @@ def controls(
     from .manifest import InputRecord
     from .source import feeder_sha256
     from .workflows.dist_controls import check_start, settle
-    from .workflows.output import WorkflowFolder, describe
+    from .workflows.output import COMPLETE, WorkflowFolder, describe
 
     check_start(start)
     loaded = cases.load(feeder)
@@ -49,22 +49,26 @@ def controls(
         [InputRecord(name=f"feeder {loaded.name}", sha256=feeder_sha256(loaded))],
         {"start": start, "voltage_bands": voltage_bands, "max_control_iter": max_control_iter},
     )  # fmt: skip
-    folder = WorkflowFolder(out, run, fresh=fresh)
-    result = settle(loaded, start=start, voltage_bands=voltage_bands, max_control_iterations=max_control_iter)
-    at_rest = bool(result.run.settled)
-    tables = {name: getattr(result, name) for name in ("taps", "banks", "actions")}
-    results: dict[str, bool | int | float | str | None] = {
-        "settled": at_rest,
-        "converged": bool(result.run.solution.converged),
-        "iterations": int(result.run.iterations),
-        "actions": len(result.run.actions),
-        "verdict": result.verdict,
-    }
-    folder.write(tables, results, None if at_rest else result.verdict)
+    with WorkflowFolder(out, run, fresh=fresh) as folder:
+        result = settle(
+            loaded, start=start, voltage_bands=voltage_bands, max_control_iterations=max_control_iter
+        )
+        at_rest = bool(result.run.settled)
+        tables = {name: getattr(result, name) for name in ("taps", "banks", "actions")}
+        results: dict[str, bool | int | float | str | None] = {
+            "settled": at_rest,
+            "converged": bool(result.run.solution.converged),
+            "iterations": int(result.run.iterations),
+            "actions": len(result.run.actions),
+            "verdict": result.verdict,
+        }
+        folder.write(tables, results, None if at_rest else result.verdict)
     console = Console()
     if not console.is_terminal:  # a pipe or a file has no width: long names must not be cut
         console.width = max(console.width, 120)
     console.print(summary_table(result))
+    if folder.complete:
+        console.print(COMPLETE, style="dim", highlight=False)
     for name in (*(record.path for record in run.outputs), "run.json"):
         typer.echo(f"  {out / name}")
     typer.echo(result.verdict, err=not at_rest)

@@ -17,3 +17,12 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> RunError:
     near = difflib.get_close_matches(value.lower(), lowered, n=1, cutoff=0.4)
     hint = f"; did you mean {lowered[near[0]]!r}?" if near else "."
     return RunError(f"unknown {kind} {value!r}{hint} Known: {', '.join(names) or 'none'}")
+
+
+def printable(text: str) -> str:
+    """`text` without what would control a terminal: a file of somebody else may say anything."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+class RunWarning(UserWarning):
+    """Something that a run did otherwise than its user may expect: what was finished is played anew."""

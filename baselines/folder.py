@@ -1,138 +1,122 @@
-"""The folder of a run: who may use it, which chunks in it are still good, and what goes where."""
+"""The folder of a run: which chunks in it are still good, and what goes where."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import warnings
+
+import pyarrow as pa
 
 from . import manifest as run_manifest
 from .episodes import KINDS, ChunkResult
-from .errors import RunError
-from .manifest import ChunkRecord, FileRecord, Manifest
-from .parts import file_sha256, remove_temporaries, sha256_of, write_atomic
+from .errors import RunError, RunWarning
+from .manifest import FILE_NAME, ChunkRecord, Manifest
+from .outfolder import MAX_PART_BYTES, MAX_TABLE_BYTES, OutFolder, belongs_elsewhere
+from .parts import read_table
+from .plan import EPISODES, PARTS, REPORT, check_part, part_path, plan_problem, planned_files, table_path
 
-PARTS = "parts"
-REPORT = "report.png"
-EPISODES = "episodes.parquet"
-
-
-def part_path(chunk: ChunkRecord, kind: str) -> str:
-    """Where a table of `chunk` goes, relative to the folder."""
-    return f"{PARTS}/{chunk.index:05d}.{kind}.parquet"
+__all__ = ["EPISODES", "PARTS", "REPORT", "RunFolder", "part_path", "table_path"]
 
 
-def table_path(kind: str) -> str:
-    """Where a table of the whole run goes."""
-    return f"{kind}.parquet"
+class RunFolder(OutFolder):
+    """A folder that holds exactly one run of policies."""
 
+    complete = False  # after `claim`: whether the run is finished, and nothing need be written
 
-class RunFolder:
-    """A folder that holds exactly one run; one process at a time works in it."""
-
-    def __init__(self, path: Path) -> None:
-        """Nothing is touched yet."""
-        self.path = path
-
-    def claim(self, wanted: Manifest, *, resume: bool, fresh: bool) -> Manifest:
-        """Make the folder ready for `wanted` and return the manifest to go on with.
+    def claim(self, wanted: Manifest, *, resume: bool, fresh: bool, report: bool) -> Manifest:
+        """Make the folder, which was entered, ready for `wanted`; return the manifest to go on with.
 
         An empty or new folder starts `wanted`; a folder with the same run goes on where that one stopped
-        (what it was `wanted` to cut into chunks is then ignored); with `fresh`, the files of whatever run
-        it holds are removed first. RunError when the folder holds anything else: nothing of it is touched.
+        (what it was `wanted` to cut into chunks is then ignored), and is left alone where that was at the
+        end (with its picture, where a `report` is wanted); with `fresh`, the files of whatever run it holds
+        are removed first. Chunks of a run whose identity is not fully known are played anew, with a
+        RunWarning. RunError when the folder holds anything else: nothing of it is touched.
         """
         there = self._look(wanted, resume=resume, fresh=fresh)
-        self._create()
-        remove_temporaries(self.path)
-        remove_temporaries(self.path / PARTS)
-        if there is not None and fresh:
-            self._discard(there)
-            there = None
-        if there is None:
+        if there is None or fresh:
+            self.begin(wanted.command, (PARTS,))
+            if there is not None:
+                self.discard(planned_files(there.chunks))
             return wanted
-        there.command = wanted.command
+        if wanted.unknown:
+            _forget(there, wanted)
+        elif self._finished(there) and (not report or any(f.path == REPORT for f in there.outputs)):
+            self.complete = True
+            return there
+        self.begin(wanted.command, (PARTS,))
+        there.command, there.unknown = wanted.command, wanted.unknown
         there.timings.sittings += 1
         for chunk in there.chunks:
-            if chunk.status == "done" and not self._intact(chunk.files):
+            if chunk.status == "done" and not self.intact(chunk.files):
                 chunk.status = "pending"
         return there
 
     def _look(self, wanted: Manifest, *, resume: bool, fresh: bool) -> Manifest | None:
         """The manifest in the folder, when there is one that may be gone on with or thrown away."""
+        text = self.run_json()
+        if text is None:
+            return None
         try:
-            if not self.path.is_dir() or not any(self.path.iterdir()):
-                if self.path.exists() and not self.path.is_dir():
-                    raise RunError(f"{self.path} is a file; --out takes a folder")
-                return None
-            there = run_manifest.load(self.path)
-        except OSError as error:
-            raise RunError(
-                f"cannot look into {self.path}: {error.strerror}; choose another --out folder"
-            ) from error
-        if there is None:
-            if self._only_leftovers():
-                return None
-            raise RunError(
-                f"{self.path} holds files but no run.json, so they are not a run of distgrid; "
-                "choose another --out folder (an empty or a new one)"
-            )
+            there = run_manifest.parse(text)
+        except ValueError as error:
+            raise belongs_elsewhere(self.path / FILE_NAME, text, "distgrid run", str(error)) from error
+        problem = plan_problem(there)
+        if problem is not None:
+            raise self.refuse(problem)
+        names = planned_files(there.chunks)
+        for chunk in there.chunks:
+            mine = [part_path(chunk, kind) for kind in KINDS]
+            self.check_records(chunk.files, mine, f"chunk {chunk.index}", MAX_PART_BYTES)
+        tables = [*(table_path(kind) for kind in KINDS), EPISODES, REPORT]
+        self.check_records(there.outputs, tables, "outputs", MAX_TABLE_BYTES)
+        self.check_files(names)
         if fresh:
             return there
-        differing = run_manifest.differences(there, wanted)
+        differing = run_manifest.differences(there.identity(), wanted.identity())
         if differing:
-            raise RunError(
-                f"{self.path} holds another run ({there.id}, {there.status}):\n  "
-                + "\n  ".join(differing)
-                + "\nChoose another --out folder, or --fresh to throw that run away."
-            )
+            raise run_manifest.another_run(self.path, there.id, there.status, differing)
         if not resume:
             raise RunError(
                 f"{self.path} holds this run already; allow to resume it, or ask for a fresh start"
             )
         return there
 
-    def _only_leftovers(self) -> bool:
-        """Whether all there is comes from a run that was killed before its first run.json."""
-        allowed = {self.path / PARTS}
-        return all(p in allowed or p.name.endswith(".distgrid-tmp") for p in self.path.iterdir()) and not any(
-            (self.path / PARTS).glob("[!.]*")
-        )
-
-    def _create(self) -> None:
-        """Make the folders. RunError where that is not allowed, before anything is played."""
-        try:
-            (self.path / PARTS).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"cannot create {self.path / PARTS}: {error.strerror}; choose another --out folder"
-            ) from error
-        if not os.access(self.path, os.W_OK) or not os.access(self.path / PARTS, os.W_OK):
-            raise RunError(f"no permission to write into {self.path}; choose another --out folder")
-
-    def _discard(self, there: Manifest) -> None:
-        """Remove the files of the run `there`, run.json last; all others stay."""
-        parts = [part_path(chunk, kind) for chunk in there.chunks for kind in KINDS]
-        tables = [table_path(kind) for kind in KINDS]
-        for name in [*parts, *tables, EPISODES, REPORT, run_manifest.FILE_NAME]:
-            (self.path / name).unlink(missing_ok=True)
-
-    def _intact(self, files: list[FileRecord]) -> bool:
-        return bool(files) and all(file_sha256(self.path / f.path) == f.sha256 for f in files)
-
-    def finished(self, run: Manifest) -> bool:
+    def _finished(self, run: Manifest) -> bool:
         """Whether `run` is done and every file it lists is as it was written."""
-        chunks_done = all(chunk.status == "done" for chunk in run.chunks)
-        return run.status == "done" and chunks_done and self._intact(run.outputs)
+        tables = {*(table_path(kind) for kind in KINDS), EPISODES}
+        return (
+            run.status == "done"
+            and all(chunk.status == "done" and self.intact(chunk.files) for chunk in run.chunks)
+            and tables <= {record.path for record in run.outputs}
+            and self.intact(run.outputs)
+        )
 
     def store(self, chunk: ChunkRecord, result: ChunkResult) -> None:
         """Write the parts of `chunk` and note them in its record."""
-        records = [self.write(part_path(chunk, kind), result.tables[kind]) for kind in KINDS]
+        records = [self.put(part_path(chunk, kind), result.tables[kind]) for kind in KINDS]
         chunk.finish(result.n_steps, result.wall_s, records)
 
-    def write(self, name: str, data: bytes) -> FileRecord:
-        """Write `data` to `name` in the folder, whole or not at all."""
-        write_atomic(self.path / name, data)
-        return FileRecord(path=name, sha256=sha256_of(data), size_bytes=len(data))
+    def tables(self, chunk: ChunkRecord) -> dict[str, pa.Table]:
+        """The tables of a finished chunk by their kinds. RunError where they are not those of this chunk."""
+        try:
+            tables = {kind: read_table((self.path / part_path(chunk, kind)).read_bytes()) for kind in KINDS}
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            raise self.refuse(f"a table of chunk {chunk.index} cannot be read ({error})") from error
+        problem = check_part(chunk, tables)
+        if problem is not None:
+            raise self.refuse(problem)
+        return tables
 
-    def read(self, name: str) -> bytes:
-        """The bytes of `name` in the folder."""
-        return (self.path / name).read_bytes()
+
+def _forget(there: Manifest, wanted: Manifest) -> None:
+    """Nothing of the run in the folder can be taken over: say so, and why."""
+    done = sum(chunk.status == "done" for chunk in there.chunks)
+    if done:
+        warnings.warn(
+            f"{done} finished chunks are played anew, since it cannot be known whether they still hold: "
+            + "; ".join(wanted.unknown),
+            RunWarning,
+            stacklevel=4,
+        )
+    for chunk in there.chunks:
+        chunk.status, chunk.files = "pending", []
+    there.outputs = []

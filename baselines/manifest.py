@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import RunError
+from .errors import RunError, printable
 from .parts import sha256_of, write_atomic
 
 FILE_NAME = "run.json"
@@ -44,11 +44,12 @@ class FileRecord(_Strict):
 
 
 class PolicyRecord(_Strict):
-    """A policy and the constants that decide what it does."""
+    """A policy: what it says of itself, and hashes of what it is (`identity.parts_of`)."""
 
     name: str
     kind: str
     config: dict[str, Scalar] = Field(default_factory=dict)
+    content: dict[str, str] = Field(default_factory=dict)
 
 
 class Parameters(_Strict):
@@ -99,11 +100,16 @@ class Manifest(_Strict):
     seed: int
     inputs: list[InputRecord]
     parameters: Parameters
+    unknown: list[str] = Field(default_factory=list)  # what has no hash, so that nothing is resumed
     outputs: list[FileRecord] = Field(default_factory=list)
     status: Literal["running", "done", "failed"] = "running"
     error: str | None = None
     timings: Timings
     chunks: list[ChunkRecord]
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the tables, flat."""
+        return identity(self.parameters, self.inputs, self.versions)
 
     def save(self, folder: Path) -> None:
         """Write run.json into `folder` atomically."""
@@ -123,24 +129,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
 
 
-def load(folder: Path) -> Manifest | None:
-    """The manifest in `folder`, None where there is none. RunError when run.json is not ours or damaged."""
-    path = folder / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path} is not text; choose another --out folder") from error
+def parse(text: str) -> Manifest:
+    """The manifest that a run.json holds. ValueError, with the first thing that is wrong, for any other."""
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise RunError(
-            f"{path} is not a run.json that this version can read ({where}: {first['msg']}); "
-            "choose another --out folder, or remove this one if nothing in it is needed"
-        ) from error
+        raise ValueError(f"{where}: {first['msg']}") from error
 
 
 def identity(parameters: Parameters, inputs: list[InputRecord], used: dict[str, str]) -> dict[str, Any]:
@@ -149,6 +145,7 @@ def identity(parameters: Parameters, inputs: list[InputRecord], used: dict[str, 
     flat["policies"] = ",".join(p.name for p in parameters.policies)
     for policy in parameters.policies:
         flat[f"policy {policy.name}"] = json.dumps([policy.kind, policy.config], sort_keys=True)
+        flat.update({f"policy {policy.name}, {name}": hashed for name, hashed in policy.content.items()})
     flat.update({f"input {i.name}": i.sha256 for i in inputs})
     flat.update({f"version of {name}": number for name, number in used.items()})
     return flat
@@ -160,15 +157,22 @@ def run_id(parameters: Parameters, inputs: list[InputRecord], used: dict[str, st
     return f"{parameters.environment.rsplit('/', 1)[-1]}-{digest[:12]}"
 
 
-def differences(there: Manifest, wanted: Manifest) -> list[str]:
-    """What keeps `wanted` from going on with `there`, one line each; empty when it is the same run."""
-    old = identity(there.parameters, there.inputs, there.versions)
-    new = identity(wanted.parameters, wanted.inputs, wanted.versions)
-    lines = []
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            lines.append(f"{key}: {_short(old.get(key))} in the folder, {_short(new.get(key))} asked for")
-    return lines
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What keeps a run from going on with the one in a folder, one line each; empty when it is the same."""
+    return [
+        printable(f"{key}: {_short(old.get(key))} in the folder, {_short(new.get(key))} asked for")
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def another_run(folder: Path, there: str, status: str, differing: Sequence[str]) -> RunError:
+    """The error about a folder that holds another run than the one asked for."""
+    return RunError(
+        f"{folder} holds another run ({printable(there)}, {status}):\n  "
+        + "\n  ".join(differing)
+        + "\nChoose another --out folder, or --fresh to throw that run away."
+    )
 
 
 def _short(value: object) -> str:

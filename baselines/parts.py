@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -10,11 +11,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..cases.files import open_regular
+from ..cases.reading import parse_parquet
+
 #: Files being written; a killed run leaves at most these, and the next run in the folder removes them.
 TEMPORARY_SUFFIX = ".distgrid-tmp"
 
+_BINARY = getattr(os, "O_BINARY", 0)
+
 #: Fixed, so that the bytes do not depend on how many chunks a table was put together from.
 _ROW_GROUP_ROWS = 1 << 17
+
+#: A part may hold as much as the larger of these; columns of one value compress to nearly nothing.
+_SMALL_TABLE_BYTES = 1 << 28
+_TABLE_BYTES_PER_BYTE = 200
 
 
 def sha256_of(data: bytes | pa.Buffer) -> str:
@@ -22,13 +32,19 @@ def sha256_of(data: bytes | pa.Buffer) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def file_sha256(path: Path) -> str | None:
-    """Hexadecimal SHA-256 of the file at `path`; None where there is no such file."""
+def file_sha256(path: Path, size_bytes: int) -> str | None:
+    """Hexadecimal SHA-256 of the regular file at `path`; None where there is none of this size."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, size_bytes) as file:
+            if os.fstat(file.fileno()).st_size != size_bytes:
+                return None
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return None
+        raise
 
 
 def table_bytes(table: pa.Table) -> bytes:
@@ -48,8 +64,8 @@ def table_bytes(table: pa.Table) -> bytes:
 
 
 def read_table(data: bytes) -> pa.Table:
-    """The table in the Parquet bytes `data`."""
-    return pq.read_table(pa.BufferReader(data))
+    """The table in the Parquet bytes `data`. pa.ArrowException where they are none, or claim too much."""
+    return parse_parquet(data, max(_SMALL_TABLE_BYTES, _TABLE_BYTES_PER_BYTE * len(data)))
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -62,20 +78,24 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of an earlier process of this number
+        # Never through a link that stands there.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise OSError(
             error.errno,
             f"cannot write {path} ({len(data)} bytes): {error.strerror or error}; "
             "nothing half-written was left, finished chunks are kept. Make room (or choose another folder) "
             "and give the same command again",
         ) from error
+    finally:  # Ctrl-C and no memory, too; at the end of a whole write it is no longer there
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     _sync_folder(path.parent)
 
 
@@ -90,7 +110,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove what a killed run left half-written in `folder`."""
+def remove_temporaries(folder: Path, but: Path) -> None:
+    """Remove what a killed run left half-written in `folder`, all of it `but` one file."""
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        path.unlink(missing_ok=True)
+        if path != but and (path.is_symlink() or not path.is_dir()):
+            path.unlink(missing_ok=True)

@@ -25,13 +25,19 @@ AnyEnv = gymnasium.Env[Any, Any] | gymnasium.vector.VectorEnv[Any, Any, Any]
 class Policy(ABC):
     """Base of all baselines; subclass it to run your own policy through `distgrid.baselines.rollout`.
 
-    Attributes: `name`, shown in tables and written to every row of the results.
+    Attributes: `name`, shown in tables and written to every row of the results. `transient`: names of
+    attributes that an episode writes and `reset` forgets; all others, and the code of the class, are part of
+    what a run is (weights, arrays, parameters), and a folder with other ones is another run.
     """
 
     name: str = "policy"
+    transient: tuple[str, ...] = ()
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
-        """Constants that decide what the policy does: recorded in run.json, compared on resume."""
+        """Constants that decide what the policy does, to be read in run.json.
+
+        They need not be complete: the attributes and the code of the policy are compared on resume, too.
+        """
         return {}
 
     def seed(self, seed: int) -> None:  # noqa: B027 - most policies are deterministic

@@ -22,7 +22,7 @@ import pyarrow as pa
 from . import manifest as run_manifest
 from .episodes import KINDS, ChunkResult
 from .errors import RunError, unknown
-from .folder import EPISODES, REPORT, RunFolder, part_path, table_path
+from .folder import EPISODES, REPORT, RunFolder, table_path
 from .manifest import Manifest
 from .parts import read_table, table_bytes
 from .progress import Progress
@@ -79,7 +79,10 @@ def rollout(
     - `episodes`: of each policy. `seed`: of the first episode; the next has `seed + 1`.
     - `out`: folder for run.json, parts/, the tables as Parquet and, with `report`, report.png. The same run
       in the folder is resumed unless `resume=False`; any other content is refused; `fresh` first removes
-      the files of the run that the folder holds.
+      the files of the run that the folder holds. The same run is one of the same environment, policies
+      (their arrays, parameters and code, see `baselines.identity`), data, days and versions; where that
+      cannot be known, finished chunks are played anew, with a `RunWarning`. One process at a time works in
+      a folder.
     - `engine`: "local" (this process) or "processes" (all cores, through joblib); the tables have the same
       bytes.
     - `chunk_episodes`: episodes that are lost at most when the run is killed; default a tenth of
@@ -100,12 +103,12 @@ def rollout(
         wanted = session.manifest(chunk_episodes, command)
         if out is None:
             return _run_in_memory(session, wanted, engine, progress)
-        folder = RunFolder(Path(out))
-        run = folder.claim(wanted, resume=resume, fresh=fresh)
-        if folder.finished(run) and (not report or any(f.path == REPORT for f in run.outputs)):
-            return _gather(session, run, folder, computed=0)
-        with _Status(run, folder):
-            return _run_in_folder(session, run, folder, engine, progress, report)
+        with RunFolder(Path(out)) as folder:
+            run = folder.claim(wanted, resume=resume, fresh=fresh, report=report)
+            if folder.complete:
+                return _gather(session, run, folder, computed=0)
+            with _Status(run, folder):
+                return _run_in_folder(session, run, folder, engine, progress, report)
     finally:
         session.close()
 
@@ -182,11 +185,11 @@ def _run_in_folder(
     outcome = _gather(session, run, folder, computed=len(pending))
     whole = {kind: getattr(outcome, kind) for kind in KINDS}
     run.outputs = [
-        *(folder.write(table_path(kind), table_bytes(whole[kind])) for kind in KINDS),
-        folder.write(EPISODES, table_bytes(outcome.episodes)),
+        *(folder.put(table_path(kind), table_bytes(whole[kind])) for kind in KINDS),
+        folder.put(EPISODES, table_bytes(outcome.episodes)),
     ]
     if report:
-        run.outputs = [*run.outputs, folder.write(REPORT, _report(session, outcome))]
+        run.outputs = [*run.outputs, folder.put(REPORT, _report(session, outcome))]
     return outcome
 
 
@@ -196,14 +199,19 @@ def _gather(
     """The tables of all chunks, in the order of policies and episodes."""
     tables: dict[str, list[pa.Table]] = {kind: [] for kind in KINDS}
     for record in run.chunks:
+        if isinstance(parts, RunFolder):
+            found = parts.tables(record)
+        else:
+            found = {kind: read_table(data) for kind, data in parts[record.index].tables.items()}
         for kind in KINDS:
-            if isinstance(parts, RunFolder):
-                data = parts.read(part_path(record, kind))
-            else:
-                data = parts[record.index].tables[kind]
-            tables[kind].append(read_table(data))
-    whole = {kind: pa.concat_tables(several) for kind, several in tables.items()}
-    episodes = episodes_table(whole["steps"], session.dt_h, session.seed)
+            tables[kind].append(found[kind])
+    try:
+        whole = {kind: pa.concat_tables(several) for kind, several in tables.items()}
+        episodes = episodes_table(whole["steps"], session.dt_h, session.seed)
+    except (KeyError, pa.ArrowException) as error:
+        if isinstance(parts, RunFolder):
+            raise parts.refuse(f"the tables of its chunks do not fit each other ({error})") from error
+        raise
     return RunResult(
         episodes=episodes,
         steps=whole["steps"],

@@ -9,8 +9,10 @@ import gymnasium
 
 from . import manifest as run_manifest
 from . import registry
+from .env_content import content_of
 from .episodes import Chunk, ChunkResult, run_chunk
 from .errors import RunError
+from .identity import parts_of
 from .manifest import ChunkRecord, Manifest, Parameters, PolicyRecord, Timings
 from .policy import Policy
 from .source import Source, episode_day, input_records
@@ -74,17 +76,16 @@ class Session:
             for first in range(0, self.episodes, size):
                 n = min(size, self.episodes - first)
                 chunks.append(ChunkRecord(index=len(chunks), policy=name, first_episode=first, n_episodes=n))
+        records, unknown = self._policy_records()
         parameters = Parameters(
             environment=self.source.name,
             split=self.source.split,
             seed=self.seed,
             episodes=self.episodes,
-            policies=[
-                PolicyRecord(name=n, kind=type(p).__qualname__, config=dict(p.config()))
-                for n, p in self.policies.items()
-            ],
+            policies=records,
         )
-        inputs = input_records(self.env, self.source.split)
+        attached = content_of(self.env)
+        inputs = [*input_records(self.env, self.source.split, attached.sha256), *attached.own]
         used = run_manifest.versions()
         started = run_manifest.now()
         return Manifest(
@@ -94,9 +95,20 @@ class Session:
             seed=self.seed,
             inputs=inputs,
             parameters=parameters,
+            unknown=[*unknown, *attached.unknown],
             timings=Timings(started_at=started, updated_at=started),
             chunks=chunks,
         )
+
+    def _policy_records(self) -> tuple[list[PolicyRecord], list[str]]:
+        """What each policy is, and what of them is unknown."""
+        records, unknown = [], []
+        for name, policy in self.policies.items():
+            content, doubts = parts_of(policy)
+            kind, config = type(policy).__qualname__, dict(policy.config())
+            records.append(PolicyRecord(name=name, kind=kind, config=config, content=content))
+            unknown += doubts
+        return records, unknown
 
     def play(self, pending: list[ChunkRecord], engine: str) -> Iterator[tuple[ChunkRecord, ChunkResult]]:
         """The results of the pending chunks, as they come: here, or in one process a core."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..cases import TABLES
 from ..cases import profiles as case_profiles
-from ..envs.load import LoadSource, ProfileLoad
+from .code import package_sha256
 from .errors import RunError, unknown
 from .manifest import InputRecord
 from .parts import sha256_of
@@ -135,15 +135,18 @@ def _check_grid(env: object) -> None:
         )
 
 
-def input_records(env: gymnasium.Env[Any, Any], split: str) -> list[InputRecord]:
-    """Hashes of what the results depend on: feeder, profiles, the split's days, the environment."""
+def input_records(env: gymnasium.Env[Any, Any], split: str, attached: str) -> list[InputRecord]:
+    """Hashes of what the results depend on: feeder, profiles, the split's days, the environment, our code.
+
+    `attached`: hash of what people attach to the environment, see `env_content`.
+    """
     grid: Any = env.unwrapped
     return [
         InputRecord(name=f"feeder {grid.feeder.name}", sha256=feeder_sha256(grid.feeder)),
         InputRecord(name="profiles", sha256=_profiles_sha256()),
-        *_own_loads(grid.load),
         InputRecord(name=f"split {split}", sha256=sha256_of(",".join(map(str, grid.days.tolist())).encode())),
-        InputRecord(name="environment", sha256=_make_up_sha256(env)),
+        InputRecord(name="environment", sha256=_make_up_sha256(env, attached)),
+        InputRecord(name="code of distgrid", sha256=package_sha256()),
     ]
 
 
@@ -171,21 +174,12 @@ def _profiles_sha256() -> str:
     return digest.hexdigest()
 
 
-def _own_loads(load: LoadSource) -> list[InputRecord]:
-    """The user's own load series; the shipped ones are among the profiles."""
-    if isinstance(load, ProfileLoad):
-        return []
-    digest = hashlib.sha256()
-    for series in (load.active_mw, load.reactive_mvar):
-        digest.update(b"none" if series is None else np.ascontiguousarray(series).tobytes())
-    return [InputRecord(name="loads", sha256=digest.hexdigest())]
-
-
-def _make_up_sha256(env: gymnasium.Env[Any, Any]) -> str:
+def _make_up_sha256(env: gymnasium.Env[Any, Any], attached: str) -> str:
     """Over the settings, the task, and the names of all observations and actions."""
     grid: Any = env.unwrapped
     settings = env.spec.kwargs if env.spec is not None else {}
     parts = {
+        "attached": attached,
         "kwargs": {
             key: repr(value) for key, value in settings.items() if key not in ("split", "render_mode")
         },

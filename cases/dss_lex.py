@@ -16,7 +16,7 @@ from .errors import CaseError, Problem
 
 CLOSING = {"(": ")", "[": "]", "{": "}", '"': '"', "'": "'"}
 BLANKS = " \t,"
-_PLAIN_WORD = re.compile(r"(?:[^ \t,=!/]|/(?!/))+")  # up to a blank, an equals sign or a comment
+_PLAIN_WORD = re.compile(r"(?:[^ \t,=!/]++|/(?!/))++")  # up to a blank, an equals sign or a comment
 # What OpenDSS takes for part of a word, while a reader (or Python) sees a blank, a new line or nothing.
 _STRANGE = re.compile(
     r"[\x00-\x08\x0a-\x1f\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
@@ -32,6 +32,7 @@ _PLAIN_PARAM = re.compile(
 _EMPTY = re.compile(r"^[ \t]*,|,[ \t]*,")  # nothing before a comma: OpenDSS stops there
 _LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 MAX_STACK = 10  # registers of the calculator in OpenDSS
+MAX_PARAMS = 200_000  # in one line; each takes many times its text
 MAX_ORDER = 12  # of a matrix
 SMALLEST, LARGEST = 1e-30, 1e30  # of a number; products of a few stay finite
 
@@ -81,6 +82,8 @@ def split(text: str, place: Place) -> list[Param]:
         if _over(text, at):
             _no_strangers(text[:at], place)
             return result
+        if len(result) >= MAX_PARAMS:
+            raise place.error("", "", f"at most {MAX_PARAMS} parameters in a line")
         word, quoted, at = _word(text, at, place)
         after = _skip(text, at, BLANKS[:-1])
         if after < len(text) and text[after] == "=":

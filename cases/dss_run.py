@@ -23,6 +23,7 @@ from .errors import CaseError, Problem
 
 MAX_DEPTH = 20  # of files that read files
 MAX_BYTES = 64 * 2**20  # of text in all
+MAX_LINES = 2_000_000
 MAX_EDITS = 4_000_000
 
 Reader = Callable[[Path], str]
@@ -369,6 +370,8 @@ class Runner:
         self.bytes += len(text)
         if self.bytes > MAX_BYTES:
             raise at.error("", repr(path.name), f"at most {MAX_BYTES} bytes of text in all")
+        if text.count("\n") > MAX_LINES:
+            raise at.error("", repr(path.name), f"at most {MAX_LINES} lines in a file")
         return text
 
     def _redirect(self, params: list[Param], place: Place) -> None:

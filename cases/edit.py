@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to tell somebody who wrote an unknown name: the nearest known ones, or a few of all."""
     names = list(known)
+    name = name[:100]  # comparing takes the product of the lengths
     close = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SHOWN_PROBLEMS = 20
+KEPT_PROBLEMS = 10_000  # of a text file; each takes many times its row
+SHOWN_CHARACTERS = 300  # of one part of a message; a file may hold a text of any length
 TEXT_FILES = (".m", ".case", ".dss", ".txt", ".dat", ".csv", ".inc")  # whose rows are counted in lines
 
 
@@ -31,8 +33,13 @@ class Problem:
         place = self.file
         if self.row is not None:
             place += f":{self.row}" if self.file.lower().endswith(TEXT_FILES) else f", row {self.row}"
-        what = f"{self.field} = {self.value}" if self.field and self.value else self.field or self.value
-        return f"{place}: {what}: expected {self.expected}" if what else f"{place}: expected {self.expected}"
+        field, value, expected = map(_shortened, (self.field, self.value, self.expected))
+        what = f"{field} = {value}" if field and value else field or value
+        return f"{place}: {what}: expected {expected}" if what else f"{place}: expected {expected}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}... ({len(text)} characters)"
 
 
 class CaseError(ValueError):

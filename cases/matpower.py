@@ -24,23 +24,26 @@ Whatever was changed or dropped stands in `metadata["notes"]`.
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, getincrementaldecoder
 from pathlib import Path
 
 import numpy as np
 
 from . import mtables as col
-from .errors import CaseError, Problem
+from .errors import KEPT_PROBLEMS, CaseError, Problem
 from .feeder import Feeder
+from .files import read_regular
 from .layout import with_layout
 from .meval import CaseData, read_case
 from .mleft import check_dc_lines, note_fields, with_base_kv, without_isolated
-from .mlex import Source
+from .mlex import MAX_BYTES, Source
 from .mnodes import Matrix, Num, Op
 
 SUFFIXES = (".m", ".case")
 
 _HELP = re.compile(r"%\w+[ \t]+(\S[^\n]*)$")
+_LONGEST_TITLE = 400  # characters, its line included
+_CHUNK = 2**20  # bytes that are decoded at once
 _MIN_COLUMNS = {"bus": 13, "gen": 8, "branch": 11}
 
 
@@ -66,21 +69,21 @@ def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = No
 def _source(path: Path) -> Source:
     """The text of a file: UTF-8 if all of it is, else Latin-1.
 
-    It is decoded line by line, as text of one piece may take four times the file.
+    It is decoded piece by piece, as text of one piece may take four times the file.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, MAX_BYTES)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         problem = Problem(str(path), None, "", "", f"a readable file ({reason})")
         raise CaseError([problem]) from error
-    source = Source(raw.removeprefix(BOM_UTF8))
+    decoder = getincrementaldecoder("utf-8")()
     try:
-        for _ in source:
-            pass
+        for start in range(0, len(raw) + 1, _CHUNK):
+            decoder.decode(raw[start : start + _CHUNK], final=start + _CHUNK > len(raw))
     except UnicodeDecodeError:
         return Source(raw, "latin-1")
-    return source
+    return Source(raw.removeprefix(BOM_UTF8))
 
 
 def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feeder:
@@ -111,7 +114,7 @@ def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feed
 def _title(source: Source) -> str:
     """First line of the help text: `%CASE33BW  Power flow data for ...`."""
     for line in source:
-        match = _HELP.match(line)
+        match = _HELP.match(line[:_LONGEST_TITLE])
         if match:
             return match.group(1).strip()
     return ""
@@ -140,7 +143,7 @@ def _matrices(case: CaseData) -> tuple[np.ndarray, np.ndarray, np.ndarray, float
             continue
         found[name] = matrix
         for column, title in col.USED[name].items():
-            for row in np.flatnonzero(~np.isfinite(matrix[:, column])).tolist():
+            for row in np.flatnonzero(~np.isfinite(matrix[:, column]))[:KEPT_PROBLEMS].tolist():
                 shown, line = str(matrix[row, column]), case.lines[name][row]
                 problems.append(Problem(case.file, line, f"{name} {title}", shown, "a finite number"))
     if problems or not isinstance(base, float):

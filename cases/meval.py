@@ -32,6 +32,7 @@ FUNCTIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs": np.abs,
 }
 CONSTANTS: Mapping[str, float] = {"pi": np.pi, "Inf": np.inf, "inf": np.inf, "NaN": np.nan, "nan": np.nan}
+MAX_WORK = 200_000_000  # numbers computed or copied; the largest files need a tenth of it
 MAX_VARIABLES = 1000  # files have a handful; each takes many times its text
 TABLE_FIELDS = ("bus", "gen", "branch")  # what a feeder is made of
 # Without influence on a power flow: of these nothing is said, of the next that they are there.
@@ -109,6 +110,14 @@ class _Run:
     def __init__(self, case: CaseData) -> None:
         self.case = case
         self.variables: dict[str, Value] = {}
+        self.work = 0
+        self.own: set[str] = set()  # fields whose matrix nothing else refers to
+
+    def spend(self, line: int, count: int) -> None:
+        """Statements are few and matrices large: what they do together is limited."""
+        self.work += count
+        if self.work > MAX_WORK:
+            self.refuse(line, "", f"at most {MAX_WORK} numbers computed or copied by all statements")
 
     def refuse(self, line: int, what: str, expected: str) -> NoReturn:
         refuse(self.case.file, line, what, expected)
@@ -153,6 +162,7 @@ class _Run:
             self.refuse(
                 statement.line, "mpc.dcline", f"a matrix of {DC_LINE[0]} columns or more, or an empty one"
             )
+        self.own.discard(target.field)
         self.case.written.setdefault(target.field, statement.value)
         if isinstance(value, np.ndarray):
             lines = statement.value.lines if isinstance(statement.value, Matrix) else ()
@@ -167,7 +177,11 @@ class _Run:
         if isinstance(value, str) or (isinstance(value, np.ndarray) and value.shape not in (shape, (1, 1))):
             shown = "text" if isinstance(value, str) else f"a {value.shape[0]}x{value.shape[1]} matrix"
             self.refuse(statement.line, shown, f"a {shape[0]}x{shape[1]} matrix or one number")
-        matrix = matrix.copy()
+        if target.field not in self.own:
+            self.spend(statement.line, matrix.size)
+            matrix = matrix.copy()
+            self.own.add(target.field)
+        self.spend(statement.line, shape[0] * shape[1])
         matrix[np.ix_(rows, columns)] = value
         self.case.fields[target.field] = matrix
 
@@ -180,13 +194,14 @@ class _Run:
         for axis, wanted in enumerate(target.index):
             size = matrix.shape[axis]
             if wanted is None:
+                self.spend(target.line, size)
                 picked.append(np.arange(size))
                 continue
             value = self.value(wanted)
             numbers = np.atleast_1d(np.nan if isinstance(value, str) else value).ravel()
-            if not (
-                np.isin(numbers, np.arange(1, size + 1)).all() and len(np.unique(numbers)) == len(numbers)
-            ):
+            self.spend(target.line, len(numbers))
+            whole = (numbers == np.round(numbers)) & (numbers >= 1) & (numbers <= size)
+            if not (whole.all() and len(np.unique(numbers)) == len(numbers)):
                 expected = f"{('row', 'column')[axis]} numbers from 1 to {size}, each once"
                 self.refuse(target.line, f"mpc.{target.field}", expected)
             picked.append(numbers.astype(np.intp) - 1)
@@ -220,8 +235,10 @@ class _Run:
         if node.index is None:
             if node.field not in self.case.fields:
                 self.refuse(node.line, f"mpc.{node.field}", "a field that an earlier line assigns")
+            self.own.discard(node.field)  # it may stand in two places from now on
             return self.case.fields[node.field]
         matrix, rows, columns = self.part(node)
+        self.spend(node.line, len(rows) * len(columns))
         part: np.ndarray = matrix[np.ix_(rows, columns)]
         return float(part[0, 0]) if part.shape == (1, 1) else part
 
@@ -230,6 +247,7 @@ class _Run:
             known = ", ".join(FUNCTIONS)
             self.refuse(node.line, f"{node.name}(...)", f"no call but of {known}")
         arg = self.number(node.arg, node.line)
+        self.spend(node.line, np.size(arg))
         result = FUNCTIONS[node.name](np.asarray(arg))
         return result if isinstance(arg, np.ndarray) else float(result)
 
@@ -241,6 +259,7 @@ class _Run:
 
     def operation(self, node: Op) -> Value:
         left = self.number(node.args[0], node.line)
+        self.spend(node.line, np.size(left))
         if len(node.args) == 1:
             return -left
         right = self.number(node.args[1], node.line)
@@ -250,6 +269,7 @@ class _Run:
             self.refuse(node.line, f"matrix {node.op} matrix", expected)
         if (node.op == "/" and b.ndim) or (node.op == "^" and (a.ndim or b.ndim)):
             self.refuse(node.line, f"{node.op} with a matrix", "a number there (or ./ for each element)")
+        self.spend(node.line, b.size)
         result = _ARITHMETIC[node.op](a, b)
         return result if a.ndim or b.ndim else float(result)
 

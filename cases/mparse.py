@@ -122,8 +122,10 @@ class _Parser:
             self.blank()
 
     def blank(self) -> None:
+        self.lexer.skip_nothing()
         while self.now.kind == "newline" or self.is_op(";", ","):
             self.step()
+            self.lexer.skip_nothing()
 
     def statement(self) -> Statement:
         line = self.now.line
@@ -267,8 +269,11 @@ class _Parser:
         rows = _Rows(self.file)
         while True:
             plain = None if rows.is_open else self.lexer.plain_row()
+            run = self.lexer.plain_run() if plain is None else None
             if plain is not None:
                 rows.add_row(plain, self.lexer.line)
+            elif run is not None:
+                rows.add_run(run, self.lexer.line)
             elif self.is_op(";", "]") or self.now.kind == "newline":
                 rows.close()
                 if self.step().text == "]":
@@ -286,10 +291,12 @@ class _Parser:
 
     def cells(self) -> Cells:
         line = self.step().line
+        self.lexer.skip_cells()
         while not self.is_op("}"):
             if not (self.now.kind in ("string", "number", "newline") or self.is_op(";", ",")):
                 self.fail("texts between the braces, and a closing brace")
             self.step()
+            self.lexer.skip_cells()
         self.step()
         return Cells(line)
 
@@ -327,6 +334,15 @@ class _Rows:
             self.lines.append(line)
             self.values.extend(row)
             self.close()
+
+    def add_run(self, run: list[list[float]], line: int) -> None:
+        """Add to the open row, and begin a new one between the lists."""
+        for at, values in enumerate(run):
+            if at:
+                self.close()
+            if values and not self.is_open:
+                self.lines.append(line)
+            self.values.extend(values)
 
     def close(self) -> None:
         """End the row, if one is open."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .edit import node_loads
-from .errors import CaseError, Problem
+from .errors import KEPT_PROBLEMS, CaseError, Problem
 from .feeder import Feeder
 from .meval import CaseData
 from .schema import table
@@ -96,6 +96,8 @@ class Builder:
 
     def report(self, matrix: str, row: int, field: str, expected: str) -> None:
         """Record that one number of a matrix is wrong."""
+        if len(self.problems) >= KEPT_PROBLEMS:
+            return
         data = {"bus": self.bus, "gen": self.gen, "branch": self.branch}[matrix]
         known = USED[matrix] | ({QMIN: "Qmin", QMAX: "Qmax"} if matrix == "gen" else {})
         column = next(at for at, title in known.items() if title == field)
@@ -306,8 +308,13 @@ class Builder:
         rows = np.flatnonzero(self.is_source)
         node_ids = self.node_ids.take(pa.array(rows))
         voltages = array("d")
-        for row, node in zip(rows.tolist(), node_ids, strict=True):
-            units = np.flatnonzero(self.running & (self.gen_row == row))
+        running = np.flatnonzero(self.running)
+        running = running[
+            np.argsort(self.gen_row[running], kind="stable")
+        ]  # by bus, in the order of the file
+        ends = np.searchsorted(self.gen_row[running], [rows, rows + 1])
+        for row, node, start, end in zip(rows.tolist(), node_ids, *ends.tolist(), strict=True):
+            units = running[start:end]
             settings = self.gen[units, VG]
             for k in units[settings != settings[:1]].tolist() if len(units) else ():
                 self.report("gen", k, "Vg", f"the Vg of the other generators of this bus ({settings[0]:g})")

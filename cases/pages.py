@@ -7,6 +7,7 @@ not agree with, are read here: Thrift structures in the compact protocol (parque
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 # Types of the compact protocol.
@@ -19,19 +20,23 @@ class PageError(ValueError):
     """The bytes at this place are no page header."""
 
 
-@dataclass
-class _Reader:
+@dataclass(slots=True)
+class Reader:
+    """The bytes of Thrift structures, from `at` on and before `end`."""
+
     data: bytes
     at: int
     end: int
 
     def byte(self) -> int:
+        """The next byte."""
         if self.at >= self.end:
             raise PageError("a page header is cut off")
         self.at += 1
         return self.data[self.at - 1]
 
     def varint(self) -> int:
+        """The next whole number >= 0."""
         value = shift = 0
         while True:
             byte = self.byte()
@@ -43,10 +48,12 @@ class _Reader:
                 raise PageError("a number in a page header is too long")
 
     def signed(self) -> int:
+        """The next whole number."""
         value = self.varint()
         return (value >> 1) ^ -(value & 1)
 
     def forward(self, count: int) -> None:
+        """Pass over some bytes."""
         if count < 0 or count > self.end - self.at:
             raise PageError("a page is cut off")
         self.at += count
@@ -62,10 +69,35 @@ class _Reader:
             if head & 0x0F in (_I16, _I32, _I64):
                 found[field] = self.signed()
             else:
-                self.skip(head & 0x0F, depth, in_list=False)
+                self.skip(head & 0x0F, depth)
         return found
 
-    def skip(self, kind: int, depth: int, in_list: bool = True) -> None:
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """The fields of a structure, as number and type; whoever asks reads or skips the value of each."""
+        field = 0
+        while head := self.byte():
+            field = field + (head >> 4) if head >> 4 else self.signed()
+            yield field, head & 0x0F
+
+    def items(self, wanted: int) -> Iterator[int]:
+        """The places of a list, whose values of type `wanted` whoever asks has to read."""
+        head = self.byte()
+        count = self.varint() if head >> 4 == 15 else head >> 4
+        if count and head & 0x0F != wanted:
+            raise PageError(f"a list holds values of type {head & 0x0F}, not {wanted}")
+        if count > self.end - self.at:  # each takes a byte at least
+            raise PageError("a list is longer than the file")
+        yield from range(count)
+
+    def text(self) -> str:
+        """The next text."""
+        size = self.varint()
+        start = self.at
+        self.forward(size)
+        return self.data[start : self.at].decode(errors="replace")
+
+    def skip(self, kind: int, depth: int = 0, in_list: bool = False) -> None:
+        """Pass over a value of this type."""
         if kind in (_TRUE, _FALSE):
             self.forward(int(in_list))
         elif kind == _BYTE:
@@ -80,7 +112,7 @@ class _Reader:
             head = self.byte()
             count = self.varint() if head >> 4 == 15 else head >> 4
             for _ in range(min(count, self.end - self.at + 1)):  # each takes a byte or runs into the end
-                self.skip(head & 0x0F, depth + 1)
+                self.skip(head & 0x0F, depth + 1, in_list=True)
         elif kind == _STRUCT:
             self.struct(depth + 1)
         else:
@@ -100,7 +132,7 @@ def largest_claim(data: bytes, start: int, length: int) -> int:
     """
     if start < 0 or length < 0 or start + length > len(data):
         raise PageError("a column lies outside the file")
-    reader = _Reader(data, start, start + length)
+    reader = Reader(data, start, start + length)
     largest = 0
     while reader.at < reader.end:
         header = reader.struct()

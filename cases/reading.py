@@ -2,7 +2,8 @@
 
 A Parquet file is compressed, so its size says little about the table's, and a hostile one of a kilobyte may
 claim terabytes. What a file claims is therefore compared with `allowed` before it is decoded. Reading then
-takes at most about three times that: the pages of a column, its decoded values, and the table.
+takes at most about three times that: the pages of a column, its decoded values, and the table. A file larger
+than `MAX_FILE_BYTES`, a pipe or a device is not read at all.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .files import read_regular
+from .footer import column_claims
 from .pages import PageError, largest_claim
 from .schema import MATRIX
 
@@ -20,6 +23,7 @@ from .schema import MATRIX
 # files; a year of constants, which compress to nothing, still fits into the first.
 SMALL_TABLE_BYTES = 2**26
 BYTES_PER_FILE_BYTE = 100
+MAX_FILE_BYTES = 2**29
 SMALL_FILE_BYTES = 2**19  # up to here threads cost more than they gain
 
 _WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
@@ -39,14 +43,23 @@ def read_parquet(path: Path) -> pa.Table:
         UnicodeDecodeError: it is damaged.
     """
     # Read through memory: a memory map would keep the file open, and truncated under us it would crash.
-    data = path.read_bytes()
-    limit = allowed(len(data))
+    return parse_parquet(read_regular(path, MAX_FILE_BYTES))
+
+
+def parse_parquet(data: bytes, most_bytes: int | None = None) -> pa.Table:
+    """The whole table that the bytes of a Parquet file hold; see `read_parquet`.
+
+    Args:
+        data: the file.
+        most_bytes: that the table may take; by default what is `allowed` for a file of this size.
+    """
+    limit = allowed(len(data)) if most_bytes is None else most_bytes
+    _refuse_claims(data, limit)
     # Not read_table: that imports the dataset machinery, which costs more than reading does.
     # Checksums, because a damaged page of plain numbers decodes to other numbers without complaint.
     options = {"page_checksum_verification": True, "thrift_string_size_limit": max(len(data), 1)}
     with pq.ParquetFile(pa.BufferReader(data), **options) as file:
         metadata = file.metadata
-        _refuse_claims(metadata, data, limit)
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
         _refuse_types(file.schema_arrow)
     # Texts as codes, since a few long ones may stand in very many rows.
@@ -61,30 +74,21 @@ def _too_large(what: str, limit: int) -> pa.ArrowInvalid:
     return pa.ArrowInvalid(f"it claims {what}; with its size no more than {limit} bytes are read")
 
 
-def _refuse_claims(metadata: pq.FileMetaData, data: bytes, limit: int) -> None:
+def _refuse_claims(data: bytes, limit: int) -> None:
     """Stop at a file whose footer or pages claim a table beyond the limit."""
     total = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group)
-        for at in range(rows.num_columns):
-            column = rows.column(at)
-            width = _WIDTH.get(column.physical_type, 16)
-            total += width * max(column.num_values, rows.num_rows)
-            if min(column.num_values, rows.num_rows) < 0 or total > limit:
-                raise _too_large(
-                    f"{max(column.num_values, rows.num_rows)} rows of {column.path_in_schema}", limit
-                )
-            if not column.num_values:  # nothing is decoded, and the offsets may mean nothing
+    try:
+        for column in column_claims(data):
+            total += _WIDTH.get(column.physical, 16) * max(column.values, column.rows)
+            if min(column.values, column.rows) < 0 or total > limit:
+                raise _too_large(f"{max(column.values, column.rows)} rows of {column.path}", limit)
+            if not column.values:  # nothing is decoded, and the offsets may mean nothing
                 continue
-            pages = [column.data_page_offset]
-            if column.has_dictionary_page and column.dictionary_page_offset:
-                pages.append(column.dictionary_page_offset)
-            try:
-                claim = largest_claim(data, min(pages), column.total_compressed_size)
-            except PageError as error:
-                raise pa.ArrowInvalid(f"{column.path_in_schema}: {error}") from error
+            claim = largest_claim(data, column.start, column.length)
             if claim > limit:
-                raise _too_large(f"a page of {claim} bytes in {column.path_in_schema}", limit)
+                raise _too_large(f"a page of {claim} bytes in {column.path}", limit)
+    except PageError as error:
+        raise pa.ArrowInvalid(str(error)) from error
 
 
 def _is_text(kind: pa.DataType) -> bool:

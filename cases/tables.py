@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import CaseError, Problem
+from .exchange import put_in_place, sync
 from .reading import read_parquet
 from .schema import READABLE_VERSIONS, TABLES, TABLES_SINCE_2, conform, table, upgraded
 
@@ -23,44 +23,54 @@ FILES = tuple(f"{name}.parquet" for name in TABLES)
 
 
 def write_table(data: pa.Table, path: Path) -> None:
-    """Write with fixed options, so that equal tables make equal bytes (for one version of Arrow)."""
-    pq.write_table(data, path, version="2.6", compression="zstd", compression_level=9, use_dictionary=True)
+    """Write with fixed options, so that equal tables make equal bytes (for one version of Arrow).
+
+    With checksums, as a damaged page of plain numbers decodes to other numbers without complaint.
+    """
+    options = {"compression": "zstd", "compression_level": 9, "use_dictionary": True}
+    pq.write_table(data, path, version="2.6", write_page_checksum=True, **options)
 
 
 def save_folder(feeder: Feeder, folder: Path) -> Path:
-    """Write the feeder's tables into `folder`: built beside it, then renamed into place.
+    """Write the feeder's tables into `folder`: built beside it, then put into its place in one step.
+
+    Whatever interrupts this, `folder` holds all of the old feeder or all of the new one.
 
     Raises:
         CaseError: the folder exists and holds anything but a feeder.
         OSError: writing failed; the folder is as it was before.
     """
-    folder = Path(folder).absolute()
-    if folder.exists():
-        inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-        strangers = sorted(inside - set(FILES))
-        if strangers:
-            expected = "a new or empty folder, or one that holds only a feeder; choose another folder"
-            raise CaseError([Problem(str(folder), None, "", strangers[0], expected)])
+    given = Path(folder).absolute()
+    folder = given.resolve()  # what a link leads to is replaced, not the link
+    _refuse_strangers(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        staged = fresh / "new"
+        staged = beside / "new"
         staged.mkdir()
         for name in TABLES:
-            write_table(getattr(feeder, name), staged / f"{name}.parquet")
-        if folder.exists():
-            folder.rename(fresh / "old")
-            try:
-                staged.rename(folder)
-            except OSError:
-                (fresh / "old").rename(folder)
-                raise
-        else:
-            staged.rename(folder)
+            path = staged / f"{name}.parquet"
+            write_table(getattr(feeder, name), path)
+            sync(path)
+        sync(staged)
+        put_in_place(staged, folder, beside / "old")
+        sync(folder.parent)
     finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(fresh)
-    return folder
+        if folder.exists() or not (beside / "old").exists():  # never the last copy of the old one
+            shutil.rmtree(beside, ignore_errors=True)
+    return given
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """CaseError unless the folder is new, empty, or holds the files of a feeder and nothing else."""
+    if not folder.exists():
+        return
+    strangers = [folder.name]
+    if folder.is_dir():
+        strangers = sorted(path.name for path in folder.iterdir() if path.name not in FILES or path.is_dir())
+    if strangers:
+        expected = "a new or empty folder, or one that holds only a feeder; choose another folder"
+        raise CaseError([Problem(str(folder), None, "", strangers[0], expected)])
 
 
 def load_folder(folder: Path) -> Feeder:

@@ -82,6 +82,7 @@ class ValleyFilling(Policy):
     """
 
     name = "ev-valley-filling"
+    transient = ("_step",)
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations and the mean day of the load. RunError when there are none."""

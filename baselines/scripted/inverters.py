@@ -72,6 +72,8 @@ class InverterPolicy(Policy):
     A subclass says what Q it wants (`target_mvar`) and how much it may use (`limit_mvar`).
     """
 
+    transient = ("_q_mvar",)
+
     def __init__(self, env: AnyEnv, *, name: str, step_response: float = STEP_RESPONSE) -> None:
         """Find the inverters of `env`. `step_response`: in (0, 1], 1 follows the curve without damping."""
         if not 0.0 < step_response <= 1.0:

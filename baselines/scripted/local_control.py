@@ -75,6 +75,7 @@ class LocalControl(Policy):
         self.name, self.in_order = name, in_order
         grid: Any = env.unwrapped
         self._measure = _state_of(grid) if measure is None else measure
+        self.transient = ("_relays", "_measure") if measure is None else ("_relays",)
         self._dt_h = float(grid.grid.dt_h if dt_h is None else dt_h)
         self._neutral = neutral_action(env)
         every = physics.local_controls(grid.net)

@@ -22,6 +22,7 @@ class Random(Policy):
     """
 
     name = "random"
+    transient = ("_generators", "_seed", "_resets")
 
     def __init__(self, env: AnyEnv) -> None:
         """Read the bounds of the actions. RunError when they are not a box."""

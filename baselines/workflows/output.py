@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import RunError
-from ..manifest import FILE_NAME, FileRecord, InputRecord, Scalar, Timings, now, versions
-from ..parts import remove_temporaries, sha256_of, table_bytes, write_atomic
+from ..code import package_sha256
+from ..manifest import (
+    FILE_NAME,
+    FileRecord,
+    InputRecord,
+    Scalar,
+    Timings,
+    another_run,
+    differences,
+    now,
+    versions,
+)
+from ..outfolder import MAX_TABLE_BYTES, OutFolder, belongs_elsewhere
+from ..parts import sha256_of, table_bytes, write_atomic
 
 SCHEMA = "distgrid.workflow/1"
+
+COMPLETE = "This run was complete already; its files were left as they are."
+
+#: The tables that a run of each workflow may write; no other file in its folder is ever removed.
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "dist pf": ("buses", "branches", "losses", "violations", "voltages", "flows"),
+    "dist controls": ("taps", "banks", "actions"),
+}
 
 
 class WorkflowRun(BaseModel):
@@ -56,8 +77,9 @@ def describe(
     from importlib.metadata import version
 
     moment = now()
+    ours = InputRecord(name="code of distgrid", sha256=package_sha256())
     run = WorkflowRun(
-        id="", workflow=workflow, command=list(command), inputs=inputs, parameters=dict(parameters),
+        id="", workflow=workflow, command=list(command), inputs=[*inputs, ours], parameters=dict(parameters),
         versions=versions() | {name: version(name) for name in packages},
         timings=Timings(started_at=moment, updated_at=moment),
     )  # fmt: skip
@@ -66,92 +88,122 @@ def describe(
     return run
 
 
-class WorkflowFolder:
-    """A folder that holds the files of one run and nothing else."""
+class WorkflowFolder(OutFolder):
+    """A folder that holds the files of one run of a workflow; enter it (`with`) before anything is computed.
+
+    It behaves as that of `distgrid run`: an empty or new folder, or one with the same run, may be used, with
+    `fresh` one with another run of the same workflow. RunError otherwise, and nothing is touched.
+    """
+
+    complete = False  # after `write`: whether the same files stood there already
 
     def __init__(self, path: Path, run: WorkflowRun, *, fresh: bool = False) -> None:
-        """Look whether `run` may use the folder; nothing is touched yet.
-
-        A new or empty folder may be used, one with the same run (its files are written again), and with
-        `fresh` one with any other run of the same workflow. RunError otherwise.
-        """
-        self.path, self.run = path, run
-        self._stale: list[str] = []
+        """Nothing is touched yet."""
+        super().__init__(path)
+        self.run, self.fresh = run, fresh
+        self._there: WorkflowRun | None = None
         self._begun = time.perf_counter()
-        there = self._look()
-        if there is None:
-            return
-        differing = _differences(there, run)
-        if differing and not fresh:
-            raise RunError(
-                f"{path} holds another run ({there.id}, {there.status}):\n  "
-                + "\n  ".join(differing)
-                + "\nChoose another --out folder, or --fresh to throw that run away."
-            )
-        self._stale = [record.path for record in there.outputs]
+
+    def __enter__(self) -> Self:
+        """See `OutFolder`; RunError, too, for a folder that holds something else than this run."""
+        super().__enter__()
+        with contextlib.ExitStack() as on_the_way_out:
+            on_the_way_out.callback(self.__exit__, None, None, None)
+            self._there = self._look()
+            if not self._may_stand():
+                self.begin(self.run.command)
+            on_the_way_out.pop_all()
+        return self
 
     def _look(self) -> WorkflowRun | None:
+        text = self.run_json()
+        if text is None:
+            return None
+        verb, path = f"distgrid {self.run.workflow}", self.path / FILE_NAME
         try:
-            if self.path.exists() and not self.path.is_dir():
-                raise RunError(f"{self.path} is a file; --out takes a folder")
-            if not self.path.exists() or not any(self.path.iterdir()):
-                return None
-            text = (self.path / FILE_NAME).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise RunError(
-                f"{self.path} holds files but no {FILE_NAME}, so they are not a run of distgrid; choose "
-                "another --out folder (an empty or a new one)"
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"cannot look into {self.path}: {error}; choose another --out folder") from error
-        try:
-            return WorkflowRun.model_validate_json(text)
+            there = WorkflowRun.model_validate_json(text)
         except ValidationError as error:
-            raise RunError(
-                f"{self.path / FILE_NAME} belongs to something else than this workflow; choose another --out "
-                "folder, or remove this one if nothing in it is needed"
-            ) from error
+            reason = error.errors()[0]["msg"]
+            raise belongs_elsewhere(path, text, verb, reason) from error
+        if there.workflow != self.run.workflow:
+            raise belongs_elsewhere(path, text, verb, "")
+        planned = _files(self.run.workflow)
+        self.check_records(there.outputs, planned[:-1], "outputs", MAX_TABLE_BYTES)
+        self.check_files(planned)
+        differing = differences(there.identity(), self.run.identity())
+        if differing and not self.fresh:
+            raise another_run(self.path, there.id, there.status, differing)
+        return there
 
     def write(self, tables: Mapping[str, pa.Table], results: Mapping[str, Scalar], error: str | None) -> None:
         """Write all tables as NAME.parquet; run.json says "running" before and "done" or "failed" after.
 
-        RunError when the folder cannot be made; OSError, with nothing half-written, when the disk is full.
+        Files of the same run that stand there whole are left as they are. RunError when the folder cannot be
+        written into; OSError, with nothing half-written, when the disk is full.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as refused:
-            raise RunError(
-                f"cannot create {self.path}: {refused.strerror}; choose another --out folder"
-            ) from refused
-        remove_temporaries(self.path)
-        self._save()
-        for name in self._stale:
-            (self.path / name).unlink(missing_ok=True)
-        records = []
-        for name, table in tables.items():
-            data = table_bytes(table)
-            write_atomic(self.path / f"{name}.parquet", data)
-            records.append(FileRecord(path=f"{name}.parquet", sha256=sha256_of(data), size_bytes=len(data)))
-        self.run.outputs, self.run.results, self.run.error = records, dict(results), error
-        self.run.status = "done" if error is None else "failed"
-        self.run.timings.finished_at = now()
-        self.run.timings.wall_s = round(time.perf_counter() - self._begun, 6)
-        self._save()
+        data = {f"{name}.parquet": table_bytes(table) for name, table in tables.items()}
+        self.run.results, self.run.error = dict(results), error
+        if self._stands(data, "done" if error is None else "failed"):
+            self.complete = True
+            return
+        if self._may_stand():  # and does not: another process may know from now on
+            self.begin(self.run.command)
+        if self._there is not None and self.fresh:
+            self.discard(_files(self.run.workflow))
+        elif self._there is not None:
+            self.run.timings.sittings = self._there.timings.sittings + 1
+        self.run.outputs = []
+        with _Failure(self):
+            self.save("running")
+            for name, content in data.items():
+                self.run.outputs = [*self.run.outputs, self.put(name, content)]
+            self.run.timings.finished_at = now()
+            self.save("done" if error is None else "failed")
 
-    def _save(self) -> None:
+    def _may_stand(self) -> bool:
+        """Whether the folder holds this run, ended: then perhaps nothing need be written."""
+        return self._there is not None and not self.fresh and self._there.status != "running"
+
+    def _stands(self, data: Mapping[str, bytes], status: str) -> bool:
+        """Whether the folder holds these very files, as the end of the same run."""
+        there = self._there
+        if there is None or not self._may_stand() or there.status != status:
+            return False
+        wanted = {(name, sha256_of(content)) for name, content in data.items()}
+        if {(record.path, record.sha256) for record in there.outputs} != wanted:
+            return False
+        self.run.outputs = there.outputs
+        return self.intact(there.outputs)
+
+    def save(self, status: Literal["running", "done", "failed"]) -> None:
+        """Write run.json with this status."""
+        self.run.status = status
+        self.run.timings.wall_s = round(time.perf_counter() - self._begun, 6)
         self.run.timings.updated_at = now()
         write_atomic(self.path / FILE_NAME, (self.run.model_dump_json(indent=2) + "\n").encode())
 
 
-def _differences(there: WorkflowRun, wanted: WorkflowRun) -> list[str]:
-    old, new = there.identity(), wanted.identity()
-    return [
-        f"{key}: {_short(old.get(key))} in the folder, {_short(new.get(key))} asked for"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
+class _Failure:
+    """On the way out of what went wrong, run.json says so; no exception is held back."""
+
+    def __init__(self, folder: WorkflowFolder) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or error is None:
+            return
+        self.folder.run.error = f"{kind.__name__}: {error}"
+        try:
+            self.folder.save("failed")
+        except OSError as also:
+            error.add_note(f"run.json could not be updated either: {also.strerror}")
 
 
-def _short(value: Scalar) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else text[:24] + "…"
+def _files(workflow: str) -> list[str]:
+    """Every file that a run of a workflow may write, run.json last."""
+    return [*(f"{name}.parquet" for name in TABLES[workflow]), FILE_NAME]

@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
+from ..files import read_regular
 from .parquet import SHIPPED, frozen
 from .year import check_day
 
+_MOST_BYTES = 1 << 20
 SPLITS = ("train", "val", "test", "summer-pv", "winter-peak")
 
 # sha256 of the days in rising order, in decimal, joined by commas.
@@ -47,7 +49,7 @@ def read_days(path: Path) -> dict[str, NDArray[np.int64]]:
         CaseError: the file is missing or is no such list of days of the year.
     """
     try:
-        lists = json.loads(path.read_text(encoding="utf-8"))
+        lists = json.loads(read_regular(path, _MOST_BYTES))
         days = {name: [check_day(day) for day in lists[name]] for name in SPLITS}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         expected = "a JSON object with a list of days for each split; restore it from the package"

@@ -9,33 +9,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from distgrid import baselines
 from distgrid.baselines.errors import RunError
 from distgrid.envs import PV, DistGridEnv, VoltVar
 
-make_env = functools.partial(DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=6), "test")
+from .mortal import Mortal, make_env
 
 _SCRIPT = """
-import functools, os, resource, signal, sys
+import os, resource, signal, sys
 import numpy as np
 from distgrid import baselines
 from distgrid.baselines import parts
-from distgrid.envs import PV, DistGridEnv, VoltVar
 
-class Mortal(baselines.Policy):
-    name, resets = "mortal", 0
-    def reset(self, obs, info):
-        self.resets += 1
-    def act(self, obs, info):
-        if mode == "episode" and self.resets == 4:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return np.zeros(1, dtype=np.float32)
+sys.path.insert(0, sys.argv[3])
+from mortal import Mortal, make_env
 
-mode, out = sys.argv[1:]
-env = functools.partial(DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=6), "test")
+mode, out = sys.argv[1:3]
+if mode == "episode":
+    os.environ["DIES_IN_EPISODE"] = "4"
 if mode == "write":
     real, calls = os.fsync, []
     def fsync(descriptor):
@@ -45,31 +38,19 @@ if mode == "write":
         real(descriptor)
     parts.os.fsync = fsync
 if mode.startswith("limit"):
-    warm = env()  # a cold kernel cache is written before the limit
+    warm = make_env()  # a cold kernel cache is written before the limit
     warm.reset(seed=0)
     warm.step(np.zeros(1, dtype=np.float32))
     size = int(mode[5:])
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-baselines.rollout(env, Mortal(), 8, out=out, chunk_episodes=1, progress=False, report=False)
+baselines.rollout(make_env, Mortal(), 8, out=out, chunk_episodes=1, progress=False, report=False)
 """
 
 
 def script(mode: str, out: Path) -> subprocess.CompletedProcess[str]:
     """Start the run in a process of its own, which something happens to."""
-    command = [sys.executable, "-c", _SCRIPT, mode, str(out)]
+    command = [sys.executable, "-c", _SCRIPT, mode, str(out), str(Path(__file__).parent)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-class Mortal(baselines.Policy):
-    """The policy of the script, without its end."""
-
-    name = "mortal"
-
-    def reset(self, obs: Any, info: Any) -> None:
-        pass
-
-    def act(self, obs: Any, info: Any) -> Any:
-        return np.zeros(1, dtype=np.float32)
 
 
 def same_run(out: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,10 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 class Breaks(baselines.Policy):
-    """Neutral until `broken`, then it raises."""
+    """Neutral, but it raises in the third episode as long as the world is broken."""
 
     name = "breaks"
-    broken = True
+    transient = ("resets",)
 
     def __init__(self) -> None:
         self.resets = 0
@@ -51,7 +52,7 @@ class Breaks(baselines.Policy):
         self.resets += 1
 
     def act(self, obs: Any, info: Mapping[str, Any]) -> Any:
-        if self.broken and self.resets == 3:
+        if os.environ.get("BROKEN") and self.resets == 3:
             raise ZeroDivisionError("the policy is broken")
         return np.zeros(3, dtype=np.float32)
 
@@ -203,15 +204,16 @@ def test_days_stride_through_the_split_without_repetition() -> None:
     assert episode_day(np.array([42]), 5) == 42
 
 
-def test_a_failing_policy_is_not_swallowed(tmp_path: Path) -> None:
-    """Trap 23: the exception comes through, run.json says so, and the repaired policy goes on from there."""
+def test_a_failing_policy_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap 23: the exception comes through, run.json says so, and what was repaired goes on from there."""
     policy = Breaks()
+    monkeypatch.setenv("BROKEN", "1")
     with pytest.raises(ZeroDivisionError, match="the policy is broken"):
         run(tmp_path / "out", policy, chunk_episodes=1)
     failed = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (failed["status"], failed["error"]) == ("failed", "ZeroDivisionError: the policy is broken")
     assert [c["status"] for c in failed["chunks"]] == ["done", "done", "pending", "pending", "pending"]
-    policy.broken = False
+    monkeypatch.delenv("BROKEN")
     repaired = run(tmp_path / "out", policy, chunk_episodes=1)
     assert (repaired.skipped, repaired.computed) == (2, 3)
     assert repaired.manifest.status == "done"

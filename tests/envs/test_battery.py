@@ -16,7 +16,6 @@ from distgrid import cases
 from distgrid.envs.resources import Battery, Fleet
 
 FEEDER = cases.load("case33bw")
-T0 = np.zeros(1, dtype=np.int64)
 
 
 def started(*specs: Battery, batch: int = 1, seed: int = 0) -> Fleet:
@@ -27,14 +26,21 @@ def started(*specs: Battery, batch: int = 1, seed: int = 0) -> Fleet:
     return fleet
 
 
+def _at(fleet: Fleet) -> NDArray[np.int64]:
+    """The first interval of the profiles, in every row."""
+    return np.zeros(fleet.batch, dtype=np.int64)
+
+
 def act(fleet: Fleet, action: Any) -> None:
     """One interval with the same action in every row."""
-    fleet.advance(np.broadcast_to(np.asarray(action, dtype=np.float64), (fleet.batch, fleet.n_actions)), T0)
+    fleet.advance(
+        np.broadcast_to(np.asarray(action, dtype=np.float64), (fleet.batch, fleet.n_actions)), _at(fleet)
+    )
 
 
 def soc(fleet: Fleet) -> NDArray[np.float64]:
     """The observation: shares of the capacity."""
-    return fleet.observe(T0).copy()
+    return fleet.observe(_at(fleet)).copy()
 
 
 @pytest.mark.parametrize(
