@@ -148,9 +148,8 @@ class Runner:
             self.shapes.say(kind, name, rest)
             return
         if kind == "circuit":
-            raise place.error(
-                "edit", f"circuit.{name}", "vsource.source: OpenDSS does not edit the source by this"
-            )
+            expected = "vsource.source: OpenDSS does not edit the source by this"
+            raise place.error("edit", f"circuit.{name}", expected)
         self.active = self._thing(kind, name, place)
         self._apply(self.active, rest)
 
@@ -377,7 +376,7 @@ class Runner:
     def _redirect(self, params: list[Param], place: Place) -> None:
         path = self._path(params, place)
         if path in self.open_files or len(self.open_files) >= MAX_DEPTH:
-            expected = f"a file that is not being read already, and at most {MAX_DEPTH} inside each other"
+            expected = f"a file not being read already, at most {MAX_DEPTH} inside each other"
             raise place.error("redirect", repr(path.name), expected)
         text, moved = self.load(path, place), self.moved
         self.open_files.append(path)
@@ -398,5 +397,4 @@ class Runner:
                 continue
             if len(words) < 3:
                 raise place_of_row.error("", row.strip(), "bus, x, y")
-            x, y = number(words[1]), number(words[2])
-            self.circuit.coordinates[words[0].value.lower()] = (x, y)
+            self.circuit.coordinates[words[0].value.lower()] = (number(words[1]), number(words[2]))

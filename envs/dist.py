@@ -104,7 +104,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
     profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
-    allow_mesh_pruning = Fixed[bool]("make another with allow_mesh_pruning=")
+    allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
     render_mode = Fixed["str | None"]("make another with render_mode=")
 
     # Gymnasium types a space by its dtype, Box does not.

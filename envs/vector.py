@@ -317,7 +317,7 @@ class DistGridVectorEnv(GridVectorEnv):
     profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
-    allow_mesh_pruning = Fixed[bool]("make another with allow_mesh_pruning=")
+    allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
     resources = Fixed["tuple[ResourceSpec | Resource, ...]"]("make another with resources=")
     render_mode = Fixed["str | None"]("a vector environment draws no pictures")
 

@@ -158,10 +158,13 @@ def _places(env: DistGridVectorEnv) -> list[tuple[str, Any, str]]:
     for shard in env.shards:
         grid = shard.grid
         places += [(resources, grid.fleet, n) for n in ("advance", "add_injections", "costs", "observe")]
-        places += [(SOLVE, grid.stepper, "solve"), (observation, grid, "observe")]
+        places += [
+            (SOLVE, grid.stepper, "solve"),
+            (observation, grid, "observe"),
+            ("load profile", grid, "_fill"),
+        ]
         places += [("sums of rewards and costs", grid, name) for name in ("_priced", "_total")]
-    lead = env.shards.grid
-    return [*places, ("load profile", lead.load, "fill"), ("task: reward terms", lead.task, "terms")]
+    return [*places, ("task: reward terms", env.shards.grid.task, "terms")]
 
 
 def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:

@@ -9,7 +9,8 @@ from .._jit import kernel
 from .generic import point
 from .measure import Judged, Seen, Watch, measure
 from .network import Network3, Topology3
-from .newton import memory_for, newton_rows
+from .newton import newton_rows
+from .newton_system import memory_for
 from .program import CONVERGED, UNSETTLED, Inputs, IntArray, Outputs
 from .solution import Solution3
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -17,68 +16,16 @@ from ..network import IslandWarning, MeshWarning
 from .build import Layout, build
 from .draws import LEGS, Draws, phases_present, read_draws
 from .elements import Element, elements
-from .equations import EndCurrents, Equations, NodeCurrents, write_equations
-from .flows import FlowTable, flow_table
-from .newton import Memory
+from .equations import Equations, write_equations
+from .flows import flow_table
 from .parts import parts_of_forest, parts_of_reach
-from .program import FloatArray, IntArray, Program, Room
+from .program import FloatArray, IntArray
 from .reach import reach
 from .spread import BoolArray, Conductor, Source, Spread, spread
+from .told_currents import EndCurrents, NodeCurrents
+from .topology import PhaseIndex, Topology3
 
 _VARIANTS_KEPT = 256
-
-
-@dataclass(frozen=True, eq=False)
-class Topology3:
-    """One combination of switch states, ready for the kernel."""
-
-    program: Program
-    layout: Layout
-    flows: FlowTable
-    energised: BoolArray  # (n_bus, 3)
-    ground_slots: BoolArray  # (3 n_bus,) phases that can carry power to ground: no delta winding floats them
-    leg_slots: BoolArray  # (3 n_bus,) legs that exist
-    in_tree: BoolArray  # (n_branch,)
-    child_is_to: BoolArray  # (n_branch,)
-    dropped: IntArray  # branch rows left out, at least in one phase, as they close loops
-    cut: dict[int, tuple[int, ...]]  # the same rows, with the phases that are cut where others carry on
-    irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
-    write: Callable[[], Equations] = field(repr=False)
-    rooms: list[Room] = field(default_factory=list, repr=False)  # of lone rows, lent and given back
-    memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
-
-    @cached_property
-    def equations(self) -> Equations:
-        """Kirchhoff's laws for Newton's method, written when they are first needed."""
-        return self.write()
-
-
-class PhaseIndex:
-    """Which row of a matrix stands for which phase of which node: node by node, A, B, C, absent ones left
-    out.
-
-    ``index[node_id, phase]`` is a row, ``index.at(row)`` the pair; ``index.row`` (n_bus, 3) holds -1 where a
-    phase is absent.
-    """
-
-    def __init__(self, feeder: Feeder, present: BoolArray) -> None:
-        self.row: IntArray = np.full(present.shape, -1, dtype=np.int64)
-        self.row[present] = np.arange(np.count_nonzero(present))
-        names, phases = feeder.column("nodes", "node_id"), feeder.column("nodes", "phase")
-        self.pairs = [
-            (str(name), letter) for name, letters in zip(names, phases, strict=True) for letter in letters
-        ]
-        self._row_of = {pair: k for k, pair in enumerate(self.pairs)}
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, pair: tuple[str, str]) -> int:
-        return self._row_of[pair]
-
-    def at(self, row: int) -> tuple[str, str]:
-        """(node id, phase) of a matrix row."""
-        return self.pairs[row]
 
 
 @dataclass(frozen=True, eq=False)

@@ -192,10 +192,12 @@ def test_own_loads_are_content(tmp_path: Path) -> None:
     def series(last: float) -> Env:
         p = np.full((96, 33), 0.05)
         p[-1, -1] = last
-        return lambda: make_env(load=SeriesLoad(feeder, p))
+        return lambda: make_env(load=SeriesLoad(feeder, p), split=None)
 
-    for one, other in ((series(0.05), series(0.06)), (lambda: make_env(load=Flat(0.05)),
-                                                      lambda: make_env(load=Flat(0.06)))):  # fmt: skip
+    def flat(p_mw: float) -> Env:
+        return lambda: make_env(load=Flat(p_mw), split=None)
+
+    for one, other in ((series(0.05), series(0.06)), (flat(0.05), flat(0.06))):
         out = tmp_path / str(len(list(tmp_path.iterdir())))
         play(out, env=one)
         assert play(out, env=one).computed == 0
