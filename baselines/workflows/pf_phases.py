@@ -155,11 +155,11 @@ def _voltages(net: physics.Network3, sol: physics.Solution3, drawn: physics.Cons
         loose = bool(floating[n].any())
         for place, letter in letters:
             live, powers = bool(net.energised[n, place]), [part[n, place] for part in parts]
-            rows.append((*head, letter, live, not loose, *_polar(v[n, place], 1.0, rated), *powers))
+            rows.append((*head, letter, live, live and not loose, *_polar(v[n, place], 1.0, rated), *powers))
         for (a, first), (b, second) in _pairs(letters):
             live, nominal = bool(net.energised[n, [a, b]].all()), 2.0 if first == "1" else np.sqrt(3.0)
             polar = _polar(v[n, a] - v[n, b], nominal, rated)
-            rows.append((*head, first + second, live, loose, *polar, *_NO_POWERS))
+            rows.append((*head, first + second, live, live and loose, *polar, *_NO_POWERS))
     return table_of_rows(rows, VOLTAGES)
 
 

@@ -35,15 +35,15 @@ class Equations(NamedTuple):
     """What the kernel of `newton` reads.
 
     ``size``: unknowns, voltages among them, items between phase and ground, items with a nominal power, 1
-    where the sign of the determinant tells the operable branch.
+    where the sign of the determinant tells the operable branch, phases that a source feeds.
     ``pivot`` (2, n): place of every equation and of every unknown in the factors; ``start, column, diagonal``
     pattern of the factors, row by row. ``entry`` (., 3): equation, unknown, place in the factors of every
     coefficient, ``value`` (., 2) re, im. ``tap`` (., 3): entry, row of the regulators table, power of its
     ratio that multiplies the entry. ``cap`` (., 2): entry, row of the capacitors table, ``cap_b`` the
     susceptance that it adds. ``item`` (., 4): conductor, other conductor or -1, slot, 1 where it takes
     injections; ``item_place`` (., 4) in the factors, ``item_coef`` as in `Program`. ``emf`` (., 2): equation,
-    column of the sources' voltages. ``seen`` (., 2): conductor and its slot, of those that are told. ``ends``
-    (., 4): column of a current that is told, unknown, row of the regulators table or -1, its power,
+    column of the sources' voltages. ``seen`` (., 2): conductor and its slot, those that are fed first.
+    ``ends`` (., 4): column of a current that is told, unknown, row of the regulators table or -1, its power,
     ``ends_value`` (., 2).
     """
 
@@ -101,7 +101,7 @@ class Parts:
     """A feeder in one switch state, as far as its equations need it."""
 
     conductor: dict[Conductor, int]  # (node, phase) of every conductor with a voltage, told or not
-    told: set[Conductor]  # those whose voltage is told
+    told: set[Conductor]  # those that a source feeds; the others take the potential that these induce
     size: int  # conductors, also those that belong to no node
     sources: list[tuple[Source, list[int]]]
     wires: list[Wires] = field(default_factory=list)
@@ -166,10 +166,10 @@ def write_equations(
     factor = factor_pattern(count, pattern, nominal)
     entry = np.array([(r, c, factor.place(r, c)) for r, c in own.at], dtype=np.int64).reshape(-1, 3)
     place = [_item_place(factor, int(a), int(b)) for a, b in item[:, :2]]
-    seen = [
-        (k, 3 * node + phase) for (node, phase), k in parts.conductor.items() if (node, phase) in parts.told
-    ]
-    size = np.array([count, parts.size, *n_item, int(not parts.in_series)], dtype=np.int64)
+    fed = [at for at in parts.conductor if at in parts.told]
+    others = [at for at in parts.conductor if at not in parts.told]
+    seen = [(parts.conductor[at], 3 * at[0] + at[1]) for at in (*fed, *others)]
+    size = np.array([count, parts.size, *n_item, int(not parts.in_series), len(fed)], dtype=np.int64)
     return Equations(
         size, factor.pivot, factor.start, factor.column,
         factor.diagonal, entry, _pairs(own.value), _table(own.tap, 3), _table(own.cap, 2),

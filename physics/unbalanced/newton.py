@@ -108,7 +108,7 @@ def _as_impedances(eq, mem, v_source, share, n_item):  # type: ignore[no-untyped
 def _lowest(eq, x):  # type: ignore[no-untyped-def]
     """Smallest |V| of the conductors that are told."""
     least = np.inf
-    for k in range(eq.seen.shape[0]):
+    for k in range(eq.size[5]):
         at = eq.seen[k, 0]
         least = min(least, x[at, 0] * x[at, 0] + x[at, 1] * x[at, 1])
     return np.sqrt(least)
@@ -118,7 +118,7 @@ def _lowest(eq, x):  # type: ignore[no-untyped-def]
 def _farthest(eq, mem):  # type: ignore[no-untyped-def]
     """Largest move of a voltage away from ``mem.kept``."""
     most = 0.0
-    for k in range(eq.seen.shape[0]):
+    for k in range(eq.size[5]):
         at = eq.seen[k, 0]
         most = max(most, np.hypot(mem.x[at, 0] - mem.kept[at, 0], mem.x[at, 1] - mem.kept[at, 1]))
     return most
@@ -128,7 +128,7 @@ def _farthest(eq, mem):  # type: ignore[no-untyped-def]
 def _sound(eq, mem):  # type: ignore[no-untyped-def]
     """Whether no voltage is far from what it is with impedances, in ``mem.kept``."""
     sound = eq.size[4] == 1 or _farthest(eq, mem) < LEAP_PU
-    for k in range(eq.seen.shape[0]):
+    for k in range(eq.size[5]):
         at = eq.seen[k, 0]
         now = np.hypot(mem.x[at, 0], mem.x[at, 1])
         before = np.hypot(mem.kept[at, 0], mem.kept[at, 1])

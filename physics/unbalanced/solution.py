@@ -37,8 +37,9 @@ class Solution3(FlowViews):
     """Result of :func:`distgrid.physics.solve` for a per-phase network.
 
     Arrays are ``(batch, n_bus, 3)`` or ``(batch, n_branch, 3)``, phases A, B, C last; without the batch axis
-    where the arguments had none. Phases that do not exist or have no source are NaN; branches carry 0 on
-    phases they do not have. Legs 1 and 2 of split-phase wires stand at A and B.
+    where the arguments had none. Phases that do not exist or have no source are NaN, but for dead phases of
+    lines that their neighbours induce a voltage in; branches carry 0 on phases they do not have. Legs 1 and 2
+    of split-phase wires stand at A and B.
 
     ``converged``, ``diverged``, ``collapsed`` mean what they mean in :class:`distgrid.physics.Solution`.
     """
@@ -146,9 +147,12 @@ class Solution3(FlowViews):
     @cached_property
     def vuf_pct(self) -> FloatArray:
         """(batch, n_bus) negative over positive sequence voltage, %; NaN at nodes with fewer than three
-        phases.
+        phases that a source feeds.
         """
-        return unbalance_pct(self.v)
+        percent = self._batched(unbalance_pct(self.v))
+        for rows, topology in self.groups:
+            percent[rows] = np.where(topology.energised.all(axis=1), percent[rows], np.nan)
+        return np.asarray(self._out(percent))
 
     @cached_property
     def currents(self) -> tuple[ComplexArray, ComplexArray]:
