@@ -21,7 +21,7 @@ def columns_of(net: Network3, irregular: bool) -> int:
     """Columns of `Outputs.phasors`: voltages, currents into nodes, source currents; of feeders that are no
     tree also the currents into both ends of every branch.
     """
-    return 6 * net.n_bus + 3 * len(net.sources) + (6 * net.n_branch if irregular else 0)
+    return net.columns + (6 * net.n_branch if irregular else 0)
 
 
 def solve_rows_directly(

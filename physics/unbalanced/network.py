@@ -88,6 +88,11 @@ class Network3:
         return int(self.from_row.size)
 
     @cached_property
+    def columns(self) -> int:
+        """Numbers of a solved row: voltages, currents into nodes, source currents."""
+        return 6 * self.n_bus + 3 * len(self.sources)
+
+    @cached_property
     def phase_rating_mva(self) -> FloatArray:
         """(2, n_branch, 3) what each phase may carry at the from and the to end: a third of the rating.
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..threads import split_rows
 from .direct import columns_of, finish, solve_rows_directly, unsettled
-from .kernels import SOME_BAD, SOME_LEFT, first_bad, room_for, solve_rows
+from .kernels import ALL_GOOD, SOME_BAD, SOME_LEFT, first_bad, room_for, solve_rows
 from .network import Network3, Topology3
 from .program import FloatArray, Inputs, Outputs
 from .solution import Solution3
@@ -131,7 +131,7 @@ def solve_per_phase(
     if plain and not net.topology.irregular:
         p, q = _lone(net, p_mw, 0), _lone(net, q_mvar, 1)
         if p is not None and q is not None:
-            return _solve_lone_row(net, p, q, _columns(net, (net.topology,), currents), numbers)
+            return _solve_lone_row(net, p, q, net.columns if currents else 3 * net.n_bus, numbers)
     get = _Arguments(net)
     nominal = net.nominal_rows
     inputs = Inputs(
@@ -204,7 +204,7 @@ def _solve_lone_row(
         nominal[4], nominal[5], False, 0, 1, *numbers, *room, *out,
     )  # fmt: skip
     topology.rooms.append(room)
-    if answer in (SOME_BAD, SOME_LEFT):
+    if answer != ALL_GOOD:
         inputs = Inputs(
             p.reshape(1, -1), q.reshape(1, -1), _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE,
             net.source_row, _NO_START, nominal[4], nominal[5],
