@@ -57,6 +57,30 @@ def single(high: str, low: str, kvs: str, control: str = "winding=1 tapnum=-5") 
     )
 
 
+def open_delta(first: int, second: int) -> str:
+    """Two regulators between phases and the third phase past them; their taps on these windings."""
+    units = "".join(
+        f"new transformer.r{k} phases=1 buses=[b{nodes} r{nodes}] conns=[delta delta] kvs=[12.47 12.47] "
+        f"kvas=[5000 5000] xhl=1\nnew regcontrol.r{k} transformer=r{k} winding={winding} tapnum={5 - 4 * k}\n"
+        for k, nodes, winding in ((1, ".1.2", first), (2, ".3.2", second))
+    )
+    return (
+        f"{units}new line.j bus1=b.2 bus2=r.2 phases=1 r1=.001 x1=.001 c1=0\n"
+        "new load.r bus1=r kv=12.47 conn=delta kw=300 kvar=100"
+    )
+
+
+def bank(*windings: int) -> str:
+    """Three units from a delta to a wye; taps on these windings, 0 for no control."""
+    text = ""
+    for k, winding in enumerate(windings, 1):
+        text += f"new transformer.s{k} phases=1 buses=[b.{k}.{k % 3 + 1} d.{k}] conns=[delta wye] "
+        text += "kvs=[12.47 2.4] kvas=[1500 1500] xhl=7 bank=q\n"
+        if winding:
+            text += f"new regcontrol.s{k} transformer=s{k} winding={winding} tapnum={k}\n"
+    return text + "new load.d bus1=d kv=4.16 kw=1500 kvar=500"
+
+
 def capacitor(ends: str) -> str:
     """A capacitor with properties in this order."""
     return f"new capacitor.c {ends}"
@@ -105,6 +129,13 @@ RIGHT = {
         for k in (1, 2, 3)
     )
     + "\nnew load.d bus1=d kv=12.47 kw=1500 kvar=500",
+    **{f"open delta, windings {w}": open_delta(*w) for w in ((1, 1), (1, 2), (2, 2))},
+    **{f"delta to wye, windings {w}": bank(*w) for w in ((1, 1, 1), (2, 0, 1))},
+    "two beside each other": changer("delta wye", "b d", "winding=1 tapnum=2")
+    + "\nnew transformer.u buses=[b d] conns=[delta wye] kvs=[12.47 4.16] kvas=[900 900]",
+    "tap number of a control that is off": changer(
+        "wye wye", "b d", "winding=1 tapnum=5 enabled=n", "%imag=1"
+    ),
     "capacitor across the legs": centre_tap("b.1", kv=7.2)
     + "\nnew capacitor.c bus1=s.1 bus2=s.2 phases=1 kv=.24 kvar=3",
     "capacitor between phases": capacitor("bus1=b.1 bus2=b.2 phases=1 kv=12.47 kvar=300"),
