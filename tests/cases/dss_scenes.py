@@ -244,7 +244,7 @@ DEAD = [
     "load.{} bus1=e.3.1 phases=1 kv=12.47 kw=50 model=2",
     "load.{} bus1=e.3 phases=1 kv=7.2 kw=20 kvar=5 model=2",
     "load.{} bus1=e.1 phases=1 kv=7.2 kw=20 kvar=5",
-    "load.{} bus1=e.1.2 phases=1 kv=12.47 kw=30",
+    "load.{} bus1=e.1.2 phases=1 kv=12.47 kw=30 model=2",
     "capacitor.{} bus1=e kv=12.47 kvar=60",
     "capacitor.{} bus1=e conn=delta kv=12.47 kvar=60",
     "capacitor.{} bus1=e conn=delta kv=12.47 kvar=60 states=(0)",
