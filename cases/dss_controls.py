@@ -49,7 +49,7 @@ class TapControl:
     """A regulator control."""
 
     name: str
-    unit: Unit
+    unit: Unit  # its last winding is the one with the taps
     settings: Mapping[str, float]  # by the column of the regulators table
     flags: Mapping[str, bool]
     monitored: int  # which phase of the winding
@@ -80,7 +80,8 @@ class _Control:
     transformer: str = ""
     element: str = ""
     capacitor: str = ""
-    winding: int = 0
+    winding: int = 1  # whose voltage it watches
+    tap_winding: int = 1
     kind: str = "current"
     override: bool = False
     terminal: int = 1
@@ -102,6 +103,11 @@ def _switch(column: str) -> Handler[_Control]:
     return handler
 
 
+def _winding(state: _Control, edit: Param) -> None:
+    """The winding that is watched is also the one with the taps, until `tapwinding` names another."""
+    state.winding = state.tap_winding = one_of(1, 2)(edit)
+
+
 def _word(edit: Param) -> str:
     return edit.value.lower()
 
@@ -116,8 +122,8 @@ _TAP: dict[str, Handler[_Control]] = {
     **{name: _setting(column) for name, (column, _) in TAP_SETTINGS.items()},
     **{name: _switch(column) for name, column in TAP_FLAGS.items()},
     "transformer": put("transformer", _word),
-    "winding": put("winding", one_of(2)),
-    "tapwinding": put("winding", one_of(2)),
+    "winding": _winding,
+    "tapwinding": put("tap_winding", one_of(1, 2)),
     "ptphase": put("pt_phase", whole),
     "tapnum": lambda *_: None,  # moves the transformer's tap, where the transformer is read
     "inversetime": only("n", "f"),
@@ -150,13 +156,26 @@ def _tap_control(thing: Thing, known: Mapping[str, Unit], circuit: Circuit) -> T
     unit = known.get(state.transformer)
     if unit is None:
         raise thing.error("transformer", state.transformer, "a transformer that exists and takes part")
-    if not state.winding or not 1 <= state.pt_phase <= unit.phases or len(unit.windings) != 2:
+    if not 1 <= state.pt_phase <= unit.phases or len(unit.windings) != 2:
         shown = f"{state.winding}, {state.pt_phase}"
         raise thing.error(
-            "winding, ptphase", shown, "winding=2 of a transformer of two, and one of its phases"
+            "winding, ptphase", shown, "winding 1 or 2 of a transformer of two, and one of its phases"
         )
+    if state.tap_winding != state.winding:
+        shown = f"{state.winding}, {state.tap_winding}"
+        raise thing.error("winding, tapwinding", shown, "one winding, which is watched and has the taps")
+    if state.winding == 1:
+        unit = _turned(thing, unit)
     state.settings["rev_threshold_mw"] /= 1000.0
     return TapControl(thing.name, unit, state.settings, state.flags, state.pt_phase - 1, thing.place)
+
+
+def _turned(thing: Thing, unit: Unit) -> Unit:
+    """A unit with the taps on its first winding, written from the second one to it."""
+    if unit.noload_pct or unit.imag_pct:  # OpenDSS has them across winding 2, the tables at the taps
+        expected = "no %noloadloss and %imag of a transformer with the taps on winding 1 (or winding=2)"
+        raise thing.error("winding", f"1, {unit.noload_pct:g}, {unit.imag_pct:g}", expected)
+    return unit.turned()
 
 
 def bank_controls(circuit: Circuit) -> list[BankControl]:

@@ -204,7 +204,8 @@ def _spread(root: str, known: dict[str, Bus], links: dict[str, list[tuple[str, S
 def _rated(span: Span, end: int) -> float:
     """Line-to-line kV that a bank is made for at one end."""
     unit = span.units[0]
-    across = unit.phases == 1 and (unit.connection == "centre-tap" or len(unit.terminals[end]) == 1)
+    leg = unit.connection == "centre-tap" and end == 1
+    across = unit.phases == 1 and (leg or len(unit.terminals[end]) == 1)
     return unit.kv[end] * (ROOT3 if across else 1.0)
 
 

@@ -61,7 +61,7 @@ def unit_row(frame: Frame, span: Span, unit: Unit, regulated: bool) -> Row:
     }
 
 
-def regulator_row(frame: Frame, at: int, control: TapControl, branch_id: str) -> Row:
+def regulator_row(frame: Frame, at: int, control: TapControl, span: Span) -> Row:
     """A row of the regulators table."""
     unit, settings = control.unit, dict(control.settings)
     winding = unit.windings[1]
@@ -75,6 +75,7 @@ def regulator_row(frame: Frame, at: int, control: TapControl, branch_id: str) ->
         if abs(value - round(value)) > STEP_ROUNDING:
             raise unit.place.error(where, f"{winding.tap:g}", "taps a whole number of steps from 1")
     terminals = unit.terminals[1]
+    of_branch = {node for mate in span.units for node in mate.terminals[0]}
     size = len(terminals)
     delta = unit.connection.endswith("delta")
     watched = terminals[control.monitored : control.monitored + 1]
@@ -87,8 +88,8 @@ def regulator_row(frame: Frame, at: int, control: TapControl, branch_id: str) ->
     settings["max_tap_change"] = round(settings["max_tap_change"])
     return {
         "reg_id": control.name,
-        "branch_id": branch_id,
-        "phase": frame.phases(unit.buses[1], sorted(terminals)),
+        "branch_id": span.name,
+        "phase": frame.phases(unit.buses[1], sorted(of_branch.intersection(terminals) or terminals)),
         "tap_pos": round(position),
         "tap_min": round(low),
         "tap_max": round(high),
@@ -119,6 +120,35 @@ def _phase(frame: Frame, shunt: Shunt) -> str:
             expected = f"a phase that bus {shunt.bus} has"
             raise shunt.place.error(f"{shunt.name} bus1", f"{shunt.bus}.{node}", expected)
     return frame.phases(shunt.bus, sorted(shunt.nodes))
+
+
+def dead_phases(buses: Mapping[str, Bus], shunts: Iterable[Shunt]) -> dict[str, set[int]]:
+    """Phases that loads and capacitors have at a bus and no line or transformer brings there, by bus.
+
+    Raises:
+        CaseError: a device between phases that leaves such a phase afloat, or in series with what is grounded
+            there: the power flow knows it only where parts from two live phases meet.
+    """
+    dead: dict[str, set[int]] = {}
+    meeting: dict[tuple[str, int], set[int]] = {}
+    legs: list[tuple[Shunt, int]] = []
+    for shunt in shunts:
+        bus = buses.get(shunt.bus)
+        missing = set(shunt.nodes) - bus.nodes if bus is not None else set()
+        if bus is None or not missing or (bus.split and 3 in missing):
+            continue
+        dead.setdefault(shunt.bus, set()).update(missing)
+        conducts = shunt.on and (shunt.p_mw or shunt.q_mvar)
+        for node in missing if shunt.connection == "delta" else ():
+            legs.append((shunt, node))
+            live = meeting.setdefault((shunt.bus, node), set())
+            live.update(set(shunt.nodes) & bus.nodes if conducts else ())
+    for shunt, node in legs:
+        if len(meeting[shunt.bus, node]) < 2:
+            where = f"{shunt.name} bus1"
+            expected = f"a phase that bus {shunt.bus} has, or one that parts from two such phases meet at"
+            raise shunt.place.error(where, f"{shunt.bus}.{node}", expected)
+    return dead
 
 
 def load_row(frame: Frame, shunt: Shunt) -> Row:

@@ -211,7 +211,7 @@ class _Capacitor:
     kv: float = 12.47
     kvar: float = 1200.0
     on: bool = True
-    steps: int = 1
+    other: Param | None = None  # bus2 where it is not ground
 
 
 def _single(edit: Param) -> float:
@@ -220,6 +220,12 @@ def _single(edit: Param) -> float:
     if len(values) != 1 or values[0] < 0:
         raise edit.place.error(edit.name, repr(edit.value), "one number >= 0: one step")
     return values[0]
+
+
+def _one_step(bank: _Capacitor, edit: Param) -> None:
+    """All that there is, and switched on again, whatever `states` said before."""
+    one_of(1)(edit)
+    bank.on = True
 
 
 def _nothing(_: _Capacitor, edit: Param) -> None:
@@ -234,12 +240,12 @@ def _bank_kind(bank: _Capacitor, edit: Param) -> None:
     bank.kind = kind
 
 
-def _grounded(bank: _Capacitor, edit: Param) -> None:
-    nodes = edit.value.split(".")[1:]
+def _second(bank: _Capacitor, edit: Param) -> None:
     if bank.kind == "delta":
         raise edit.place.error("bus2", repr(edit.value), "one bus of a delta")
-    if not nodes or any(node != "0" for node in nodes):
-        raise edit.place.error("bus2", repr(edit.value), "ground: a shunt, not a series capacitor")
+    nodes = edit.value.split(".")[1:]
+    grounded = bool(nodes) and all(node == "0" for node in nodes)
+    bank.other = None if grounded else edit
 
 
 _CAPACITOR: dict[str, Handler[_Capacitor]] = {
@@ -248,10 +254,25 @@ _CAPACITOR: dict[str, Handler[_Capacitor]] = {
     "kv": put("kv"),
     "kvar": put("kvar", _single),
     "states": put("on", lambda edit: bool(_single(edit))),
-    "numsteps": put("steps", one_of(1)),
+    "numsteps": _one_step,
     **dict.fromkeys(("r", "xl", "harm"), _nothing),
-    "bus2": _grounded,
+    "bus2": _second,
 }
+
+
+def _across(thing: Thing, bank: _Capacitor, edit: Param, bus: str, nodes: tuple[int, ...]) -> tuple[int, ...]:
+    """Both ends of a one-phase capacitor between two nodes of its bus."""
+    expected = "ground, or another node of the same bus for one phase: a shunt, not a series capacitor"
+    if bank.phases != 1 or bank.kind != "wye" or "." not in edit.value:
+        raise edit.place.error("bus2", repr(edit.value), expected)
+    other, ends = bus_of(edit, 1, 1)
+    if other != bus or ends[0] in nodes:
+        raise edit.place.error("bus2", repr(edit.value), expected)
+    first = thing.last("bus1")
+    if first is not None and first.order > edit.order:
+        expected = "bus1 in the same command as bus2 or before it: OpenDSS may ground the other end"
+        raise first.place.error("bus1", repr(first.value), expected)
+    return (*nodes, *ends)
 
 
 def _capacitor(thing: Thing, hz: float) -> Shunt:
@@ -260,6 +281,8 @@ def _capacitor(thing: Thing, hz: float) -> Shunt:
     if kv <= 0:
         raise thing.error("kv", f"{kv:g}", "kV > 0")
     bus, nodes, shape = _shape(thing, phases, kind)
+    if bank.other is not None:
+        nodes, shape = _across(thing, bank, bank.other, bus, nodes), "delta"
     part = kv / ROOT3 if phases > 1 and kind == "wye" else kv
     none = (0.0, 0.0, 0.0, 0.0)
     return Shunt(

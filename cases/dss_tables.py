@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from .dss_afloat import check_afloat
 from .dss_controls import bank_controls, tap_controls
 from .dss_grid import ROOT3, Span, base_of, buses, check_split, spans
 from .dss_lex import Param, Place
@@ -16,11 +17,12 @@ from .dss_rows import (
     Row,
     bank_control_row,
     capacitor_row,
+    dead_phases,
     load_row,
     regulator_row,
     unit_row,
 )
-from .dss_shunts import capacitors, loads
+from .dss_shunts import Shunt, capacitors, loads
 from .dss_source import feed
 from .dss_things import Circuit
 from .dss_units import Unit, units
@@ -40,8 +42,10 @@ class Tables:
         self.places: dict[str, list[Place]] = {}
         self.notes = list(circuit.notes)
         self.source = feed(circuit)
-        self.units = units(circuit)
-        self.controls = tap_controls(circuit, self.units)
+        read = units(circuit)
+        self.controls = tap_controls(circuit, read)
+        tapped = {control.unit.name: control.unit for control in self.controls}
+        self.units = [tapped.get(unit.name, unit) for unit in read]
         self.spans = self._with_ties(spans(self._wires(), self.units, self.controls))
         self.buses = buses(self.spans, self.source)
         check_split(self.spans, self.buses)
@@ -107,6 +111,8 @@ class Tables:
         self.feeder_id = feeder_id or self.circuit.name
         shunts = loads(self.circuit)
         banks = capacitors(self.circuit)
+        check_afloat(self.spans, self.source.bus, [*shunts, *banks])
+        self._add_dead_phases([*shunts, *banks])
         load_table = self._table(
             "loads", [load_row(self.frame, shunt) for shunt in shunts], [shunt.place for shunt in shunts]
         )
@@ -141,6 +147,13 @@ class Tables:
             place=self._place,
             **tables,
         )
+
+    def _add_dead_phases(self, shunts: Sequence[Shunt]) -> None:
+        """Phases of buses that only loads and capacitors have: they get no source, as the notes say."""
+        for name, nodes in dead_phases(self.buses, shunts).items():
+            self.buses[name].nodes |= nodes
+            letters = ", ".join(self.frame.phases(name, sorted(nodes)))
+            self.notes.append(f"no line or transformer brings phase {letters} to bus {name}: no source")
 
     def _note_disabled(self) -> None:
         """What is disabled stands in no table (lines: see `_wires`), but in the notes, by class."""
@@ -311,7 +324,7 @@ class Tables:
                 )
             taken.add(control.unit.name)
         rows = [
-            regulator_row(self.frame, at, control, self.span_of_unit[control.unit.name].name)
+            regulator_row(self.frame, at, control, self.span_of_unit[control.unit.name])
             for at, control in enumerate(self.controls)
         ]
         return self._table("regulators", rows, [control.place for control in self.controls])

@@ -76,6 +76,21 @@ class Unit:
     windings: tuple[Winding, ...]
     place: Place
 
+    def turned(self) -> Unit:
+        """The same unit of two windings, from the second winding to the first."""
+        from_kind, to_kind = self.connection.split("-")
+        return replace(
+            self,
+            buses=self.buses[::-1],
+            terminals=self.terminals[::-1],
+            connection=f"{to_kind}-{from_kind}",
+            kv=self.kv[::-1],
+            r_pct=self.r_pct[::-1],
+            taps=self.taps[::-1],
+            lag_deg=-self.lag_deg if self.lag_deg else 0.0,
+            windings=self.windings[::-1],
+        )
+
 
 def units(circuit: Circuit) -> list[Unit]:
     """The transformers that take part, in the order of their definition."""
@@ -363,10 +378,11 @@ def _centre_tap(
     if len(state.given) < 3:  # the defaults that OpenDSS shows are not those that it calculates with
         raise thing.error("xhl, xht, xlt", ", ".join(sorted(state.given)), "all three of them")
     _, low, other = state.windings
-    expected = "bus.p, bus.1.0, bus.0.2 with two equal legs: the only transformer of three windings"
+    expected = "bus.p or bus.p.q, bus.1.0, bus.0.2, legs alike: the only transformer of three windings"
     shown = " ".join(f"{name}.{'.'.join(map(str, nodes))}" for name, nodes in ends)
     same = ends[1][0] == ends[2][0] and low.kv == other.kv and low.tap == other.tap
     legs = ends[1][1] == (1, 0) and ends[2][1] == (0, 2)
-    if state.phases != 1 or not same or not legs or ends[0][1][0] == 0 or ends[0][1][1] != 0:
+    first, second = ends[0][1][:2]
+    if state.phases != 1 or not same or not legs or first in (0, second):
         raise thing.error("buses", shown, expected)
-    return ends[0][1][:1], (1, 2)
+    return ((first, second) if second else (first,)), (1, 2)

@@ -117,7 +117,8 @@ class Nodal:
             [volts[0] * value["tap_from"], volts[1] * value["tap_to"], volts[2] * value["tap_to"]]
         )
         ends = np.zeros((3, 6))
-        ends[0, SLOT[str(value["from_phase"])]] = 1
+        for letter, sign in zip(str(value["from_phase"]), (1, -1), strict=False):
+            ends[0, SLOT[letter]] = sign
         ends[1, 3], ends[2, 4] = 1, -1
         float_y = self._float(value, rated, volts) * np.array([1, 1, 2])  # leg 2 is where a neutral would be
         return ends.T @ (y / np.outer(turns, turns)) @ ends + np.diag(np.abs(ends).T @ float_y)

@@ -61,7 +61,8 @@ def loads(rng: random.Random) -> str:
 CAPACITOR = [
     "kvar=300", "kvar=(200)", "kv=12.47", "kv=7.2", "conn=delta", "conn=wye", "phases=3", "phases=1",
     "phases=2",
-    "bus1=b", "bus1=b.2", "bus1=b.1.3", "bus2=b.0.0.0", "states=(0)", "states=(1)", "numsteps=1", "enabled=n",
+    "bus1=b", "bus1=b.2", "bus1=b.1.3", "bus2=b.0.0.0", "bus2=b.3", "bus1=b.1 bus2=b.2 phases=1 conn=wye",
+    "states=(0)", "states=(1)", "numsteps=1", "enabled=n",
     "enabled=y", "basefreq=60", "r=0", "xl=0", "harm=0", "cuf=3", "cmatrix=(3|1 3|1 1 3)",
 ]  # fmt: skip
 
@@ -169,7 +170,8 @@ UNIT = [
     "xht=2.2",
     "xlt=1.4", "buses=(b.1 h.1.0 h.0.2)", "conns=(wye wye wye)", "xscarray=(2 2 1.5)", "wdg=2 tap=1.02",
     "wdg=3 tap=1.02", "wdg=1 kva=40", "wdg=2 kva=30", "%imag=.5", "%noloadloss=.2", "taps=(1 1 1)",
-    "x12=2.4", "x23=1.2",
+    "x12=2.4", "x23=1.2", "buses=(b.3.2 h.1.0 h.0.2) kvs=(12.47 .12 .12)", "conns=(delta wye wye)",
+    "wdg=1 bus=b.1.3 kv=12.47",
 ]  # fmt: skip
 
 
@@ -195,4 +197,66 @@ def legs(rng: random.Random) -> str:
         "new load.h bus1=h.1 phases=1 kv=.12 kw=5 kvar=1",
         "new load.g bus1=h.2 phases=1 kv=.12 kw=4 kvar=1",
     ]
+    return "\n".join(text) + "\n"
+
+
+CHANGER = [
+    "tapnum=5",
+    "tapnum=-3",
+    "winding=1",
+    "winding=2",
+    "tapwinding=1",
+    "tapwinding=2",
+    "ptphase=2",
+]
+
+
+def changers(rng: random.Random) -> str:
+    """Load tap changers on either winding of banks and single units of every connection, fed from either."""
+    low, kinds = rng.choice(["4.16", "12.47"]), rng.choices(["wye", "delta"], k=2)
+    buses, kvs = ["b", "d"], ["12.47", low]
+    if rng.random() < 0.5:
+        buses, kvs, kinds = buses[::-1], kvs[::-1], kinds[::-1]
+    kind = kinds[buses.index("d")]
+    more = some(rng, ["taps=(1.0125 .975)", "%rs=(.3 .6)", "kvas=(3000 2500)", "leadlag=lead"], 0, 3)
+    if rng.random() < 0.3:
+        more.append(rng.choice(["%imag=.5", "%noloadloss=.3"]))
+    text = list(
+        spread(
+            rng,
+            "transformer.x",
+            [f"buses=({' '.join(buses)}) kvs=({' '.join(kvs)}) conns=({' '.join(kinds)}) xhl=5", *more],
+            [],
+        )
+    )
+    text += spread(rng, "regcontrol.x", ["transformer=x winding=1", *some(rng, CHANGER, 0, 3)], [])
+    text.append(f"new load.d bus1=d kv={low} conn={kind} kw=600 kvar=200 model=2")
+    text.append(f"new load.e bus1=d.1.2 phases=1 kv={low} kw=60 kvar=20 model=2")
+    return "\n".join(text) + "\n"
+
+
+DEAD = [
+    "load.{} bus1=e conn=delta kv=12.47 kw=90 kvar=30 model=2",
+    "load.{} bus1=e conn=delta kv=12.47 kw=90 kvar=30",
+    "load.{} bus1=e conn=delta kv=12.47 kw=0 kvar=0",
+    "load.{} bus1=e kv=12.47 kw=90 model=2",
+    "load.{} bus1=e.2.3 phases=1 kv=12.47 kw=50 model=2",
+    "load.{} bus1=e.3.1 phases=1 kv=12.47 kw=50 model=2",
+    "load.{} bus1=e.3 phases=1 kv=7.2 kw=20 kvar=5 model=2",
+    "load.{} bus1=e.1 phases=1 kv=7.2 kw=20 kvar=5",
+    "load.{} bus1=e.1.2 phases=1 kv=12.47 kw=30 model=2",
+    "capacitor.{} bus1=e kv=12.47 kvar=60",
+    "capacitor.{} bus1=e conn=delta kv=12.47 kvar=60",
+    "capacitor.{} bus1=e conn=delta kv=12.47 kvar=60 states=(0)",
+    "capacitor.{} bus1=e.1 bus2=e.3 phases=1 kv=12.47 kvar=30",
+]
+
+
+def dead_phases(rng: random.Random) -> str:
+    """Loads and capacitors at a bus that one or two phases lead to."""
+    nodes = rng.choice([".1.2", ".1.2", ".2.1", ".1", ".1.3"])
+    text = [
+        f"new line.m bus1=b{nodes} bus2=e{nodes} phases={nodes.count('.')} r1=.5 x1=.5 r0=1 x0=1 c1=0 c0=0"
+    ]
+    text += ["new " + part.format(f"n{k}") for k, part in enumerate(some(rng, DEAD, 1, 3))]
     return "\n".join(text) + "\n"

@@ -10,7 +10,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from .dss_scenes import capacitors, legs, loads, regulators, some, spread, transformers
+from .dss_scenes import (
+    capacitors,
+    changers,
+    dead_phases,
+    legs,
+    loads,
+    regulators,
+    some,
+    spread,
+    transformers,
+)
 
 HEAD = (
     "clear\n"
@@ -248,7 +258,7 @@ SCENES: dict[str, Callable[[random.Random], str]] = {
     for scene in (
         lines, codes, wires, loads, capacitors, transformers, legs, regulators, switches, sources, words,
         comments,
-        options,
+        options, changers, dead_phases,
     )
 }  # fmt: skip
 

@@ -183,7 +183,7 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "new transformer.t windings=3 buses=[b c d] xscarray=[1 2 3]": "the only transformer of three",
     "new transformer.t phases=1 buses=[b.1 c.0.1] kvs=[7.2 .12]": "ground only as neutral",
     "new regcontrol.r transformer=x winding=2": "a transformer that exists",
-    "new regcontrol.r transformer=x winding=1": "one of 2",
+    "new regcontrol.r transformer=x winding=3": "one of 1, 2",
     "new regcontrol.r transformer=x winding=2 bus=c": "the importer cannot convert it",
     "new regcontrol.r transformer=x winding=2 inversetime=yes": "only n or f can be converted",
     "new capacitor.c bus1=b bus2=d kvar=5": "a shunt, not a series capacitor",

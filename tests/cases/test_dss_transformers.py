@@ -52,7 +52,8 @@ WAYS = {
     "one phase on another": "phases=1 buses=[sourcebus.2 b.3] kvs=[7.2 .24]",
     "between phases": "phases=1 conns=[delta delta] buses=[sourcebus.1.2 b.1.2] kvs=[12.47 .48]",
     "between phases, turned": "phases=1 conns=[delta delta] buses=[sourcebus.3.1 b.1.3] kvs=[12.47 .48]",
-    "between phases called wye": "phases=1 conns=[wye wye] buses=[sourcebus.3.2 b.3.2] kvs=[12.47 .48]",
+    "between phases called wye": "phases=1 conns=[wye wye] buses=[sourcebus.3.2 b.3.2] kvs=[12.47 .48]\n"
+    "new load.ground bus1=b.3 phases=1 kv=.24 kw=1",
     "phase to ground called delta": "phases=1 conns=[delta delta] buses=[sourcebus.3 b.3] kvs=[7.2 .24]",
     "phase to phases": "phases=1 conns=[wye delta] buses=[sourcebus.1 b.2.1] kvs=[7.2 .24] taps=[1 .9]",
     "phases to phase": "phases=1 conns=[delta wye] buses=[sourcebus.1.3 b.3] kvs=[12.47 .24] %noloadloss=.5",
@@ -61,6 +62,10 @@ WAYS = {
     "kv=.12 %r=1.1 wdg=3 bus=b.0.2 kv=.12 %r=1.3 xhl=2 xht=2.2 xlt=1.5 %imag=.5 tap=1",
     "centre tap, taps": "phases=1 windings=3 buses=[sourcebus.3 b.1.0 b.0.2] kvs=[7.2 .12 .12] "
     "taps=[1.025 1 1] xscarray=[2 2.5 1.3] kvas=[25 25 25]",
+    "centre tap between phases": "phases=1 windings=3 buses=[sourcebus.3.2 b.1.0 b.0.2] kvs=[12.47 .12 .12] "
+    "conns=[delta wye wye] kvas=[25 25 25] xscarray=[2 2.5 1.3] taps=[.975 1 1] %imag=.7 %noloadloss=.3",
+    "centre tap between phases called wye": "phases=1 windings=3 buses=[sourcebus.1.2 b.1.0 b.0.2] "
+    "kvs=[12.47 .12 .12] kvas=[25 25 25] xscarray=[2 2.5 1.3]",
 }
 
 
