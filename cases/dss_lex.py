@@ -69,7 +69,7 @@ def split(text: str, place: Place) -> list[Param]:
     at, end = len(text) - len(text.lstrip(" ")), len(text)
     while at < end:  # as long as the text is plain
         found = _PLAIN_PARAM.match(text, at)
-        if found is None:
+        if found is None or len(result) >= MAX_PARAMS:
             break
         name, value, quoted = found.group(1, 2, 3)
         result.append(Param(name.lower() if name else "", value or quoted[1:-1], not value, place))

@@ -119,7 +119,7 @@ def _places(env: DistGridEnv) -> list[tuple[str, Any, str]]:
     physics, resources, observation = "physics: Stepper.solve", "resources: fleet", "observation"
     places: list[tuple[str, Any, str]] = [
         (physics, grid.stepper, "solve"), (observation, grid, "observe"),
-        ("load profile", grid, "_fill"), ("task: reward terms", grid.task, "terms"),
+        ("load profile", grid.load, "fill_rows"), ("task: reward terms", grid.task, "terms"),
         ("action check", dist, "checked"), ("info dictionaries", dist, "step_info"),
         ("clocks and ends", transition, "tick_rows"),
     ]  # fmt: skip

@@ -161,10 +161,10 @@ def _places(env: DistGridVectorEnv) -> list[tuple[str, Any, str]]:
         places += [
             (SOLVE, grid.stepper, "solve"),
             (observation, grid, "observe"),
-            ("load profile", grid, "_fill"),
         ]
         places += [("sums of rewards and costs", grid, name) for name in ("_priced", "_total")]
-    return [*places, ("task: reward terms", env.shards.grid.task, "terms")]
+    lead = env.shards.grid
+    return [*places, ("load profile", lead.load, "fill_rows"), ("task: reward terms", lead.task, "terms")]
 
 
 def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
