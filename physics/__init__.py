@@ -17,9 +17,10 @@ from .solution import Solution
 from .stepper import Stepper
 from .unbalanced.consumption import Consumption, consumption
 from .unbalanced.matrices import BranchMatrices, bibc
-from .unbalanced.network import Network3, PhaseIndex, compile_per_phase
+from .unbalanced.network import Network3, compile_per_phase
 from .unbalanced.solution import Solution3
 from .unbalanced.stepper import Columns, Stepper3
+from .unbalanced.topology import PhaseIndex
 
 __all__ = [
     "V_TOP_PU",

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from .._jit import kernel
 from .generic import point
 from .measure import Judged, Seen, Watch, measure
-from .network import Network3, Topology3
+from .network import Network3
 from .newton import newton_rows
 from .newton_system import memory_for
 from .program import CONVERGED, UNSETTLED, Inputs, IntArray, Outputs
 from .solution import Solution3
+from .topology import Topology3
 
 Numbers = tuple[float, float, int, float]  # 1 over the base of a phase in MVA, tol, max_iter, v_collapse
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..flow_views import FlowViews
 from .flows import flow_rows
-from .network import Network3, Topology3
+from .network import Network3
 from .program import COLLAPSED, CONVERGED, DIVERGED, Outputs
+from .topology import Topology3
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..threads import split_rows
 from .direct import columns_of, finish, solve_rows_directly, unsettled
 from .kernels import ALL_GOOD, SOME_BAD, SOME_LEFT, first_bad, room_for, solve_rows
-from .network import Network3, Topology3
+from .network import Network3
 from .program import FloatArray, Inputs, Outputs
 from .solution import Solution3
+from .topology import Topology3
 
 _NONE = np.empty((0, 0))
 _NO_START = np.empty((0, 0), dtype=np.complex128)

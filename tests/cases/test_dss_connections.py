@@ -226,7 +226,7 @@ def test_the_unit_with_taps_on_its_first_winding_ends_there() -> None:
 def test_the_rating_of_a_centre_tap_between_phases_is_its_rated_current() -> None:
     """25 kVA at 12.47 kV between phases: 2 A, so much apparent power of a phase to ground at its high end."""
     feeder = read(centre_tap("b.1.2"))
-    net = physics.compile(feeder)
+    net = physics.compile_per_phase(feeder)
     row = feeder.branch_index["t"]
     assert net.phase_rating_mva[0, row, :2] == pytest.approx(0.025 / np.sqrt(3.0))
     assert net.phase_rating_mva[1, row, :2] == pytest.approx(0.0125)

@@ -9,9 +9,12 @@ import pytest
 
 from distgrid import Battery, DistGrid3PhaseEnv, TapChanger, cases
 from distgrid.envs import DistGrid3PhaseVectorEnv
+from distgrid.envs.phase_stepper import PhaseStepper
+from distgrid.envs.resources import ResourceSpec
+from distgrid.physics.unbalanced.topology import Topology3
 
 REPORTED = Path(__file__).parents[1] / "reference" / "reported"
-KINDS = {
+KINDS: dict[str, list[ResourceSpec]] = {
     "f16_ltc_on_delta_wye": [TapChanger("s"), Battery("d", 0.3, 1.2, phase="B")],
     "f15b_parallel_lines": [Battery("b", 0.3, 1.2, phase="ABC")],
     "f14a_delta_wye_transformer_one_phase_dead": [Battery("f", 0.01, 0.04, phase="B")],
@@ -27,7 +30,10 @@ def test_single_and_vector_face_play_the_same_day(name: str) -> None:
     rng = np.random.default_rng(5)
     observation, info = single.reset(seed=4)
     observations, _ = many.reset(seed=[4, 9, 4])
-    assert single.grid.net.topology.irregular
+    topology, stepper = single.grid.net.topology, single.grid.stepper
+    assert isinstance(topology, Topology3)
+    assert isinstance(stepper, PhaseStepper)
+    assert topology.irregular
     for _ in range(12):
         assert observation.tobytes() == observations[0].tobytes() == observations[2].tobytes()
         assert single.observation_space.contains(observation)
@@ -37,7 +43,6 @@ def test_single_and_vector_face_play_the_same_day(name: str) -> None:
         assert info["pf_converged"]
         assert not terminated
         assert reward == rewards[0] == rewards[2]
-        stepper = single.grid.stepper
         solved = stepper.solution()
         assert solved.p_slack_mw[0] == pytest.approx(info["p_slack_MW"], abs=1e-12)
         assert solved.p_loss_mw[0] == pytest.approx(info["p_loss_MW"], abs=1e-12)
