@@ -118,7 +118,7 @@ def connect(windings: list[Winding], *, child_is_to: bool) -> tuple[list[Segment
     if not rest:
         return segments, (), np.zeros((0, 0), dtype=np.complex128)
     if any(w.regulator >= 0 for w in windings):
-        raise ValueError("taps on windings of this connection are not modelled")
+        raise ValueError("its taps move windings that are no segment of a tree")
     segment, shunt = _general(windings, child_is_to)
     return [segment], segment.parent, shunt
 

@@ -328,3 +328,15 @@ def test_close_to_the_nose_the_solution_is_found(name: str) -> None:
     near = scaled(net, [share * (1 - 1e-7) for share in shares[:4]])
     slope = np.abs(near.v - loose.v[:4]).reshape(4, -1)
     assert np.nanmax(slope) < 1e-3  # the operable branch is continuous
+
+
+@pytest.mark.parametrize("name", ["ieee13", "ieee34", "ieee37", "ieee123"])
+def test_converged_means_an_error_of_the_order_of_tol(name: str) -> None:
+    """From light load up to the nose, whatever the tolerance: what creeps is finished by Newton's method."""
+    net = physics.compile_per_phase(constant_power(name))
+    shares = [NOSES[name] * part for part in np.linspace(0.3, 0.9993, 30)]
+    exact = scaled(net, shares, tol=1e-12, max_iter=2000)
+    for tol in (1e-4, 1e-6, 1e-8):
+        rough = scaled(net, shares, tol=tol)
+        assert rough.converged.all()
+        assert apart(rough.v, exact.v) < 10 * tol
