@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def parts_of_reach(
     parts.in_series = reach.in_series
     for element in elements:
         if element.open_end and closed[element.row]:
-            _add_stub(parts, element)
+            _add_charging(parts, element)  # all of it stands at the closed end
         elif element.line_phases and closed[element.row]:
             _add_line(parts, element, reach)
         elif element.row in reach.windings:
@@ -157,28 +157,19 @@ def _add_line(parts: Parts, element: Element, reach: Reach) -> None:
             ends[far][node, p] = parts.size
             parts.size += 1
             carries.add(p)
-    if carries:
-        parts.wires.append(_wires(element, sorted(carries), ends[0], ends[1]))
+    parts.wires.append(_wires(element, sorted(carries), ends[0], ends[1]))
+    _add_charging(parts, element, ends)
+
+
+def _add_charging(
+    parts: Parts, element: Element, ends: Sequence[Mapping[Conductor, int]] | None = None
+) -> None:
+    """Admittances at both ends of a branch; ``ends``: its conductors there, where they are not the nodes'."""
     for side, (node, y) in enumerate(((element.from_node, element.y_from), (element.to_node, element.y_to))):
-        at = [ends[side].get((node, p), -1) for p in range(3)]
         if y.any():
+            number = parts.conductor if ends is None else ends[side]
+            at = [number.get((node, p), -1) for p in range(3)]
             parts.stamps.append(Stamp(at, y, element.row, side, (0, 1, 2)))
-
-
-def _add_charging(parts: Parts, element: Element) -> None:
-    for side, (node, y) in enumerate(((element.from_node, element.y_from), (element.to_node, element.y_to))):
-        if y.any():
-            at = [parts.conductor.get((node, p), -1) for p in range(3)]
-            parts.stamps.append(Stamp(at, y, element.row, side, (0, 1, 2)))
-
-
-def _add_stub(parts: Parts, element: Element) -> None:
-    """A line that is open at one end: what hangs on the other."""
-    side = 1 if element.open_end == "from" else 0
-    node = element.to_node if side else element.from_node
-    at = [parts.conductor.get((node, p), -1) for p in range(3)]
-    if max(at) >= 0:
-        parts.stamps.append(Stamp(at, (element.y_from, element.y_to)[side], element.row, side, (0, 1, 2)))
 
 
 def _settle_potentials(parts: Parts, reach: Reach, draws: Draws, n_bus: int) -> BoolArray:
