@@ -11,9 +11,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from .arguments import checked_names, checked_options
-from .row_view import RowView
+from .core.arguments import checked_names, checked_options
 from .vector import GridVectorEnv
+from .vectorised.row_view import RowView
 
 
 def sb3_vec_env(

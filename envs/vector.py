@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from .actions import checked
-from .arguments import checked_count, checked_flag, checked_options, checked_resources
-from .columns import sizes
-from .fixed import Fixed
-from .grid import Grid
-from .layout import Layout
-from .load import LoadSource
+from .core.action_checks import checked
+from .core.arguments import checked_count, checked_flag, checked_options, checked_resources
+from .core.columns import sizes
+from .core.fixed import Fixed
+from .core.grid import Grid
+from .core.load_source import LoadSource
+from .core.observation_layout import Layout
+from .core.scenario import Scenario, scenario
 from .resources import Fleet
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
-from .row_view import RowDoors
-from .scenario import Scenario, scenario
-from .shards import Restart, Shard, Shards
 from .tasks import Task
-from .vector_arguments import (
+from .vectorised.arguments import (
     DRAWN,
     batched,
     checked_mask,
@@ -37,7 +35,9 @@ from .vector_arguments import (
     checked_row_days,
     checked_seeds,
 )
-from .vector_info import Told, blank, copied, masked
+from .vectorised.info_arrays import Told, blank, copied, masked
+from .vectorised.row_view import RowDoors
+from .vectorised.shards import Restart, Shard, Shards
 
 Observations = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]

@@ -8,12 +8,12 @@ from typing import ClassVar
 from gymnasium.vector import AutoresetMode
 
 from ..cases import Feeder
-from .load import LoadSource
-from .phase_info import PhaseTold
+from .core.load_source import LoadSource
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 from .vector import DistGridVectorEnv
-from .vector_info import Told
+from .vectorised.info_arrays import Told
+from .vectorised.phase_info_arrays import PhaseTold
 
 
 class DistGrid3PhaseVectorEnv(DistGridVectorEnv):

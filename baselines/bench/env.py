@@ -8,11 +8,11 @@ from typing import Any
 import gymnasium
 
 from ...envs import DistGridEnv, dist
-from ...envs import grid as transition
-from .machine import describe
-from .results import EnvProfile, EnvReport, EnvRow, Part, Target
-from .stopwatch import Stopwatch, around
-from .timing import Samples, take_turns, timing
+from ...envs.core import grid as transition
+from .harness.stopwatch import Stopwatch, around
+from .harness.timing import Samples, take_turns, timing
+from .report.machine import describe
+from .report.results import EnvProfile, EnvReport, EnvRow, Part, Target
 
 #: Environments timed, with the steps per processor second wanted where there is a target.
 ENVIRONMENTS: dict[str, float | None] = {

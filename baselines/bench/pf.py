@@ -8,16 +8,17 @@ import numpy as np
 
 from ... import physics
 from ...cases import load
-from . import ours, peers
-from .compare import Effort, agreement, compare, newton, times
-from .machine import describe
-from .problem import FloatArray, Problem, problem
-from .results import Comparison, Exponent, Limit, Peaks, PfReport, Target, Threads
-from .roofline import balanced_work
-from .textbook import textbook
-from .timing import exponent
-from .trees import random_tree
-from .utilisation import limits_of, measured_peaks, on_two_threads, thread_targets
+from .contenders import balanced_peers as peers
+from .contenders import distgrid_balanced as ours
+from .contenders.textbook_balanced import textbook
+from .harness.compare import Effort, agreement, compare, newton, times
+from .harness.roofline import balanced_work
+from .harness.timing import exponent
+from .harness.utilisation import limits_of, measured_peaks, on_two_threads, thread_targets
+from .problems.balanced import FloatArray, Problem, problem
+from .problems.trees import random_tree
+from .report.machine import describe
+from .report.results import Comparison, Exponent, Limit, Peaks, PfReport, Target, Threads
 
 SINGLE_FEEDER = "case33bw"
 SIZES = (1_000, 3_162, 10_000, 31_623, 100_000)

@@ -13,18 +13,20 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from ...envs import DistGridVectorEnv, phase_info, vector, vector_info
-from ...envs import grid as transition
-from ...physics.kernels import Answer, Demand, room_for, sweep_rows
-from ...physics.lanes import LANES
-from ...physics.stepper import Stepper
-from ...physics.unbalanced.kernels import room_for as room_for_phases
-from ...physics.unbalanced.kernels import solve_rows
+from ...envs import DistGridVectorEnv, vector
+from ...envs.core import grid as transition
+from ...envs.vectorised import info_arrays as vector_info
+from ...envs.vectorised import phase_info_arrays as phase_info
+from ...physics.balanced.kernels.solve_rows import Answer, Demand, room_for, sweep_rows
+from ...physics.balanced.stepper import Stepper
+from ...physics.numba_tools.lanes import LANES
+from ...physics.unbalanced.kernels.solve_rows import room_for as room_for_phases
+from ...physics.unbalanced.kernels.solve_rows import solve_rows
 from ...physics.unbalanced.stepper import Stepper3
-from .machine import describe
-from .results import EnvProfile, Part, Target, VectorMemory, VectorReport, VectorRow
-from .stopwatch import Stopwatch, around
-from .timing import Samples, take_turns, timing
+from .harness.stopwatch import Stopwatch, around
+from .harness.timing import Samples, take_turns, timing
+from .report.machine import describe
+from .report.results import EnvProfile, Part, Target, VectorMemory, VectorReport, VectorRow
 
 SMALL, LARGE, LARGEST = "VoltVar-33bw-v0", "VoltVar-141-v0", "DistGrid-533mt_hi-v0"
 PHASES = "DistGrid3Phase-ieee123-v0"  # 20 resources

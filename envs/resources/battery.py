@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...physics.devices import battery_advance, stored_share
+from ..kernels.devices import battery_advance, stored_share
 from .base import (
     BindContext,
     Entry,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 import numpy as np
 
 from ...cases import profiles as prof
-from ...physics.devices import ev_advance, ev_observe
+from ..kernels.devices import ev_advance, ev_observe
 from .base import (
     BindContext,
     Entry,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...physics.devices import scatter_add
+from ..kernels.devices import scatter_add
 from .base import (
     ActionDim,
     BindContext,
@@ -25,8 +25,8 @@ from .base import (
     UnitInfo,
     ships,
 )
-from .mover import Mover
-from .wiring import action_dims, assign_names, group, node_rows, ports_of, program_keys
+from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys
+from .switched import Mover
 
 if TYPE_CHECKING:
     from ...cases import Feeder

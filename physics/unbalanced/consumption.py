@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import kernel
-from .drawn import banded
-from .draws import LEGS
+from ..numba_tools.jit import kernel
+from .assembly.node_loads import LEGS
+from .kernel_tables import CVR_P, CVR_Q, HIGH, I_P, I_Q, LOW, MODEL, RATED, SHARE_P, SHARE_Q, Z_P, Z_Q
+from .kernels.load_power import banded
 from .network import Network3
-from .program import CVR_P, CVR_Q, HIGH, I_P, I_Q, LOW, MODEL, RATED, SHARE_P, SHARE_Q, Z_P, Z_Q
 from .solution import Solution3
 
 ComplexArray = NDArray[np.complex128]

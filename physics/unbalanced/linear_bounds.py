@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.sparse.linalg import splu
 
-from ..bounds import StateBounds
-from .draws import LEGS
-from .equations import Equations
+from ..balanced.bounds import StateBounds
+from .assembly.equations import Equations
+from .assembly.node_loads import LEGS
 from .network import Network3
 
 FloatArray = NDArray[np.float64]
@@ -25,7 +25,7 @@ BETWEEN = 1.1  # for taps that are not at an end of their range
 def linear_bounds(
     net: Network3, wye: FloatArray, legs: FloatArray, v_low_pu: float, v_top_pu: float
 ) -> StateBounds:
-    """Bounds as of `distgrid.physics.phase_bounds`; ``wye, legs`` (3 n_bus,) largest currents in pu."""
+    """Bounds as of `distgrid.physics.unbalanced.bounds`; ``wye, legs`` (3 n_bus,) largest currents in pu."""
     equations = net.topology.equations
     own = _currents(net, wye, legs, v_top_pu)
     rows = [(k, slot) for k, slot in equations.seen.tolist() if own[slot] > 0.0]

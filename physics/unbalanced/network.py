@@ -11,18 +11,18 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cases.feeder import Feeder
-from ..network import IslandWarning, MeshWarning
-from .build import Layout, build
-from .draws import LEGS, Draws, phases_present, read_draws
-from .elements import Element, elements
-from .equations import Equations, write_equations
-from .flows import flow_table
-from .parts import parts_of_forest, parts_of_reach
-from .program import FloatArray, IntArray
-from .reach import reach
-from .spread import BoolArray, Conductor, Source, Spread, spread
-from .told_currents import EndCurrents, NodeCurrents
+from ...cases.model.feeder import Feeder
+from ..balanced.network import IslandWarning, MeshWarning
+from .assembly.build_program import Layout, build
+from .assembly.elements import Element, elements
+from .assembly.end_currents import EndCurrents, NodeCurrents
+from .assembly.equation_parts import parts_of_forest, parts_of_reach
+from .assembly.equations import Equations, write_equations
+from .assembly.forest import BoolArray, Conductor, Source, Spread, spread
+from .assembly.node_loads import LEGS, Draws, phases_present, read_draws
+from .assembly.reach import reach
+from .kernel_tables import FloatArray, IntArray
+from .kernels.branch_flows import flow_table
 from .topology import PhaseIndex, Topology3
 
 _VARIANTS_KEPT = 256

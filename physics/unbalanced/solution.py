@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..flow_views import FlowViews
-from .flows import flow_rows
+from ..flow_properties import FlowViews
+from .kernel_tables import COLLAPSED, CONVERGED, DIVERGED, Outputs
+from .kernels.branch_flows import flow_rows
 from .network import Network3
-from .program import COLLAPSED, CONVERGED, DIVERGED, Outputs
 from .topology import Topology3
 
 FloatArray = NDArray[np.float64]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..threads import split_rows
-from .direct import columns_of, finish, solve_rows_directly, unsettled
-from .kernels import ALL_GOOD, SOME_BAD, SOME_LEFT, first_bad, room_for, solve_rows
+from ..numba_tools.threads import split_rows
+from .kernel_tables import FloatArray, Inputs, Outputs
+from .kernels.solve_rows import ALL_GOOD, SOME_BAD, SOME_LEFT, first_bad, room_for, solve_rows
 from .network import Network3
-from .program import FloatArray, Inputs, Outputs
+from .newton_rows import columns_of, finish, solve_rows_directly, unsettled
 from .solution import Solution3
 from .topology import Topology3
 

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..lanes import LANES
-from ..metrics import ITERATIONS, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
-from ..stepper import Flags
-from .direct import measure_directly, solve_directly
-from .draws import LEGS
-from .kernels import SOME_BAD, SOME_LEFT, room_for
-from .measure import N_ENDED3, N_MEASURED3, Judged, Seen, Watch
+from ..balanced.kernels.step_rows import ITERATIONS, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
+from ..balanced.stepper import Flags
+from ..numba_tools.lanes import LANES
+from .assembly.node_loads import LEGS
+from .kernel_tables import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, FloatArray, Inputs, IntArray, Outputs
+from .kernels.measure import N_ENDED3, N_MEASURED3, Judged, Seen, Watch
+from .kernels.solve_rows import SOME_BAD, SOME_LEFT, room_for
+from .kernels.step_rows import Places, entries, step_rows
 from .network import Network3
-from .program import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, FloatArray, Inputs, IntArray, Outputs
+from .newton_rows import measure_directly, solve_directly
 from .solution import Solution3
 from .solve import refuse
-from .stepped import Places, entries, step_rows
 
 _NO_START = np.empty((0, 0), dtype=np.complex128)
 _POWERS = 8  # of `Inputs`

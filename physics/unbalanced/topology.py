@@ -8,13 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ...cases.feeder import Feeder
-from .build import Layout
-from .equations import Equations
-from .flows import FlowTable
-from .newton_system import Memory
-from .program import IntArray, Program, Room
-from .spread import BoolArray
+from ...cases.model.feeder import Feeder
+from .assembly.build_program import Layout
+from .assembly.equations import Equations
+from .assembly.forest import BoolArray
+from .kernel_tables import IntArray, Program, Room
+from .kernels.branch_flows import FlowTable
+from .kernels.newton_system import Memory
 
 
 @dataclass(frozen=True, eq=False)

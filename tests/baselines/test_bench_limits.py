@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
-from distgrid.baselines.bench import peaks, roofline, utilisation
-from distgrid.baselines.bench.problem3 import Problem3
-from distgrid.baselines.bench.results import Peaks, Spread, Threads
-from distgrid.baselines.bench.timing import Samples, best_ratio
-from distgrid.physics.kernels import room_for
-from distgrid.physics.lanes import LANES
+from distgrid.baselines.bench.harness import peaks, roofline, utilisation
+from distgrid.baselines.bench.harness.timing import Samples, best_ratio
+from distgrid.baselines.bench.problems.phases import Problem3
+from distgrid.baselines.bench.report.results import Peaks, Spread, Threads
+from distgrid.physics.balanced.kernels.solve_rows import room_for
+from distgrid.physics.numba_tools.lanes import LANES
 
 
 def test_work_of_a_balanced_row() -> None:

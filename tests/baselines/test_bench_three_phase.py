@@ -15,11 +15,18 @@ from typer.testing import CliRunner
 
 from distgrid import cases, physics
 from distgrid.baselines import bench
-from distgrid.baselines.bench import nodal, opendss, ours, ours3, peers, pf3, textbook3, timing
-from distgrid.baselines.bench.contender import Contender, true_error, tune, walking
-from distgrid.baselines.bench.problem3 import Problem3, problem3
-from distgrid.baselines.bench.results import Pf3Report
-from distgrid.baselines.bench.trees3 import random_tree3
+from distgrid.baselines.bench import pf_phases as pf3
+from distgrid.baselines.bench.contenders import balanced_peers as peers
+from distgrid.baselines.bench.contenders import distgrid_balanced as ours
+from distgrid.baselines.bench.contenders import distgrid_phases as ours3
+from distgrid.baselines.bench.contenders import nodal_admittance as nodal
+from distgrid.baselines.bench.contenders import opendss
+from distgrid.baselines.bench.contenders import textbook_phases as textbook3
+from distgrid.baselines.bench.contenders.contender import Contender, true_error, tune, walking
+from distgrid.baselines.bench.harness import timing
+from distgrid.baselines.bench.problems.phase_trees import random_tree3
+from distgrid.baselines.bench.problems.phases import Problem3, problem3
+from distgrid.baselines.bench.report.results import Pf3Report
 from distgrid.cli import build_app, main
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ import pytest
 
 from distgrid import Battery, DistGrid3PhaseEnv, TapChanger, cases
 from distgrid.envs import DistGrid3PhaseVectorEnv
-from distgrid.envs.phase_stepper import PhaseStepper
+from distgrid.envs.core.phase_stepper import PhaseStepper
 from distgrid.envs.resources import ResourceSpec
 from distgrid.physics.unbalanced.topology import Topology3
 

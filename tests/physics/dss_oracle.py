@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 HZ = 60.0
 _DIGIT = {"A": 1, "B": 2, "C": 3, "1": 1, "2": 2}

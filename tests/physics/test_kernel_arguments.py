@@ -24,10 +24,15 @@ import pytest
 import distgrid
 from distgrid import cases, physics
 from distgrid.baselines.bench import vector
-from distgrid.physics import ends, kernels, metrics
-from distgrid.physics.plan import Plan
-from distgrid.physics.unbalanced import flows, measure, program, stepped
-from distgrid.physics.unbalanced import kernels as kernels3
+from distgrid.physics.balanced import branch_flows as ends
+from distgrid.physics.balanced.kernels import solve_rows as kernels
+from distgrid.physics.balanced.kernels import step_rows as metrics
+from distgrid.physics.balanced.plan import Plan
+from distgrid.physics.unbalanced import kernel_tables as program
+from distgrid.physics.unbalanced.kernels import branch_flows as flows
+from distgrid.physics.unbalanced.kernels import measure
+from distgrid.physics.unbalanced.kernels import solve_rows as kernels3
+from distgrid.physics.unbalanced.kernels import step_rows as stepped
 
 MANY = 25  # parameters from which on a kernel has to be in the table
 TOL, STEPS, COLLAPSE = 1e-7, 77, 0.4  # none is a default
@@ -133,11 +138,11 @@ def decorated(folder: Path) -> Iterator[tuple[str, int]]:
 
 def test_every_kernel_of_many_arguments_is_in_the_table() -> None:
     """A new one is added to KERNELS, and its callers to CALLS."""
-    root = Path(distgrid.__file__).parent / "physics"
+    root = Path(distgrid.__file__).parent
     known = {f"{kernel.source.__module__}.{kernel.source.__name__}" for kernel in KERNELS.values()}
-    found = dict(decorated(root))
+    found = {f"{part}.{name}": n for part in ("physics", "envs") for name, n in decorated(root / part)}
     assert len(found) > 15
-    large = {f"distgrid.physics.{name}" for name, count in found.items() if count >= MANY}
+    large = {f"distgrid.{name}" for name, count in found.items() if count >= MANY}
     assert large - known == set()
 
 
@@ -262,11 +267,11 @@ def flowing(case: str) -> Callable[[], Prepared]:
 
 BALANCED, PHASES = np.zeros((2, 33)), np.zeros((2, 16, 3))
 CALLS = (
-    Call("sweep_rows", "physics.solve", solving("case33bw", p_mw=BALANCED, q_mvar=BALANCED)),
-    Call("sweep_rows", "physics.solve", solving("case33bw"), singly=(kernels.Demand,)),
+    Call("sweep_rows", "physics.balanced.solve", solving("case33bw", p_mw=BALANCED, q_mvar=BALANCED)),
+    Call("sweep_rows", "physics.balanced.solve", solving("case33bw"), singly=(kernels.Demand,)),
     Call("sweep_rows", "baselines.bench.vector", timing),
-    Call("step_rows", "physics.stepper", stepping),
-    Call("flow_rows", "physics.solution", flowing("case33bw")),
+    Call("step_rows", "physics.balanced.stepper", stepping),
+    Call("flow_rows", "physics.balanced.solution", flowing("case33bw")),
     Call("unbalanced solve_rows", "physics.unbalanced.solve", solving("ieee13", p_inject_mw=PHASES)),
     Call("unbalanced solve_rows", "physics.unbalanced.solve", solving("ieee13"), singly=(program.Inputs,)),
     Call("unbalanced step_rows", "physics.unbalanced.stepper", stepping_by_phase),
@@ -325,7 +330,7 @@ def test_a_caller_unpacks_the_tuples_where_they_belong(call: Call, monkeypatch: 
 @pytest.mark.parametrize(
     ("kernel", "module", "case", "one"),
     [
-        ("sweep_rows", "physics.solve", "case33bw", "v_source_pu"),
+        ("sweep_rows", "physics.balanced.solve", "case33bw", "v_source_pu"),
         ("unbalanced solve_rows", "physics.unbalanced.solve", "ieee13", "v_source_pu"),
     ],
 )

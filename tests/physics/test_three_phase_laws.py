@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import physics
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 from .grids import Features, random_tree
 from .phase_grids import LETTERS, Grid3, random_feeder
