@@ -12,8 +12,8 @@ from .core.load_source import LoadSource
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 from .vector import DistGridVectorEnv
-from .vectorised.info_arrays import Told
-from .vectorised.phase_info_arrays import PhaseTold
+from .vectorised.info_arrays import InfoArrays
+from .vectorised.phase_info_arrays import PhaseInfoArrays
 
 
 class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
@@ -36,7 +36,7 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     ``delivered`` tells positions of taps and banks, too.
     """
 
-    told: ClassVar[type[Told]] = PhaseTold
+    info_arrays: ClassVar[type[InfoArrays]] = PhaseInfoArrays
 
     def __init__(
         self,

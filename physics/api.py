@@ -140,12 +140,12 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
     v_source_pu
         Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
     closed
-        State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+        Workspace of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
     tap
         Ratio of each branch, (n_branch,) or (batch, n_branch); of a per-phase network of each row of
         ``feeder.regulators``, (n_regulator,) or (batch, n_regulator). None: as stored.
     cap_on
-        State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+        Workspace of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
     v0
         Where the sweep starts: a solution or complex pu. None: no-load voltages.
     method

@@ -65,8 +65,8 @@ def solve_in_chunks(
     sizes = {name: int(np.shape(given[name])[0]) for name in sorted(batched)}
     many = {name: size for name, size in sizes.items() if size != 1} or sizes  # one row serves all
     if len(set(many.values())) != 1:
-        told = ", ".join(f"{name} has {size}" for name, size in many.items()) or "none has a batch axis"
-        raise ValueError(f"arguments must agree on the number of rows: {told}")
+        listed = ", ".join(f"{name} has {size}" for name, size in many.items()) or "none has a batch axis"
+        raise ValueError(f"arguments must agree on the number of rows: {listed}")
     return _chunks(net, given, set(many), next(iter(many.values())), rows_per_chunk)
 
 

@@ -8,7 +8,7 @@ from .numba_tools.jit import inline
 
 
 @inline
-def drawn(nominal, z, i, exponent, v):  # type: ignore[no-untyped-def]
+def load_power(nominal, z, i, exponent, v):  # type: ignore[no-untyped-def]
     """Power at |V| = ``v`` pu of a load of ``nominal`` power: shares z and i, or an exponent (not NaN)."""
     if np.isnan(exponent):
         return nominal * (z * v * v + i * v + (1.0 - z - i))
@@ -16,7 +16,7 @@ def drawn(nominal, z, i, exponent, v):  # type: ignore[no-untyped-def]
 
 
 @inline
-def drawn_slope(nominal, z, i, exponent, v):  # type: ignore[no-untyped-def]
+def load_power_slope(nominal, z, i, exponent, v):  # type: ignore[no-untyped-def]
     """Derivative of :func:`drawn` by ``v``."""
     if np.isnan(exponent):
         return nominal * (2.0 * z * v + i)

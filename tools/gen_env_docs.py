@@ -20,7 +20,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from distgrid.envs.registration import ENTRIES, Entry
+from distgrid.envs.registration import ENTRIES, RegisteredEnv
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "environments"
@@ -142,7 +142,7 @@ def device_table(env: Any) -> str:
     return table(("Device", "Bus", "Phase", "P, MW", "S, MVA", "Largest Q, MVAr", "Energy, MWh"), rows)
 
 
-def argument_table(entry: Entry, env: Any) -> str:
+def argument_table(entry: RegisteredEnv, env: Any) -> str:
     """Arguments with their defaults and with what the id sets, then the fields of its task."""
     task = type(env.task).__name__
     here = {
@@ -175,7 +175,7 @@ def sections(thing: type) -> dict[str, str]:
     return {heading: found[heading] for heading in SECTIONS}
 
 
-def facts(entry: Entry, env: Any) -> str:
+def facts(entry: RegisteredEnv, env: Any) -> str:
     """What one wants to know first."""
     feeder, task = env.feeder, env.task
     minutes = env.profiles.dt_h * 60
@@ -194,7 +194,7 @@ def facts(entry: Entry, env: Any) -> str:
     return table(("", ""), rows)
 
 
-def page(entry: Entry) -> str:
+def page(entry: RegisteredEnv) -> str:
     """The page of one environment: the docstring's sections, each followed by what the live one says."""
     env: Any = gymnasium.make(entry.id).unwrapped
     env.reset(seed=0)
@@ -256,7 +256,7 @@ def band(env: Any) -> str:
     return f"Voltages are judged against {low} to {high} pu."
 
 
-def short(entry: Entry) -> str:
+def short(entry: RegisteredEnv) -> str:
     """The id without its namespace: the name of its page."""
     return entry.id.rpartition("/")[2]
 

@@ -20,7 +20,7 @@ from .harness.roofline import per_phase_work
 from .harness.utilisation import limits_of, measured_peaks, on_two_threads, thread_targets
 from .problems.balanced import FloatArray
 from .problems.phase_trees import random_tree3
-from .problems.phases import Problem3, problem3
+from .problems.phases import PhaseProblem, problem3
 from .report.machine import describe
 from .report.results import Comparison, Pf3Report, Target
 
@@ -62,7 +62,7 @@ def bench_pf3(*, quick: bool = False, batch: int = 0, seed: int = 0) -> Pf3Repor
     return report
 
 
-def _add_batch(report: Pf3Report, problem: Problem3, rows: int, seed: int, effort: Effort) -> None:
+def _add_batch(report: Pf3Report, problem: PhaseProblem, rows: int, seed: int, effort: Effort) -> None:
     share = np.random.default_rng(seed).uniform(0.5, 1.5, (rows, problem.n_bus, 3))
     p, q = share * problem.p_mw, share * problem.q_mvar
     found, peaks = _batch(problem, p, q, effort), measured_peaks(quick=report.quick)
@@ -76,7 +76,7 @@ def _add_batch(report: Pf3Report, problem: Problem3, rows: int, seed: int, effor
     report.targets += [*_batch_targets(found), *thread_targets([threads])]
 
 
-def _single(problem: Problem3, seed: int, effort: Effort) -> Comparison:
+def _single(problem: PhaseProblem, seed: int, effort: Effort) -> Comparison:
     levels = np.random.default_rng(seed).uniform(0.5, 1.5, STEPS)
     p, q = (levels[:, None, None] * nominal for nominal in (problem.p_mw, problem.q_mvar))
     contenders = [
@@ -88,7 +88,7 @@ def _single(problem: Problem3, seed: int, effort: Effort) -> Comparison:
     return compare(problem.name, problem, contenders, reference, agreed, TARGET_ERROR_PU, effort)[0]
 
 
-def _batch(problem: Problem3, p: FloatArray, q: FloatArray, effort: Effort) -> Comparison:
+def _batch(problem: PhaseProblem, p: FloatArray, q: FloatArray, effort: Effort) -> Comparison:
     contenders = [
         *ours3.batch(problem, p, q), textbook3.batch(problem, p, q), *pgm3.batch(problem, p, q)
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def _batch(problem: Problem3, p: FloatArray, q: FloatArray, effort: Effort) -> C
     return compare(problem.name, problem, contenders, reference, agreed, TARGET_ERROR_PU, effort, len(p))[0]
 
 
-def truth(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Reference:
+def truth(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> Reference:
     """(rows, phase nodes) voltages by power-grid-model's Newton, without it by the node equations."""
     if not peers.has_pgm():
         return Reference(nodal_voltages(problem, p_mw, q_mvar), "the node equations, factored by SuperLU")

@@ -23,7 +23,7 @@ def checked_task(task: object) -> Task:
         return task
     if isinstance(task, type) and issubclass(task, Task):
         raise TypeError(f"task is the class {task.__name__}: expected a task, so write {task.__name__}()")
-    raise TypeError(f"task must be a Task such as VoltVar(), or None, got {_shown(task)}")
+    raise TypeError(f"task must be a Task such as VoltVar(), or None, got {_described(task)}")
 
 
 def checked_resources(resources: object) -> list[ResourceSpec | Resource]:
@@ -32,7 +32,9 @@ def checked_resources(resources: object) -> list[ResourceSpec | Resource]:
         name = type(resources).__name__
         raise TypeError(f"resources must be a list, got one {name}: write resources=[{name}(...)]")
     if isinstance(resources, str | Mapping) or not isinstance(resources, Iterable):
-        raise TypeError(f"resources must be a list such as [Battery(...), PV(...)], got {_shown(resources)}")
+        raise TypeError(
+            f"resources must be a list such as [Battery(...), PV(...)], got {_described(resources)}"
+        )
     found: list[ResourceSpec | Resource] = []
     for k, given in enumerate(resources):
         item = resource_of(given) if isinstance(given, Mapping) else given
@@ -43,8 +45,8 @@ def checked_resources(resources: object) -> list[ResourceSpec | Resource]:
             )
         if not isinstance(item, ResourceSpec | Resource):
             raise TypeError(
-                f"resource {k} is {_shown(item)}: expected Battery, PV, another ResourceSpec, or an instance "
-                "of your own Resource subclass"
+                f"resource {k} is {_described(item)}: expected Battery, PV, another ResourceSpec, or an "
+                "instance of your own Resource subclass"
             )
         found.append(item)
     return found
@@ -53,7 +55,7 @@ def checked_resources(resources: object) -> list[ResourceSpec | Resource]:
 def checked_number(name: str, value: object, low: float, high: float, hint: str = "") -> float:
     """A finite number above ``low`` and up to ``high``; TypeError for other things, ValueError outside."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number, got {_shown(value)}")
+        raise TypeError(f"{name} must be a number, got {_described(value)}")
     if not low < value <= high:
         wanted = f"above {low:g}" + (f" and at most {high:g}" if np.isfinite(high) else " and finite")
         raise ValueError(f"{name} must be {wanted}, got {value!r}{hint}")
@@ -73,14 +75,14 @@ def checked_source(v_source_pu: object) -> float | None:
 def checked_flag(name: str, value: object) -> bool:
     """True or False, nothing that stands for them."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {_shown(value)}")
+        raise TypeError(f"{name} must be True or False, got {_described(value)}")
     return bool(value)
 
 
 def checked_count(name: str, value: object, least: int = 1) -> int:
     """A whole number of at least ``least``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {_shown(value)}")
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {_described(value)}")
     return int(value)
 
 
@@ -89,11 +91,11 @@ def checked_names(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         raise TypeError(f"{name} must be a list of names, got one text: write {name}=({value!r},)")
     if not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a list of names, got {_shown(value)}")
+        raise TypeError(f"{name} must be a list of names, got {_described(value)}")
     names = tuple(value)
     for one in names:
         if not isinstance(one, str):
-            raise TypeError(f"{name} must be a list of names, one of them is {_shown(one)}")
+            raise TypeError(f"{name} must be a list of names, one of them is {_described(one)}")
     return names
 
 
@@ -102,7 +104,7 @@ def checked_options(options: object, known: Sequence[str]) -> Mapping[str, Any]:
     if options is None:
         return {}
     if not isinstance(options, Mapping):
-        raise TypeError(f"options must be a dict such as {{'day': 3}}, got {_shown(options)}")
+        raise TypeError(f"options must be a dict such as {{'day': 3}}, got {_described(options)}")
     unknown = [name for name in options if name not in known]
     if unknown:
         listed = " and ".join(repr(name) for name in known)
@@ -114,11 +116,11 @@ def checked_options(options: object, known: Sequence[str]) -> Mapping[str, Any]:
 def checked_days(days: object, n_days: int) -> NDArray[np.int64]:
     """Days of the data for ``reset`` to draw from, in the order given; read-only."""
     if isinstance(days, str | Mapping) or not isinstance(days, Iterable):
-        raise TypeError(f"days must be a list of days such as [3, 4, 5], got {_shown(days)}")
+        raise TypeError(f"days must be a list of days such as [3, 4, 5], got {_described(days)}")
     listed = list(days)
     for day in listed:
         if isinstance(day, bool | np.bool_) or not isinstance(day, int | np.integer):
-            raise TypeError(f"days must be whole numbers, one of them is {_shown(day)}")
+            raise TypeError(f"days must be whole numbers, one of them is {_described(day)}")
         if not 0 <= day < n_days:
             raise ValueError(f"day {day} of days is outside the data: expected 0..{n_days - 1}")
     if not listed:
@@ -128,7 +130,7 @@ def checked_days(days: object, n_days: int) -> NDArray[np.int64]:
     return found
 
 
-def _shown(value: object) -> str:
+def _described(value: object) -> str:
     """A value in a message: its kind, and itself where that is short."""
     if isinstance(value, type):
         return f"the class {value.__name__}"

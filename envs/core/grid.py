@@ -21,7 +21,7 @@ from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..tasks import StepView, Task, WorstCase
 from .load_source import LoadSource, fill_checked, shipped
-from .observer import Limits, Observer
+from .observer import ObservationBounds, Observer
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .terms import bounded, checked_terms, is_own, priced
@@ -92,7 +92,7 @@ class Grid:
         self.stepper: AnyStepper = stepper_for(
             net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
         )
-        self._movers = fleet.movers
+        self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
         if like is None:
             self.observer, self.worst = self._described()
@@ -110,7 +110,7 @@ class Grid:
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges = self._live_charges()
         self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
-        self._drawn = np.zeros((batch, load.n_drawn))
+        self._random_load = np.zeros((batch, load.n_random))
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
@@ -127,7 +127,7 @@ class Grid:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
         state, fleet = bounds_of(self.stepper, self.load, self.fleet), self.fleet
         prices = self.profiles.price_usd_mwh
-        limits = Limits(
+        limits = ObservationBounds(
             state,
             self.load.s_max_mva,
             float(fleet.max_apparent_mva.sum()),
@@ -171,9 +171,9 @@ class Grid:
 
     def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
         """What a random load draws for the episode, from each row's own generator."""
-        if self.load.n_drawn:
+        if self.load.n_random:
             for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
-                self._drawn[row] = self.load.checked_draw(rng, day)
+                self._random_load[row] = self.load.checked_draw(rng, day)
 
     def _named(self, charged: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The names that each step will bring, the same in every one: infos have them from the start."""
@@ -217,7 +217,7 @@ class Grid:
         if self._shipped_load is not None:
             self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
         else:
-            self._fill(self._now, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
+            self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         return Outcome(
             self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
             self._truncated,
@@ -276,7 +276,7 @@ class Grid:
                 for name in _STATE_ARRAYS + state_arrays(self.stepper)
             },
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
-            "drawn": self._drawn.copy(), "names": self.names,
+            "random_load": self._random_load.copy(), "names": self.names,
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -292,31 +292,31 @@ class Grid:
             np.copyto(getattr(self.stepper, name), state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
-        np.copyto(self._drawn, state["drawn"])
+        np.copyto(self._random_load, state["random_load"])
         self.names = state["names"]
         self._load_next()
 
     def _load_next(self) -> None:
         """Loads of the interval that is decided next: observed now, solved with in the next step."""
         np.remainder(self.t_index, self._ring, out=self._now)
-        self._fill(self._now, self._drawn, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+        self._fill(self._now, self._random_load, self.stepper.load_p_mw, self.stepper.load_q_mvar)
 
     def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
         """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""
         stepper = self.stepper
         if rows.size == self.batch:
-            self._fill(t_index, self._drawn, stepper.load_p_mw, stepper.load_q_mvar)
+            self._fill(t_index, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
             return
         p, q = (np.empty((rows.size, stepper.load_p_mw.shape[1])) for _ in range(2))
-        self._fill(t_index, self._drawn[rows], p, q)
+        self._fill(t_index, self._random_load[rows], p, q)
         stepper.load_p_mw[rows], stepper.load_q_mvar[rows] = p, q
 
-    def _fill(self, t_index: IntArray, drawn: FloatArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+    def _fill(self, t_index: IntArray, random: FloatArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
         """Loads of the intervals ``t_index``; a source of the user's own is looked after."""
         if self._shipped_load is not None:
             self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
         else:
-            fill_checked(self.load, t_index, drawn, p_mw, q_mvar, self.profiles.steps_per_day)
+            fill_checked(self.load, t_index, random, p_mw, q_mvar, self.profiles.steps_per_day)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
@@ -324,8 +324,8 @@ class Grid:
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
-        for mover in self._movers:
-            mover.move(stepper)
+        for device in self._switched_devices:
+            device.move(stepper)
 
 
 def _runs(rows: IntArray) -> list[tuple[int, int]]:

@@ -25,7 +25,7 @@ class LoadSource(ABC):
     stand, see :func:`distgrid.envs.core.columns.load_points`. Day d of a source is day d of the model year:
     sun, prices, charging sessions and the clock are those of that day.
 
-    A source holds no state of an episode, as many environments share it. One that is random sets ``n_drawn``
+    A source holds no state of an episode, as many environments share it. One that is random sets ``n_random``
     and writes :meth:`draw`: what it draws at each reset, from the generator of the environment, is kept for
     the episode, and ``fill`` gets it.
     """
@@ -34,8 +34,8 @@ class LoadSource(ABC):
     #: (n_points,) largest apparent power of each point at any time, MVA: bounds the worst reward.
     s_max_mva: FloatArray
     steps_per_day: int = STEPS_PER_DAY
-    #: Numbers that each episode draws; above 0, ``fill`` has a fourth argument: (batch, n_drawn) of them.
-    n_drawn: ClassVar[int] = 0
+    #: Numbers that each episode draws; above 0, ``fill`` has a fourth argument: (batch, n_random) of them.
+    n_random: ClassVar[int] = 0
     #: Days by name, for ``split=``; empty: those of the model year's splits that the source has.
     splits: Mapping[str, IntArray] = {}
 
@@ -54,15 +54,15 @@ class LoadSource(ABC):
         """Write the loads of interval ``t_index`` (batch,) into (batch, n_points) arrays."""
 
     def draw(self, rng: np.random.Generator, day: int) -> FloatArray:
-        """(n_drawn,) finite numbers for an episode that begins on ``day``, from the row's own generator."""
-        raise NotImplementedError(f"{type(self).__name__} has n_drawn {self.n_drawn}: write draw(rng, day)")
+        """(n_random,) finite numbers for an episode that begins on ``day``, from the row's own generator."""
+        raise NotImplementedError(f"{type(self).__name__} has n_random {self.n_random}: write draw(rng, day)")
 
     def checked_draw(self, rng: np.random.Generator, day: int) -> FloatArray:
         """What :meth:`draw` returns; ValueError for a wrong shape or what is no number."""
         drawn = np.asarray(self.draw(rng, day), dtype=np.float64)
-        if drawn.shape != (self.n_drawn,) or not np.isfinite(drawn).all():
+        if drawn.shape != (self.n_random,) or not np.isfinite(drawn).all():
             raise ValueError(
-                f"{type(self).__name__}.draw must return {self.n_drawn} finite numbers, got {drawn.tolist()}"
+                f"{type(self).__name__}.draw must return {self.n_random} finite numbers, got {drawn.tolist()}"
             )
         return drawn
 
@@ -216,7 +216,7 @@ class SeriesLoad(LoadSource):
 
 def shipped(load: LoadSource) -> ProfileLoad | SeriesLoad | None:
     """The source itself where it fills arrays by code of this module, which needs no looking after."""
-    own = type(load).fill not in (ProfileLoad.fill, SeriesLoad.fill) or load.n_drawn
+    own = type(load).fill not in (ProfileLoad.fill, SeriesLoad.fill) or load.n_random
     return load if isinstance(load, ProfileLoad | SeriesLoad) and not own else None
 
 
@@ -233,7 +233,7 @@ def fill_checked(
     ValueError where a load is not finite or above the ``s_max_mva`` that observations and prices rest on.
     """
     t_index = np.minimum(t_index, load.n_days * steps_per_day - 1)
-    if load.n_drawn:
+    if load.n_random:
         load.fill(t_index, p_mw, q_mvar, drawn)  # type: ignore[call-arg]
     else:
         load.fill(t_index, p_mw, q_mvar)

@@ -25,7 +25,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ObservationBounds:
     """Bounds of the observation, per column."""
 
     state: StateBounds
@@ -48,7 +48,7 @@ class Observer:
         fleet: Fleet,
         stepper: AnyStepper,
         profiles: Profiles,
-        limits: Limits,
+        limits: ObservationBounds,
     ) -> None:
         unknown = [b for b in checked_names("blocks", blocks) if b not in GRID_BLOCKS]
         if unknown:
@@ -110,7 +110,7 @@ def grid_size(blocks: tuple[str, ...], feeder: Feeder) -> int:
     return sum(size.get(name, 1) for name in blocks)
 
 
-def _entries(name: str, stepper: AnyStepper, limits: Limits) -> list[Entry]:
+def _entries(name: str, stepper: AnyStepper, limits: ObservationBounds) -> list[Entry]:
     nodes, loads, branches, unbalance = names_of(stepper)
     s_branch = np.maximum(limits.state.s_branch_mva, _SOME)
     total = float(limits.s_load_mva.sum() + limits.s_fleet_mva + limits.state.p_loss_mw)

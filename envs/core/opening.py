@@ -37,7 +37,7 @@ class Opening:
         self._p_mw, self._q_mvar = np.zeros((rows, columns)), np.zeros((rows, columns))
         self._neutral = np.repeat(fleet.neutral_action[None], rows, axis=0)
         self._v_pu = np.ones((rows, stepper.port_v_pu.shape[1]))
-        self._moved = self._positions(stepper) if fleet.movers else None
+        self._moved = self._positions(stepper) if fleet.switched_devices else None
         self._own = fleet.own
 
     def _positions(self, stepper: AnyStepper) -> SimpleNamespace:
@@ -83,8 +83,8 @@ class Opening:
         self.fleet.add_injections(p, q)
         stepper.inject_p_mw[where], stepper.inject_q_mvar[where] = p[:n], q[:n]
         if self._moved is not None:
-            for mover in self.fleet.movers:
-                mover.move(self._moved)
+            for device in self.fleet.switched_devices:
+                device.move(self._moved)
             for name, array in vars(self._moved).items():
                 getattr(stepper, name)[where] = array[:n]
 

@@ -27,7 +27,7 @@ _KEPT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ColumnMap:
     """Where columns stand in an array over all nodes or branches, and their phases."""
 
     column: IntArray  # (places,) -1 for none
@@ -96,10 +96,10 @@ class PhaseStepper(Stepper3):
         )  # fmt: skip
         super().__init__(net, batch, columns, like)
         alive = net.topology.energised
-        self.shown = (
-            _shown((net.n_bus, 3), slot, alive.ravel()[slot]),
-            _shown((net.n_branch, 3), branch, np.isfinite(self.rating_mva())),
-            _shown((net.n_bus,), self.vuf_at, np.asarray(alive[self.vuf_at].all(axis=1))),
+        self.column_maps = (
+            _column_map((net.n_bus, 3), slot, alive.ravel()[slot]),
+            _column_map((net.n_branch, 3), branch, np.isfinite(self.rating_mva())),
+            _column_map((net.n_bus,), self.vuf_at, np.asarray(alive[self.vuf_at].all(axis=1))),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -113,15 +113,15 @@ class PhaseStepper(Stepper3):
 
     def by_node(self, row: int) -> MaskedArray:
         """(n_nodes, 3) voltage magnitudes; NaN, and masked, at phases that do not exist."""
-        return self.shown[0].filled(self.v_pu[row])
+        return self.column_maps[0].filled(self.v_pu[row])
 
     def by_branch(self, row: int) -> MaskedArray:
         """(n_branches, 3) loading; NaN, and masked, at phases that do not exist or have no rating."""
-        return self.shown[1].filled(self.loading[row])
+        return self.column_maps[1].filled(self.loading[row])
 
     def unbalance(self, row: int) -> MaskedArray:
         """(n_nodes,) |V2| / |V1| in percent; NaN, and masked, at nodes without three phases."""
-        return self.shown[2].filled(self.vuf_pct[row])
+        return self.column_maps[2].filled(self.vuf_pct[row])
 
     def names(self) -> tuple[list[str], list[str], list[str], list[str]]:
         """Names of the columns of nodes, loads, branches and unbalance."""
@@ -150,17 +150,17 @@ class PhaseStepper(Stepper3):
         high = state.v_high_pu.ravel()[first]
         legs = second >= 0
         across = high[legs] + state.v_high_pu.ravel()[second[legs]]
-        high[legs] = across / self.net.draws.leg_pu[first[legs] // 3]
+        high[legs] = across / self.net.node_loads.leg_pu[first[legs] // 3]
         high = np.minimum(high, V_TOP_PU)
         return StateBounds(state.v_low_pu, high, state.p_loss_mw, state.s_branch_mva.ravel()[columns.branch])
 
 
-def _shown(shape: tuple[int, ...], slot: IntArray, valued: NDArray[np.bool_]) -> Shown:
+def _column_map(shape: tuple[int, ...], slot: IntArray, valued: NDArray[np.bool_]) -> ColumnMap:
     column = np.full(shape, -1, dtype=np.int64)
     column.reshape(-1)[slot] = np.arange(slot.size)
     mask = np.ones(shape, dtype=np.bool_)
     mask.reshape(-1)[slot[valued]] = False
-    return Shown(column.ravel(), mask, slot)
+    return ColumnMap(column.ravel(), mask, slot)
 
 
 def _entries(

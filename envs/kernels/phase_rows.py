@@ -20,9 +20,9 @@ from ...physics.balanced.kernels.step_rows import (
 from ...physics.numba_tools.jit import inline, lean_kernel
 from ...physics.unbalanced.kernels.measure import N_UNBALANCE, VUF_VIOLATION
 
-#: What `tell_phase_rows` writes, in its order, by the keys of the info dictionaries; counts and flags are
-#: those of `rows`.
-TOLD3_NUMBERS = (
+#: What `write_phase_info_rows` writes, in its order, by the keys of the info dictionaries; counts and
+#: flags are those of `rows`.
+PHASE_INFO_NUMBERS = (
     "p_slack_MW", "q_slack_MVAr", "p_loss_MW", "q_loss_MVAr", "cost_voltage_violation",
     "cost_thermal_overload", "cost_vuf_violation",
 )  # fmt: skip
@@ -36,15 +36,15 @@ def _by_place(column, values, out):  # type: ignore[no-untyped-def]
 
 
 @lean_kernel
-def tell_phase_rows(  # type: ignore[no-untyped-def]
+def write_phase_info_rows(  # type: ignore[no-untyped-def]
     lo, ended, measured, v_pu, loading, vuf_pct, node, branch, three, day, step_index, t_index, delivered_p,
     delivered_q, numbers, counts, flags, voltages, branch_loading, unbalance, p_mw, q_mvar,
 ):  # fmt: skip
     """Copy what infos tell of a batch to rows ``lo`` and following of the arrays that are handed out.
 
-    ``numbers`` (7, rows), ``counts`` (7, rows), ``flags`` (3, rows): see `TOLD3_NUMBERS`, `rows.TOLD_COUNTS`,
-    `rows.TOLD_FLAGS`. ``node`` (3 n_nodes,), ``branch`` (3 n_branches,), ``three`` (n_nodes,): column of each
-    place, -1 for none.
+    ``numbers`` (7, rows), ``counts`` (7, rows), ``flags`` (3, rows): see `PHASE_INFO_NUMBERS`,
+    `rows.INFO_COUNTS`, `rows.INFO_FLAGS`. ``node`` (3 n_nodes,), ``branch`` (3 n_branches,), ``three``
+    (n_nodes,): column of each place, -1 for none.
     """
     for row in range(ended.shape[0]):
         at, status = lo + row, ended[row, STATUS]

@@ -33,16 +33,16 @@ BLOCKS = {
     "vuf_pct": _VUF,
 }  # fmt: skip
 
-#: What `tell_rows` writes, in its order, by the keys of the info dictionaries.
-TOLD_NUMBERS = (
+#: What `write_info_rows` writes, in its order, by the keys of the info dictionaries.
+INFO_NUMBERS = (
     "p_slack_MW", "q_slack_MVAr", "p_loss_MW", "q_loss_MVAr", "vuf_pct", "cost_voltage_violation",
     "cost_thermal_overload", "cost_vuf_violation",
 )  # fmt: skip
-TOLD_COUNTS = (
+INFO_COUNTS = (
     "pf_iterations", "n_voltage_violations", "n_thermal_overloads", "n_vuf_violations", "day", "step",
     "t_index",
 )  # fmt: skip
-TOLD_FLAGS = ("pf_converged", "is_diverged", "voltage_collapse")
+INFO_FLAGS = ("pf_converged", "is_diverged", "voltage_collapse")
 
 
 @lean_kernel
@@ -111,10 +111,10 @@ def _copy_angles(v, out):  # type: ignore[no-untyped-def]
 def _clip(out, low, high):  # type: ignore[no-untyped-def]
     """Into the box; 0 for NaN (a dead node)."""
     for i in range(out.size):
-        shown = out[i]
-        if np.isnan(shown):
-            shown = np.float32(0.0)
-        out[i] = min(max(shown, low[i]), high[i])
+        value = out[i]
+        if np.isnan(value):
+            value = np.float32(0.0)
+        out[i] = min(max(value, low[i]), high[i])
 
 
 @lean_kernel
@@ -163,14 +163,14 @@ def observe_rows(  # type: ignore[no-untyped-def]
 
 
 @lean_kernel
-def tell_rows(  # type: ignore[no-untyped-def]
+def write_info_rows(  # type: ignore[no-untyped-def]
     lo, ended, measured, v_pu, loading, day, step_index, t_index, delivered_p, delivered_q,
     numbers, counts, flags, voltages, branch_loading, p_mw, q_mvar,
 ):  # fmt: skip
     """Copy what infos tell of a batch to rows ``lo`` and following of the arrays that are handed out.
 
     ``numbers`` (8, rows), ``counts`` (7, rows) and ``flags`` (3, rows) hold one quantity a line, so that each
-    is contiguous: see `TOLD_NUMBERS`, `TOLD_COUNTS`, `TOLD_FLAGS`.
+    is contiguous: see `INFO_NUMBERS`, `INFO_COUNTS`, `INFO_FLAGS`.
     """
     for row in range(ended.shape[0]):
         at, status = lo + row, ended[row, STATUS]

@@ -8,7 +8,7 @@ from .ev import EV, ChargingSession
 from .fleet import Fleet
 from .placement import place
 from .pv import PV
-from .switched import CapacitorBank, Mover, TapChanger
+from .switched import CapacitorBank, SwitchedDevice, TapChanger
 
 __all__ = [
     "EV",
@@ -21,9 +21,9 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
-    "Mover",
     "Resource",
     "ResourceSpec",
+    "SwitchedDevice",
     "TapChanger",
     "UnitInfo",
     "place",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...cases import Feeder
 
 
-class Mover(Resource):
+class SwitchedDevice(Resource):
     """Units that stand at whole positions between `low` and `high`; `position` (batch, n_units) is where.
 
     A subclass looks its units up in `locate`: buses, phases, `rows` in the stepper's array, `low`, `high`,
@@ -25,7 +25,7 @@ class Mover(Resource):
 
     injects: ClassVar[bool] = False
     uses_voltage: ClassVar[bool] = False
-    told_as: ClassVar[str]  # key in info["delivered"]
+    info_name: ClassVar[str]  # key in info["delivered"]
     quantity: ClassVar[str]  # the action
     prefix: ClassVar[str]  # of the units' names
 
@@ -149,11 +149,11 @@ class TapChanger(ResourceSpec):
         return TapProgram([s.regulator for s in specs], [s.name for s in specs], *_limits(specs))
 
 
-class TapProgram(Mover):
+class TapProgram(SwitchedDevice):
     """Tap changers as columns."""
 
     kind: ClassVar[str] = "tap_changer"
-    told_as: ClassVar[str] = "tap_pos"
+    info_name: ClassVar[str] = "tap_pos"
     quantity: ClassVar[str] = "tap"
     prefix: ClassVar[str] = "tap"
 
@@ -201,11 +201,11 @@ class CapacitorBank(ResourceSpec):
         return BankProgram([s.capacitor for s in specs], [s.name for s in specs], *_limits(specs))
 
 
-class BankProgram(Mover):
+class BankProgram(SwitchedDevice):
     """Capacitor banks as columns."""
 
     kind: ClassVar[str] = "capacitor_bank"
-    told_as: ClassVar[str] = "cap_on"
+    info_name: ClassVar[str] = "cap_on"
     quantity: ClassVar[str] = "on"
     prefix: ClassVar[str] = "bank"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...physics import Stepper
 from ..core.grid import Grid, Outcome
-from ..kernels.rows import TOLD_COUNTS, TOLD_FLAGS, TOLD_NUMBERS, tell_rows
+from ..kernels.rows import INFO_COUNTS, INFO_FLAGS, INFO_NUMBERS, write_info_rows
 from .shards import Shard
 
 BoolArray = NDArray[np.bool_]
@@ -21,18 +21,18 @@ Tree = dict[str, Any]  # name -> array, or a tree of them
 _PAD = 24  # lines of a table that lay whole pages apart would push each other out of the cache
 
 
-class Told:
+class InfoArrays:
     """What shards tell, row by row of the whole batch, each into its own rows: safe on threads."""
 
-    numbers: ClassVar[tuple[str, ...]] = TOLD_NUMBERS
+    numbers: ClassVar[tuple[str, ...]] = INFO_NUMBERS
 
     def __init__(self, rows: int, like: Shard) -> None:
         grid = like.grid
         units = grid.fleet.n_units
         self._rows = rows
         self._numbers = np.empty((len(self.numbers), rows + _PAD))
-        self._counts = np.empty((len(TOLD_COUNTS), rows + _PAD), dtype=np.int64)
-        self._flags = np.empty((len(TOLD_FLAGS), rows + _PAD), dtype=np.bool_)
+        self._counts = np.empty((len(INFO_COUNTS), rows + _PAD), dtype=np.int64)
+        self._flags = np.empty((len(INFO_FLAGS), rows + _PAD), dtype=np.bool_)
         self._tables = self._made(like.grid, rows)
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         self.terminated, self.truncated = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
@@ -51,7 +51,7 @@ class Told:
         grid, stepper, fleet = shard.grid, shard.grid.stepper, shard.grid.fleet
         assert isinstance(stepper, Stepper)  # what the constructor of the environment lets through
         voltages, loading = self._tables
-        tell_rows(
+        write_info_rows(
             shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading,
             grid.day, grid.step_index, grid.t_index, fleet.delivered_p_mw, fleet.delivered_q_mvar,
             self._numbers, self._counts, self._flags, voltages, loading, self._p_mw, self._q_mvar,
@@ -79,8 +79,8 @@ class Told:
         """What ``envs.info.state_info`` tells."""
         n = self._rows
         named: Tree = dict(zip(self.numbers, self._numbers[:, :n], strict=True))
-        named.update(zip(TOLD_COUNTS, self._counts[:, :n], strict=True))
-        named.update(zip(TOLD_FLAGS, self._flags[:, :n], strict=True))
+        named.update(zip(INFO_COUNTS, self._counts[:, :n], strict=True))
+        named.update(zip(INFO_FLAGS, self._flags[:, :n], strict=True))
         return named | self._wide()
 
     def _wide(self) -> Tree:

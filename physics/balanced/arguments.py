@@ -22,8 +22,8 @@ def batch_size(arguments: Sequence[tuple[str, Any, tuple[int, ...]]]) -> int | N
             found[name] = np.shape(value)[0]
     sizes = set(found.values()) - {1} or set(found.values())
     if len(sizes) > 1:
-        told = ", ".join(f"{name} has {size}" for name, size in found.items())
-        raise ValueError(f"arguments disagree on the number of rows: {told}")
+        listed = ", ".join(f"{name} has {size}" for name, size in found.items())
+        raise ValueError(f"arguments disagree on the number of rows: {listed}")
     return sizes.pop() if sizes else None
 
 

@@ -15,10 +15,10 @@ from ...cases.model.feeder import Feeder
 from .branch_flows import Ends, ends_of
 from .feeder_inputs import check_phases, rows_of_ids, voltage_dependent_loads
 from .held_voltages import Held, held_columns, held_of
-from .kernels.solve_rows import State
+from .kernels.solve_rows import Workspace
 from .loops import Loops, close_loops
 from .parallel_branches import Bundles, Merged, ParallelError, merge, parallel_groups
-from .plan import Plan, plan_of
+from .plan import SweepPlan, sweep_plan
 from .tree import BoolArray, FloatArray, IntArray, Tree, spanning_order
 
 _VARIANTS_KEPT = 256
@@ -33,11 +33,11 @@ class IslandWarning(UserWarning):
 
 
 @dataclass(frozen=True, eq=False)
-class Topology:
+class SweepTopology:
     """One combination of switch, tap and capacitor states, ready for the kernel."""
 
     tree: Tree
-    plan: Plan  # the same as the sweeps read it
+    plan: SweepPlan  # the same as the sweeps read it
     ends: Ends  # what turns voltages and currents into the flows of every branch
     energised: BoolArray  # (n_bus,)
     in_tree: BoolArray  # (n_branch,) branches that carry current: the tree, and loop branches that are kept
@@ -50,7 +50,9 @@ class Topology:
     bundle_y: NDArray[np.complex128]  # (n_bus,) admittance to ground that stands for unequal ratios in them
     held: Held | None  # nodes whose voltage a generator holds; None where no source reaches one
     plain: bool  # the sweep alone solves it: no loops, bundles or held voltages
-    rooms: list[State] = field(default_factory=list, repr=False)  # room for single rows, lent to calls
+    workspaces: list[Workspace] = field(
+        default_factory=list, repr=False
+    )  # room for single rows, lent to calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +95,8 @@ class Network:
     held_v_pu: FloatArray  # (n_held,)
     held_q_min_mvar: FloatArray  # (n_held,) injected, all generators of the node; -inf: no limit
     held_q_max_mvar: FloatArray
-    topology: Topology = field(init=False)
-    _variants: OrderedDict[bytes, Topology] = field(init=False, repr=False, default_factory=OrderedDict)
+    topology: SweepTopology = field(init=False)
+    _variants: OrderedDict[bytes, SweepTopology] = field(init=False, repr=False, default_factory=OrderedDict)
     _lock: Lock = field(init=False, repr=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
@@ -159,8 +161,8 @@ class Network:
         """(n_bus,) True where a source reaches the node."""
         return self.topology.energised
 
-    def variant(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray) -> Topology:
-        """Topology for other branch states (n_branch,), taps (n_branch,) and capacitor states (n_cap,)."""
+    def variant(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray) -> SweepTopology:
+        """The topology for other branches closed (n_branch,), taps (n_branch,) and banks on (n_cap,)."""
         key = closed.tobytes() + tap.tobytes() + cap_on.tobytes()
         with self._lock:
             if key in self._variants:
@@ -173,7 +175,7 @@ class Network:
                 self._variants.popitem(last=False)
         return built
 
-    def _build(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray, *, warn: bool) -> Topology:
+    def _build(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray, *, warn: bool) -> SweepTopology:
         ratio = np.where(self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg)))
         z_series = self.r_pu + 1j * self.x_pu
         merged = self._merged(closed, ratio, z_series)
@@ -220,8 +222,8 @@ class Network:
         rank = np.array([int(np.flatnonzero(self.source_node == r)[0]) for r in roots], dtype=np.int64)
         loops = self._loops(tree, position, loop, seen_ratio, seen_z) if loop.size else None
         held = held_of(self, position[self.held_node])
-        return Topology(
-            tree, plan_of(tree, rank, self.n_bus, self.n_branch),
+        return SweepTopology(
+            tree, sweep_plan(tree, rank, self.n_bus, self.n_branch),
             ends_of(self.from_row, self.to_row, child_is_to, in_tree, ratio, self.b_pu),
             span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops, bundles, bundle_y, held,
             loops is None and bundles is None and held is None,
@@ -325,9 +327,10 @@ class Network:
 
     def _warn_islands(self, root_of: IntArray) -> None:
         dead = self.feeder.column("nodes", "node_id")[root_of < 0]
-        shown = ", ".join(repr(str(n)) for n in dead[:10]) + (" …" if dead.size > 10 else "")
+        listed = ", ".join(repr(str(n)) for n in dead[:10]) + (" …" if dead.size > 10 else "")
         warnings.warn(
-            f"feeder {self.feeder.name!r}: {dead.size} nodes have no source: {shown}; their voltages are NaN",
+            f"feeder {self.feeder.name!r}: {dead.size} nodes have no source: {listed}; "
+            "their voltages are NaN",
             IslandWarning,
             stacklevel=4,
         )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .kernels import mesh_rows as mesh_kernels
 from .kernels import solve_rows as kernels
 from .loops import NO_LOOPS
-from .network import Network, Topology
+from .network import Network, SweepTopology
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -18,7 +18,7 @@ IntArray = NDArray[np.int64]
 
 
 def judge(
-    net: Network, topology: Topology, power: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    net: Network, topology: SweepTopology, power: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
     tol: float, v_collapse: float,
     out: tuple[ComplexArray, ComplexArray, IntArray, FloatArray],
 ) -> None:  # fmt: skip
@@ -38,7 +38,7 @@ def judge(
 
 
 def compare(
-    net: Network, topology: Topology, inputs: tuple[NDArray[Any], ...],
+    net: Network, topology: SweepTopology, inputs: tuple[NDArray[Any], ...],
     numbers: tuple[float, float, int, float], out: tuple[ComplexArray, IntArray, FloatArray],
 ) -> tuple[ComplexArray, FloatArray] | None:  # fmt: skip
     """Take back ``converged`` where the row is not the end of the operable branch; where that is.
@@ -53,9 +53,9 @@ def compare(
     flags, steps, length = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows)
     q_held = np.zeros((rows, net.held_node.size))
     cold = (*inputs[:5], np.empty((0, 0), dtype=np.complex128))
-    told = (ours, current, i_source, flags, steps, length, q_held)
+    reported = (ours, current, i_source, flags, steps, length, q_held)
     scale, tol, max_iter, v_collapse = numbers
-    mesh_kernels.solve_rows(topology, cold, (scale, min(tol, 1e-8), max(max_iter, 200), v_collapse), told)
+    mesh_kernels.solve_rows(topology, cold, (scale, min(tol, 1e-8), max(max_iter, 200), v_collapse), reported)
     live = topology.energised
     update[:] = np.abs(v - ours)[:, live].max(axis=1, initial=0.0)
     found = (flags & kernels.CONVERGED) != 0

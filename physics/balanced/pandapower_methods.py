@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .held_voltages import NO_HELD, Held
 from .kernels import solve_rows as kernels
-from .network import Network, Topology
+from .network import Network, SweepTopology
 from .operable_branch import compare, judge
 
 FloatArray = NDArray[np.float64]
@@ -47,11 +47,11 @@ class _Model:
     lock: Lock = field(default_factory=Lock)
 
 
-_models: WeakKeyDictionary[Topology, _Model] = WeakKeyDictionary()
+_models: WeakKeyDictionary[SweepTopology, _Model] = WeakKeyDictionary()
 
 
 def solve_group(
-    net: Network, topology: Topology, method: str, inputs: tuple[NDArray[Any], ...],
+    net: Network, topology: SweepTopology, method: str, inputs: tuple[NDArray[Any], ...],
     numbers: tuple[float, float, int, float], out: tuple[NDArray[Any], ...], attempt: int = 0,
     q_known: FloatArray | None = None,
 ) -> None:  # fmt: skip
@@ -114,7 +114,7 @@ def solve_group(
         target[failed] = piece
 
 
-def _build(net: Network, topology: Topology) -> _Model:
+def _build(net: Network, topology: SweepTopology) -> _Model:
     """The network in pandapower's elements; loads and sources get their values row by row."""
     carries = np.flatnonzero(topology.in_tree)
     ratio, z = topology.ratio, net.r_pu + 1j * net.x_pu
@@ -151,13 +151,13 @@ def _build(net: Network, topology: Topology) -> _Model:
     return _Model(model, nodes, bus, free, series, shunt, held)
 
 
-def _shunts(topology: Topology) -> ComplexArray:
+def _shunts(topology: SweepTopology) -> ComplexArray:
     """(m,) admittance to ground at each position, without what stands for unequal parallel branches."""
     tree = topology.tree
     return tree.y_re + 1j * tree.y_im - topology.bundle_y[tree.order]
 
 
-def _merge(net: Network, topology: Topology, free: IntArray) -> tuple[IntArray, IntArray]:
+def _merge(net: Network, topology: SweepTopology, free: IntArray) -> tuple[IntArray, IntArray]:
     """Energised nodes and the number of the group that branches without impedance join each to."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -172,7 +172,7 @@ def _merge(net: Network, topology: Topology, free: IntArray) -> tuple[IntArray, 
 
 
 def _create_branches(
-    pp: Any, model: Any, net: Network, topology: Topology, series: IntArray, at: IntArray, kv: FloatArray
+    pp: Any, model: Any, net: Network, topology: SweepTopology, series: IntArray, at: IntArray, kv: FloatArray
 ) -> None:
     ratio = topology.ratio
     plain, turned = series[ratio[series] == 1.0], series[ratio[series] != 1.0]
@@ -208,7 +208,7 @@ def _shares(net: Network) -> FloatArray:
 
 
 def _voltage_dependent(
-    net: Network, topology: Topology, load_p: FloatArray, load_q: FloatArray
+    net: Network, topology: SweepTopology, load_p: FloatArray, load_q: FloatArray
 ) -> tuple[ComplexArray, ComplexArray]:
     """(batch, n_bus) MVA at 1 pu drawn as constant impedance and as constant current."""
     z_load, i_load = (np.zeros(load_p.shape, dtype=np.complex128) for _ in range(2))
@@ -229,7 +229,7 @@ def _constant_share(net: Network, load_p: FloatArray, load_q: FloatArray) -> Com
     return rest
 
 
-def _no_load(net: Network, topology: Topology, v_source: ComplexArray) -> ComplexArray:
+def _no_load(net: Network, topology: SweepTopology, v_source: ComplexArray) -> ComplexArray:
     """(n_bus,) voltages without current: where both methods start."""
     tree = topology.tree
     v = np.full(net.n_bus, np.nan + 0j)
@@ -340,7 +340,7 @@ def _run(net: Any, method: str, first: ComplexArray, tol: float, max_iter: int) 
 
 
 def _currents(
-    net: Network, topology: Topology, model: _Model, power: ComplexArray, v: ComplexArray,
+    net: Network, topology: SweepTopology, model: _Model, power: ComplexArray, v: ComplexArray,
     current: ComplexArray, i_source: ComplexArray,
 ) -> ComplexArray:  # fmt: skip
     """Series currents into the child ends, and what the sources deliver, from the voltages.
@@ -354,11 +354,13 @@ def _currents(
     into_to = np.zeros_like(current)
     into_to[:, series] = drop[:, series] / (net.r_pu[series] + 1j * net.x_pu[series])
     with np.errstate(invalid="ignore", divide="ignore"):  # a diverged row may have lost its numbers
-        drawn = np.where(topology.energised, np.conj(power / np.where(topology.energised, v, 1.0)), 0.0)
-    drawn[:, tree.order] += _shunts(topology) * v[:, tree.order]
+        node_current = np.where(
+            topology.energised, np.conj(power / np.where(topology.energised, v, 1.0)), 0.0
+        )
+    node_current[:, tree.order] += _shunts(topology) * v[:, tree.order]
     for row in range(v.shape[0]):
-        np.add.at(drawn[row], net.from_row, into_to[row] / np.conj(ratio))
-        np.add.at(drawn[row], net.to_row, -into_to[row])
+        np.add.at(node_current[row], net.from_row, into_to[row] / np.conj(ratio))
+        np.add.at(node_current[row], net.to_row, -into_to[row])
     roots = tree.order[tree.parent < 0]
     free = model.free
     if free.size:
@@ -366,8 +368,8 @@ def _currents(
         incidence[net.from_row[free], np.arange(free.size)] = 1.0
         incidence[net.to_row[free], np.arange(free.size)] = -1.0
         judged = np.setdiff1d(np.flatnonzero(incidence.any(axis=1)), roots)
-        into_to[:, free] = np.linalg.lstsq(incidence[judged], -drawn[:, judged].T, rcond=None)[0].T
-        drawn += into_to[:, free] @ incidence.T
-    i_source[:] = drawn[:, roots]
+        into_to[:, free] = np.linalg.lstsq(incidence[judged], -node_current[:, judged].T, rcond=None)[0].T
+        node_current += into_to[:, free] @ incidence.T
+    i_source[:] = node_current[:, roots]
     current[:] = np.where(forward, into_to, -into_to / np.conj(ratio))
-    return drawn
+    return node_current

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .tree import FloatArray, IntArray, Tree
 
 
-class Plan(NamedTuple):
+class SweepPlan(NamedTuple):
     """Positions 0..m-1 are energised nodes in breadth-first order, parents before children."""
 
     link: NDArray[
@@ -28,7 +28,7 @@ class Plan(NamedTuple):
     shunts: bool  # some y is not 0
 
 
-def plan_of(tree: Tree, source_rank: IntArray, n_bus: int, n_branch: int) -> Plan:
+def sweep_plan(tree: Tree, source_rank: IntArray, n_bus: int, n_branch: int) -> SweepPlan:
     """The sweep's view of ``tree``; ``source_rank``: row of the sources table for each root, as they come."""
     feeding = tree.branch.copy()
     feeding[tree.parent < 0] = -1 - source_rank
@@ -36,7 +36,7 @@ def plan_of(tree: Tree, source_rank: IntArray, n_bus: int, n_branch: int) -> Pla
     at_node[tree.order] = np.arange(tree.order.size)
     fed = np.flatnonzero(tree.parent >= 0)
     at_branch[tree.branch[fed]] = fed
-    return Plan(
+    return SweepPlan(
         link=np.stack([tree.parent, tree.order, feeding], axis=1).astype(np.int32),
         at_node=at_node,
         at_branch=at_branch,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..flow_properties import FlowViews
 from .branch_flows import flow_rows
 from .kernels import solve_rows as kernels
-from .kernels.solve_rows import Answer
+from .kernels.solve_rows import Outputs
 from .network import Network
 
 FloatArray = NDArray[np.float64]
@@ -39,27 +39,27 @@ class Solution(FlowViews):
     _s_source_mva: NDArray[np.complex128] = field(repr=False)  # (batch, n_source)
     _ended: NDArray[np.int64] = field(repr=False)  # (batch, 2) status bits, iterations
     _measured: FloatArray = field(repr=False)  # (batch, 1) last voltage change
-    groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, Topology)
+    groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, SweepTopology)
     squeeze: bool = field(repr=False)
     _q_held: FloatArray | None = field(repr=False)  # (batch, n_held) Mvar
 
     def __init__(
-        self, net: Network, answer: Answer, groups: tuple[tuple[Any, Any], ...], squeeze: bool,
+        self, net: Network, outputs: Outputs, groups: tuple[tuple[Any, Any], ...], squeeze: bool,
         q_held: FloatArray | None = None,
     ) -> None:  # fmt: skip
         # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
         own = self.__dict__
         own["net"], own["groups"], own["squeeze"], own["_q_held"] = net, groups, squeeze, q_held
-        own["_v"], own["_current"], own["_s_source_mva"], own["_ended"], own["_measured"] = answer
+        own["_v"], own["_current"], own["_s_source_mva"], own["_ended"], own["_measured"] = outputs
 
-    def memory(self, net: Network, batch: int) -> Answer:
+    def memory(self, net: Network, batch: int) -> Outputs:
         """The arrays of this solution, for another one. ValueError where that has other shapes."""
         if self.net is not net or self._v.shape[0] != batch:
             raise ValueError(
                 f"out must be a solution of this network with {batch} rows, got {self._v.shape[0]} rows of "
                 f"feeder {self.net.feeder.name!r}"
             )
-        return Answer(self._v, self._current, self._s_source_mva, self._ended, self._measured)
+        return Outputs(self._v, self._current, self._s_source_mva, self._ended, self._measured)
 
     def _out(self, array: NDArray[Any]) -> Any:
         return array[0] if self.squeeze else array
@@ -133,7 +133,7 @@ class Solution(FlowViews):
         return np.asarray(self._out(np.angle(self._v, deg=True)))
 
     @cached_property
-    def _flows(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    def _results(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Complex MVA into the from and the to end of each branch, (batch, n_branch)."""
         net, v, current = self.net, self._v, self._branch_current
         s_from, s_to = np.empty_like(current), np.empty_like(current)
@@ -150,23 +150,23 @@ class Solution(FlowViews):
     @cached_property
     def i_ka(self) -> FloatArray:
         """Larger of the two ends' currents, kA."""
-        return np.asarray(self._out(branch_current_ka(self.net, self._v, *self._flows)))
+        return np.asarray(self._out(branch_current_ka(self.net, self._v, *self._results)))
 
     @cached_property
     def loading(self) -> FloatArray:
         """Larger end's apparent power over the rating; NaN where a branch has no rating."""
-        s = np.maximum(np.abs(self._flows[0]), np.abs(self._flows[1]))
+        s = np.maximum(np.abs(self._results[0]), np.abs(self._results[1]))
         return np.asarray(self._out(s / self.net.rating_mva))
 
     @cached_property
     def p_loss_mw(self) -> Any:
         """Sum over branches of the power that enters and does not leave."""
-        return self._out((self._flows[0].real + self._flows[1].real).sum(axis=1))
+        return self._out((self._results[0].real + self._results[1].real).sum(axis=1))
 
     @cached_property
     def q_loss_mvar(self) -> Any:
         """Same for reactive power: series losses less what line charging makes."""
-        return self._out((self._flows[0].imag + self._flows[1].imag).sum(axis=1))
+        return self._out((self._results[0].imag + self._results[1].imag).sum(axis=1))
 
     @cached_property
     def p_slack_mw(self) -> Any:

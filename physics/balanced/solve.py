@@ -22,8 +22,8 @@ from .arguments import (
 )
 from .kernels import mesh_rows as mesh_kernels
 from .kernels import solve_rows as kernels
-from .kernels.solve_rows import Answer, Demand, room_for, sweep_rows
-from .network import MeshWarning, Network, Topology
+from .kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
+from .network import MeshWarning, Network, SweepTopology
 from .parallel_branches import split_currents
 from .solution import Solution
 
@@ -68,11 +68,11 @@ def solve(
     v_source_pu
         Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
     closed
-        State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+        Workspace of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
     tap
         Ratio of each branch, (n_branch,) or (batch, n_branch). None: as stored.
     cap_on
-        State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+        Workspace of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
     v0
         Where the sweep starts: a Solution or complex (batch, n_bus) pu. None: no-load voltages.
     method
@@ -118,35 +118,35 @@ def solve(
          ("closed", closed, (2,)), ("tap", tap, (2,)), ("cap_on", cap_on, (2,)), ("v0", start, (2,))]
     )  # fmt: skip
     batch = 1 if size is None else size
-    demand = Demand(*loads_of(net, p_mw, q_mvar, batch), *_injections(net, p_inject_mw, q_inject_mvar, batch))
+    inputs = Inputs(*loads_of(net, p_mw, q_mvar, batch), *_injections(net, p_inject_mw, q_inject_mvar, batch))
     groups = _topologies(net, closed, tap, cap_on, batch)
     v_source = source_voltage(net, v_source_pu, batch)
     v_start = _NO_ROWS if start is None else start_of(net, start, batch)
-    answer = _answer(net, batch) if out is None else out.memory(net, batch)
+    outputs = _outputs(net, batch) if out is None else out.memory(net, batch)
     if not currents:
-        answer = answer._replace(current=_NO_ROWS)
+        outputs = outputs._replace(current=_NO_ROWS)
     q_held = np.zeros((batch, net.held_node.size))
     for rows, topology in groups:
-        solve_group(rows, topology, demand, v_source, v_start, answer, numbers, threads, net, method, q_held)
-    return Solution(net, answer, groups, size is None, q_held)
+        solve_group(rows, topology, inputs, v_source, v_start, outputs, numbers, threads, net, method, q_held)
+    return Solution(net, outputs, groups, size is None, q_held)
 
 
 def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers) -> Solution:
     """The most common call, one row of loads on the feeder as it is, without anything that costs time."""
     topology = net.topology
-    answer = _answer(net, 1)
+    outputs = _outputs(net, 1)
     try:
-        room = topology.rooms.pop()
+        room = topology.workspaces.pop()
     except IndexError:  # none yet, or all are lent to other threads
-        room = room_for(topology.plan, 1)
+        room = workspace_for(topology.plan, 1)
     sweep_rows(
-        *topology.plan, 0, 1, p, q, _NO_POWER, _NO_POWER, net.source_row, _NO_ROWS, *numbers, *room, *answer
+        *topology.plan, 0, 1, p, q, _NO_POWER, _NO_POWER, net.source_row, _NO_ROWS, *numbers, *room, *outputs
     )
-    topology.rooms.append(room)
-    if answer.ended[0, 0] != kernels.CONVERGED or topology.plan.link.shape[0] < net.n_bus:
+    topology.workspaces.append(room)
+    if outputs.ended[0, 0] != kernels.CONVERGED or topology.plan.link.shape[0] < net.n_bus:
         refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
         refuse("q_mvar", q[0], ~np.isfinite(q[0]), "a finite number")
-    return Solution(net, answer, ((_ALL, topology),), True)
+    return Solution(net, outputs, ((_ALL, topology),), True)
 
 
 def _injections(
@@ -165,7 +165,7 @@ def _injections(
 
 def _topologies(
     net: Network, closed: ArrayLike | None, tap: ArrayLike | None, cap_on: ArrayLike | None, batch: int
-) -> tuple[tuple[slice | NDArray[np.int64], Topology], ...]:
+) -> tuple[tuple[slice | NDArray[np.int64], SweepTopology], ...]:
     """Rows that share switch, tap and capacitor states, with their topology."""
     if closed is None and tap is None and cap_on is None:
         return ((slice(None), net.topology),)
@@ -192,7 +192,7 @@ def _topologies(
     return tuple(groups)
 
 
-def _warn_pruned(net: Network, topology: Topology) -> None:
+def _warn_pruned(net: Network, topology: SweepTopology) -> None:
     """Say which branches these switch states made the sweep leave out, unless compile said so already."""
     if topology.dropped.size and not np.array_equal(topology.dropped, net.topology.dropped):
         ids = net.feeder.column("branches", "branch_id")
@@ -204,86 +204,87 @@ def _warn_pruned(net: Network, topology: Topology) -> None:
         )
 
 
-def _answer(net: Network, batch: int) -> Answer:
+def _outputs(net: Network, batch: int) -> Outputs:
     """Arrays for the kernel to write."""
-    return Answer(
+    return Outputs(
         np.empty((batch, net.n_bus), _COMPLEX), np.empty((batch, net.n_branch), _COMPLEX),
         np.empty((batch, net.n_source), _COMPLEX), np.empty((batch, 2), _INT), np.empty((batch, 1)),
     )  # fmt: skip
 
 
 def solve_group(
-    rows: slice | NDArray[np.int64], topology: Topology, demand: Demand, v_source: NDArray[Any],
-    v_start: NDArray[Any], answer: Answer, numbers: Numbers, threads: int | None, net: Network, method: str,
+    rows: slice | NDArray[np.int64], topology: SweepTopology, inputs: Inputs, v_source: NDArray[Any],
+    v_start: NDArray[Any], outputs: Outputs, numbers: Numbers, threads: int | None, net: Network, method: str,
     q_held: FloatArray,
 ) -> None:  # fmt: skip
     """Solve the rows that share a topology into ``answer``; ``q_held`` (batch, n_held) Mvar."""
     whole = isinstance(rows, slice)
-    part = answer if whole else Answer._make(a[rows] if a.size else a for a in answer)
+    part = outputs if whole else Outputs._make(a[rows] if a.size else a for a in outputs)
     if not whole:
-        demand = Demand(*(a[rows] if a.size else a for a in demand))
+        inputs = Inputs(*(a[rows] if a.size else a for a in inputs))
         v_source = v_source[rows]
         v_start = v_start[rows] if v_start.size else v_start
     if method == "backward-forward" and topology.loops is None and topology.held is None:
-        _run(threads, topology, demand, v_source, v_start, numbers, part)
+        _run(threads, topology, inputs, v_source, v_start, numbers, part)
         if topology.bundles is not None and part.current.size:
             split_currents(topology.bundles, part.v, part.current)
     else:
         q_part = q_held if whole else q_held[rows]
-        _solve_otherwise(net, topology, method, demand, v_source, v_start, numbers, part, q_part)
+        _solve_otherwise(net, topology, method, inputs, v_source, v_start, numbers, part, q_part)
         if not whole:
             q_held[rows] = q_part
     if not whole:
-        for target, piece in zip(answer, part, strict=True):
+        for target, piece in zip(outputs, part, strict=True):
             if target.size:
                 target[rows] = piece
 
 
 def _run(
-    threads: int | None, topology: Topology, demand: Demand, v_source: NDArray[Any], v_start: NDArray[Any],
-    numbers: Numbers, answer: Answer,
+    threads: int | None, topology: SweepTopology, inputs: Inputs, v_source: NDArray[Any],
+    v_start: NDArray[Any],
+    numbers: Numbers, outputs: Outputs,
 ) -> None:  # fmt: skip
     """Run the sweep over all rows."""
 
     def work(lo: int, hi: int) -> None:
-        room = room_for(topology.plan, hi - lo)
-        sweep_rows(*topology.plan, lo, hi, *demand, v_source, v_start, *numbers, *room, *answer)
+        room = workspace_for(topology.plan, hi - lo)
+        sweep_rows(*topology.plan, lo, hi, *inputs, v_source, v_start, *numbers, *room, *outputs)
 
-    split_rows(work, answer.v.shape[0], threads)
+    split_rows(work, outputs.v.shape[0], threads)
 
 
 def _solve_otherwise(
-    net: Network, topology: Topology, method: str, demand: Demand, v_source: NDArray[Any],
-    v_start: NDArray[Any], numbers: Numbers, answer: Answer, q_held: FloatArray,
+    net: Network, topology: SweepTopology, method: str, inputs: Inputs, v_source: NDArray[Any],
+    v_start: NDArray[Any], numbers: Numbers, outputs: Outputs, q_held: FloatArray,
 ) -> None:  # fmt: skip
     """Loops, held voltages, or pandapower's methods: these write source currents, as their tree has them."""
-    batch = answer.v.shape[0]
-    if not answer.current.size:
-        answer = answer._replace(current=np.empty((batch, net.n_branch), np.complex128))
-    answer.v.fill(np.nan)
-    answer.current.fill(0.0)
-    const_p, const_q = _constant_power(net, demand)
+    batch = outputs.v.shape[0]
+    if not outputs.current.size:
+        outputs = outputs._replace(current=np.empty((batch, net.n_branch), np.complex128))
+    outputs.v.fill(np.nan)
+    outputs.current.fill(0.0)
+    const_p, const_q = _constant_power(net, inputs)
     ranked = np.ascontiguousarray(v_source[:, topology.source_rank])
-    inputs = (demand.load_p_mw, demand.load_q_mvar, const_p, const_q, ranked, v_start)
+    arguments = (inputs.load_p_mw, inputs.load_q_mvar, const_p, const_q, ranked, v_start)
     i_source = np.zeros_like(ranked)
     status, iterations, update = np.zeros(batch, np.int64), np.zeros(batch, np.int64), np.zeros(batch)
-    out = (answer.v, answer.current, i_source, status, iterations, update, q_held)
+    out = (outputs.v, outputs.current, i_source, status, iterations, update, q_held)
     if method == "backward-forward":
-        mesh_kernels.solve_rows(topology, inputs, numbers, out)
+        mesh_kernels.solve_rows(topology, arguments, numbers, out)
         if topology.bundles is not None:
-            split_currents(topology.bundles, answer.v, answer.current)
+            split_currents(topology.bundles, outputs.v, outputs.current)
     else:
-        external.solve_group(net, topology, method, inputs, numbers, out)
-    answer.s_source_mva[:, topology.source_rank] = ranked * np.conj(i_source) / numbers[0]
-    answer.ended[:, 0], answer.ended[:, 1], answer.measured[:, 0] = status, iterations, update
+        external.solve_group(net, topology, method, arguments, numbers, out)
+    outputs.s_source_mva[:, topology.source_rank] = ranked * np.conj(i_source) / numbers[0]
+    outputs.ended[:, 0], outputs.ended[:, 1], outputs.measured[:, 0] = status, iterations, update
 
 
-def _constant_power(net: Network, demand: Demand) -> tuple[FloatArray, FloatArray]:
+def _constant_power(net: Network, inputs: Inputs) -> tuple[FloatArray, FloatArray]:
     """Net constant power per bus: loads that do not depend on voltage, less injections."""
-    p, q = demand.load_p_mw.copy(), demand.load_q_mvar.copy()
+    p, q = inputs.load_p_mw.copy(), inputs.load_q_mvar.copy()
     p[:, net.zip_node] = 0.0
     q[:, net.zip_node] = 0.0
-    if demand.inject_p_mw.size:
-        p -= demand.inject_p_mw
-        q -= demand.inject_q_mvar
+    if inputs.inject_p_mw.size:
+        p -= inputs.inject_p_mw
+        q -= inputs.inject_q_mvar
     return p, q

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .kernels import solve_rows as kernels
 from .kernels import step_rows as metrics
 from .kernels.measure import measure_rows
-from .kernels.solve_rows import Answer, Demand, room_for
-from .kernels.step_rows import DETAILS, Flows, Limits, step_rows
+from .kernels.solve_rows import Inputs, Outputs, workspace_for
+from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
 from .network import Network
 from .solve import solve_group
 
@@ -64,33 +64,33 @@ class Stepper:
         self._band = np.stack([v_min, v_max], axis=1)
         self.v_min, self.v_max = self._band.T
         self.v_collapse_pu = 0.5
-        self._demand = demand = Demand(*(np.zeros((batch, n)) for _ in Demand._fields))
-        self.load_p_mw, self.load_q_mvar = demand.load_p_mw, demand.load_q_mvar
-        self.inject_p_mw, self.inject_q_mvar = demand.inject_p_mw, demand.inject_q_mvar
-        self._answer = answer = _answer(net, batch)
-        self._flows = flows = Flows(
+        self._inputs = inputs = Inputs(*(np.zeros((batch, n)) for _ in Inputs._fields))
+        self.load_p_mw, self.load_q_mvar = inputs.load_p_mw, inputs.load_q_mvar
+        self.inject_p_mw, self.inject_q_mvar = inputs.inject_p_mw, inputs.inject_q_mvar
+        self._outputs = outputs = _outputs(net, batch)
+        self._results = flows = StepResults(
             s_from=np.zeros((rows["s_from"], m), dtype=np.complex128),
             s_to=np.zeros((rows["s_to"], m), dtype=np.complex128),
             v_pu=np.zeros((batch, n)), i_ka=np.zeros((rows["i_ka"], m)), loading=np.zeros((batch, m)),
         )  # fmt: skip
-        self.v, self.v_pu, self.ended, self.measured = answer.v, flows.v_pu, answer.ended, answer.measured
+        self.v, self.v_pu, self.ended, self.measured = outputs.v, flows.v_pu, outputs.ended, outputs.measured
         self.port_v_pu = self.v_pu  # what resources see: their node's voltage
         self.vuf_pct = np.zeros((batch, 0))  # balanced: there is none to tell of
         self.vuf_violation_pct, self.n_vuf_violations = np.zeros(batch), np.zeros(batch, dtype=np.int64)
         self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
-        self.status, self.iterations, self.n_voltage_violations, self.n_overloads = answer.ended.T
-        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = answer.measured.T
-        self.loss_mva = answer.measured[:, metrics.P_LOSS : metrics.Q_LOSS + 1].view(np.complex128)[:, 0]
-        self.slack_mva = answer.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
+        self.status, self.iterations, self.n_voltage_violations, self.n_overloads = outputs.ended.T
+        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = outputs.measured.T
+        self.loss_mva = outputs.measured[:, metrics.P_LOSS : metrics.Q_LOSS + 1].view(np.complex128)[:, 0]
+        self.slack_mva = outputs.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
         top = net.topology
         self._before = (*top.plan, *top.ends)
         self._plain = top.plain
         self._sources = np.repeat(net.source_phasor[None], batch, axis=0)
         self._ratings = _ratings(net)
         self.q_held_mvar = np.zeros((batch, net.held_node.size))
-        self._inputs = (*demand, self._sources, _NO_ROWS, net.base_mva)
+        self._arguments = (*inputs, self._sources, _NO_ROWS, net.base_mva)
         self._after = (
-            *room_for(top.plan, batch), *answer, *Limits(self._band, self._ratings), *flows
+            *workspace_for(top.plan, batch), *outputs, *StepLimits(self._band, self._ratings), *flows
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -140,24 +140,24 @@ class Stepper:
             self._solve_any(lo, hi, tol, max_iter)
             return
         step_rows(
-            *self._before, lo, hi, *self._inputs, tol, max_iter, self.v_collapse_pu, *self._after
+            *self._before, lo, hi, *self._arguments, tol, max_iter, self.v_collapse_pu, *self._after
         )  # fmt: skip
 
     def _solve_any(self, lo: int, hi: int, tol: float, max_iter: int) -> None:
         """The same where branches are parallel, make loops, or generators hold voltages."""
         net, part = self.net, slice(lo, hi)
-        answer = Answer._make(a[part] for a in self._answer)
-        answer = answer._replace(current=np.zeros((hi - lo, net.n_branch), dtype=np.complex128))
+        outputs = Outputs._make(a[part] for a in self._outputs)
+        outputs = outputs._replace(current=np.zeros((hi - lo, net.n_branch), dtype=np.complex128))
         numbers = (1.0 / net.base_mva, tol, max_iter, self.v_collapse_pu)
-        demand = Demand(*(a[part] for a in self._demand))
+        inputs = Inputs(*(a[part] for a in self._inputs))
         solve_group(
-            slice(None), net.topology, demand, self._sources[part], _NO_ROWS, answer, numbers, 1, net,
+            slice(None), net.topology, inputs, self._sources[part], _NO_ROWS, outputs, numbers, 1, net,
             "backward-forward", self.q_held_mvar[part],
         )  # fmt: skip
         rows, pi = net.topology.ends
         measure_rows(
-            rows, pi, lo, hi, net.base_mva, self.v, answer.current, self._answer.s_source_mva, self.ended,
-            self.measured, self._band, self._ratings, *self._flows,
+            rows, pi, lo, hi, net.base_mva, self.v, outputs.current, self._outputs.s_source_mva, self.ended,
+            self.measured, self._band, self._ratings, *self._results,
         )  # fmt: skip
 
 
@@ -167,8 +167,8 @@ def _ratings(net: Network) -> FloatArray:
     return np.stack([net.rating_mva, kv[net.from_row], kv[net.to_row]], axis=1)
 
 
-def _answer(net: Network, batch: int) -> Answer:
-    return Answer(
+def _outputs(net: Network, batch: int) -> Outputs:
+    return Outputs(
         v=np.full((batch, net.n_bus), np.nan + 0j),
         current=np.empty((0, net.n_branch), dtype=np.complex128),  # measured, not kept
         s_source_mva=np.zeros((batch, net.source_node.size), dtype=np.complex128),

@@ -56,7 +56,9 @@ def phase_bounds(
     is no tree see `linear_bounds`.
     """
     if net.topology.irregular:
-        return linear_bounds(net, *_draws(net, s_wye_mva, s_leg_mva, v_low_pu, v_top_pu), v_low_pu, v_top_pu)
+        return linear_bounds(
+            net, *_node_loads(net, s_wye_mva, s_leg_mva, v_low_pu, v_top_pu), v_low_pu, v_top_pu
+        )
     number = net.topology.layout.conductor
     steps = [_step(net, placed, number) for placed in net.topology.layout.placed]
     size = max(number.values()) + 1
@@ -153,19 +155,21 @@ def _currents(
 ) -> FloatArray:
     """Largest current into every conductor, pu."""
     current = np.zeros(v_high.size)
-    wye, legs = _draws(net, s_wye, s_leg, span[0], min(span[1], float(v_high.max()) * 2.0 / np.sqrt(3.0)))
+    wye, legs = _node_loads(
+        net, s_wye, s_leg, span[0], min(span[1], float(v_high.max()) * 2.0 / np.sqrt(3.0))
+    )
     for (node, phase), k in number.items():
         if node >= net.n_bus:
             continue
         current[k] += wye[3 * node + phase]
         for leg, pair in enumerate(LEGS):
             if phase in pair:
-                current[k] += legs[3 * node + leg] / net.draws.leg_pu[node]
+                current[k] += legs[3 * node + leg] / net.node_loads.leg_pu[node]
         for other in range(3):
             if (node, other) in number:
                 block = abs(net.topology.layout.node_shunt[node, phase, other])
                 current[k] += block * v_high[number[node, other]]
-    for bank in net.draws.banks:
+    for bank in net.node_loads.banks:
         ends: tuple[int, ...] = LEGS[bank.place] if bank.delta else (bank.place,)
         across = [number[bank.node, phase] for phase in ends if (bank.node, phase) in number]
         current[across] += abs(bank.b_pu) * v_high[across].sum()
@@ -177,14 +181,14 @@ def _currents(
     return current
 
 
-def _draws(
+def _node_loads(
     net: Network3, s_wye: FloatArray, s_leg: FloatArray, v_low: float, v_high: float
 ) -> tuple[FloatArray, FloatArray]:
     """(3 n_bus,) each: largest current of what draws power at each slot and leg; of legs at 1 pu across."""
     base = net.base_mva / 3.0
     return (
-        s_wye.ravel() / base * _growth(net.draws.wye_items, s_wye.size, v_low, v_high),
-        s_leg.ravel() / base * _growth(net.draws.leg_items, s_leg.size, v_low, v_high),
+        s_wye.ravel() / base * _growth(net.node_loads.wye_items, s_wye.size, v_low, v_high),
+        s_leg.ravel() / base * _growth(net.node_loads.leg_items, s_leg.size, v_low, v_high),
     )
 
 

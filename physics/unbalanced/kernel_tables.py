@@ -66,7 +66,7 @@ D2_MOST, V2_LEAST, I2_MOST, GOING = 0, 1, 2, 3
 N_TRACKED = 4
 
 
-class Program(NamedTuple):
+class SweepPlan(NamedTuple):
     """One network in one switch state, ready for the sweep; two arrays, because each costs a call its share.
 
     ``whole``: its sizes (see `pack`), then row by row the tables segment; node; slot (3 * bus row + phase of
@@ -89,18 +89,18 @@ def pack(
     segment: IntArray, node: IntArray, slot: IntArray, cap: IntArray, tap: IntArray,
     zone: tuple[IntArray, IntArray], item: IntArray, root: IntArray, bar_wye: IntArray, bar_leg: IntArray,
     coef: FloatArray, constant: FloatArray, cap_b: FloatArray, tap_factor: FloatArray, item_coef: FloatArray,
-    n_wye_item: int, n_nominal_item: int, start: FloatArray, reaction: FloatArray, afloat: IntArray,
+    n_wye_item: int, n_nominal_item: int, start: FloatArray, reaction: FloatArray, ungrounded: IntArray,
     n_slot: int,
-) -> Program:  # fmt: skip
+) -> SweepPlan:  # fmt: skip
     """A program from its tables."""
     sizes = (
         len(segment), len(node), slot.size, len(cap), len(tap), len(item), len(root), n_wye_item,
-        n_nominal_item, coef.size, bar_wye.size, bar_leg.size, afloat.size, n_slot,
+        n_nominal_item, coef.size, bar_wye.size, bar_leg.size, ungrounded.size, n_slot,
     )  # fmt: skip
-    tables = (segment, node, slot, cap, tap, *zone, item, root, bar_wye, bar_leg, afloat)
+    tables = (segment, node, slot, cap, tap, *zone, item, root, bar_wye, bar_leg, ungrounded)
     whole = np.concatenate([np.array(sizes, dtype=np.int64), *(t.ravel() for t in tables)])
     numbers = (coef, constant, cap_b, tap_factor, item_coef, start, reaction)
-    return Program(whole, np.concatenate([a.ravel() for a in numbers]))
+    return SweepPlan(whole, np.concatenate([a.ravel() for a in numbers]))
 
 
 class Inputs(NamedTuple):
@@ -131,7 +131,7 @@ class Outputs(NamedTuple):
     notes: FloatArray  # (batch, 3): status bits, iterations, last voltage update in pu
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """Memory to work in."""
 
     cells: FloatArray  # (entries,) of a lone row, (entries, LANES) of a block
@@ -151,7 +151,7 @@ class Steps(NamedTuple):
     item: Any
     root: Any
     bar: Any
-    afloat: Any
+    ungrounded: Any
     coef: Any
     constant: Any
     cap_b: Any
@@ -169,7 +169,7 @@ class Steps(NamedTuple):
     n_root: int
     n_bar_wye: int
     n_bar_leg: int
-    n_afloat: int
+    n_ungrounded: int
     n_slot: int
 
 

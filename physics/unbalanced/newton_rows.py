@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from ..numba_tools.jit import kernel
 from ..numba_tools.pointers import point
 from .kernel_tables import CONVERGED, UNSETTLED, Inputs, IntArray, Outputs
-from .kernels.measure import Judged, Seen, Watch, measure
+from .kernels.measure import StepColumns, StepLimits, StepResults, measure
 from .kernels.newton import newton_rows
 from .kernels.newton_system import memory_for
 from .network import Network3
 from .solution import Solution3
-from .topology import Topology3
+from .topology import SweepTopology
 
 Numbers = tuple[float, float, int, float]  # 1 over the base of a phase in MVA, tol, max_iter, v_collapse
 
@@ -26,7 +26,7 @@ def columns_of(net: Network3, irregular: bool) -> int:
 
 
 def solve_rows_directly(
-    net: Network3, topology: Topology3, inputs: Inputs, all_legs: bool, rows: IntArray, numbers: Numbers,
+    net: Network3, topology: SweepTopology, inputs: Inputs, all_legs: bool, rows: IntArray, numbers: Numbers,
     out: Outputs,
 ) -> None:  # fmt: skip
     """Newton's method on ``rows``; results and verdicts go to these rows of ``out``."""
@@ -47,7 +47,7 @@ def solve_rows_directly(
 
 
 def finish(
-    net: Network3, topology: Topology3, inputs: Inputs, all_legs: bool, rows: IntArray, numbers: Numbers,
+    net: Network3, topology: SweepTopology, inputs: Inputs, all_legs: bool, rows: IntArray, numbers: Numbers,
     out: Outputs,
 ) -> None:  # fmt: skip
     """Newton's method on rows that sweeps left; where it finds nothing, what the sweeps ended with stays."""
@@ -78,7 +78,12 @@ def solve_directly(net: Network3, inputs: Inputs, sweeps: IntArray, numbers: Num
 
 
 def measure_directly(
-    solved: Solution3, rows: IntArray, kept: NDArray[np.bool_], watch: Watch, judged: Judged, seen: Seen
+    solved: Solution3,
+    rows: IntArray,
+    kept: NDArray[np.bool_],
+    watch: StepColumns,
+    limits: StepLimits,
+    results: StepResults,
 ) -> None:
     """Measure the ``kept`` rows of a solution into ``rows`` of ``seen``."""
     here = np.flatnonzero(kept)
@@ -86,7 +91,7 @@ def measure_directly(
     v = np.nan_to_num(solved.v).reshape(rows.size, -1)
     sources = np.ascontiguousarray(solved.i_source.reshape(rows.size, -1))
     room = np.zeros(2 * (v.shape[1] + 2 * ends[0].shape[1] + sources.shape[1]) + _SPARE)
-    _measure_rows(here, rows, v, ends[0], ends[1], sources, solved.notes, room, watch, judged, seen)
+    _measure_rows(here, rows, v, ends[0], ends[1], sources, solved.notes, room, watch, limits, results)
 
 
 _SPARE = 4  # numbers for sums
@@ -94,7 +99,7 @@ _SPARE = 4  # numbers for sums
 
 @kernel
 def _measure_rows(  # type: ignore[no-untyped-def]
-    here, rows, v, i_from, i_to, i_source, notes, room, watch, judged, seen
+    here, rows, v, i_from, i_to, i_source, notes, room, watch, limits, results
 ):
     n, m = v.shape[1], i_from.shape[1]
     for k in here:
@@ -111,5 +116,5 @@ def _measure_rows(  # type: ignore[no-untyped-def]
         last = 2 * (n + 2 * m + i_source.shape[1])
         measure(
             rows[k], 1, notes[k : k + 1], point(room), point(room[2 * n :]), point(room[2 * (n + m) :]),
-            point(room[2 * (n + 2 * m) :]), point(room[last:]), watch, judged, seen,
+            point(room[2 * (n + 2 * m) :]), point(room[last:]), watch, limits, results,
         )  # fmt: skip

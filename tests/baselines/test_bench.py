@@ -302,7 +302,7 @@ def test_vector_json_and_what_its_targets_are_held_against() -> None:
 def test_the_stopwatch_leaves_nothing_behind() -> None:
     assert bench_env_room.bench_env(quick=True).quick
     assert vars(dist)["step_info"] is info.step_info
-    tellers = (vector_info.Told, phase_info.PhaseTold)
+    tellers = (vector_info.InfoArrays, phase_info.PhaseInfoArrays)
     kept = [dict(vars(teller)) for teller in tellers]
     for name in (bench_vector_room.SMALL, bench_vector_room.PHASES):
         bench_vector_room._profile(name, 8, 0, 2)

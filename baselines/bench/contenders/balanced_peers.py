@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..problems.balanced import ComplexArray, FloatArray, Problem
+from ..problems.balanced import BalancedProblem, ComplexArray, FloatArray
 from ..report.machine import installed
 from ..report.results import NOT_INSTALLED
 from .contender import Contender, Missing
@@ -33,7 +33,7 @@ _PANDAPOWER_BUSES = 10_000
 # -- pandapower ------------------------------------------------------------------------------------------
 
 
-def pandapower_net(problem: Problem) -> Any:
+def pandapower_net(problem: BalancedProblem) -> Any:
     """The problem as pandapower's lines, loads and external grid."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -65,7 +65,7 @@ def run_pandapower(net: Any, tolerance_mva: float) -> Any:
     return net
 
 
-def pandapower(problem: Problem) -> Contender | Missing:
+def pandapower(problem: BalancedProblem) -> Contender | Missing:
     """`pandapower.runpp` with numba."""
     options = "runpp(numba=True, init='flat', lightsim2grid=False)"
     if problem.n_bus > _PANDAPOWER_BUSES:
@@ -90,7 +90,7 @@ def has_pgm() -> bool:
     return installed(PGM) is not None
 
 
-def pgm_model(problem: Problem) -> Any:
+def pgm_model(problem: BalancedProblem) -> Any:
     """The problem as power-grid-model's nodes, lines, loads and a source of next to no impedance."""
     pgm = _pgm()
     n, m = problem.n_bus, problem.r_pu.size
@@ -122,7 +122,7 @@ def pgm_model(problem: Problem) -> Any:
     )
 
 
-def pgm_update(problem: Problem, p_mw: FloatArray, q_mvar: FloatArray) -> dict[str, Any]:
+def pgm_update(problem: BalancedProblem, p_mw: FloatArray, q_mvar: FloatArray) -> dict[str, Any]:
     """Loads (rows, n) as power-grid-model's batch update."""
     n, m = problem.n_bus, problem.r_pu.size
     update = _pgm().initialize_array("update", "sym_load", p_mw.shape)
@@ -146,7 +146,7 @@ def pgm_voltages(result: Any) -> ComplexArray:
 
 
 def power_grid_model(
-    problem: Problem, loads: tuple[FloatArray, FloatArray] | None = None
+    problem: BalancedProblem, loads: tuple[FloatArray, FloatArray] | None = None
 ) -> list[Contender | Missing]:
     """Both methods on a model that is built already; with ``loads`` (rows, n) each as a batch."""
     options = "sk=1e25, one thread, node output only"
@@ -167,7 +167,7 @@ def power_grid_model(
 # -- tensorpowerflow -------------------------------------------------------------------------------------
 
 
-def tensorpowerflow(problem: Problem, loads: tuple[FloatArray, FloatArray]) -> Contender | Missing:
+def tensorpowerflow(problem: BalancedProblem, loads: tuple[FloatArray, FloatArray]) -> Contender | Missing:
     """The dense tensor method on (rows, n) loads; it wants the source first and kW.
 
     Its products are BLAS's, which wastes processor time on more than one thread: on two it looks half as fast

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .... import physics
-from ..problems.balanced import ComplexArray, FloatArray, Problem
+from ..problems.balanced import BalancedProblem, ComplexArray, FloatArray
 from .contender import Contender
 
 SOLVE = "distgrid solve"
@@ -14,7 +14,7 @@ VOLTAGES = "distgrid solve, voltages only"
 STEPPER = "distgrid Stepper"
 
 
-def single(problem: Problem) -> list[Contender]:
+def single(problem: BalancedProblem) -> list[Contender]:
     """`physics.solve` (tuned, and as it is by default) and `Stepper.solve`, one row of new loads each."""
     net, p, q = problem.net, problem.p_mw, problem.q_mvar
 
@@ -35,7 +35,7 @@ def single(problem: Problem) -> list[Contender]:
     return [solve, default, _stepper(problem)]
 
 
-def _stepper(problem: Problem) -> Contender:
+def _stepper(problem: BalancedProblem) -> Contender:
     no_limit = np.full(problem.n_bus, np.nan)
     stepper = physics.Stepper(problem.net, 1, no_limit, no_limit)
     np.copyto(stepper.load_p_mw[0], problem.p_mw)
@@ -51,7 +51,7 @@ def _stepper(problem: Problem) -> Contender:
     )  # fmt: skip
 
 
-def batch(problem: Problem, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
+def batch(problem: BalancedProblem, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
     """`physics.solve` on (rows, n) loads, one thread, into kept memory; all results, or voltages only."""
     net = problem.net
     memory = physics.solve(net, p_mw, q_mvar)
@@ -75,6 +75,6 @@ def batch(problem: Problem, p_mw: FloatArray, q_mvar: FloatArray) -> list[Conten
     ]
 
 
-def exact(problem: Problem, p_mw: NDArray[np.float64], q_mvar: NDArray[np.float64]) -> ComplexArray:
+def exact(problem: BalancedProblem, p_mw: NDArray[np.float64], q_mvar: NDArray[np.float64]) -> ComplexArray:
     """Voltages at a tolerance of 1e-12, to hold the reference against."""
     return np.asarray(physics.solve(problem.net, p_mw, q_mvar, tol=1e-12, max_iter=1000).v)

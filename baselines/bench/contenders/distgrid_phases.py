@@ -10,7 +10,7 @@ import numpy as np
 from .... import physics
 from ....envs.core.phase_stepper import PhaseStepper
 from ..problems.balanced import ComplexArray, FloatArray
-from ..problems.phases import Problem3
+from ..problems.phases import PhaseProblem
 from .contender import Contender, walking
 from .distgrid_balanced import SOLVE, VOLTAGES
 
@@ -21,7 +21,7 @@ def _iterations(solution: Any) -> float:
     return float(np.mean(solution.iterations))
 
 
-def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
+def single(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
     """`physics.solve`, and the same with voltages only, and `Stepper3.solve`: one of the steps a call."""
     net: Any = problem.net
     present, steps = problem.present, len(p_mw)
@@ -41,7 +41,7 @@ def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Cont
     ]  # fmt: skip
 
 
-def _stepper(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
+def _stepper(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
     no_limit = np.full(problem.n_bus, np.nan)
     stepper = PhaseStepper(problem.net, 1, no_limit, no_limit)
     slot = stepper.points.slot
@@ -59,7 +59,7 @@ def _stepper(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contend
     )  # fmt: skip
 
 
-def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
+def batch(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender]:
     """`physics.solve` on (rows, n, 3) loads, one thread; all results, or voltages only."""
     net: Any = problem.net
 
@@ -74,14 +74,14 @@ def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Conte
     return [contender(SOLVE, ""), contender(VOLTAGES, ", currents=False", currents=False)]
 
 
-def on_threads(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Callable[[float, int], object]:
+def on_threads(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> Callable[[float, int], object]:
     """``solve(tolerance, threads)`` of all rows."""
     net: Any = problem.net
     memory = physics.solve(net, p_mw, q_mvar)
     return lambda tol, threads: physics.solve(net, p_mw, q_mvar, tol=tol, threads=threads, out=memory)
 
 
-def exact(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> ComplexArray:
+def exact(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> ComplexArray:
     """(rows, phase nodes) voltages at a tolerance of 1e-12, to hold the reference against."""
     net: Any = problem.net
     solution = physics.solve(net, p_mw, q_mvar, tol=1e-12, max_iter=1000)

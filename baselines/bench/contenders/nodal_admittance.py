@@ -14,13 +14,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 
 from ..problems.balanced import ComplexArray, FloatArray, IntArray
-from ..problems.phases import Problem3
+from ..problems.phases import PhaseProblem
 
 _STEP_PU = 1e-14  # updates of this size are rounding
 _MOST_ROUNDS = 300
 
 
-def nodal_voltages(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> ComplexArray:
+def nodal_voltages(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> ComplexArray:
     """(rows, phase nodes) pu voltages of loads (rows, n, 3)."""
     at = np.full((problem.n_bus, 3), -1, dtype=np.int64)
     at[problem.present] = np.arange(problem.n_phase_nodes)
@@ -44,7 +44,7 @@ def nodal_voltages(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> C
     return v
 
 
-def _admittance(problem: Problem3, at: IntArray) -> Any:
+def _admittance(problem: PhaseProblem, at: IntArray) -> Any:
     """Sparse (phase nodes, phase nodes) pu."""
     rows, columns, values = [], [], []
 

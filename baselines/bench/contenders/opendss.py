@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..problems.balanced import ComplexArray, FloatArray
-from ..problems.phases import HZ, Problem3
+from ..problems.phases import HZ, PhaseProblem
 from ..report.machine import installed
 from ..report.results import NOT_INSTALLED
 from .contender import Contender, Missing, walking
@@ -19,7 +19,7 @@ LAST = "OpenDSS Solve, from its last solution"
 _PACKAGE = "dss-python"
 
 
-def script(problem: Problem3) -> list[str]:
+def script(problem: PhaseProblem) -> list[str]:
     """The circuit as commands: lines by their matrices, every phase of a load and of a bank by itself."""
     kv = problem.kv / math.sqrt(3.0)
     source = (
@@ -55,7 +55,7 @@ def _matrix(full: FloatArray, at: Any) -> str:
     return "[" + " | ".join(" ".join(f"{x:.17g}" for x in row[: k + 1]) for k, row in enumerate(part)) + "]"
 
 
-def opendss(problem: Problem3, levels: FloatArray) -> list[Contender | Missing]:
+def opendss(problem: PhaseProblem, levels: FloatArray) -> list[Contender | Missing]:
     """Two rows of it: all loads times one of ``levels`` (steps,), which is set before the clock starts.
 
     A Solve goes on from the last solution; after `set mode` it starts from a solution without loads, which it
@@ -96,7 +96,7 @@ def opendss(problem: Problem3, levels: FloatArray) -> list[Contender | Missing]:
     ]  # fmt: skip
 
 
-def _places(problem: Problem3, circuit: Any) -> Any:
+def _places(problem: PhaseProblem, circuit: Any) -> Any:
     """Where OpenDSS keeps each phase node."""
     place = {name.lower(): k for k, name in enumerate(circuit.AllNodeNames)}
     return np.array([place[f"n{node}.{j + 1}"] for node, j in np.argwhere(problem.present)])

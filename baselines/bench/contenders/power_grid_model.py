@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..problems.balanced import ComplexArray, FloatArray
-from ..problems.phases import HZ, Problem3
+from ..problems.phases import HZ, PhaseProblem
 from ..report.results import NOT_INSTALLED
 from . import balanced_peers as peers
 from .contender import Contender, Missing, walking
@@ -17,7 +17,7 @@ _PAIRS = {"aa": (0, 0), "ba": (1, 0), "bb": (1, 1), "ca": (2, 0), "cb": (2, 1), 
 _OPTIONS = "asymmetric, sk=1e25, one thread, node output only"
 
 
-def model(problem: Problem3) -> Any:
+def model(problem: PhaseProblem) -> Any:
     """Nodes, asymmetric lines and loads, capacitors as loads of constant impedance, a stiff source.
 
     It knows three-phase nodes only: phases that do not exist are there, hang on impedances of their own, and
@@ -62,7 +62,7 @@ def model(problem: Problem3) -> Any:
     )  # fmt: skip
 
 
-def update(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> dict[str, Any]:
+def update(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> dict[str, Any]:
     """Loads (n, 3) as an update, (rows, n, 3) as a batch of updates."""
     n, m = problem.n_bus, problem.from_row.size
     array = import_module("power_grid_model").initialize_array("update", "asym_load", p_mw.shape[:-1])
@@ -79,7 +79,7 @@ def run(built: Any, method: str, tolerance: float, given: dict[str, Any] | None 
     )  # fmt: skip
 
 
-def voltages(problem: Problem3, result: Any) -> ComplexArray:
+def voltages(problem: PhaseProblem, result: Any) -> ComplexArray:
     """(phase nodes,) or (rows, phase nodes) complex voltages in pu."""
     node = result["node"]
     v = node["u_pu"] * np.exp(1j * node["u_angle"])
@@ -91,7 +91,7 @@ def failures() -> tuple[type[Exception], ...]:
     return (import_module("power_grid_model.errors").PowerGridError,)
 
 
-def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender | Missing]:
+def single(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender | Missing]:
     """Both methods, one of the steps (steps, n, 3) a call; the model is updated before the clock starts."""
     if not peers.has_pgm():
         return _missing()
@@ -108,7 +108,7 @@ def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Cont
     return [contender(name, method) for name, method in peers.PGM_METHODS.items()]
 
 
-def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender | Missing]:
+def batch(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> list[Contender | Missing]:
     """Both methods on loads (rows, n, 3)."""
     if not peers.has_pgm():
         return _missing()

@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..problems.balanced import ComplexArray, FloatArray, Problem
-from ..problems.phases import Problem3
+from ..problems.balanced import BalancedProblem, ComplexArray, FloatArray
+from ..problems.phases import PhaseProblem
 from .contender import Contender
 
 NAME = "textbook"
@@ -66,7 +66,9 @@ def _compiled() -> Any:
     return numba.njit(fastmath=True, nogil=True, error_model="numpy")(_sweep)
 
 
-def tree_order(problem: Problem | Problem3) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def tree_order(
+    problem: BalancedProblem | PhaseProblem,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Node at each position, source first; position of its parent; branch that feeds it (0 at the source)."""
     neighbours: list[list[tuple[int, int]]] = [[] for _ in range(problem.n_bus)]
     ends = zip(problem.from_row.tolist(), problem.to_row.tolist(), strict=True)
@@ -87,7 +89,7 @@ def tree_order(problem: Problem | Problem3) -> tuple[NDArray[np.int64], NDArray[
     return np.array(order), np.array(parent), np.array(feeding)
 
 
-def textbook(problem: Problem, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
+def textbook(problem: BalancedProblem, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
     """The sweep on (rows, n) loads, into an array that is allocated once."""
     order, parent, branch = tree_order(problem)
     r, x = problem.r_pu[branch], problem.x_pu[branch]

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from ..problems.balanced import ComplexArray, FloatArray
-from ..problems.phases import Problem3
+from ..problems.phases import PhaseProblem
 from .contender import Contender, walking
 from .textbook_balanced import tree_order
 
@@ -79,7 +79,7 @@ def _compiled(lanes: int) -> Any:
     return numba.njit(fastmath=True, nogil=True, error_model="numpy")(sweep)
 
 
-def _sweep_of(problem: Problem3, lanes: int) -> Any:
+def _sweep_of(problem: PhaseProblem, lanes: int) -> Any:
     """``sweep(p_mw, q_mvar, tolerance, v)`` of the problem."""
     order, parent, branch = tree_order(problem)
     z = problem.z_ohm[branch] / problem.ohm_per_pu
@@ -93,7 +93,7 @@ def _sweep_of(problem: Problem3, lanes: int) -> Any:
     return solve
 
 
-def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
+def single(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
     """One row a call, of loads (steps, n, 3)."""
     solve, v = _sweep_of(problem, 1), np.empty((1, problem.n_bus, 3), dtype=np.complex128)
     rows = [(p[None], q[None]) for p, q in zip(p_mw, q_mvar, strict=True)]
@@ -103,7 +103,7 @@ def single(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contender
     )  # fmt: skip
 
 
-def batch(problem: Problem3, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
+def batch(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
     """All rows of loads (rows, n, 3), several beside each other."""
     solve, v = _sweep_of(problem, _LANES), np.empty(p_mw.shape, dtype=np.complex128)
     return Contender(

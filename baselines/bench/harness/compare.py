@@ -11,8 +11,8 @@ import numpy as np
 from ..contenders import balanced_peers as peers
 from ..contenders import distgrid_balanced as ours
 from ..contenders.contender import Contender, Missing, Tuned, true_error, tune
-from ..problems.balanced import ComplexArray, FloatArray, Problem
-from ..problems.phases import Problem3
+from ..problems.balanced import BalancedProblem, ComplexArray, FloatArray
+from ..problems.phases import PhaseProblem
 from ..report.results import Comparison, Row
 from .timing import Samples, ratio, take_turns, timing
 
@@ -35,7 +35,7 @@ class Reference(NamedTuple):
 _TIGHT = (1e-12, 1e-11, 1e-10)
 
 
-def newton(problem: Problem, loads: tuple[FloatArray, FloatArray] | None = None) -> Reference:
+def newton(problem: BalancedProblem, loads: tuple[FloatArray, FloatArray] | None = None) -> Reference:
     """Newton's solution: by pandapower for small single problems, else by power-grid-model if it is there.
 
     ``loads`` (rows, n) each: one solution per row. Without power-grid-model pandapower solves row by row.
@@ -78,7 +78,8 @@ def tightest(
 
 
 def compare(
-    name: str, problem: Problem | Problem3, contenders: Sequence[Contender | Missing], reference: Reference,
+    name: str, problem: BalancedProblem | PhaseProblem, contenders: Sequence[Contender | Missing],
+    reference: Reference,
     agreement_pu: float, target_error_pu: float, effort: Effort, solves_per_call: int = 1,
 ) -> tuple[Comparison, dict[str, Samples]]:  # fmt: skip
     """Tune every contender to the target error, time them in turns, and divide their times by ours."""
@@ -98,7 +99,7 @@ def compare(
     rows = [_row(c, tuned.get(c.name), samples, own) for c in contenders]
     comparison = Comparison(
         feeder=name, buses=problem.n_bus,
-        phase_nodes=problem.n_phase_nodes if isinstance(problem, Problem3) else None,
+        phase_nodes=problem.n_phase_nodes if isinstance(problem, PhaseProblem) else None,
         solves_per_call=solves_per_call, target_error_pu=target_error_pu, reference=reference.words,
         agreement_pu=agreement_pu,
         v_min_pu=float(np.abs(reference.v).min()), rows=rows,
@@ -124,7 +125,7 @@ def _row(
     return row
 
 
-def agreement(problem: Problem, reference: Reference, p_mw: FloatArray, q_mvar: FloatArray) -> float:
+def agreement(problem: BalancedProblem, reference: Reference, p_mw: FloatArray, q_mvar: FloatArray) -> float:
     """Distance of the reference from distgrid's own answer at 1e-12: two programs, one solution."""
     return true_error(ours.exact(problem, p_mw, q_mvar), reference.v)
 

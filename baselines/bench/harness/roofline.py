@@ -23,7 +23,7 @@ import numpy as np
 
 from ....physics import Network
 from ....physics.numba_tools.lanes import LANES
-from ..problems.phases import Problem3
+from ..problems.phases import PhaseProblem
 from ..report.results import Limit, Peaks
 
 _DOUBLE, _COMPLEX = 8, 16
@@ -57,7 +57,7 @@ def balanced_work(net: Network, iterations: float, *, currents: bool = True) -> 
     )  # fmt: skip
 
 
-def per_phase_work(problem: Problem3, iterations: float, *, currents: bool = True) -> Work:
+def per_phase_work(problem: PhaseProblem, iterations: float, *, currents: bool = True) -> Work:
     """Of the sweeps that sum powers (power_sweeps.py in physics/unbalanced/kernels) and the check, for lines
     and wye loads.
 

@@ -16,7 +16,7 @@ ComplexArray = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class BalancedProblem:
     """A radial feeder of series impedances and constant-power loads, one source, per unit on ``base_mva``.
 
     Programs that want ohm and volt get them on one base voltage, ``KV``: per unit nothing changes by that.
@@ -46,7 +46,7 @@ class Problem:
         return self.KV**2 / self.base_mva
 
 
-def problem(feeder: Feeder) -> Problem:
+def problem(feeder: Feeder) -> BalancedProblem:
     """The arrays of ``feeder``. ValueError where it has what not every peer models the same way."""
     net = physics.compile(feeder, allow_mesh_pruning=False)
     on = net.closed
@@ -64,7 +64,7 @@ def problem(feeder: Feeder) -> Problem:
             f"feeder {feeder.name!r} has {found[0]}: the benchmark compares programs on series impedances "
             "and constant-power loads only; choose another feeder"
         )
-    return Problem(
+    return BalancedProblem(
         net=net, base_mva=net.base_mva, from_row=net.from_row[on], to_row=net.to_row[on],
         r_pu=net.r_pu[on], x_pu=net.x_pu[on], p_mw=net.load_p_mw, q_mvar=net.load_q_mvar,
         source=int(net.source_node[0]), v_source_pu=float(net.source_v_pu[0]),

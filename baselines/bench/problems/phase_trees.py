@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .phases import Problem3
+from .phases import PhaseProblem
 from .trees import sum_along, sum_below
 
 _KV = 12.47
@@ -15,7 +15,7 @@ _SELF, _MUTUAL = 0.306 + 0.627j, 0.0953 + 0.241j  # ohm/km, overhead conductors
 _CHARGING = (3.5, -0.8)  # uS/km of a phase, between two
 
 
-def random_tree3(phase_nodes: int, seed: int = 0) -> Problem3:
+def random_tree3(phase_nodes: int, seed: int = 0) -> PhaseProblem:
     """A 12.47 kV tree with ``phase_nodes`` phases at all its buses together; equal seeds give equal trees.
 
     Sections of 30 to 300 m with full matrices and charging; 60 % of the phases have a load of their own with
@@ -41,7 +41,7 @@ def random_tree3(phase_nodes: int, seed: int = 0) -> Problem3:
         drop = series.real * sum_below(parent, p[:, j])[1:] + series.imag * sum_below(parent, q[:, j])[1:]
         worst = max(worst, float(sum_along(parent, drop).max()) / (_KV**2 / 3.0))
     scale = _DROP_PU / max(worst, 1e-300)
-    return Problem3(
+    return PhaseProblem(
         name=f"tree3ph{phase_nodes}", kv=_KV, present=present, from_row=parent, to_row=np.arange(1, n),
         z_ohm=z, b_us=b, p_mw=p * scale, q_mvar=q * scale, cap_mvar=np.zeros((n, 3)), source=0,
         v_source_pu=1.0,

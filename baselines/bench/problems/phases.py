@@ -23,7 +23,7 @@ _WIRE_OHM = 1e-3j
 
 
 @dataclass(frozen=True, eq=False)
-class Problem3:
+class PhaseProblem:
     """A radial feeder at one voltage: lines with full matrices, wye constant-power loads, wye capacitors.
 
     Phases A, B, C are the last axis; what does not exist is zero.
@@ -88,7 +88,7 @@ class Problem3:
         return physics.compile_per_phase(_feeder(self), allow_mesh_pruning=False)
 
 
-def _feeder(problem: Problem3) -> Feeder:
+def _feeder(problem: PhaseProblem) -> Feeder:
     n, m = problem.n_bus, problem.from_row.size
     ids = [f"n{k}" for k in range(n)]
     loaded = np.argwhere((problem.p_mw != 0) | (problem.q_mvar != 0))
@@ -132,7 +132,7 @@ def _feeder(problem: Problem3) -> Feeder:
     return feeder_of(problem.name, _BASE_MVA, rows, "per-phase")
 
 
-def problem3(feeder: Feeder) -> Problem3:
+def problem3(feeder: Feeder) -> PhaseProblem:
     """The part of ``feeder`` at its source's voltage, regulators out, every load wye and constant power.
 
     A load between phases is shared equally by them, a load's power is that at 1 pu. ValueError where
@@ -168,7 +168,7 @@ def problem3(feeder: Feeder) -> Problem3:
         if cap["status"]:
             where = _place_of(feeder, at, cap["node_id"], "a capacitor"), _places(cap["phase"])
             caps[where] += cap["q_mvar"] / len(cap["phase"])
-    return Problem3(
+    return PhaseProblem(
         name=feeder.name, kv=float(level), present=present,
         from_row=np.array([at[branch["from_node"]] for branch in branches]),
         to_row=np.array([at[branch["to_node"]] for branch in branches]), z_ohm=z, b_us=b, p_mw=power[0],

@@ -105,9 +105,9 @@ def phase_tables(
 
     Voltages are judged from phase to ground; where no winding ties a node to ground, between phases.
     """
-    drawn = physics.consumption(net, sol)
+    consumed = physics.consumption(net, sol)
     flows = list(_flows(net, sol))
-    buses, voltages, ends = _buses(net, sol, drawn), _voltages(net, sol, drawn), _flow_table(net, flows)
+    buses, voltages, ends = _buses(net, sol, consumed), _voltages(net, sol, consumed), _flow_table(net, flows)
     branches = _branches(net, flows)
     return PhasePowerFlow(
         net.feeder, sol, method, buses, branches,
@@ -127,7 +127,7 @@ def _parts(power: physics.Consumption) -> list[FloatArray]:
     return [power.load.real, power.load.imag, power.shunt.real, power.shunt.imag]
 
 
-def _buses(net: physics.Network3, sol: physics.Solution3, drawn: physics.Consumption) -> pa.Table:
+def _buses(net: physics.Network3, sol: physics.Solution3, consumed: physics.Consumption) -> pa.Table:
     col = net.feeder.column
     columns = {
         "node_id": col("nodes", "node_id"),
@@ -139,13 +139,13 @@ def _buses(net: physics.Network3, sol: physics.Solution3, drawn: physics.Consump
         "v_min_pu": col("nodes", "v_min"),
         "v_max_pu": col("nodes", "v_max"),
     }
-    sums = [part.sum(axis=1) for part in _parts(drawn)]
+    sums = [part.sum(axis=1) for part in _parts(consumed)]
     return table(columns | dict(zip(_POWERS, sums, strict=True)), BUSES)
 
 
-def _voltages(net: physics.Network3, sol: physics.Solution3, drawn: physics.Consumption) -> pa.Table:
+def _voltages(net: physics.Network3, sol: physics.Solution3, consumed: physics.Consumption) -> pa.Table:
     """Every phase to ground, then every pair of phases, node by node."""
-    col, v, parts = net.feeder.column, sol.v, _parts(drawn)
+    col, v, parts = net.feeder.column, sol.v, _parts(consumed)
     ids, feeders = col("nodes", "node_id"), col("nodes", "feeder_id")
     floating = net.topology.layout.floating
     rows: list[tuple[Any, ...]] = []
@@ -275,10 +275,10 @@ def _total(of: pa.Table, p: str, q: str) -> complex:
 
 
 def _sums(
-    source: complex, loss: complex, drawn: pa.Table, voltages: pa.Table, flows: pa.Table
+    source: complex, loss: complex, consumed: pa.Table, voltages: pa.Table, flows: pa.Table
 ) -> dict[str, Any]:
     """A row of the losses: powers, extremes of the voltages that are judged, the highest loading."""
-    load, shunt = _total(drawn, "p_load_mw", "q_load_mvar"), _total(drawn, "p_shunt_mw", "q_shunt_mvar")
+    load, shunt = _total(consumed, "p_load_mw", "q_load_mvar"), _total(consumed, "p_shunt_mw", "q_shunt_mvar")
     powers = {"source": source, "load": load, "shunt": shunt, "loss": loss}
     row: dict[str, Any] = {f"p_{name}_mw": power.real for name, power in powers.items()}
     row |= {f"q_{name}_mvar": power.imag for name, power in powers.items()}

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from .lexer import Source, refuse
+from .lexer import SourceText, refuse
 from .parser import parse
 from .syntax import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
 
@@ -91,14 +91,14 @@ class CaseData:
     assigned: dict[str, int] = field(default_factory=dict)
 
 
-def read_case(text: str | Source, file: str) -> CaseData:
+def read_case(text: str | SourceText, file: str) -> CaseData:
     """Read the text of a case file; each statement is done before the next is read.
 
     Raises:
         CaseError: the first statement that is not case data or cannot be computed, with its line.
     """
     run = _Run(CaseData(file))
-    source = Source(text) if isinstance(text, str) else text
+    source = SourceText(text) if isinstance(text, str) else text
     run.case.title, statements = parse(source, file, run.value)
     with np.errstate(all="ignore"):  # what is not finite is reported with its place by the importer
         for statement in statements:

@@ -36,7 +36,7 @@ from ...storage.regular_files import read_regular
 from . import tables as col
 from .evaluator import CaseData, read_case
 from .left_out import check_dc_lines, note_fields, with_base_kv, without_isolated
-from .lexer import MAX_BYTES, Source
+from .lexer import MAX_BYTES, SourceText
 from .syntax import Matrix, Num, Op
 
 SUFFIXES = (".m", ".case")
@@ -63,10 +63,10 @@ def import_matpower(path: str | Path, feeder_id: str | None = None) -> Feeder:
 
 def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = None) -> Feeder:
     """Feeder from the text of a case file; `file` is the name that errors give. See `import_matpower`."""
-    return with_layout(_feeder(Source(text), file, name, feeder_id))
+    return with_layout(_feeder(SourceText(text), file, name, feeder_id))
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path) -> SourceText:
     """The text of a file: UTF-8 if all of it is, else Latin-1.
 
     It is decoded piece by piece, as text of one piece may take four times the file.
@@ -82,11 +82,11 @@ def _source(path: Path) -> Source:
         for start in range(0, len(raw) + 1, _CHUNK):
             decoder.decode(raw[start : start + _CHUNK], final=start + _CHUNK > len(raw))
     except UnicodeDecodeError:
-        return Source(raw, "latin-1")
-    return Source(raw.removeprefix(BOM_UTF8))
+        return SourceText(raw, "latin-1")
+    return SourceText(raw.removeprefix(BOM_UTF8))
 
 
-def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feeder:
+def _feeder(source: SourceText, file: str, name: str, feeder_id: str | None) -> Feeder:
     """Without coordinates: while they are drawn, neither the text nor the matrices need be kept."""
     case, title = read_case(source, file), _title(source)
     del source
@@ -111,7 +111,7 @@ def _feeder(source: Source, file: str, name: str, feeder_id: str | None) -> Feed
     return col.Builder(matrices).build(name, feeder_id or name, title)
 
 
-def _title(source: Source) -> str:
+def _title(source: SourceText) -> str:
     """First line of the help text: `%CASE33BW  Power flow data for ...`."""
     for line in source:
         match = _HELP.match(line[:_LONGEST_TITLE])

@@ -66,7 +66,7 @@ def refuse(file: str, line: int, what: str, expected: str) -> NoReturn:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceText:
     """The text of a case file; iterate over it for its lines, which are decoded one at a time."""
 
     data: str | bytes
@@ -104,7 +104,7 @@ class Source:
                 yield number, found[1] == "{"
 
 
-def _block_comments(source: Source) -> array[int]:
+def _block_comments(source: SourceText) -> array[int]:
     """First and last line of each block comment, in turns; one that never closes is none."""
     found = array("q")
     for number, begins in source.marks():
@@ -120,7 +120,7 @@ class Lexer:
         line: number of the line that was read last.
     """
 
-    def __init__(self, source: Source, file: str) -> None:
+    def __init__(self, source: SourceText, file: str) -> None:
         self.file, self.line = file, 0
         if source.n_lines > MAX_LINES:
             refuse(file, MAX_LINES, f"{source.n_lines} lines", f"a file of at most {MAX_LINES} lines")

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from .lexer import Lexer, Source, Token, refuse
+from .lexer import Lexer, SourceText, Token, refuse
 from .syntax import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
 
 # Both keep hostile files from exhausting the stack.
@@ -32,7 +32,9 @@ MAX_DEPTH = 40  # nested brackets
 MAX_OPERATORS = 100  # in one matrix element or statement
 
 
-def parse(source: Source, file: str, evaluate: Callable[[Expr], object]) -> tuple[str, Iterator[Statement]]:
+def parse(
+    source: SourceText, file: str, evaluate: Callable[[Expr], object]
+) -> tuple[str, Iterator[Statement]]:
     """Name of the case function ("" for a script) and its statements, which are read as they are asked for.
 
     Args:
@@ -48,7 +50,7 @@ def parse(source: Source, file: str, evaluate: Callable[[Expr], object]) -> tupl
 
 
 class _Parser:
-    def __init__(self, source: Source, file: str, evaluate: Callable[[Expr], object]) -> None:
+    def __init__(self, source: SourceText, file: str, evaluate: Callable[[Expr], object]) -> None:
         self.file, self.evaluate = file, evaluate
         self.lexer = Lexer(source, file)
         self.depth = 0

@@ -167,7 +167,7 @@ def buses(found: list[Span], source: Feed) -> dict[str, Bus]:
             links[bus].append((span.buses[1 - end], span))
     result[source.bus].kv = source.base_kv
     for root in [source.bus, *_taps(found), *result]:
-        _spread(root, result, links)
+        _reach_buses(root, result, links)
     return result
 
 
@@ -181,7 +181,7 @@ def _nodes(span: Span, end: int) -> set[int]:
     return nodes | {node for unit in span.units for node in unit.terminals[end]}
 
 
-def _spread(root: str, known: dict[str, Bus], links: dict[str, list[tuple[str, Span]]]) -> None:
+def _reach_buses(root: str, known: dict[str, Bus], links: dict[str, list[tuple[str, Span]]]) -> None:
     """Carry voltage and split phase from a bus to all that hang on it and have none yet."""
     if known[root].kv == 0.0:
         rated = [_rated(span, span.buses.index(root)) for _, span in links[root] if span.units]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .lexer import Param, Place, flag, number, whole
-from .objects import Circuit, Thing
+from .objects import Circuit, DssObject
 from .properties import Handler, one_of, only, put, replay
 from .tap_numbers import check_transformer
 from .transformers import Unit
@@ -146,51 +146,51 @@ _BANK: dict[str, Handler[_Control]] = {
 def tap_controls(circuit: Circuit, known: list[Unit]) -> list[TapControl]:
     """The regulator controls that take part."""
     by_name = {unit.name: unit for unit in known}
-    return [_tap_control(thing, by_name, circuit) for thing in circuit.of("regcontrol")]
+    return [_tap_control(obj, by_name, circuit) for obj in circuit.of("regcontrol")]
 
 
-def _tap_control(thing: Thing, known: Mapping[str, Unit], circuit: Circuit) -> TapControl:
+def _tap_control(obj: DssObject, known: Mapping[str, Unit], circuit: Circuit) -> TapControl:
     state = _Control(dict(TAP_SETTINGS.values()), dict.fromkeys(TAP_FLAGS.values(), False))
-    replay(thing, state, _TAP, circuit.hz)
-    check_transformer(thing, circuit)
+    replay(obj, state, _TAP, circuit.hz)
+    check_transformer(obj, circuit)
     unit = known.get(state.transformer)
     if unit is None:
-        raise thing.error("transformer", state.transformer, "a transformer that exists and takes part")
+        raise obj.error("transformer", state.transformer, "a transformer that exists and takes part")
     if not 1 <= state.pt_phase <= unit.phases or len(unit.windings) != 2:
         shown = f"{state.winding}, {state.pt_phase}"
-        raise thing.error(
+        raise obj.error(
             "winding, ptphase", shown, "winding 1 or 2 of a transformer of two, and one of its phases"
         )
     if state.tap_winding != state.winding:
         shown = f"{state.winding}, {state.tap_winding}"
-        raise thing.error("winding, tapwinding", shown, "one winding, which is watched and has the taps")
+        raise obj.error("winding, tapwinding", shown, "one winding, which is watched and has the taps")
     if state.winding == 1:
-        unit = _turned(thing, unit)
+        unit = _turned(obj, unit)
     state.settings["rev_threshold_mw"] /= 1000.0
-    return TapControl(thing.name, unit, state.settings, state.flags, state.pt_phase - 1, thing.place)
+    return TapControl(obj.name, unit, state.settings, state.flags, state.pt_phase - 1, obj.place)
 
 
-def _turned(thing: Thing, unit: Unit) -> Unit:
+def _turned(obj: DssObject, unit: Unit) -> Unit:
     """A unit with the taps on its first winding, written from the second one to it."""
     if unit.noload_pct or unit.imag_pct:  # OpenDSS has them across winding 2, the tables at the taps
         expected = "no %noloadloss and %imag of a transformer with the taps on winding 1 (or winding=2)"
-        raise thing.error("winding", f"1, {unit.noload_pct:g}, {unit.imag_pct:g}", expected)
+        raise obj.error("winding", f"1, {unit.noload_pct:g}, {unit.imag_pct:g}", expected)
     return unit.turned()
 
 
 def bank_controls(circuit: Circuit) -> list[BankControl]:
     """The capacitor controls that take part."""
-    return [_bank_control(thing, circuit.hz) for thing in circuit.of("capcontrol")]
+    return [_bank_control(obj, circuit.hz) for obj in circuit.of("capcontrol")]
 
 
-def _bank_control(thing: Thing, hz: float) -> BankControl:
-    state = replay(thing, _Control(dict(BANK_SETTINGS.values())), _BANK, hz)
+def _bank_control(obj: DssObject, hz: float) -> BankControl:
+    state = replay(obj, _Control(dict(BANK_SETTINGS.values())), _BANK, hz)
     if not state.element.startswith("line.") or not state.capacitor:
-        raise thing.error("element, capacitor", state.element, "a line, and a capacitor")
+        raise obj.error("element, capacitor", state.element, "a line, and a capacitor")
     if state.ct_phase != state.pt_phase:
-        raise thing.error("ctphase, ptphase", f"{state.ct_phase}, {state.pt_phase}", "one phase for both")
+        raise obj.error("ctphase, ptphase", f"{state.ct_phase}, {state.pt_phase}", "one phase for both")
     return BankControl(
-        name=thing.name,
+        name=obj.name,
         capacitor=state.capacitor,
         line=state.element[5:],
         end=("from", "to")[state.terminal - 1],
@@ -198,5 +198,5 @@ def _bank_control(thing: Thing, hz: float) -> BankControl:
         kind=state.kind,
         settings=state.settings,
         v_override=state.override,
-        place=thing.place,
+        place=obj.place,
     )

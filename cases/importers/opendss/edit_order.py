@@ -9,7 +9,7 @@ from .lexer import Param
 from .vocabulary import IGNORED
 
 if TYPE_CHECKING:
-    from .objects import Thing
+    from .objects import DssObject
 
 # What `like` does not copy: buses and `enabled` of no class, and by class what OpenDSS leaves out besides.
 _NEVER = frozenset(("bus", "buses", "bus1", "bus2", "enabled"))
@@ -40,20 +40,20 @@ LAST = "last winding"  # a property of our own: what a list of buses leaves behi
 RECONNECTS = frozenset(("phases", "linecode", "like"))
 
 
-def copied(thing: Thing, other: Thing, edit: Param) -> list[Param]:
-    """The edits of `thing` once it is made like another object of its class.
+def copied(obj: DssObject, other: DssObject, edit: Param) -> list[Param]:
+    """The edits of `obj` once it is made like another object of its class.
 
     Args:
-        thing: what the line is about.
+        obj: what the line is about.
         other: what it is made like.
         edit: the `like` itself.
 
     Raises:
         CaseError: OpenDSS would copy something else than what the script says of the other object.
     """
-    kind = thing.kind
-    field = f"{kind}.{thing.name} like"
-    if kind not in NOT_COPIED or other is thing:
+    kind = obj.kind
+    field = f"{kind}.{obj.name} like"
+    if kind not in NOT_COPIED or other is obj:
         raise edit.place.error(field, edit.value, f"a {kind} that is spelled out")
     names = {given.name for given in other.edits}
     strange = (names - _ONLY[kind] if kind in _ONLY else set()) | (names & _WITHOUT.get(kind, frozenset()))
@@ -64,11 +64,9 @@ def copied(thing: Thing, other: Thing, edit: Param) -> list[Param]:
         raise edit.place.error(field, edit.value, expected)
     left = NOT_COPIED[kind] | _NEVER
     own = [
-        given
-        for given in thing.edits
-        if given.name in left | IGNORED[kind] | {"basefreq"} and not _off(given)
+        given for given in obj.edits if given.name in left | IGNORED[kind] | {"basefreq"} and not _off(given)
     ]
-    if len(own) < len(thing.edits):
+    if len(own) < len(obj.edits):
         raise edit.place.error(
             field, edit.value, "like= in front of all other properties, which it overrides"
         )

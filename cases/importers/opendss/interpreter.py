@@ -10,7 +10,7 @@ from ...model.edit import nearest
 from .edit_order import RECONNECTS, copied
 from .lexer import Param, Place, logical_lines, number, numbers, split
 from .load_shapes import Shapes
-from .objects import Circuit, Thing
+from .objects import Circuit, DssObject
 from .vocabulary import CLASSES, COMMANDS, IGNORED_CLASSES, IGNORED_COMMANDS, IGNORED_OPTIONS, PLACES, resolve
 
 MAX_DEPTH = 20  # of files that read files
@@ -32,7 +32,7 @@ class Runner:
     def __init__(self, read: Reader, root: Path | None) -> None:
         self.read, self.root = read, root
         self.circuit = Circuit()
-        self.active: Thing | None = None
+        self.active: DssObject | None = None
         self.active_ignored = False
         self.open_files: list[Path] = []
         self.moved = (
@@ -127,10 +127,10 @@ class Runner:
             raise place.error("new", f"{kind}.{name}", "a circuit first (new circuit.name)")
         if not name:
             raise place.error("new", kind, "class.name of an object")
-        if (kind, name) in self.circuit.things:
+        if (kind, name) in self.circuit.objects:
             raise place.error("new", f"{kind}.{name}", "a name that no object of the class has yet")
-        self.active = Thing(kind, name, place, order=self.order)
-        self.circuit.things[kind, name] = self.active
+        self.active = DssObject(kind, name, place, order=self.order)
+        self.circuit.objects[kind, name] = self.active
         self._apply(self.active, rest)
 
     def _edit(self, params: list[Param], place: Place) -> None:
@@ -167,50 +167,50 @@ class Runner:
         self.active = self._thing(kind, name, place)
         self._apply(self.active, rest)
 
-    def _thing(self, kind: str, name: str, place: Place) -> Thing:
-        thing = self.circuit.things.get((kind, name))
-        if thing is None:
-            known = [other for k, other in self.circuit.things if k == kind]
+    def _thing(self, kind: str, name: str, place: Place) -> DssObject:
+        obj = self.circuit.objects.get((kind, name))
+        if obj is None:
+            known = [other for k, other in self.circuit.objects if k == kind]
             raise place.error(
                 "", f"{kind}.{name}", f"an object that was defined before; {nearest(name, known)}"
             )
-        return thing
+        return obj
 
-    def _apply(self, thing: Thing, params: list[Param]) -> None:
+    def _apply(self, obj: DssObject, params: list[Param]) -> None:
         """Append what a line says to the edits of an object."""
-        names = CLASSES[thing.kind]
+        names = CLASSES[obj.kind]
         at = -1
         for param in params:
             if param.name:
-                name = resolve(thing.kind, param.name)
+                name = resolve(obj.kind, param.name)
                 if name is None:
                     hint = nearest(param.name, names)
-                    field_name = f"{thing.kind}.{thing.name} {param.name}"
-                    raise param.place.error(field_name, param.value, f"a property of a {thing.kind}; {hint}")
-                at = PLACES[thing.kind][name]
+                    field_name = f"{obj.kind}.{obj.name} {param.name}"
+                    raise param.place.error(field_name, param.value, f"a property of a {obj.kind}; {hint}")
+                at = PLACES[obj.kind][name]
             else:
                 at += 1
                 if at >= len(names):
-                    raise param.place.error(thing.kind, repr(param.value), "no more values than properties")
-            if thing.opened and names[at] in RECONNECTS:
-                field_name = f"{thing.kind}.{thing.name} {names[at]}"
+                    raise param.place.error(obj.kind, repr(param.value), "no more values than properties")
+            if obj.opened and names[at] in RECONNECTS:
+                field_name = f"{obj.kind}.{obj.name} {names[at]}"
                 raise param.place.error(field_name, param.value, "no change of an open line's conductors")
-            self.shapes.check(thing, names[at], param)
+            self.shapes.check(obj, names[at], param)
             if names[at] == "like":
-                self._like(thing, param)
+                self._like(obj, param)
             else:
-                thing.edits.append(Param(names[at], param.value, param.quoted, param.place, self.order))
+                obj.edits.append(Param(names[at], param.value, param.quoted, param.place, self.order))
         if self.count > MAX_EDITS:
-            raise thing.place.error("like", "", f"at most {MAX_EDITS} parameters in all")
+            raise obj.place.error("like", "", f"at most {MAX_EDITS} parameters in all")
 
-    def _like(self, thing: Thing, param: Param) -> None:
-        other = self._thing(thing.kind, param.value.lower(), param.place)
+    def _like(self, obj: DssObject, param: Param) -> None:
+        other = self._thing(obj.kind, param.value.lower(), param.place)
         self.count += len(other.edits)
-        thing.edits = copied(thing, other, param)
-        thing.copies.append((other.name, self.order))
+        obj.edits = copied(obj, other, param)
+        obj.copies.append((other.name, self.order))
         self.liked = True
-        if thing.kind in ("transformer", "xfmrcode"):  # the copy begins at its first winding
-            thing.edits.append(Param("wdg", "1", False, param.place, self.order))
+        if obj.kind in ("transformer", "xfmrcode"):  # the copy begins at its first winding
+            obj.edits.append(Param("wdg", "1", False, param.place, self.order))
 
     def _batch(self, params: list[Param], place: Place) -> None:
         kind, _, _ = self._named(params, place)
@@ -219,7 +219,7 @@ class Runner:
 
     # -- switching -------------------------------------------------------------------------------------
 
-    def _switched(self, params: list[Param], place: Place) -> Thing:
+    def _switched(self, params: list[Param], place: Place) -> DssObject:
         """The object that a switching command names; nothing can go on with it in the next line."""
         self.active, self.active_ignored = None, False
         if not params or "." not in params[0].value or params[0].name not in ("", "object"):
@@ -227,15 +227,15 @@ class Runner:
         kind, _, name = params[0].value.lower().partition(".")
         return self._thing(kind, name, place)
 
-    def _terminal(self, params: list[Param], place: Place) -> tuple[Thing, int]:
+    def _terminal(self, params: list[Param], place: Place) -> tuple[DssObject, int]:
         """The line and the whole terminal that `open` and `close` are about.
 
         OpenDSS takes the terminal and the conductor by their places in the line, whatever their names, and
         the terminal that was last active where none is given.
         """
-        thing = self._switched(params, place)
-        if thing.kind != "line":
-            raise place.error("open, close", f"{thing.kind}.{thing.name}", "a line")
+        obj = self._switched(params, place)
+        if obj.kind != "line":
+            raise place.error("open, close", f"{obj.kind}.{obj.name}", "a line")
         for param, known in zip(
             params[1:], (("", "terminal", "term"), ("", "conductor", "cond")), strict=False
         ):
@@ -247,21 +247,21 @@ class Runner:
             )
         if len(params) == 3 and number(params[2]) != 0:
             raise place.error("conductor", params[2].value, "0: all conductors of the terminal")
-        return thing, int(number(params[1]))
+        return obj, int(number(params[1]))
 
     def _open(self, params: list[Param], place: Place) -> None:
-        thing, terminal = self._terminal(params, place)
-        thing.opened[terminal] = place
+        obj, terminal = self._terminal(params, place)
+        obj.opened[terminal] = place
 
     def _close(self, params: list[Param], place: Place) -> None:
-        thing, terminal = self._terminal(params, place)
-        thing.opened.pop(terminal, None)
+        obj, terminal = self._terminal(params, place)
+        obj.opened.pop(terminal, None)
 
     def _able(self, params: list[Param], place: Place, state: str) -> None:
-        thing = self._switched(params, place)
+        obj = self._switched(params, place)
         if len(params) > 1:
             raise place.error("", params[1].value, "class.name of one object and nothing else")
-        thing.edits.append(Param("enabled", state, False, place, self.order))
+        obj.edits.append(Param("enabled", state, False, place, self.order))
 
     def _disable(self, params: list[Param], place: Place) -> None:
         self._able(params, place, "no")
@@ -279,7 +279,7 @@ class Runner:
         """Not done; what the line sets is set. The notes say so where a control could have acted."""
         self._set(params, place)
         self._build(params, place)
-        if any(kind in ("regcontrol", "capcontrol") for kind, _ in self.circuit.things):
+        if any(kind in ("regcontrol", "capcontrol") for kind, _ in self.circuit.objects):
             note = "solve was not run: taps and capacitor banks stand where the script's definitions put them"
             self.circuit.notes += [note] if note not in self.circuit.notes else []
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .lexer import Param, flag, matrix, number, whole
-from .objects import Circuit, Thing
+from .objects import Circuit, DssObject
 from .properties import Handler, one_of, put, replay
 
 METRES: Mapping[str, float] = {
@@ -128,46 +128,46 @@ def line_codes(circuit: Circuit) -> Codes:
     found: dict[tuple[str, int], Impedance] = {}
 
     def code_of(edit: Param) -> Impedance:
-        thing = circuit.things.get(("linecode", edit.value.lower()))
-        if thing is None or thing.order >= edit.order:
+        obj = circuit.objects.get(("linecode", edit.value.lower()))
+        if obj is None or obj.order >= edit.order:
             raise edit.place.error("linecode", repr(edit.value), "a line code that exists")
-        late = thing.edits[-1].order >= edit.order if thing.edits else False
-        key = (thing.name, edit.order if late else -1)
+        late = obj.edits[-1].order >= edit.order if obj.edits else False
+        key = (obj.name, edit.order if late else -1)
         if key not in found:
-            found[key] = _code(thing, circuit.hz, edit.order if late else None)
+            found[key] = _code(obj, circuit.hz, edit.order if late else None)
         return found[key]
 
-    for thing in circuit.things.values():
-        if thing.kind == "linecode":
-            found[thing.name, -1] = _code(thing, circuit.hz, None)
+    for obj in circuit.objects.values():
+        if obj.kind == "linecode":
+            found[obj.name, -1] = _code(obj, circuit.hz, None)
     return code_of
 
 
-def _code(thing: Thing, hz: float, until: int | None) -> Impedance:
+def _code(obj: DssObject, hz: float, until: int | None) -> Impedance:
     """A code; if it has a matrix it has all three."""
-    state = replay(thing, _Code(hz=hz), _CODE, hz, until=until)
-    _unmixed(thing, state)
+    state = replay(obj, _Code(hz=hz), _CODE, hz, until=until)
+    _unmixed(obj, state)
     if state.kron:
-        return _reduced(thing, state, state.neutral or state.order)
+        return _reduced(obj, state, state.neutral or state.order)
     if state.matrices:
         z, c = state.full()
         state.matrices = {"r": z.real, "x": z.imag, "c": c}
     return state
 
 
-def _unmixed(thing: Thing, state: Impedance) -> None:
+def _unmixed(obj: DssObject, state: Impedance) -> None:
     if state.matrices and state.given:
-        raise thing.error("", min(state.given), "either matrices or symmetrical components, not both")
+        raise obj.error("", min(state.given), "either matrices or symmetrical components, not both")
 
 
-def _reduced(thing: Thing, state: Impedance, neutral: int) -> Impedance:
+def _reduced(obj: DssObject, state: Impedance, neutral: int) -> Impedance:
     """The code with its grounded neutral eliminated (Kron); the neutral's capacitances are dropped."""
     if not state.matrices or not 1 <= neutral <= state.order or state.order < 2:
-        raise thing.error("kron", str(neutral), "matrices, and the number of one of their conductors")
+        raise obj.error("kron", str(neutral), "matrices, and the number of one of their conductors")
     z, c = state.full()
     n, keep = neutral - 1, [k for k in range(state.order) if k != neutral - 1]
     if z[n, n] == 0:
-        raise thing.error("kron", str(neutral), "an impedance of the neutral that is not zero")
+        raise obj.error("kron", str(neutral), "an impedance of the neutral that is not zero")
     z = z[np.ix_(keep, keep)] - np.outer(z[keep, n], z[n, keep]) / z[n, n]
     matrices = {"r": z.real, "x": z.imag, "c": c[np.ix_(keep, keep)]}
     return replace(state, order=state.order - 1, matrices=matrices)

@@ -25,7 +25,7 @@ from .line_codes import (
     set_matrix,
     units_of,
 )
-from .objects import Circuit, Thing
+from .objects import Circuit, DssObject
 from .properties import Handler, bus_of, one_of, put, replay
 
 NO_CHARGE = 0.01  # nF: so much, and a switch has a hundredth of that, is nothing beside any load
@@ -106,22 +106,22 @@ def wires(circuit: Circuit) -> list[Wire]:
     """Lines and series reactors, disabled lines as open ones, in the order of their definition."""
     codes = line_codes(circuit)
     found = []
-    for thing in circuit.things.values():
-        if thing.kind == "line":
-            found.append(_line(thing, codes, circuit))
-        elif thing.kind == "reactor" and thing.enabled:
-            found.append(_reactor(thing, circuit.hz))
+    for obj in circuit.objects.values():
+        if obj.kind == "line":
+            found.append(_line(obj, codes, circuit))
+        elif obj.kind == "reactor" and obj.enabled:
+            found.append(_reactor(obj, circuit.hz))
     return found
 
 
-def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
+def _line(obj: DssObject, codes: Codes, circuit: Circuit) -> Wire:
     builds, at = circuit.builds, 0
 
     def coded(line: _Line, edit: Param) -> None:
         code = codes(edit)
         if code.matrices and line.pending:
             expected = "matrices of a code in front of what it would replace: OpenDSS keeps that"
-            raise edit.place.error(f"line.{thing.name} linecode", repr(edit.value), expected)
+            raise edit.place.error(f"line.{obj.name} linecode", repr(edit.value), expected)
         old = line.state
         if code.matrices:  # these leave the symmetrical components of the line as they are
             parts, matrices = dict(old.symmetrical), dict(code.matrices)
@@ -137,25 +137,23 @@ def _line(thing: Thing, codes: Codes, circuit: Circuit) -> Wire:
     def between(line: _Line, command: int) -> None:
         nonlocal at
         while at < len(builds) and builds[at] < command:
-            if builds[at] > thing.order and line.enabled:
+            if builds[at] > obj.order and line.enabled:
                 line.build()
                 line.built = True
             at += 1
 
     line = _Line(Impedance(hz=circuit.hz))
-    replay(
-        thing, line, {**_LINE, "linecode": coded}, circuit.hz, ("bus1", "bus2"), between if builds else None
-    )
+    replay(obj, line, {**_LINE, "linecode": coded}, circuit.hz, ("bus1", "bus2"), between if builds else None)
     line.build()
     if line.state.matrices and line.code_units is None and not line.capacitive and line.units != "none":
-        raise thing.error("cmatrix", "", "the capacitances of a line given by matrices")
+        raise obj.error("cmatrix", "", "the capacitances of a line given by matrices")
     if line.length <= 0:
-        raise thing.error("length", str(line.length), "a length > 0")
+        raise obj.error("length", str(line.length), "a length > 0")
     z, c = line.state.full()
     units = line.shown_units if line.shown_units != "none" else line.code_units or "none"
     km = line.length * METRES[units] / 1000.0 if units != "none" else None
     return _wire(
-        thing,
+        obj,
         z * line.factor * line.length,
         c * line.factor * line.length,
         line.is_switch,
@@ -241,7 +239,7 @@ _LINE: dict[str, Handler[_Line]] = {
 
 
 def _wire(
-    thing: Thing,
+    obj: DssObject,
     z: np.ndarray,
     c: np.ndarray,
     is_switch: bool,
@@ -249,12 +247,12 @@ def _wire(
     km: float | None,
 ) -> Wire:
     if len(z) > 3:
-        raise thing.error("phases", str(len(z)), "1 to 3 conductors (kron=yes eliminates a grounded neutral)")
+        raise obj.error("phases", str(len(z)), "1 to 3 conductors (kron=yes eliminates a grounded neutral)")
     ends = []
     for name in ("bus1", "bus2"):
-        edit = thing.last(name)
+        edit = obj.last(name)
         if edit is None:
-            raise thing.error(name, "", "the buses of both ends")
+            raise obj.error(name, "", "the buses of both ends")
         listed = edit.value.count(".")
         if 0 < listed < len(z):
             raise edit.place.error(name, repr(edit.value), f"{len(z)} nodes, one per phase, or none")
@@ -262,13 +260,13 @@ def _wire(
     (start, nodes), (end, others) = ends
     if nodes != others or len(set(nodes)) < len(nodes) or 0 in nodes:
         shown = f"{nodes} to {others}"
-        raise thing.error("bus1, bus2", shown, "the same phases, each once, at both ends")
+        raise obj.error("bus1, bus2", shown, "the same phases, each once, at both ends")
     if not (np.isfinite(z).all() and np.isfinite(c).all()):
-        raise thing.error("", "", "finite impedances")
+        raise obj.error("", "", "finite impedances")
     # What is open at one end is closed at the other where that can be told from being open at both.
-    closed = thing.enabled and (not thing.opened or (len(thing.opened) < 2 and np.abs(c).max() > NO_CHARGE))
-    open_at = "".join((start, end)[terminal - 1] for terminal in thing.opened) if closed else ""
-    return Wire(thing.name, (start, end), nodes, z, c, is_switch, closed, open_at, amps, km, thing.place)
+    closed = obj.enabled and (not obj.opened or (len(obj.opened) < 2 and np.abs(c).max() > NO_CHARGE))
+    open_at = "".join((start, end)[terminal - 1] for terminal in obj.opened) if closed else ""
+    return Wire(obj.name, (start, end), nodes, z, c, is_switch, closed, open_at, amps, km, obj.place)
 
 
 @dataclass
@@ -287,10 +285,10 @@ _REACTOR: dict[str, Handler[_Reactor]] = {
 }
 
 
-def _reactor(thing: Thing, hz: float) -> Wire:
+def _reactor(obj: DssObject, hz: float) -> Wire:
     """A series reactor, given by R and X per phase."""
-    state = replay(thing, _Reactor(), _REACTOR, hz, known=("bus1", "bus2"))
-    if state.x is None or thing.last("bus2") is None:
-        raise thing.error("", "", "a series reactor with bus1, bus2, R and X")
+    state = replay(obj, _Reactor(), _REACTOR, hz, known=("bus1", "bus2"))
+    if state.x is None or obj.last("bus2") is None:
+        raise obj.error("", "", "a series reactor with bus1, bus2, R and X")
     z = (state.r + 1j * state.x) * np.eye(state.order)
-    return _wire(thing, z, np.zeros((state.order, state.order)), False, None, None)
+    return _wire(obj, z, np.zeros((state.order, state.order)), False, None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .lexer import Param
-from .objects import Thing
+from .objects import DssObject
 
 # The properties of a load shape, in OpenDSS's order.
 SHAPE = tuple(
@@ -38,8 +38,8 @@ class Shapes:
         """What the next line says of the same object."""
         self.say(*self.last, params)
 
-    def check(self, thing: Thing, name: str, param: Param) -> None:
+    def check(self, obj: DssObject, name: str, param: Param) -> None:
         """Raise where a load takes its power from a shape."""
         if name in SHAPED and param.value.lower() in self.actual:
             expected = "a load shape of multipliers (useactual=no): one of kW sets the power of the load"
-            raise param.place.error(f"{thing.kind}.{thing.name} {name}", param.value, expected)
+            raise param.place.error(f"{obj.kind}.{obj.name} {name}", param.value, expected)

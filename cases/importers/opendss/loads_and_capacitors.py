@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .lexer import Param, Place, number, numbers
-from .objects import Circuit, Thing
+from .objects import Circuit, DssObject
 from .properties import Handler, bus_of, connection, one_of, only, put, replay
 
 ROOT3 = math.sqrt(3.0)
@@ -65,22 +65,22 @@ class _Load:
 
 def loads(circuit: Circuit) -> list[Shunt]:
     """The loads that take part, in the order of their definition."""
-    return [_load(thing, circuit.hz) for thing in circuit.of("load")]
+    return [_load(obj, circuit.hz) for obj in circuit.of("load")]
 
 
-def _load(thing: Thing, hz: float) -> Shunt:
-    _one_size(thing)
-    load = replay(thing, _Load(), _LOAD, hz, ("bus1",), lambda state, _: _settle(thing, state))
-    _settle(thing, load)
+def _load(obj: DssObject, hz: float) -> Shunt:
+    _one_size(obj)
+    load = replay(obj, _Load(), _LOAD, hz, ("bus1",), lambda state, _: _settle(obj, state))
+    _settle(obj, load)
     if load.kv <= 0 or load.v_low < 0 or load.v_high <= load.v_low:
-        raise thing.error("kV, vminpu, vmaxpu", f"{load.kv:g}", "kV > 0 and 0 <= vminpu < vmaxpu")
+        raise obj.error("kV, vminpu, vmaxpu", f"{load.kv:g}", "kV > 0 and 0 <= vminpu < vmaxpu")
     p, q = load.kw, load.kvar
-    bus, nodes, kind = _shape(thing, load.phases, load.kind)
+    bus, nodes, kind = _shape(obj, load.phases, load.kind)
     shares = MODELS.get(load.model, (0.0, 0.0, 0.0, 0.0))
     if load.model == ZIPV:
-        shares = _zip_shares(thing, load)
+        shares = _zip_shares(obj, load)
     return Shunt(
-        name=thing.name,
+        name=obj.name,
         bus=bus,
         nodes=nodes,
         connection=kind,
@@ -92,16 +92,16 @@ def _load(thing: Thing, hz: float) -> Shunt:
         v_low=load.v_low,
         v_high=load.v_high,
         on=True,
-        place=thing.place,
+        place=obj.place,
     )
 
 
-def _one_size(thing: Thing) -> None:
+def _one_size(obj: DssObject) -> None:
     """Raise where a later command changes the number of phases, which OpenDSS does not survive."""
-    given = [edit for edit in thing.edits if edit.name == "phases"]
+    given = [edit for edit in obj.edits if edit.name == "phases"]
     for first, later in pairwise(given):
         if later.order != first.order and later.value != first.value:
-            raise later.place.error(f"load.{thing.name} phases", later.value, f"{first.value}, as before")
+            raise later.place.error(f"load.{obj.name} phases", later.value, f"{first.value}, as before")
 
 
 def _load_part(name: str) -> Handler[_Load]:
@@ -115,7 +115,7 @@ def _load_part(name: str) -> Handler[_Load]:
     return handler
 
 
-def _settle(thing: Thing, load: _Load) -> None:
+def _settle(obj: DssObject, load: _Load) -> None:
     """What OpenDSS makes of kW, kvar, pf and kVA at the end of each command: each that is not given."""
     if load.spec == "kvar":
         size = math.hypot(load.kw, load.kvar)
@@ -125,7 +125,7 @@ def _settle(thing: Thing, load: _Load) -> None:
             )
         return
     if not 0 < abs(load.pf) <= 1:
-        raise thing.error("pf", f"{load.pf:g}", "a power factor from -1 to 1 and not 0")
+        raise obj.error("pf", f"{load.pf:g}", "a power factor from -1 to 1 and not 0")
     if load.spec == "kva":
         load.kw = load.kva * abs(load.pf)
     load.kvar = load.kw * math.sqrt(1.0 / load.pf**2 - 1.0) * math.copysign(1.0, load.pf)
@@ -160,25 +160,25 @@ _LOAD: dict[str, Handler[_Load]] = {
 }
 
 
-def _zip_shares(thing: Thing, load: _Load) -> tuple[float, float, float, float]:
+def _zip_shares(obj: DssObject, load: _Load) -> tuple[float, float, float, float]:
     if len(load.zipv) != 7 or load.zipv[6] > 0:
-        raise thing.error("zipv", str(load.zipv), "six shares, and 0 as the voltage of disconnection")
+        raise obj.error("zipv", str(load.zipv), "six shares, and 0 as the voltage of disconnection")
     pz, pi, pp, qz, qi, qp, _ = load.zipv
     if abs(pz + pi + pp - 1) > 1e-6 or abs(qz + qi + qp - 1) > 1e-6:
-        raise thing.error("zipv", str(load.zipv), "shares of P that add up to 1, and shares of Q that do")
+        raise obj.error("zipv", str(load.zipv), "shares of P that add up to 1, and shares of Q that do")
     return pz, pi, qz, qi
 
 
-def _shape(thing: Thing, phases: int, kind: str) -> tuple[str, tuple[int, ...], str]:
+def _shape(obj: DssObject, phases: int, kind: str) -> tuple[str, tuple[int, ...], str]:
     """Bus, nodes and connection as the tables have them, from where the conductors really lie."""
-    edit = thing.last("bus1")
+    edit = obj.last("bus1")
     if edit is None:
-        raise thing.error("bus1", "", "a bus")
+        raise obj.error("bus1", "", "a bus")
     conductors = phases + 1 if kind == "wye" or phases == 1 else phases
-    if thing.kind == "capacitor" and kind == "wye":
+    if obj.kind == "capacitor" and kind == "wye":
         conductors = phases  # it has a second terminal, at ground, and no neutral beside its phases
     bus, nodes = bus_of(edit, phases, conductors)
-    where = f"{thing.kind}.{thing.name} bus1"
+    where = f"{obj.kind}.{obj.name} bus1"
     hot = tuple(node for node in nodes if node)
     if len(set(hot)) < len(hot) or not hot:
         raise edit.place.error(where, repr(edit.value), "phases, each once")
@@ -199,7 +199,7 @@ def _shape(thing: Thing, phases: int, kind: str) -> tuple[str, tuple[int, ...], 
 
 def capacitors(circuit: Circuit) -> list[Shunt]:
     """The shunt capacitors that take part, in the order of their definition."""
-    return [_capacitor(thing, circuit.hz) for thing in circuit.of("capacitor")]
+    return [_capacitor(obj, circuit.hz) for obj in circuit.of("capacitor")]
 
 
 @dataclass
@@ -260,7 +260,9 @@ _CAPACITOR: dict[str, Handler[_Capacitor]] = {
 }
 
 
-def _across(thing: Thing, bank: _Capacitor, edit: Param, bus: str, nodes: tuple[int, ...]) -> tuple[int, ...]:
+def _across(
+    obj: DssObject, bank: _Capacitor, edit: Param, bus: str, nodes: tuple[int, ...]
+) -> tuple[int, ...]:
     """Both ends of a one-phase capacitor between two nodes of its bus."""
     expected = "ground, or another node of the same bus for one phase: a shunt, not a series capacitor"
     if bank.phases != 1 or bank.kind != "wye" or "." not in edit.value:
@@ -268,23 +270,23 @@ def _across(thing: Thing, bank: _Capacitor, edit: Param, bus: str, nodes: tuple[
     other, ends = bus_of(edit, 1, 1)
     if other != bus or ends[0] in nodes:
         raise edit.place.error("bus2", repr(edit.value), expected)
-    first = thing.last("bus1")
+    first = obj.last("bus1")
     if first is not None and first.order > edit.order:
         expected = "bus1 in the same command as bus2 or before it: OpenDSS may ground the other end"
         raise first.place.error("bus1", repr(first.value), expected)
     return (*nodes, *ends)
 
 
-def _capacitor(thing: Thing, hz: float) -> Shunt:
-    bank = replay(thing, _Capacitor(), _CAPACITOR, hz, known=("bus1",))
+def _capacitor(obj: DssObject, hz: float) -> Shunt:
+    bank = replay(obj, _Capacitor(), _CAPACITOR, hz, known=("bus1",))
     phases, kind, kv = bank.phases, bank.kind, bank.kv
     if kv <= 0:
-        raise thing.error("kv", f"{kv:g}", "kV > 0")
-    bus, nodes, shape = _shape(thing, phases, kind)
+        raise obj.error("kv", f"{kv:g}", "kV > 0")
+    bus, nodes, shape = _shape(obj, phases, kind)
     if bank.other is not None:
-        nodes, shape = _across(thing, bank, bank.other, bus, nodes), "delta"
+        nodes, shape = _across(obj, bank, bank.other, bus, nodes), "delta"
     part = kv / ROOT3 if phases > 1 and kind == "wye" else kv
     none = (0.0, 0.0, 0.0, 0.0)
     return Shunt(
-        thing.name, bus, nodes, shape, part, 0.0, bank.kvar / 1000.0, none, None, 0, 0, bank.on, thing.place
+        obj.name, bus, nodes, shape, part, 0.0, bank.kvar / 1000.0, none, None, 0, 0, bank.on, obj.place
     )

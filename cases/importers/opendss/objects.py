@@ -9,7 +9,7 @@ from .lexer import Param, Place, flag
 
 
 @dataclass
-class Thing:
+class DssObject:
     """One object of a circuit: the values given to its properties, in the order in which they were given."""
 
     kind: str
@@ -44,11 +44,11 @@ class Circuit:
     v_min: float = 0.95
     v_max: float = 1.05
     kv_bases: list[float] | None = None
-    things: dict[tuple[str, str], Thing] = field(default_factory=dict)
+    objects: dict[tuple[str, str], DssObject] = field(default_factory=dict)
     coordinates: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     builds: list[int] = field(default_factory=list)  # orders of the commands that made OpenDSS build matrices
 
-    def of(self, *kinds: str) -> list[Thing]:
+    def of(self, *kinds: str) -> list[DssObject]:
         """The objects of these kinds that take part, in the order of their definition."""
-        return [thing for thing in self.things.values() if thing.kind in kinds and thing.enabled]
+        return [obj for obj in self.objects.values() if obj.kind in kinds and obj.enabled]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .lexer import Param, number
-from .objects import Thing
+from .objects import DssObject
 from .vocabulary import IGNORED
 
 State = TypeVar("State")
@@ -14,7 +14,7 @@ Handler = Callable[[State, Param], None]
 
 
 def replay(
-    thing: Thing,
+    obj: DssObject,
     state: State,
     handlers: Mapping[str, Handler[State]],
     hz: float,
@@ -32,7 +32,7 @@ def replay(
         CaseError: a property that can neither be used nor left out, or a bad value.
     """
     command = 0
-    for edit in thing.edits:
+    for edit in obj.edits:
         if until is not None and edit.order >= until:
             continue
         if between is not None and edit.order != command:
@@ -42,9 +42,9 @@ def replay(
         if handler is not None:
             handler(state, edit)
         elif edit.name == "basefreq":
-            base_frequency(thing, edit, hz)
-        elif edit.name not in IGNORED[thing.kind] and edit.name not in known and edit.name != "enabled":
-            where = f"{thing.kind}.{thing.name} {edit.name}"
+            base_frequency(obj, edit, hz)
+        elif edit.name not in IGNORED[obj.kind] and edit.name not in known and edit.name != "enabled":
+            where = f"{obj.kind}.{obj.name} {edit.name}"
             raise edit.place.error(
                 where, repr(edit.value), "no such property: the importer cannot convert it"
             )
@@ -96,10 +96,10 @@ def one_of(*allowed: int) -> Callable[[Param], int]:
     return checked
 
 
-def base_frequency(thing: Thing, edit: Param, hz: float) -> None:
+def base_frequency(obj: DssObject, edit: Param, hz: float) -> None:
     """Raise unless the property names the frequency of the circuit."""
     if number(edit) != hz:
-        raise edit.place.error(f"{thing.kind}.{thing.name} {edit.name}", edit.value, f"{hz:g}, the circuit's")
+        raise edit.place.error(f"{obj.kind}.{obj.name} {edit.name}", edit.value, f"{hz:g}, the circuit's")
 
 
 def bus_of(edit: Param, phases: int, conductors: int) -> tuple[str, tuple[int, ...]]:

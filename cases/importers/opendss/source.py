@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .lexer import Param, Place, number
-from .objects import Circuit, Thing
+from .objects import Circuit, DssObject
 from .properties import Handler, bus_of, one_of, only, put, replay
 
 ROOT3 = math.sqrt(3.0)
@@ -75,32 +75,32 @@ def feed(circuit: Circuit) -> Feed:
     """The one source of the circuit."""
     sources = circuit.of("vsource")
     if len(sources) != 1:
-        place = sources[1].place if sources else circuit.things["vsource", "source"].place
+        place = sources[1].place if sources else circuit.objects["vsource", "source"].place
         raise place.error("vsource", str(len(sources)), "one source that takes part")
-    thing = sources[0]
-    state = replay(thing, _Source(), _HANDLERS, circuit.hz, known=("bus1",))
+    obj = sources[0]
+    state = replay(obj, _Source(), _HANDLERS, circuit.hz, known=("bus1",))
     if state.basekv <= 0 or state.pu <= 0 or state.hz not in (0.0, circuit.hz):
         shown = f"{state.basekv:g}, {state.pu:g}, {state.hz:g}"
-        raise thing.error("basekv, pu, frequency", shown, "numbers > 0, and the circuit's frequency")
-    at, bus = thing.last("bus1"), "sourcebus"
+        raise obj.error("basekv, pu, frequency", shown, "numbers > 0, and the circuit's frequency")
+    at, bus = obj.last("bus1"), "sourcebus"
     if at is not None:
         bus, nodes = bus_of(at, 3, 3)
         if nodes != (1, 2, 3):
             raise at.place.error("vsource.source bus1", at.value, "the phases 1.2.3")
-    z1, z0 = _sequence(thing, state)
+    z1, z0 = _sequence(obj, state)
     z = np.full((3, 3), (z0 - z1) / 3.0)
     np.fill_diagonal(z, (2.0 * z1 + z0) / 3.0)
     if not np.isfinite(z).all() or abs(np.linalg.det(z)) == 0:
-        raise thing.error("", "", "an impedance that is finite and not zero")
-    return Feed(thing.name, bus, state.basekv, state.pu, state.angle, z, thing.place)
+        raise obj.error("", "", "an impedance that is finite and not zero")
+    return Feed(obj.name, bus, state.basekv, state.pu, state.angle, z, obj.place)
 
 
-def _sequence(thing: Thing, state: _Source) -> tuple[complex, complex]:
+def _sequence(obj: DssObject, state: _Source) -> tuple[complex, complex]:
     """Positive- and zero-sequence impedance in ohm, as given or from the short-circuit levels."""
     ohms = state.ohms
     if ohms:
         if len(ohms) < 4:
-            raise thing.error("", ", ".join(ohms), "r1, x1, r0 and x0 together")
+            raise obj.error("", ", ".join(ohms), "r1, x1, r0 and x0 together")
         return complex(ohms["r1"], ohms["x1"]), complex(ohms["r0"], ohms["x0"])
     per_mva: Callable[[float], float] = lambda mva: mva * 1000.0 / (ROOT3 * state.basekv)  # noqa: E731
     three, one = per_mva(state.mvasc3), per_mva(state.mvasc1)
@@ -108,7 +108,7 @@ def _sequence(thing: Thing, state: _Source) -> tuple[complex, complex]:
         three, one = state.isc3, state.isc1
     if min(three, one, state.x1r1, state.x0r0) <= 0:
         expected = "numbers > 0: both levels, X/R of both sequences"
-        raise thing.error("mvasc or isc, x1r1, x0r0", f"{three:g}, {one:g}", expected)
+        raise obj.error("mvasc or isc, x1r1, x0r0", f"{three:g}, {one:g}", expected)
     x1 = state.basekv * 1000.0 / (ROOT3 * three) / math.sqrt(1.0 + 1.0 / state.x1r1**2)
     r1 = x1 / state.x1r1
     # Z0 such that |2 Z1 + Z0| is what the one-phase level says.
@@ -117,6 +117,6 @@ def _sequence(thing: Thing, state: _Source) -> tuple[complex, complex]:
     c = 4.0 * (r1 * r1 + x1 * x1) - (3.0 * state.basekv * 1000.0 / (ROOT3 * one)) ** 2
     root = b * b - 4.0 * a * c
     if not 0 <= root < math.inf:
-        raise thing.error("mvasc1", "", "a one-phase level that the three-phase level allows")
+        raise obj.error("mvasc1", "", "a one-phase level that the three-phase level allows")
     r0 = max((-b + math.sqrt(root)) / (2 * a), (-b - math.sqrt(root)) / (2 * a))
     return complex(r1, x1), complex(r0, r0 * state.x0r0)

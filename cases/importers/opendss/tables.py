@@ -50,8 +50,8 @@ class Tables:
     def _wires(self) -> list[Wire]:
         """All wires but the disabled ones that are no switches and not the only ones to a bus with a load."""
         every = wires(self.circuit)
-        things = {wire.name: self.circuit.things.get(("line", wire.name)) for wire in every}
-        off = {name for name, thing in things.items() if thing is not None and not thing.enabled}
+        objects = {wire.name: self.circuit.objects.get(("line", wire.name)) for wire in every}
+        off = {name for name, obj in objects.items() if obj is not None and not obj.enabled}
         live = {bus for wire in every if wire.name not in off for bus in wire.buses} | {self.source.bus}
         live |= {bus for unit in self.units for bus in unit.buses}
         served = {at.value.lower().split(".")[0] for at in self._shunt_buses()} - live
@@ -66,8 +66,8 @@ class Tables:
 
     def _shunt_buses(self) -> Iterator[Param]:
         """The buses of loads and capacitors that take part."""
-        for thing in self.circuit.of("load", "capacitor"):
-            at = thing.last("bus1")
+        for obj in self.circuit.of("load", "capacitor"):
+            at = obj.last("bus1")
             if at is not None:
                 yield at
 
@@ -92,8 +92,8 @@ class Tables:
         return kept
 
     def _enabled(self, span: Span) -> bool:
-        things = [self.circuit.things.get(("line", wire.name)) for wire in span.wires]
-        return any(thing is None or thing.enabled for thing in things)
+        objects = [self.circuit.objects.get(("line", wire.name)) for wire in span.wires]
+        return any(obj is None or obj.enabled for obj in objects)
 
     # -- the feeder ------------------------------------------------------------------------------------
 
@@ -149,8 +149,8 @@ class Tables:
     def _note_disabled(self) -> None:
         """What is disabled stands in no table (lines: see `_wires`), but in the notes, by class."""
         off: dict[str, list[str]] = {}
-        for (kind, name), thing in self.circuit.things.items():
-            if kind not in ("line", "linecode", "xfmrcode") and not thing.enabled:
+        for (kind, name), obj in self.circuit.objects.items():
+            if kind not in ("line", "linecode", "xfmrcode") and not obj.enabled:
                 off.setdefault(kind, []).append(name)
         for kind, names in off.items():
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

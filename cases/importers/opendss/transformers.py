@@ -8,7 +8,7 @@ from typing import Any
 
 from .edit_order import LAST
 from .lexer import Param, Place, number, numbers, parts, whole
-from .objects import Circuit, Thing
+from .objects import Circuit, DssObject
 from .properties import Handler, at_least, bus_of, connection, one_of, put, replay
 from .tap_numbers import TapMove, moves_of, tap_moves
 
@@ -97,8 +97,8 @@ def units(circuit: Circuit) -> list[Unit]:
     codes = _codes(circuit)
     moves = tap_moves(circuit)
     return [
-        _unit(thing, codes, circuit.hz, moves_of(thing, circuit, moves) if moves else [])
-        for thing in circuit.of("transformer")
+        _unit(obj, codes, circuit.hz, moves_of(obj, circuit, moves) if moves else [])
+        for obj in circuit.of("transformer")
     ]
 
 
@@ -107,29 +107,29 @@ def _codes(circuit: Circuit) -> Codes:
     known: dict[tuple[str, int], _Transformer] = {}
 
     def code_of(edit: Param) -> _Transformer:
-        thing = circuit.things.get(("xfmrcode", edit.value.lower()))
-        if thing is None or thing.order >= edit.order:
+        obj = circuit.objects.get(("xfmrcode", edit.value.lower()))
+        if obj is None or obj.order >= edit.order:
             raise edit.place.error("xfmrcode", repr(edit.value), "a transformer code that exists")
-        late = bool(thing.edits) and thing.edits[-1].order >= edit.order
-        key = (thing.name, edit.order if late else -1)
+        late = bool(obj.edits) and obj.edits[-1].order >= edit.order
+        key = (obj.name, edit.order if late else -1)
         if key not in known:
-            known[key] = replay(thing, _Transformer(), _HANDLERS, circuit.hz, until=edit.order)
+            known[key] = replay(obj, _Transformer(), _HANDLERS, circuit.hz, until=edit.order)
         return known[key]
 
     return code_of
 
 
-def _unit(thing: Thing, codes: Codes, hz: float, moves: list[TapMove]) -> Unit:
+def _unit(obj: DssObject, codes: Codes, hz: float, moves: list[TapMove]) -> Unit:
     handlers = {**_HANDLERS, "xfmrcode": lambda state, edit: _take_over(codes(edit), state, edit)}
-    state = replay(thing, _Transformer(), handlers, hz)
+    state = replay(obj, _Transformer(), handlers, hz)
     for move in moves:
-        _moved(thing, state, move)
-    return _finished(thing, state)
+        _moved(obj, state, move)
+    return _finished(obj, state)
 
 
-def _moved(thing: Thing, state: _Transformer, move: TapMove) -> None:
+def _moved(obj: DssObject, state: _Transformer, move: TapMove) -> None:
     """Set a tap as a control's tap number does: so many steps from the middle, within the limits."""
-    where = f"transformer.{thing.name} winding {move.winding}"
+    where = f"transformer.{obj.name} winding {move.winding}"
     if not 1 <= move.winding <= len(state.windings):
         raise move.edit.place.error(where, str(move.winding), "a winding that the transformer has")
     winding = state.windings[move.winding - 1]
@@ -300,19 +300,19 @@ _HANDLERS: dict[str, Handler[_Transformer]] = {
 # -- the unit ------------------------------------------------------------------------------------------------
 
 
-def _finished(thing: Thing, state: _Transformer) -> Unit:
-    _positive(thing, state)
+def _finished(obj: DssObject, state: _Transformer) -> Unit:
+    _positive(obj, state)
     ends = []
     for count, winding in enumerate(state.windings, 1):
         if winding.bus is None:
-            raise thing.error(f"bus of winding {count}", "", "the bus of every winding")
+            raise obj.error(f"bus of winding {count}", "", "the bus of every winding")
         ends.append(bus_of(winding.bus, state.phases, state.phases + 1))
     tapped = len(state.windings) == 3
     if tapped:
-        terminals = _centre_tap(thing, state, ends)
+        terminals = _centre_tap(obj, state, ends)
         kinds = ["centre", "tap"]
     else:
-        shaped = [_terminals(thing, state, k, ends[k][1]) for k in range(2)]
+        shaped = [_terminals(obj, state, k, ends[k][1]) for k in range(2)]
         kinds = [shape[0] for shape in shaped]
         terminals = (shaped[0][1], shaped[1][1])
     first, second = state.windings[:2]
@@ -321,7 +321,7 @@ def _finished(thing: Thing, state: _Transformer) -> Unit:
     if mixed:
         lag = 30.0 if (first.kv >= second.kv) != state.leads else -30.0
     return Unit(
-        name=thing.name,
+        name=obj.name,
         bank=state.bank,
         buses=(ends[0][0], ends[1][0]),
         terminals=terminals,
@@ -337,23 +337,23 @@ def _finished(thing: Thing, state: _Transformer) -> Unit:
         imag_pct=state.imag_pct,
         ppm=state.ppm,
         windings=tuple(state.windings),
-        place=thing.place,
+        place=obj.place,
     )
 
 
-def _positive(thing: Thing, state: _Transformer) -> None:
+def _positive(obj: DssObject, state: _Transformer) -> None:
     for winding in state.windings:
         for name in ("kv", "kva", "tap"):
             if getattr(winding, name) <= 0:
-                raise thing.error(name, str(getattr(winding, name)), "a number > 0")
+                raise obj.error(name, str(getattr(winding, name)), "a number > 0")
         if winding.r_pct < 0:
-            raise thing.error("%r", str(winding.r_pct), "a number >= 0")
+            raise obj.error("%r", str(winding.r_pct), "a number >= 0")
     if state.x_pct["xhl"] == 0 and not any(winding.r_pct for winding in state.windings[:2]):
-        raise thing.error("xhl", "0", "an impedance that is not zero")
+        raise obj.error("xhl", "0", "an impedance that is not zero")
 
 
 def _terminals(
-    thing: Thing, state: _Transformer, k: int, nodes: tuple[int, ...]
+    obj: DssObject, state: _Transformer, k: int, nodes: tuple[int, ...]
 ) -> tuple[str, tuple[int, ...]]:
     """Connection of winding k and its phases in order; the neutral must be ground."""
     winding, hot = state.windings[k], nodes[: state.phases]
@@ -365,18 +365,18 @@ def _terminals(
     else:
         kind = winding.conn
         if kind == "wye" and nodes[3] != 0:
-            raise thing.error(f"bus of winding {k + 1}", shown, "a neutral at ground (node 0)")
+            raise obj.error(f"bus of winding {k + 1}", shown, "a neutral at ground (node 0)")
     if 0 in hot or len(set(hot)) < len(hot):
-        raise thing.error(f"bus of winding {k + 1}", shown, "phases, each once, and ground only as neutral")
+        raise obj.error(f"bus of winding {k + 1}", shown, "phases, each once, and ground only as neutral")
     return kind, hot
 
 
 def _centre_tap(
-    thing: Thing, state: _Transformer, ends: list[tuple[str, tuple[int, ...]]]
+    obj: DssObject, state: _Transformer, ends: list[tuple[str, tuple[int, ...]]]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The terminals of a one-phase transformer with the middle of its secondary at ground."""
     if len(state.given) < 3:  # the defaults that OpenDSS shows are not those that it calculates with
-        raise thing.error("xhl, xht, xlt", ", ".join(sorted(state.given)), "all three of them")
+        raise obj.error("xhl, xht, xlt", ", ".join(sorted(state.given)), "all three of them")
     _, low, other = state.windings
     expected = "bus.p or bus.p.q, bus.1.0, bus.0.2, legs alike: the only transformer of three windings"
     shown = " ".join(f"{name}.{'.'.join(map(str, nodes))}" for name, nodes in ends)
@@ -384,5 +384,5 @@ def _centre_tap(
     legs = ends[1][1] == (1, 0) and ends[2][1] == (0, 2)
     first, second = ends[0][1][:2]
     if state.phases != 1 or not same or not legs or first in (0, second):
-        raise thing.error("buses", shown, expected)
+        raise obj.error("buses", shown, expected)
     return ((first, second) if second else (first,)), (1, 2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...load_models import drawn
+from ...load_models import load_power
 from ...numba_tools.jit import inline
 from ...numba_tools.lanes import choose, every, larger, load, pick, put, smaller, store, width
 from .power_sweeps import DROP, SOUND, V_FLOOR_PU, P, Q
@@ -49,8 +49,8 @@ def _voltage_dependent(plan, nominal, volt, flow, seen):  # type: ignore[no-unty
             x, y = pick(volt, k, RE, lane), pick(volt, k, IM, lane)
             v2 = max(x * x + y * y, V_FLOOR_PU * V_FLOOR_PU)
             v = np.sqrt(v2)
-            p = drawn(pick(nominal, j, 0, lane), s[0], s[1], s[4], v)
-            q = drawn(pick(nominal, j, 1, lane), s[2], s[3], s[5], v)
+            p = load_power(pick(nominal, j, 0, lane), s[0], s[1], s[4], v)
+            q = load_power(pick(nominal, j, 1, lane), s[2], s[3], s[5], v)
             c = pick(flow, k, RE, lane) + (p * x + q * y) / v2
             d = pick(flow, k, IM, lane) + (p * y - q * x) / v2
             put(flow, k, RE, lane, c)

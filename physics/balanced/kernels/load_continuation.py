@@ -74,7 +74,7 @@ def _apply_step(v, loop_current, column, x):  # type: ignore[no-untyped-def]
 
 
 @inline
-def demand(held, share, power, zip_power, q, now, zip_now):  # type: ignore[no-untyped-def]
+def power_at_share(held, share, power, zip_power, q, now, zip_now):  # type: ignore[no-untyped-def]
     """``share`` of the loads, less what the held nodes' generators give."""
     for k in range(power.size):
         now[k] = share * power[k]
@@ -109,7 +109,7 @@ def correct(  # type: ignore[no-untyped-def]
     first = 2 * loops.start.size
     last, length, sign, close, least = np.inf, np.inf, wanted, False, np.inf
     for turn in range(limit + 1):
-        demand(held, share, power, zip_power, q, now, zip_now)
+        power_at_share(held, share, power, zip_power, q, now, zip_now)
         largest = gather(tree, loops, zip_at, now, zip_now, volt, loop_current, flow, slope)
         if close:
             worst = kirchhoff(tree, loops, volt, loop_current, flow)

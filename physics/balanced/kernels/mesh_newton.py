@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...load_models import drawn, drawn_slope
+from ...load_models import load_power, load_power_slope
 from ...numba_tools.jit import inline
 from .power_sweeps import V_FLOOR_PU
 
@@ -26,8 +26,10 @@ def _node_current(tree, zip_at, power, zip_power, k, v):  # type: ignore[no-unty
     if j >= 0:
         c = tree.zip_coef[j]
         p, q = zip_power[j].real, zip_power[j].imag
-        s += drawn(p, c[0], c[1], c[4], size) + 1j * drawn(q, c[2], c[3], c[5], size)
-        slope += drawn_slope(p, c[0], c[1], c[4], size) + 1j * drawn_slope(q, c[2], c[3], c[5], size)
+        s += load_power(p, c[0], c[1], c[4], size) + 1j * load_power(q, c[2], c[3], c[5], size)
+        slope += load_power_slope(p, c[0], c[1], c[4], size) + 1j * load_power_slope(
+            q, c[2], c[3], c[5], size
+        )
     y = complex(tree.y_re[k], tree.y_im[k])
     per_v = np.conj(s) / (size * size)
     turn = v / size
@@ -108,12 +110,12 @@ def _eliminate_columns(tree, loops, v, current, slope, inverse, column):  # type
         b_p, b_q = alpha * k_p + beta * np.conj(k_q), alpha * k_q + beta * np.conj(k_p)
         residual = v[k] - a * v[up] + z * current[k]
         for c in range(column.shape[1]):
-            drawn = column[k, c]
-            w = z * drawn
+            node_current = column[k, c]
+            w = z * node_current
             if c == 0:
                 w += residual
             column[k, c] = w
-            column[up, c] += np.conj(a) * (drawn - b_p * w - b_q * np.conj(w))
+            column[up, c] += np.conj(a) * (node_current - b_p * w - b_q * np.conj(w))
         slope[up, 0] += (a.real * a.real + a.imag * a.imag) * b_p
         slope[up, 1] += np.conj(a) * np.conj(a) * b_q
     for k in range(v.size):

@@ -22,12 +22,21 @@ from numpy.typing import NDArray
 from ...numba_tools.jit import inline, kernel
 from ..held_voltages import NO_HELD
 from ..loops import NO_LOOPS
-from .load_continuation import climb, compensate, correct, demand, least_voltage, no_load, relieve, stand
+from .load_continuation import (
+    climb,
+    compensate,
+    correct,
+    least_voltage,
+    no_load,
+    power_at_share,
+    relieve,
+    stand,
+)
 from .mesh_newton import gather, newton_step
 from .solve_rows import COLLAPSED, CONVERGED, DIVERGED
 
 if TYPE_CHECKING:
-    from ..network import Topology
+    from ..network import SweepTopology
 
 WARM_SHARE = 0.999  # as the sweep: a start on the lower branch is left
 SWEEPS = 8
@@ -152,7 +161,7 @@ def mesh_rows(  # type: ignore[no-untyped-def]
                     )  # fmt: skip
             if settled and n_held > 0 and relieve(held, aim, volt, q, mode, released, tol):
                 settled = False  # limits and voltages do not come to rest
-        demand(held, 1.0, power, zip_power, q, now, zip_now)
+        power_at_share(held, 1.0, power, zip_power, q, now, zip_now)
         gather(tree, loops, zip_at, now, zip_now, volt, loop_current, flow, slope)
         flags = CONVERGED if settled else DIVERGED
         if least_voltage(volt) < v_collapse or (sunk and not settled):
@@ -179,7 +188,7 @@ def _write_row(tree, loops, row, volt, flow, loop_current, v, current, i_source)
 
 
 def solve_rows(
-    topology: Topology, inputs: tuple[NDArray[Any], ...], numbers: tuple[float, float, int, float],
+    topology: SweepTopology, inputs: tuple[NDArray[Any], ...], numbers: tuple[float, float, int, float],
     out: tuple[NDArray[Any], ...],
 ) -> None:  # fmt: skip
     """All rows of a batch on one topology.

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...load_models import drawn
+from ...load_models import load_power
 from ...numba_tools.jit import inline
 from ...numba_tools.lanes import anywhere, choose, every, larger, load, pick, put, store, width
 
@@ -97,8 +97,8 @@ def dependent_power(plan, nominal, flow):  # type: ignore[no-untyped-def]
         c = plan.zip_coef[j]
         for lane in range(width(flow)):
             v = np.sqrt(max(pick(flow, k, U, lane), V_FLOOR_PU * V_FLOOR_PU))
-            p = drawn(pick(nominal, j, 0, lane), c[0], c[1], c[4], v)
-            q = drawn(pick(nominal, j, 1, lane), c[2], c[3], c[5], v)
+            p = load_power(pick(nominal, j, 0, lane), c[0], c[1], c[4], v)
+            q = load_power(pick(nominal, j, 1, lane), c[2], c[3], c[5], v)
             put(flow, k, P, lane, pick(flow, k, P, lane) + p)
             put(flow, k, Q, lane, pick(flow, k, Q, lane) + q)
 
@@ -125,12 +125,12 @@ def _judge(track, sweep, limit, tol, first_rate):  # type: ignore[no-untyped-def
     zero, one = every(track, 0.0), every(track, 1.0)
     active, moved, total = load(track, 0, ACTIVE), load(track, 0, MOVED), load(track, 0, TOTAL)
     rate = moved / load(track, 0, BEFORE) if sweep > 1 else first_rate * moved
-    still = choose(moved - _ROUNDING, zero, one)
-    contracts = choose(rate - CONTRACTION, still, one)
+    settled = choose(moved - _ROUNDING, zero, one)
+    contracts = choose(rate - CONTRACTION, settled, one)
     sound = choose(1.0 - (total - total), contracts, zero)  # not where the total is infinite or NaN
-    arrived = still
+    arrived = settled
     if sweep > 1 or first_rate > 0.0:
-        arrived = choose(_SHARE_OF_TOL * tol - moved * rate * rate, one, still)
+        arrived = choose(_SHARE_OF_TOL * tol - moved * rate * rate, one, settled)
     over = every(track, 1.0 if sweep == limit else 0.0)
     done = choose(sound, choose(arrived, one, over), one)
     store(track, 0, BEFORE, moved)

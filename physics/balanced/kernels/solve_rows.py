@@ -34,7 +34,7 @@ from ...numba_tools.lanes import (
     to_rows,
     width,
 )
-from ..plan import Plan
+from ..plan import SweepPlan
 from .current_sweeps import (
     D2_MOST,
     FINITE,
@@ -78,7 +78,7 @@ STREAK, SUNK, WRITTEN, SETTLED, VERDICT, UPDATE = 4, 5, 6, 7, 8, 9
 _N_SEEN = 10
 
 
-class Demand(NamedTuple):
+class Inputs(NamedTuple):
     """Power per bus in MW and Mvar, (batch, n_bus) each; injections (0, 0) where there are none."""
 
     load_p_mw: NDArray[np.float64]  # at 1 pu, positive when it consumes
@@ -87,7 +87,7 @@ class Demand(NamedTuple):
     inject_q_mvar: NDArray[np.float64]
 
 
-class Answer(NamedTuple):
+class Outputs(NamedTuple):
     """What the power flow writes, batch first."""
 
     v: NDArray[np.complex128]  # (batch, n_bus) pu
@@ -97,7 +97,7 @@ class Answer(NamedTuple):
     measured: NDArray[np.float64]  # (batch, 1 or more): the last voltage update in pu
 
 
-class State(NamedTuple):
+class Workspace(NamedTuple):
     """Where rows are worked on: (position, field) of a lone one, (position, field, lane) of several."""
 
     draw: NDArray[np.float64]  # constant power
@@ -110,7 +110,7 @@ class State(NamedTuple):
     work: NDArray[np.float64]  # of Newton's steps: most calls never touch it
 
 
-def room_for(plan: Plan, rows: int) -> State:
+def workspace_for(plan: SweepPlan, rows: int) -> Workspace:
     """Room for the work of :func:`sweep_rows` on so many rows; a thread needs its own.
 
     Its shape decides what is compiled: a lone row needs no lanes.
@@ -118,28 +118,28 @@ def room_for(plan: Plan, rows: int) -> State:
     m, n_zip = plan.link.shape[0], plan.zip_pos.size
     lanes = () if rows == 1 else (LANES,)
     fields = ((m, 2), (n_zip, 2), (m, 2), (m, 4), (1, N_TRACKED), (1, _N_SEEN), (1, 1), (m, N_FIELDS))
-    return State(*(aligned(shape + lanes) for shape in fields))
+    return Workspace(*(aligned(shape + lanes) for shape in fields))
 
 
 @inline
-def _net_loads(plan, row, last, demand, scale, draw):  # type: ignore[no-untyped-def]
+def _net_loads(plan, row, last, inputs, scale, draw):  # type: ignore[no-untyped-def]
     """Load less injection of rows [row, last], per unit; lanes beyond repeat the last row.
 
     In the order of the feeder: the tables are read in streams, which memory is quick at.
     """
-    injected = demand.inject_p_mw.shape[0] > 0
+    injected = inputs.inject_p_mw.shape[0] > 0
     if last - row + 1 == width(draw):
         for node in range(plan.at_node.size):
             k = plan.at_node[node]
             if k < 0:
                 continue
             p, q = (
-                from_rows(draw, demand.load_p_mw, row, node),
-                from_rows(draw, demand.load_q_mvar, row, node),
+                from_rows(draw, inputs.load_p_mw, row, node),
+                from_rows(draw, inputs.load_q_mvar, row, node),
             )
             if injected:
-                p = p - from_rows(draw, demand.inject_p_mw, row, node)
-                q = q - from_rows(draw, demand.inject_q_mvar, row, node)
+                p = p - from_rows(draw, inputs.inject_p_mw, row, node)
+                q = q - from_rows(draw, inputs.inject_q_mvar, row, node)
             store(draw, k, 0, p * scale)
             store(draw, k, 1, q * scale)
         return
@@ -149,10 +149,10 @@ def _net_loads(plan, row, last, demand, scale, draw):  # type: ignore[no-untyped
             continue
         for lane in range(width(draw)):
             r = min(row + lane, last)
-            one_p, one_q = demand.load_p_mw[r, node], demand.load_q_mvar[r, node]
+            one_p, one_q = inputs.load_p_mw[r, node], inputs.load_q_mvar[r, node]
             if injected:
-                one_p -= demand.inject_p_mw[r, node]
-                one_q -= demand.inject_q_mvar[r, node]
+                one_p -= inputs.inject_p_mw[r, node]
+                one_q -= inputs.inject_q_mvar[r, node]
             put(draw, k, 0, lane, one_p * scale)
             put(draw, k, 1, lane, one_q * scale)
 
@@ -190,29 +190,29 @@ def _warm(plan, row, last, v_start, draw, flow):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _begin(plan, row, last, demand, v_source, v_start, scale, state):  # type: ignore[no-untyped-def]
+def _begin(plan, row, last, inputs, v_source, v_start, scale, state):  # type: ignore[no-untyped-def]
     """Rows [row, last] by position, per unit, and where their sweeps start."""
     draw, nominal, volt, flow = state.draw, state.nominal, state.volt, state.flow
-    _net_loads(plan, row, last, demand, scale, draw)
+    _net_loads(plan, row, last, inputs, scale, draw)
     _no_load(plan, row, last, v_source, draw, volt, flow)
     if v_start.shape[0] > 0:
         _warm(plan, row, last, v_start, draw, flow)
-    injected = demand.inject_p_mw.shape[0] > 0
+    injected = inputs.inject_p_mw.shape[0] > 0
     for j in range(plan.zip_pos.size):
         k = plan.zip_pos[j]
         node = plan.link[k, 1]
         for lane in range(width(draw)):
             r = min(row + lane, last)
-            put(nominal, j, 0, lane, demand.load_p_mw[r, node] * scale)
-            put(nominal, j, 1, lane, demand.load_q_mvar[r, node] * scale)
-            put(draw, k, 0, lane, -demand.inject_p_mw[r, node] * scale if injected else 0.0)
-            put(draw, k, 1, lane, -demand.inject_q_mvar[r, node] * scale if injected else 0.0)
+            put(nominal, j, 0, lane, inputs.load_p_mw[r, node] * scale)
+            put(nominal, j, 1, lane, inputs.load_q_mvar[r, node] * scale)
+            put(draw, k, 0, lane, -inputs.inject_p_mw[r, node] * scale if injected else 0.0)
+            put(draw, k, 1, lane, -inputs.inject_q_mvar[r, node] * scale if injected else 0.0)
         own_power(plan, draw, flow, k, load(flow, k, U))
     dependent_power(plan, nominal, flow)
 
 
 @inline
-def _write(plan, row, first, last, scale, volt, flow, answer):  # type: ignore[no-untyped-def]
+def _write(plan, row, first, last, scale, volt, flow, outputs):  # type: ignore[no-untyped-def]
     """Voltages, branch currents and source powers of lanes [first, last), in the order of the feeder.
 
     NaN at nodes and 0 on branches where the sweep does not come.
@@ -221,28 +221,28 @@ def _write(plan, row, first, last, scale, volt, flow, answer):  # type: ignore[n
     for node in range(plan.at_node.size):
         k = plan.at_node[node]
         if k >= 0 and every_lane:
-            to_rows(answer.v, row, node, load(volt, k, RE), load(volt, k, IM))
+            to_rows(outputs.v, row, node, load(volt, k, RE), load(volt, k, IM))
             continue
         for lane in range(first, last):
             v = complex(np.nan, 0.0)
             if k >= 0:
                 v = complex(pick(volt, k, RE, lane), pick(volt, k, IM, lane))
-            answer.v[row + lane, node] = v
-    for branch in range(plan.at_branch.size if answer.current.shape[0] > 0 else 0):
+            outputs.v[row + lane, node] = v
+    for branch in range(plan.at_branch.size if outputs.current.shape[0] > 0 else 0):
         k = plan.at_branch[branch]
         if k >= 0 and every_lane:
-            to_rows(answer.current, row, branch, load(flow, k, RE), load(flow, k, IM))
+            to_rows(outputs.current, row, branch, load(flow, k, RE), load(flow, k, IM))
             continue
         for lane in range(first, last):
             i = complex(0.0, 0.0)
             if k >= 0:
                 i = complex(pick(flow, k, RE, lane), pick(flow, k, IM, lane))
-            answer.current[row + lane, branch] = i
-    for k in range(answer.s_source_mva.shape[1]):  # breadth first: the sources come first
+            outputs.current[row + lane, branch] = i
+    for k in range(outputs.s_source_mva.shape[1]):  # breadth first: the sources come first
         for lane in range(first, last):
             v = complex(pick(volt, k, RE, lane), pick(volt, k, IM, lane))
             i = complex(pick(flow, k, RE, lane), pick(flow, k, IM, lane))
-            answer.s_source_mva[row + lane, -1 - plan.link[k, 2]] = v * np.conj(i) / scale
+            outputs.s_source_mva[row + lane, -1 - plan.link[k, 2]] = v * np.conj(i) / scale
 
 
 @inline
@@ -275,16 +275,16 @@ def _conclude(seen, settled, v_collapse):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _end(seen, row, lane, iterations, answer):  # type: ignore[no-untyped-def]
-    answer.ended[row + lane, 0] = int(pick(seen, 0, VERDICT, lane))
-    answer.ended[row + lane, 1] = iterations
-    answer.measured[row + lane, 0] = pick(seen, 0, UPDATE, lane)
+def _end(seen, row, lane, iterations, outputs):  # type: ignore[no-untyped-def]
+    outputs.ended[row + lane, 0] = int(pick(seen, 0, VERDICT, lane))
+    outputs.ended[row + lane, 1] = iterations
+    outputs.measured[row + lane, 0] = pick(seen, 0, UPDATE, lane)
     put(seen, 0, WRITTEN, lane, 1.0)
 
 
 @inline
 def _first_verdicts(  # type: ignore[no-untyped-def]
-    plan, row, count, scale, tol, max_iter, v_collapse, volt, flow, track, seen, answer
+    plan, row, count, scale, tol, max_iter, v_collapse, volt, flow, track, seen, outputs
 ):
     """End the lanes whose powers led to a solution; returns how many are left."""
     zero, left = every(seen, 0.0), count
@@ -297,18 +297,18 @@ def _first_verdicts(  # type: ignore[no-untyped-def]
     for lane in range(count):
         iterations = int(pick(track, 0, SWEEPS, lane)) + 1
         if pick(seen, 0, SETTLED, lane) > 0.0 or iterations >= max_iter:
-            _end(seen, row, lane, iterations, answer)
+            _end(seen, row, lane, iterations, outputs)
             left -= 1
     together = count if left == 0 else 1
     for lane in range(0, count, together):
         if pick(seen, 0, WRITTEN, lane) > 0.0:
-            _write(plan, row, lane, lane + together, scale, volt, flow, answer)
+            _write(plan, row, lane, lane + together, scale, volt, flow, outputs)
     return left
 
 
 @inline
 def _insist(  # type: ignore[no-untyped-def]
-    plan, row, count, left, scale, tol, max_iter, v_collapse, state, track, seen, answer
+    plan, row, count, left, scale, tol, max_iter, v_collapse, state, track, seen, outputs
 ):
     """Current sweeps, then Newton's steps, until every lane has ended."""
     draw, nominal, volt, flow, pivot, work = state
@@ -333,8 +333,8 @@ def _insist(  # type: ignore[no-untyped-def]
             iterations = int(pick(track, 0, SWEEPS, lane)) + 1 + sweep
             ended = pick(seen, 0, SETTLED, lane) > 0.0 or runaway
             if ended or sweep == last or iterations >= max_iter:
-                _end(seen, row, lane, iterations, answer)
-                _write(plan, row, lane, lane + 1, scale, volt, flow, answer)
+                _end(seen, row, lane, iterations, outputs)
+                _write(plan, row, lane, lane + 1, scale, volt, flow, outputs)
                 left -= 1
         if left == 0:
             return
@@ -342,32 +342,32 @@ def _insist(  # type: ignore[no-untyped-def]
 
 @inline
 def solve_block(  # type: ignore[no-untyped-def]
-    plan, row, count, demand, v_source, v_start, scale, tol, max_iter, v_collapse, state, answer
+    plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
 ):
     """Rows [row, row + count) side by side; whether ``state`` still holds what was written to ``answer``."""
     draw, nominal, volt, flow, track, seen, pivot, work = state
     first_rate = WARM_RATE if v_start.shape[0] > 0 else COLD_RATE
-    _begin(plan, row, row + count - 1, demand, v_source, v_start, scale, state)
+    _begin(plan, row, row + count - 1, inputs, v_source, v_start, scale, state)
     sum_powers(plan, draw, nominal, flow, track, min(MOST_SWEEPS, max_iter - 1), tol, first_rate)
     voltages_of_powers(plan, draw, nominal, flow, volt, track, seen)
     gather_and_check(plan, volt, flow, seen)
     left = _first_verdicts(
-        plan, row, count, scale, tol, max_iter, v_collapse, volt, flow, track, seen, answer
+        plan, row, count, scale, tol, max_iter, v_collapse, volt, flow, track, seen, outputs
     )
     if left:
         _insist(
             plan, row, count, left, scale, tol, max_iter, v_collapse,
-            (draw, nominal, volt, flow, pivot, work), track, seen, answer,
+            (draw, nominal, volt, flow, pivot, work), track, seen, outputs,
         )  # fmt: skip
     return left == 0
 
 
 @inline
-def reload(plan, row, count, state, answer):  # type: ignore[no-untyped-def]
+def reload(plan, row, count, state, outputs):  # type: ignore[no-untyped-def]
     """A block whose rows ended at different times back into ``state``: voltages, and currents of these."""
     for k in range(plan.link.shape[0]):
         for lane in range(width(state.flow)):
-            v = answer.v[row + min(lane, count - 1), plan.link[k, 1]]
+            v = outputs.v[row + min(lane, count - 1), plan.link[k, 1]]
             put(state.volt, k, RE, lane, v.real)
             put(state.volt, k, IM, lane, v.imag)
     currents_of_voltages(plan, state.draw, state.nominal, state.volt, state.flow, state.seen)
@@ -381,16 +381,17 @@ def sweep_rows(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Solve rows [lo, hi) of a batch.
 
-    Takes the fields of Plan, Demand, State and Answer one by one: a tuple costs three times as much to pass.
+    Takes the fields of SweepPlan, Inputs, Workspace and Outputs one by one: a tuple costs three times
+    as much to pass.
     ``v_source`` (batch, source) complex in the order of the feeder's sources; ``v_start`` (batch or 0, bus)
     complex; ``scale`` 1 / base MVA.
     """
-    plan = Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
-    demand = Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
-    state = State(draw, nominal, volt, flow, track, seen, pivot, work)
-    answer = Answer(v, current, s_source_mva, ended, measured)
+    plan = SweepPlan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
+    inputs = Inputs(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
+    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work)
+    outputs = Outputs(v, current, s_source_mva, ended, measured)
     for row in range(lo, hi, width(flow)):
         count = min(width(flow), hi - row)
         solve_block(
-            plan, row, count, demand, v_source, v_start, scale, tol, max_iter, v_collapse, state, answer
+            plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
         )

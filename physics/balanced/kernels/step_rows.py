@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ...numba_tools.jit import inline, lean_kernel
 from ...numba_tools.lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
 from ..branch_flows import Ends, branch_flow
-from ..plan import Plan
+from ..plan import SweepPlan
 from .current_sweeps import IM, RE
-from .solve_rows import Answer, Demand, State, reload, solve_block
+from .solve_rows import Inputs, Outputs, Workspace, reload, solve_block
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -24,15 +24,15 @@ V_UPDATE, P_LOSS, Q_LOSS, P_SLACK, Q_SLACK, VOLTAGE_VIOLATION, OVERLOAD = 0, 1, 
 N_MEASURED = 7
 
 
-class Limits(NamedTuple):
+class StepLimits(NamedTuple):
     """What the state is judged by; NaN: no limit."""
 
     band: FloatArray  # (n_bus, 2): lowest and highest voltage in pu
     branch: FloatArray  # (n_branch, 3): rating in MVA, sqrt(3) kV of the from and of the to end
 
 
-class Flows(NamedTuple):
-    """What a step leaves behind beside the Answer of the power flow, batch first.
+class StepResults(NamedTuple):
+    """What a step leaves behind beside the Outputs of the power flow, batch first.
 
     Without rows where nobody reads it (see `DETAILS`): writing costs more than solving.
     """
@@ -57,22 +57,26 @@ def step_rows(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Solve rows [lo, hi) and measure them in one call, so that a lone row costs little beside its physics.
 
-    Takes the fields of Plan, Ends, Demand, State, Answer, Limits and Flows one by one. A block is measured
-    while it is still at hand, side by side as it was solved.
+    Takes the fields of SweepPlan, Ends, Inputs, Workspace, Outputs, StepLimits and StepResults one by one. A
+    block is measured while it is still at hand, side by side as it was solved.
     """
-    plan = Plan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
-    demand = Demand(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
-    state = State(draw, nominal, volt, flow, track, seen, pivot, work)
-    answer = Answer(v, current, s_source_mva, ended, measured)
-    limits, flows, scale = Limits(band, branch), Flows(s_from, s_to, v_pu, i_ka, loading), 1.0 / base_mva
+    plan = SweepPlan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
+    inputs = Inputs(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
+    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work)
+    outputs = Outputs(v, current, s_source_mva, ended, measured)
+    limits, flows, scale = (
+        StepLimits(band, branch),
+        StepResults(s_from, s_to, v_pu, i_ka, loading),
+        1.0 / base_mva,
+    )
     for row in range(lo, hi, width(flow)):
         count = min(width(flow), hi - row)
         if not solve_block(
-            plan, row, count, demand, v_source, v_start, scale, tol, max_iter, v_collapse, state, answer
+            plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
         ):
-            reload(plan, row, count, state, answer)
-        _measure_voltages(plan, row, count, state, answer, limits, flows)
-        _measure_branches(plan, Ends(rows, pi), base_mva, row, count, state, answer, limits, flows)
+            reload(plan, row, count, state, outputs)
+        _measure_voltages(plan, row, count, state, outputs, limits, flows)
+        _measure_branches(plan, Ends(rows, pi), base_mva, row, count, state, outputs, limits, flows)
         for lane in range(count):
             total = 0.0 + 0.0j
             for s in range(s_source_mva.shape[1]):
@@ -104,7 +108,7 @@ def _emit_complex(state, table, row, count, column, re, im):  # type: ignore[no-
 
 
 @inline
-def _measure_voltages(plan, row, count, state, answer, limits, flows):  # type: ignore[no-untyped-def]
+def _measure_voltages(plan, row, count, state, outputs, limits, flows):  # type: ignore[no-untyped-def]
     """Magnitudes, the sum of pu outside the band and the number of nodes outside.
 
     Dead nodes (NaN) count for nothing; limits that are NaN are no limits.
@@ -127,8 +131,8 @@ def _measure_voltages(plan, row, count, state, answer, limits, flows):  # type: 
     store(state.track, 0, 0, total)
     store(state.track, 0, 1, number)
     for lane in range(count):
-        answer.measured[row + lane, VOLTAGE_VIOLATION] = pick(state.track, 0, 0, lane)
-        answer.ended[row + lane, N_VOLTAGE] = int(pick(state.track, 0, 1, lane))
+        outputs.measured[row + lane, VOLTAGE_VIOLATION] = pick(state.track, 0, 0, lane)
+        outputs.ended[row + lane, N_VOLTAGE] = int(pick(state.track, 0, 1, lane))
 
 
 @inline
@@ -162,7 +166,7 @@ def _ends(plan, ends, base_mva, e, k, state):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _measure_branches(plan, ends, base_mva, row, count, state, answer, limits, flows):  # type: ignore[no-untyped-def]
+def _measure_branches(plan, ends, base_mva, row, count, state, outputs, limits, flows):  # type: ignore[no-untyped-def]
     """Per branch: flows, the larger end's current and loading; of all: loss, MVA above rating and count.
 
     A branch without a rating (NaN) has NaN loading and is never overloaded.
@@ -187,7 +191,7 @@ def _measure_branches(plan, ends, base_mva, row, count, state, answer, limits, f
     store(state.track, 0, 2, above)
     store(state.track, 0, 3, number)
     for lane in range(count):
-        answer.measured[row + lane, P_LOSS] = pick(state.track, 0, 0, lane)
-        answer.measured[row + lane, Q_LOSS] = pick(state.track, 0, 1, lane)
-        answer.measured[row + lane, OVERLOAD] = pick(state.track, 0, 2, lane)
-        answer.ended[row + lane, N_OVERLOAD] = int(pick(state.track, 0, 3, lane))
+        outputs.measured[row + lane, P_LOSS] = pick(state.track, 0, 0, lane)
+        outputs.measured[row + lane, Q_LOSS] = pick(state.track, 0, 1, lane)
+        outputs.measured[row + lane, OVERLOAD] = pick(state.track, 0, 2, lane)
+        outputs.ended[row + lane, N_OVERLOAD] = int(pick(state.track, 0, 3, lane))

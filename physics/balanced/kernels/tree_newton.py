@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...load_models import drawn, drawn_slope
+from ...load_models import load_power, load_power_slope
 from ...numba_tools.jit import inline
 from ...numba_tools.lanes import every, load, pick, put, smaller, store, width
 
@@ -60,10 +60,10 @@ def _dependent_slope(plan, nominal, volt, work):  # type: ignore[no-untyped-def]
             x, y = pick(volt, k, 0, lane), pick(volt, k, 1, lane)
             v2 = x * x + y * y
             v = np.sqrt(v2)
-            p = drawn(pick(nominal, j, 0, lane), shares[0], shares[1], shares[4], v)
-            q = drawn(pick(nominal, j, 1, lane), shares[2], shares[3], shares[5], v)
-            dp = drawn_slope(pick(nominal, j, 0, lane), shares[0], shares[1], shares[4], v)
-            dq = drawn_slope(pick(nominal, j, 1, lane), shares[2], shares[3], shares[5], v)
+            p = load_power(pick(nominal, j, 0, lane), shares[0], shares[1], shares[4], v)
+            q = load_power(pick(nominal, j, 1, lane), shares[2], shares[3], shares[5], v)
+            dp = load_power_slope(pick(nominal, j, 0, lane), shares[0], shares[1], shares[4], v)
+            dq = load_power_slope(pick(nominal, j, 1, lane), shares[2], shares[3], shares[5], v)
             c, d = (x * x - y * y) / (v2 * v2), 2.0 * x * y / (v2 * v2)
             g_re, g_im = p * c + q * d, p * d - q * c
             s_re, s_im = (dp * x + dq * y) / v2, (dp * y - dq * x) / v2  # conj(dS/d|V| / V)

@@ -32,25 +32,25 @@ from ..kernel_tables import (
     TRIPLE,
     FloatArray,
     IntArray,
-    Program,
+    SweepPlan,
     pack,
 )
 from .elements import Element
-from .forest import BoolArray, Conductor, Placed, Source, Spread
-from .node_loads import Draws
+from .forest import BoolArray, Conductor, Forest, Placed, SourceTerminal
+from .node_loads import NodeLoads
 from .segments import Matrix, sub_block
-from .start_profile import Still, reactions, start_profile
+from .start_profile import NoLoadNetwork, reactions, start_profile
 
 
-class Layout(NamedTuple):
+class SweepLayout(NamedTuple):
     """A program and what belongs to its numbering."""
 
-    program: Program
+    plan: SweepPlan
     conductor: dict[Conductor, int]
     placed: list[Placed]
     node_shunt: NDArray[np.complex128]  # (n_bus, 3, 3) pu, banks that switch not included
     floating: BoolArray  # (n_bus, 3) phases of zones whose potential only shunts fix
-    afloat: list[list[Conductor]]  # what feeds zones without any shunt: its mean voltage is zero
+    ungrounded: list[list[Conductor]]  # what feeds zones without any shunt: its mean voltage is zero
 
 
 class _Numbers:
@@ -74,14 +74,14 @@ class _Numbers:
 def build(
     n_bus: int,
     elements: list[Element],
-    sources: list[Source],
-    spread: Spread,
+    sources: list[SourceTerminal],
+    forest: Forest,
     shunt: NDArray[np.complex128],
-    draws: Draws,
+    node_loads: NodeLoads,
     phasor: NDArray[np.complex128],
     bank_on: FloatArray,
     base_mva: float,
-) -> Layout:
+) -> SweepLayout:
     """Lay out the network: ``shunt`` (n_bus, 3, 3) what stands at nodes beside the branches, ``phasor``
     (n_source, 3) EMF, ``bank_on`` (n_capacitor,) 0 or 1.
     """
@@ -94,25 +94,25 @@ def build(
             root.append((count, s, phase))
             count += 1
         count += len(source.phases) == 3
-    live = {at for placed in spread.placed for at in placed.child}
-    for placed in spread.placed:
+    live = {at for placed in forest.placed for at in placed.child}
+    for placed in forest.placed:
         node = placed.child[0][0]
         phases = [p for p in range(3) if (node, p) in live and (node, p) not in conductor]
         for phase in phases:
             conductor[node, phase] = count
             count += 1
         count += len(phases) == 3
-    node_shunt = _shunts(elements, spread, shunt)
+    node_shunt = _shunts(elements, forest, shunt)
     coef = _Numbers()
     floating = np.zeros((n_bus, 3), dtype=bool)
     taps: list[tuple[int, int, float]] = []
     moves: dict[int, complex] = {}
     bare: list[list[Conductor]] = []
-    rows = np.full((len(spread.placed), SEGMENT_WIDTH), -1, dtype=np.int64)
-    for k, placed in enumerate(spread.placed):
+    rows = np.full((len(forest.placed), SEGMENT_WIDTH), -1, dtype=np.int64)
+    for k, placed in enumerate(forest.placed):
         _segment(rows[k], placed, conductor, coef, taps)
         if placed.segment.kind == FLOATING:
-            zone, admittance = _zone(spread.placed, k, node_shunt)
+            zone, admittance = _zone(forest.placed, k, node_shunt)
             for at in zone:
                 floating[at] = True
             if admittance == 0:  # nothing defines the potential: its mean stays zero
@@ -121,35 +121,36 @@ def build(
             else:
                 coef.add([1.0 / admittance])
                 moves[k] = 1.0 / admittance
-    nodes = _nodes(spread.placed, conductor, rows, node_shunt, n_bus, coef)
+    nodes = _nodes(forest.placed, conductor, rows, node_shunt, n_bus, coef)
     slot = np.full(count, -1, dtype=np.int64)
     for (node, phase), number in conductor.items():
         slot[number] = 3 * node + phase if node < n_bus else -1
-    lists = draws.placed(conductor)
+    lists = node_loads.placed(conductor)
     constant = np.zeros((2, slot.size))
     inside = slot >= 0
-    constant[:, inside] = draws.constant[:, slot[inside]]
+    constant[:, inside] = node_loads.constant[:, slot[inside]]
     emf = {number: complex(phasor[s, phase]) for number, s, phase in root}
     start = start_profile(
-        Still(count, conductor, spread.placed, emf, moves, node_shunt, draws, bank_on, base_mva)
+        NoLoadNetwork(count, conductor, forest.placed, emf, moves, node_shunt, node_loads, bank_on, base_mva)
     )
     no_load = start[:count] + 1j * start[count : 2 * count]
-    reaction = reactions(conductor, spread.placed, no_load, lists.cap)
+    reaction = reactions(conductor, forest.placed, no_load, lists.cap)
     firsts = {conductor[node, p]: None for node, p in np.argwhere(floating)}
-    afloat = np.array([j for j, row in enumerate(nodes) if row[FIRST] in firsts], dtype=np.int64)
-    program = pack(
+    ungrounded = np.array([j for j, row in enumerate(nodes) if row[FIRST] in firsts], dtype=np.int64)
+    plan = pack(
         segment=rows, node=nodes, slot=slot, cap=lists.cap,
         tap=np.array([t[:2] for t in taps], dtype=np.int64).reshape(-1, 2),
-        zone=_zones(spread.placed, conductor, rows, count), item=lists.item,
+        zone=_zones(forest.placed, conductor, rows, count), item=lists.item,
         root=np.array(root, dtype=np.int64).reshape(-1, 3),
-        bar_wye=np.flatnonzero(~draws.present | floating), bar_leg=np.flatnonzero(~draws.leg_present),
+        bar_wye=np.flatnonzero(~node_loads.present | floating),
+        bar_leg=np.flatnonzero(~node_loads.leg_present),
         coef=np.array(coef.values), constant=constant, cap_b=lists.cap_b,
         tap_factor=np.array([t[2] for t in taps], dtype=np.float64), item_coef=lists.item_coef,
         n_wye_item=int(lists.n_item[0]), n_nominal_item=int(lists.n_item[1]),
-        start=start, reaction=reaction, afloat=afloat,
+        start=start, reaction=reaction, ungrounded=ungrounded,
         n_slot=3 * n_bus,
     )  # fmt: skip
-    return Layout(program, conductor, spread.placed, node_shunt, floating, bare)
+    return SweepLayout(plan, conductor, forest.placed, node_shunt, floating, bare)
 
 
 def _columns(block: FloatArray) -> list[float]:
@@ -166,7 +167,7 @@ def _segment(
     coef: _Numbers,
     taps: list[tuple[int, int, float]],
 ) -> None:
-    """One row of ``Program.segment``; a floating one's last coefficient is added by the caller, next."""
+    """One row of ``SweepPlan.segment``; a floating one's last coefficient is added by the caller, next."""
     segment = placed.segment
     row[KIND], row[N_CHILD], row[N_PARENT] = segment.kind, len(placed.child), len(placed.parent)
     if segment.kind == TRIPLE:
@@ -182,16 +183,16 @@ def _segment(
         taps.append((segment.tap.regulator, int(segment.tap.child_is_from), segment.tap.factor))
 
 
-def _shunts(elements: list[Element], spread: Spread, shunt: NDArray[np.complex128]) -> NDArray[np.complex128]:
+def _shunts(elements: list[Element], forest: Forest, shunt: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """(n_bus, 3, 3) all admittance blocks of the branches that carry current, and ``shunt``."""
     total = shunt.copy()
-    directions = {placed.branch: placed.child_is_to for placed in spread.placed if placed.branch >= 0}
+    directions = {placed.branch: placed.child_is_to for placed in forest.placed if placed.branch >= 0}
     for row, child_is_to in directions.items():
         element = elements[row]
         total[element.from_node] += element.y_from
         total[element.to_node] += element.y_to
-        if row in spread.shunts:
-            total[element.from_node if child_is_to else element.to_node] += spread.shunts[row]
+        if row in forest.shunts:
+            total[element.from_node if child_is_to else element.to_node] += forest.shunts[row]
     return total
 
 
@@ -261,8 +262,8 @@ def _zone(
     for node in {at[0] for at in volts}:
         phases = [p for p in range(3) if (node, p) in volts]
         block: Matrix = node_shunt[node][np.ix_(phases, phases)]
-        drawn = block @ np.array([volts[node, p] for p in phases])
-        for p, i in zip(phases, drawn, strict=True):
+        shunt_current = block @ np.array([volts[node, p] for p in phases])
+        for p, i in zip(phases, shunt_current, strict=True):
             current[node, p] += i
     for one in reversed(passed):
         into = np.array([current[at] for at in one.child])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .elements import Element
-from .forest import Placed, Source
+from .forest import Placed, SourceTerminal
 from .segments import Winding
 
 
@@ -53,7 +53,7 @@ class NodeCurrents:
     """Into every node from the segment of the forest that feeds it, and of sources."""
 
     def __init__(
-        self, n_bus: int, elements: list[Element], placed: list[Placed], sources: list[Source]
+        self, n_bus: int, elements: list[Element], placed: list[Placed], sources: list[SourceTerminal]
     ) -> None:
         self.first, self.elements, self.sources = 3 * n_bus, elements, sources
         self.feeds = {(one.branch, at): one for one in placed for at in one.child}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from .elements import Element
 from .equations import Bank, Parts, Stamp, Wires
-from .forest import BoolArray, Conductor, Placed, Source
-from .node_loads import Draws
+from .forest import BoolArray, Conductor, Placed, SourceTerminal
+from .node_loads import NodeLoads
 from .reach import Reach
 from .segments import Terminals
 
@@ -18,8 +18,8 @@ ComplexArray = NDArray[np.complex128]
 
 
 def parts_of_forest(
-    n_bus: int, elements: list[Element], sources: list[Source], placed: list[Placed],
-    conductor: dict[Conductor, int], node_shunt: ComplexArray, afloat: list[list[Conductor]],
+    n_bus: int, elements: list[Element], sources: list[SourceTerminal], placed: list[Placed],
+    conductor: dict[Conductor, int], node_shunt: ComplexArray, ungrounded: list[list[Conductor]],
 ) -> Parts:  # fmt: skip
     """The same model that sweeps solve; ``afloat``: zones whose mean voltage is zero there."""
     number = {at: k for k, at in enumerate(at for at in conductor if at[0] < n_bus)}
@@ -40,17 +40,17 @@ def parts_of_forest(
         if node_shunt[node].any():
             at = [number.get((node, p), -1) for p in range(3)]
             parts.stamps.append(Stamp(at, node_shunt[node]))
-    parts.afloat = [[number[at] for at in zone] for zone in afloat]
+    parts.ungrounded = [[number[at] for at in zone] for zone in ungrounded]
     return parts
 
 
 def parts_of_reach(
-    elements: list[Element], sources: list[Source], reach: Reach, closed: BoolArray, shunt: ComplexArray,
-    draws: Draws,
+    elements: list[Element], sources: list[SourceTerminal], reach: Reach, closed: BoolArray,
+    shunt: ComplexArray, node_loads: NodeLoads,
 ) -> tuple[Parts, BoolArray]:  # fmt: skip
     """All that a source reaches; besides, (n_bus, 3) phases whose potential only shunts fix."""
     number = {at: k for k, at in enumerate(reach.root_of)}
-    for at in _quiet(elements, reach, closed, draws):
+    for at in _quiet(elements, reach, closed, node_loads):
         number[at] = len(number)
     parts = Parts(number, set(reach.root_of), len(number), _sources(sources, number))
     parts.in_series = reach.in_series
@@ -68,11 +68,13 @@ def parts_of_reach(
     for node in {node for node, _ in number}:
         if shunt[node].any():
             parts.stamps.append(Stamp([number.get((node, p), -1) for p in range(3)], shunt[node]))
-    floating = _settle_potentials(parts, reach, draws, shunt.shape[0])
+    floating = _settle_potentials(parts, reach, node_loads, shunt.shape[0])
     return parts, floating
 
 
-def _sources(sources: list[Source], number: dict[Conductor, int]) -> list[tuple[Source, list[int]]]:
+def _sources(
+    sources: list[SourceTerminal], number: dict[Conductor, int]
+) -> list[tuple[SourceTerminal, list[int]]]:
     return [(source, [number[source.node, phase] for phase in source.phases]) for source in sources]
 
 
@@ -86,10 +88,12 @@ def _wires(
     )  # fmt: skip
 
 
-def _quiet(elements: list[Element], reach: Reach, closed: BoolArray, draws: Draws) -> list[Conductor]:
+def _quiet(
+    elements: list[Element], reach: Reach, closed: BoolArray, node_loads: NodeLoads
+) -> list[Conductor]:
     """Dead phases that take the potential which the phases beside them induce: nothing else is on them."""
     beside, start = _dead_lines(elements, reach, closed)
-    loaded = _loaded(draws)
+    loaded = _loaded(node_loads)
     found: list[Conductor] = []
     seen: set[Conductor] = set()
     for first in sorted(start):
@@ -125,14 +129,14 @@ def _dead_lines(
     return beside, start
 
 
-def _loaded(draws: Draws) -> set[Conductor]:
+def _loaded(node_loads: NodeLoads) -> set[Conductor]:
     """Phases at which something draws power, to ground or to another phase."""
-    wye = (draws.wye_p_mw != 0) | (draws.wye_q_mvar != 0)
+    wye = (node_loads.wye_p_mw != 0) | (node_loads.wye_q_mvar != 0)
     found = {(int(n), int(p)) for n, p in np.argwhere(wye)}
-    legs = (draws.delta_p_mw != 0) | (draws.delta_q_mvar != 0)
+    legs = (node_loads.delta_p_mw != 0) | (node_loads.delta_q_mvar != 0)
     for node, leg in np.argwhere(legs):
         found |= {(int(node), int(leg)), (int(node), (int(leg) + 1) % 3)}
-    for bank in draws.banks:
+    for bank in node_loads.banks:
         found |= {(bank.node, bank.place)}
         if bank.delta:
             found |= {(bank.node, (bank.place + 1) % 3)}
@@ -147,7 +151,7 @@ def _add_line(parts: Parts, element: Element, reach: Reach) -> None:
             for node in (element.from_node, element.to_node)]  # fmt: skip
     for p in element.line_phases:
         both = ends[0][element.from_node, p] >= 0 and ends[1][element.to_node, p] >= 0
-        if both and (element.from_node, p) not in parts.told:
+        if both and (element.from_node, p) not in parts.energised:
             carries.add(p)
     if not carries:
         return
@@ -172,7 +176,7 @@ def _add_charging(
             parts.stamps.append(Stamp(at, y, element.row, side, (0, 1, 2)))
 
 
-def _settle_potentials(parts: Parts, reach: Reach, draws: Draws, n_bus: int) -> BoolArray:
+def _settle_potentials(parts: Parts, reach: Reach, node_loads: NodeLoads, n_bus: int) -> BoolArray:
     """Find zones without a winding or source to ground, and say what fixes their potential."""
     find, ground = _tied(parts, reach), parts.size
     zones: dict[int, list[Conductor]] = {}
@@ -183,7 +187,7 @@ def _settle_potentials(parts: Parts, reach: Reach, draws: Draws, n_bus: int) -> 
     for zone in zones.values():
         for at in zone:
             floating[at] = True
-        _fix(parts, set(zone), draws)
+        _fix(parts, set(zone), node_loads)
     return floating
 
 
@@ -203,12 +207,14 @@ def _tied(parts: Parts, reach: Reach) -> Callable[[int], int]:
     for element in parts.centre_taps:
         _tie(join, parts, element.from_node, tuple((p, 1.0) for p in element.high))
         _all(join, [*(parts.conductor[element.to_node, p] for p in (0, 1)), ground])
-    fixed_otherwise = [k for at, k in parts.conductor.items() if at in reach.legs or at not in parts.told]
+    fixed_otherwise = [
+        k for at, k in parts.conductor.items() if at in reach.legs or at not in parts.energised
+    ]
     _all(join, [ground, *fixed_otherwise])
     return find
 
 
-def _fix(parts: Parts, zone: set[Conductor], draws: Draws) -> None:
+def _fix(parts: Parts, zone: set[Conductor], node_loads: NodeLoads) -> None:
     """A zone without any shunt has the mean zero at the bank that feeds it."""
     inside = {parts.conductor[at] for at in zone}
     total = 0j
@@ -223,10 +229,10 @@ def _fix(parts: Parts, zone: set[Conductor], draws: Draws) -> None:
         for side, node in ((1, bank.element.to_node), (0, bank.element.from_node))
         if any((node, p) in zone for p in bank.element.phases(side))
     )
-    if any((bank.node, bank.place) in zone and not bank.delta for bank in draws.banks):
+    if any((bank.node, bank.place) in zone and not bank.delta for bank in node_loads.banks):
         parts.adrift += feeding
     else:
-        parts.afloat.append(feeding)
+        parts.ungrounded.append(feeding)
 
 
 def _tie(join: Callable[[int, int], None], parts: Parts, node: int, side: Terminals) -> None:

@@ -24,8 +24,8 @@ from ..kernel_tables import CONSTANT, ITEM_COEFS, FloatArray, IntArray
 from .elements import Element, add_across
 from .end_currents import Currents
 from .factorisation import Factor, factor_pattern
-from .forest import Conductor, Source
-from .node_loads import LEGS, Draws
+from .forest import Conductor, SourceTerminal
+from .node_loads import LEGS, NodeLoads
 from .segments import Matrix, Terminals, Winding
 
 SHARE_LEFT = 1e-9  # pu: what fixes the potential of a zone whose only shunts are banks that may be off
@@ -41,10 +41,10 @@ class Equations(NamedTuple):
     coefficient, ``value`` (., 2) re, im. ``tap`` (., 3): entry, row of the regulators table, power of its
     ratio that multiplies the entry. ``cap`` (., 2): entry, row of the capacitors table, ``cap_b`` the
     susceptance that it adds. ``item`` (., 4): conductor, other conductor or -1, slot, 1 where it takes
-    injections; ``item_place`` (., 4) in the factors, ``item_coef`` as in `Program`. ``emf`` (., 2): equation,
-    column of the sources' voltages. ``seen`` (., 2): conductor and its slot, those that are fed first.
-    ``ends`` (., 4): column of a current that is told, unknown, row of the regulators table or -1, its power,
-    ``ends_value`` (., 2).
+    injections; ``item_place`` (., 4) in the factors, ``item_coef`` as in `SweepPlan`. ``emf`` (., 2):
+    equation, column of the sources' voltages. ``seen`` (., 2): conductor and its slot, those that are fed
+    first. ``ends`` (., 4): column of a current that is a result, unknown, row of the regulators table or -1,
+    its power, ``ends_value`` (., 2).
     """
 
     size: IntArray
@@ -101,14 +101,16 @@ class Parts:
     """A feeder in one switch state, as far as its equations need it."""
 
     conductor: dict[Conductor, int]  # (node, phase) of every conductor with a voltage, told or not
-    told: set[Conductor]  # those that a source feeds; the others take the potential that these induce
+    energised: set[Conductor]  # those that a source feeds; the others take the potential that these induce
     size: int  # conductors, also those that belong to no node
-    sources: list[tuple[Source, list[int]]]
+    sources: list[tuple[SourceTerminal, list[int]]]
     wires: list[Wires] = field(default_factory=list)
     banks: list[Bank] = field(default_factory=list)
     centre_taps: list[Element] = field(default_factory=list)
     stamps: list[Stamp] = field(default_factory=list)
-    afloat: list[list[int]] = field(default_factory=list)  # zones whose mean voltage is zero by convention
+    ungrounded: list[list[int]] = field(
+        default_factory=list
+    )  # zones whose mean voltage is zero by convention
     adrift: list[int] = field(default_factory=list)  # conductors held by `SHARE_LEFT`
     in_series: bool = False  # whether some conductor is fed through windings or loads in series alone
 
@@ -139,7 +141,7 @@ class _Coefficients:
 
 
 def write_equations(
-    parts: Parts, draws: Draws, flows: Currents, tap: FloatArray, bank_on: FloatArray
+    parts: Parts, node_loads: NodeLoads, flows: Currents, tap: FloatArray, bank_on: FloatArray
 ) -> Equations:
     """The system of ``parts``; ``tap, bank_on`` as stored: the pivots are chosen there.
 
@@ -160,14 +162,14 @@ def write_equations(
     for stamp in parts.stamps:
         _write_stamp(stamp, own, flows)
     count = _write_zones(parts, own, count)
-    _write_banks(draws, parts.conductor, own)
-    item, item_coef, n_item = _items(parts, draws)
-    pattern, nominal = _nominal(own, item, item_coef, draws, tap, bank_on)
+    _write_banks(node_loads, parts.conductor, own)
+    item, item_coef, n_item = _items(parts, node_loads)
+    pattern, nominal = _nominal(own, item, item_coef, node_loads, tap, bank_on)
     factor = factor_pattern(count, pattern, nominal)
     entry = np.array([(r, c, factor.place(r, c)) for r, c in own.at], dtype=np.int64).reshape(-1, 3)
     place = [_item_place(factor, int(a), int(b)) for a, b in item[:, :2]]
-    fed = [at for at in parts.conductor if at in parts.told]
-    others = [at for at in parts.conductor if at not in parts.told]
+    fed = [at for at in parts.conductor if at in parts.energised]
+    others = [at for at in parts.conductor if at not in parts.energised]
     seen = [(parts.conductor[at], 3 * at[0] + at[1]) for at in (*fed, *others)]
     size = np.array([count, parts.size, *n_item, int(not parts.in_series), len(fed)], dtype=np.int64)
     return Equations(
@@ -187,7 +189,7 @@ def _pairs(values: list[complex]) -> FloatArray:
 
 
 def _write_sources(
-    sources: list[tuple[Source, list[int]]], own: _Coefficients, flows: Currents, count: int
+    sources: list[tuple[SourceTerminal, list[int]]], own: _Coefficients, flows: Currents, count: int
 ) -> tuple[int, list[tuple[int, int]]]:
     """``V + Z i = EMF``; also equation and column of every EMF."""
     emf: list[tuple[int, int]] = []
@@ -205,7 +207,7 @@ def _write_sources(
 
 def _write_zones(parts: Parts, own: _Coefficients, count: int) -> int:
     """Zones without ground: their mean voltage is zero, which takes a current that comes out as zero."""
-    for zone in parts.afloat:
+    for zone in parts.ungrounded:
         for at in zone:
             own.add(at, count, 1.0 / len(zone))
             own.add(count, at, 1.0)
@@ -313,8 +315,8 @@ def _write_stamp(stamp: Stamp, own: _Coefficients, flows: Currents) -> None:
             flows.add(stamp.branch, stamp.side, stamp.phases[k], stamp.at[j], stamp.y[k, j])
 
 
-def _write_banks(draws: Draws, conductor: dict[Conductor, int], own: _Coefficients) -> None:
-    for bank in draws.banks:
+def _write_banks(node_loads: NodeLoads, conductor: dict[Conductor, int], own: _Coefficients) -> None:
+    for bank in node_loads.banks:
         places = LEGS[bank.place] if bank.delta else (bank.place,)
         at = [conductor.get((bank.node, place), -1) for place in places]
         if min(at) < 0:
@@ -324,16 +326,16 @@ def _write_banks(draws: Draws, conductor: dict[Conductor, int], own: _Coefficien
                 own.add_bank(a, b, bank.b_pu if k == j else -bank.b_pu, bank.row)
 
 
-def _items(parts: Parts, draws: Draws) -> tuple[IntArray, FloatArray, list[int]]:
-    """Everything that can draw power: constant power to ground first, then as `Draws` lists the rest."""
-    told = {at: k for at, k in parts.conductor.items() if at in parts.told}
-    lists = draws.placed(told)
+def _items(parts: Parts, node_loads: NodeLoads) -> tuple[IntArray, FloatArray, list[int]]:
+    """Everything that can draw power: constant power to ground first, then as `NodeLoads` lists the rest."""
+    energised = {at: k for at, k in parts.conductor.items() if at in parts.energised}
+    lists = node_loads.placed(energised)
     rows, coefs = [], []
-    for (node, phase), k in told.items():
+    for (node, phase), k in energised.items():
         slot = 3 * node + phase
         rows.append((k, -1, slot, 1))
         coef = np.zeros(ITEM_COEFS)
-        coef[:2] = draws.constant[:, slot]
+        coef[:2] = node_loads.constant[:, slot]
         coef[-2:] = CONSTANT, 1.0
         coefs.append(coef)
     first = len(rows)
@@ -349,7 +351,7 @@ def _item_place(factor: Factor, a: int, b: int) -> tuple[int, ...]:
 
 
 def _nominal(
-    own: _Coefficients, item: IntArray, item_coef: FloatArray, draws: Draws, tap: FloatArray,
+    own: _Coefficients, item: IntArray, item_coef: FloatArray, node_loads: NodeLoads, tap: FloatArray,
     bank_on: FloatArray,
 ) -> tuple[IntArray, NDArray[np.complex128]]:  # fmt: skip
     """Places and coefficients with stored taps and banks, and nominal loads as admittances."""
@@ -360,10 +362,10 @@ def _nominal(
         value[k] += 1j * b * bank_on[row]
     at, more = list(own.at), []
     nominal = {
-        False: (draws.wye_p_mw.ravel(), draws.wye_q_mvar.ravel()),
-        True: (draws.delta_p_mw.ravel(), draws.delta_q_mvar.ravel()),
+        False: (node_loads.wye_p_mw.ravel(), node_loads.wye_q_mvar.ravel()),
+        True: (node_loads.delta_p_mw.ravel(), node_loads.delta_q_mvar.ravel()),
     }
-    base = draws.base_mva / 3.0
+    base = node_loads.base_mva / 3.0
     for (a, b, slot, _), coef in zip(item.tolist(), item_coef, strict=True):
         p, q = nominal[b >= 0]
         y = complex(p[slot] * coef[0], -q[slot] * coef[1]) / base * coef[-1] ** 2

@@ -32,7 +32,7 @@ class Placed:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class SourceTerminal:
     """EMF behind an impedance."""
 
     node: int
@@ -41,7 +41,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class Forest:
     """The forest that the sweep follows."""
 
     placed: list[Placed]  # parents before children, level by level: neighbours do not wait for each other
@@ -53,7 +53,9 @@ class Spread:
 
 
 class _Search:
-    def __init__(self, n_bus: int, elements: list[Element], closed: BoolArray, sources: list[Source]) -> None:
+    def __init__(
+        self, n_bus: int, elements: list[Element], closed: BoolArray, sources: list[SourceTerminal]
+    ) -> None:
         self.elements, self.n_bus = elements, n_bus
         self.at: dict[int, list[int]] = {}
         self.irregular = _side_by_side(elements, closed)
@@ -192,7 +194,9 @@ def _side_by_side(elements: list[Element], closed: BoolArray) -> str:
     return ""
 
 
-def spread(n_bus: int, elements: list[Element], closed: BoolArray, sources: list[Source]) -> Spread:
+def grow_forest(
+    n_bus: int, elements: list[Element], closed: BoolArray, sources: list[SourceTerminal]
+) -> Forest:
     """Follow the closed branches from the sources; the first visit of a conductor decides what feeds it."""
     search = _Search(n_bus, elements, closed, sources)
     search.run()
@@ -201,7 +205,7 @@ def spread(n_bus: int, elements: list[Element], closed: BoolArray, sources: list
     }
     if left and not search.irregular:
         search.irregular = f"branch {elements[min(left)].name!r} is fed in some of its phases only"
-    return Spread(
+    return Forest(
         search.fired, search.root_of, search.shunts, sorted(search.loops), sorted(search.clash),
         search.irregular,
     )  # fmt: skip

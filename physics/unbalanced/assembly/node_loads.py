@@ -51,7 +51,7 @@ class Bank(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class NodeLoads:
     """Loads and banks by slot: 3 * node row + phase (wye) or + leg (delta)."""
 
     n_bus: int
@@ -136,7 +136,7 @@ def leg_voltages(feeder: Feeder) -> FloatArray:
     )
 
 
-def read_draws(feeder: Feeder, *, voltage_bands: bool) -> Draws:
+def read_node_loads(feeder: Feeder, *, voltage_bands: bool) -> NodeLoads:
     """Loads and banks of the tables; ``voltage_bands``: loads leave their model outside their band."""
     n = feeder.n_nodes
     present = phases_present(feeder)
@@ -161,7 +161,7 @@ def read_draws(feeder: Feeder, *, voltage_bands: bool) -> Draws:
         for slot in np.flatnonzero(leg_present.ravel())
         if int(slot) not in loaded
     ]
-    return Draws(
+    return NodeLoads(
         n, feeder.base_mva, present, leg_present,
         wye_p.reshape(n, 3), wye_q.reshape(n, 3), delta_p.reshape(n, 3), delta_q.reshape(n, 3),
         constant, shares, delta_items + bare, more, _banks(feeder), leg_voltages(feeder),

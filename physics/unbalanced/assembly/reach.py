@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .elements import Element
-from .forest import BoolArray, Conductor, Source
+from .forest import BoolArray, Conductor, SourceTerminal
 from .segments import Terminals, Winding
 
 Ends = tuple[int, int]  # two nodes, the smaller row first
@@ -57,7 +57,7 @@ class _Bundle:
 
 class _Flood:
     def __init__(
-        self, n_bus: int, elements: list[Element], closed: BoolArray, sources: list[Source],
+        self, n_bus: int, elements: list[Element], closed: BoolArray, sources: list[SourceTerminal],
         legs: Iterable[tuple[Conductor, Conductor]],
     ) -> None:  # fmt: skip
         self.bundles: dict[Ends, _Bundle] = {}
@@ -273,7 +273,7 @@ def reach(
     n_bus: int,
     elements: list[Element],
     closed: BoolArray,
-    sources: list[Source],
+    sources: list[SourceTerminal],
     legs: Iterable[tuple[Conductor, Conductor]],
 ) -> Reach:
     """Follow the closed branches from the sources, breadth first.

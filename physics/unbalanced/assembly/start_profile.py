@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..kernel_tables import FloatArray, IntArray
 from .forest import Conductor, Placed
-from .node_loads import LEGS, Draws
+from .node_loads import LEGS, NodeLoads
 from .segments import Segment, sub_block
 
 _SWEEPS = 2
@@ -24,7 +24,7 @@ _SANE = (0.5, 2.0)  # what the loads may leave of a voltage; beyond, the guess i
 Voltages = NDArray[np.complex128]
 
 
-class Still(NamedTuple):
+class NoLoadNetwork(NamedTuple):
     """A laid-out network as far as a guess needs it."""
 
     size: int  # conductors
@@ -35,13 +35,13 @@ class Still(NamedTuple):
         int, complex
     ]  # by place of a floating segment: how its mean voltage moves with its current
     node_shunt: NDArray[np.complex128]
-    draws: Draws
+    node_loads: NodeLoads
     bank_on: FloatArray  # (n_capacitor,) as stored
     base_mva: float
 
 
-def start_profile(net: Still) -> FloatArray:
-    """Numbers for ``Program.number``, with regulators at neutral.
+def start_profile(net: NoLoadNetwork) -> FloatArray:
+    """Numbers for ``SweepPlan.number``, with regulators at neutral.
 
     One row for all conductors each: voltage without load (re, im), its move under nominal load (re, im),
     power drawn there by shunts (P, Q). Then 1 over the nominal wye power that is constant, and the share of a
@@ -65,7 +65,9 @@ def start_profile(net: Still) -> FloatArray:
     for _, at, block in nodes:
         shunt[at] = loaded[at] * np.conj(block @ loaded[at])
     move = loaded - rest
-    constant = float((net.draws.wye_p_mw.ravel() * net.draws.constant[0]).sum()) * 3.0 / net.base_mva
+    constant = (
+        float((net.node_loads.wye_p_mw.ravel() * net.node_loads.constant[0]).sum()) * 3.0 / net.base_mva
+    )
     scale = (1.0 / constant, 0.0) if constant > 0.0 else (0.0, 1.0)
     rows = (rest.real, rest.imag, move.real, move.imag, shunt.real, shunt.imag, np.array(scale))
     return np.concatenate(rows)
@@ -133,7 +135,7 @@ def _place(steps: list[_Step], v: Voltages, current: Voltages, floating: dict[in
         v[child] = new + (v[reference] if reference >= 0 else 0.0)
 
 
-def _nodes(net: Still) -> list[tuple[int, IntArray, Voltages]]:
+def _nodes(net: NoLoadNetwork) -> list[tuple[int, IntArray, Voltages]]:
     """(node row, conductors, shunt) of every node with a voltage and a shunt."""
     found: dict[int, list[int]] = {}
     for node, phase in net.conductor:
@@ -151,28 +153,28 @@ def _nodes(net: Still) -> list[tuple[int, IntArray, Voltages]]:
 
 
 def _node_currents(
-    net: Still, nodes: list[tuple[int, IntArray, Voltages]], v: Voltages, share: float
+    net: NoLoadNetwork, nodes: list[tuple[int, IntArray, Voltages]], v: Voltages, share: float
 ) -> Voltages:
     """Currents of shunts, banks, and a share of the nominal loads, all taken as constant power."""
     current = np.zeros_like(v)
-    conductor, draws = net.conductor, net.draws
+    conductor, node_loads = net.conductor, net.node_loads
     for _, at, block in nodes:
         current[at] = block @ v[at]
-    for bank in draws.banks:
+    for bank in node_loads.banks:
         ends = [conductor.get((bank.node, p)) for p in (LEGS[bank.place] if bank.delta else (bank.place,))]
-        _draw(current, v, ends, 1j * bank.b_pu * net.bank_on[bank.row], 0j)
+        _load_power(current, v, ends, 1j * bank.b_pu * net.bank_on[bank.row], 0j)
     scale = 3.0 / net.base_mva * share
-    wye = scale * (draws.wye_p_mw + 1j * draws.wye_q_mvar)
-    legs = scale * (draws.delta_p_mw + 1j * draws.delta_q_mvar)
+    wye = scale * (node_loads.wye_p_mw + 1j * node_loads.wye_q_mvar)
+    legs = scale * (node_loads.delta_p_mw + 1j * node_loads.delta_q_mvar)
     for node, phase in np.argwhere(wye != 0).tolist() if share else ():
-        _draw(current, v, [conductor.get((node, phase))], 0j, wye[node, phase])
+        _load_power(current, v, [conductor.get((node, phase))], 0j, wye[node, phase])
     for node, leg in np.argwhere(legs != 0):
         ends = [conductor.get((int(node), phase)) for phase in LEGS[leg]]
-        _draw(current, v, ends, 0j, legs[node, leg])
+        _load_power(current, v, ends, 0j, legs[node, leg])
     return current
 
 
-def _draw(
+def _load_power(
     current: Voltages, v: Voltages, ends: list[int | None], admittance: complex, power: complex
 ) -> None:
     """Add the currents of both from the first conductor to the second or to ground, unless one is dead."""

@@ -33,7 +33,7 @@ from ..kernel_tables import (
     ComplexArray,
     FloatArray,
     IntArray,
-    Program,
+    SweepPlan,
 )
 from .row_io import steps_of
 
@@ -237,8 +237,8 @@ def flow_row(net, ways, n_branch, tap, v, current, i_from, i_to):  # type: ignor
 def flow_rows(  # type: ignore[no-untyped-def]
     whole, number, of_segment, charging, admittance, lo, hi, tap, v, current, i_from, i_to
 ):
-    """The same for rows [lo, hi), (batch, 3 n_branch); takes the fields of Program and FlowTable singly."""
-    net, ways = steps_of(Program(whole, number), True), ways_of(FlowTable(of_segment, charging, admittance))
+    """The same for rows [lo, hi), (batch, 3 n_branch); takes the fields of SweepPlan and FlowTable singly."""
+    net, ways = steps_of(SweepPlan(whole, number), True), ways_of(FlowTable(of_segment, charging, admittance))
     n_branch = i_from.shape[1] // 3
     for row in range(lo, hi):
         flow_row(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...load_models import drawn
+from ...load_models import load_power
 from ...numba_tools.jit import inline
 from ...numba_tools.pointers import advance, get, get_lane, larger, like, put, put_lane, root, width_of
 from ..kernel_tables import (
@@ -111,7 +111,7 @@ def banded(nominal, z, i, exponent, low, high, rated, v):  # type: ignore[no-unt
     there, so they jump.
     """
     if low <= v <= high:
-        return drawn(nominal, z, i, exponent, v)
+        return load_power(nominal, z, i, exponent, v)
     if not np.isnan(exponent):
         nominal, z, i = nominal * rated**exponent, 0.0, 0.0
     c, floor = 1.0 - z - i, LINEAR_SHARE * rated

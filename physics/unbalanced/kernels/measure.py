@@ -32,7 +32,7 @@ VUF_VIOLATION, N_MEASURED3 = 7, 8
 SLOT, FROM, TO, COLUMN, RATED = 0, 1, 2, 3, 4
 
 
-class Watch(NamedTuple):
+class StepColumns(NamedTuple):
     """What is read off a state, in the order of the columns; slots are 3 * row + phase.
 
     Phases that no source reaches are not listed: what an array of results was filled with stays there.
@@ -50,7 +50,7 @@ class Watch(NamedTuple):
     source: IntArray  # (n_source,) first slot of the node
 
 
-class Judged(NamedTuple):
+class StepLimits(NamedTuple):
     """What states are judged by, and the base of one phase."""
 
     low_pu: float  # below: collapsed
@@ -59,7 +59,7 @@ class Judged(NamedTuple):
     base_mva: float
 
 
-class Seen(NamedTuple):
+class StepResults(NamedTuple):
     """Results, (batch, columns); ``v``, ``s_from`` and ``i_ka`` without columns are left out."""
 
     v: ComplexArray  # pu across the terminals
@@ -106,48 +106,48 @@ def _across(v, first, second, scale):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _voltages(row, count, v, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+def _voltages(row, count, v, spare, columns, limits, results):  # type: ignore[no-untyped-def]
     """Magnitudes, the sum outside the band, and flags of what is beyond the operable."""
     zero, one = like(spare, 0.0), like(spare, 1.0)
     total, number, least, most = zero, zero, like(spare, np.inf), zero
-    for k in range(watch.terminal.shape[0]):
-        column = watch.terminal[k, 2]
-        x, y = _across(v, watch.terminal[k, 0], watch.terminal[k, 1], watch.band[k, 2])
+    for k in range(columns.terminal.shape[0]):
+        column = columns.terminal[k, 2]
+        x, y = _across(v, columns.terminal[k, 0], columns.terminal[k, 1], columns.band[k, 2])
         size = root(x * x + y * y)
         least, most = smaller(size, least), larger(size, most)
         if column < 0:
             continue
-        under, over = watch.band[k, 0] - size, size - watch.band[k, 1]
+        under, over = columns.band[k, 0] - size, size - columns.band[k, 1]
         outside = choose(over, over, choose(under, under, zero))
         total = total + outside
         number = number + choose(outside, one, zero)
-        if seen.v.shape[1] > 0:
-            _emit_complex(seen.v, row, count, column, x, y, spare)
-        _emit(seen.v_pu, row, count, column, size, spare)
+        if results.v.shape[1] > 0:
+            _emit_complex(results.v, row, count, column, x, y, spare)
+        _emit(results.v_pu, row, count, column, size, spare)
     put(spare, 0, total)
     put(spare, 1, number)
     put(spare, 2, least)
     put(spare, 3, most)
     for lane in range(count):
-        seen.measured[row + lane, VOLTAGE_VIOLATION] = get_lane(spare, 0, lane)
-        seen.ended[row + lane, N_VOLTAGE] = int(get_lane(spare, 1, lane))
-        status = seen.ended[row + lane, STATUS]
-        if get_lane(spare, 2, lane) < judged.low_pu:
+        results.measured[row + lane, VOLTAGE_VIOLATION] = get_lane(spare, 0, lane)
+        results.ended[row + lane, N_VOLTAGE] = int(get_lane(spare, 1, lane))
+        status = results.ended[row + lane, STATUS]
+        if get_lane(spare, 2, lane) < limits.low_pu:
             status |= COLLAPSED
-        if get_lane(spare, 3, lane) > judged.top_pu:
+        if get_lane(spare, 3, lane) > limits.top_pu:
             status = (status | DIVERGED) & ~CONVERGED
-        seen.ended[row + lane, STATUS] = status
+        results.ended[row + lane, STATUS] = status
 
 
 @inline
-def _ports(row, count, v, spare, watch, seen):  # type: ignore[no-untyped-def]
+def _ports(row, count, v, spare, columns, results):  # type: ignore[no-untyped-def]
     """Mean voltage magnitude across the terminals of each port."""
     mean = like(spare, 0.0)
-    for k in range(watch.port.shape[0]):
-        x, y = _across(v, watch.port[k, 0], watch.port[k, 1], watch.port_share[k, 1])
-        mean = mean + watch.port_share[k, 0] * root(x * x + y * y)
-        if watch.port[k, 2] >= 0:
-            _emit(seen.port_v_pu, row, count, watch.port[k, 2], mean, spare)
+    for k in range(columns.port.shape[0]):
+        x, y = _across(v, columns.port[k, 0], columns.port[k, 1], columns.port_share[k, 1])
+        mean = mean + columns.port_share[k, 0] * root(x * x + y * y)
+        if columns.port[k, 2] >= 0:
+            _emit(results.port_v_pu, row, count, columns.port[k, 2], mean, spare)
             mean = like(spare, 0.0)
 
 
@@ -160,92 +160,92 @@ def _power(v, slot, current, k, base):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _branches(row, count, v, i_from, i_to, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+def _branches(row, count, v, i_from, i_to, spare, columns, limits, results):  # type: ignore[no-untyped-def]
     """Flow into the from end, the larger end's current and loading; losses; MVA above ratings."""
     zero, one = like(spare, 0.0), like(spare, 1.0)
     p_loss, q_loss, total, number = zero, zero, zero, zero
-    for k in range(watch.passage.shape[0]):
-        slot, column = watch.passage[k, SLOT], watch.passage[k, COLUMN]
-        p_f, q_f, s2_f, i2_f = _power(v, watch.passage[k, FROM], i_from, slot, judged.base_mva)
-        p_t, q_t, s2_t, i2_t = _power(v, watch.passage[k, TO], i_to, slot, judged.base_mva)
+    for k in range(columns.passage.shape[0]):
+        slot, column = columns.passage[k, SLOT], columns.passage[k, COLUMN]
+        p_f, q_f, s2_f, i2_f = _power(v, columns.passage[k, FROM], i_from, slot, limits.base_mva)
+        p_t, q_t, s2_t, i2_t = _power(v, columns.passage[k, TO], i_to, slot, limits.base_mva)
         p_loss = p_loss + (p_f + p_t)
         q_loss = q_loss + (q_f + q_t)
-        if column >= 0 and seen.s_from.shape[1] > 0:
-            _emit_complex(seen.s_from, row, count, column, p_f, q_f, spare)
-        if column >= 0 and seen.i_ka.shape[1] > 0:  # |I|, |S|: one root for the larger end
-            size = root(larger(i2_f * watch.rating[k, 0], i2_t * watch.rating[k, 1]))
-            _emit(seen.i_ka, row, count, column, size, spare)
-        if watch.passage[k, RATED] == 1:
-            s2_f, s2_t = s2_f * watch.rating[k, 2], s2_t * watch.rating[k, 3]
+        if column >= 0 and results.s_from.shape[1] > 0:
+            _emit_complex(results.s_from, row, count, column, p_f, q_f, spare)
+        if column >= 0 and results.i_ka.shape[1] > 0:  # |I|, |S|: one root for the larger end
+            size = root(larger(i2_f * columns.rating[k, 0], i2_t * columns.rating[k, 1]))
+            _emit(results.i_ka, row, count, column, size, spare)
+        if columns.passage[k, RATED] == 1:
+            s2_f, s2_t = s2_f * columns.rating[k, 2], s2_t * columns.rating[k, 3]
             loading = root(larger(s2_f, s2_t))
-            rating = choose(s2_f - s2_t, like(spare, watch.rating[k, 4]), like(spare, watch.rating[k, 5]))
+            rating = choose(s2_f - s2_t, like(spare, columns.rating[k, 4]), like(spare, columns.rating[k, 5]))
             above = (loading - 1.0) * rating
             total = total + choose(above, above, zero)
             number = number + choose(above, one, zero)
             if column >= 0:
-                _emit(seen.loading, row, count, column, loading, spare)
+                _emit(results.loading, row, count, column, loading, spare)
     put(spare, 0, p_loss)
     put(spare, 1, q_loss)
     put(spare, 2, total)
     put(spare, 3, number)
     for lane in range(count):
-        seen.measured[row + lane, P_LOSS] = get_lane(spare, 0, lane)
-        seen.measured[row + lane, Q_LOSS] = get_lane(spare, 1, lane)
-        seen.measured[row + lane, OVERLOAD] = get_lane(spare, 2, lane)
-        seen.ended[row + lane, N_OVERLOAD] = int(get_lane(spare, 3, lane))
+        results.measured[row + lane, P_LOSS] = get_lane(spare, 0, lane)
+        results.measured[row + lane, Q_LOSS] = get_lane(spare, 1, lane)
+        results.measured[row + lane, OVERLOAD] = get_lane(spare, 2, lane)
+        results.ended[row + lane, N_OVERLOAD] = int(get_lane(spare, 3, lane))
 
 
 @inline
-def _unbalance(row, count, v, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+def _unbalance(row, count, v, spare, columns, limits, results):  # type: ignore[no-untyped-def]
     """|V2| / |V1| in percent and the sum above the limit, where 100 % is the most."""
     zero, one, turn = like(spare, 0.0), like(spare, 1.0), 0.5 * np.sqrt(3.0)
     total, number = zero, zero
-    for k in range(watch.balance.shape[0]):
-        o = 2 * watch.balance[k, 0]
+    for k in range(columns.balance.shape[0]):
+        o = 2 * columns.balance[k, 0]
         xb, yb, xc, yc = get(v, o + 2), get(v, o + 3), get(v, o + 4), get(v, o + 5)
         x, y = get(v, o) - 0.5 * (xb + xc), get(v, o + 1) - 0.5 * (yb + yc)
         u, w = turn * (yb - yc), turn * (xb - xc)
         first = (x - u) * (x - u) + (y + w) * (y + w)
         second = (x + u) * (x + u) + (y - w) * (y - w)
         value = 100.0 * root(second / first)
-        above = smaller(value, like(spare, 100.0)) - judged.vuf_max_pct
+        above = smaller(value, like(spare, 100.0)) - limits.vuf_max_pct
         total = total + choose(above, above, zero)
         number = number + choose(above, one, zero)
-        _emit(seen.vuf_pct, row, count, watch.balance[k, 1], value, spare)
+        _emit(results.vuf_pct, row, count, columns.balance[k, 1], value, spare)
     put(spare, 0, total)
     put(spare, 1, number)
     for lane in range(count):
-        seen.measured[row + lane, VUF_VIOLATION] = get_lane(spare, 0, lane)
-        seen.ended[row + lane, N_UNBALANCE] = int(get_lane(spare, 1, lane))
+        results.measured[row + lane, VUF_VIOLATION] = get_lane(spare, 0, lane)
+        results.ended[row + lane, N_UNBALANCE] = int(get_lane(spare, 1, lane))
 
 
 @inline
-def _slack(row, count, v, source_current, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+def _slack(row, count, v, source_current, spare, columns, limits, results):  # type: ignore[no-untyped-def]
     """Power of all sources."""
     p, q = like(spare, 0.0), like(spare, 0.0)
-    for s in range(watch.source.size):
+    for s in range(columns.source.size):
         for place in range(3):
             more_p, more_q, _, _ = _power(
-                v, watch.source[s] + place, source_current, 3 * s + place, judged.base_mva
+                v, columns.source[s] + place, source_current, 3 * s + place, limits.base_mva
             )
             p = p + more_p
             q = q + more_q
     put(spare, 0, p)
     put(spare, 1, q)
     for lane in range(count):
-        seen.measured[row + lane, P_SLACK] = get_lane(spare, 0, lane)
-        seen.measured[row + lane, Q_SLACK] = get_lane(spare, 1, lane)
+        results.measured[row + lane, P_SLACK] = get_lane(spare, 0, lane)
+        results.measured[row + lane, Q_SLACK] = get_lane(spare, 1, lane)
 
 
 @inline
-def measure(row, count, notes, v, i_from, i_to, source_current, spare, watch, judged, seen):  # type: ignore[no-untyped-def]
+def measure(row, count, notes, v, i_from, i_to, source_current, spare, columns, limits, results):  # type: ignore[no-untyped-def]
     """Measure ``count`` rows from ``row`` on; pointers to numbers or lanes, ``notes`` of the power flow."""
     for lane in range(count):
-        seen.ended[row + lane, STATUS] = int(notes[lane, 0])
-        seen.ended[row + lane, ITERATIONS] = int(notes[lane, 1])
-        seen.measured[row + lane, V_UPDATE] = notes[lane, 2]
-    _voltages(row, count, v, spare, watch, judged, seen)
-    _ports(row, count, v, spare, watch, seen)
-    _branches(row, count, v, i_from, i_to, spare, watch, judged, seen)
-    _unbalance(row, count, v, spare, watch, judged, seen)
-    _slack(row, count, v, source_current, spare, watch, judged, seen)
+        results.ended[row + lane, STATUS] = int(notes[lane, 0])
+        results.ended[row + lane, ITERATIONS] = int(notes[lane, 1])
+        results.measured[row + lane, V_UPDATE] = notes[lane, 2]
+    _voltages(row, count, v, spare, columns, limits, results)
+    _ports(row, count, v, spare, columns, results)
+    _branches(row, count, v, i_from, i_to, spare, columns, limits, results)
+    _unbalance(row, count, v, spare, columns, limits, results)
+    _slack(row, count, v, source_current, spare, columns, limits, results)

@@ -36,7 +36,7 @@ SLOPE_PU = 1e-6  # distance over which the slope of a load model is taken
 
 
 class Memory(NamedTuple):
-    """Room for one row."""
+    """Workspace for one row."""
 
     value: FloatArray  # (entries, 2) coefficients with the row's taps and banks
     factor: FloatArray  # (pattern, 4) L and U
@@ -51,7 +51,7 @@ class Memory(NamedTuple):
 
 
 def memory_for(equations: Equations) -> Memory:
-    """Room for the equations; a thread needs its own."""
+    """Workspace for the equations; a thread needs its own."""
     n, entries, pattern = int(equations.size[0]), len(equations.entry), equations.column.size
     return Memory(
         np.empty((entries, 2)), np.empty((pattern, 4)), np.empty((n, 4)), np.full(n, -1, dtype=np.int64),
@@ -105,7 +105,7 @@ def powers(eq, mem, given, row, scale, n_item):  # type: ignore[no-untyped-def]
 
 
 @inline
-def drawn(coef, p, q, v):  # type: ignore[no-untyped-def]
+def load_power(coef, p, q, v):  # type: ignore[no-untyped-def]
     """P and Q of an item at ``v`` pu. Across no voltage at all, constant power would have no solution."""
     share = 1.0
     if v < LEAST_PU:
@@ -153,7 +153,7 @@ def impedances(eq, mem, share, n_item):  # type: ignore[no-untyped-def]
         if p == 0.0 and q == 0.0:
             continue
         scale = eq.item_coef[k, SCALE]
-        p, q = drawn(eq.item_coef[k], p, q, 1.0)
+        p, q = load_power(eq.item_coef[k], p, q, 1.0)
         g, b = p * scale * scale, -q * scale * scale
         add_slope(eq, mem, k, g, -b, b, g)
 
@@ -181,7 +181,7 @@ def loads(eq, mem, share, n_item, slopes):  # type: ignore[no-untyped-def]
         v2 = max(x * x + y * y, 1e-12)
         v, w = np.sqrt(v2), 1.0 / v2
         u = v * coef[SCALE]
-        now_p, now_q = drawn(coef, p, q, u)
+        now_p, now_q = load_power(coef, p, q, u)
         c, d = (now_p * x + now_q * y) * w, (now_p * y - now_q * x) * w
         a, b = eq.item[k, 0], eq.item[k, 1]
         mem.right[a, 0] -= c
@@ -193,8 +193,8 @@ def loads(eq, mem, share, n_item, slopes):  # type: ignore[no-untyped-def]
             continue
         dp = dq = 0.0
         if coef[MODEL] != CONSTANT or u < LEAST_PU:
-            up = drawn(coef, p, q, u + SLOPE_PU)
-            down = drawn(coef, p, q, u - SLOPE_PU)
+            up = load_power(coef, p, q, u + SLOPE_PU)
+            down = load_power(coef, p, q, u - SLOPE_PU)
             dp = (up[0] - down[0]) / (2.0 * SLOPE_PU) * coef[SCALE]
             dq = (up[1] - down[1]) / (2.0 * SLOPE_PU) * coef[SCALE]
         ex, ey = x / v, y / v

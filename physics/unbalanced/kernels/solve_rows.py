@@ -28,8 +28,8 @@ from ..kernel_tables import (
     Cell,
     Inputs,
     Outputs,
-    Program,
-    Room,
+    SweepPlan,
+    Workspace,
 )
 from .current_sweeps import finite, gather_and_check, move_on, own_currents
 from .load_power import bank_powers, item_powers
@@ -63,7 +63,7 @@ LONG = 100  # sweeps after which a row that hardly contracts is left to Newton's
 COLD_RATE = 0.05  # the rate after one sweep; a warm start says nothing of it
 _ROUNDING = 1e-15  # updates of this size no longer shrink
 
-# Rows of ``Room.lane_notes``. HOW: what a lane is about.
+# Rows of ``Workspace.lane_notes``. HOW: what a lane is about.
 HOW, BEFORE, SWEEPS, TARGET, SUNK, STREAK, RATE = 0, 1, 2, 3, 4, 5, 6
 N_NOTES = 7
 SWEEPING, ARRIVED, HARD, ENDED, WRITTEN = 0.0, 1.0, 2.0, 3.0, 4.0
@@ -71,7 +71,7 @@ SWEEPING, ARRIVED, HARD, ENDED, WRITTEN = 0.0, 1.0, 2.0, 3.0, 4.0
 
 @inline
 def cell_of(net, n_cap, room, live):  # type: ignore[no-untyped-def]
-    """Working memory cut from one array: see `room_for`."""
+    """Working memory cut from one array: see `workspace_for`."""
     m, items, taps = net.n_conductor, net.n_item, net.n_tap
     lists = 9 * m + 2 * items
     lift = lists + 2 * taps
@@ -220,7 +220,7 @@ def solve_block(  # type: ignore[no-untyped-def]
         return SOME_BAD
     for lane in range(width_of(cell.v_re)):
         put_lane(cell.track, GOING, lane, 1.0 if lane < width else 0.0)
-    summing = max_iter >= FEWEST and 2 * net.n_afloat <= net.n_node  # where most float, it gains nothing
+    summing = max_iter >= FEWEST and 2 * net.n_ungrounded <= net.n_node  # where most float, it gains nothing
     for lane in range(width):
         notes[:, lane] = 0.0
         notes[HOW, lane] = SWEEPING if summing else HARD
@@ -282,17 +282,17 @@ def first_bad(array, allowed):  # type: ignore[no-untyped-def]
     return -1
 
 
-def room_for(program: Program, n_cap: int, rows: int) -> Room:
-    """Room for the work of :func:`solve_rows` on so many rows; a thread needs its own.
+def workspace_for(plan: SweepPlan, n_cap: int, rows: int) -> Workspace:
+    """Workspace for the work of :func:`solve_rows` on so many rows; a thread needs its own.
 
     Its shape decides what is compiled: a lone row needs no lanes.
     """
-    m, n_bank, n_tap, n_item = (int(size) for size in program.whole[2:6])
+    m, n_bank, n_tap, n_item = (int(size) for size in plan.whole[2:6])
     entries = 9 * m + 2 * n_item + 3 * n_tap + n_cap + 3 * n_bank + N_TRACKED + 9
     lanes = () if rows == 1 else (LANES,)
     cells = aligned((entries, *lanes))
     cells.fill(0.0)
-    return Room(cells, np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES)))
+    return Workspace(cells, np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES)))
 
 
 @lean_kernel
@@ -303,12 +303,12 @@ def solve_rows(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Solve rows [lo, hi) of a batch; ``scale`` is 1 over the base of one phase in MVA.
 
-    Takes the fields of Program, Inputs, Room and Outputs one by one: tuples cost three times as much to pass.
-    ``all_legs``: legs without a nominal load can draw power, because legs have arguments. A room for one row
-    gives the scalar form of the same code, with the same bits. Answers ``SOME_BAD`` where power is not finite
-    or stands where none can be.
+    Takes the fields of SweepPlan, Inputs, Workspace and Outputs one by one: tuples cost three times as much
+    to pass. ``all_legs``: legs without a nominal load can draw power, because legs have arguments. Memory for
+    one row gives the scalar form of the same code, with the same bits. Answers ``SOME_BAD`` where power is
+    not finite or stands where none can be.
     """
-    net = steps_of(Program(whole, number), all_legs)
+    net = steps_of(SweepPlan(whole, number), all_legs)
     inputs = Inputs(
         p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
         q_delta_inject_mvar, v_source, v_start, tap, cap_on,

@@ -58,10 +58,10 @@ def _guess(net, cell):  # type: ignore[no-untyped-def]  # noqa: ARG001
 
 
 @inline
-def _afloat(net, cell):  # type: ignore[no-untyped-def]
+def _ungrounded(net, cell):  # type: ignore[no-untyped-def]
     """A small error of the shunts of a floating zone would be a large one of its potential."""
-    for j in range(net.n_afloat):
-        node_power(net, cell, get(net.afloat, j))
+    for j in range(net.n_ungrounded):
+        node_power(net, cell, get(net.ungrounded, j))
 
 
 def _guess_lanes(net, cell):  # type: ignore[no-untyped-def]
@@ -80,7 +80,7 @@ def _guess_lanes(net, cell):  # type: ignore[no-untyped-def]
     _lifted(net, cell)
     for k in range(m):
         _size(cell, k)
-    _afloat(net, cell)
+    _ungrounded(net, cell)
 
 
 def _guess_one(net, cell):  # type: ignore[no-untyped-def]
@@ -107,4 +107,4 @@ def _guess_one(net, cell):  # type: ignore[no-untyped-def]
         put_quad(cell.w, k, quad(1.0) / (x * x + y * y))
     for k in range(whole, m):
         _size(cell, k)
-    _afloat(net, cell)
+    _ungrounded(net, cell)

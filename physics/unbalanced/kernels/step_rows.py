@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from ...numba_tools.jit import inline, lean_kernel
 from ...numba_tools.pointers import advance, get, point, put_lane, width_of
-from ..kernel_tables import FloatArray, Inputs, IntArray, Outputs, Program
+from ..kernel_tables import FloatArray, Inputs, IntArray, Outputs, SweepPlan
 from .branch_flows import FlowTable, flow_row, ways_of
-from .measure import Judged, Seen, Watch, measure
+from .measure import StepColumns, StepLimits, StepResults, measure
 from .row_io import steps_of, table
 from .solve_rows import ALL_GOOD, SOME_BAD, cell_of, solve_block
 
@@ -72,7 +72,7 @@ def _place(row, lane, places, load_p, load_q, inject_p, inject_q, tap, cap_on, b
 
 
 @inline
-def _spread(net, phasors, n_slot, n_source, tap, v, current, source_current, ratio):  # type: ignore[no-untyped-def]
+def _results_to_rows(net, phasors, n_slot, n_source, tap, v, current, source_current, ratio):  # type: ignore[no-untyped-def]
     """Solved rows into lanes: voltages and currents by slot, 0 where there is none, and taps.
 
     All lanes, those without a row too: they hold what was solved there last.
@@ -118,13 +118,14 @@ def step_rows(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Solve rows [lo, hi) and measure them; answers ``SOME_BAD`` where power is not finite or cannot be.
 
-    Takes the fields of Program, FlowTable, Watch, Judged, Places, Block, source and start, Room, Outputs (of
-    one block) and Seen one by one. A row has the same bits alone and beside others.
+    Takes the fields of SweepPlan, FlowTable, StepColumns, StepLimits, Places, Block, source and start,
+    Workspace, Outputs (of one block) and StepResults one by one. A row has the same bits alone and beside
+    others.
     """
-    net, ways = steps_of(Program(whole, number), True), ways_of(FlowTable(of_segment, charging, admittance))
-    watch = Watch(terminal, band, passage, rating, balance, port, port_share, source)
-    judged = Judged(low_pu, top_pu, vuf_max_pct, base_mva / 3.0)
-    seen = Seen(v_out, v_pu, port_v_pu, s_from, i_ka, loading, vuf_pct, ended, measured)
+    net, ways = steps_of(SweepPlan(whole, number), True), ways_of(FlowTable(of_segment, charging, admittance))
+    columns = StepColumns(terminal, band, passage, rating, balance, port, port_share, source)
+    limits = StepLimits(low_pu, top_pu, vuf_max_pct, base_mva / 3.0)
+    results = StepResults(v_out, v_pu, port_v_pu, s_from, i_ka, loading, vuf_pct, ended, measured)
     places = Places(place_load, place_port, place_share)
     block = Block(p_mw, q_mvar, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in, block_tap, block_cap)
     n_slot, n_source = p_mw.shape[1], source.size
@@ -160,7 +161,7 @@ def step_rows(  # type: ignore[no-untyped-def]
         if here == SOME_BAD:
             return SOME_BAD
         answer = max(answer, here)
-        _spread(net, phasors, n_slot, n_source, block_tap, v, current, source_current, ratio)
+        _results_to_rows(net, phasors, n_slot, n_source, block_tap, v, current, source_current, ratio)
         flow_row(net, ways, n_branch, ratio, v, current, i_from, i_to)
-        measure(row, count, notes, v, i_from, i_to, source_current, spare, watch, judged, seen)
+        measure(row, count, notes, v, i_from, i_to, source_current, spare, columns, limits, results)
     return answer
