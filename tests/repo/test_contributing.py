@@ -51,7 +51,13 @@ def test_commands_are_of_make_or_of_the_environment_that_it_made() -> None:
     }
 
 
-@pytest.mark.parametrize("command", OF_VENV)
+def cases(commands: list[str]) -> list[object]:
+    """One test case for each command; a pytest inside a pytest takes seconds to begin."""
+    slow = [pytest.mark.slow]
+    return [pytest.param(line, marks=slow if "/pytest " in line else []) for line in commands]
+
+
+@pytest.mark.parametrize("command", cases(OF_VENV))
 def test_command_runs(command: str, clone: Path) -> None:
     """In a fresh clone; a test that it names is there, since pytest fails where it collects none."""
     done = in_clone(command, clone)
