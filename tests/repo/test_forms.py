@@ -67,6 +67,7 @@ def test_form_is_as_github_wants_it(name: str, repo_root: Path) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_form_requires_what_is_needed(name: str, repo_root: Path) -> None:
+    """Nobody can send a report that nobody could reproduce."""
     asked = fields(repo_root, name)
     required = {key for key, field in asked.items() if field.get("validations", {}).get("required")}
     assert NEEDED[name] <= required
@@ -74,6 +75,7 @@ def test_form_requires_what_is_needed(name: str, repo_root: Path) -> None:
 
 @pytest.mark.parametrize(("name", "field"), MENTIONED)
 def test_field_says_what_it_wants(name: str, field: str, repo_root: Path) -> None:
+    """The version, the unit and the tolerance are asked for where they are to be written."""
     attributes = fields(repo_root, name)[field]["attributes"]
     text = f"{attributes['label']} {attributes.get('description', '')}"
     for word in MENTIONED[name, field]:
@@ -81,6 +83,7 @@ def test_field_says_what_it_wants(name: str, field: str, repo_root: Path) -> Non
 
 
 def test_there_is_no_other_form_and_no_blank_issue(repo_root: Path) -> None:
+    """A blank issue would be a way around every question."""
     found = {path.stem for path in (repo_root / ".github/ISSUE_TEMPLATE").iterdir()}
     assert found == {*FORMS, "config"}
     settings = form(repo_root, "config")
@@ -90,6 +93,7 @@ def test_there_is_no_other_form_and_no_blank_issue(repo_root: Path) -> None:
 
 
 def test_pull_requests_are_asked_for_proof(repo_root: Path) -> None:
+    """Tests, static checks, scores, changelog and promises are on the list."""
     text = (repo_root / ".github/pull_request_template.md").read_text()
     for word in ("make test", "make lint", "days.json", "CHANGELOG.md", "docs/versioning.md"):
         assert word in text

@@ -51,6 +51,7 @@ def test_jobs_follow_each_other(jobs: dict[str, Any]) -> None:
 
 
 def test_the_tag_is_checked_before_anything_is_built(jobs: dict[str, Any]) -> None:
+    """And the build takes pinned tools, without an environment of its own."""
     text = commands(jobs["build"])
     assert 'tools/release_notes.py "$GITHUB_REF_NAME"' in text
     assert text.index("release_notes.py") < text.index("python -m build --no-isolation")
@@ -92,6 +93,7 @@ def test_no_shell_command_takes_in_what_others_wrote(repo_root: Path) -> None:
 
 
 def test_notes_are_the_section_of_the_version(tool: ModuleType, repo_root: Path) -> None:
+    """All of it, and nothing of the section before or after."""
     notes = tool.release_notes(f"v{distgrid.__version__}", repo_root)
     changelog = (repo_root / "CHANGELOG.md").read_text()
     assert notes in changelog
@@ -101,6 +103,7 @@ def test_notes_are_the_section_of_the_version(tool: ModuleType, repo_root: Path)
 
 @pytest.mark.parametrize("tag", ["v9.9.9", distgrid.__version__, f"v{distgrid.__version__}rc1", "main"])
 def test_another_tag_is_refused(tag: str, tool: ModuleType, repo_root: Path) -> None:
+    """Another number, no `v`, a suffix, no number."""
     with pytest.raises(ValueError, match="but the tag is"):
         tool.release_notes(tag, repo_root)
 
@@ -127,6 +130,7 @@ def test_a_file_left_behind_is_named(name: str, tool: ModuleType, tree: Path) ->
 
 
 def test_a_version_without_notes_is_refused(tool: ModuleType, tree: Path) -> None:
+    """Nothing is released that the changelog does not describe."""
     changelog = tree / "CHANGELOG.md"
     changelog.write_text(changelog.read_text().partition(f"## [{distgrid.__version__}]")[0])
     with pytest.raises(ValueError, match=r"CHANGELOG\.md: no text under"):

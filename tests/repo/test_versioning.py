@@ -91,6 +91,7 @@ def test_numba_is_that_of_the_code_and_of_the_metadata(
 def test_platform_is_that_of_the_classifiers(
     supported: dict[str, tuple[str, str]], project: dict[str, Any], repo_root: Path
 ) -> None:
+    """What is promised is what continuous integration runs on."""
     systems = [text for text in project["classifiers"] if text.startswith("Operating System")]
     assert systems == ["Operating System :: POSIX :: Linux"]
     assert supported["Platform"][0] == "Linux, x86-64"
@@ -99,6 +100,7 @@ def test_platform_is_that_of_the_classifiers(
 
 
 def test_readme_and_guide_say_the_same(supported: dict[str, tuple[str, str]], repo_root: Path) -> None:
+    """The short sentences of the pages that people read first."""
     pythons = supported["Python"][0].split(", ")
     oldest, newest = tried_numba(repo_root)
     readme = " ".join((repo_root / "README.md").read_text().split())
@@ -121,6 +123,7 @@ def test_public_names_are_lists_that_exist(page: str) -> None:
 
 
 def test_formats_are_those_that_are_written_and_read(page: str, repo_root: Path) -> None:
+    """The schema of the feeder's tables and those of every `run.json`."""
     written, read = schema.SCHEMA_VERSION, schema.READABLE_VERSIONS
     assert (
         f"schema version {written} is written, versions {', '.join(read[:-1])} and {read[-1]} are read"
@@ -133,5 +136,6 @@ def test_formats_are_those_that_are_written_and_read(page: str, repo_root: Path)
 
 
 def test_splits_are_those_that_are_hashed(page: str) -> None:
+    """Every split with a pinned hash is named, and no other."""
     sentence = page.partition("## Data and their hashes")[2].partition(" are fixed lists")[0]
     assert re.findall(r"`([\w-]+)`", sentence) == list(profiles.SPLIT_HASHES)
