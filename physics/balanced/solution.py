@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flags import COLLAPSED, CONVERGED, DIVERGED
 from ..flow_properties import FlowViews
 from .branch_flows import flow_rows
-from .kernels import solve_rows as kernels
 from .kernels.solve_rows import Outputs
 from .network import Network
 
@@ -97,17 +97,17 @@ class Solution(FlowViews):
     @cached_property
     def converged(self) -> BoolArray:
         """Whether this is a true solution; see the class."""
-        return self._flag(kernels.CONVERGED)
+        return self._flag(CONVERGED)
 
     @cached_property
     def diverged(self) -> BoolArray:
         """Whether no solution was found."""
-        return self._flag(kernels.DIVERGED)
+        return self._flag(DIVERGED)
 
     @cached_property
     def collapsed(self) -> BoolArray:
         """Whether some node fell below the collapse voltage."""
-        return self._flag(kernels.COLLAPSED)
+        return self._flag(COLLAPSED)
 
     def _flag(self, bit: int) -> Any:
         return self._out((self._ended[:, 0] & bit) != 0)
