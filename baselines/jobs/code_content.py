@@ -252,7 +252,7 @@ def package_sha256() -> str:
     digest = hashlib.sha256()
     for part in ("baselines", "cases", "envs", "physics"):
         for path in sorted((root / part).rglob("*.py")):
-            if "bench" not in path.parts and not path.name.startswith("cli"):
+            if not {"bench", "cli"} & set(path.relative_to(root).parts):
                 digest.update(path.relative_to(root).as_posix().encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -6,7 +6,6 @@ ends the run with its own traceback.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,6 @@ from ..errors import RunError
 from ..policy import Policy
 from ..scoring.extremes import Envelope, FloatArray
 from ..scoring.violations import Violations
-from .files import table_bytes
 
 #: info entries that are columns of their own already, or that the run itself counts.
 _HANDLED = frozenset({"day", "step", "t_index", "cost", "rewards", "costs"})
@@ -29,27 +27,21 @@ KINDS = ("steps", "nodes", "branches", "violations")
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Consecutive episodes of one policy: `days[i]` and `seed + first_episode + i` belong together."""
+class Episodes:
+    """Consecutive episodes of one policy: `days[i]` and the seed `seed + first + i` belong together."""
 
-    index: int
     policy: str
-    first_episode: int
+    first: int
     days: tuple[int, ...]
     seed: int
 
-
-@dataclass(frozen=True)
-class ChunkResult:
-    """The tables of a chunk as Parquet bytes, by `KINDS`, and how long the episodes took."""
-
-    tables: Mapping[str, bytes]
-    n_steps: int
-    wall_s: float
+    def rows(self) -> list[tuple[str, int, int]]:
+        """Policy, episode and day of each."""
+        return [(self.policy, self.first + k, day) for k, day in enumerate(self.days)]
 
 
-def run_chunk(env: gymnasium.Env[Any, Any], policy: Policy, chunk: Chunk) -> ChunkResult:
-    """Run the episodes of `chunk` one after the other.
+def run_episodes(env: gymnasium.Env[Any, Any], policy: Policy, episodes: Episodes) -> dict[str, pa.Table]:
+    """Run episodes one after the other; the tables by `KINDS`.
 
     RunError when the environment does not do as it is told.
     """
@@ -57,18 +49,13 @@ def run_chunk(env: gymnasium.Env[Any, Any], policy: Policy, chunk: Chunk) -> Chu
     nodes: list[pa.Table] = []
     branches: list[pa.Table] = []
     violations = Violations(env.unwrapped)
-    started = time.perf_counter()
-    for offset, day in enumerate(chunk.days):
-        key = (chunk.policy, chunk.first_episode + offset, day)
-        envelope = _run_episode(env, policy, key, chunk.seed, rows, violations)
+    for key in episodes.rows():
+        envelope = _run_episode(env, policy, key, episodes.seed, rows, violations)
         nodes.append(envelope.nodes(*key))
         branches.append(envelope.branches(*key))
-    wall_s = time.perf_counter() - started
     steps = pa.table({name: _column(name, values) for name, values in rows.items()})
     tables = (steps, pa.concat_tables(nodes), pa.concat_tables(branches), violations.table())
-    return ChunkResult(
-        {kind: table_bytes(table) for kind, table in zip(KINDS, tables, strict=True)}, steps.num_rows, wall_s
-    )
+    return dict(zip(KINDS, tables, strict=True))
 
 
 def _run_episode(
