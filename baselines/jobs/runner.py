@@ -20,9 +20,10 @@ import pyarrow as pa
 
 from ..errors import RunError
 from . import manifest as run_manifest
-from .code_content import package_sha256
+from .code_content import has_address, package_sha256
 from .engines import AnyJob, FinishedPart, engine_named
 from .files import table_bytes
+from .identity import Reader
 from .job import Chunk, Outcome, Tables
 from .job_folder import JobFolder, note, read_parts
 from .manifest import ChunkRecord, GroupRecord, InputRecord, Manifest, Timings
@@ -118,17 +119,17 @@ class _Run:
         job, told, started = self.job, self.job.describe(self.context), run_manifest.now()
         groups = [GroupRecord(label=label, n_items=len(items)) for label, items in self.groups.items()]
         size = chunk_size or job.chunk_size(max(group.n_items for group in groups))
-        ours = InputRecord(name="code of distgrid", sha256=package_sha256())
+        code, doubts = _code(job)
         run = Manifest(
             id="",
             kind=job.kind,
             command=["distgrid", *job.kind.split()] if command is None else list(command),
             versions=run_manifest.versions(told.packages),
             seed=told.seed,
-            inputs=[*told.inputs, ours],
+            inputs=[*told.inputs, *code],
             parameters=dict(job.parameters(self.context)),
             objects=list(told.objects),
-            unknown=list(told.unknown),
+            unknown=[*told.unknown, *doubts],
             timings=Timings(started_at=started, updated_at=started),
             groups=groups if job.keeps_parts else [],
             chunks=list(cut(groups, size)) if job.keeps_parts else [],
@@ -271,6 +272,15 @@ class _Status:
             # seen.
             if error is not None:
                 error.add_note(f"run.json could not be updated either: {also.strerror}")
+
+
+def _code(job: AnyJob) -> tuple[list[InputRecord], list[str]]:
+    """The code that does the job: that of distgrid, and of a job of somebody's own; what is unknown of it."""
+    records = [InputRecord(name="code of distgrid", sha256=package_sha256())]
+    if has_address(type(job)):
+        return records, []
+    reader, name = Reader(), f"code of {job.kind}"
+    return [*records, InputRecord(name=name, sha256=reader.digest(type(job), name))], reader.unknown
 
 
 def _n_items(chunks: Sequence[ChunkRecord]) -> int:
