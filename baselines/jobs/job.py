@@ -180,7 +180,7 @@ class Job(ABC, Generic[Config]):
         """Do the items of a chunk; the bytes must be those of one by one."""
         return joined([self.do(context, item) for item in chunk.items])
 
-    def chunk_size(self, n_items: int) -> int:
+    def chunk_size(self, context: Any, n_items: int) -> int:
         """Items of a chunk, where nobody says: a tenth of the largest group's `n_items`, at most 32."""
         return min(max(-(-n_items // 10), 1), 32)
 

@@ -118,7 +118,7 @@ class _Run:
         """The manifest of a run that has not begun."""
         job, told, started = self.job, self.job.describe(self.context), run_manifest.now()
         groups = [GroupRecord(label=label, n_items=len(items)) for label, items in self.groups.items()]
-        size = chunk_size or job.chunk_size(max(group.n_items for group in groups))
+        size = chunk_size or job.chunk_size(self.context, max(group.n_items for group in groups))
         code, doubts = _code(job)
         run = Manifest(
             id="",

@@ -98,8 +98,7 @@ def _run_episode(
         voltages = np.asarray(np.ma.filled(info["voltages"], np.nan), dtype=np.float64)
         loading = np.asarray(np.ma.filled(info["branch_loading"], np.nan), dtype=np.float64)
         violations.add(key, step, t_index, info)
-        if info["pf_converged"]:
-            envelope.add(voltages, loading)
+        envelope.add(voltages[None], loading[None], np.array([info["pf_converged"]]))
         _append(rows, {**head, **_scalars(info), **_extremes(voltages, loading)})
         step += 1
     return envelope
@@ -109,14 +108,24 @@ def _scalars(info: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers and flags of `info` in its own order, lower case, then each named reward and cost."""
     row: dict[str, Any] = {}
     for key, value in info.items():
-        if key not in _HANDLED and isinstance(value, bool | int | float | np.generic):
+        if is_column(key, value):
             row[key.lower()] = value.item() if isinstance(value, np.generic) else value
     # Last, over entries of the same name: in a failed power flow info has diagnostics, costs what is charged.
     for name, value in info["rewards"].items():
         row[f"reward_{name}"] = float(value)
     for name, value in info["costs"].items():
-        row[name if name.startswith("cost_") else f"cost_{name}"] = float(value)
+        row[cost_column(name)] = float(value)
     return row
+
+
+def is_column(key: str, value: Any) -> bool:
+    """Whether an entry of an info is a number or flag that becomes a column by its own name."""
+    return key not in _HANDLED and isinstance(value, bool | int | float | np.generic)
+
+
+def cost_column(name: str) -> str:
+    """The column of a cost of the task."""
+    return name if name.startswith("cost_") else f"cost_{name}"
 
 
 def _extremes(voltages: FloatArray, loading: FloatArray) -> dict[str, float]:

@@ -14,10 +14,12 @@ from ..jobs.config_fields import Positional, Shown, commas
 from ..jobs.job import Chunk, Description, Job, JobConfig, Outcome, Part, Tables
 from ..jobs.manifest import ChunkRecord, Manifest, Scalar
 from ..jobs.plan import part_path
+from ..policy import plays_batches
 from ..scoring.summary import PolicySummary, episodes_table, summarise
 from .env_content import content_of
 from .env_source import Source, episode_day, input_records, make_source
 from .episodes import KINDS, Episodes, run_episodes
+from .rows import run_rows
 from .session import PolicyLike, Session, check_policies
 
 EPISODES = "episodes"
@@ -116,6 +118,12 @@ class RolloutJob(Job[RunConfig]):
         episodes = Episodes(chunk.label, chunk.items[0][1], days, self.config.seed)
         return Part(play(context, episodes))
 
+    def chunk_size(self, context: Session, n_items: int) -> int:
+        """Of episodes that are played side by side, 128 at most: together they take a second or two."""
+        if n_items > 1 and context.side_by_side():
+            return min(n_items, 128)
+        return super().chunk_size(context, n_items)
+
     def check_part(self, chunk: ChunkRecord, tables: Tables) -> str | None:
         """None where the tables are of the chunk's policy and episodes."""
         last = chunk.first_item + chunk.n_items - 1
@@ -185,8 +193,11 @@ class RolloutJob(Job[RunConfig]):
 
 
 def play(session: Session, episodes: Episodes) -> Tables:
-    """Play consecutive episodes of one policy."""
-    return run_episodes(session.env, session.policies[episodes.policy], episodes)
+    """Play consecutive episodes of one policy: side by side, where policy and environment can."""
+    policy, count = session.policies[episodes.policy], len(episodes.days)
+    if count > 1 and session.has_rows and plays_batches(policy):
+        return run_rows(session.rows(count), session.env, policy, episodes)
+    return run_episodes(session.env, policy, episodes)
 
 
 def _speeds(run: Manifest) -> dict[str, float]:

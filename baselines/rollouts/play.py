@@ -79,7 +79,7 @@ def rollout(
         split: Which days; None: the environment's own, "test" for an id.
         seed: Of the first episode; the next has `seed + 1`.
         chunk_episodes: Episodes that are lost at most when the run is killed; None: a tenth of `episodes`, 32
-            at most. A run that is resumed keeps its own.
+            at most, or 128 where episodes are played side by side. A run that is resumed keeps its own.
         progress: Whether to show a progress bar on a terminal.
         fresh: Whether to remove the files of the run that the folder holds first.
         report: Whether to draw report.png.

@@ -11,8 +11,9 @@ from .. import registry
 from ..errors import RunError
 from ..jobs.identity import parts_of
 from ..jobs.manifest import ObjectRecord
-from ..policy import Policy
+from ..policy import Policy, plays_batches
 from .env_source import Source
+from .rows import AnyVectorEnv, has_rows, open_rows
 
 PolicyLike = str | Policy
 
@@ -49,6 +50,7 @@ class Session:
         """Open the environment and make the policies; `close` it afterwards."""
         self.source = source
         self.env = source.open()
+        self._rows: AnyVectorEnv | None = None  # the last that was made
         self.policies = {p.name: p for p in (_make(entry, self.env) for entry in entries)}
 
     @property
@@ -60,6 +62,21 @@ class Session:
     def dt_h(self) -> float:
         """Length of a step, h."""
         return float(self.grid.profiles.dt_h)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether episodes can be played as the rows of a vector environment."""
+        return has_rows(self.source, self.env)
+
+    def side_by_side(self) -> bool:
+        """Whether the episodes of every policy are played as rows."""
+        return self.has_rows and all(plays_batches(policy) for policy in self.policies.values())
+
+    def rows(self, count: int) -> AnyVectorEnv:
+        """The environment as `count` rows, where it `has_rows`."""
+        if self._rows is None or self._rows.num_envs != count:
+            self._rows = open_rows(self.source, count)
+        return self._rows
 
     def close(self) -> None:
         """Close the environment, unless it was handed in."""
