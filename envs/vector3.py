@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from gymnasium.vector import AutoresetMode
 
@@ -12,8 +11,6 @@ from .core.load_source import LoadSource
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 from .vector import DistGridVectorEnv
-from .vectorised.info_arrays import InfoArrays
-from .vectorised.phase_info_arrays import PhaseInfoArrays
 
 
 class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
@@ -35,8 +32,6 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     shared and read-only. Which environments have the key is in ``_key``, as ever; the others have zeros.
     ``delivered`` tells positions of taps and banks, too.
     """
-
-    info_arrays: ClassVar[type[InfoArrays]] = PhaseInfoArrays
 
     def __init__(
         self,

@@ -6,8 +6,17 @@ The same numbers as metrics.py, which measures a block of rows while the sweep h
 from __future__ import annotations
 
 from ...numba_tools.jit import inline, lean_kernel
+from ...row_results import (
+    N_OVERLOAD,
+    N_VOLTAGE,
+    OVERLOAD,
+    P_LOSS,
+    P_SLACK,
+    Q_LOSS,
+    Q_SLACK,
+    VOLTAGE_VIOLATION,
+)
 from ..branch_flows import Ends, branch_flow
-from .step_rows import N_OVERLOAD, N_VOLTAGE, OVERLOAD, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK, VOLTAGE_VIOLATION
 
 
 @lean_kernel
