@@ -9,13 +9,16 @@ Kernels call the first functions, with numbers or with lanes; whoever has arrays
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .numba_tools.jit import inline
 from .numba_tools.lanes import choose, larger
+
+if TYPE_CHECKING:
+    from ..cases import Feeder
 
 FloatArray = NDArray[np.float64]
 
@@ -48,6 +51,16 @@ class OfBand(NamedTuple):
 
     over: FloatArray
     under: FloatArray
+
+
+def judged_band(feeder: Feeder, band: tuple[float, float] | None = None) -> tuple[FloatArray, FloatArray]:
+    """(n_nodes,) lowest and highest voltage allowed: ``band``, or the nodes' limits; of sources 0 and inf."""
+    v_min, v_max = (feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
+    if band is not None:
+        v_min[:], v_max[:] = band
+    sources = [feeder.node_index[str(node)] for node in feeder.column("sources", "node_id")]
+    v_min[sources], v_max[sources] = 0.0, np.inf
+    return v_min, v_max
 
 
 def of_band(value: FloatArray, low: FloatArray, high: FloatArray) -> OfBand:

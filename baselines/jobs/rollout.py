@@ -257,6 +257,7 @@ def _report(session: Session, outcome: RunResult) -> bytes:
         feeder=session.grid.feeder,
         units=session.grid.fleet.units(),
         band=_band(session.grid),
+        limits=session.grid.v_limits_pu,
         dt_h=session.dt_h,
         title=asked.environment.rsplit("/", 1)[-1],
         subtitle=(

@@ -1,7 +1,8 @@
 """What went wrong, row by row: every limit that was passed, with time, place and size.
 
 A distribution operator reads this table first: which bus was too high or too low, when and by how much,
-which branch was overloaded, and when power flowed back into the upstream grid.
+which branch was overloaded, and when power flowed back into the upstream grid. What a violation is,
+`physics.violations` says; the magnitudes of a step add up to its costs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from ...physics.violations import of_band, of_rating, of_unbalance
 
 FloatArray = NDArray[np.float64]
 
@@ -46,7 +49,8 @@ class Violations:
         """`grid`: the environment whose feeder, voltage limits and ratings are used."""
         self._feeder = grid.feeder
         self._low, self._high = grid.v_limits_pu
-        self._rating = grid.feeder.column("branches", "thermal_limit_mva")
+        phased = grid.feeder.phases == "per-phase"
+        self._rating = np.fmin(*grid.net.phase_rating_mva) if phased else grid.net.rating_mva
         self._nodes = grid.feeder.column("nodes", "node_id")
         self._branches = grid.feeder.column("branches", "branch_id")
         self._source = str(grid.feeder.column("sources", "node_id")[0])
@@ -66,20 +70,21 @@ class Violations:
     def _of_step(self, info: Mapping[str, Any]) -> Iterator[tuple[str, str, float, float, float, str]]:
         v = _plain(info["voltages"])
         low, high = _per_phase(self._low, v), _per_phase(self._high, v)
-        for kind, beyond, limit in (("overvoltage", v - high, high), ("undervoltage", low - v, low)):
+        found = of_band(v, low, high)
+        for kind, beyond, limit in (("overvoltage", found.over, high), ("undervoltage", found.under, low)):
             for at in map(tuple, np.argwhere(beyond > 0.0)):
                 yield kind, _named(self._nodes, at), float(v[at]), float(limit[at]), float(beyond[at]), "pu"
         loading = _plain(info["branch_loading"])
-        ratings = _per_phase(self._rating / (3.0 if loading.ndim == 2 else 1.0), loading)
-        for at in map(tuple, np.argwhere(loading > 1.0)):
-            rating = float(ratings[at])
+        above = of_rating(loading, self._rating)
+        for at in map(tuple, np.argwhere(above > 0.0)):
+            rating = float(self._rating[at])
             flow = float(loading[at]) * rating
-            yield "overload", _named(self._branches, at), flow, rating, flow - rating, "MVA"
+            yield "overload", _named(self._branches, at), flow, rating, float(above[at]), "MVA"
         if v.ndim == 2:
             unbalance = _plain(info["vuf_pct"])
-            for n in np.flatnonzero(unbalance > self._vuf_max_pct):
-                value = float(unbalance[n])
-                beyond_pct = value - self._vuf_max_pct
+            uneven = of_unbalance(unbalance, self._vuf_max_pct)
+            for n in np.flatnonzero(uneven):
+                value, beyond_pct = float(unbalance[n]), float(uneven[n])
                 yield "unbalance", str(self._nodes[n]), value, self._vuf_max_pct, beyond_pct, "%"
         if info["p_slack_MW"] < 0.0:
             back = -float(info["p_slack_MW"])

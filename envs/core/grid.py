@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import Network, Network3
+from ...physics.violations import judged_band
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..tasks import StepView, Task, WorstCase
@@ -90,7 +91,12 @@ class Grid:
         )
         self.dt_h = profiles.dt_h
         self.stepper: AnyStepper = stepper_for(
-            net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
+            net,
+            batch,
+            judged_band(net.feeder, task.v_band),
+            fleet,
+            task,
+            None if like is None else like.stepper,
         )
         self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
@@ -334,13 +340,3 @@ def _runs(rows: IntArray) -> list[tuple[int, int]]:
     ends = np.flatnonzero(np.diff(rows) != 1)
     firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
     return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
-
-
-def _band(net: Network | Network3, task: Task) -> tuple[FloatArray, FloatArray]:
-    """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
-    v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
-    if task.v_band is not None:
-        v_min[:], v_max[:] = task.v_band
-    sources = [net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]
-    v_min[sources], v_max[sources] = 0.0, np.inf
-    return v_min, v_max
