@@ -51,7 +51,7 @@ def animated(frames: list[Pixels]) -> bytes:
         pictures.append(np.where(now == before, COLOURS - 1, now).astype(np.uint8))
     images = []
     for picture in pictures:
-        image = Image.fromarray(picture.reshape(frames[0].shape[:2]), "P")
+        image = Image.frombytes("P", frames[0].shape[1::-1], picture.tobytes())
         image.putpalette([*palette.ravel().tolist(), 255, 255, 255])
         images.append(image)
     out = io.BytesIO()

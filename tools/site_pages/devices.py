@@ -76,14 +76,18 @@ def _fields(kind: type[envs.ResourceSpec]) -> str:
 
 def _where(kind: str) -> str:
     """Registered environments with devices of this kind."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    rated = False
     for entry in registered():
         mine = [unit for unit in units(entry) if unit.kind == kind]
         if mine:
+            rated = rated or mine[0].s_mva > 0.0
             link = f"[`{entry.id}`](../environments/{entry.family}.md)"
             rows.append((link, len(mine), span(u.p_mw for u in mine), span(u.s_mva for u in mine)))
     if not rows:
         return (
             "No registered environment has one: attach your own with `resources=` or `register_resource`.\n"
         )
+    if not rated:
+        return table(("Id", "Units"), [row[:2] for row in rows])
     return table(("Id", "Units", "P of one, MW", "S of one, MVA"), rows)

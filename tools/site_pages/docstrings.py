@@ -19,6 +19,10 @@ class ReadableDocstrings(griffe.Extension):
         if obj.docstring is not None:
             obj.docstring.value = readable(obj.docstring.value)
 
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """The package itself is no object of a package."""
+        self.on_object(obj=pkg)
+
     def on_attribute(self, *, attr: griffe.Attribute, **_: Any) -> None:
         """A constant of a module without a docstring gets the comment beside or above it."""
         if attr.docstring is None and attr.parent is not None and attr.parent.is_module:
@@ -26,7 +30,9 @@ class ReadableDocstrings(griffe.Extension):
 
 
 def readable(text: str) -> str:
-    """A docstring with examples fenced and without roles."""
+    """A docstring with examples fenced and without roles; the same again when it is so already."""
+    if "```pycon" in text:
+        return text
     return _EXAMPLE.sub(_fenced, _ROLE.sub(r"`\1`", text))
 
 

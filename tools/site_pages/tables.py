@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .markdown import number, span, table
 
 # What each block of the observation holds. "Last" is the end of the interval before the decision.
@@ -82,18 +80,11 @@ def device_table(env: Any) -> str:
     """One line for each unit of the fleet, with its ratings."""
     if not env.units:
         return "None: attach your own with `resources=` or `register_resource`.\n"
-    rows = [
-        (
-            u.name,
-            u.bus,
-            u.phase,
-            number(u.p_mw),
-            number(u.s_mva),
-            number(u.q_max_mvar),
-            number(u.energy_mwh or np.nan),
-        )
-        for u in env.units
-    ]
+    rows = []
+    for u in env.units:
+        ratings = [number(x) for x in (u.p_mw, u.s_mva, u.q_max_mvar)] if u.s_mva else ["–"] * 3
+        energy = number(u.energy_mwh) if u.energy_mwh else "–"
+        rows.append((u.name, u.bus, u.phase, *ratings, energy))
     return table(("Device", "Bus", "Phase", "P, MW", "S, MVA", "Largest Q, MVAr", "Energy, MWh"), rows)
 
 
