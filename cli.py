@@ -20,10 +20,10 @@ from .physics import JitDisabledError
 
 def build_app() -> typer.Typer:
     """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap."""
-    from .baselines.cli_bench import app as bench_app
-    from .baselines.cli_case import app as case_app
-    from .baselines.cli_dist import app as dist_app
-    from .baselines.cli_run import run
+    from .baselines.cli.bench import app as bench_app
+    from .baselines.cli.case import app as case_app
+    from .baselines.cli.dist_pf import app as dist_app
+    from .baselines.cli.run import run
 
     app = typer.Typer(
         name="distgrid",

@@ -13,14 +13,14 @@ from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.local_control import LocalControl
 from .scripted.random import Random
 from .scripted.vde4105 import VDE_VARIANTS, PowerFactor4105, VoltVar4105
-from .scripted.volt_var import IEEE1547_A, IEEE1547_B, VoltVar
+from .scripted.volt_var import IEEE1547_A, IEEE1547_B, PiecewiseVoltVar
 
 Factory = Callable[[AnyEnv], Policy]
 
 
 def _ieee1547(name: str, category: str) -> Factory:
     curve = {"a": IEEE1547_A, "b": IEEE1547_B}[category]
-    return lambda env: VoltVar(env, curve=curve, name=name)
+    return lambda env: PiecewiseVoltVar(env, curve=curve, name=name)
 
 
 def _vde_q(name: str, variant: str | None) -> Factory:

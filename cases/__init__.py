@@ -9,18 +9,18 @@ False
 from __future__ import annotations
 
 from . import profiles as profiles
-from .dss import import_dss as import_dss
 from .errors import CaseError as CaseError
 from .errors import Problem as Problem
-from .feeder import Feeder as Feeder
+from .importers.matpower.importer import import_matpower as import_matpower
+from .importers.opendss.importer import import_dss as import_dss
 from .library import load as load
 from .library import names as names
-from .matpower import import_matpower as import_matpower
+from .model.feeder import Feeder as Feeder
+from .model.three_phase import three_phase as three_phase
+from .model.topology import IslandReport as IslandReport
+from .model.topology import Topology as Topology
 from .schema import TABLES as TABLES
 from .schema import table as table
-from .three_phase import three_phase as three_phase
-from .topology import IslandReport as IslandReport
-from .topology import Topology as Topology
 
 __all__ = [
     "TABLES",

@@ -6,14 +6,14 @@ import re
 from functools import cache
 from pathlib import Path
 
-from . import dss
-from .edit import nearest
 from .errors import CaseError, Problem
-from .feeder import Feeder
-from .matpower import SUFFIXES, import_matpower
-from .mtables import COMPLETE
+from .importers.matpower.importer import SUFFIXES, import_matpower
+from .importers.matpower.tables import COMPLETE
+from .importers.opendss import importer as dss
+from .model.edit import nearest
+from .model.feeder import Feeder
 from .schema import FEEDER_PHASES
-from .tables import load_folder, phases_of
+from .storage.folder import load_folder, phases_of
 
 FEEDERS = Path(__file__).parent / "data" / "feeders"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
-from .load import LoadSource, ProfileLoad, SeriesLoad
 from .resources import (
     EV,
     PV,

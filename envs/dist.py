@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from .actions import checked
-from .arguments import checked_options, checked_resources
-from .fixed import Fixed
-from .info import reset_info, step_info
-from .layout import Layout
-from .load import LoadSource
+from .core.action_checks import checked
+from .core.arguments import checked_options, checked_resources
+from .core.fixed import Fixed
+from .core.info import reset_info, step_info
+from .core.load_source import LoadSource
+from .core.observation_layout import Layout
+from .core.scenario import scenario
+from .rendering.window import View
 from .resources import Fleet, place
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
-from .scenario import scenario
 from .tasks import Task
 from .tasks.base import unpriced
-from .view import View
 
 Observation = NDArray[np.float32]
 Action = NDArray[np.float32]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ..cases import Feeder
 from ..physics import Network3, PhaseIndex
+from .core.fixed import Fixed
+from .core.load_source import LoadSource
 from .dist import DistGridEnv
-from .fixed import Fixed
-from .load import LoadSource
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 

@@ -18,7 +18,7 @@ NAMESPACE = "distgrid"
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegisteredEnv:
     """One registered environment."""
 
     name: str  # without namespace and version
@@ -53,8 +53,8 @@ def _sites(sizes: dict[str, float]) -> tuple[tuple[str, float, int], ...]:
     return tuple((bus, p, (7 * i + 1) % 25) for i, (bus, p) in enumerate(sizes.items()))
 
 
-def _bare(name: str, case: str, batteries: dict[str, float], inverters: dict[str, float]) -> Entry:
-    return Entry(
+def _bare(name: str, case: str, batteries: dict[str, float], inverters: dict[str, float]) -> RegisteredEnv:
+    return RegisteredEnv(
         name=f"DistGrid-{name}", version=0, case=case, task=LossMinimisation(),
         batteries=tuple((bus, p, 4.0 * p) for bus, p in batteries.items()), inverters=_sites(inverters),
         inverter_controls="pq", load_scale=1.0, v_source_pu=1.0,
@@ -69,8 +69,8 @@ def _volt_var(
     inverters: dict[str, float],
     load_scale: float,
     v_source_pu: float,
-) -> Entry:
-    return Entry(
+) -> RegisteredEnv:
+    return RegisteredEnv(
         name=f"VoltVar-{name}", version=0, case=case, task=VoltVar(),
         batteries=tuple((bus, p, 4.0 * p) for bus, p in batteries.items()), inverters=_sites(inverters),
         inverter_controls="q", load_scale=load_scale, v_source_pu=v_source_pu,
@@ -81,8 +81,8 @@ def _volt_var(
 _Phased = tuple[tuple[str, str, float], ...]  # bus, phase, MW
 
 
-def _bare3(case: str, batteries: _Phased, inverters: _Phased, v_source_pu: float) -> Entry:
-    return Entry(
+def _bare3(case: str, batteries: _Phased, inverters: _Phased, v_source_pu: float) -> RegisteredEnv:
+    return RegisteredEnv(
         name=f"DistGrid3Phase-{case}", version=0, case=case, task=LossMinimisation(), batteries=(),
         inverters=(), inverter_controls="pq", load_scale=1.0, v_source_pu=v_source_pu, per_phase=True,
         others=(
@@ -101,8 +101,8 @@ def _volt_var3(
     load_scale: float,
     v_source_pu: float,
     vuf_max_pct: float,
-) -> Entry:
-    return Entry(
+) -> RegisteredEnv:
+    return RegisteredEnv(
         name=f"VoltVar3-{case}", version=0, case=case, task=VoltVar3(vuf_max_pct=vuf_max_pct), batteries=(),
         inverters=(), inverter_controls="q", load_scale=load_scale, v_source_pu=v_source_pu, per_phase=True,
         others=(
@@ -140,12 +140,12 @@ _PRICES: dict[str, tuple[float, float]] = {
 }
 
 
-def _with_prices(entry: Entry) -> Entry:
+def _with_prices(entry: RegisteredEnv) -> RegisteredEnv:
     price, cost = _PRICES[entry.id]
     return replace(entry, task=replace(entry.task, failure_price=price, failure_cost=cost))
 
 
-_SCENARIOS: tuple[Entry, ...] = (
+_SCENARIOS: tuple[RegisteredEnv, ...] = (
     _bare(
         "33bw", "case33bw",
         {"18": 0.2, "22": 0.2, "25": 0.3, "33": 0.3}, {"14": 0.4, "21": 0.4, "24": 0.8, "31": 0.6},
@@ -212,7 +212,7 @@ _SCENARIOS: tuple[Entry, ...] = (
     ),
 )  # fmt: skip
 
-ENTRIES: tuple[Entry, ...] = tuple(_with_prices(entry) for entry in _SCENARIOS)
+ENTRIES: tuple[RegisteredEnv, ...] = tuple(_with_prices(entry) for entry in _SCENARIOS)
 
 
 def register_all() -> None:
@@ -243,7 +243,7 @@ class _Creator:
         return face(**_arguments(found, options))
 
 
-#: Entry point of all registered ids: ``create("distgrid/VoltVar-33bw-v0", split="test")``.
+#: RegisteredEnv point of all registered ids: ``create("distgrid/VoltVar-33bw-v0", split="test")``.
 create = _Creator()
 
 
@@ -257,7 +257,7 @@ def create_vector(entry: str, num_envs: int = 1, **options: Any) -> VectorEnv[An
     return face(num_envs=num_envs, **_arguments(found, options))
 
 
-def _entry(identity: str) -> Entry:
+def _entry(identity: str) -> RegisteredEnv:
     """The entry of an id, version and all; ValueError with the nearest ids for another one."""
     known = {entry.id: entry for entry in ENTRIES}
     if identity not in known:
@@ -270,7 +270,7 @@ def _entry(identity: str) -> Entry:
 _SEARCHED = ("case", "resources", "load", "load_scale", "v_source_pu", "allow_mesh_pruning")
 
 
-def _arguments(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(entry: RegisteredEnv, options: Mapping[str, Any]) -> dict[str, Any]:
     """What an entry is made of, as arguments of its environment, with ``options`` in their place."""
     task = unpriced(entry.task) if any(name in options for name in _SEARCHED) else entry.task
     own: dict[str, Any] = {

@@ -11,9 +11,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from .arguments import checked_names, checked_options
-from .row_view import RowView
+from .core.arguments import checked_names, checked_options
 from .vector import GridVectorEnv
+from .vectorised.row_view import RowView
 
 
 def sb3_vec_env(
@@ -105,8 +105,8 @@ class _Adapter:
         observations, reward, terminated, truncated, infos = self.env.step(self._actions)
         done = terminated | truncated
         rows = np.flatnonzero(done).tolist()
-        told = _earned(infos, self.info_keys, done)
-        listed = _picked(told, self.info_keys, self.num_envs)
+        picked = _earned(infos, self.info_keys, done)
+        listed = _picked(picked, self.info_keys, self.num_envs)
         for info, cut in zip(listed, (truncated & ~terminated).tolist(), strict=True):
             info["TimeLimit.truncated"] = cut
         for row in rows:

@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from ..cases.profiles import Profiles
-from .actions import checked
-from .arguments import checked_count, checked_flag, checked_options, checked_resources
-from .columns import sizes
-from .fixed import Fixed
-from .grid import Grid
-from .layout import Layout
-from .load import LoadSource
+from .core.action_checks import checked
+from .core.arguments import checked_count, checked_flag, checked_options, checked_resources
+from .core.columns import sizes
+from .core.fixed import Fixed
+from .core.grid import Grid
+from .core.load_source import LoadSource
+from .core.observation_layout import Layout
+from .core.scenario import Scenario, scenario
 from .resources import Fleet
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
-from .row_view import RowDoors
-from .scenario import Scenario, scenario
-from .shards import Restart, Shard, Shards
 from .tasks import Task
-from .vector_arguments import (
+from .vectorised.arguments import (
     DRAWN,
     batched,
     checked_mask,
@@ -37,7 +35,9 @@ from .vector_arguments import (
     checked_row_days,
     checked_seeds,
 )
-from .vector_info import Told, blank, copied, masked
+from .vectorised.info_arrays import InfoArrays, blank, copied, masked
+from .vectorised.row_view import RowDoors
+from .vectorised.shards import Restart, Shard, Shards
 
 Observations = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -56,7 +56,7 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
     single_observation_space: spaces.Box
     single_action_space: spaces.Box
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
-    told: ClassVar[type[Told]] = Told  # what infos are made of
+    info_arrays: ClassVar[type[InfoArrays]] = InfoArrays  # what infos are made of
     num_envs = Fixed[int]("make another with num_envs=")
     days = Fixed[NDArray[np.int64]]("make another with days=, or choose by reset(options={'day': ...})")
     copy = Fixed[bool]("make another with copy=")
@@ -163,11 +163,11 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
         restart = self._restart(rows, None if given is None else given[rows])
         self._shards.reset(restart)
         self._done[rows], self._started = False, True
-        told = self.told(self.num_envs, self._lead)
-        observations = self._observed(told)
+        arrays = self.info_arrays(self.num_envs, self._lead)
+        observations = self._observed(arrays)
         if rows.size == self.num_envs:
-            return observations, masked(told.all(), self._all)
-        return observations, masked(blank(told.all(), ~mask), mask)
+            return observations, masked(arrays.all(), self._all)
+        return observations, masked(blank(arrays.all(), ~mask), mask)
 
     def step(self, actions: Any) -> Stepped:
         """One interval in every environment; what has ended is begun anew as ``autoreset_mode`` says."""
@@ -182,30 +182,30 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
         shape = (self.num_envs, self.fleet.n_actions)
         action = checked(actions, shape, self._action_names, unused=ended)
         restart = None if ended is None else self._restart(np.flatnonzero(ended), None)
-        told, observations = self.told(self.num_envs, self._lead), self._buffer()
-        self._shards.step(action, restart, told.write_outcome, self._shower(told, observations))
+        arrays, observations = self.info_arrays(self.num_envs, self._lead), self._buffer()
+        self._shards.step(action, restart, arrays.write_outcome, self._shower(arrays, observations))
         if ended is not None:
-            told.terminated[ended] = told.truncated[ended] = False
-            told.forget(ended, reward=True)
-        self._done = told.terminated | told.truncated
+            arrays.terminated[ended] = arrays.truncated[ended] = False
+            arrays.forget(ended, reward=True)
+        self._done = arrays.terminated | arrays.truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._done.any():
-            infos = self._begin_in_the_same_step(told, observations)
+            infos = self._begin_in_the_same_step(arrays, observations)
         else:
-            infos = masked(told.all(), self._all)
-        return observations, told.reward, told.terminated, told.truncated, infos
+            infos = masked(arrays.all(), self._all)
+        return observations, arrays.reward, arrays.terminated, arrays.truncated, infos
 
-    def _begin_in_the_same_step(self, told: Told, observations: Observations) -> dict[str, Any]:
+    def _begin_in_the_same_step(self, arrays: InfoArrays, observations: Observations) -> dict[str, Any]:
         """Reset what has ended; its last observation and info go to ``final_obs`` and ``final_info``."""
         done, going = self._done, ~self._done
         rows = np.flatnonzero(done)
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row, last in zip(rows.tolist(), observations[rows], strict=True):
             final_obs[row] = last
-        final = blank(copied(told.all()), going)
-        self._shards.reset(self._restart(rows, None), self._shower(told, observations))
+        final = blank(copied(arrays.all()), going)
+        self._shards.reset(self._restart(rows, None), self._shower(arrays, observations))
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
-        told.forget(done, reward=False)
-        infos = masked(told.all(), self._all)
+        arrays.forget(done, reward=False)
+        infos = masked(arrays.all(), self._all)
         return infos | masked({"final_obs": final_obs}, done) | masked({"final_info": final}, done)
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -242,19 +242,19 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
         self._buffers.reverse()
         return self._buffers[0]
 
-    def _shower(self, told: Told, observations: Observations) -> Callable[[Shard], None]:
+    def _shower(self, arrays: InfoArrays, observations: Observations) -> Callable[[Shard], None]:
         """What a shard does at last: show itself."""
 
         def show(shard: Shard) -> None:
             shard.grid.observe(observations[shard.rows])
-            told.write_state(shard)
+            arrays.write_state(shard)
 
         return show
 
-    def _observed(self, told: Told) -> Observations:
+    def _observed(self, arrays: InfoArrays) -> Observations:
         """Observations of all environments as they stand; ``told`` is filled beside."""
         observations = self._buffer()
-        self._shards.visit(self._shower(told, observations))
+        self._shards.visit(self._shower(arrays, observations))
         return observations
 
     def _restart(self, rows: NDArray[np.int64], days: NDArray[np.int64] | None) -> Restart:
@@ -266,8 +266,8 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
             days = self.days[[rng.integers(n) for rng in rngs]]
         elif (days == DRAWN).any():
             own = enumerate(days.tolist())
-            drawn = [int(self.days[rngs[k].integers(n)]) if day == DRAWN else day for k, day in own]
-            days = np.array(drawn, dtype=np.int64)
+            chosen = [int(self.days[rngs[k].integers(n)]) if day == DRAWN else day for k, day in own]
+            days = np.array(chosen, dtype=np.int64)
         return Restart(rows, days, rngs)
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: BoolArray) -> None:

@@ -8,12 +8,12 @@ from typing import ClassVar
 from gymnasium.vector import AutoresetMode
 
 from ..cases import Feeder
-from .load import LoadSource
-from .phase_info import PhaseTold
+from .core.load_source import LoadSource
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 from .vector import DistGridVectorEnv
-from .vector_info import Told
+from .vectorised.info_arrays import InfoArrays
+from .vectorised.phase_info_arrays import PhaseInfoArrays
 
 
 class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
@@ -36,7 +36,7 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     ``delivered`` tells positions of taps and banks, too.
     """
 
-    told: ClassVar[type[Told]] = PhaseTold
+    info_arrays: ClassVar[type[InfoArrays]] = PhaseInfoArrays
 
     def __init__(
         self,

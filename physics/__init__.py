@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from ._inlining import InliningWarning
-from ._jit import JitDisabledError, kernel
-from .bounds import StateBounds, state_bounds
-from .chunks import solve_in_chunks
-from .control_queue import ControlQueue
-from .control_tables import LocalControls, local_controls
-from .dispatch import ModelWarning, compile, solve
-from .local_control import relay_volts
-from .network import IslandWarning, MeshWarning, Network
-from .phase_bounds import V_TOP_PU, phase_bounds
-from .settle import ControlAction, Settled, settle_controls
-from .solution import Solution
-from .stepper import Stepper
+from .api import ModelWarning, compile, solve
+from .balanced.bounds import StateBounds, state_bounds
+from .balanced.network import IslandWarning, MeshWarning, Network
+from .balanced.solution import Solution
+from .balanced.stepper import Stepper
+from .chunked import solve_in_chunks
+from .controls.laws import relay_volts
+from .controls.queue import ControlQueue
+from .controls.settings import LocalControls, local_controls
+from .controls.settle import ControlAction, Settled, settle_controls
+from .numba_tools.inlining import InliningWarning
+from .numba_tools.jit import JitDisabledError, kernel
+from .unbalanced.bibc import BranchMatrices, bibc
+from .unbalanced.bounds import V_TOP_PU, phase_bounds
 from .unbalanced.consumption import Consumption, consumption
-from .unbalanced.matrices import BranchMatrices, bibc
 from .unbalanced.network import Network3, compile_per_phase
 from .unbalanced.solution import Solution3
 from .unbalanced.stepper import Columns, Stepper3

@@ -5,7 +5,7 @@
 
 What is added to the case files:
 
-- coordinates (`distgrid.cases.layout`);
+- coordinates (`distgrid.cases.model.tree_drawing`);
 - thermal ratings where the file has none, or one constant that no flow could reach: the smallest current of
   the ladder `LADDER_A` that the nominal load fills to at most `LOADING`; an open tie gets the larger rating
   of the closed branches that it touches;
@@ -28,8 +28,8 @@ import pyarrow as pa
 from shipping import LADDER_A, LOADING, deliver, with_open_ties
 
 from distgrid import cases, physics
-from distgrid.cases.edit import replaced
-from distgrid.cases.layout import with_layout
+from distgrid.cases.model.edit import replaced
+from distgrid.cases.model.tree_drawing import with_layout
 
 FACTS = (
     "figures published in the cited paper, as given in the MATPOWER case file; MATPOWER's BSD licence does "

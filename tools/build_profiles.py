@@ -78,7 +78,7 @@ def build_loads(out: Path, simbench: Path) -> None:
 def build_pv(out: Path) -> None:
     """`profiles/pv.parquet` and `profiles/pv_sites.parquet`."""
     import pvlib
-    from pv_process import make_sites, pv_year
+    from cloud_process import make_sites, pv_year
 
     sites = make_sites()
     columns = dict(zip(sites.names, pv_year(sites).T, strict=True))
@@ -131,7 +131,7 @@ def build_assignment(out: Path) -> None:
     """`simbench/assignment.parquet` for the shipped feeders."""
     from distgrid import cases
     from distgrid.cases.profiles import load_profiles
-    from distgrid.cases.profiles.assign import make_rule
+    from distgrid.cases.profiles.load_assignment import make_rule
 
     year = load_profiles(out)
     names = year.load_shape_names

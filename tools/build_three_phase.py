@@ -29,12 +29,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from nodal import Nodal
+from nodal_reference import Nodal
 from shipping import LADDER_A, LOADING, deliver, with_open_ties
 
 from distgrid import cases
-from distgrid.cases.dss import feeder_from_text
-from distgrid.cases.edit import replaced
+from distgrid.cases.importers.opendss.importer import feeder_from_text
+from distgrid.cases.model.edit import replaced
 
 FACTS = Path(__file__).parent / "feeder_facts"
 NAMES = ("ieee13", "ieee34", "ieee37", "ieee123", "european_lv")

@@ -3,7 +3,8 @@
 SimBench's household and heat-pump profiles are single customers: a household's mean is 6 % of its peak. A
 node of a medium-voltage feeder serves tens of them, so `household-NN` and `heatpump-NN` are sums of many
 homes: copies of the single profiles moved by whole weeks (weekday and season stay true) and by up to half an
-hour. The single customers are kept too, for loads below the size given in `distgrid.cases.profiles.assign`.
+hour. The single customers are kept too, for loads below the size given in
+`distgrid.cases.profiles.load_assignment`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distgrid.cases import profiles
-from distgrid.envs.registration import ENTRIES, Entry
+from distgrid.envs.registration import ENTRIES, RegisteredEnv
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -118,7 +118,7 @@ def _parts(signs: Floats, steps: int) -> Plan:
     return lambda step: signs[:, step * PARTS // steps]
 
 
-def search(entry: Entry) -> dict[str, float]:
+def search(entry: RegisteredEnv) -> dict[str, float]:
     """What one id brought, and the prices that follow."""
     rng, year = np.random.default_rng(20261126), np.arange(profiles.N_DAYS)
     many: Any = gymnasium.make_vec(entry.id, num_envs=year.size)

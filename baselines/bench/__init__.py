@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from .env import bench_env
 from .pf import bench_pf
-from .pf3 import bench_pf3
-from .results import EnvReport, Pf3Report, PfReport, VectorReport
+from .pf_phases import bench_pf3
+from .report.results import EnvReport, Pf3Report, PfReport, VectorReport
 from .vector import bench_vector
 
 __all__ = [

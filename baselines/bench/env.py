@@ -8,11 +8,11 @@ from typing import Any
 import gymnasium
 
 from ...envs import DistGridEnv, dist
-from ...envs import grid as transition
-from .machine import describe
-from .results import EnvProfile, EnvReport, EnvRow, Part, Target
-from .stopwatch import Stopwatch, around
-from .timing import Samples, take_turns, timing
+from ...envs.core import grid as transition
+from .harness.stopwatch import Stopwatch, around
+from .harness.timing import Samples, take_turns, timing
+from .report.machine import describe
+from .report.results import EnvProfile, EnvReport, EnvRow, Part, Target
 
 #: Environments timed, with the steps per processor second wanted where there is a target.
 ENVIRONMENTS: dict[str, float | None] = {
@@ -39,7 +39,7 @@ def bench_env(*, quick: bool = False, seed: int = 0) -> EnvReport:
     work: dict[tuple[str, str], Callable[[], object]] = {}
     for identity in ENVIRONMENTS:
         work[identity, SAMPLED] = _sampled(_made(identity, seed), episodes)
-        work[identity, DRAWN] = _drawn(_made(identity, seed), episodes)
+        work[identity, DRAWN] = _random_load(_made(identity, seed), episodes)
         work[identity, SAMPLE] = _sampling(_made(identity, seed), episodes)
     named = {"\n".join(key): function for key, function in work.items()}
     samples = take_turns(named, rounds=3 if quick else 20, slice_s=0.0)
@@ -80,7 +80,7 @@ def _sampled(env: gymnasium.Env[Any, Any], episodes: int) -> Callable[[], object
     return work
 
 
-def _drawn(env: gymnasium.Env[Any, Any], episodes: int) -> Callable[[], object]:
+def _random_load(env: gymnasium.Env[Any, Any], episodes: int) -> Callable[[], object]:
     """The same without the sampling, which is Gymnasium's own time."""
     drawn = [env.action_space.sample() for _ in range(episodes * _EPISODE)]
 

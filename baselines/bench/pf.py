@@ -8,16 +8,17 @@ import numpy as np
 
 from ... import physics
 from ...cases import load
-from . import ours, peers
-from .compare import Effort, agreement, compare, newton, times
-from .machine import describe
-from .problem import FloatArray, Problem, problem
-from .results import Comparison, Exponent, Limit, Peaks, PfReport, Target, Threads
-from .roofline import balanced_work
-from .textbook import textbook
-from .timing import exponent
-from .trees import random_tree
-from .utilisation import limits_of, measured_peaks, on_two_threads, thread_targets
+from .contenders import balanced_peers as peers
+from .contenders import distgrid_balanced as ours
+from .contenders.textbook_balanced import textbook
+from .harness.compare import Effort, agreement, compare, newton, times
+from .harness.roofline import balanced_work
+from .harness.timing import exponent
+from .harness.utilisation import limits_of, measured_peaks, on_two_threads, thread_targets
+from .problems.balanced import BalancedProblem, FloatArray, problem
+from .problems.trees import random_tree
+from .report.machine import describe
+from .report.results import Comparison, Exponent, Limit, Peaks, PfReport, Target, Threads
 
 SINGLE_FEEDER = "case33bw"
 SIZES = (1_000, 3_162, 10_000, 31_623, 100_000)
@@ -89,7 +90,7 @@ def _scaling(buses: int, seed: int, effort: Effort) -> Comparison:
     return compare(feeder.name, prob, contenders, reference, agreed, TARGET_ERROR_PU, effort)[0]
 
 
-def _batch(name: str, prob: Problem, p: FloatArray, q: FloatArray, effort: Effort) -> Comparison:
+def _batch(name: str, prob: BalancedProblem, p: FloatArray, q: FloatArray, effort: Effort) -> Comparison:
     rows = p.shape[0]
     checked = min(rows, _CHECKED_ROWS if peers.has_pgm() else _CHECKED_ROWS_PANDAPOWER)
     reference = newton(prob, (p[:checked], q[:checked]))
@@ -101,20 +102,22 @@ def _batch(name: str, prob: Problem, p: FloatArray, q: FloatArray, effort: Effor
     return compare(name, prob, contenders, reference, agreed, BATCH_ERROR_PU, effort, rows)[0]
 
 
-def _limits(comparison: Comparison, prob: Problem, peaks: Peaks) -> list[Limit]:
+def _limits(comparison: Comparison, prob: BalancedProblem, peaks: Peaks) -> list[Limit]:
     return limits_of(
         comparison, peaks, lambda name, count: balanced_work(prob.net, count, currents=name == ours.SOLVE)
     )
 
 
-def _threads(comparison: Comparison, prob: Problem, p: FloatArray, q: FloatArray, effort: Effort) -> Threads:
+def _threads(
+    comparison: Comparison, prob: BalancedProblem, p: FloatArray, q: FloatArray, effort: Effort
+) -> Threads:
     memory = physics.solve(prob.net, p, q)
     return on_two_threads(
         comparison, lambda tol, n: physics.solve(prob.net, p, q, tol=tol, threads=n, out=memory), effort
     )
 
 
-def _drawn_loads(prob: Problem, rows: int, seed: int) -> tuple[FloatArray, FloatArray]:
+def _drawn_loads(prob: BalancedProblem, rows: int, seed: int) -> tuple[FloatArray, FloatArray]:
     """(rows, n) MW and Mvar: every load of every row times its own draw from U(0.5, 1.5)."""
     share = np.random.default_rng(seed).uniform(0.5, 1.5, (rows, prob.n_bus))
     return share * prob.p_mw, share * prob.q_mvar

@@ -13,18 +13,20 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
-from ...envs import DistGridVectorEnv, phase_info, vector, vector_info
-from ...envs import grid as transition
-from ...physics.kernels import Answer, Demand, room_for, sweep_rows
-from ...physics.lanes import LANES
-from ...physics.stepper import Stepper
-from ...physics.unbalanced.kernels import room_for as room_for_phases
-from ...physics.unbalanced.kernels import solve_rows
+from ...envs import DistGridVectorEnv, vector
+from ...envs.core import grid as transition
+from ...envs.vectorised import info_arrays as vector_info
+from ...envs.vectorised import phase_info_arrays as phase_info
+from ...physics.balanced.kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
+from ...physics.balanced.stepper import Stepper
+from ...physics.numba_tools.lanes import LANES
+from ...physics.unbalanced.kernels.solve_rows import solve_rows
+from ...physics.unbalanced.kernels.solve_rows import workspace_for as room_for_phases
 from ...physics.unbalanced.stepper import Stepper3
-from .machine import describe
-from .results import EnvProfile, Part, Target, VectorMemory, VectorReport, VectorRow
-from .stopwatch import Stopwatch, around
-from .timing import Samples, take_turns, timing
+from .harness.stopwatch import Stopwatch, around
+from .harness.timing import Samples, take_turns, timing
+from .report.machine import describe
+from .report.results import EnvProfile, Part, Target, VectorMemory, VectorReport, VectorRow
 
 SMALL, LARGE, LARGEST = "VoltVar-33bw-v0", "VoltVar-141-v0", "DistGrid-533mt_hi-v0"
 PHASES = "DistGrid3Phase-ieee123-v0"  # 20 resources
@@ -150,11 +152,11 @@ def _places(env: DistGridVectorEnv) -> list[tuple[str, Any, str]]:
     resources, observation, infos = "resources: fleet", "observation", "infos"
     places: list[tuple[str, Any, str]] = [
         ("action check", vector, "checked"), ("clocks and ends", transition, "tick_rows"),
-        (infos, vector, "masked"), (infos, phase_info.PhaseTold, "write_state"),
-        (infos, phase_info.PhaseTold, "__init__"),
+        (infos, vector, "masked"), (infos, phase_info.PhaseInfoArrays, "write_state"),
+        (infos, phase_info.PhaseInfoArrays, "__init__"),
     ]  # fmt: skip
     for name in ("__init__", "write_state", "write_outcome", "state", "step"):
-        places.append((infos, vector_info.Told, name))
+        places.append((infos, vector_info.InfoArrays, name))
     for shard in env.shards:
         grid = shard.grid
         places += [(resources, grid.fleet, n) for n in ("advance", "add_injections", "costs", "observe")]
@@ -214,14 +216,14 @@ def _sweep_s(stepper: Stepper | Stepper3) -> float:
 def _blocks(stepper: Stepper3) -> Callable[[], None]:
     """Per phase, as often as there are blocks: the one that was solved last."""
     net, size = stepper.net, min(LANES, stepper.batch)
-    given, room = stepper.last_block, room_for_phases(net.topology.program, net.cap_on.size, size)
+    given, room = stepper.last_block, room_for_phases(net.topology.plan, net.cap_on.size, size)
     width = 6 * net.n_bus + 3 * len(net.sources)
     out = np.empty((size, width), np.complex128), np.zeros((size, 3))
 
     def sweep() -> None:
         for _ in range(-(-stepper.batch // size)):
             solve_rows(
-                *net.topology.program, *given, True, 0, size, 3.0 / net.base_mva, 1e-8, 100,
+                *net.topology.plan, *given, True, 0, size, 3.0 / net.base_mva, 1e-8, 100,
                 stepper.v_collapse_pu, *room, *out,
             )  # fmt: skip
 
@@ -230,18 +232,18 @@ def _blocks(stepper: Stepper3) -> Callable[[], None]:
 
 def _rows(stepper: Stepper) -> Callable[[], None]:
     net, batch = stepper.net, stepper.batch
-    demand = Demand(stepper.load_p_mw, stepper.load_q_mvar, stepper.inject_p_mw, stepper.inject_q_mvar)
-    answer = Answer(
+    inputs = Inputs(stepper.load_p_mw, stepper.load_q_mvar, stepper.inject_p_mw, stepper.inject_q_mvar)
+    outputs = Outputs(
         np.empty_like(stepper.v), np.empty_like(stepper.s_from),
         np.empty((batch, net.source_node.size), np.complex128), stepper.ended.copy(), stepper.measured.copy(),
     )  # fmt: skip
     source, start = np.repeat(net.source_phasor[None], batch, axis=0), np.empty((0, 0), np.complex128)
-    room = room_for(net.topology.plan, batch)
+    room = workspace_for(net.topology.plan, batch)
 
     def sweep() -> None:
         sweep_rows(
-            *net.topology.plan, 0, batch, *demand, source, start, 1.0 / net.base_mva, 1e-8, 100,
-            stepper.v_collapse_pu, *room, *answer,
+            *net.topology.plan, 0, batch, *inputs, source, start, 1.0 / net.base_mva, 1e-8, 100,
+            stepper.v_collapse_pu, *room, *outputs,
         )  # fmt: skip
 
     return sweep

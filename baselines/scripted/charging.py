@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.profiles import split_days
-from ...envs.load import ProfileLoad
+from ...envs.core.load_source import ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
 from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action

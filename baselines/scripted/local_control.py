@@ -145,13 +145,13 @@ def _driven(grid: Any, kind: str) -> _Driven:
     columns = {(dim.resource_name, dim.quantity): dim.index for dim in grid.action_layout}
     observed = {unit.name: unit.observation for unit in grid.fleet.units(kind)}
     rows, seen, action, ends = [], [], [], []
-    for mover in grid.fleet.movers:
-        if mover.kind == kind:
-            for k, name in enumerate(mover.names):
-                rows.append(int(mover.rows[k]))
-                seen.append(observed[name][mover.quantity])
-                action.append(columns[name, mover.quantity])
-                ends.append((mover.low[k], mover.high[k]))
+    for device in grid.fleet.switched_devices:
+        if device.kind == kind:
+            for k, name in enumerate(device.names):
+                rows.append(int(device.rows[k]))
+                seen.append(observed[name][device.quantity])
+                action.append(columns[name, device.quantity])
+                ends.append((device.low[k], device.high[k]))
     return _Driven(rows, seen, action, ends)
 
 

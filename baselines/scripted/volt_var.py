@@ -54,7 +54,7 @@ IEEE1547_A = Curve((0.90, 1.00, 1.10), (0.25, 0.0, -0.25))
 IEEE1547_B = Curve((0.92, 0.98, 1.02, 1.08), (0.44, 0.0, 0.0, -0.44))
 
 
-class VoltVar(InverterPolicy):
+class PiecewiseVoltVar(InverterPolicy):
     """Follows `curve`, whose q is a fraction of the unit's `s_mva`; never asks for more than `q_max_mvar`."""
 
     def __init__(

@@ -9,12 +9,12 @@ p_mw, q_mvar = loads.node_series(feeder, year, slice(96 * day, 96 * day + 96))
 
 from __future__ import annotations
 
-from .assign import Assignment, assignment, stored_feeders
+from .calendar import DT_H, N_DAYS, N_STEPS, STEPS_PER_DAY, check_day, day_label, month, weekday
+from .load_assignment import Assignment, assignment, stored_feeders
 from .splits import SPLIT_HASHES, SPLITS, split_days, split_hash
 from .store import Profiles, load_profiles
 from .tariffs import TARIFFS, Season, Tariff, find_tariff
 from .vehicles import CHARGER_SITES, ChargerDays, charger_days
-from .year import DT_H, N_DAYS, N_STEPS, STEPS_PER_DAY, check_day, day_label, month, weekday
 
 __all__ = [
     "CHARGER_SITES",

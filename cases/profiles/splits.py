@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
-from ..files import read_regular
-from .parquet import SHIPPED, frozen
-from .year import check_day
+from ..storage.regular_files import read_regular
+from .calendar import check_day
+from .tables import SHIPPED, frozen
 
 _MOST_BYTES = 1 << 20
 SPLITS = ("train", "val", "test", "summer-pv", "winter-peak")

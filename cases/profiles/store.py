@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
-from . import year
-from .parquet import SHIPPED, check_numbers, check_rows, check_texts, frozen, matrix, read_table
+from . import calendar as year
+from .tables import SHIPPED, check_numbers, check_rows, check_texts, frozen, matrix, read_table
 from .tariffs import TARIFFS, find_tariff
 from .vehicles import ChargerDays, charger_days
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import year
+from . import calendar as year
 
 Steps = tuple[tuple[float, float], ...]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from . import year
+from . import calendar as year
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -6,9 +6,9 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery
 from .ev import EV, ChargingSession
 from .fleet import Fleet
-from .mover import CapacitorBank, Mover, TapChanger
+from .placement import place
 from .pv import PV
-from .wiring import place
+from .switched import CapacitorBank, SwitchedDevice, TapChanger
 
 __all__ = [
     "EV",
@@ -21,9 +21,9 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
-    "Mover",
     "Resource",
     "ResourceSpec",
+    "SwitchedDevice",
     "TapChanger",
     "UnitInfo",
     "place",

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...physics.devices import battery_advance, stored_share
+from ..kernels.devices import battery_advance, stored_share
 from .base import (
     BindContext,
     Entry,
@@ -159,12 +159,14 @@ class BatteryProgram(Resource):
         super().reset(rows, rngs)
         low, high = self._init_low, self._init_high
         self.soc_mwh[rows] = self.energy_mwh * low
-        drawn = np.flatnonzero(high > low)
-        if drawn.size:
+        random_start = np.flatnonzero(high > low)
+        if random_start.size:
             for row, rng in zip(rows, rngs, strict=True):
-                share = rng.uniform(low[drawn], high[drawn])
-                self.soc_mwh[row, drawn] = np.clip(
-                    self.energy_mwh[drawn] * share, self.e_min_mwh[drawn], self.e_max_mwh[drawn]
+                share = rng.uniform(low[random_start], high[random_start])
+                self.soc_mwh[row, random_start] = np.clip(
+                    self.energy_mwh[random_start] * share,
+                    self.e_min_mwh[random_start],
+                    self.e_max_mwh[random_start],
                 )
 
     def advance(self, action: Floats, exo: Exogenous) -> None:

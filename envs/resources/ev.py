@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 import numpy as np
 
 from ...cases import profiles as prof
-from ...physics.devices import ev_advance, ev_observe
+from ..kernels.devices import ev_advance, ev_observe
 from .base import (
     BindContext,
     Entry,
@@ -193,10 +193,10 @@ class EVProgram(Resource):
         """Allocate, and cut the sessions into intervals; ValueError where one has no whole interval."""
         super().bind(ctx)
         self._steps_per_day = round(24.0 / ctx.dt_h)
-        drawn = np.array([s.sessions is None for s in self._specs])
+        sampled = np.array([s.sessions is None for s in self._specs])
         self._plans = _plans(self._specs, ctx)
-        self._ask_share = np.where(drawn, self.eta_charge, 1.0)
-        self._ask_rate = np.where(drawn, self.rated_p_mw * self.eta_charge * ctx.dt_h, np.inf)
+        self._ask_share = np.where(sampled, self.eta_charge, 1.0)
+        self._ask_rate = np.where(sampled, self.rated_p_mw * self.eta_charge * ctx.dt_h, np.inf)
         most = np.minimum(self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0))
         self.max_cost_per_step = float((self.price * most).sum())
         shape = (ctx.batch, self.n_units)
@@ -255,7 +255,7 @@ def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
         mine = [u for u, spec in enumerate(specs) if spec.sessions is None and spec.site == site]
         first[mine], number[mine] = n_plans + days.first[:-1], np.diff(days.first)
         n_plans += days.at.size - 1
-        parts.append(_drawn(days, ctx.dt_h))
+        parts.append(_random_load(days, ctx.dt_h))
     sizes, start, stop, ask = (np.concatenate(column) for column in zip(*parts, strict=True))
     weekday = np.array([prof.weekday(day) for day in range(prof.N_DAYS)], dtype=np.int64)
     return _Plans(weekday, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
@@ -273,7 +273,7 @@ def _own(spec: EV, dt_h: float) -> tuple[Ints, Ints, Ints, Floats]:
     return np.array([energy.size]), start, stop, energy.copy()
 
 
-def _drawn(days: prof.ChargerDays, dt_h: float) -> tuple[Ints, Ints, Ints, Floats]:
+def _random_load(days: prof.ChargerDays, dt_h: float) -> tuple[Ints, Ints, Ints, Floats]:
     """Every day of a site's stations; stays without a whole interval are left out."""
     start, stop = _intervals(days.arrival_h, days.departure_h, dt_h)
     kept = stop > start

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...physics.devices import scatter_add
+from ..kernels.devices import scatter_add
 from .base import (
     ActionDim,
     BindContext,
@@ -25,8 +25,8 @@ from .base import (
     UnitInfo,
     ships,
 )
-from .mover import Mover
-from .wiring import action_dims, assign_names, group, node_rows, ports_of, program_keys
+from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys
+from .switched import SwitchedDevice
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -217,14 +217,14 @@ class Fleet:
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.columns, p_node, q_node)
 
     @property
-    def movers(self) -> tuple[Mover, ...]:
+    def switched_devices(self) -> tuple[SwitchedDevice, ...]:
         """Programs that move taps or banks instead of injecting."""
-        return tuple(p for p in self.programs if isinstance(p, Mover))
+        return tuple(p for p in self.programs if isinstance(p, SwitchedDevice))
 
     def delivered(self, row: int) -> dict[str, Floats]:
         """What `row` really got: power of every unit, positions of what moves; copies."""
         told = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
-        return told | {mover.told_as: mover.position[row].copy() for mover in self.movers}
+        return told | {device.info_name: device.position[row].copy() for device in self.switched_devices}
 
     def observe(self, t_index: Ints) -> Floats:
         """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
@@ -262,12 +262,12 @@ class Fleet:
     @property
     def switched(self) -> Floats:
         """(batch,) tap steps and switchings of banks in the last interval."""
-        return self._summed([mover.switched for mover in self.movers])
+        return self._summed([device.switched for device in self.switched_devices])
 
     @property
     def max_switched(self) -> float:
         """The most that `switched` can be."""
-        return float(sum(mover.max_switched for mover in self.movers))
+        return float(sum(device.max_switched for device in self.switched_devices))
 
     @property
     def curtailed_mw(self) -> Floats:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...physics.devices import pv_advance, pv_available
+from ..kernels.devices import pv_advance, pv_available
 from .base import (
     BindContext,
     Entry,

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics import StateBounds
-from ...physics.rows import BLOCKS, mean_square_rows
-from ..plant import AnyStepper
+from ..core.plant import AnyStepper
+from ..kernels.rows import BLOCKS, mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number, made_of, name_of_class
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._jit import kernel
-from .drawn import banded
-from .draws import LEGS
+from ..numba_tools.jit import kernel
+from .assembly.node_loads import LEGS
+from .kernel_tables import CVR_P, CVR_Q, HIGH, I_P, I_Q, LOW, MODEL, RATED, SHARE_P, SHARE_Q, Z_P, Z_Q
+from .kernels.load_power import banded
 from .network import Network3
-from .program import CVR_P, CVR_Q, HIGH, I_P, I_Q, LOW, MODEL, RATED, SHARE_P, SHARE_Q, Z_P, Z_Q
 from .solution import Solution3
 
 ComplexArray = NDArray[np.complex128]
@@ -33,21 +33,21 @@ def consumption(net: Network3, sol: Solution3) -> Consumption:
 
     `sol`: one row without a batch axis, solved with the nominal loads and capacitor states of `net`.
     """
-    draws, v = net.draws, sol.v
+    node_loads, v = net.node_loads, sol.v
     conductors = np.nan_to_num(v)
     between = np.stack([conductors[:, a] - conductors[:, b] for a, b in LEGS], axis=1)
     live = np.stack([net.energised[:, a] & net.energised[:, b] for a, b in LEGS], axis=1)
-    wye = draws.wye_p_mw * draws.constant[0].reshape(-1, 3) + 1j * (
-        draws.wye_q_mvar * draws.constant[1].reshape(-1, 3)
+    wye = node_loads.wye_p_mw * node_loads.constant[0].reshape(-1, 3) + 1j * (
+        node_loads.wye_q_mvar * node_loads.constant[1].reshape(-1, 3)
     )
     legs = np.zeros_like(wye)
     for items, p, q, volts, into in (
-        (draws.wye_items, draws.wye_p_mw, draws.wye_q_mvar, np.abs(conductors), wye),
+        (node_loads.wye_items, node_loads.wye_p_mw, node_loads.wye_q_mvar, np.abs(conductors), wye),
         (
-            draws.leg_items,
-            draws.delta_p_mw,
-            draws.delta_q_mvar,
-            np.abs(between) / draws.leg_pu[:, None],
+            node_loads.leg_items,
+            node_loads.delta_p_mw,
+            node_loads.delta_q_mvar,
+            np.abs(between) / node_loads.leg_pu[:, None],
             legs,
         ),
     ):
@@ -85,11 +85,11 @@ def _shunts(net: Network3, v: ComplexArray, between: ComplexArray, live: NDArray
     base = net.base_mva / 3.0
     power = base * v * np.conj((net.shunt @ v[:, :, None])[:, :, 0])
     legs = np.zeros_like(power)
-    for bank in net.draws.banks:
+    for bank in net.node_loads.banks:
         volts = between if bank.delta else v
-        drawn = -1j * base * bank.b_pu * net.cap_on[bank.row] * np.abs(volts[bank.node, bank.place]) ** 2
+        bank_power = -1j * base * bank.b_pu * net.cap_on[bank.row] * np.abs(volts[bank.node, bank.place]) ** 2
         if not bank.delta:
-            power[bank.node, bank.place] += drawn
+            power[bank.node, bank.place] += bank_power
         elif live[bank.node, bank.place]:
-            legs[bank.node, bank.place] += drawn
+            legs[bank.node, bank.place] += bank_power
     return power + _at_phases(legs, v, between)

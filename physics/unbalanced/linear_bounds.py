@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.sparse.linalg import splu
 
-from ..bounds import StateBounds
-from .draws import LEGS
-from .equations import Equations
+from ..balanced.bounds import StateBounds
+from .assembly.equations import Equations
+from .assembly.node_loads import LEGS
 from .network import Network3
 
 FloatArray = NDArray[np.float64]
@@ -25,7 +25,7 @@ BETWEEN = 1.1  # for taps that are not at an end of their range
 def linear_bounds(
     net: Network3, wye: FloatArray, legs: FloatArray, v_low_pu: float, v_top_pu: float
 ) -> StateBounds:
-    """Bounds as of `distgrid.physics.phase_bounds`; ``wye, legs`` (3 n_bus,) largest currents in pu."""
+    """Bounds as of `distgrid.physics.unbalanced.bounds`; ``wye, legs`` (3 n_bus,) largest currents in pu."""
     equations = net.topology.equations
     own = _currents(net, wye, legs, v_top_pu)
     rows = [(k, slot) for k, slot in equations.seen.tolist() if own[slot] > 0.0]
@@ -48,8 +48,8 @@ def _currents(net: Network3, wye: FloatArray, legs: FloatArray, v_top: float) ->
     own = wye.copy().reshape(-1, 3)
     for leg, pair in enumerate(LEGS):
         for phase in pair:
-            own[:, phase] += legs.reshape(-1, 3)[:, leg] / net.draws.leg_pu
-    for bank in net.draws.banks:
+            own[:, phase] += legs.reshape(-1, 3)[:, leg] / net.node_loads.leg_pu
+    for bank in net.node_loads.banks:
         ends = LEGS[bank.place] if bank.delta else (bank.place,)
         own[bank.node, list(ends)] += abs(bank.b_pu) * v_top * len(ends)
     return np.where(np.asarray(net.topology.energised), own, 0.0).ravel()
@@ -105,8 +105,8 @@ def _end_currents(net: Network3, equations: Equations, most: FloatArray) -> Floa
     ratio = np.where(power == -2, low[regulator + 1] ** -2.0, high[regulator + 1] ** np.maximum(power, 0))
     size = np.abs(equations.ends_value.view(np.complex128).ravel()) * ratio
     width = 3 * (net.n_bus + len(net.sources)) + 6 * net.n_branch
-    told = csr_matrix((size, (column, unknown)), shape=(width, most.size)) @ most
-    return np.asarray(told[-6 * net.n_branch :].reshape(2, net.n_branch, 3))
+    currents = csr_matrix((size, (column, unknown)), shape=(width, most.size)) @ most
+    return np.asarray(currents[-6 * net.n_branch :].reshape(2, net.n_branch, 3))
 
 
 def _loss(net: Network3, ends: FloatArray, v: FloatArray) -> float:

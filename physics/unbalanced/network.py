@@ -11,19 +11,19 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cases.feeder import Feeder
-from ..network import IslandWarning, MeshWarning
-from .build import Layout, build
-from .draws import LEGS, Draws, phases_present, read_draws
-from .elements import Element, elements
-from .equations import Equations, write_equations
-from .flows import flow_table
-from .parts import parts_of_forest, parts_of_reach
-from .program import FloatArray, IntArray
-from .reach import reach
-from .spread import BoolArray, Conductor, Source, Spread, spread
-from .told_currents import EndCurrents, NodeCurrents
-from .topology import PhaseIndex, Topology3
+from ...cases.model.feeder import Feeder
+from ..balanced.network import IslandWarning, MeshWarning
+from .assembly.build_program import SweepLayout, build
+from .assembly.elements import Element, elements
+from .assembly.end_currents import EndCurrents, NodeCurrents
+from .assembly.equation_parts import parts_of_forest, parts_of_reach
+from .assembly.equations import Equations, write_equations
+from .assembly.forest import BoolArray, Conductor, Forest, SourceTerminal, grow_forest
+from .assembly.node_loads import LEGS, NodeLoads, phases_present, read_node_loads
+from .assembly.reach import reach
+from .kernel_tables import FloatArray, IntArray
+from .kernels.branch_flows import flow_table
+from .topology import PhaseIndex, SweepTopology
 
 _VARIANTS_KEPT = 256
 
@@ -50,12 +50,12 @@ class Network3:
     tap: FloatArray  # (n_regulator,) ratio
     cap_on: FloatArray  # (n_capacitor,) 0 or 1
     source_phasor: NDArray[np.complex128]  # (n_source, 3)
-    draws: Draws
+    node_loads: NodeLoads
     elements: list[Element]
-    sources: list[Source]
+    sources: list[SourceTerminal]
     shunt: NDArray[np.complex128]  # (n_bus, 3, 3) pu
-    topology: Topology3 = field(init=False)
-    _variants: OrderedDict[bytes, Topology3] = field(init=False, repr=False, default_factory=OrderedDict)
+    topology: SweepTopology = field(init=False)
+    _variants: OrderedDict[bytes, SweepTopology] = field(init=False, repr=False, default_factory=OrderedDict)
     _lock: Lock = field(init=False, repr=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
@@ -129,29 +129,29 @@ class Network3:
     @property
     def load_p_mw(self) -> FloatArray:
         """(n_bus, 3) nominal load from each phase to ground."""
-        return self.draws.wye_p_mw
+        return self.node_loads.wye_p_mw
 
     @property
     def load_q_mvar(self) -> FloatArray:
         """The same, reactive."""
-        return self.draws.wye_q_mvar
+        return self.node_loads.wye_q_mvar
 
     @property
     def delta_p_mw(self) -> FloatArray:
         """(n_bus, 3) nominal load of the legs AB, BC, CA."""
-        return self.draws.delta_p_mw
+        return self.node_loads.delta_p_mw
 
     @property
     def delta_q_mvar(self) -> FloatArray:
         """The same, reactive."""
-        return self.draws.delta_q_mvar
+        return self.node_loads.delta_q_mvar
 
     @property
     def energised(self) -> BoolArray:
         """(n_bus, 3) True where a source reaches the phase."""
         return self.topology.energised
 
-    def variant(self, closed: BoolArray) -> Topology3:
+    def variant(self, closed: BoolArray) -> SweepTopology:
         """Topology for other branch states (n_branch,)."""
         key = closed.tobytes()
         with self._lock:
@@ -165,8 +165,8 @@ class Network3:
                 self._variants.popitem(last=False)
         return built
 
-    def _build(self, closed: BoolArray, *, warn: bool) -> Topology3:
-        forest = spread(self.n_bus, self.elements, closed, self.sources)
+    def _build(self, closed: BoolArray, *, warn: bool) -> SweepTopology:
+        forest = grow_forest(self.n_bus, self.elements, closed, self.sources)
         if forest.irregular:
             built = self._reached(closed, forest.irregular)
         else:
@@ -184,9 +184,9 @@ class Network3:
             self._warn_islands(np.asarray((self.present & ~built.energised).any(axis=1)))
         return built
 
-    def _laid_out(self, forest: Spread, hung_on: NDArray[np.complex128]) -> Layout:
+    def _laid_out(self, forest: Forest, hung_on: NDArray[np.complex128]) -> SweepLayout:
         return build(
-            self.n_bus, self.elements, self.sources, forest, hung_on, self.draws, self.source_phasor,
+            self.n_bus, self.elements, self.sources, forest, hung_on, self.node_loads, self.source_phasor,
             self.cap_on, self.base_mva,
         )  # fmt: skip
 
@@ -200,7 +200,7 @@ class Network3:
                 total[element.to_node] += element.y_to
         return total
 
-    def _half_fed(self, forest: Spread) -> str:
+    def _half_fed(self, forest: Forest) -> str:
         """Why something between two phases feeds one of them: it and another lie in series."""
         met: dict[Conductor, int] = {}
         for ends in self._legs():
@@ -214,12 +214,12 @@ class Network3:
 
     def _bank_afloat(self, floating: BoolArray) -> str:
         """Why a capacitor bank keeps sweeps from finding the potential of a zone without ground."""
-        for bank in self.draws.banks:
+        for bank in self.node_loads.banks:
             if not bank.delta and floating[bank.node, bank.place]:
                 return f"capacitor {self.feeder.column('capacitors', 'cap_id')[bank.row]!r} grounds a zone"
         return ""
 
-    def _swept(self, closed: BoolArray, layout: Layout, forest: Spread) -> Topology3:
+    def _swept(self, closed: BoolArray, layout: SweepLayout, forest: Forest) -> SweepTopology:
         """A topology that is solved by sweeps along its tree."""
         cut: dict[int, tuple[int, ...]] = dict.fromkeys(forest.dropped, ())
         self._check_loops(cut, forest.clash)
@@ -245,18 +245,19 @@ class Network3:
         def write() -> Equations:
             parts = parts_of_forest(
                 self.n_bus, self.elements, self.sources, layout.placed, layout.conductor,
-                layout.node_shunt, layout.afloat,
+                layout.node_shunt, layout.ungrounded,
             )  # fmt: skip
-            told = NodeCurrents(self.n_bus, self.elements, layout.placed, self.sources)
-            return write_equations(parts, self.draws, told, self.tap, self.cap_on)
+            currents = NodeCurrents(self.n_bus, self.elements, layout.placed, self.sources)
+            return write_equations(parts, self.node_loads, currents, self.tap, self.cap_on)
 
-        return Topology3(
-            layout.program, layout, flows, energised,
-            (self.present & ~layout.floating).ravel(), self.draws.leg_present.ravel(), in_tree, child_is_to,
+        return SweepTopology(
+            layout.plan, layout, flows, energised,
+            (self.present & ~layout.floating).ravel(), self.node_loads.leg_present.ravel(), in_tree,
+            child_is_to,
             np.array(forest.dropped, dtype=np.int64), cut, "", write,
         )  # fmt: skip
 
-    def _reached(self, closed: BoolArray, irregular: str) -> Topology3:
+    def _reached(self, closed: BoolArray, irregular: str) -> SweepTopology:
         """A topology that only its equations describe."""
         found = reach(self.n_bus, self.elements, closed, self.sources, self._legs())
         cut = {
@@ -266,29 +267,31 @@ class Network3:
         self._check_loops(cut, found.clash)
         energised = np.zeros((self.n_bus, 3), dtype=bool)
         energised[tuple(np.array(list(found.root_of), dtype=np.int64).reshape(-1, 2).T)] = True
-        parts, floating = parts_of_reach(self.elements, self.sources, found, closed, self.shunt, self.draws)
+        parts, floating = parts_of_reach(
+            self.elements, self.sources, found, closed, self.shunt, self.node_loads
+        )
         self._check_floating(floating)
         in_tree = np.zeros(self.n_branch, dtype=bool)
         child_is_to = np.zeros(self.n_branch, dtype=bool)
         for row, forward in found.away.items():
             in_tree[row], child_is_to[row] = True, forward
-        told = EndCurrents(self.n_bus, len(self.sources), self.n_branch)
+        currents = EndCurrents(self.n_bus, len(self.sources), self.n_branch)
         try:
-            equations = write_equations(parts, self.draws, told, self.tap, self.cap_on)
+            equations = write_equations(parts, self.node_loads, currents, self.tap, self.cap_on)
         except ValueError as error:
             raise ValueError(f"feeder {self.feeder.name!r}: {error} ({irregular})") from None
-        nothing = self._laid_out(Spread([], {}, {}, [], [], irregular), self.shunt)
+        nothing = self._laid_out(Forest([], {}, {}, [], [], irregular), self.shunt)
         flows = flow_table(self.elements, [], {}, {}, self.from_row, self.to_row)
-        return Topology3(
-            nothing.program, nothing._replace(floating=floating), flows, energised,
-            (self.present & ~floating).ravel(), self.draws.leg_present.ravel(), in_tree, child_is_to,
+        return SweepTopology(
+            nothing.plan, nothing._replace(floating=floating), flows, energised,
+            (self.present & ~floating).ravel(), self.node_loads.leg_present.ravel(), in_tree, child_is_to,
             np.array(found.dropped, dtype=np.int64), cut, irregular, lambda: equations,
         )  # fmt: skip
 
     def _legs(self) -> list[tuple[Conductor, Conductor]]:
         """Ends of everything that draws power between two phases."""
         legs = (self.delta_p_mw != 0) | (self.delta_q_mvar != 0)
-        for bank in self.draws.banks:
+        for bank in self.node_loads.banks:
             if bank.delta:
                 legs[bank.node, bank.place] = True
         return [((int(node), LEGS[leg][0]), (int(node), LEGS[leg][1])) for node, leg in np.argwhere(legs)]
@@ -316,9 +319,9 @@ class Network3:
 
     def _warn_islands(self, dead: BoolArray) -> None:
         names = self.feeder.column("nodes", "node_id")[dead]
-        shown = ", ".join(repr(str(n)) for n in names[:10]) + (" …" if names.size > 10 else "")
+        listed = ", ".join(repr(str(n)) for n in names[:10]) + (" …" if names.size > 10 else "")
         warnings.warn(
-            f"feeder {self.feeder.name!r}: {names.size} nodes have phases without a source: {shown}; "
+            f"feeder {self.feeder.name!r}: {names.size} nodes have phases without a source: {listed}; "
             "their voltages are NaN",
             IslandWarning,
             stacklevel=5,
@@ -369,14 +372,14 @@ def compile_per_phase(
         tap=np.asarray(1.0 + steps, dtype=np.float64),
         cap_on=column("capacitors", "status").astype(np.float64),
         source_phasor=phasor[:, None] * turn,
-        draws=read_draws(feeder, voltage_bands=voltage_bands),
+        node_loads=read_node_loads(feeder, voltage_bands=voltage_bands),
         elements=found,
         sources=sources,
         shunt=shunt,
     )
 
 
-def _sources(feeder: Feeder, present: BoolArray) -> list[Source]:
+def _sources(feeder: Feeder, present: BoolArray) -> list[SourceTerminal]:
     """The sources, their impedance in pu."""
     found = []
     r, x = (np.nan_to_num(feeder.column("sources", c)) for c in ("r_ohm", "x_ohm"))
@@ -385,5 +388,5 @@ def _sources(feeder: Feeder, present: BoolArray) -> list[Source]:
         phases = tuple(int(p) for p in np.flatnonzero(present[node]))
         kv = float(feeder.column("nodes", "base_kv")[node])
         z = (r[row] + 1j * x[row]) * feeder.base_mva / kv**2
-        found.append(Source(node, phases, z[np.ix_(phases, phases)]))
+        found.append(SourceTerminal(node, phases, z[np.ix_(phases, phases)]))
     return found

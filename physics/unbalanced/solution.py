@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..flow_views import FlowViews
-from .flows import flow_rows
+from ..flow_properties import FlowViews
+from .kernel_tables import COLLAPSED, CONVERGED, DIVERGED, Outputs
+from .kernels.branch_flows import flow_rows
 from .network import Network3
-from .program import COLLAPSED, CONVERGED, DIVERGED, Outputs
-from .topology import Topology3
+from .topology import SweepTopology
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -49,7 +49,7 @@ class Solution3(FlowViews):
     _phasors: ComplexArray = field(repr=False)  # as in `program.Outputs`
     _notes: FloatArray = field(repr=False)
     _tap: FloatArray = field(repr=False)  # (batch or 1, n_regulator)
-    groups: tuple[tuple[Any, Topology3], ...] = field(repr=False)  # (rows, topology)
+    groups: tuple[tuple[Any, SweepTopology], ...] = field(repr=False)  # (rows, topology)
     squeeze: bool = field(repr=False)
 
     def __init__(
@@ -57,7 +57,7 @@ class Solution3(FlowViews):
         net: Network3,
         out: Outputs,
         tap: FloatArray,
-        groups: tuple[tuple[Any, Topology3], ...],
+        groups: tuple[tuple[Any, SweepTopology], ...],
         squeeze: bool,
     ) -> None:
         # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
@@ -165,8 +165,8 @@ class Solution3(FlowViews):
         for rows, topology in self.groups:
             if topology.irregular:
                 first = 6 * self.net.n_bus + 3 * len(self.net.sources)
-                told = self._phasors[rows, first:].reshape(-1, 2, ends.shape[2])
-                ends[0][rows], ends[1][rows] = told[:, 0], told[:, 1]
+                values = self._phasors[rows, first:].reshape(-1, 2, ends.shape[2])
+                ends[0][rows], ends[1][rows] = values[:, 0], values[:, 1]
                 continue
             whole = isinstance(rows, slice)
             tap = self._tap if whole or self._tap.shape[0] == 1 else np.ascontiguousarray(self._tap[rows])
@@ -174,7 +174,7 @@ class Solution3(FlowViews):
             into = (
                 (ends[0], ends[1]) if whole else (np.empty_like(ends[0][rows]), np.empty_like(ends[0][rows]))
             )
-            flow_rows(*topology.program, *topology.flows, 0, v_part.shape[0], tap, v_part, i_part, *into)
+            flow_rows(*topology.plan, *topology.flows, 0, v_part.shape[0], tap, v_part, i_part, *into)
             if not whole:
                 ends[0][rows], ends[1][rows] = into
         shape = (batch, self.net.n_branch, 3)

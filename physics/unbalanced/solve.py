@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..threads import split_rows
-from .direct import columns_of, finish, solve_rows_directly, unsettled
-from .kernels import ALL_GOOD, SOME_BAD, SOME_LEFT, first_bad, room_for, solve_rows
+from ..numba_tools.threads import split_rows
+from .kernel_tables import FloatArray, Inputs, Outputs
+from .kernels.solve_rows import ALL_GOOD, SOME_BAD, SOME_LEFT, first_bad, solve_rows, workspace_for
 from .network import Network3
-from .program import FloatArray, Inputs, Outputs
+from .newton_rows import columns_of, finish, solve_rows_directly, unsettled
 from .solution import Solution3
-from .topology import Topology3
+from .topology import SweepTopology
 
 _NONE = np.empty((0, 0))
 _NO_START = np.empty((0, 0), dtype=np.complex128)
@@ -42,8 +42,8 @@ class _Arguments:
             if self.batch is None or self.batch == 1:
                 self.batch = rows
             elif rows not in (1, self.batch):
-                told = ", ".join(f"{known} has {size}" for known, size in self.named.items())
-                raise ValueError(f"arguments disagree on the number of rows: {told}")
+                listed = ", ".join(f"{known} has {size}" for known, size in self.named.items())
+                raise ValueError(f"arguments disagree on the number of rows: {listed}")
         else:
             wanted = ", ".join(str(n) for n in shape)
             raise ValueError(f"{name} must have shape ({wanted}) or (batch, {wanted}), got {array.shape}")
@@ -164,7 +164,7 @@ def solve_per_phase(
     return Solution3(net, answer, inputs.tap, groups, get.batch is None)
 
 
-def _columns(net: Network3, topologies: tuple[Topology3, ...], currents: bool) -> int:
+def _columns(net: Network3, topologies: tuple[SweepTopology, ...], currents: bool) -> int:
     """Columns of the results."""
     if not currents:
         return 3 * net.n_bus
@@ -196,15 +196,15 @@ def _solve_lone_row(
     topology, nominal = net.topology, net.nominal_rows
     out = _memory(1, columns)
     try:
-        room = topology.rooms.pop()
+        room = topology.workspaces.pop()
     except IndexError:  # none yet, or all are lent to other threads
-        room = room_for(topology.program, net.cap_on.size, 1)
-    whole, number = topology.program
+        room = workspace_for(topology.plan, net.cap_on.size, 1)
+    whole, number = topology.plan
     answer = solve_rows(
         whole, number, p, q, _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START,
         nominal[4], nominal[5], False, 0, 1, *numbers, *room, *out,
     )  # fmt: skip
-    topology.rooms.append(room)
+    topology.workspaces.append(room)
     if answer != ALL_GOOD:
         inputs = Inputs(
             p.reshape(1, -1), q.reshape(1, -1), _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE,
@@ -216,14 +216,14 @@ def _solve_lone_row(
     return Solution3(net, out, nominal[4], ((_ALL, topology),), True)
 
 
-Groups = tuple[tuple[Any, Topology3], ...]
+Groups = tuple[tuple[Any, SweepTopology], ...]
 
 
 def _grouped(net: Network3, switches: FloatArray, batch: int) -> Groups:
     """Rows that share switch states, and their topology."""
     states, label = np.unique(switches, axis=0, return_inverse=True)
     label = np.broadcast_to(label.reshape(-1), (batch,))
-    groups: list[tuple[Any, Topology3]] = []
+    groups: list[tuple[Any, SweepTopology]] = []
     for j, state in enumerate(states):
         closed = net.closed.copy()
         closed[net.switch_branch] = state != 0
@@ -258,7 +258,7 @@ def _picked(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
     return Inputs._make(array[rows] if array.shape[0] > 1 else array for array in inputs)
 
 
-def refuse(net: Network3, topology: Topology3, inputs: Inputs) -> None:
+def refuse(net: Network3, topology: SweepTopology, inputs: Inputs) -> None:
     """ValueError for the first number that the kernel may not be given."""
     for name, array in zip(Inputs._fields[:8], inputs[:8], strict=True):
         legs = "delta" in name
@@ -283,7 +283,7 @@ def refuse(net: Network3, topology: Topology3, inputs: Inputs) -> None:
 
 def _run(
     net: Network3,
-    topology: Topology3,
+    topology: SweepTopology,
     inputs: Inputs,
     all_legs: bool,
     batch: int,
@@ -303,11 +303,11 @@ def _run(
 
         split_rows(solve, batch, threads)
         return
-    program = topology.program
+    plan = topology.plan
 
     def work(lo: int, hi: int) -> int:
-        room = room_for(program, net.cap_on.size, hi - lo)
-        return int(solve_rows(*program, *inputs, all_legs, lo, hi, *numbers, *room, *out))
+        room = workspace_for(plan, net.cap_on.size, hi - lo)
+        return int(solve_rows(*plan, *inputs, all_legs, lo, hi, *numbers, *room, *out))
 
     answers = split_rows(work, batch, threads)
     if SOME_BAD in answers:

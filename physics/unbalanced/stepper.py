@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..lanes import LANES
-from ..metrics import ITERATIONS, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
-from ..stepper import Flags
-from .direct import measure_directly, solve_directly
-from .draws import LEGS
-from .kernels import SOME_BAD, SOME_LEFT, room_for
-from .measure import N_ENDED3, N_MEASURED3, Judged, Seen, Watch
+from ..balanced.kernels.step_rows import ITERATIONS, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
+from ..balanced.stepper import Flags
+from ..numba_tools.lanes import LANES
+from .assembly.node_loads import LEGS
+from .kernel_tables import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, FloatArray, Inputs, IntArray, Outputs
+from .kernels.measure import N_ENDED3, N_MEASURED3, StepColumns, StepLimits, StepResults
+from .kernels.solve_rows import SOME_BAD, SOME_LEFT, workspace_for
+from .kernels.step_rows import Places, entries, step_rows
 from .network import Network3
-from .program import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, FloatArray, Inputs, IntArray, Outputs
+from .newton_rows import measure_directly, solve_directly
 from .solution import Solution3
 from .solve import refuse
-from .stepped import Places, entries, step_rows
 
 _NO_START = np.empty((0, 0), dtype=np.complex128)
 _POWERS = 8  # of `Inputs`
@@ -73,7 +73,7 @@ class Stepper3:
         self.inject_p_mw, self.inject_q_mvar = (np.zeros((batch, ports)) for _ in range(2))
         self.tap = np.repeat(net.tap[None], batch, axis=0)
         self.cap_on = np.repeat(net.cap_on[None], batch, axis=0)
-        self._seen = Seen(
+        self._results = StepResults(
             v=np.full((batch, n if "v" in columns.kept else 0), np.nan + 0j),
             v_pu=np.full((batch, n), np.nan), port_v_pu=np.ones((batch, ports)),
             s_from=np.zeros((batch, m if "s_from" in columns.kept else 0), dtype=np.complex128),
@@ -81,8 +81,10 @@ class Stepper3:
             vuf_pct=np.full((batch, columns.balance.size), np.nan),
             ended=np.zeros((batch, N_ENDED3), dtype=np.int64), measured=np.zeros((batch, N_MEASURED3)),
         )  # fmt: skip
-        self.v, self.v_pu, self.port_v_pu, self.s_from, self.i_ka, self.loading, self.vuf_pct = self._seen[:7]
-        self.ended, self.measured = ended, measured = self._seen[7:]
+        self.v, self.v_pu, self.port_v_pu, self.s_from, self.i_ka, self.loading, self.vuf_pct = self._results[
+            :7
+        ]
+        self.ended, self.measured = ended, measured = self._results[7:]
         self.status, self.iterations, self.n_voltage_violations, self.n_overloads, self.n_vuf_violations = (
             ended.T
         )
@@ -91,12 +93,12 @@ class Stepper3:
         )
         self.loss_mva = measured[:, P_LOSS : Q_LOSS + 1].view(np.complex128)[:, 0]
         self.slack_mva = measured[:, P_SLACK : Q_SLACK + 1].view(np.complex128)[:, 0]
-        judged = Judged(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva)
-        self._judged = judged._replace(base_mva=net.base_mva / 3.0)
+        limits = StepLimits(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva)
+        self._limits = limits._replace(base_mva=net.base_mva / 3.0)
         self._direct: Solution3 | None = None
-        self._watch: Watch = watch(net, columns) if like is None else like._watch
+        self._watch: StepColumns = watch(net, columns) if like is None else like._watch
         self.port_v_pu[:, np.setdiff1d(np.arange(ports), self._watch.port[:, 2])] = np.nan
-        self._before = (*net.topology.program, *net.topology.flows, *self._watch, *judged)
+        self._before = (*net.topology.plan, *net.topology.flows, *self._watch, *limits)
         places = Places(columns.load, np.stack([columns.port, columns.port_slot], axis=1), columns.port_share)
         self._given = (
             *places, self.load_p_mw, self.load_q_mvar, self.inject_p_mw, self.inject_q_mvar, self.tap,
@@ -104,7 +106,7 @@ class Stepper3:
         )  # fmt: skip
         rows = 1 if batch == 1 else LANES
         shared = like is not None and like._rooms.rows == rows
-        self._rooms: _Rooms = like._rooms if like is not None and shared else _Rooms(net, rows)
+        self._rooms: _Workspaces = like._rooms if like is not None and shared else _Workspaces(net, rows)
 
     @property
     def converged(self) -> NDArray[np.bool_]:
@@ -142,7 +144,7 @@ class Stepper3:
         room = self._rooms.take()
         try:
             arguments: tuple[Any, ...] = (
-                *self._before, tol, max_iter, lo, last, *self._given, *room.arguments, *self._seen,
+                *self._before, tol, max_iter, lo, last, *self._given, *room.arguments, *self._results,
             )  # fmt: skip
             answer = step_rows(*arguments)
             if answer == SOME_BAD:
@@ -160,7 +162,7 @@ class Stepper3:
         found = solved.converged | bool(net.topology.irregular)
         flags = self.status[rows] | np.where(solved.collapsed, COLLAPSED, 0)
         self.status[rows] = flags & ~(UNSETTLED | CONVERGED) | DIVERGED
-        measure_directly(solved, rows, found, self._watch, self._judged, self._seen)
+        measure_directly(solved, rows, found, self._watch, self._limits, self._results)
         if self.batch == 1 and found.all():
             self._direct = solved
 
@@ -193,11 +195,11 @@ class Stepper3:
         return Solution3(self.net, out, room.inputs.tap.copy(), whole, False)
 
 
-class _Room:
+class _Workspace:
     """Memory for one block of rows: arguments and results of its power flow, and what is made of them."""
 
     def __init__(self, net: Network3, rows: int) -> None:
-        program, n = net.topology.program, net.n_bus
+        plan, n = net.topology.plan, net.n_bus
         powers = [np.zeros((rows, 3 * n)) for _ in range(_POWERS)]
         states = [np.repeat(stored[None], rows, axis=0) for stored in (net.tap, net.cap_on)]
         self.inputs = Inputs._make([*powers, net.source_row.copy(), _NO_START, *states])
@@ -206,28 +208,28 @@ class _Room:
         )
         size = entries(n, net.n_branch, len(net.sources), net.tap.size)
         measured = np.zeros(size if rows == 1 else (size, rows))
-        own = room_for(program, net.cap_on.size, rows)
+        own = workspace_for(plan, net.cap_on.size, rows)
         self.arguments = (
             *powers, *states, self.inputs.v_source, self.inputs.v_start, *own, *self.out, measured
         )  # fmt: skip
 
 
-class _Rooms:
+class _Workspaces:
     """Rooms of steppers of equal columns: the one used last is taken first, it may be in the cache still."""
 
     def __init__(self, net: Network3, rows: int) -> None:
         self.net, self.rows = net, rows
-        self.free = [_Room(net, rows)]
+        self.free = [_Workspace(net, rows)]
 
-    def take(self) -> _Room:
+    def take(self) -> _Workspace:
         """A free room, or a new one where all are in use; the taker puts it back."""
         try:
             return self.free.pop()
         except IndexError:
-            return _Room(self.net, self.rows)
+            return _Workspace(self.net, self.rows)
 
 
-def watch(net: Network3, columns: Columns) -> Watch:
+def watch(net: Network3, columns: Columns) -> StepColumns:
     """The tables of what is read, without what no source reaches."""
     alive = np.asarray(net.topology.energised).ravel()
     numbered = np.column_stack([columns.voltage, np.arange(len(columns.voltage))])
@@ -237,21 +239,21 @@ def watch(net: Network3, columns: Columns) -> Watch:
     for at, limit in ((numbered, band), (judged, np.full((len(judged), 2), np.nan))):
         reached = alive[at[:, 0]] & (alive[at[:, 1]] | (at[:, 1] < 0))
         terminal.append(at[reached])
-        scale = 1.0 / net.draws.leg_pu[at[reached, 0] // 3]
+        scale = 1.0 / net.node_loads.leg_pu[at[reached, 0] // 3]
         limits.append(np.column_stack([limit[reached], scale]))
     ports, shares = _ports(net, columns, alive)
     live = alive.reshape(-1, 3)[columns.balance].all(axis=1)
     balance = np.column_stack([3 * columns.balance, np.arange(columns.balance.size)])[live]
-    return Watch(
+    return StepColumns(
         np.concatenate(terminal).astype(np.int64), np.concatenate(limits), *_passages(net, columns.branch),
         balance.astype(np.int64), ports, shares,
         np.array([3 * source.node for source in net.sources], dtype=np.int64),
     )  # fmt: skip
 
 
-def _passages(net: Network3, shown: IntArray) -> tuple[IntArray, FloatArray]:
+def _passages(net: Network3, branch_slots: IntArray) -> tuple[IntArray, FloatArray]:
     """Every phase that a branch has at either end."""
-    column = {int(slot): k for k, slot in enumerate(shown)}
+    column = {int(slot): k for k, slot in enumerate(branch_slots)}
     table, numbers = [], []
     for element in net.elements:
         f, t = int(net.from_row[element.row]), int(net.to_row[element.row])
@@ -275,7 +277,7 @@ def _ports(net: Network3, columns: Columns, alive: NDArray[np.bool_]) -> tuple[I
     port = columns.port[kept]
     last = np.append(port[1:] != port[:-1], True)[: port.size]
     table = np.column_stack([first[kept], second[kept], np.where(last, port, -1)])
-    scale = 1.0 / net.draws.leg_pu[first[kept] // 3]
+    scale = 1.0 / net.node_loads.leg_pu[first[kept] // 3]
     return table.astype(np.int64), np.column_stack([columns.port_share[kept], scale])
 
 

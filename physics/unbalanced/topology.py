@@ -8,21 +8,21 @@ from functools import cached_property
 
 import numpy as np
 
-from ...cases.feeder import Feeder
-from .build import Layout
-from .equations import Equations
-from .flows import FlowTable
-from .newton_system import Memory
-from .program import IntArray, Program, Room
-from .spread import BoolArray
+from ...cases.model.feeder import Feeder
+from .assembly.build_program import SweepLayout
+from .assembly.equations import Equations
+from .assembly.forest import BoolArray
+from .kernel_tables import IntArray, SweepPlan, Workspace
+from .kernels.branch_flows import FlowTable
+from .kernels.newton_system import Memory
 
 
 @dataclass(frozen=True, eq=False)
-class Topology3:
+class SweepTopology:
     """One combination of switch states, ready for the kernel."""
 
-    program: Program
-    layout: Layout
+    plan: SweepPlan
+    layout: SweepLayout
     flows: FlowTable
     energised: BoolArray  # (n_bus, 3)
     ground_slots: BoolArray  # (3 n_bus,) phases that can carry power to ground: no delta winding floats them
@@ -33,7 +33,7 @@ class Topology3:
     cut: dict[int, tuple[int, ...]]  # the same rows, with the phases that are cut where others carry on
     irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
     write: Callable[[], Equations] = field(repr=False)
-    rooms: list[Room] = field(default_factory=list, repr=False)  # of lone rows, lent and given back
+    workspaces: list[Workspace] = field(default_factory=list, repr=False)  # of lone rows, lent and given back
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
 
     @cached_property

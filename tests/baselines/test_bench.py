@@ -15,17 +15,24 @@ from typer.testing import CliRunner
 from distgrid import cases, physics
 from distgrid.baselines import bench
 from distgrid.baselines.bench import env as bench_env_room
-from distgrid.baselines.bench import machine, ours, peers, pf, stopwatch, timing
+from distgrid.baselines.bench import pf
 from distgrid.baselines.bench import vector as bench_vector_room
-from distgrid.baselines.bench.compare import Effort, compare, newton
-from distgrid.baselines.bench.contender import Contender, Missing, tune
-from distgrid.baselines.bench.problem import problem
-from distgrid.baselines.bench.results import EnvReport, PfReport, Ratio, Spread, Target, VectorReport
-from distgrid.baselines.bench.textbook import textbook
-from distgrid.baselines.bench.timing import Samples
-from distgrid.baselines.bench.trees import random_tree
+from distgrid.baselines.bench.contenders import balanced_peers as peers
+from distgrid.baselines.bench.contenders import distgrid_balanced as ours
+from distgrid.baselines.bench.contenders.contender import Contender, Missing, tune
+from distgrid.baselines.bench.contenders.textbook_balanced import textbook
+from distgrid.baselines.bench.harness import stopwatch, timing
+from distgrid.baselines.bench.harness.compare import Effort, compare, newton
+from distgrid.baselines.bench.harness.timing import Samples
+from distgrid.baselines.bench.problems.balanced import problem
+from distgrid.baselines.bench.problems.trees import random_tree
+from distgrid.baselines.bench.report import machine
+from distgrid.baselines.bench.report.results import EnvReport, PfReport, Ratio, Spread, Target, VectorReport
 from distgrid.cli import build_app, main
-from distgrid.envs import dist, info, phase_info, vector_info
+from distgrid.envs import dist
+from distgrid.envs.core import info
+from distgrid.envs.vectorised import info_arrays as vector_info
+from distgrid.envs.vectorised import phase_info_arrays as phase_info
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +302,7 @@ def test_vector_json_and_what_its_targets_are_held_against() -> None:
 def test_the_stopwatch_leaves_nothing_behind() -> None:
     assert bench_env_room.bench_env(quick=True).quick
     assert vars(dist)["step_info"] is info.step_info
-    tellers = (vector_info.Told, phase_info.PhaseTold)
+    tellers = (vector_info.InfoArrays, phase_info.PhaseInfoArrays)
     kept = [dict(vars(teller)) for teller in tellers]
     for name in (bench_vector_room.SMALL, bench_vector_room.PHASES):
         bench_vector_room._profile(name, 8, 0, 2)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
-from distgrid.baselines.bench import peaks, roofline, utilisation
-from distgrid.baselines.bench.problem3 import Problem3
-from distgrid.baselines.bench.results import Peaks, Spread, Threads
-from distgrid.baselines.bench.timing import Samples, best_ratio
-from distgrid.physics.kernels import room_for
-from distgrid.physics.lanes import LANES
+from distgrid.baselines.bench.harness import peaks, roofline, utilisation
+from distgrid.baselines.bench.harness.timing import Samples, best_ratio
+from distgrid.baselines.bench.problems.phases import PhaseProblem
+from distgrid.baselines.bench.report.results import Peaks, Spread, Threads
+from distgrid.physics.balanced.kernels.solve_rows import workspace_for
+from distgrid.physics.numba_tools.lanes import LANES
 
 
 def test_work_of_a_balanced_row() -> None:
@@ -30,7 +30,7 @@ def test_work_of_a_balanced_row() -> None:
 
 def test_a_block_is_what_the_kernel_works_on() -> None:
     net = physics.compile(cases.load("case141"))
-    state = room_for(net.topology.plan, LANES)
+    state = workspace_for(net.topology.plan, LANES)
     block = roofline.balanced_work(net, 3.0).block_bytes
     assert block == state.draw.nbytes + state.volt.nbytes + state.flow.nbytes
 
@@ -43,7 +43,7 @@ def test_work_of_a_row_with_phases() -> None:
     z[1, 1, 1] = 0.3 + 0.6j
     p = np.zeros((3, 3))
     p[2, 1] = 0.1
-    problem = Problem3(
+    problem = PhaseProblem(
         name="small", kv=10.0, present=present, from_row=np.array([0, 1]), to_row=np.array([1, 2]), z_ohm=z,
         b_us=np.zeros((2, 3, 3)), p_mw=p, q_mvar=0.3 * p, cap_mvar=np.zeros((3, 3)), source=0,
         v_source_pu=1.0,

@@ -14,18 +14,25 @@ from typer.testing import CliRunner
 
 from distgrid import cases, physics
 from distgrid.baselines import bench
-from distgrid.baselines.bench import nodal, opendss, ours, ours3, peers, pf3, textbook3, timing
-from distgrid.baselines.bench.contender import Contender, true_error, tune, walking
-from distgrid.baselines.bench.problem3 import Problem3, problem3
-from distgrid.baselines.bench.results import Pf3Report
-from distgrid.baselines.bench.trees3 import random_tree3
+from distgrid.baselines.bench import pf_phases as pf3
+from distgrid.baselines.bench.contenders import balanced_peers as peers
+from distgrid.baselines.bench.contenders import distgrid_balanced as ours
+from distgrid.baselines.bench.contenders import distgrid_phases as ours3
+from distgrid.baselines.bench.contenders import nodal_admittance as nodal
+from distgrid.baselines.bench.contenders import opendss
+from distgrid.baselines.bench.contenders import textbook_phases as textbook3
+from distgrid.baselines.bench.contenders.contender import Contender, true_error, tune, walking
+from distgrid.baselines.bench.harness import timing
+from distgrid.baselines.bench.problems.phase_trees import random_tree3
+from distgrid.baselines.bench.problems.phases import PhaseProblem, problem3
+from distgrid.baselines.bench.report.results import Pf3Report
 from distgrid.cli import build_app, main
 
 Floats = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
-def ieee123() -> Problem3:
+def ieee123() -> PhaseProblem:
     return problem3(cases.load("ieee123"))
 
 
@@ -39,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return result.stdout, path
 
 
-def steps(problem: Problem3, rows: int) -> tuple[Floats, Floats]:
+def steps(problem: PhaseProblem, rows: int) -> tuple[Floats, Floats]:
     share = np.random.default_rng(1).uniform(0.5, 1.5, (rows, problem.n_bus, 3))
     return share * problem.p_mw, share * problem.q_mvar
 
@@ -77,7 +84,7 @@ def test_every_solver_that_is_timed_is_right(run: tuple[str, Path]) -> None:
 
 
 def test_tables_name_targets_and_that_it_was_quick(run: tuple[str, Path]) -> None:
-    for words in ("QUICK RUN", ">= 10", ">= 25", "<= 2", "271 phase nodes", "Limits of one solve"):
+    for words in ("QUICK RUN", ">= 10", ">= 25", "<= 2", "271 phase nodes", "StepLimits of one solve"):
         assert words in run[0]
 
 
@@ -107,7 +114,7 @@ def test_bad_options_are_refused(options: list[str], words: str, capsys: pytest.
 # -- the problem -------------------------------------------------------------------------------------------
 
 
-def test_the_problem_is_the_feeder(ieee123: Problem3) -> None:
+def test_the_problem_is_the_feeder(ieee123: PhaseProblem) -> None:
     """Every load and bank of IEEE 123 is there, on as many phases; only the unloaded transformer is not."""
     feeder = cases.load("ieee123")
     assert (ieee123.n_bus, ieee123.from_row.size) == (129, 128)
@@ -162,7 +169,7 @@ def test_all_ways_find_the_same_voltages(make: Any) -> None:
         assert true_error(contender.answer(1e-12)[0], exact) < 1e-10
 
 
-def test_opendss_starts_where_its_row_says(ieee123: Problem3) -> None:
+def test_opendss_starts_where_its_row_says(ieee123: PhaseProblem) -> None:
     """From no load an answer does not depend on the one before; else the same loads again take two rounds."""
     pytest.importorskip("dss", reason="the extra `oracle` brings OpenDSS")
     flat, last = opendss.opendss(ieee123, np.array([1.0, 1.0, 0.4]))
@@ -185,7 +192,7 @@ def test_opendss_starts_where_its_row_says(ieee123: Problem3) -> None:
     assert true_error(flat.answer(1e-11)[0][:1], exact) < 1e-8
 
 
-def test_all_results_and_voltages_only_are_rows(ieee123: Problem3) -> None:
+def test_all_results_and_voltages_only_are_rows(ieee123: PhaseProblem) -> None:
     p, q = steps(ieee123, 3)
     for found in (ours3.single(ieee123, p, q), ours3.batch(ieee123, p, q)):
         rows = {contender.name: contender for contender in found}

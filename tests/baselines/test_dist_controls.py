@@ -11,9 +11,9 @@ import pytest
 
 from distgrid import cases
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.source import feeder_sha256
-from distgrid.baselines.workflows.dist_controls import settle
-from distgrid.baselines.workflows.output import WorkflowRun
+from distgrid.baselines.jobs.env_source import feeder_sha256
+from distgrid.baselines.jobs.workflow_folder import WorkflowRun
+from distgrid.baselines.workflows.dist.controls import settle
 from distgrid.cli import main
 
 

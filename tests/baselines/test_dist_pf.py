@@ -14,10 +14,10 @@ import pytest
 
 from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.workflows import dist_pf
-from distgrid.baselines.workflows.dist_pf import power_flow
-from distgrid.baselines.workflows.output import WorkflowRun
-from distgrid.baselines.workflows.pf_result import PowerFlow
+from distgrid.baselines.jobs.workflow_folder import WorkflowRun
+from distgrid.baselines.workflows.dist import pf as dist_pf
+from distgrid.baselines.workflows.dist.pf import power_flow
+from distgrid.baselines.workflows.dist.pf_result import PowerFlow
 from distgrid.cli import main
 
 TABLES = ("buses", "branches", "losses", "violations")

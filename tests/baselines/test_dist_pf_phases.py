@@ -14,8 +14,8 @@ import pytest
 
 from distgrid import cases
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.workflows.dist_pf import power_flow
-from distgrid.baselines.workflows.pf_result import PhasePowerFlow
+from distgrid.baselines.workflows.dist.pf import power_flow
+from distgrid.baselines.workflows.dist.pf_result import PhasePowerFlow
 from distgrid.cli import main
 
 FIGURES = Path(__file__).parents[1] / "reference" / "opendss"

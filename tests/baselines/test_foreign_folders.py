@@ -14,7 +14,7 @@ import pytest
 
 from distgrid import baselines
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.parts import file_sha256
+from distgrid.baselines.jobs.files import file_sha256
 from distgrid.cli import main
 
 from .mortal import make_env
@@ -273,7 +273,7 @@ def test_workflows_follow_nothing(
 
 def test_every_table_of_a_workflow_is_in_its_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The list of what may be removed is that of what is written."""
-    from distgrid.baselines.workflows.output import TABLES
+    from distgrid.baselines.jobs.workflow_folder import TABLES
 
     written: dict[str, set[str]] = {"dist pf": set(), "dist controls": set()}
     for verb in (["pf", "ieee13"], ["pf", "case33bw"], ["controls", "ieee13"]):

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from distgrid.baselines.identity import Reader
+from distgrid.baselines.jobs.identity import Reader
 
 
 def digest(value: Any) -> str:

@@ -45,7 +45,7 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
         taps, caps = names[: self.n_tap], names[self.n_tap :]
         none = np.zeros(self.n_cap)
         kinds = (("tap_changer", taps, low, high), ("capacitor_bank", caps, none, none + 1))
-        movers = [
+        switched_devices = [
             SimpleNamespace(
                 kind=kind, quantity=kind[:3] if kind == "tap_changer" else "on", names=mine,
                 rows=np.arange(len(mine)), low=a, high=b,
@@ -53,7 +53,7 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
             for kind, mine, a, b in kinds
         ]  # fmt: skip
         self.fleet = SimpleNamespace(
-            movers=movers,
+            switched_devices=switched_devices,
             units=lambda kind: (
                 self.units[: self.n_tap] if kind == "tap_changer" else self.units[self.n_tap :]
             ),
@@ -165,6 +165,6 @@ def test_environments_without_taps_or_without_a_state_are_refused(fake_grid: Any
     with pytest.raises(RunError, match="pass measure="):
         LocalControl(fake_grid)
     env = PhaseStandIn("ieee13")
-    env.fleet.movers = []
+    env.fleet.switched_devices = []
     with pytest.raises(RunError, match="no TapChanger or CapacitorBank"):
         LocalControl(env)

@@ -16,7 +16,7 @@ from distgrid.baselines import registry
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.scripted.fuzzy import FuzzyVoltVar
 from distgrid.baselines.scripted.vde4105 import QMAX_PER_PINST, PowerFactor4105, VoltVar4105
-from distgrid.baselines.scripted.volt_var import IEEE1547_A, IEEE1547_B, VoltVar
+from distgrid.baselines.scripted.volt_var import IEEE1547_A, IEEE1547_B, PiecewiseVoltVar
 
 #: The relays of regulators are tested with their own feeders.
 ELSEWHERE = ("local-control", "ev-asap", "ev-valley-filling")  # nothing to control here: files of their own
@@ -148,7 +148,7 @@ def test_the_plain_name_is_category_b(fake_grid: Any) -> None:
 
 def test_each_inverter_looks_at_its_own_bus(fake_grid: Any) -> None:
     """Raising the voltage of one node moves exactly the inverter that stands there."""
-    policy = VoltVar(fake_grid, step_response=1.0)
+    policy = PiecewiseVoltVar(fake_grid, step_response=1.0)
     for node, moved in ((1, 1), (3, 2), (4, 3)):
         v = np.ones(5)
         v[node] = 1.06

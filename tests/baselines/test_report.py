@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from distgrid import baselines
-from distgrid.baselines.report import (
+from distgrid.baselines.scoring.report import (
     Scene,
     draw_report,
     shown_policies,
@@ -21,7 +21,7 @@ from distgrid.baselines.report import (
     worst_loading,
     worst_voltages,
 )
-from distgrid.baselines.scores import SCORE_COLUMNS
+from distgrid.baselines.scoring.score_table import SCORE_COLUMNS
 from distgrid.envs import PV, DistGridEnv, VoltVar
 
 make_env = functools.partial(DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=5), "test")

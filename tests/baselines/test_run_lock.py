@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from distgrid import baselines
-from distgrid.baselines import lock
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.lock import OWNER_FILE, FolderLock
+from distgrid.baselines.jobs import lock
+from distgrid.baselines.jobs.lock import OWNER_FILE, FolderLock
 from distgrid.cli import main
 
 from .mortal import Mortal, make_env
@@ -28,7 +28,7 @@ from .mortal import Mortal, make_env
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from distgrid.baselines.lock import FolderLock
+from distgrid.baselines.jobs.lock import FolderLock
 held = FolderLock(Path(sys.argv[1]))
 held.acquire()
 held.sign(["distgrid", "run", "VoltVar-33bw-v0"])
@@ -207,7 +207,7 @@ def test_who_runs_is_told_while_it_computes(
 
     monkeypatch.setattr("distgrid.physics.solve", note)
     monkeypatch.setattr("distgrid.physics.settle_controls", note)
-    monkeypatch.setattr("distgrid.baselines.session.run_chunk", note)
+    monkeypatch.setattr("distgrid.baselines.jobs.session.run_chunk", note)
     with pytest.raises(SystemExit):
         main([*VERBS[verb], "--out", str(tmp_path / "out")])
     assert json.loads(owners[0])["pid"] == os.getpid()

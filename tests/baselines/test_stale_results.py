@@ -17,9 +17,9 @@ import pytest
 
 from distgrid import baselines, cases
 from distgrid.baselines.errors import RunError, RunWarning
-from distgrid.baselines.identity import parts_of
+from distgrid.baselines.jobs.identity import parts_of
 from distgrid.envs import PV, DistGridEnv, SeriesLoad, VoltVar
-from distgrid.envs.load import LoadSource
+from distgrid.envs.core.load_source import LoadSource
 from distgrid.envs.resources import Entry, Resource
 
 from .test_identity import digest
@@ -291,8 +291,8 @@ _ANOTHER_PROCESS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from mortal import Mortal, make_env
-from distgrid.baselines.env_content import content_of
-from distgrid.baselines.identity import parts_of
+from distgrid.baselines.jobs.env_content import content_of
+from distgrid.baselines.jobs.identity import parts_of
 print(parts_of(Mortal()), content_of(make_env()))
 """
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from distgrid import baselines, cases
-from distgrid.baselines.violations import Violations
+from distgrid.baselines.scoring.violations import Violations
 from distgrid.envs import PV, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
 
 FEEDER = cases.load("case33bw")

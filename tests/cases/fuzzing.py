@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from distgrid import cases
 from distgrid.cases import CaseError, Feeder, Problem
-from distgrid.cases.tables import FILES
+from distgrid.cases.storage.folder import FILES
 
 SECONDS = 20.0  # of one file; the slowest takes a tenth of one
 SCALE = 2**16  # positions are drawn as shares of the length, in these units

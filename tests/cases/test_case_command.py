@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from distgrid import cases
-from distgrid.baselines.cli_case import app
+from distgrid.baselines.cli.case import app
 
 MATPOWER = Path(__file__).resolve().parents[1] / "reference" / "matpower"
 

@@ -13,9 +13,9 @@ import pytest
 
 from distgrid import cases
 from distgrid.cases import CaseError
-from distgrid.cases.footer import column_claims
-from distgrid.cases.pages import PageError
-from distgrid.cases.reading import parse_parquet, read_parquet
+from distgrid.cases.storage.page_headers import PageError
+from distgrid.cases.storage.parquet_footer import column_claims
+from distgrid.cases.storage.parquet_reader import parse_parquet, read_parquet
 
 DATA = Path(cases.__file__).parent / "data"
 ABORTING = Path(__file__).resolve().parents[1] / "reference" / "parquet"
@@ -35,7 +35,7 @@ _LOAD = """
 import sys
 from pathlib import Path
 from distgrid.cases import CaseError
-from distgrid.cases.profiles.parquet import read_table
+from distgrid.cases.profiles.tables import read_table
 try:
     read_table(Path(sys.argv[1]), ("name",))
 except CaseError:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from distgrid.cases import Feeder
-from distgrid.cases.dss import feeder_from_text
+from distgrid.cases.importers.opendss.importer import feeder_from_text
 
 from .scripts import EVERYTHING, OpenDss, embedded, tool
 
 pytest.importorskip("dss")
-nodal = tool("nodal")
+nodal = tool("nodal_reference")
 SLOT = {"A": 1, "B": 2, "C": 3, "1": 1, "2": 2}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from distgrid import physics
 from distgrid.cases import CaseError, Feeder, import_dss
-from distgrid.cases.dss import feeder_from_text
+from distgrid.cases.importers.opendss.importer import feeder_from_text
 
 from .dss_readers import compare
 from .dss_spellings import HEAD, TAIL

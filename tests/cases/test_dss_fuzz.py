@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distgrid.cases import CaseError, Feeder, Problem
-from distgrid.cases.dss import feeder_from_text
+from distgrid.cases.importers.opendss.importer import feeder_from_text
 
 from .scripts import EVERYTHING
 

@@ -10,8 +10,8 @@ import pytest
 
 from distgrid import cases
 from distgrid.cases import CaseError, Feeder
-from distgrid.cases.dss import feeder_from_text
-from distgrid.cases.dss_lex import Param, Place, matrix, number, rpn, split
+from distgrid.cases.importers.opendss.importer import feeder_from_text
+from distgrid.cases.importers.opendss.lexer import Param, Place, matrix, number, rpn, split
 
 HERE = Place("x.dss", 1)
 SMALL = """new circuit.small basekv=12.47

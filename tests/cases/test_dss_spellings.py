@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from distgrid.cases import CaseError, Feeder, import_dss
-from distgrid.cases.dss import feeder_from_text
-from distgrid.cases.dss_lex import Place, split
+from distgrid.cases.importers.opendss.importer import feeder_from_text
+from distgrid.cases.importers.opendss.lexer import Place, split
 
 from .dss_readers import compare, our_volts
 from .dss_spellings import HEAD, SCENES, TAIL, script
@@ -207,7 +207,7 @@ def test_plain_lines_are_split_as_all_others(line: str, monkeypatch: pytest.Monk
             return str(error)
 
     quick = answer()
-    monkeypatch.setattr("distgrid.cases.dss_lex._PLAIN_PARAM", _Never())
+    monkeypatch.setattr("distgrid.cases.importers.opendss.lexer._PLAIN_PARAM", _Never())
     assert answer() == quick
 
 

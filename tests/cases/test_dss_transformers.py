@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distgrid.cases.dss import feeder_from_text
+from distgrid.cases.importers.opendss.importer import feeder_from_text
 
 from .scripts import OpenDss, embedded, tool
 
 pytest.importorskip("dss")
-nodal = tool("nodal")
+nodal = tool("nodal_reference")
 
 BEFORE = """
 new circuit.a basekv=12.47 mvasc3=2000 mvasc1=1800

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distgrid import cases
-from distgrid.cases import CaseError, exchange, tables
-from distgrid.cases.edit import replaced
+from distgrid.cases import CaseError
+from distgrid.cases.model.edit import replaced
 from distgrid.cases.schema import SINCE_2, SINCE_3
+from distgrid.cases.storage import folder as tables
+from distgrid.cases.storage import folder_exchange as exchange
 
 
 @pytest.fixture

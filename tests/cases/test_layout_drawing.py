@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from distgrid import cases
 from distgrid.cases import Feeder
-from distgrid.cases.layout import radial_layout, with_layout
-from distgrid.cases.matpower import feeder_from_text
+from distgrid.cases.importers.matpower.importer import feeder_from_text
+from distgrid.cases.model.tree_drawing import radial_layout, with_layout
 
 
 def tree(parents: list[int], extra: str = "") -> Feeder:

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distgrid.cases import CaseError, import_matpower, meval, mlex, mparse
-from distgrid.cases.meval import read_case
+from distgrid.cases import CaseError, import_matpower
+from distgrid.cases.importers.matpower import evaluator as meval
+from distgrid.cases.importers.matpower import lexer as mlex
+from distgrid.cases.importers.matpower import parser as mparse
+from distgrid.cases.importers.matpower.evaluator import read_case
 
 
 def value(expression: str) -> object:

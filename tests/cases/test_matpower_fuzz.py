@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from distgrid.baselines.cli_case import app
+from distgrid.baselines.cli.case import app
 from distgrid.cases import CaseError, Feeder, Problem
-from distgrid.cases.matpower import feeder_from_text
+from distgrid.cases.importers.matpower.importer import feeder_from_text
 
 from .fuzzing import BYTE_DAMAGE, SCALE, check_input, damaged, no_hang
 

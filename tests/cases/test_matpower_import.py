@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
-from distgrid.cases.matpower import feeder_from_text
+from distgrid.cases.importers.matpower.importer import feeder_from_text
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "matpower"
 NAMES = sorted(path.stem for path in REFERENCE.glob("*.m"))

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from distgrid import cases, physics
-from distgrid.baselines.workflows.dist_pf import power_flow
+from distgrid.baselines.workflows.dist.pf import power_flow
+from distgrid.cases.importers.matpower.importer import feeder_from_text
 from distgrid.cases.library import source_notes
-from distgrid.cases.matpower import feeder_from_text
 from distgrid.cli import build_app
 from distgrid.envs import DistGridEnv
 

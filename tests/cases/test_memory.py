@@ -11,10 +11,10 @@ import pytest
 
 from distgrid import cases
 from distgrid.cases import CaseError, Feeder
-from distgrid.cases.pages import PageError, largest_claim
-from distgrid.cases.profiles.parquet import read_table
-from distgrid.cases.reading import BYTES_PER_FILE_BYTE, SMALL_TABLE_BYTES, read_parquet
-from distgrid.cases.tables import FILES
+from distgrid.cases.profiles.tables import read_table
+from distgrid.cases.storage.folder import FILES
+from distgrid.cases.storage.page_headers import PageError, largest_claim
+from distgrid.cases.storage.parquet_reader import BYTES_PER_FILE_BYTE, SMALL_TABLE_BYTES, read_parquet
 
 from .memory import Peak, peak_of
 

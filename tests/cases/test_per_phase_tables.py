@@ -13,7 +13,7 @@ import pytest
 
 from distgrid import cases
 from distgrid.cases import CaseError, Feeder
-from distgrid.cases.dss import feeder_from_text
+from distgrid.cases.importers.opendss.importer import feeder_from_text
 
 from .scripts import EVERYTHING
 

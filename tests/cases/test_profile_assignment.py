@@ -9,7 +9,7 @@ import pytest
 
 from distgrid import cases
 from distgrid.cases import profiles
-from distgrid.cases.profiles.assign import (
+from distgrid.cases.profiles.load_assignment import (
     SMALL_MW,
     _stored,
     choose_shapes,

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from distgrid import cases
 from distgrid.cases import CaseError, Feeder, profiles
-from distgrid.cases.profiles import assign, store
+from distgrid.cases.profiles import load_assignment as assign
+from distgrid.cases.profiles import store
 from distgrid.cases.profiles.splits import SPLITS, read_days
 
 from .fuzzing import BYTE_DAMAGE, SCALE, damaged, no_hang

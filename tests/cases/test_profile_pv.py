@@ -28,12 +28,12 @@ def year() -> profiles.Profiles:
 @pytest.fixture(scope="module")
 def tool(repo_root_module: Path) -> ModuleType:
     pytest.importorskip("pvlib", reason="pvlib (extra `dev`) builds the clear sky")
-    path = repo_root_module / "tools" / "pv_process.py"
-    spec = importlib.util.spec_from_file_location("pv_process", path)
+    path = repo_root_module / "tools" / "cloud_process.py"
+    spec = importlib.util.spec_from_file_location("cloud_process", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["pv_process"] = module  # dataclasses look their module up
+    sys.modules["cloud_process"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -132,7 +132,7 @@ def test_shipped_file_has_the_builders_bytes(
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    monkeypatch.setitem(sys.modules, "pv_process", tool)
+    monkeypatch.setitem(sys.modules, "cloud_process", tool)
     build.build_pv(tmp_path)
     for name in ("pv", "pv_sites"):
         made = (tmp_path / "profiles" / f"{name}.parquet").read_bytes()

@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from distgrid import cases
-from distgrid.cases import CaseError, exchange, tables
-from distgrid.cases.exchange import put_in_place
-from distgrid.cases.tables import FILES
+from distgrid.cases import CaseError
+from distgrid.cases.storage import folder as tables
+from distgrid.cases.storage import folder_exchange as exchange
+from distgrid.cases.storage.folder import FILES
+from distgrid.cases.storage.folder_exchange import put_in_place
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 
 from distgrid import cases, physics
 from distgrid.cases import Feeder
-from distgrid.cases.edit import replaced
-from distgrid.cases.layout import with_layout
 from distgrid.cases.library import FEEDERS
+from distgrid.cases.model.edit import replaced
+from distgrid.cases.model.tree_drawing import with_layout
 
 from .scripts import tool
 

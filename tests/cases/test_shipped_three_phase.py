@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from distgrid import cases
-from distgrid.cases.dss import feeder_from_text
-from distgrid.cases.edit import replaced
+from distgrid.cases.importers.opendss.importer import feeder_from_text
 from distgrid.cases.library import FEEDERS
+from distgrid.cases.model.edit import replaced
 
 from .scripts import OpenDss, tool
 
-nodal = tool("nodal")
+nodal = tool("nodal_reference")
 tool("shipping")
 builder = tool("build_three_phase")
 

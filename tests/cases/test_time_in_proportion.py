@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from distgrid import cases
-from distgrid.cases import CaseError, mlex
-from distgrid.cases.dss import feeder_from_text as dss_from_text
-from distgrid.cases.dss_lex import MAX_PARAMS
-from distgrid.cases.files import read_regular
-from distgrid.cases.matpower import feeder_from_text
+from distgrid.cases import CaseError
+from distgrid.cases.importers.matpower import lexer as mlex
+from distgrid.cases.importers.matpower.importer import feeder_from_text
+from distgrid.cases.importers.opendss.importer import feeder_from_text as dss_from_text
+from distgrid.cases.importers.opendss.lexer import MAX_PARAMS
 from distgrid.cases.profiles.splits import read_days
-from distgrid.cases.reading import MAX_FILE_BYTES, read_parquet
+from distgrid.cases.storage.parquet_reader import MAX_FILE_BYTES, read_parquet
+from distgrid.cases.storage.regular_files import read_regular
 
 from .fuzzing import no_hang
 from .memory import peak_of
@@ -233,7 +234,7 @@ PLAIN = [
 @pytest.mark.parametrize("text", PLAIN)
 def test_plain_runs_mean_what_their_words_mean(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that are read at once equal those read word by word, or are refused alike."""
-    from distgrid.cases.meval import read_case
+    from distgrid.cases.importers.matpower.evaluator import read_case
 
     def value(row: str) -> object:
         try:

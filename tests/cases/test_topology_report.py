@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from distgrid import cases
 from distgrid.cases import Feeder
-from distgrid.cases.matpower import feeder_from_text
+from distgrid.cases.importers.matpower.importer import feeder_from_text
 
 
 def case_text(n_nodes: int, branches: list[tuple[int, int, int]]) -> str:

@@ -9,9 +9,9 @@ import pytest
 
 from distgrid import Battery, DistGrid3PhaseEnv, TapChanger, cases
 from distgrid.envs import DistGrid3PhaseVectorEnv
-from distgrid.envs.phase_stepper import PhaseStepper
+from distgrid.envs.core.phase_stepper import PhaseStepper
 from distgrid.envs.resources import ResourceSpec
-from distgrid.physics.unbalanced.topology import Topology3
+from distgrid.physics.unbalanced.topology import SweepTopology
 
 REPORTED = Path(__file__).parents[1] / "reference" / "reported"
 KINDS: dict[str, list[ResourceSpec]] = {
@@ -31,7 +31,7 @@ def test_single_and_vector_face_play_the_same_day(name: str) -> None:
     observation, info = single.reset(seed=4)
     observations, _ = many.reset(seed=[4, 9, 4])
     topology, stepper = single.grid.net.topology, single.grid.stepper
-    assert isinstance(topology, Topology3)
+    assert isinstance(topology, SweepTopology)
     assert isinstance(stepper, PhaseStepper)
     assert topology.irregular
     for _ in range(12):

@@ -25,10 +25,10 @@ from distgrid.envs import (
     TapChanger,
     VoltVar3,
 )
-from distgrid.envs.columns import load_points
-from distgrid.envs.grid import Grid
-from distgrid.envs.load import nominal
-from distgrid.envs.phase_stepper import PhaseStepper
+from distgrid.envs.core.columns import load_points
+from distgrid.envs.core.grid import Grid
+from distgrid.envs.core.load_source import nominal
+from distgrid.envs.core.phase_stepper import PhaseStepper
 from distgrid.envs.tasks import GRID_BLOCKS
 
 from .world import FEEDER, FEEDER3, make3

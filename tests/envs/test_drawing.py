@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import cases
-from distgrid.envs.drawing import FeederArtists, coordinates
-from distgrid.envs.render import DayHistory, Renderer, draw, draw_feeder
+from distgrid.envs.rendering.day_figure import DayHistory, Renderer, draw, draw_feeder
+from distgrid.envs.rendering.feeder_plot import FeederArtists, coordinates
 from distgrid.envs.resources import PV, Battery, Fleet
 
 FEEDER = cases.load("case33bw")

@@ -21,7 +21,7 @@ from distgrid.envs import (
     TapChanger,
     VoltVar,
 )
-from distgrid.envs.registration import ENTRIES, Entry
+from distgrid.envs.registration import ENTRIES, RegisteredEnv
 
 from .test_vector import rough
 from .world import FEEDER, flat_load
@@ -78,7 +78,7 @@ def test_both_faces_pay_the_same() -> None:
 
 
 @every_entry
-def test_every_id_states_its_price(entry: Entry) -> None:
+def test_every_id_states_its_price(entry: RegisteredEnv) -> None:
     """Trap 38: prices of 59 to 545 days. Now a few of the worst days, and far below the bound."""
     task, env = entry.task, gym.make(entry.id).unwrapped
     assert isinstance(env, DistGridEnv)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from distgrid import physics
 from distgrid.cases import profiles
 from distgrid.envs import PV, Battery, DistGridEnv, Fleet, LoadSource, LossMinimisation, SeriesLoad, VoltVar
-from distgrid.envs.grid import Grid, Outcome
-from distgrid.envs.observe import grid_size
+from distgrid.envs.core.grid import Grid, Outcome
+from distgrid.envs.core.observer import grid_size
 from distgrid.envs.tasks import GRID_BLOCKS, Task
 
 from .world import FEEDER, make

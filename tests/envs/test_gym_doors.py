@@ -53,7 +53,7 @@ def bare(env: Any) -> DistGridEnv:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
-def test_the_spec_tells_how_long_an_episode_is(entry: registered.Entry) -> None:
+def test_the_spec_tells_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
     assert gym.spec(entry.id).max_episode_steps == 96 == entry.task.episode_steps
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid.envs import PV, Battery, DistGridEnv, DistGridVectorEnv, TapChanger, VoltVar
-from distgrid.envs.opening import FEW_ROWS
+from distgrid.envs.core.opening import FEW_ROWS
 from distgrid.envs.resources import Entry, Exogenous, Resource
 from distgrid.envs.resources.base import BindContext
 

@@ -24,7 +24,7 @@ from distgrid.envs import (
     SeriesLoad,
     VoltVar,
 )
-from distgrid.envs.columns import load_points
+from distgrid.envs.core.columns import load_points
 
 from .world import FEEDER, FEEDER3, flat_load, make
 

@@ -51,7 +51,7 @@ class Steady(LoadSource):
 class Random(Steady):
     """A growth for each day and a wobble for each node of it."""
 
-    n_drawn: ClassVar[int] = 34
+    n_random: ClassVar[int] = 34
 
     def draw(self, rng: np.random.Generator, day: int) -> Floats:
         return np.append(rng.uniform(0.4, 1.4), rng.uniform(0.9, 1.1, 33))
@@ -95,7 +95,7 @@ def test_a_series_can_be_made_random() -> None:
     """A subclass of what ships: the shipped year, noisy, keeps its splits."""
 
     class Noisy(ProfileLoad):
-        n_drawn: ClassVar[int] = 1
+        n_random: ClassVar[int] = 1
 
         def __init__(self) -> None:
             super().__init__(FEEDER, profiles.assignment(FEEDER), YEAR)

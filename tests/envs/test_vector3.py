@@ -26,9 +26,9 @@ from distgrid.envs import (
     VoltVar3,
     sb3_vec_env,
 )
-from distgrid.envs.columns import load_points
-from distgrid.envs.load import nominal
-from distgrid.envs.phase_stepper import PhaseStepper
+from distgrid.envs.core.columns import load_points
+from distgrid.envs.core.load_source import nominal
+from distgrid.envs.core.phase_stepper import PhaseStepper
 from distgrid.envs.tasks import GRID_BLOCKS, Task
 from distgrid.physics import IslandWarning
 

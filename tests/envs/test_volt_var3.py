@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distgrid.cases import profiles
 from distgrid.envs import DistGrid3PhaseVectorEnv
-from distgrid.envs.phase_stepper import PhaseStepper
+from distgrid.envs.core.phase_stepper import PhaseStepper
 from distgrid.physics import Network3
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 from .phase_grids import Grid3, random_feeder
 

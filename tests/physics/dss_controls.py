@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 from . import dss_oracle
 

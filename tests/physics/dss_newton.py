@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 from .dss_oracle import _DIGIT, script
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 HZ = 60.0
 _DIGIT = {"A": 1, "B": 2, "C": 3, "1": 1, "2": 2}
 
 
-class Answer(NamedTuple):
+class Outputs(NamedTuple):
     """OpenDSS's solution in the feeder's order."""
 
     v: NDArray[np.complex128]  # (n_bus, 3) pu, NaN where absent
@@ -186,7 +186,7 @@ def _capacitor(cap: dict[str, Any], kv: dict[str, float]) -> list[str]:
     ]
 
 
-def solve(feeder: Feeder, *, bands: bool = False) -> Answer:
+def solve(feeder: Feeder, *, bands: bool = False) -> Outputs:
     """Run OpenDSS on the feeder."""
     from dss import DSS
 
@@ -208,4 +208,4 @@ def solve(feeder: Feeder, *, bands: bool = False) -> Answer:
                 v[n, _DIGIT[letter] - 1] = volts[key] / base[n]
     losses = np.asarray(circuit.Losses, dtype=float)
     power = np.asarray(circuit.TotalPower, dtype=float)
-    return Answer(v, complex(*losses) / 1e6, -complex(*power) / 1e3)
+    return Outputs(v, complex(*losses) / 1e6, -complex(*power) / 1e3)

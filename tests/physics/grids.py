@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 from distgrid.cases.schema import TABLES, table
 
 

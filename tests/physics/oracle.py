@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 Complex = NDArray[np.complex128]
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from distgrid.physics.devices import battery_advance, pv_advance, pv_available, scatter_add
+from distgrid.envs.kernels.devices import battery_advance, pv_advance, pv_available, scatter_add
 
 Floats = NDArray[np.float64]
 SUN = np.array([[0.0, 0.4], [0.8, 1.1]])  # (steps, sites)

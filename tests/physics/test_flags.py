@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distgrid import cases, physics
-from distgrid.physics import power_sweeps
+from distgrid.physics.balanced.kernels import power_sweeps
 
 from .grids import Features, chain, random_tree
 from .oracle import dense_newton, load_power, reached

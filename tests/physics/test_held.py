@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
-from distgrid.baselines.workflows.dist_pf import power_flow
-from distgrid.cases.matpower import feeder_from_text
+from distgrid.baselines.workflows.dist.pf import power_flow
+from distgrid.cases.importers.matpower.importer import feeder_from_text
 from distgrid.envs import DistGridEnv
 
 from .grids import Features, Grid, chain, random_tree, with_parallel_branches

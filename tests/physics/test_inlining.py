@@ -19,7 +19,7 @@ import numba.core.compiler_machinery
 import pytest
 
 from distgrid import cli, physics
-from distgrid.physics import _inlining, _jit
+from distgrid.physics.numba_tools import inlining, jit
 
 
 def run(script: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -46,8 +46,8 @@ def written(code: str, folder: Path) -> Path:
 def fresh(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Nothing chosen by hand, a release that was tried, and the module of drafts not imported yet."""
     monkeypatch.setattr(numba, "__version__", "0.68.0")
-    monkeypatch.delenv(_inlining.VARIABLE, raising=False)
-    monkeypatch.delitem(sys.modules, "distgrid.physics._draft", raising=False)
+    monkeypatch.delenv(inlining.VARIABLE, raising=False)
+    monkeypatch.delitem(sys.modules, "distgrid.physics.numba_tools.drafts", raising=False)
     monkeypatch.delattr(physics, "_draft", raising=False)
     return monkeypatch
 
@@ -61,8 +61,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 )  # fmt: skip
 def test_which_releases_were_tried(version: str, untried: bool) -> None:
     """Both ends of the range belong to it, by minor release and as numbers, not as text."""
-    assert _inlining.TRIED_NUMBA == ((0, 61), (0, 68))
-    assert _inlining.untried(version) is untried
+    assert inlining.TRIED_NUMBA == ((0, 61), (0, 68))
+    assert inlining.untried(version) is untried
 
 
 def test_the_range_begins_with_the_lowest_release_that_is_allowed(repo_root: Path) -> None:
@@ -72,11 +72,11 @@ def test_the_range_begins_with_the_lowest_release_that_is_allowed(repo_root: Pat
     assert oldest is not None
     assert pinned is not None
     for found in (oldest, pinned):
-        assert not _inlining.untried(found[1]), "see TRIED_NUMBA in physics/_inlining.py"
+        assert not inlining.untried(found[1]), "see TRIED_NUMBA in physics/numba_tools/inlining.py"
 
 
 def test_a_tried_release_makes_drafts_without_a_word(fresh: pytest.MonkeyPatch) -> None:
-    compiler = _inlining.draft_compiler()
+    compiler = inlining.draft_compiler()
     assert compiler is not None
     assert compiler.__name__ == "DraftCompiler"
 
@@ -87,7 +87,7 @@ def test_an_untried_release_is_told_once_and_compiled_plainly(
 ) -> None:
     fresh.setattr(numba, "__version__", version)
     with pytest.warns(physics.InliningWarning, match="Numba .* is not among the releases tried") as told:
-        assert _inlining.draft_compiler() is None
+        assert inlining.draft_compiler() is None
     assert len(told) == 1
     assert version in str(told[0].message)
 
@@ -112,14 +112,14 @@ def test_a_missing_part_is_told_once_and_compiled_plainly(
     bases = module.__mro__ if isinstance(module, type) else (module,)
     fresh.delattr(next(base for base in bases if name in vars(base)), name)
     with pytest.warns(physics.InliningWarning, match="lacks what drafts of helpers stand on") as told:
-        assert _inlining.draft_compiler() is None
+        assert inlining.draft_compiler() is None
     assert len(told) == 1
 
 
 def test_a_missing_module_is_a_missing_part(fresh: pytest.MonkeyPatch) -> None:
     fresh.setitem(sys.modules, "numba.core.compiler_machinery", None)
     with pytest.warns(physics.InliningWarning, match="lacks"):
-        assert _inlining.draft_compiler() is None
+        assert inlining.draft_compiler() is None
 
 
 def test_the_way_can_be_chosen_by_hand(fresh: pytest.MonkeyPatch) -> None:
@@ -127,38 +127,38 @@ def test_the_way_can_be_chosen_by_hand(fresh: pytest.MonkeyPatch) -> None:
     fresh.setattr(numba, "__version__", "0.99.0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fresh.setenv(_inlining.VARIABLE, "plain")
-        assert _inlining.draft_compiler() is None
-        fresh.setenv(_inlining.VARIABLE, "draft")
-        assert _inlining.draft_compiler() is not None
-    fresh.delitem(sys.modules, "distgrid.physics._draft")
+        fresh.setenv(inlining.VARIABLE, "plain")
+        assert inlining.draft_compiler() is None
+        fresh.setenv(inlining.VARIABLE, "draft")
+        assert inlining.draft_compiler() is not None
+    fresh.delitem(sys.modules, "distgrid.physics.numba_tools.drafts")
     fresh.delattr(numba.core.codegen, "JITCodeLibrary")
     with pytest.raises(ImportError, match="JITCodeLibrary"):
-        _inlining.draft_compiler()
-    fresh.setenv(_inlining.VARIABLE, "drafts")
+        inlining.draft_compiler()
+    fresh.setenv(inlining.VARIABLE, "drafts")
     with pytest.raises(ValueError, match="DISTGRID_INLINE is 'drafts': expected 'draft' or 'plain'"):
-        _inlining.draft_compiler()
+        inlining.draft_compiler()
 
 
 def test_options_that_a_release_does_not_know_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The plain way needs nothing but what Numba documents."""
-    monkeypatch.setattr(_inlining, "NO_C_DOOR", {"no_such_option": True})
-    monkeypatch.setattr(_inlining, "UNCOUNTED", {"nor_this": False})
-    kernel, lean, helper = _inlining.options(None)
-    assert kernel == lean == _inlining.DOCUMENTED
+    monkeypatch.setattr(inlining, "NO_C_DOOR", {"no_such_option": True})
+    monkeypatch.setattr(inlining, "UNCOUNTED", {"nor_this": False})
+    kernel, lean, helper = inlining.options(None)
+    assert kernel == lean == inlining.DOCUMENTED
     assert helper == {**kernel, "no_cpython_wrapper": True, "forceinline": True}
 
 
 def test_both_ways_have_a_cache_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Trap 25c: Numba's cache knows neither how helpers were inlined nor its settings."""
-    seen = {_jit.source_hash(tmp_path)}
-    monkeypatch.setattr(_jit, "_COMPILER", None if _jit._COMPILER else object)
-    seen.add(_jit.source_hash(tmp_path))
+    seen = {jit.source_hash(tmp_path)}
+    monkeypatch.setattr(jit, "_COMPILER", None if jit._COMPILER else object)
+    seen.add(jit.source_hash(tmp_path))
     for name, value in (("OPT", 1), ("BOUNDSCHECK", 1), ("SLP_VECTORIZE", 1), ("DEBUGINFO_DEFAULT", 1)):
         monkeypatch.setattr(numba.config, name, value)
-        seen.add(_jit.source_hash(tmp_path))
+        seen.add(jit.source_hash(tmp_path))
     monkeypatch.setattr("llvmlite.__version__", "0.0.1")
-    seen.add(_jit.source_hash(tmp_path))
+    seen.add(jit.source_hash(tmp_path))
     assert len(seen) == 7
 
 
@@ -168,7 +168,8 @@ import numpy as np
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     from distgrid import physics
-from distgrid.physics import _jit, devices
+from distgrid.envs.kernels import devices
+from distgrid.physics.numba_tools import jit
 rng = np.random.default_rng(3)
 units, batch = 5, 7
 state = [rng.uniform(0.1, 1.0, (batch, units)) for _ in range(4)]
@@ -185,7 +186,7 @@ told = [str(warning.message) for warning in told if issubclass(warning.category,
 
 def test_without_drafts_a_device_has_the_same_bits(tmp_path: Path) -> None:
     """The whole way, with a release from the future: one warning, and the numbers of this process."""
-    tell = "import json; print(json.dumps([_jit._COMPILER is None, bits, told]))\n"
+    tell = "import json; print(json.dumps([jit._COMPILER is None, bits, told]))\n"
     done = run(written(f"import numba; numba.__version__ = '0.99.0'\n{DEVICES}{tell}", tmp_path))
     assert done.returncode == 0, done.stderr
     plain, bits, told = json.loads(done.stdout)
@@ -199,7 +200,7 @@ SOLVE = """
 import hashlib
 import numpy as np
 from distgrid import cases, physics
-from distgrid.physics import _jit
+from distgrid.physics.numba_tools import jit
 net = physics.compile(cases.load("case33bw"))
 scale = np.linspace(1.0, 3.4, 17)[:, None]
 sol = physics.solve(net, net.load_p_mw * scale, net.load_q_mvar * scale)
@@ -211,7 +212,7 @@ bits = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array i
 @pytest.mark.slow  # compiles the kernels of a power flow
 def test_without_drafts_a_power_flow_has_the_same_bits(tmp_path: Path) -> None:
     """Lanes of rows and a lone one, from nominal load to collapse. CI runs the whole suite that way."""
-    done = run(written(f"{SOLVE}print(_jit._COMPILER, bits)", tmp_path), DISTGRID_INLINE="plain")
+    done = run(written(f"{SOLVE}print(jit._COMPILER, bits)", tmp_path), DISTGRID_INLINE="plain")
     assert done.returncode == 0, done.stderr
     compiler, bits = done.stdout.split()
     assert compiler == "None"

@@ -24,10 +24,15 @@ import pytest
 import distgrid
 from distgrid import cases, physics
 from distgrid.baselines.bench import vector
-from distgrid.physics import ends, kernels, metrics
-from distgrid.physics.plan import Plan
-from distgrid.physics.unbalanced import flows, measure, program, stepped
-from distgrid.physics.unbalanced import kernels as kernels3
+from distgrid.physics.balanced import branch_flows as ends
+from distgrid.physics.balanced.kernels import solve_rows as kernels
+from distgrid.physics.balanced.kernels import step_rows as metrics
+from distgrid.physics.balanced.plan import SweepPlan
+from distgrid.physics.unbalanced import kernel_tables as program
+from distgrid.physics.unbalanced.kernels import branch_flows as flows
+from distgrid.physics.unbalanced.kernels import measure
+from distgrid.physics.unbalanced.kernels import solve_rows as kernels3
+from distgrid.physics.unbalanced.kernels import step_rows as stepped
 
 MANY = 25  # parameters from which on a kernel has to be in the table
 TOL, STEPS, COLLAPSE = 1e-7, 77, 0.4  # none is a default
@@ -71,15 +76,15 @@ KERNELS = {
     "sweep_rows": Kernel(
         kernels.sweep_rows,
         (
-            Plan, "lo", "hi", kernels.Demand, "v_source", "v_start", "scale", *NUMBERS, kernels.State,
-            kernels.Answer,
+            SweepPlan, "lo", "hi", kernels.Inputs, "v_source", "v_start", "scale", *NUMBERS,
+            kernels.Workspace, kernels.Outputs,
         ),
     ),
     "step_rows": Kernel(
         metrics.step_rows,
         (
-            Plan, ends.Ends, "lo", "hi", kernels.Demand, "v_source", "v_start", "base_mva", *NUMBERS,
-            kernels.State, kernels.Answer, metrics.Limits, metrics.Flows,
+            SweepPlan, ends.Ends, "lo", "hi", kernels.Inputs, "v_source", "v_start", "base_mva", *NUMBERS,
+            kernels.Workspace, kernels.Outputs, metrics.StepLimits, metrics.StepResults,
         ),
     ),
     "flow_rows": Kernel(
@@ -88,28 +93,29 @@ KERNELS = {
     "unbalanced solve_rows": Kernel(
         kernels3.solve_rows,
         (
-            program.Program, program.Inputs, "all_legs", "lo", "hi", "scale", *NUMBERS, program.Room,
+            program.SweepPlan, program.Inputs, "all_legs", "lo", "hi", "scale", *NUMBERS, program.Workspace,
             program.Outputs,
         ),
     ),
     "unbalanced step_rows": Kernel(
         stepped.step_rows,
         (
-            program.Program, flows.FlowTable, measure.Watch, measure.Judged, "tol", "max_iter", "lo", "hi",
-            stepped.Places, *DEMAND3, stepped.Block, "v_source", "v_start", program.Room, program.Outputs,
-            "room", measure.Seen,
+            program.SweepPlan, flows.FlowTable, measure.StepColumns, measure.StepLimits, "tol", "max_iter",
+            "lo", "hi", stepped.Places, *DEMAND3, stepped.Block, "v_source", "v_start", program.Workspace,
+            program.Outputs,
+            "room", measure.StepResults,
         ),
         {
             "Places.load": "place_load", "Places.port": "place_port", "Places.share": "place_share",
             "Block.p_inject_mw": "p_in", "Block.q_inject_mvar": "q_in", "Block.p_delta_mw": "p_leg",
             "Block.q_delta_mvar": "q_leg", "Block.p_delta_inject_mw": "p_leg_in",
             "Block.q_delta_inject_mvar": "q_leg_in", "Block.tap": "block_tap", "Block.cap_on": "block_cap",
-            "Seen.v": "v_out",
+            "StepResults.v": "v_out",
         },
     ),
     "unbalanced flow_rows": Kernel(
         flows.flow_rows,
-        (program.Program, flows.FlowTable, "lo", "hi", "tap", "v", "current", "i_from", "i_to"),
+        (program.SweepPlan, flows.FlowTable, "lo", "hi", "tap", "v", "current", "i_from", "i_to"),
     ),
 }  # fmt: skip
 
@@ -133,11 +139,11 @@ def decorated(folder: Path) -> Iterator[tuple[str, int]]:
 
 def test_every_kernel_of_many_arguments_is_in_the_table() -> None:
     """A new one is added to KERNELS, and its callers to CALLS."""
-    root = Path(distgrid.__file__).parent / "physics"
+    root = Path(distgrid.__file__).parent
     known = {f"{kernel.source.__module__}.{kernel.source.__name__}" for kernel in KERNELS.values()}
-    found = dict(decorated(root))
+    found = {f"{part}.{name}": n for part in ("physics", "envs") for name, n in decorated(root / part)}
     assert len(found) > 15
-    large = {f"distgrid.physics.{name}" for name, count in found.items() if count >= MANY}
+    large = {f"distgrid.{name}" for name, count in found.items() if count >= MANY}
     assert large - known == set()
 
 
@@ -251,7 +257,7 @@ def timing() -> Prepared:
 
 
 def flowing(case: str) -> Callable[[], Prepared]:
-    """Flows of a solution, which are computed when they are asked for."""
+    """StepResults of a solution, which are computed when they are asked for."""
 
     def prepare() -> Prepared:
         sol = physics.solve(physics.compile(cases.load(case)))
@@ -262,17 +268,22 @@ def flowing(case: str) -> Callable[[], Prepared]:
 
 BALANCED, PHASES = np.zeros((2, 33)), np.zeros((2, 16, 3))
 CALLS = (
-    Call("sweep_rows", "physics.solve", solving("case33bw", p_mw=BALANCED, q_mvar=BALANCED)),
-    Call("sweep_rows", "physics.solve", solving("case33bw"), singly=(kernels.Demand,)),
+    Call("sweep_rows", "physics.balanced.solve", solving("case33bw", p_mw=BALANCED, q_mvar=BALANCED)),
+    Call("sweep_rows", "physics.balanced.solve", solving("case33bw"), singly=(kernels.Inputs,)),
     Call("sweep_rows", "baselines.bench.vector", timing),
-    Call("step_rows", "physics.stepper", stepping),
-    Call("flow_rows", "physics.solution", flowing("case33bw")),
+    Call("step_rows", "physics.balanced.stepper", stepping),
+    Call("flow_rows", "physics.balanced.solution", flowing("case33bw")),
     Call("unbalanced solve_rows", "physics.unbalanced.solve", solving("ieee13", p_inject_mw=PHASES)),
     Call("unbalanced solve_rows", "physics.unbalanced.solve", solving("ieee13"), singly=(program.Inputs,)),
     Call("unbalanced step_rows", "physics.unbalanced.stepper", stepping_by_phase),
     Call("unbalanced flow_rows", "physics.unbalanced.solution", flowing("ieee13")),
 )
-MEMORY = (kernels.State, kernels.Answer, program.Room, program.Outputs)  # to work in and to write to
+MEMORY = (
+    kernels.Workspace,
+    kernels.Outputs,
+    program.Workspace,
+    program.Outputs,
+)  # to work in and to write to
 #: Tuples whose arrays callers hold in another one, with fields of the same names.
 HELD_IN: dict[Any, Any] = {stepped.Block: program.Inputs}
 
@@ -325,7 +336,7 @@ def test_a_caller_unpacks_the_tuples_where_they_belong(call: Call, monkeypatch: 
 @pytest.mark.parametrize(
     ("kernel", "module", "case", "one"),
     [
-        ("sweep_rows", "physics.solve", "case33bw", "v_source_pu"),
+        ("sweep_rows", "physics.balanced.solve", "case33bw", "v_source_pu"),
         ("unbalanced solve_rows", "physics.unbalanced.solve", "ieee13", "v_source_pu"),
     ],
 )

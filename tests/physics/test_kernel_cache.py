@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import distgrid
-from distgrid.physics import _jit
+from distgrid.physics.numba_tools import jit
 
 SOLVE = """
 from distgrid import cases, physics
-from distgrid.physics import _jit
-print(_jit._FOLDER, float(physics.solve(physics.compile(cases.load("case33bw"))).p_loss_mw))
+from distgrid.physics.numba_tools import jit
+print(jit._FOLDER, float(physics.solve(physics.compile(cases.load("case33bw"))).p_loss_mw))
 """
 
 
@@ -36,11 +37,11 @@ def test_source_hash_changes_with_every_file(tmp_path: Path) -> None:
     """Trap 25c: content, name, a new file and a lost one; and nothing else."""
     for name in ("a.py", "b.py"):
         (tmp_path / name).write_text(f"{name} = 1\n")
-    seen = {_jit.source_hash(tmp_path)}
+    seen = {jit.source_hash(tmp_path)}
 
     def differs() -> bool:
         size = len(seen)
-        seen.add(_jit.source_hash(tmp_path))
+        seen.add(jit.source_hash(tmp_path))
         return len(seen) > size
 
     (tmp_path / "notes.txt").write_text("no source")
@@ -59,12 +60,12 @@ def test_source_hash_changes_with_files_of_subfolders(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "a.py").write_text("x = 1")
-    seen = {_jit.source_hash(tmp_path)}
+    seen = {jit.source_hash(tmp_path)}
     for path in (inside / "b.py", tmp_path / "b.py"):
         path.write_text("y = 1")
-        seen.add(_jit.source_hash(tmp_path))
+        seen.add(jit.source_hash(tmp_path))
         path.write_text("y = 2")
-        seen.add(_jit.source_hash(tmp_path))
+        seen.add(jit.source_hash(tmp_path))
         path.unlink()
     assert len(seen) == 5
 
@@ -72,67 +73,88 @@ def test_source_hash_changes_with_files_of_subfolders(tmp_path: Path) -> None:
 def test_the_folder_in_use_is_keyed_on_these_sources(tmp_path: Path) -> None:
     """Trap 25c: a process takes its kernels from a folder named after the sources it runs."""
     code = (
-        "from pathlib import Path; from distgrid.physics import _jit; folder = Path(_jit.__file__).parent; "
-        "print(_jit._FOLDER, _jit.source_hash(folder), len(list(folder.glob('*.py'))))"
+        "from distgrid.physics.numba_tools import jit; folders = jit.KERNEL_FOLDERS; "
+        "count = [len(list(folder.rglob('*.py'))) for folder in folders]; "
+        "print(jit._FOLDER, jit.source_hash(*folders), min(count))"
     )
     folder, key, count = run(code, {"DISTGRID_CACHE_DIR": str(tmp_path)}, tmp_path).split()
     assert Path(folder) == tmp_path / "kernels" / key
-    assert int(count) >= 10
+    assert int(count) >= 3
 
 
 CALLEE = """
-from distgrid.physics._jit import inline
+from distgrid.physics.numba_tools.jit import inline
 FACTOR = {factor}
 @inline
 def callee(x):
     return FACTOR * x + {offset}
 """
 CALLER = """
-from distgrid.physics._jit import kernel
-from .probe_callee import FACTOR, callee
+from distgrid.physics.numba_tools.jit import kernel
+from distgrid.physics.probe_callee import FACTOR, callee
 @kernel
 def caller(x):
     return callee(x) + 100.0 * FACTOR
 """
+PACKAGE = Path(distgrid.__file__).parent
+
+
+def kernel_folders() -> list[str]:
+    """Folders of the package in which a function is compiled, as dotted names below the package."""
+    marks = ("@kernel", "@lean_kernel", "@inline")
+    held = {
+        path.parent.relative_to(PACKAGE)
+        for part in ("cases", "physics", "envs", "baselines")
+        for path in (PACKAGE / part).rglob("*.py")
+        if any(line.strip() in marks for line in path.read_text().splitlines())
+    }
+    return sorted(".".join(folder.parts) for folder in held)
 
 
 def test_an_edit_in_another_file_is_noticed(tmp_path: Path) -> None:
-    """Trap 25c: a constant and a function of another file change; the second process computes anew.
+    """Trap 25c: a constant and a function of another folder change; the second process computes anew.
 
-    Works on a copy of the package's sources. A third process finds the first one's kernels again.
+    In every folder of the package that holds a kernel, on a copy of the package's sources. The last process
+    finds the first one's kernels again.
     """
+    folders = kernel_folders()
+    assert {"physics.balanced.kernels", "physics.unbalanced.kernels", "envs.kernels"} <= set(folders)
     package = tmp_path / "distgrid"
-    source = Path(distgrid.__file__).parent
     package.mkdir()
     (package / "__init__.py").touch()
-    for name in ("physics", "cases"):
-        shutil.copytree(source / name, package / name, ignore=shutil.ignore_patterns("__pycache__", "data"))
-    physics = package / "physics"
-    (physics / "probe_caller.py").write_text(CALLER)
+    for name in ("physics", "cases", "envs"):
+        shutil.copytree(PACKAGE / name, package / name, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    (package / "envs" / "__init__.py").write_text("")
+    for folder in folders:
+        (package / folder.replace(".", "/") / "probe_caller.py").write_text(CALLER)
     env = {"PYTHONPATH": str(tmp_path), "DISTGRID_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
     code = (
-        "from distgrid.physics.probe_caller import caller; r = caller(2.0); "
-        "print(r, sum(caller.stats.cache_hits.values()), caller.__module__, __import__('distgrid').__file__)"
+        "import json; from importlib import import_module; from pathlib import Path; import distgrid\n"
+        f"made = [import_module(f'distgrid.{{f}}.probe_caller').caller for f in {folders!r}]\n"
+        "results = [each(2.0) for each in made]\n"
+        "hits = [sum(each.stats.cache_hits.values()) for each in made]\n"
+        "print(json.dumps([results, hits, str(Path(distgrid.__file__).parent)]))"
     )
     answers, hits = [], []
     for factor, offset in ((1.0, 0.0), (1.0, 7.0), (3.0, 7.0), (1.0, 0.0)):
-        (physics / "probe_callee.py").write_text(CALLEE.format(factor=factor, offset=offset))
-        result, hit, _, where = run(code, env, tmp_path).split()
-        assert Path(where).parent == package
-        answers.append(float(result))
-        hits.append(int(hit))
-    assert answers == [102.0, 109.0, 313.0, 102.0]
-    assert hits == [0, 0, 0, 1]
+        (package / "physics" / "probe_callee.py").write_text(CALLEE.format(factor=factor, offset=offset))
+        result, hit, where = json.loads(run(code, env, tmp_path))
+        assert Path(where) == package
+        answers.append(set(result))
+        hits.append(set(hit))
+    assert answers == [{102.0}, {109.0}, {313.0}, {102.0}]
+    assert hits == [{0}, {0}, {0}, {1}]
 
 
 OWN = """
-from distgrid.physics import _jit, kernel
+from distgrid.physics import kernel
+from distgrid.physics.numba_tools import jit
 import helper, numba
 @kernel
 def mine(x):
     return helper.twice(x)
 assert mine(2.0) == {answer}
-kept = [path.name for path in _jit._FOLDER.rglob("*.nbi")]
+kept = [path.name for path in jit._FOLDER.rglob("*.nbi")]
 print(sum(mine.stats.cache_hits.values()), *kept, numba.config.CACHE_DIR)
 """
 HELPER = """
@@ -177,10 +199,10 @@ def test_names_and_contents_cannot_be_confused(tmp_path: Path) -> None:
     """Trap 25c: what moves from the end of one file to the beginning of the next is a change."""
     first, second = tmp_path / "a.py", tmp_path / "b.py"
     first.write_text("x = 1b.py")
-    before = _jit.source_hash(tmp_path)
+    before = jit.source_hash(tmp_path)
     first.write_text("x = 1")
     second.write_text("")
-    assert _jit.source_hash(tmp_path) != before
+    assert jit.source_hash(tmp_path) != before
 
 
 NOWHERE = os.devnull + "/none"  # cannot be created, not even by root
@@ -209,7 +231,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, **env: str) -> Path | None:
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    return _jit.cache_folder()
+    return jit.cache_folder()
 
 
 def test_which_folder_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

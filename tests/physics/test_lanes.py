@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import physics
-from distgrid.physics import kernels
-from distgrid.physics.lanes import LANES
+from distgrid.physics.balanced.kernels import solve_rows as kernels
+from distgrid.physics.numba_tools.lanes import LANES
 
 from .grids import Features, random_tree
 
@@ -84,7 +84,7 @@ def test_threads_share_the_rows(
         ranges.append(arguments[9:11])
         kernels.sweep_rows(*arguments)
 
-    monkeypatch.setattr(sys.modules["distgrid.physics.solve"], "sweep_rows", spy)
+    monkeypatch.setattr(sys.modules["distgrid.physics.balanced.solve"], "sweep_rows", spy)
     physics.solve(net, np.tile(net.load_p_mw, (700, 1)), threads=2)
     assert sorted(ranges) == [(0, 352), (352, 700)]
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from distgrid import physics
-from distgrid.baselines.bench.trees import random_tree
+from distgrid.baselines.bench.problems.trees import random_tree
 
 SIZES = [1_000, 10_000, 40_000]
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distgrid import cases, physics
-from distgrid.physics import local_control as law
-from distgrid.physics.control_tables import local_controls
+from distgrid.physics.controls import laws as law
+from distgrid.physics.controls.settings import local_controls
 
 from .control_grids import THREE, behind_regulator, from_neutral, with_banks
 from .phase_grids import Grid3

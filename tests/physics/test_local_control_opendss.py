@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 from distgrid.cases.schema import TABLES, table
 
 from .control_grids import THREE, behind_regulator, from_neutral, random_controls, with_banks

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import cases, physics
-from distgrid.cases.matpower import feeder_from_text
+from distgrid.cases.importers.matpower.importer import feeder_from_text
 
 COLUMNS = {"bus": 13, "gen": 10, "branch": 11}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
-from distgrid.physics.mesh_kernels import judge_rows
+from distgrid.physics.balanced.kernels.mesh_rows import judge_rows
 
 from .grids import Features, Grid, chain, random_tree
 from .oracle import dense_newton, flows, load_power, pandapower_newton

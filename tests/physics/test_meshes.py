@@ -9,7 +9,7 @@ import pytest
 
 from distgrid import cases, physics
 from distgrid.envs import DistGrid3PhaseEnv
-from distgrid.physics.tree import spanning_order
+from distgrid.physics.balanced.tree import spanning_order
 
 from .grids import Grid
 from .oracle import pandapower_newton

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distgrid import physics
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 from . import dss_newton, dss_oracle
 from .phase_kinds import random_kinds

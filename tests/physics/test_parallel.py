@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
-from distgrid.baselines.workflows.dist_pf import power_flow
+from distgrid.baselines.workflows.dist.pf import power_flow
 from distgrid.envs import DistGridEnv, DistGridVectorEnv
 
 from .grids import Features, Grid, chain, random_tree, with_parallel_branches

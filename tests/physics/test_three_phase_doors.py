@@ -254,7 +254,7 @@ def test_the_dense_direct_method_gives_the_sweeps_answer(seed: int) -> None:
     shunt = np.zeros((net.n_bus, 3, net.n_bus, 3), dtype=complex)
     for n in range(net.n_bus):
         shunt[n, :, n, :] = net.topology.layout.node_shunt[n]
-    for bank in net.draws.banks:
+    for bank in net.node_loads.banks:
         shunt[bank.node, bank.place, bank.node, bank.place] += 1j * bank.b_pu
     admittance = shunt.reshape(at.size, at.size)[np.ix_(at, at)]
     v = matrices.no_load

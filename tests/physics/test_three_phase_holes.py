@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from distgrid import cases, physics
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 from distgrid.cases.schema import TABLES
 
 from . import dss_controls, dss_oracle

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import cases, physics
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 FIGURES = Path(__file__).parents[1] / "reference" / "opendss"
 FEEDERS = ("ieee13", "ieee34", "ieee37", "ieee123", "european_lv")

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import physics
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 from .grids import Features, random_tree
 from .phase_grids import LETTERS, Grid3, random_feeder
@@ -158,7 +158,7 @@ def test_power_is_conserved_at_every_node_and_phase(seed: int) -> None:
     sol = physics.solve(net, p_inject_mw=inject, q_inject_mvar=0.3 * inject, tol=1e-11)
     assert sol.converged
     expected = (net.load_p_mw + 1j * net.load_q_mvar) - inject * (1 + 0.3j)
-    for bank in net.draws.banks:
+    for bank in net.node_loads.banks:
         power = bank.b_pu * net.base_mva / 3 * sol.v_pu[bank.node, bank.place] ** 2
         expected[bank.node, bank.place] -= 1j * power
     rest = balance(net, sol) + expected

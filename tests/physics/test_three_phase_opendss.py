@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import physics
-from distgrid.cases.feeder import Feeder
+from distgrid.cases.model.feeder import Feeder
 
 from .phase_grids import Grid3, random_feeder
 

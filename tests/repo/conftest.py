@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+#: At any depth; and those that hold no source where they lie at the root of a checkout.
+MADE = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__", "*.egg-info")
+NOT_SOURCES = frozenset({"build", "dist", "docs", "runs", "site", "tests"})
 OURS = ("distgrid", "_distgrid", "__editable__", "__pycache__")
 
 
@@ -31,3 +35,17 @@ def _empty_environment(folder: Path) -> Path:
 def empty_environment() -> Callable[[Path], Path]:
     """A function that makes one in a folder and answers where it is."""
     return _empty_environment
+
+
+@pytest.fixture(scope="session")
+def copied_sources(repo_root: Path) -> Callable[..., Path]:
+    """A function that copies the sources of this checkout into a folder of the name ``src`` in another."""
+
+    def copy(folder: Path, *, without: Sequence[str] = ()) -> Path:
+        def left_out(directory: str, names: list[str]) -> set[str]:
+            at_root = NOT_SOURCES if Path(directory) == repo_root else frozenset()
+            return {*MADE(directory, names), *at_root.intersection(names), *set(without).intersection(names)}
+
+        return Path(shutil.copytree(repo_root, folder / "src", ignore=left_out))
+
+    return copy

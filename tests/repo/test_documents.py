@@ -1,4 +1,4 @@
-"""What README and the site show is run: Python blocks and shell commands, page by page."""
+"""What README, CONTRIBUTING and the site show is run: Python blocks and shell commands, page by page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import distgrid
 from distgrid import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), CONTRIBUTING]
 
 
 def fenced(page: Path, language: str) -> list[tuple[int, str]]:
@@ -76,11 +77,16 @@ def commands_of_make(target: str) -> list[str]:
 
 @cache
 def commands_of(page: Path) -> tuple[str, ...]:
-    """The `distgrid` commands of a page, those of its `make` targets among them."""
+    """The `distgrid` commands of a page, those of its `make` targets among them.
+
+    Tools of a checkout (`.venv/bin/…`) stand in CONTRIBUTING alone; test_contributing.py runs them.
+    """
     commands: list[str] = []
     for command in shell_commands(page):
-        is_target = command.startswith("make ")
-        commands += commands_of_make(command.removeprefix("make ")) if is_target else [command]
+        if command.startswith("make "):
+            commands += commands_of_make(command.removeprefix("make "))
+        elif page != CONTRIBUTING or not command.startswith(".venv/bin/"):
+            commands.append(command)
     return tuple(commands)
 
 
@@ -176,8 +182,9 @@ def test_images_exist() -> None:
             assert (page.parent / target).stat().st_size > 0, f"{page}: {target}"
 
 
-def test_readme_links_exist() -> None:
-    """mkdocs checks the links of the site; README is outside it."""
-    readme = ROOT / "README.md"
-    for target in re.findall(r"\]\(([^)#]+)\)", readme.read_text()):
+def test_links_of_the_root_exist() -> None:
+    """mkdocs checks the links of the site; README is outside it, and CONTRIBUTING is both."""
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+    inside = re.findall(r"\]\(([^)#]+)\)", CONTRIBUTING.read_text())
+    assert all(target.startswith("https://") for target in inside), "a relative link is wrong on the site"

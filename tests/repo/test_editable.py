@@ -13,10 +13,6 @@ import pytest
 import distgrid
 
 pytestmark = pytest.mark.slow  # a copy of the checkout is installed
-LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv*", ".*_cache", "__pycache__", "*.egg-info", "build", "data", "dist", "docs", "runs",
-    "site", "tests",
-)  # fmt: skip
 
 
 def installed_with(venv: Path, source: Path) -> None:
@@ -36,13 +32,15 @@ def installed_with(venv: Path, source: Path) -> None:
 
 @pytest.fixture(scope="module")
 def world(
-    repo_root: Path, tmp_path_factory: pytest.TempPathFactory, empty_environment: Callable[[Path], Path]
+    copied_sources: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_environment: Callable[[Path], Path],
 ) -> Path:
     """A folder with a checkout `src` (without the data of the feeders) and a `venv` that `make` filled."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     folder = tmp_path_factory.mktemp("editable")
-    shutil.copytree(repo_root, folder / "src", ignore=LEFT_OUT)
+    copied_sources(folder, without=("data",))
     installed_with(empty_environment(folder), folder / "src")
     return folder
 

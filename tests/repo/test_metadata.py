@@ -26,6 +26,8 @@ INSTALLING = (
     "Dockerfile",
     ".ci/run",
     ".github/workflows/ci.yml",
+    ".github/workflows/release.yml",
+    ".pre-commit-config.yaml",
 )
 
 
@@ -53,6 +55,20 @@ def test_citation_has_what_the_format_requires(repo_root: Path) -> None:
     citation = yaml.safe_load((repo_root / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert citation["license"] == "MIT"
+
+
+def test_one_address_everywhere(pyproject: dict[str, Any], repo_root: Path) -> None:
+    """Where the project is found: package index, citation, forms."""
+    urls = pyproject["project"]["urls"]
+    assert set(urls) == {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
+    home = urls["Homepage"]
+    assert all(url == home or url.startswith(f"{home}/") for url in urls.values())
+    assert yaml.safe_load((repo_root / "CITATION.cff").read_text())["repository-code"] == urls["Source"]
+    forms = yaml.safe_load((repo_root / ".github/ISSUE_TEMPLATE/config.yml").read_text())
+    assert all(link["url"].startswith(f"{home}/") for link in forms["contact_links"])
+    for key in ("Documentation", "Changelog"):
+        path = urls[key].partition("/main/")[2]
+        assert (repo_root / path).exists(), path
 
 
 def test_licence_is_mit(repo_root: Path) -> None:
@@ -163,6 +179,8 @@ def test_constraints_hold_nothing_but_pins(repo_root: Path) -> None:
 @pytest.mark.parametrize("name", INSTALLING)
 def test_nothing_names_a_registry(name: str, repo_root: Path) -> None:
     text = (repo_root / name).read_text()
+    if name == "pyproject.toml":  # says where the project is; installs nothing from there
+        text = re.sub(r"^\[project\.urls\]\n(\w+ = .*\n)+", "", text, flags=re.MULTILINE)
     assert not re.search(
         r"index[-_]url|find[-_]links|trusted[-_]host|PIP_INDEX|UV_INDEX", text, re.IGNORECASE
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,29 +15,16 @@ import pytest
 import distgrid
 
 FOLDERS = ("baselines", "cases", "envs", "physics")
-NOT_SOURCES = shutil.ignore_patterns(
-    ".git",
-    ".venv*",
-    ".*_cache",
-    "__pycache__",
-    "*.egg-info",
-    "build",
-    "dist",
-    "runs",
-    "site",
-    "docs",
-    "tests",
-)
 
 
 @pytest.fixture(scope="module")
-def wheel(repo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(copied_sources: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel made from the sdist of a copy of the tree: building in place would leave files in the checkout.
 
     By way of the sdist, as a packager does: what it lacks, the wheel lacks.
     """
     work = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(repo_root, work / "src", ignore=NOT_SOURCES)
+    copied_sources(work)
     done = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", work / "dist", work / "src"],
         capture_output=True,

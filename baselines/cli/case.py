@@ -1,0 +1,103 @@
+"""`distgrid case`: look at feeders and import them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from ... import cases
+
+app = typer.Typer(help="List, show and import feeders.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@contextmanager
+def _errors_as_text() -> Iterator[None]:
+    """Turn what a user can mend into one block on stderr and the exit status 2."""
+    try:
+        yield
+    except cases.CaseError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(Panel(escape(message), title="error", title_align="left", border_style="red"))
+    raise typer.Exit(2)
+
+
+@app.command("list")
+def list_cases() -> None:
+    """List the shipped feeders."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("name", no_wrap=True)
+    for title in ("nodes", "open", "kV", "MW", "Mvar"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("title", overflow="fold", ratio=1)
+    with _errors_as_text():
+        for name in cases.names():
+            feeder = cases.load(name)
+            levels = sorted(set(feeder.column("nodes", "base_kv").tolist()), reverse=True)
+            table.add_row(
+                name,
+                str(feeder.n_nodes),
+                str(int((~feeder.column("branches", "status")).sum())),
+                "/".join(f"{kv:g}" for kv in levels),
+                f"{feeder.column('loads', 'p_mw').sum():.3f}",
+                f"{feeder.column('loads', 'q_mvar').sum():.3f}",
+                escape(feeder.metadata.get("title", "")),
+            )
+    Console().print(table)
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="Shipped feeder, .m or .dss file, or folder of tables.")],
+) -> None:
+    """Describe one feeder: size, loads, devices, islands and loops, source and licence."""
+    with _errors_as_text():
+        feeder = cases.load(name)
+        text, topology = feeder.describe(), feeder.topology()
+    console = Console()
+    console.print(escape(text), highlight=False, soft_wrap=True)
+    dead = [island for island in topology.islands if not island.energised]
+    if topology.loops or dead:
+        table = Table("what", "number", "ids")
+        for what, loops in (("loop", topology.meshes), ("parallel", topology.parallel)):
+            for number, loop in enumerate(loops, 1):
+                table.add_row(what, str(number), escape("branches " + ", ".join(loop)))
+        for number, island in enumerate(dead, 1):
+            table.add_row("island without source", str(number), escape("nodes " + ", ".join(island.nodes)))
+        console.print(table)
+
+
+@app.command("import")
+def import_case(
+    file: Annotated[Path, typer.Argument(help="MATPOWER case file (.m) or OpenDSS script (.dss).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the Parquet tables to.")],
+    feeder_id: Annotated[str, typer.Option(help="Feeder id of every row; by default the file's name.")] = "",
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that files read by a .dss script have to lie in; by default the script's own."
+        ),
+    ] = None,
+) -> None:
+    """Import a case file and write it as a folder of Parquet tables."""
+    with _errors_as_text():
+        feeder = cases.import_dss(file, root=root) if root else cases.load(file)
+        if feeder_id:
+            feeder = feeder.with_feeder_id(feeder_id)
+        folder = feeder.save(out)
+    console = Console()
+    console.print(escape(feeder.describe()), highlight=False, soft_wrap=True)
+    console.print(f"written to {escape(str(folder))}", highlight=False, soft_wrap=True)

@@ -1,0 +1,345 @@
+"""The one transition that every face of the environment shows: a batch of independent feeders, one step.
+
+Timeline of a step: at decision time *t* the observation shows the exogenous values that hold during
+interval *t* and the grid state solved at the end of interval *t - 1*; the action acts during interval *t*;
+the reward is for interval *t*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cases import Feeder
+from ...cases.profiles import Profiles
+from ...physics import Network, Network3
+from ..kernels.rows import tick_rows
+from ..resources import Fleet
+from ..tasks import StepView, Task, WorstCase
+from .load_source import LoadSource, fill_checked, shipped
+from .observer import ObservationBounds, Observer
+from .opening import FEW_ROWS, MANY_ROWS, Opening
+from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
+from .terms import bounded, checked_terms, is_own, priced
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+FAILURE = "power_flow_failure"
+_STATE_ARRAYS = (
+    "v", "v_pu", "s_from", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
+    "v_update_pu", "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one step brought, batch first. Arrays may be live: read them before the next step."""
+
+    reward: FloatArray
+    rewards: dict[str, FloatArray]
+    costs: dict[str, FloatArray]
+    cost: FloatArray
+    resource_costs: dict[str, FloatArray]
+    terminated: BoolArray
+    truncated: BoolArray
+
+
+@dataclass(slots=True)
+class Aside:
+    """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
+
+    max_steps: int | None  # where a limit of time cuts episodes
+    first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
+    openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
+
+
+class Grid:
+    """A feeder with its fleet, loads and task, for ``batch`` independent rows.
+
+    Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
+    ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
+    tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+
+    Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
+    """
+
+    def __init__(
+        self,
+        net: Network | Network3,
+        fleet: Fleet,
+        load: LoadSource,
+        task: Task,
+        profiles: Profiles,
+        batch: int = 1,
+        like: Grid | None = None,
+        max_steps: int | None = None,
+    ) -> None:
+        self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
+            net,
+            fleet,
+            load,
+            task,
+            profiles,
+            batch,
+        )
+        self.dt_h = profiles.dt_h
+        self.stepper: AnyStepper = stepper_for(
+            net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
+        )
+        self._switched_devices = fleet.switched_devices
+        fleet.bind(batch, self.dt_h, profiles)
+        if like is None:
+            self.observer, self.worst = self._described()
+        else:
+            self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
+        self.worst_reward = bounded(task, self.worst)
+        self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self.aside = Aside(max_steps)
+        self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
+        self._own_terms, self._shipped_load = is_own(task), shipped(load)
+        #: Names of the terms of the reward and of the costs; known from the first reset on.
+        self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+        self._zeros = np.zeros(batch)
+        self._zeros.setflags(write=False)
+        self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
+        self._charges = self._live_charges()
+        self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
+        self._random_load = np.zeros((batch, load.n_random))
+        self._now = np.zeros(batch, dtype=np.int64)
+        self.t_index = np.zeros(batch, dtype=np.int64)
+        self.step_index = np.zeros(batch, dtype=np.int64)
+        self.day = np.zeros(batch, dtype=np.int64)
+        self._terminated = np.zeros(batch, dtype=np.bool_)
+        self._truncated = np.zeros(batch, dtype=np.bool_)
+
+    @property
+    def feeder(self) -> Feeder:
+        """The feeder, as its tables have it."""
+        return self.net.feeder
+
+    def _described(self) -> tuple[Observer, WorstCase]:
+        """What is observed and how bad it can get; the same for every grid of a scenario."""
+        state, fleet = bounds_of(self.stepper, self.load, self.fleet), self.fleet
+        prices = self.profiles.price_usd_mwh
+        limits = ObservationBounds(
+            state,
+            self.load.s_max_mva,
+            float(fleet.max_apparent_mva.sum()),
+            (float(prices.min()), float(prices.max())),
+        )
+        observer = Observer(self.task.blocks, self.feeder, fleet, self.stepper, self.profiles, limits)
+        worst = WorstCase(
+            state, *limits_of(self.stepper), rating_of(self.stepper),
+            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
+            curtailable_mw=float(fleet.max_apparent_mva.sum()),
+            resource_cost=float(fleet.max_cost_per_step),
+            switched_per_step=fleet.max_switched, vuf_violation_pct=vuf_bound(self.stepper),
+        )  # fmt: skip
+        return observer, worst
+
+    def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
+
+        The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first
+        day of a load that is no whole year nothing is known: its first interval stands for the one before.
+        """
+        self.day[rows], self.step_index[rows] = days, 0
+        self.t_index[rows] = now = days * self.profiles.steps_per_day
+        before = (now - 1) % self._ring
+        if self.load.n_days < self.profiles.n_days:
+            before = np.maximum(now - 1, 0)
+        few = rows.size <= FEW_ROWS
+        opening = self.aside.openings.get(few)
+        if opening is None:
+            most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
+            opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
+        opening.begin(self.fleet, self.stepper, rows, rngs, before)
+        self._draw_loads(rows, days, rngs)
+        self._fill_loads(rows, before)
+        for lo, hi in _runs(rows):
+            self.stepper.solve(lo=lo, hi=hi)
+        np.remainder(self.t_index, self._ring, out=self._now)
+        self._fill_loads(rows, now)
+        if self.names is None:
+            self.names = self._named(opening.charged(self.fleet))
+
+    def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """What a random load draws for the episode, from each row's own generator."""
+        if self.load.n_random:
+            for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
+                self._random_load[row] = self.load.checked_draw(rng, day)
+
+    def _named(self, charged: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names that each step will bring, the same in every one: infos have them from the start."""
+        with np.errstate(all="ignore"):  # rows that nobody has begun yet hold no numbers
+            rewards = self.task.terms(self._view)
+        if self._own_terms:
+            checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
+        costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self._zeros))
+        return (*rewards, FAILURE), (*costs, FAILURE)
+
+    def step(self, action: FloatArray) -> Outcome:
+        """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
+        stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
+        fleet.advance(action, self._now, stepper.port_v_pu)
+        self._inject()
+        stepper.solve()
+        resource_costs = fleet.costs()
+        view.resource_cost = self._total(resource_costs) if resource_costs else zeros
+        rewards, costs = self.task.terms(view), self._charges.copy()
+        if resource_costs:
+            costs = self._with_resources(costs, resource_costs)
+        any_failed = tick_rows(
+            stepper.status, self._episode_steps, self._ring, self.step_index, self.t_index, self._now,
+            self._terminated, self._truncated,
+        )  # fmt: skip
+        if self._own_terms:
+            rewards = checked_terms(
+                self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
+            )
+        if any_failed:
+            failed, task = self._terminated, self.task
+            left = (task.episode_steps - self.step_index + 1).astype(np.float64)
+            if (
+                self.aside.max_steps is not None
+            ):  # a limit of time cuts what has failed, too, as Gymnasium's does
+                self._truncated |= self.step_index >= self.aside.max_steps
+            rewards = priced(rewards, FAILURE, failed, task.failure_price, -1.0, self.worst_reward * left)
+            costs = priced(costs, FAILURE, failed, task.failure_cost, 1.0, self.worst_cost * left)
+        else:
+            rewards[FAILURE] = costs[FAILURE] = zeros
+        if self._shipped_load is not None:
+            self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
+        else:
+            self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
+        return Outcome(
+            self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
+            self._truncated,
+        )  # fmt: skip
+
+    def _with_resources(
+        self, costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """``costs`` with those of the resources by name, where the task charges them and there are any."""
+        if "resource" in costs and resource_costs:
+            del costs["resource"]
+            costs.update(resource_costs)
+        return costs
+
+    def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
+        """The sum of all terms, a fresh array."""
+        total = None
+        for value in terms.values():
+            if value is not self._zeros:
+                total = value.copy() if total is None else total + value
+        return self._zeros.copy() if total is None else total
+
+    def _live_charges(self) -> dict[str, FloatArray]:
+        """What the task charges, as live arrays; the cost of resources is a new array in each step."""
+        known = {
+            "voltage_violation": self.stepper.voltage_violation_pu,
+            "thermal_overload": self.stepper.overload_mva,
+            "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
+        }  # fmt: skip
+        for name in self.task.charged:
+            if name not in known:
+                raise ValueError(
+                    f"{type(self.task).__name__}.charged names {name!r}: expected some of {', '.join(known)}"
+                )
+        return {name: known[name] for name in self.task.charged}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy opens its episodes by itself."""
+        return {**self.__dict__, "aside": replace(self.aside, openings={})}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        self._charges = self._live_charges()
+
+    def observe(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""
+        return self.observer.observe(self._now, out)
+
+    def state(self) -> dict[str, Any]:
+        """Copies of everything that the future depends on."""
+        return {
+            "fleet": self.fleet.state(),
+            "grid": {
+                name: getattr(self.stepper, name).copy()
+                for name in _STATE_ARRAYS + state_arrays(self.stepper)
+            },
+            "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
+            "random_load": self._random_load.copy(), "names": self.names,
+        }  # fmt: skip
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
+        names = _STATE_ARRAYS + state_arrays(self.stepper)
+        for name in names:
+            if state["grid"][name].shape != getattr(self.stepper, name).shape:
+                raise ValueError(
+                    f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
+                )
+        self.fleet.load_state(state["fleet"])
+        for name in names:
+            np.copyto(getattr(self.stepper, name), state["grid"][name])
+        for name in ("t_index", "step_index", "day"):
+            np.copyto(getattr(self, name), state[name])
+        np.copyto(self._random_load, state["random_load"])
+        self.names = state["names"]
+        self._load_next()
+
+    def _load_next(self) -> None:
+        """Loads of the interval that is decided next: observed now, solved with in the next step."""
+        np.remainder(self.t_index, self._ring, out=self._now)
+        self._fill(self._now, self._random_load, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+
+    def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
+        """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""
+        stepper = self.stepper
+        if rows.size == self.batch:
+            self._fill(t_index, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
+            return
+        p, q = (np.empty((rows.size, stepper.load_p_mw.shape[1])) for _ in range(2))
+        self._fill(t_index, self._random_load[rows], p, q)
+        stepper.load_p_mw[rows], stepper.load_q_mvar[rows] = p, q
+
+    def _fill(self, t_index: IntArray, random: FloatArray, p_mw: FloatArray, q_mvar: FloatArray) -> None:
+        """Loads of the intervals ``t_index``; a source of the user's own is looked after."""
+        if self._shipped_load is not None:
+            self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
+        else:
+            fill_checked(self.load, t_index, random, p_mw, q_mvar, self.profiles.steps_per_day)
+
+    def _inject(self) -> None:
+        """What the fleet delivers, where the power flow looks for it."""
+        stepper = self.stepper
+        stepper.inject_p_mw.fill(0.0)
+        stepper.inject_q_mvar.fill(0.0)
+        self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
+        for device in self._switched_devices:
+            device.move(stepper)
+
+
+def _runs(rows: IntArray) -> list[tuple[int, int]]:
+    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
+    ends = np.flatnonzero(np.diff(rows) != 1)
+    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
+    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
+
+
+def _band(net: Network | Network3, task: Task) -> tuple[FloatArray, FloatArray]:
+    """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
+    v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
+    if task.v_band is not None:
+        v_min[:], v_max[:] = task.v_band
+    sources = [net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]
+    v_min[sources], v_max[sources] = 0.0, np.inf
+    return v_min, v_max

@@ -1,0 +1,101 @@
+"""How an episode opens: the grid as it was one interval before the first, with the fleet left alone.
+
+What the fleet does in that interval is found by a second fleet of a few rows, so that the one that plays is
+reset and nothing else: rows that go on are not touched, and the work is that of the rows that begin.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..resources import Fleet
+from .plant import AnyStepper, state_arrays
+
+if TYPE_CHECKING:
+    from ...cases.profiles import Profiles
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Where = slice | IntArray
+FEW_ROWS, MANY_ROWS = 32, 256  # that the second fleet has: enough for compiled loops, little beside a batch
+
+
+class Opening:
+    """The second fleet of a grid, of ``rows`` rows."""
+
+    def __init__(self, fleet: Fleet, stepper: AnyStepper, profiles: Profiles, rows: int) -> None:
+        self.rows = rows
+        self.fleet = fleet.again()
+        self.fleet.bind(rows, profiles.dt_h, profiles)
+        columns = stepper.inject_p_mw.shape[1]
+        self._p_mw, self._q_mvar = np.zeros((rows, columns)), np.zeros((rows, columns))
+        self._neutral = np.repeat(fleet.neutral_action[None], rows, axis=0)
+        self._v_pu = np.ones((rows, stepper.port_v_pu.shape[1]))
+        self._moved = self._positions(stepper) if fleet.switched_devices else None
+        self._own = fleet.own
+
+    def _positions(self, stepper: AnyStepper) -> SimpleNamespace:
+        """Settings of the power flow that movers write to, for the rows of the second fleet."""
+        kept = [name for name in ("tap", "cap_on") if name in state_arrays(stepper)]
+        arrays = {name: np.repeat(getattr(stepper, name)[:1], self.rows, axis=0) for name in kept}
+        return SimpleNamespace(**arrays)
+
+    def begin(
+        self, fleet: Fleet, stepper: AnyStepper, rows: IntArray, rngs: Sequence[np.random.Generator],
+        before: IntArray,
+    ) -> None:  # fmt: skip
+        """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
+        per entry of ``rows``) into the power flow.
+        """
+        for lo in range(0, rows.size, self.rows):
+            part = slice(lo, lo + self.rows)
+            where = _where(rows[part])
+            self._begin(fleet, rows[part], where, rngs[part])
+            self._advance(before[part])
+            self._inject(stepper, where, rows[part].size)
+
+    def _begin(self, fleet: Fleet, rows: IntArray, where: Where, rngs: Sequence[np.random.Generator]) -> None:
+        """Both fleets start alike. Programs of the user's own get generators of their own that stand alike:
+        their states may be more than they list, and they may go on drawing.
+        """
+        if self._own:
+            self.fleet.reset(np.arange(rows.size), [copy.deepcopy(rng) for rng in rngs])
+            fleet.reset(rows, rngs)
+        else:
+            fleet.reset(rows, rngs)
+            self.fleet.take_rows(fleet, where, rows.size)
+
+    def _advance(self, before: IntArray) -> None:
+        t_index = np.full(self.rows, before[0])
+        t_index[: before.size] = before
+        self.fleet.advance(self._neutral, t_index, self._v_pu)
+
+    def _inject(self, stepper: AnyStepper, where: Where, n: int) -> None:
+        p, q = self._p_mw, self._q_mvar
+        p.fill(0.0)
+        q.fill(0.0)
+        self.fleet.add_injections(p, q)
+        stepper.inject_p_mw[where], stepper.inject_q_mvar[where] = p[:n], q[:n]
+        if self._moved is not None:
+            for device in self.fleet.switched_devices:
+                device.move(self._moved)
+            for name, array in vars(self._moved).items():
+                getattr(stepper, name)[where] = array[:n]
+
+    def charged(self, fleet: Fleet) -> tuple[str, ...]:
+        """Names of what the fleet charges; ``fleet`` is held to them from now on."""
+        names = tuple(self.fleet.costs())
+        fleet.expect(self.fleet)
+        return names
+
+
+def _where(rows: IntArray) -> Where:
+    """Ascending rows as an index: a slice, which is not copied, where they have no gaps."""
+    first, last = rows.item(0), rows.item(-1)
+    return slice(first, last + 1) if last - first + 1 == rows.size else rows

@@ -1,0 +1,142 @@
+"""What an environment plays on: feeder, load, task and days, before any fleet is attached."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import physics
+from ...cases import Feeder
+from ...cases import load as load_case
+from ...cases import profiles as prof
+from ..resources import Fleet
+from ..resources.base import Resource, ResourceSpec
+from ..tasks import Task
+from .arguments import checked_days, checked_flag, checked_number, checked_source, checked_task
+from .grid import Grid
+from .load_source import LoadSource, ProfileLoad, check_source
+from .observer import grid_size
+
+ALL_DAYS = "all"  # the split of a load of one's own, where none is asked for
+GIVEN_DAYS = "days"  # the split where days were listed
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Checked arguments of an environment; many grids may share one."""
+
+    feeder: Feeder
+    net: physics.Network
+    load: LoadSource
+    task: Task
+    profiles: prof.Profiles
+    split: str
+    days: NDArray[np.int64]  # that reset draws from
+
+    def grid(
+        self,
+        resources: Sequence[ResourceSpec | Resource],
+        batch: int,
+        like: Grid | None = None,
+        max_steps: int | None = None,
+    ) -> Grid:
+        """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
+        fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
+        return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps)
+
+    def checked_day(self, day: Any) -> int:
+        """``day`` where the data has it; ValueError otherwise."""
+        if isinstance(self.load, ProfileLoad):
+            return prof.check_day(day)
+        if isinstance(day, bool) or not isinstance(day, int | np.integer) or not 0 <= day < self.load.n_days:
+            raise ValueError(f"day {day!r} is outside the data: expected 0..{self.load.n_days - 1}")
+        return int(day)
+
+
+def scenario(
+    case: str | Feeder,
+    task: Task | None,
+    split: str | None,
+    load: LoadSource | None,
+    days: Sequence[int] | None,
+    load_scale: float,
+    v_source_pu: float | None,
+    allow_mesh_pruning: bool | None,
+) -> Scenario:
+    """The scenario of an environment's arguments; see ``DistGridEnv``."""
+    played, scale = checked_task(task), checked_number("load_scale", load_scale, 0.0, np.inf)
+    volts = checked_source(v_source_pu)
+    prune = None if allow_mesh_pruning is None else checked_flag("allow_mesh_pruning", allow_mesh_pruning)
+    if not isinstance(case, Feeder | str | os.PathLike):
+        raise TypeError(
+            f"case must be the name of a shipped feeder, a path or a Feeder, got {type(case).__name__}"
+        )
+    feeder = case if isinstance(case, Feeder) else load_case(case)
+    feeder = feeder if volts is None else feeder.with_source(v_pu=volts)
+    if load is not None and scale != 1.0:
+        raise ValueError(
+            f"load_scale {load_scale!r} is for the loads of the case, and load= takes their place: scale the "
+            "series of your own"
+        )
+    feeder = feeder if scale == 1.0 else _grown(feeder, scale)
+    source = None if load is None else check_source(load, feeder)
+    profiles = prof.load_profiles()
+    # Bounds of the state need the limits of generators that hold a voltage.
+    limited = feeder.phases == "balanced"
+    net = physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
+    if source is None:
+        source = ProfileLoad(feeder, prof.assignment(feeder), profiles)
+    name, drawn = _days(source, split, days)
+    return Scenario(feeder, net, source, played, profiles, name, drawn)
+
+
+def _days(load: LoadSource, split: object, days: object) -> tuple[str, NDArray[np.int64]]:
+    """Name and days of what ``reset`` draws from.
+
+    A load of one's own has the splits that it names, or the days of the model year's splits that it has, as
+    its day d is day d of that year. The suites of extreme days are extreme for the shipped loads alone.
+    """
+    if split is not None and not isinstance(split, str):
+        raise TypeError(f"split must be the name of a split or None, got {split!r}")
+    if days is not None:
+        if split is not None:
+            raise ValueError(f"split {split!r} and days= both say what reset draws from: give one of them")
+        return GIVEN_DAYS, checked_days(days, load.n_days)
+    if isinstance(load, ProfileLoad) and not load.splits:
+        name = "train" if split is None else split
+        return name, prof.split_days(name)
+    if split is None:
+        every = np.arange(load.n_days)
+        every.setflags(write=False)
+        return ALL_DAYS, every
+    if load.splits:
+        if split not in load.splits:
+            raise ValueError(f"unknown split {split!r}; the splits of this load are {', '.join(load.splits)}")
+        return split, np.asarray(load.splits[split], dtype=np.int64)
+    known = prof.split_days(split)  # ValueError for a name that there is not
+    if split not in _CALENDAR_SPLITS:
+        raise ValueError(
+            f"split {split!r} holds extreme days of the shipped loads, which say nothing of yours: choose "
+            f"one of {', '.join(_CALENDAR_SPLITS)}, name days by SeriesLoad(splits=...), or list them: days="
+        )
+    found = known[known < load.n_days]
+    if not found.size:
+        raise ValueError(
+            f"split {split!r} has none of the {load.n_days} days of this load (its first is day {known[0]}): "
+            "name days by SeriesLoad(splits=...), list them as days=, or leave out split for all days"
+        )
+    return split, found
+
+
+_CALENDAR_SPLITS = ("train", "val", "test")
+
+
+def _grown(feeder: Feeder, scale: float) -> Feeder:
+    """The feeder with all nominal loads times ``scale``."""
+    p, q = feeder.column("nodes", "load_p_mw"), feeder.column("nodes", "load_q_mvar")
+    return feeder.with_loads(p * scale, q * scale)

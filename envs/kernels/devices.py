@@ -1,0 +1,320 @@
+"""Device kernels: arrays in, arrays filled in place, one call for all rows and units of a kind.
+
+Rows never mix, so a row of a batch has the same bits as that row alone. Powers in MW and MVAr, positive when
+injecting; energies in MWh; actions in [-1, 1] and clamped, so that no action drives a device past its rating.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...physics.numba_tools.jit import inline, lean_kernel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@lean_kernel
+def battery_advance(
+    action: Floats,  # (batch, n_action)
+    col_p: Ints,  # (units,) action columns
+    col_q: Ints,  # (units,) -1: no reactive control
+    p_max: Floats,  # (units,) MW
+    s_max: Floats,  # (units,) MVA
+    ramp: Floats,  # (units,) MW per interval, inf: none
+    e_min: Floats,  # (units,) MWh
+    e_max: Floats,  # (units,) MWh
+    eta_charge: Floats,  # (units,)
+    eta_discharge: Floats,  # (units,)
+    dt_h: float,
+    energy: Floats,  # (batch, units) MWh, in and out
+    p: Floats,  # (batch, units) MW, in (previous interval) and out
+    q: Floats,  # (batch, units) MVAr, out
+    throughput: Floats,  # (batch,) MWh at the terminals, out
+) -> None:
+    """One interval of every battery: the request is cut to the rating, the ramp, and the energy that is left.
+
+    Stored energy changes by `eta_charge * charge * dt` or `-discharge * dt / eta_discharge`, with the
+    power that flows. Where the energy limit binds, the energy lands on the bound itself. Q takes what P
+    leaves of the circle.
+    """
+    for b in range(action.shape[0]):
+        moved = 0.0
+        for u in range(col_p.shape[0]):
+            a = min(max(action[b, col_p[u]], -1.0), 1.0)
+            want = a * p_max[u]
+            want = min(max(want, p[b, u] - ramp[u]), p[b, u] + ramp[u])
+            have = energy[b, u]
+            power = want
+            if want > 0.0:
+                limit = max(have - e_min[u], 0.0) * eta_discharge[u] / dt_h
+                if want >= limit:
+                    power = limit
+                    energy[b, u] = min(have, e_min[u])
+                else:
+                    energy[b, u] = max(have - want * dt_h / eta_discharge[u], e_min[u])
+            elif want < 0.0:
+                limit = max(e_max[u] - have, 0.0) / (eta_charge[u] * dt_h)
+                if -want >= limit:
+                    power = 0.0 - limit  # not -0.0
+                    energy[b, u] = max(have, e_max[u])
+                else:
+                    energy[b, u] = min(have - want * dt_h * eta_charge[u], e_max[u])
+            p[b, u] = power
+            moved += abs(power) * dt_h
+            q[b, u] = 0.0
+            if col_q[u] >= 0:
+                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
+                ask = min(max(action[b, col_q[u]], -1.0), 1.0) * s_max[u]
+                q[b, u] = min(max(ask, -room), room)
+        throughput[b] = moved
+
+
+@inline
+def _sun(profile: Floats, step: int, site: int, p_max: float, s_max: float) -> float:
+    """Power that the sun offers one plant, MW, never more than the inverter passes."""
+    return min(max(profile[step, site] * p_max, 0.0), s_max)
+
+
+@lean_kernel
+def pv_available(
+    profile: Floats,  # (n_steps, n_sites) per unit of rated power
+    t_index: Ints,  # (batch,)
+    site: Ints,  # (units,)
+    p_max: Floats,  # (units,) MW
+    s_max: Floats,  # (units,) MVA
+    out: Floats,  # (batch, units) MW
+) -> int:
+    """Power that the sun offers in interval `t_index`, for the observation.
+
+    Returns the first row whose interval the profile does not have (it ends there), -1 where all have theirs.
+    """
+    for b in range(out.shape[0]):
+        if not 0 <= t_index[b] < profile.shape[0]:
+            return b
+        for u in range(out.shape[1]):
+            out[b, u] = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
+    return -1
+
+
+@lean_kernel
+def pv_advance(
+    action: Floats,  # (batch, n_action)
+    profile: Floats,  # (n_steps, n_sites) per unit of rated power
+    t_index: Ints,  # (batch,)
+    site: Ints,  # (units,)
+    p_max: Floats,  # (units,) MW
+    col_p: Ints,  # (units,) -1: no curtailment
+    col_q: Ints,  # (units,) -1: no reactive control
+    s_max: Floats,  # (units,) MVA
+    q_max: Floats,  # (units,) MVAr at action +1
+    reactive_first: NDArray[np.bool_],  # (units,) which of P and Q yields at the circle
+    available: Floats,  # (batch, units) MW, out
+    p: Floats,  # (batch, units) MW, out
+    q: Floats,  # (batch, units) MVAr, out
+    curtailed: Floats,  # (batch,) MW, out
+) -> int:
+    """One interval of every inverter inside P^2 + Q^2 <= S^2.
+
+    P action +1 is all that is available, -1 is none. Returns as `pv_available` does.
+    """
+    for b in range(action.shape[0]):
+        if not 0 <= t_index[b] < profile.shape[0]:
+            return b
+        lost = 0.0
+        for u in range(col_p.shape[0]):
+            power = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
+            available[b, u] = power
+            if col_p[u] >= 0:
+                a = min(max(action[b, col_p[u]], -1.0), 1.0)
+                power = power * (0.5 * (a + 1.0))
+            vars_ = 0.0
+            if col_q[u] >= 0:
+                vars_ = min(max(action[b, col_q[u]], -1.0), 1.0) * q_max[u]
+            if reactive_first[u]:
+                power = min(power, sqrt(max(s_max[u] * s_max[u] - vars_ * vars_, 0.0)))
+            else:
+                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
+                vars_ = min(max(vars_, -room), room)
+            p[b, u] = power
+            q[b, u] = vars_
+            lost += available[b, u] - power
+        curtailed[b] = lost
+    return -1
+
+
+@lean_kernel
+def stored_share(
+    energy: Floats,  # (batch, units) MWh
+    capacity: Floats,  # (units,) MWh
+    out: Floats,  # (batch, at least units) its first columns are written
+) -> None:
+    """Share of its capacity that each battery stores, for the observation."""
+    for b in range(energy.shape[0]):
+        for u in range(energy.shape[1]):
+            out[b, u] = energy[b, u] / capacity[u]
+
+
+_GOLDEN = 0.6180339887498949  # days after each other draw evenly spread plans
+
+
+@inline
+def _session(first, number, at, start, stop, weekday, draw, day, step):  # type: ignore[no-untyped-def]
+    """The session that is on in interval `step` of `day`, or -1.
+
+    One of the `number` plans of the weekday from `first` on: the same for a draw and a day, whoever asks.
+    """
+    n = number[weekday[day % weekday.size]]
+    if n == 0:
+        return -1
+    share = draw + _GOLDEN * day
+    plan = first[weekday[day % weekday.size]] + max(min(int((share - np.floor(share)) * n), n - 1), 0)
+    for s in range(at[plan], at[plan + 1]):
+        if start[s] <= step < stop[s]:
+            return s
+    return -1
+
+
+@lean_kernel
+def ev_observe(
+    t_index: Ints,  # (batch,)
+    steps_per_day: int,
+    weekday: Ints,  # (n_days,)
+    first: Ints,  # (units, 7) first plan of each weekday
+    number: Ints,  # (units, 7) how many
+    at: Ints,  # (n_plans + 1,) sessions of each plan
+    start: Ints,  # (n_sessions,) first interval of the day in which the car is there
+    stop: Ints,  # (n_sessions,) first interval in which it has left
+    ask: Floats,  # (n_sessions,) MWh
+    ask_share: Floats,  # (units,) of `ask` that the car needs
+    ask_rate: Floats,  # (units,) MWh per interval that it needs at most
+    dt_h: float,
+    draw: Floats,  # (batch, units)
+    need: Floats,  # (batch, units) MWh
+    out: Floats,  # (batch, 3 units) plugged in (0, 1); MWh still needed; hours until departure
+) -> None:
+    """What is known when interval `t_index` is decided; zeros where no car is."""
+    units = first.shape[0]
+    for b in range(t_index.size):
+        day, step = t_index[b] // steps_per_day, t_index[b] % steps_per_day
+        for u in range(units):
+            s = _session(first[u], number[u], at, start, stop, weekday, draw[b, u], day, step)
+            out[b, u] = out[b, units + u] = out[b, 2 * units + u] = 0.0
+            if s >= 0:
+                fresh = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
+                out[b, u] = 1.0
+                out[b, units + u] = fresh if step == start[s] else need[b, u]
+                out[b, 2 * units + u] = (stop[s] - step) * dt_h
+
+
+@lean_kernel
+def ev_advance(
+    action: Floats,  # (batch, units)
+    t_index: Ints,  # (batch,) and the next ten as in `ev_observe`
+    steps_per_day: int,
+    weekday: Ints,
+    first: Ints,
+    number: Ints,
+    at: Ints,
+    start: Ints,
+    stop: Ints,
+    ask: Floats,
+    ask_share: Floats,
+    ask_rate: Floats,
+    p_max: Floats,  # (units,) MW of charging
+    v2g_max: Floats,  # (units,) MW of discharging
+    eta_charge: Floats,  # (units,)
+    eta_discharge: Floats,  # (units,)
+    price: Floats,  # (units,) cost of a MWh that a car leaves without
+    dt_h: float,
+    draw: Floats,  # (batch, units)
+    need: Floats,  # (batch, units) MWh that the car here still needs, in and out
+    p: Floats,  # (batch, units) MW, out
+    short: Floats,  # (batch, units) MWh missing in the car that left at the end of the interval, out
+    given_back: Floats,  # (batch,) MWh from cars into the grid, out
+    cost: Floats,  # (batch,) out
+) -> None:
+    """One interval of every charging station: -1 charges at `p_max`, +1 discharges at `v2g_max`.
+
+    A car takes no more than it needs and gives back no more than it has taken since it came. Its need
+    changes by `-eta_charge * charge * dt` or `discharge * dt / eta_discharge`, with the power that flows.
+    """
+    for b in range(action.shape[0]):
+        day, step = t_index[b] // steps_per_day, t_index[b] % steps_per_day
+        back, charge = 0.0, 0.0
+        for u in range(first.shape[0]):
+            p[b, u] = short[b, u] = 0.0
+            s = _session(first[u], number[u], at, start, stop, weekday, draw[b, u], day, step)
+            if s < 0:
+                need[b, u] = 0.0
+                continue
+            whole = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
+            have = whole if step == start[s] else need[b, u]
+            a = min(max(action[b, u], -1.0), 1.0)
+            want = min(0.5 * (a + 1.0) * (p_max[u] + v2g_max[u]) - p_max[u], v2g_max[u])
+            power = want
+            if want < 0.0:
+                limit = have / (eta_charge[u] * dt_h)
+                if -want >= limit:
+                    power, have = 0.0 - limit, 0.0
+                else:
+                    have = max(have + want * dt_h * eta_charge[u], 0.0)
+            elif want > 0.0:
+                limit = max(whole - have, 0.0) * eta_discharge[u] / dt_h
+                if want >= limit:
+                    power, have = limit, max(have, whole)
+                else:
+                    have = min(have + want * dt_h / eta_discharge[u], whole)
+            p[b, u] = power
+            back += max(power, 0.0) * dt_h
+            if step + 1 == stop[s]:
+                short[b, u] = have
+                charge += have * price[u]
+                have = 0.0
+            need[b, u] = have
+        given_back[b] = back
+        cost[b] = charge
+
+
+@lean_kernel
+def scatter_add(
+    p: Floats,  # (batch, units)
+    q: Floats,  # (batch, units)
+    node: Ints,  # (units,) columns of p_node
+    p_node: Floats,  # (batch, nodes) in and out
+    q_node: Floats,  # (batch, nodes) in and out
+) -> None:
+    """Add each unit's power to its node, units in order (several units may share a node)."""
+    for b in range(p.shape[0]):
+        for u in range(node.shape[0]):
+            n = np.uint64(node[u])
+            p_node[b, n] += p[b, u]
+            q_node[b, n] += q[b, u]
+
+
+@lean_kernel
+def move_positions(
+    action: Floats,  # (batch, units)
+    low: Floats,  # (units,) position at action -1
+    high: Floats,  # (units,) at action +1
+    limit: Floats,  # (units,) most steps in one interval, inf: any number
+    price: Floats,  # (units,) cost of a step
+    position: Floats,  # (batch, units) whole numbers, in and out
+    moved: Floats,  # (batch,) steps of all units, out
+    cost: Floats,  # (batch,) out
+) -> None:
+    """One interval of devices with whole positions: the nearest to the action, as far as they get."""
+    for b in range(action.shape[0]):
+        total, charge = 0.0, 0.0
+        for u in range(low.shape[0]):
+            a = min(max(action[b, u], -1.0), 1.0)
+            target = np.floor(low[u] + 0.5 * (a + 1.0) * (high[u] - low[u]) + 0.5)
+            steps = min(max(target - position[b, u], -limit[u]), limit[u])
+            position[b, u] += steps
+            total += abs(steps)
+            charge += abs(steps) * price[u]
+        moved[b] = total
+        cost[b] = charge

@@ -1,0 +1,81 @@
+"""The picture of one environment: keeps the day so far, draws on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cases import profiles
+from ..core.grid import Grid
+from ..core.plant import branch_loading, node_voltages
+from .day_figure import DayHistory, Renderer
+
+
+class View:
+    """Draws a grid of one row; ``mode`` is ``"rgb_array"`` (pixels) or ``"human"`` (a window)."""
+
+    def __init__(self, grid: Grid, mode: str) -> None:
+        self.mode = mode
+        band = grid.task.v_band
+        if band is None:
+            low, high = grid.stepper.v_min, grid.stepper.v_max  # per node
+            band = (float(low[low > 0.0].min(initial=1.0)), float(high[np.isfinite(high)].max(initial=1.0)))
+        self._scene = (grid.feeder, grid.fleet, band)
+        self._history = DayHistory()
+        self._renderer: Renderer | None = None
+        self._window: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy draws on a canvas and in a window of its own."""
+        return {**self.__dict__, "_renderer": None, "_window": None}
+
+    def restart(self) -> None:
+        """Forget the day so far."""
+        self._history.clear()
+
+    def remember(self, grid: Grid) -> None:
+        """Add the interval just solved to the day so far."""
+        self._history.record(
+            float(grid.step_index[0]) * grid.dt_h, node_voltages(grid.stepper, 0), grid.fleet
+        )
+
+    def show(self, grid: Grid) -> NDArray[np.uint8] | None:
+        """Pixels (height, width, 3), or None after drawing into the window."""
+        hour = float(grid.step_index[0]) * grid.dt_h
+        clock = f"{int(hour):02d}:{round(hour % 1 * 60):02d}"
+        day = int(grid.day[0])
+        label = profiles.day_label(day) if grid.load.n_days == grid.profiles.n_days else f"day {day}"
+        if self._renderer is None:
+            self._renderer = Renderer(*self._scene)
+        frame = self._renderer.frame(
+            node_voltages(grid.stepper, 0), loading=branch_loading(grid.stepper, 0), history=self._history,
+            title=f"{grid.feeder.name}   {label} {clock}",
+        )  # fmt: skip
+        if self.mode == "rgb_array":
+            return frame
+        self._draw_window(frame)
+        return None
+
+    def _draw_window(self, frame: NDArray[np.uint8]) -> None:
+        from matplotlib import pyplot as plt
+
+        if self._window is None:
+            figure = plt.figure(figsize=(frame.shape[1] / 100, frame.shape[0] / 100))
+            axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+            axes.set_axis_off()
+            self._window = (figure, axes.imshow(frame))
+            plt.ion()
+            figure.show() if plt.get_backend().lower() != "agg" else None
+        self._window[1].set_data(frame)
+        self._window[0].canvas.draw_idle()
+        self._window[0].canvas.flush_events()
+
+    def close(self) -> None:
+        """Close the window, if one is open."""
+        if self._window is not None:
+            from matplotlib import pyplot as plt
+
+            plt.close(self._window[0])
+            self._window = None

@@ -1,0 +1,136 @@
+"""Infos of a vector environment: one array a key, and a mask ``_key`` of the environments that have it.
+
+The keys are those of `envs.info`. Arrays are fresh in every step and nobody changes them afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...physics import Stepper
+from ..core.grid import Grid, Outcome
+from ..kernels.rows import INFO_COUNTS, INFO_FLAGS, INFO_NUMBERS, write_info_rows
+from .shards import Shard
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+Tree = dict[str, Any]  # name -> array, or a tree of them
+_PAD = 24  # lines of a table that lay whole pages apart would push each other out of the cache
+
+
+class InfoArrays:
+    """What shards tell, row by row of the whole batch, each into its own rows: safe on threads."""
+
+    numbers: ClassVar[tuple[str, ...]] = INFO_NUMBERS
+
+    def __init__(self, rows: int, like: Shard) -> None:
+        grid = like.grid
+        units = grid.fleet.n_units
+        self._rows = rows
+        self._numbers = np.empty((len(self.numbers), rows + _PAD))
+        self._counts = np.empty((len(INFO_COUNTS), rows + _PAD), dtype=np.int64)
+        self._flags = np.empty((len(INFO_FLAGS), rows + _PAD), dtype=np.bool_)
+        self._tables = self._made(like.grid, rows)
+        self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
+        self.terminated, self.truncated = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
+        self._violations = np.zeros(rows, dtype=np.int64)
+        assert grid.names is not None  # known from the first reset on
+        self._names = grid.names
+        lines = 3 + len(grid.names[0]) + len(grid.names[1])
+        self._earned = np.zeros((lines, rows + _PAD))
+
+    def _made(self, grid: Grid, rows: int) -> tuple[FloatArray, ...]:
+        """Room for what has many numbers for each environment: voltages, loading."""
+        return tuple(np.empty((rows, a.shape[1])) for a in (grid.stepper.v_pu, grid.stepper.loading))
+
+    def write_state(self, shard: Shard) -> None:
+        """Take over the present state of a shard."""
+        grid, stepper, fleet = shard.grid, shard.grid.stepper, shard.grid.fleet
+        assert isinstance(stepper, Stepper)  # what the constructor of the environment lets through
+        voltages, loading = self._tables
+        write_info_rows(
+            shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading,
+            grid.day, grid.step_index, grid.t_index, fleet.delivered_p_mw, fleet.delivered_q_mvar,
+            self._numbers, self._counts, self._flags, voltages, loading, self._p_mw, self._q_mvar,
+        )  # fmt: skip
+
+    def write_outcome(self, shard: Shard, outcome: Outcome) -> None:
+        """Take over what a step of a shard brought."""
+        rewards, costs, charged = outcome.rewards, outcome.costs, outcome.resource_costs
+        rows = shard.rows
+        self.terminated[rows], self.truncated[rows] = outcome.terminated, outcome.truncated
+        lines = self._earned[:, rows]
+        lines[0], lines[2] = outcome.reward, outcome.cost
+        lines[1] = sum(charged.values()) if charged else 0.0
+        if charged:
+            self._violations[rows] = sum((value > 0.0).astype(np.int64) for value in charged.values())
+        for k, value in enumerate((*rewards.values(), *costs.values()), start=3):
+            lines[k] = value
+
+    @property
+    def reward(self) -> NDArray[np.float64]:
+        """(rows,) of the step; zeros where nothing was advanced."""
+        return self._earned[0, : self._rows]
+
+    def state(self) -> Tree:
+        """What ``envs.info.state_info`` tells."""
+        n = self._rows
+        named: Tree = dict(zip(self.numbers, self._numbers[:, :n], strict=True))
+        named.update(zip(INFO_COUNTS, self._counts[:, :n], strict=True))
+        named.update(zip(INFO_FLAGS, self._flags[:, :n], strict=True))
+        return named | self._wide()
+
+    def _wide(self) -> Tree:
+        """What has many numbers for each environment."""
+        return dict(zip(("voltages", "branch_loading"), self._tables, strict=True))
+
+    def _delivered(self) -> Tree:
+        """What ``Fleet.delivered`` tells."""
+        return {"p_mw": self._p_mw, "q_mvar": self._q_mvar}
+
+    def step(self) -> Tree:
+        """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
+        rewards, costs = self._names
+        lines = iter(self._earned[1:, : self._rows])
+        return {
+            "cost_resource": next(lines), "n_resource_violations": self._violations, "cost": next(lines),
+            "rewards": {name: next(lines) for name in rewards},
+            "costs": {name: next(lines) for name in costs},
+            "delivered": self._delivered(),
+        }  # fmt: skip
+
+    def all(self) -> Tree:
+        """Everything that is told."""
+        return self.state() | self.step()
+
+    def forget(self, rows: BoolArray, reward: bool) -> None:
+        """As if nothing had been earned or charged in ``rows``; ``reward``: that of the step as well."""
+        self._earned[0 if reward else 1 :, : self._rows][:, rows] = 0.0
+        self._violations[rows] = 0
+
+
+def blank(tree: Tree, rows: BoolArray) -> Tree:
+    """The same tree, its arrays set to 0 in ``rows``."""
+    for value in tree.values():
+        if isinstance(value, dict):
+            blank(value, rows)
+        else:
+            np.asarray(value)[rows] = 0  # the numbers of a masked array
+    return tree
+
+
+def copied(tree: Tree) -> Tree:
+    """The tree with arrays of its own."""
+    return {name: copied(v) if isinstance(v, dict) else v.copy() for name, v in tree.items()}
+
+
+def masked(tree: Tree, mask: BoolArray) -> Tree:
+    """The tree with ``_key`` beside each key."""
+    infos: Tree = {}
+    for name, value in tree.items():
+        infos[name] = masked(value, mask) if isinstance(value, dict) else value
+        infos["_" + name] = mask
+    return infos

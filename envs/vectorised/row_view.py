@@ -1,0 +1,137 @@
+"""One environment of a vector environment, to look at: what ``call`` and ``get_attr`` ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..vector import GridVectorEnv
+
+#: What is asked of a single environment and known here for each row; the others are those of the vector.
+OWN = (
+    "day", "step_index", "np_random", "np_random_seed", "neutral_action", "observation_space", "action_space",
+    "unwrapped", "obs", "reset",
+)  # fmt: skip
+_MISSING = object()
+
+
+class RowView:
+    """Row ``index`` of a vector environment under the names of a single one; nothing can be set."""
+
+    __slots__ = ("_env", "_index")
+
+    def __init__(self, env: GridVectorEnv, index: int) -> None:
+        object.__setattr__(self, "_env", env)
+        object.__setattr__(self, "_index", index)
+
+    def __getattr__(self, name: str) -> Any:
+        value = _MISSING if name.startswith("_") else getattr(self._env, name, _MISSING)
+        if value is _MISSING or callable(value):  # what steps or closes the vector is not one environment's
+            raise AttributeError(
+                f"an environment of a vector has no {name!r}; it has {', '.join(OWN)} and what all have in "
+                "common, such as task, split, days, feeder, layout, units"
+            )
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"{name!r} of an environment of a vector cannot be set: reset(options=...) chooses days, "
+            "reset(seed=...) the generators, and what all have in common is given when the vector is made"
+        )
+
+    @property
+    def day(self) -> int:
+        """Day of the data, counted from 0."""
+        return int(self._at("day"))
+
+    @property
+    def step_index(self) -> int:
+        """Steps taken in this episode."""
+        return int(self._at("step_index"))
+
+    def _at(self, name: str) -> Any:
+        shard = next(s for s in self._env.shards if s.lo <= self._index < s.hi)
+        return getattr(shard.grid, name)[self._index - shard.lo]
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """The generator of this environment; IndexError before the first reset."""
+        return self._env.np_random[self._index]
+
+    @property
+    def np_random_seed(self) -> int:
+        """The seed of its generator; IndexError before the first reset."""
+        return self._env.np_random_seed[self._index]
+
+    @property
+    def neutral_action(self) -> NDArray[np.float32]:
+        """(n_actions,) that leaves every resource alone."""
+        return self._env.neutral_action[self._index]
+
+    @property
+    def observation_space(self) -> Any:
+        """The space of one environment."""
+        return self._env.single_observation_space
+
+    @property
+    def action_space(self) -> Any:
+        """The space of one environment."""
+        return self._env.single_action_space
+
+    @property
+    def unwrapped(self) -> RowView:
+        """Itself: there are no wrappers."""
+        return self
+
+    def obs(self) -> NDArray[np.float32]:
+        """The current observation, (n_obs,) float32, a fresh array."""
+        shard = next(s for s in self._env.shards if s.lo <= self._index < s.hi)
+        row: NDArray[np.float32] = shard.grid.observe()[self._index - shard.lo].copy()
+        return row
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        """Begin an episode here and nowhere else; returns what a single environment returns."""
+        env, index = self._env, self._index
+        mask = np.zeros(env.num_envs, dtype=np.bool_)
+        mask[index] = True
+        seeds = None if seed is None else [seed if i == index else None for i in range(env.num_envs)]
+        observations, infos = env.reset(seed=seeds, options={**(options or {}), "reset_mask": mask})
+        return observations[index].copy(), row_of(infos, index)
+
+
+def row_of(infos: dict[str, Any], index: int) -> dict[str, Any]:
+    """The info of one environment out of those of all."""
+    out: dict[str, Any] = {}
+    for key, value in infos.items():
+        if f"_{key}" in infos and infos[f"_{key}"][index]:
+            here = row_of(value, index) if isinstance(value, dict) else value[index]
+            out[key] = here.item() if isinstance(here, np.generic) else here
+    return out
+
+
+class RowDoors:
+    """``call``, ``get_attr`` and ``set_attr`` of a vector environment, as Gymnasium's own have them."""
+
+    num_envs: int
+
+    def rows(self, indices: Sequence[int] | None = None) -> list[RowView]:
+        """One view for each environment, or for those of ``indices``."""
+        chosen = range(self.num_envs) if indices is None else indices
+        return [RowView(self, int(index)) for index in chosen]  # type: ignore[arg-type]
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What ``name`` is, or gives when called, in each environment; AttributeError for unknown names."""
+        found = [getattr(row, name) for row in self.rows()]
+        return tuple(f(*args, **kwargs) if callable(f) else f for f in found)
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """The attribute of each environment; AttributeError names those that there are."""
+        return tuple(getattr(row, name) for row in self.rows())
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Nothing of an environment of a vector can be set: AttributeError says what to do instead."""
+        setattr(self.rows([0])[0], name, values)

@@ -1,0 +1,168 @@
+"""The doors of this package: balanced and per-phase feeders go through the same names."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, cast, overload
+
+from numpy.typing import ArrayLike
+
+from ..cases.library import source_notes
+from ..cases.model.feeder import Feeder
+from .balanced.network import Network
+from .balanced.network import compile as compile_balanced
+from .balanced.solution import Solution
+from .balanced.solve import solve as solve_balanced
+from .unbalanced.network import Network3, compile_per_phase
+from .unbalanced.solution import Solution3
+from .unbalanced.solve import solve_per_phase
+
+
+class ModelWarning(UserWarning):
+    """What the source of a feeder says is not all in the model: see the notes in the message."""
+
+
+def compile(
+    feeder: Feeder,
+    *,
+    allow_mesh_pruning: bool | None = None,
+    keep_loops: bool = False,
+    enforce_q_limits: bool = False,
+    voltage_bands: bool = False,
+) -> Network:
+    """Compile a feeder for :func:`distgrid.physics.solve`.
+
+    A balanced feeder gives a :class:`Network`; a per-phase one a :class:`Network3`, which type checkers learn
+    from :func:`compile_per_phase`.
+
+    With ``allow_mesh_pruning=True`` loops are cut to the first-visit breadth-first tree with a
+    :class:`MeshWarning` that names the branches left out; with False they raise ValueError. None: balanced
+    feeders are cut, per-phase ones raise. With ``keep_loops=True`` (balanced feeders only) no branch is left
+    out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Parallel branches of a
+    balanced feeder are no loop: they carry what they do, and none is left out. Nodes without a source are
+    kept, get NaN voltages, and are named in an :class:`IslandWarning`. What an importer left out of its
+    source (``feeder.metadata["notes"]``) is said in a :class:`ModelWarning`, unless the feeder is shipped.
+
+    Generators that hold a voltage (``loads.v_set_pu``, balanced feeders only) do so whatever it takes, as in
+    MATPOWER and pandapower by default. With ``enforce_q_limits=True`` one that is beyond ``q_min_mvar`` or
+    ``q_max_mvar`` stops there and holds again when it would push the voltage past what it is set to.
+
+    ``voltage_bands=True`` (per-phase feeders only): outside ``v_low_pu`` and ``v_high_pu`` a load is what
+    OpenDSS makes of it. Without, its model holds at every voltage.
+    """
+    if feeder.phases == "balanced":
+        if voltage_bands:
+            raise ValueError("voltage_bands is for per-phase feeders: balanced ones keep their load models")
+        pruning = True if allow_mesh_pruning is None else allow_mesh_pruning
+        balanced = compile_balanced(
+            feeder, allow_mesh_pruning=pruning, keep_loops=keep_loops, enforce_q_limits=enforce_q_limits
+        )
+        _tell_notes(feeder)
+        return balanced
+    if enforce_q_limits:
+        raise ValueError("enforce_q_limits is for balanced feeders: per-phase ones hold no voltages")
+    if keep_loops:
+        raise ValueError("keep_loops is for balanced feeders: per-phase ones are solved as trees")
+    net = compile_per_phase(feeder, allow_mesh_pruning=bool(allow_mesh_pruning), voltage_bands=voltage_bands)
+    _tell_notes(feeder)
+    return cast(Network, net)
+
+
+def _tell_notes(feeder: Feeder) -> None:
+    notes = source_notes(feeder, left_out=True)
+    if notes:
+        warnings.warn(f"feeder {feeder.name!r}: {notes}", ModelWarning, stacklevel=3)
+
+
+@overload
+def solve(
+    net: Network,
+    p_mw: ArrayLike | None = None,
+    q_mvar: ArrayLike | None = None,
+    *,
+    p_inject_mw: ArrayLike | None = None,
+    q_inject_mvar: ArrayLike | None = None,
+    v_source_pu: ArrayLike | None = None,
+    closed: ArrayLike | None = None,
+    tap: ArrayLike | None = None,
+    cap_on: ArrayLike | None = None,
+    v0: Solution | ArrayLike | None = None,
+    method: str = "backward-forward",
+    tol: float = 1e-8,
+    max_iter: int = 100,
+    v_collapse_pu: float = 0.5,
+    threads: int | None = None,
+    currents: bool = True,
+    out: Solution | None = None,
+) -> Solution: ...
+
+
+@overload
+def solve(
+    net: Network3,
+    p_mw: ArrayLike | None = None,
+    q_mvar: ArrayLike | None = None,
+    *,
+    p_delta_mw: ArrayLike | None = None,
+    q_delta_mvar: ArrayLike | None = None,
+    p_inject_mw: ArrayLike | None = None,
+    q_inject_mvar: ArrayLike | None = None,
+    p_delta_inject_mw: ArrayLike | None = None,
+    q_delta_inject_mvar: ArrayLike | None = None,
+    v_source_pu: ArrayLike | None = None,
+    closed: ArrayLike | None = None,
+    tap: ArrayLike | None = None,
+    cap_on: ArrayLike | None = None,
+    v0: Solution3 | ArrayLike | None = None,
+    method: str = "backward-forward",
+    tol: float = 1e-8,
+    max_iter: int = 100,
+    v_collapse_pu: float = 0.5,
+    threads: int | None = None,
+    currents: bool = True,
+    out: Solution3 | None = None,
+) -> Solution3: ...
+
+
+def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any:
+    """Solve one case or a batch of independent cases.
+
+    Parameters
+    ----------
+    p_mw, q_mvar
+        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; of a per-phase network per phase
+        to ground, (n_bus, 3) or (batch, n_bus, 3). None: the nominal loads. ZIP and CVR shares of the
+        feeder's loads apply to it; these values are the power at 1 pu.
+    p_delta_mw, q_delta_mvar
+        Per-phase networks only: load between phases, legs AB, BC, CA; same shapes. None: the nominal ones.
+    p_inject_mw, q_inject_mvar, p_delta_inject_mw, q_delta_inject_mvar
+        Constant-power injection (resources), positive when it injects; same shapes.
+    v_source_pu
+        Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
+    closed
+        Workspace of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+    tap
+        Ratio of each branch, (n_branch,) or (batch, n_branch); of a per-phase network of each row of
+        ``feeder.regulators``, (n_regulator,) or (batch, n_regulator). None: as stored.
+    cap_on
+        Workspace of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+    v0
+        Where the sweep starts: a solution or complex pu. None: no-load voltages.
+    method
+        "backward-forward" (closes the loops of a network compiled with ``keep_loops=True``), or, for balanced
+        networks, pandapower's "newton" or "fast-decoupled", row by row: slow, and independent of the sweep.
+    tol, max_iter, v_collapse_pu
+        See :class:`Solution`. ``tol`` is in pu.
+    threads
+        Workers for batches of some hundred rows. Results do not depend on it.
+    currents, out
+        For large batches. ``currents=False``: voltages only, faster; asking the solution for branch currents,
+        flows or losses is then an AttributeError. ``out``: an earlier solution of as many rows whose memory
+        the new one takes over.
+
+    A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, power on a
+    phase that does not exist, or switch states that connect two sources.
+    """
+    if isinstance(net, Network3):
+        return solve_per_phase(net, p_mw, q_mvar, **options)
+    return solve_balanced(net, p_mw, q_mvar, **options)

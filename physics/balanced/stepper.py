@@ -1,0 +1,177 @@
+"""A power flow with its memory kept: the same network solved again and again for the same number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernels import solve_rows as kernels
+from .kernels import step_rows as metrics
+from .kernels.measure import measure_rows
+from .kernels.solve_rows import Inputs, Outputs, workspace_for
+from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
+from .network import Network
+from .solve import solve_group
+
+FloatArray = NDArray[np.float64]
+_KEPT = (
+    "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "s_to", "i_ka",
+    "loading", "ended", "measured", "q_held_mvar",
+)  # fmt: skip
+_NO_ROWS = np.empty((0, 0), dtype=np.complex128)
+
+
+class Flags(NamedTuple):
+    """How a power flow ended; see :class:`distgrid.physics.Solution`."""
+
+    converged: bool
+    diverged: bool
+    collapsed: bool
+
+
+class Stepper:
+    """Solve ``batch`` rows of ``net`` into arrays that are allocated once.
+
+    Fill ``load_p_mw, load_q_mvar`` (batch, n_bus; power at 1 pu, positive when it consumes) and
+    ``inject_p_mw, inject_q_mvar`` (batch, n_bus; constant power, positive when it injects), call
+    :meth:`solve`, read the results. The next call overwrites them: copy what you hand out.
+    Thermal and voltage limits are per branch and per node; NaN means no limit. Networks with loops or held
+    voltages are solved one row after the other.
+
+    Attributes (written by ``solve``): ``v`` (batch, n_bus) complex pu, ``v_pu``; ``s_from, s_to`` (batch,
+    n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
+    ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
+    v_update_pu``; ``q_held_mvar`` (batch, n_held) as in a Solution. Those per row are columns of ``ended``
+    (batch, 4) int64 and ``measured`` (batch, 7), which ``physics.metrics`` names. Of ``s_from, s_to, i_ka``
+    those that ``details`` does not name are not computed
+    and have no rows.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        batch: int,
+        v_min: FloatArray,
+        v_max: FloatArray,
+        details: Collection[str] = DETAILS,
+    ) -> None:
+        n, m = net.n_bus, net.n_branch
+        self.net, self.batch, self.details = net, batch, tuple(d for d in DETAILS if d in details)
+        rows = {name: batch if name in details else 0 for name in DETAILS}
+        self._band = np.stack([v_min, v_max], axis=1)
+        self.v_min, self.v_max = self._band.T
+        self.v_collapse_pu = 0.5
+        self._inputs = inputs = Inputs(*(np.zeros((batch, n)) for _ in Inputs._fields))
+        self.load_p_mw, self.load_q_mvar = inputs.load_p_mw, inputs.load_q_mvar
+        self.inject_p_mw, self.inject_q_mvar = inputs.inject_p_mw, inputs.inject_q_mvar
+        self._outputs = outputs = _outputs(net, batch)
+        self._results = flows = StepResults(
+            s_from=np.zeros((rows["s_from"], m), dtype=np.complex128),
+            s_to=np.zeros((rows["s_to"], m), dtype=np.complex128),
+            v_pu=np.zeros((batch, n)), i_ka=np.zeros((rows["i_ka"], m)), loading=np.zeros((batch, m)),
+        )  # fmt: skip
+        self.v, self.v_pu, self.ended, self.measured = outputs.v, flows.v_pu, outputs.ended, outputs.measured
+        self.port_v_pu = self.v_pu  # what resources see: their node's voltage
+        self.vuf_pct = np.zeros((batch, 0))  # balanced: there is none to tell of
+        self.vuf_violation_pct, self.n_vuf_violations = np.zeros(batch), np.zeros(batch, dtype=np.int64)
+        self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
+        self.status, self.iterations, self.n_voltage_violations, self.n_overloads = outputs.ended.T
+        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = outputs.measured.T
+        self.loss_mva = outputs.measured[:, metrics.P_LOSS : metrics.Q_LOSS + 1].view(np.complex128)[:, 0]
+        self.slack_mva = outputs.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
+        top = net.topology
+        self._before = (*top.plan, *top.ends)
+        self._plain = top.plain
+        self._sources = np.repeat(net.source_phasor[None], batch, axis=0)
+        self._ratings = _ratings(net)
+        self.q_held_mvar = np.zeros((batch, net.held_node.size))
+        self._arguments = (*inputs, self._sources, _NO_ROWS, net.base_mva)
+        self._after = (
+            *workspace_for(top.plan, batch), *outputs, *StepLimits(self._band, self._ratings), *flows
+        )  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has arrays of its own, and its attributes are views of these again."""
+        state = {name: getattr(self, name) for name in _KEPT}
+        made = (self.net, self.batch, *self._band.T, self.details)
+        return Stepper, made, {**state, "v_collapse_pu": self.v_collapse_pu}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.v_collapse_pu = state.pop("v_collapse_pu")
+        for name, array in state.items():
+            np.copyto(getattr(self, name), array)
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """(batch,) a true solution."""
+        return (self.status & kernels.CONVERGED) != 0
+
+    @property
+    def diverged(self) -> NDArray[np.bool_]:
+        """(batch,) no solution was found."""
+        return (self.status & kernels.DIVERGED) != 0
+
+    @property
+    def collapsed(self) -> NDArray[np.bool_]:
+        """(batch,) some node is below the collapse voltage."""
+        return (self.status & kernels.COLLAPSED) != 0
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
+        return (self.status & (kernels.DIVERGED | kernels.COLLAPSED)) != 0
+
+    def flags(self, row: int) -> Flags:
+        """The three flags of one row as Python bools."""
+        status = int(self.status[row])
+        return Flags(
+            bool(status & kernels.CONVERGED),
+            bool(status & kernels.DIVERGED),
+            bool(status & kernels.COLLAPSED),
+        )
+
+    def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
+        """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
+        hi = self.batch if hi is None else hi
+        if not self._plain:
+            self._solve_any(lo, hi, tol, max_iter)
+            return
+        step_rows(
+            *self._before, lo, hi, *self._arguments, tol, max_iter, self.v_collapse_pu, *self._after
+        )  # fmt: skip
+
+    def _solve_any(self, lo: int, hi: int, tol: float, max_iter: int) -> None:
+        """The same where branches are parallel, make loops, or generators hold voltages."""
+        net, part = self.net, slice(lo, hi)
+        outputs = Outputs._make(a[part] for a in self._outputs)
+        outputs = outputs._replace(current=np.zeros((hi - lo, net.n_branch), dtype=np.complex128))
+        numbers = (1.0 / net.base_mva, tol, max_iter, self.v_collapse_pu)
+        inputs = Inputs(*(a[part] for a in self._inputs))
+        solve_group(
+            slice(None), net.topology, inputs, self._sources[part], _NO_ROWS, outputs, numbers, 1, net,
+            "backward-forward", self.q_held_mvar[part],
+        )  # fmt: skip
+        rows, pi = net.topology.ends
+        measure_rows(
+            rows, pi, lo, hi, net.base_mva, self.v, outputs.current, self._outputs.s_source_mva, self.ended,
+            self.measured, self._band, self._ratings, *self._results,
+        )  # fmt: skip
+
+
+def _ratings(net: Network) -> FloatArray:
+    """(n_branch, 3) rating in MVA, sqrt(3) kV of the from and of the to end."""
+    kv = np.sqrt(3.0) * net.base_kv
+    return np.stack([net.rating_mva, kv[net.from_row], kv[net.to_row]], axis=1)
+
+
+def _outputs(net: Network, batch: int) -> Outputs:
+    return Outputs(
+        v=np.full((batch, net.n_bus), np.nan + 0j),
+        current=np.empty((0, net.n_branch), dtype=np.complex128),  # measured, not kept
+        s_source_mva=np.zeros((batch, net.source_node.size), dtype=np.complex128),
+        ended=np.zeros((batch, metrics.N_ENDED), dtype=np.int64),
+        measured=np.zeros((batch, metrics.N_MEASURED)),
+    )
