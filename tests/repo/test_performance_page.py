@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from distgrid.baselines.bench.report import results
 from distgrid.cli import build_app
 
 UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -111,24 +112,60 @@ def test_charts_are_drawn_from_what_is_kept(kept: Any, tool: Any, tmp_path: Path
             assert len(now.convert("RGB").getcolors(1 << 24) or []) > 100
 
 
-@pytest.mark.slow
-def test_what_is_kept_comes_from_the_json_of_a_benchmark(tool: Any, tmp_path: Path) -> None:
-    """A quick run: every solver that was timed, and time of one power flow of a batch."""
-    path = tmp_path / "pf.json"
-    command = ["bench", "pf", "--quick", "--batch", "20", "--json", str(path)]
-    result = CliRunner().invoke(build_app(), command, catch_exceptions=False)
-    assert result.exit_code == 0
-    report = json.loads(path.read_text())
-    kept = tool.numbers(report)
-    timed = [
-        (comparison["feeder"], comparison["solves_per_call"], row)
-        for comparison in (report["single"], *report["scaling"], *report["batch"])
-        for row in comparison["rows"]
-        if row["timing"]
+def spread(median: float) -> results.Spread:
+    """All rounds alike."""
+    return results.Spread(median=median, q1=median, q3=median)
+
+
+def timing(seconds: float) -> results.Timing:
+    """A call that takes so long by both clocks."""
+    return results.Timing(wall_s=spread(seconds), cpu_s=spread(seconds), rounds=3, calls_per_round=2)
+
+
+def row(solver: str, seconds: float | None, ratio: float | None = None) -> results.Row:
+    """One solver, not timed without seconds."""
+    ratios = (
+        [] if ratio is None else [results.Ratio(of="distgrid solve", wall=spread(ratio), cpu=spread(9.0))]
+    )
+    timed = None if seconds is None else timing(seconds)
+    return results.Row(solver=solver, package="", options="", timing=timed, ratios=ratios)
+
+
+def comparison(feeder: str, rows: list[results.Row], batch: int = 1) -> results.Comparison:
+    """Solvers on a feeder."""
+    return results.Comparison(
+        feeder=feeder, buses=33, solves_per_call=batch, target_error_pu=1e-8, reference="Newton",
+        agreement_pu=0.0, v_min_pu=0.9, rows=rows,
+    )  # fmt: skip
+
+
+MACHINE = results.Machine(
+    cpu="one", cores=2, usable_cores=2, load_average=None, system="", python="3.11", versions={},
+    thread_variables={}, taken_at="2026-11-21",
+)  # fmt: skip
+
+
+def test_what_is_kept_of_power_flows(tool: Any) -> None:
+    """Every solver that was timed; of a batch the time of one power flow; ratios by the clock on the wall."""
+    report = results.PfReport(
+        quick=True, machine=MACHINE, scaling=[], exponents=[], threads=[], peaks=None, limits=[], targets=[],
+        single=comparison("case33bw", [row("distgrid solve", 2e-6, 1.0), row("slow", 1e-3, 500.0)]),
+        batch=[comparison("case33bw", [row("distgrid solve", 4e-3, 1.0), row("missing", None)], batch=1000)],
+    )  # fmt: skip
+    kept = tool.numbers(report.model_dump(mode="json"))
+    assert kept["machine"] == {"cpu": "one", "usable_cores": 2, "python": "3.11", "taken_at": "2026-11-21"}
+    found = [(r["rows"], r["solver"], r["wall_s"], r["over_distgrid_solve"]) for r in kept["rows"]]
+    assert found == [
+        (1, "distgrid solve", 2e-6, 1.0),
+        (1, "slow", 1e-3, 500.0),
+        (1000, "distgrid solve", pytest.approx(4e-6), 1.0),
     ]
-    assert [(r["feeder"], r["rows"], r["solver"]) for r in kept["rows"]] == [
-        (feeder, rows, row["solver"]) for feeder, rows, row in timed
-    ]
-    for one, (_, rows, row) in zip(kept["rows"], timed, strict=True):
-        assert one["wall_s"] == pytest.approx(row["timing"]["wall_s"]["median"] / rows)
-    assert kept["machine"]["usable_cores"] == report["machine"]["usable_cores"]
+    assert {r["phases"] for r in kept["rows"]} == {1}
+
+
+def test_what_is_kept_of_environments(tool: Any) -> None:
+    """Rates by the clock on the wall; one environment where none are counted."""
+    one = results.EnvRow(env="e", way="w", timing=timing(1.0), steps_per_s=7.0, steps_per_cpu_s=9.0)
+    report = results.EnvReport(quick=True, machine=MACHINE, rows=[one], profiles=[], targets=[])
+    kept = tool.numbers(report.model_dump(mode="json"))
+    assert kept["rows"] == [{"env": "e", "way": "w", "num_envs": 1, "steps_per_s": 7.0}]

@@ -19,7 +19,7 @@ import distgrid
 from distgrid import baselines, cases, envs, physics
 from distgrid.cases import profiles
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # compiles kernels and plays days for all families
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = [identity for identity in gymnasium.registry if identity.startswith("distgrid/")]
