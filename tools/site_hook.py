@@ -1,6 +1,6 @@
 """What mkdocs runs: pages of environments and devices are made here, none of them is kept in the repository.
 
-`.site-cache/` holds what takes long (scores and animated days) and the package under its own name, where the
+`.site_cache/` holds what takes long (scores and animated days) and the package under its own name, where the
 pages of the interface find its sources: the repository itself may be called anything.
 """
 
@@ -16,7 +16,7 @@ from site_pages.devices import device_page
 from site_pages.families import family_page
 
 ROOT = Path(__file__).resolve().parents[1]
-CACHE = ROOT / ".site-cache"
+CACHE = ROOT / ".site_cache"
 #: The parts of the checkout that are the package.
 PARTS = ("__init__.py", "baselines", "cases", "cli.py", "envs", "physics")
 

@@ -129,7 +129,7 @@ def test_an_animated_day_is_small_whole_and_the_same_each_time(tools: Any) -> No
     assert gif == animation.animated(frames)
     assert len(gif) <= 300_000
     picture = Image.open(io.BytesIO(gif))
-    assert picture.n_frames == len(frames) == 48
+    assert getattr(picture, "n_frames", 1) == len(frames) == 48
     for at in (0, 20, 47):
         picture.seek(at)
         away = np.abs(np.asarray(picture.convert("RGB")).astype(int) - frames[at])
