@@ -187,7 +187,7 @@ def _arguments(live: Live) -> str:
         "load_scale": "as [above](#ids)",
         "v_source_pu": "as [above](#ids)",
     }
-    parameters = list(inspect.signature(type(one).__init__).parameters.values())[1:]
+    parameters = [p for p in inspect.signature(type(one)).parameters.values() if p.name != "options"]
     rows = [(f"`{p.name}`", f"`{p.default!r}`", here.get(p.name, "")) for p in parameters]
     tasks = [env.task for env in live.values()]
     names = [f.name for f in dataclasses.fields(one.task) if f.init]
