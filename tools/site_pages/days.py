@@ -145,9 +145,9 @@ def _most_telling(entry: Registered, result: baselines.RunResult) -> Day:
 
 @cache
 def fingerprint() -> str:
-    """A hash of what the numbers and pictures come from: code, data, libraries and this tool."""
+    """A hash of what the numbers and pictures come from: code, data, libraries and how they are made."""
     root, here = Path(distgrid.__file__).parent, Path(__file__).parent
-    files = [*root.glob("*.py"), *here.glob("*.py")]
+    files = [*root.glob("*.py"), *(here / f"{name}.py" for name in ("animation", "catalogue", "days"))]
     for folder in ("cases", "physics", "envs", "baselines"):
         files += [*(root / folder).rglob("*.py"), *(root / folder).rglob("*.parquet")]
     whole = hashlib.sha256()
