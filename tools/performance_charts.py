@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -171,9 +171,9 @@ def environment_chart(found: Sequence[Steps]) -> Figure:
     return figure
 
 
-def _dress(axes: Axes, *, grid: str) -> None:
+def _dress(axes: Axes, *, grid: Literal["x", "both"]) -> None:
     axes.tick_params(labelsize=9.5, colors=MUTED, which="both", labelcolor=INK)
-    axes.grid(True, axis=grid, color="#e6e6e6", linewidth=0.8)  # type: ignore[arg-type]
+    axes.grid(True, axis=grid, color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.minorticks_off()
     for side, spine in axes.spines.items():

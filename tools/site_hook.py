@@ -21,7 +21,7 @@ CACHE = ROOT / ".site_cache"
 PARTS = ("__init__.py", "baselines", "cases", "cli.py", "envs", "physics")
 
 
-def on_startup(command: str, dirty: bool) -> None:  # noqa: ARG001 - mkdocs hands them over by name
+def on_startup(**_: object) -> None:
     """Lay links to the package where `paths` of mkdocstrings in mkdocs.yml looks, before it does."""
     package = CACHE / "package" / "distgrid"
     package.mkdir(parents=True, exist_ok=True)
