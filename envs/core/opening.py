@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...physics.solved_grid import SETTINGS, SolvedGrid
 from ..resources import Fleet
-from .plant import AnyStepper, state_arrays
 
 if TYPE_CHECKING:
     from ...cases.profiles import Profiles
@@ -29,7 +29,7 @@ FEW_ROWS, MANY_ROWS = 32, 256  # that the second fleet has: enough for compiled 
 class Opening:
     """The second fleet of a grid, of ``rows`` rows."""
 
-    def __init__(self, fleet: Fleet, stepper: AnyStepper, profiles: Profiles, rows: int) -> None:
+    def __init__(self, fleet: Fleet, stepper: SolvedGrid, profiles: Profiles, rows: int) -> None:
         self.rows = rows
         self.fleet = fleet.again()
         self.fleet.bind(rows, profiles.dt_h, profiles)
@@ -37,17 +37,16 @@ class Opening:
         self._p_mw, self._q_mvar = np.zeros((rows, columns)), np.zeros((rows, columns))
         self._neutral = np.repeat(fleet.neutral_action[None], rows, axis=0)
         self._v_pu = np.ones((rows, stepper.port_v_pu.shape[1]))
-        self._moved = self._positions(stepper) if fleet.switched_devices else None
+        self._moved = self._settings(stepper) if fleet.moving else None
         self._own = fleet.own
 
-    def _positions(self, stepper: AnyStepper) -> SimpleNamespace:
-        """Settings of the power flow that movers write to, for the rows of the second fleet."""
-        kept = [name for name in ("tap", "cap_on") if name in state_arrays(stepper)]
-        arrays = {name: np.repeat(getattr(stepper, name)[:1], self.rows, axis=0) for name in kept}
-        return SimpleNamespace(**arrays)
+    def _settings(self, stepper: SolvedGrid) -> SimpleNamespace:
+        """The settings of a grid that devices move, for the rows of the second fleet."""
+        rows = {name: np.repeat(getattr(stepper, name)[:1], self.rows, axis=0) for name in SETTINGS}
+        return SimpleNamespace(**rows)
 
     def begin(
-        self, fleet: Fleet, stepper: AnyStepper, rows: IntArray, rngs: Sequence[np.random.Generator],
+        self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
         before: IntArray,
     ) -> None:  # fmt: skip
         """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
@@ -76,15 +75,14 @@ class Opening:
         t_index[: before.size] = before
         self.fleet.advance(self._neutral, t_index, self._v_pu)
 
-    def _inject(self, stepper: AnyStepper, where: Where, n: int) -> None:
+    def _inject(self, stepper: SolvedGrid, where: Where, n: int) -> None:
         p, q = self._p_mw, self._q_mvar
         p.fill(0.0)
         q.fill(0.0)
         self.fleet.add_injections(p, q)
         stepper.inject_p_mw[where], stepper.inject_q_mvar[where] = p[:n], q[:n]
         if self._moved is not None:
-            for device in self.fleet.switched_devices:
-                device.move(self._moved)
+            self.fleet.apply(self._moved)
             for name, array in vars(self._moved).items():
                 getattr(stepper, name)[where] = array[:n]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flags import COLLAPSED, CONVERGED, DIVERGED, Flags
+from ..row_results import N_ENDED, N_MEASURED, RowResults
 from .adjustment import adjustment
-from .kernels import solve_rows as kernels
-from .kernels import step_rows as metrics
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
@@ -26,15 +26,7 @@ _KEPT = (
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 
 
-class Flags(NamedTuple):
-    """How a power flow ended; see :class:`distgrid.physics.Solution`."""
-
-    converged: bool
-    diverged: bool
-    collapsed: bool
-
-
-class Stepper:
+class Stepper(RowResults):
     """Solve ``batch`` rows of ``net`` into arrays that are allocated once.
 
     Fill ``load_p_mw, load_q_mvar`` (batch, n_bus; power at 1 pu, positive when it consumes) and
@@ -48,9 +40,8 @@ class Stepper:
     n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
     ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
     v_update_pu``; ``q_held_mvar`` (batch, n_held) as in a Solution. Those per row are columns of ``ended``
-    (batch, 4) int64 and ``measured`` (batch, 7), which ``physics.metrics`` names. Of ``s_from, s_to, i_ka``
-    those that ``details`` does not name are not computed
-    and have no rows.
+    and ``measured``, see `RowResults`. Of ``s_from, s_to, i_ka`` those that ``details`` does not name are not
+    computed and have no rows.
     """
 
     def __init__(
@@ -76,15 +67,11 @@ class Stepper:
             s_to=np.zeros((rows["s_to"], m), dtype=np.complex128),
             v_pu=np.zeros((batch, n)), i_ka=np.zeros((rows["i_ka"], m)), loading=np.zeros((batch, m)),
         )  # fmt: skip
-        self.v, self.v_pu, self.ended, self.measured = outputs.v, flows.v_pu, outputs.ended, outputs.measured
+        self._name_columns(outputs.ended, outputs.measured)
+        self.v, self.v_pu = outputs.v, flows.v_pu
         self.port_v_pu = self.v_pu  # what resources see: their node's voltage
         self.vuf_pct = np.zeros((batch, 0))  # balanced: there is none to tell of
-        self.vuf_violation_pct, self.n_vuf_violations = np.zeros(batch), np.zeros(batch, dtype=np.int64)
         self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
-        self.status, self.iterations, self.n_voltage_violations, self.n_overloads = outputs.ended.T
-        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = outputs.measured.T
-        self.loss_mva = outputs.measured[:, metrics.P_LOSS : metrics.Q_LOSS + 1].view(np.complex128)[:, 0]
-        self.slack_mva = outputs.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
         top, n_reg, n_cap = net.topology, net.reg_branch.size, net.cap_on.size
         self.tap = np.repeat(net.reg_gain[None], batch, axis=0)
         # As the power flow reads them: ratios of the branches with regulators, then states of banks.
@@ -121,30 +108,30 @@ class Stepper:
     @property
     def converged(self) -> NDArray[np.bool_]:
         """(batch,) a true solution."""
-        return (self.status & kernels.CONVERGED) != 0
+        return (self.status & CONVERGED) != 0
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
         """(batch,) no solution was found."""
-        return (self.status & kernels.DIVERGED) != 0
+        return (self.status & DIVERGED) != 0
 
     @property
     def collapsed(self) -> NDArray[np.bool_]:
         """(batch,) some node is below the collapse voltage."""
-        return (self.status & kernels.COLLAPSED) != 0
+        return (self.status & COLLAPSED) != 0
 
     @property
     def failed(self) -> NDArray[np.bool_]:
         """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
-        return (self.status & (kernels.DIVERGED | kernels.COLLAPSED)) != 0
+        return (self.status & (DIVERGED | COLLAPSED)) != 0
 
     def flags(self, row: int) -> Flags:
         """The three flags of one row as Python bools."""
         status = int(self.status[row])
         return Flags(
-            bool(status & kernels.CONVERGED),
-            bool(status & kernels.DIVERGED),
-            bool(status & kernels.COLLAPSED),
+            bool(status & CONVERGED),
+            bool(status & DIVERGED),
+            bool(status & COLLAPSED),
         )
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
@@ -197,6 +184,6 @@ def _outputs(net: Network, batch: int) -> Outputs:
         v=np.full((batch, net.n_bus), np.nan + 0j),
         current=np.empty((0, net.n_branch), dtype=np.complex128),  # measured, not kept
         s_source_mva=np.zeros((batch, net.source_node.size), dtype=np.complex128),
-        ended=np.zeros((batch, metrics.N_ENDED), dtype=np.int64),
-        measured=np.zeros((batch, metrics.N_MEASURED)),
+        ended=np.zeros((batch, N_ENDED), dtype=np.int64),
+        measured=np.zeros((batch, N_MEASURED)),
     )

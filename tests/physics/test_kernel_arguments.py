@@ -180,7 +180,7 @@ def test_a_kernel_makes_its_tuples_of_the_right_parameters(name: str) -> None:
                 kernel.fields(made).values()
             )
         seen += 1
-    assert seen >= 1
+    assert seen >= 1 or len(kernel.parameters) < MANY
 
 
 class CaughtError(Exception):
@@ -258,7 +258,7 @@ def timing() -> Prepared:
 
 
 def flowing(case: str) -> Callable[[], Prepared]:
-    """StepResults of a solution, which are computed when they are asked for."""
+    """Flows of a solution, which are computed when they are asked for."""
 
     def prepare() -> Prepared:
         sol = physics.solve(physics.compile(cases.load(case)))
