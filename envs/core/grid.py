@@ -17,25 +17,32 @@ from numpy.typing import NDArray
 from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import Network, Network3
-from ...physics.violations import judged_band
+from ...physics.solved_grid import PowerFlow, SolvedGrid
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..tasks import StepView, Task, WorstCase
 from .load_source import LoadSource, fill_checked, shipped
 from .observer import ObservationBounds, Observer
 from .opening import FEW_ROWS, MANY_ROWS, Opening
-from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
-from .terms import bounded, checked_terms, is_own, priced
+from .power_flow import solved_grid
+from .terms import (
+    FAILURE,
+    bounded,
+    checked_costs,
+    checked_terms,
+    cost_bound,
+    is_live,
+    is_own,
+    named,
+    own_costs,
+    priced,
+)
+from .unserved import UNSERVED, Unserved
+from .worst import worst_case
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-FAILURE = "power_flow_failure"
-_STATE_ARRAYS = (
-    "v", "v_pu", "s_from", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
-    "v_update_pu", "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -47,6 +54,7 @@ class Outcome:
     costs: dict[str, FloatArray]
     cost: FloatArray
     resource_costs: dict[str, FloatArray]
+    unserved_mw: FloatArray
     terminated: BoolArray
     truncated: BoolArray
 
@@ -66,6 +74,7 @@ class Grid:
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+    ``power_flow``: what solves the rows; None: what the package has for such a network.
 
     Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
     """
@@ -80,6 +89,7 @@ class Grid:
         batch: int = 1,
         like: Grid | None = None,
         max_steps: int | None = None,
+        power_flow: PowerFlow | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
             net,
@@ -90,22 +100,17 @@ class Grid:
             batch,
         )
         self.dt_h = profiles.dt_h
-        self.stepper: AnyStepper = stepper_for(
-            net,
-            batch,
-            judged_band(net.feeder, task.v_band),
-            fleet,
-            task,
-            None if like is None else like.stepper,
+        self.stepper: SolvedGrid = solved_grid(
+            net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
         self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
+        self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             self.observer, self.worst = self._described()
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
-        self.worst_reward = bounded(task, self.worst)
-        self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         self.aside = Aside(max_steps)
         self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
@@ -114,7 +119,7 @@ class Grid:
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
-        self._charges = self._live_charges()
+        self._charges, self._own_costs = self._live_charges(), own_costs(task)
         self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
         self._random_load = np.zeros((batch, load.n_random))
         self._now = np.zeros(batch, dtype=np.int64)
@@ -131,7 +136,8 @@ class Grid:
 
     def _described(self) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
-        state, fleet = bounds_of(self.stepper, self.load, self.fleet), self.fleet
+        stepper, fleet = self.stepper, self.fleet
+        state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
         prices = self.profiles.price_usd_mwh
         limits = ObservationBounds(
             state,
@@ -139,15 +145,8 @@ class Grid:
             float(fleet.max_apparent_mva.sum()),
             (float(prices.min()), float(prices.max())),
         )
-        observer = Observer(self.task.blocks, self.feeder, fleet, self.stepper, self.profiles, limits)
-        worst = WorstCase(
-            state, *limits_of(self.stepper), rating_of(self.stepper),
-            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
-            curtailable_mw=float(fleet.max_apparent_mva.sum()),
-            resource_cost=float(fleet.max_cost_per_step),
-            switched_per_step=fleet.most_of("switchings", self.dt_h),
-            vuf_violation_pct=vuf_bound(self.stepper),
-        )  # fmt: skip
+        observer = Observer(self.task.blocks, self.feeder, fleet, stepper, self.profiles, limits)
+        worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
         return observer, worst
 
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
@@ -189,7 +188,9 @@ class Grid:
         if self._own_terms:
             checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
         costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self._zeros))
-        return (*rewards, FAILURE), (*costs, FAILURE)
+        if self._own_costs is not None:
+            costs |= dict.fromkeys(self._own_costs.names, self._zeros)
+        return named(self.task, rewards), named(self.task, costs)
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
@@ -199,6 +200,8 @@ class Grid:
         stepper.solve()
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
+        lost = self._unserved.mw(stepper, fleet) if self._unserved.possible else zeros
+        view.unserved_mw = lost
         rewards, costs = self.task.terms(view), self._charges.copy()
         if resource_costs:
             costs = self._with_resources(costs, resource_costs)
@@ -210,6 +213,10 @@ class Grid:
             rewards = checked_terms(
                 self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
             )
+        if self._own_costs is not None:
+            costs |= checked_costs(self.task, self._own_costs.of(view), self.batch, self._terminated)
+        rewards[UNSERVED] = zeros if lost is zeros else -self.task.unserved_weight * lost
+        costs[UNSERVED] = lost
         if any_failed:
             failed, task = self._terminated, self.task
             left = (task.episode_steps - self.step_index + 1).astype(np.float64)
@@ -226,7 +233,7 @@ class Grid:
         else:
             self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         return Outcome(
-            self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
+            self._total(rewards), rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
             self._truncated,
         )  # fmt: skip
 
@@ -254,12 +261,7 @@ class Grid:
             "thermal_overload": self.stepper.overload_mva,
             "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
         }  # fmt: skip
-        for name in self.task.charged:
-            if name not in known:
-                raise ValueError(
-                    f"{type(self.task).__name__}.charged names {name!r}: expected some of {', '.join(known)}"
-                )
-        return {name: known[name] for name in self.task.charged}
+        return {term.name: known[term.name] for term in self.task.cost_terms if is_live(term)}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy opens its episodes by itself."""
@@ -278,25 +280,21 @@ class Grid:
         """Copies of everything that the future depends on."""
         return {
             "fleet": self.fleet.state(),
-            "grid": {
-                name: getattr(self.stepper, name).copy()
-                for name in _STATE_ARRAYS + state_arrays(self.stepper)
-            },
+            "grid": {name: array.copy() for name, array in self.stepper.state().items()},
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
             "random_load": self._random_load.copy(), "names": self.names,
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        names = _STATE_ARRAYS + state_arrays(self.stepper)
-        for name in names:
-            if state["grid"][name].shape != getattr(self.stepper, name).shape:
-                raise ValueError(
-                    f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
-                )
+        live = self.stepper.state()
+        for name, array in live.items():
+            if name not in state["grid"] or state["grid"][name].shape != array.shape:
+                found = np.shape(state["grid"].get(name))
+                raise ValueError(f"this state has {name} of shape {found}: it is of another feeder")
         self.fleet.load_state(state["fleet"])
-        for name in names:
-            np.copyto(getattr(self.stepper, name), state["grid"][name])
+        for name, array in live.items():
+            np.copyto(array, state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
         np.copyto(self._random_load, state["random_load"])

@@ -1,7 +1,7 @@
 """A task: what is observed, what is rewarded and charged as cost, and for how long.
 
-A task is data: terms of the reward, costs, blocks of the observation, an episode. `Quantity` rows say how each
-term is read and how bad it can get, so that nobody writes a bound by hand.
+A task is data: terms of the reward, costs, blocks of the observation, an episode. `Quantity` rows say how
+each term is read and how bad it can get, so that nobody writes a bound by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics import StateBounds
-from ..core.plant import AnyStepper
+from ...physics.solved_grid import SolvedGrid
 from ..kernels.rows import BLOCKS, mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number, made_of, name_of_class
@@ -34,7 +34,7 @@ class StepView:
 
     __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost", "unserved_mw")
 
-    def __init__(self, stepper: AnyStepper, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
+    def __init__(self, stepper: SolvedGrid, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
         self._stepper, self._fleet = stepper, fleet
         self.resource_cost = resource_cost  # (batch,)
         self.unserved_mw = resource_cost * 0.0  # (batch,) load on dead nodes, and load that was shed
@@ -141,10 +141,10 @@ class Task(ABC):
     """Base of all tasks: list ``rewards`` and ``costs``, or write ``terms`` and ``worst_step`` yourself.
 
     Terms are weighted contributions by name; their sum is the reward. Load that is not supplied, on nodes
-    without voltage or shed, takes ``unserved_weight`` per MW and interval from it and is a cost, in every task:
-    a blackout never pays. The default is two hundred times what `VoltVar` takes for a MW of losses, as
-    customers lose some hundred times what energy costs (2 to 23 EUR/kWh in European surveys, ACER and CEPA
-    2018).
+    without voltage or shed, takes ``unserved_weight`` per MW and interval from it and is a cost, in every
+    task: a blackout never pays. The default is two hundred times what `VoltVar` takes for a MW of losses:
+    customers lose some hundred times what energy costs, and what a MW less mends of losses and voltages is
+    worth a hundredth of it. Who weighs voltages a hundred times heavier raises this weight, too.
 
     A power flow that fails ends the episode. ``failure_price`` is what that takes from the reward, once: a
     number, which should be more than the rest of any day can cost, or ``"bound"``, the worst that any solved
@@ -197,7 +197,7 @@ class Task(ABC):
 
     @property
     def costs(self) -> tuple[str | Term, ...]:
-        """Costs that this task charges, by name or as terms; the others are still told, in ``info["cost_…"]``."""
+        """Costs that this task charges, by name or as terms; ``info["cost_…"]`` tells the others, too."""
         return ("voltage_violation", "thermal_overload", "vuf_violation", "resource")
 
     def terms(self, view: StepView) -> dict[str, FloatArray]:
@@ -223,7 +223,7 @@ class Task(ABC):
         return readers(self.reward_terms)
 
     def term_rows(self) -> tuple[TermRow, ...]:
-        """What the documentation says of each term of the reward and each cost, that of no supply included."""
+        """What the documentation says of each term and each cost, that of load not supplied included."""
         lost = "unserved"
         return (
             *(row_of("reward", term) for term in self.reward_terms),
@@ -251,9 +251,8 @@ class DataTask(Task):
             if isinstance(value, list):  # as JSON has it
                 object.__setattr__(self, name, tuple(value))
         object.__setattr__(self, "rewards", self.reward_terms)
-        object.__setattr__(
-            self, "costs", tuple(Term(**c) if isinstance(c, Mapping) else c for c in self.costs)
-        )
+        costs = tuple(Term(**cost) if isinstance(cost, Mapping) else cost for cost in self.costs)
+        object.__setattr__(self, "costs", costs)
         if not self.rewards:
             raise ValueError("a DataTask needs rewards: give rewards=(Term(name, quantity, weight), ...)")
         as_terms("costs", self.costs)

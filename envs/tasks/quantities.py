@@ -1,8 +1,8 @@
 """The quantities that tasks are made of: what they are, how they are read, and how large they can get.
 
-One row of `QUANTITIES` says everything about a quantity; terms of the reward, costs, the bound of a step and the
-documentation read it there. Some have parameters: ``Term("voltage", "voltage_deviation", -0.5, {"band_pu":
-0.03})``.
+One row of `QUANTITIES` says everything about a quantity; terms of the reward, costs, the bound of a step and
+the documentation read it there. Some have parameters, as in ``Term("voltage", "voltage_deviation", -0.5,
+{"band_pu": 0.03})``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..resources.base import check_number
 
 if TYPE_CHECKING:
     from .base import StepView, WorstCase
@@ -40,7 +42,7 @@ class Quantity:
         value: Of the solved interval, (batch,), before ``scale``; called with the parameters by name.
         bounds: Of what ``value`` returns; called with the parameters by name.
         parameters: Names and defaults.
-        scale: A factor that is multiplied into the weight, so that it costs nothing; called with the parameters.
+        scale: A factor that goes into the weight and so costs nothing; called with the parameters.
     """
 
     name: str
@@ -77,15 +79,15 @@ class Quantity:
 # -- how values are read -----------------------------------------------------------------------------------
 
 
-def _mean_square(view: StepView, reference_pu: float, band_pu: float) -> FloatArray:
+def _mean_square(view: StepView, reference_pu: float, **_: float) -> FloatArray:
     return view.mean_square_pu(reference_pu)
 
 
-def _per_band(reference_pu: float, band_pu: float) -> float:
+def _per_band(band_pu: float, **_: float) -> float:
     return (1.0 / band_pu) ** 2
 
 
-def _mean_square_range(worst: WorstCase, reference_pu: float, band_pu: float) -> Range:
+def _mean_square_range(worst: WorstCase, reference_pu: float, **_: float) -> Range:
     """Of live nodes: each at the end that is farther from the reference."""
     high = worst.state.v_high_pu[np.isfinite(worst.state.v_high_pu)] - reference_pu
     low = worst.state.v_low_pu - reference_pu
@@ -117,7 +119,7 @@ def _slack_above_square(worst: WorstCase, limit_mw: float) -> Range:
     return Range(0.0, max(worst.slack_mw - limit_mw, 0.0) ** 2)
 
 
-def _unbalance_range(worst: WorstCase, limit_pct: float, most: float) -> Range:
+def _unbalance_range(_: WorstCase, most: float, **__: float) -> Range:
     return Range(0.0, most**2)
 
 
@@ -173,13 +175,13 @@ QUANTITIES: Mapping[str, Quantity] = {
                  attrgetter("thermal_overload_mva"), _up_to("thermal_overload_mva")),
         Quantity("vuf_violation_pct", "%", "sum over nodes with three phases of unbalance above the limit",
                  attrgetter("vuf_violation_pct"), _up_to("vuf_violation_pct")),
-        Quantity("unbalance_square", "1", "mean over nodes with three phases of (|V2| / |V1| / `limit_pct`)^2, "
-                 "each ratio up to `most`", _unbalance,
+        Quantity("unbalance_square", "1", "mean over nodes with three phases of the square of "
+                 "|V2| / |V1| over `limit_pct`, up to `most`", _unbalance,
                  _unbalance_range, {"limit_pct": 2.0, "most": 5.0}),
         Quantity("resource_cost", "money", "all that resources charge", attrgetter("resource_cost"),
                  _up_to("resource_cost")),
-        Quantity("unserved_mw", "MW", "load without voltage, and load that was shed", attrgetter("unserved_mw"),
-                 _up_to("unserved_mw")),
+        Quantity("unserved_mw", "MW", "load without voltage, and load that was shed",
+                 attrgetter("unserved_mw"), _up_to("unserved_mw")),
         Quantity("switchings", "1", "tap steps and switchings of banks and switches", attrgetter("switched"),
                  _up_to("switched_per_step")),
         Quantity("throughput_mwh", "MWh", "energy through storage", attrgetter("throughput_mwh"),
@@ -210,11 +212,6 @@ def check_parameters(quantity: Quantity, given: Mapping[str, Any], owner: str) -
                 f"{owner}: quantity {quantity.name!r} has no parameter {name!r}; expected "
                 + (f"some of {', '.join(quantity.parameters)}" if quantity.parameters else "none")
             )
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float | np.number)
-            or not np.isfinite(value)
-        ):
-            raise ValueError(f"{owner}: parameter {name!r} must be a finite number, got {value!r}")
+        check_number(owner, f"parameter {name!r}", value, -np.inf, np.inf)
         found[name] = float(value)
     return found

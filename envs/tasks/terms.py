@@ -36,7 +36,7 @@ class Term:
     name: str
     quantity: str | Quantity
     weight: float
-    parameters: Any = ()
+    parameters: Any = ()  # a mapping, or pairs
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:

@@ -39,10 +39,9 @@ class VoltVar(Task):
     @property
     def rewards(self) -> tuple[Term, ...]:
         """Losses, deviation from 1 pu in units of the usual band, wear of storage."""
+        usual = {"reference_pu": 1.0, "band_pu": 0.05}
         return (
             Term("loss", "loss_mw", -self.loss_weight),
-            Term(
-                "voltage", "voltage_deviation", -self.voltage_weight, {"reference_pu": 1.0, "band_pu": 0.05}
-            ),
+            Term("voltage", "voltage_deviation", -self.voltage_weight, usual),
             Term("wear", "throughput_mwh", -self.wear_weight),
         )
