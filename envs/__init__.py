@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..cases.profiles import Calendar, Duration, TimeSeries
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
@@ -27,12 +28,14 @@ __all__ = [
     "EV",
     "PV",
     "Battery",
+    "Calendar",
     "CapacitorBank",
     "ChargingSession",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
+    "Duration",
     "Entry",
     "Exogenous",
     "Fleet",
@@ -44,6 +47,7 @@ __all__ = [
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "TimeSeries",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",

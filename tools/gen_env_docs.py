@@ -184,7 +184,7 @@ def facts(entry: RegisteredEnv, env: Any) -> str:
         ("Feeder", f"`{feeder.name}`: {feeder.n_nodes} nodes, {feeder.n_branches} branches"),
         ("Observation", f"`Box(({env.observation_space.shape[0]},), float32)`"),
         ("Action", f"`Box(-1, 1, ({env.action_space.shape[0]},), float32)`"),
-        ("Episode", f"{task.episode_steps} steps of {minutes:.0f} minutes"),
+        ("Episode", f"{task.episode}: {env.grid.aside.episode_steps} steps of {minutes:.0f} minutes"),
         ("Task", f"`distgrid.envs.{type(task).__name__}`"),
         (
             "A failed power flow",
@@ -232,7 +232,7 @@ def page(entry: RegisteredEnv) -> str:
 def failure(env: Any) -> str:
     """What a failed power flow costs here, beside what the rigorous bound would be."""
     task, grid = env.task, env.grid
-    bound = -grid.worst_reward * task.episode_steps
+    bound = -grid.worst_reward * grid.aside.episode_steps
     return (
         f"Here `failure_price` is {task.failure_price:g} and `failure_cost` {task.failure_cost:g}, whenever "
         "it happens. `tools/search_failure_price.py` sought the worst day while the power flow is solved, on "

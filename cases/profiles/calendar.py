@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import SupportsIndex
 
@@ -23,7 +24,7 @@ _NEAR = 1e-6  # share of a step by which a time or a length may miss the whole n
 When = str | datetime.datetime | datetime.date | np.datetime64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Calendar:
     """The time axis of a series: step k begins `k * dt_h` hours after `start`.
 
@@ -213,6 +214,19 @@ class Duration:
 
     def __str__(self) -> str:
         return f"{self.hours:g} h"
+
+
+#: How long episodes are where nothing else is said.
+ONE_DAY = Duration(hours=HOURS_PER_DAY)
+
+
+def checked_duration(name: str, value: object) -> Duration:
+    """The duration; a mapping, as JSON has it, becomes the one it was. TypeError for other things."""
+    if isinstance(value, Mapping) and set(value) == {"hours"}:
+        return Duration(value["hours"])
+    if isinstance(value, Duration):
+        return value
+    raise TypeError(f"{name} must be a Duration such as Duration(hours=24), got {value!r}")
 
 
 def steps_per_day_of(dt_h: float) -> int:

@@ -109,9 +109,9 @@ def test_weights_are_finite_numbers(task: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"episode_steps": 9.5}, "episode_steps must be 1..96"),
-        ({"episode_steps": "9"}, "episode_steps must be 1..96"),
-        ({"episode_steps": True}, "episode_steps must be 1..96"),
+        ({"episode": 9.5}, "episode must be a Duration"),
+        ({"episode": "9"}, "episode must be a Duration"),
+        ({"episode": True}, "episode must be a Duration"),
         ({"v_band": 0.95}, "v_band must be"),
         ({"v_band": (0.95,)}, "v_band must be"),
         ({"v_band": ("0.95", "1.05")}, "v_band must be"),
