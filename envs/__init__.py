@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..cases.profiles import Calendar, Duration, TimeSeries
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
+from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .resources import (
@@ -37,6 +38,7 @@ __all__ = [
     "DistGridVectorEnv",
     "Duration",
     "Entry",
+    "EnvOptions",
     "Exogenous",
     "Fleet",
     "LoadSource",

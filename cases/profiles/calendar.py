@@ -42,21 +42,18 @@ class Calendar:
     dt_h: float
     n_steps: int
 
-    def __post_init__(self) -> None:
-        per_day = steps_per_day_of(self.dt_h)
-        start = instant(self.start, "start")
-        if (
-            isinstance(self.n_steps, bool)
-            or not isinstance(self.n_steps, int | np.integer)
-            or self.n_steps < 1
-        ):
-            raise ValueError(f"n_steps must be a whole number of at least 1, got {self.n_steps!r}")
-        midnight = datetime.datetime.combine(start.date(), datetime.time())
-        if abs(_whole(steps := (start - midnight) / _DAY * per_day) - steps) > _NEAR:
-            raise ValueError(f"start {start.isoformat(' ')} is no whole number of steps after midnight")
-        object.__setattr__(self, "start", start)
+    def __init__(self, start: When, dt_h: float, n_steps: int) -> None:
+        per_day, time = steps_per_day_of(dt_h), instant(start, "start")
+        whole = isinstance(n_steps, int | np.integer) and not isinstance(n_steps, bool)
+        if not whole or n_steps < 1:
+            raise ValueError(f"n_steps must be a whole number of at least 1, got {n_steps!r}")
+        midnight = datetime.datetime.combine(time.date(), datetime.time())
+        steps = (time - midnight) / _DAY * per_day
+        if abs(_whole(steps) - steps) > _NEAR:
+            raise ValueError(f"start {time.isoformat(' ')} is no whole number of steps after midnight")
+        object.__setattr__(self, "start", time)
         object.__setattr__(self, "dt_h", HOURS_PER_DAY / per_day)
-        object.__setattr__(self, "n_steps", int(self.n_steps))
+        object.__setattr__(self, "n_steps", int(n_steps))
 
     @property
     def steps_per_day(self) -> int:

@@ -17,8 +17,32 @@ IntArray = NDArray[np.int64]
 Prices = TimeSeries | ArrayLike | str
 
 
-def played_profiles(profiles: object, prices: Prices | None, load: LoadSource | None) -> Profiles:
+def checked_profiles(profiles: object) -> Profiles | None:
+    """The profiles, or None; TypeError for other things."""
+    if profiles is None or isinstance(profiles, Profiles):
+        return profiles
+    raise TypeError(
+        f"profiles must be Profiles, such as load_profiles().resampled(1.0), got {type(profiles).__name__}"
+    )
+
+
+def checked_prices(prices: object) -> Prices | None:
+    """The prices; numbers as a read-only array. TypeError for other things."""
+    if prices is None or isinstance(prices, TimeSeries | str):
+        return prices
+    try:
+        values = np.array(prices, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        expected = "a TimeSeries, one number for each step, or the name of a tariff"
+        raise TypeError(f"prices must be {expected}, got {type(prices).__name__}") from error
+    values.setflags(write=False)
+    return values
+
+
+def played_profiles(profiles: Profiles | None, prices: Prices | None, load: LoadSource | None) -> Profiles:
     """The profiles of an environment, in the steps of its load and from its first day on.
+
+    Without a load they cover the days that the profiles and the prices have in common.
 
     Args:
         profiles: the user's, None: the shipped year.
@@ -27,13 +51,7 @@ def played_profiles(profiles: object, prices: Prices | None, load: LoadSource | 
 
     Raises:
         ValueError: something covers less than the load; says what, and by how much.
-        TypeError: other kinds of profiles or prices.
     """
-    if profiles is not None and not isinstance(profiles, Profiles):
-        raise TypeError(
-            "profiles must be Profiles, such as load_profiles().resampled(1.0), got "
-            f"{type(profiles).__name__}"
-        )
     found = prof.load_profiles() if profiles is None else profiles
     if prices is not None:
         series = _priced(found, prices)

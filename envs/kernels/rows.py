@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...physics.balanced.kernels.solve_rows import COLLAPSED, CONVERGED, DIVERGED
-from ...physics.balanced.kernels.step_rows import (
+from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
+from ...physics.measured import (
     ITERATIONS,
     N_OVERLOAD,
     N_VOLTAGE,
