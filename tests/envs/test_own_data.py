@@ -204,12 +204,12 @@ def test_a_run_on_own_data_is_told_as_what_it_is() -> None:
         task=VoltVar(episode=Duration(hours=2 / 4)),
     )
     result = baselines.rollout(env, "do-nothing", episodes=2, progress=False)
-    assert result.manifest.parameters.split == "all"
+    assert result.manifest.parameters["split"] == "all"
     with pytest.raises(baselines.RunError, match="plays split 'all', the run was asked for 'test'"):
         baselines.rollout(env, "do-nothing", episodes=1, split="test", progress=False)
     held_out = make(resources=[Battery(18, 0.2, 0.8)], load=flat_load(0.8, days=12), split="test")
     result = baselines.rollout(held_out, "do-nothing", episodes=2, progress=False)
-    assert result.manifest.parameters.split == "test"
+    assert result.manifest.parameters["split"] == "test"
     assert set(result.episodes["day"].to_pylist()) == {10, 11}
 
 
