@@ -209,7 +209,7 @@ class Renderer:
         for ax in (*self._strips, *self._panels):
             self._span.dress(ax)
         lowest = (*self._strips, *self._panels)[-1]
-        two_lines = "\n" in "".join(label.get_text() for label in lowest.get_xticklabels())
+        two_lines = any("\n" in label for label in self._span.ticks()[1])
         for ax in (*self._strips, *self._panels)[:-1] if two_lines or self._phases else ():
             ax.tick_params(labelbottom=False)  # there is no room between the panels
         lowest.set_xlabel("" if two_lines else self._span.title, fontsize=8.5)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.grid import Grid
-from ..core.plant import branch_loading, node_voltages
 from .day_figure import DayHistory, Renderer
 from .time_span import TimeSpan
 
@@ -38,7 +37,7 @@ class View:
     def remember(self, grid: Grid) -> None:
         """Add the interval just solved to the episode so far."""
         hour = _span(grid).begin_h + float(grid.step_index[0]) * grid.dt_h
-        self._history.record(hour, node_voltages(grid.stepper, 0), grid.fleet)
+        self._history.record(hour, _voltages(grid), grid.fleet)
 
     def show(self, grid: Grid) -> NDArray[np.uint8] | None:
         """Pixels (height, width, 3), or None after drawing into the window."""
@@ -49,7 +48,7 @@ class View:
         if self._renderer is None:
             self._renderer = Renderer(*self._scene)
         frame = self._renderer.frame(
-            node_voltages(grid.stepper, 0), loading=branch_loading(grid.stepper, 0), history=self._history,
+            _voltages(grid), loading=_loading(grid), history=self._history,
             span=_span(grid),
             title=f"{grid.feeder.name}   {label} {clock}",
         )  # fmt: skip
@@ -87,3 +86,16 @@ def _span(grid: Grid) -> TimeSpan:
     day, step = divmod(int(grid.t_index[0] - grid.step_index[0]), calendar.steps_per_day)
     first = calendar.time(day * calendar.steps_per_day).date() if grid.load.dated else None
     return TimeSpan(step * calendar.dt_h, grid.aside.episode_steps * calendar.dt_h, first)
+
+
+def _voltages(grid: Grid) -> NDArray[np.float64]:
+    """(n_nodes,) or (n_nodes, 3) magnitudes; NaN where there is none."""
+    stepper = grid.stepper
+    return np.ma.getdata(stepper.shown.voltages.filled(stepper.v_pu[0]))
+
+
+def _loading(grid: Grid) -> NDArray[np.float64]:
+    """(n_branches,) loading, that of the most loaded phase; 0 without a rating."""
+    stepper = grid.stepper
+    loading = stepper.shown.branch_loading.filled(stepper.loading[0])
+    return np.asarray(loading if loading.ndim == 1 else loading.max(axis=1).filled(0.0))
