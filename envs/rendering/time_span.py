@@ -50,7 +50,8 @@ class TimeSpan:
             hours = range(math.ceil(low / apart_h) * apart_h, math.floor(high) + 1, apart_h)
             day = int(HOURS_PER_DAY)
             return [float(h) for h in hours], [str(h if h <= day and high <= day else h % day) for h in hours]
-        days = range(math.ceil(low / HOURS_PER_DAY), math.floor(high / HOURS_PER_DAY) + 1)
+        dated = self.first is not None  # the end of the last day has a date, and no number of its own
+        days = range(math.ceil(low / HOURS_PER_DAY), math.floor(high / HOURS_PER_DAY - (not dated)) + 1)
         days = range(days.start, days.stop, math.ceil(len(days) / _MAX_DAYS))
         return [day * HOURS_PER_DAY for day in days], [self._label(day) for day in days]
 
