@@ -181,10 +181,10 @@ class EVProgram(Resource):
 
     kind: ClassVar[str] = "ev"
     uses_voltage: ClassVar[bool] = False
+    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh", "undelivered_mwh", "undelivered_cost")
 
     need_mwh: Floats
     draw: Floats
-    undelivered_mwh: Floats  # (batch, n_units) missing in cars that left at the end of the last interval
 
     def __init__(self, specs: Sequence[EV]) -> None:
         super().__init__(
@@ -225,17 +225,18 @@ class EVProgram(Resource):
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
         self._fill = self.rated_p_mw * self.eta_charge * ctx.dt_h
         self._ask_rate = np.where(sampled, self._fill, np.inf)
-        most = np.minimum(self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0))
-        self.max_cost_per_step = float((self.price * most).sum())
+        self._most_missing_mwh = np.minimum(
+            self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0)
+        )
+        self.max_cost_per_step = float((self.price * self._most_missing_mwh).sum())
         shape = (ctx.batch, self.n_units)
-        self.draw, self.need_mwh, self.undelivered_mwh = (np.zeros(shape) for _ in range(3))
-        self._cost, self._begun = np.zeros(ctx.batch), np.zeros(ctx.batch)
+        self.draw, self.need_mwh = (np.zeros(shape) for _ in range(2))
+        self._begun = np.zeros(ctx.batch)
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """Which cars come is drawn from each row's generator, also those that have come already."""
         super().reset(rows, rngs)
-        self.need_mwh[rows] = self.undelivered_mwh[rows] = 0.0
-        self._cost[rows] = self._begun[rows] = 0.0
+        self.need_mwh[rows] = self._begun[rows] = 0.0
         for row, rng in zip(rows, rngs, strict=True):
             self.draw[row] = rng.random(self.n_units)
 
@@ -244,8 +245,9 @@ class EVProgram(Resource):
         ev_advance(
             action, exo.t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
             self._fill, self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
-            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw, self.undelivered_mwh,
-            self.throughput_mwh, self._cost,
+            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
+            self.accounts["undelivered_mwh"], self.accounts["throughput_mwh"],
+            self.accounts["undelivered_cost"],
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -255,15 +257,16 @@ class EVProgram(Resource):
             HOURS_PER_DAY / self._steps_per_day, self._begun, self.draw, self.need_mwh, out,
         )  # fmt: skip
 
-    def costs(self) -> dict[str, Floats]:
-        """What cars lacked that left in the last interval, times its price."""
-        return {"undelivered": self._cost.copy()} if self.max_cost_per_step else {}
+    def most_of(self, account: str, dt_h: float) -> float:
+        """See `Resource.most_of`: a car can lack all that it came for."""
+        if account == "undelivered_mwh":
+            return float(self._most_missing_mwh.sum())
+        return super().most_of(account, dt_h)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
         return {
-            **super().state(), "draw": self.draw, "need_mwh": self.need_mwh,
-            "undelivered_mwh": self.undelivered_mwh, "cost": self._cost, "begun": self._begun,
+            **super().state(), "draw": self.draw, "need_mwh": self.need_mwh, "begun": self._begun,
         }  # fmt: skip
 
 
