@@ -1,10 +1,11 @@
-"""Time series for a year at 15 min: loads, sun, prices, vehicles, and the days of each split.
+"""Time series over a calendar: loads, sun, prices, vehicles, and the days of each split; a year is shipped.
 
 from distgrid.cases import profiles
 year = profiles.load_profiles()
 loads = profiles.assignment(feeder)
 day = int(profiles.split_days("test")[0])
-p_mw, q_mvar = loads.node_series(feeder, year, slice(96 * day, 96 * day + 96))
+begin = day * year.steps_per_day
+p_mw, q_mvar = loads.node_series(feeder, year, slice(begin, begin + year.steps_per_day))
 """
 
 from __future__ import annotations

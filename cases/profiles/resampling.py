@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CaseError, Problem
-from .calendar import Calendar
+from .calendar import HOURS_PER_DAY, Calendar
 from .tables import frozen
 
 Array = NDArray[np.float64]
@@ -108,8 +108,8 @@ def resample(values: ArrayLike, steps_per_day: int, to_steps_per_day: int, refin
     finer, blocks = common // steps_per_day, common // to_steps_per_day
     if series.shape[0] * finer % blocks:
         raise ValueError(
-            f"{series.shape[0]} steps of {24 / steps_per_day:g} h are no whole number of steps of "
-            f"{24 / to_steps_per_day:g} h"
+            f"{series.shape[0]} steps of {HOURS_PER_DAY / steps_per_day:g} h are no whole number of steps of "
+            f"{HOURS_PER_DAY / to_steps_per_day:g} h"
         )
     if finer > 1:
         series = np.repeat(series, finer, axis=0) if refine == "hold" else _linear(series, finer)
