@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..cases.profiles import Calendar, Duration, TimeSeries
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.options import EnvOptions
 from .dist import DistGridEnv
@@ -28,12 +29,14 @@ __all__ = [
     "EV",
     "PV",
     "Battery",
+    "Calendar",
     "CapacitorBank",
     "ChargingSession",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
+    "Duration",
     "Entry",
     "EnvOptions",
     "Exogenous",
@@ -46,6 +49,7 @@ __all__ = [
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "TimeSeries",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",
