@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
+from .core.codecs import ActionCodec
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.options import EnvOptions
 from .dist import DistGridEnv
@@ -27,9 +29,13 @@ from .vector3 import DistGrid3PhaseVectorEnv
 __all__ = [
     "EV",
     "PV",
+    "ActionCodec",
+    "ActionSpace",
     "Battery",
     "CapacitorBank",
     "ChargingSession",
+    "Continuous",
+    "Discrete",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
@@ -38,8 +44,10 @@ __all__ = [
     "EnvOptions",
     "Exogenous",
     "Fleet",
+    "Hybrid",
     "LoadSource",
     "LossMinimisation",
+    "MultiDiscrete",
     "ProfileLoad",
     "Resource",
     "ResourceSpec",

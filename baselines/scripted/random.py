@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from ..errors import RunError
@@ -25,12 +27,9 @@ class Random(Policy):
     transient = ("_generators", "_seed", "_resets")
 
     def __init__(self, env: AnyEnv) -> None:
-        """Read the bounds of the actions. RunError when they are not a box."""
+        """Read the space of the actions."""
         space = env.single_action_space if isinstance(env, gymnasium.vector.VectorEnv) else env.action_space
-        if not isinstance(space, gymnasium.spaces.Box):
-            raise RunError(f"the random policy draws from a Box of actions, this environment has {space}")
-        self._low = np.asarray(space.low, dtype=np.float64)
-        self._high = np.asarray(space.high, dtype=np.float64)
+        self._space = copy.deepcopy(space)  # discrete ones draw by it, seeded anew for each action
         self._generators: list[np.random.Generator] = []
         self.seed(0)
 
@@ -54,5 +53,16 @@ class Random(Policy):
             raise RunError(
                 f"random: reset() saw {len(self._generators)} rows, act() got {rows}; call reset() first"
             )
-        drawn = np.stack([rng.uniform(self._low, self._high) for rng in self._generators]).astype(np.float32)
-        return drawn[0] if obs.ndim == 1 else drawn
+        codes = [self._drawn(rng) for rng in self._generators]
+        if obs.ndim == 1:
+            return codes[0]
+        return concatenate(self._space, codes, create_empty_array(self._space, rows))
+
+    def _drawn(self, rng: np.random.Generator) -> Action:
+        """One action: numbers between bounds as `rng` has them, codes as the space draws them."""
+        space = self._space
+        if isinstance(space, gymnasium.spaces.Box):
+            low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+            return rng.uniform(low, high).astype(np.float32)
+        space.seed(int(rng.integers(2**31)))
+        return space.sample()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kernels.devices import move_positions
 from .base import BindContext, Entry, Exogenous, Floats, Ints, Resource, ResourceSpec, check_number
@@ -45,6 +46,16 @@ class SwitchedDevice(Resource):
     def neutral_action(self) -> Floats:
         """Where the units stand when a day begins."""
         return np.asarray(2.0 * (self.start - self.low) / (self.high - self.low) - 1.0)
+
+    @property
+    def action_positions(self) -> tuple[int | None, ...]:
+        """Those between the lowest and the highest."""
+        return tuple(int(n) + 1 for n in self.high - self.low)
+
+    def allowed(self, values: Floats, t_index: Ints) -> NDArray[np.bool_]:
+        """Positions within the most steps of one interval; see `Resource.allowed`."""
+        target = np.floor(self.low + 0.5 * (values + 1.0) * (self.high - self.low) + 0.5)
+        return np.abs(target - self.position[:, None]) <= self.limit
 
     @property
     def max_switched(self) -> float:

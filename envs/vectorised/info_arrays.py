@@ -30,6 +30,7 @@ class InfoArrays:
         grid = like.grid
         units = grid.fleet.n_units
         self._rows = rows
+        self.more: Tree = {}  # arrays of an environment's own, which it fills itself
         self._numbers = np.empty((len(self.numbers), rows + _PAD))
         self._counts = np.empty((len(INFO_COUNTS), rows + _PAD), dtype=np.int64)
         self._flags = np.empty((len(INFO_FLAGS), rows + _PAD), dtype=np.bool_)
@@ -81,7 +82,7 @@ class InfoArrays:
         named: Tree = dict(zip(self.numbers, self._numbers[:, :n], strict=True))
         named.update(zip(INFO_COUNTS, self._counts[:, :n], strict=True))
         named.update(zip(INFO_FLAGS, self._flags[:, :n], strict=True))
-        return named | self._wide()
+        return named | self._wide() | self.more
 
     def _wide(self) -> Tree:
         """What has many numbers for each environment."""
