@@ -24,6 +24,7 @@ class Random(Policy):
     """
 
     name = "random"
+    plays_batches = True
     transient = ("_generators", "_seed", "_resets")
 
     def __init__(self, env: AnyEnv) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import gymnasium
 
-from . import code_content as code
-from .files import sha256_of
-from .identity import Reader, attributes
-from .manifest import InputRecord
+from ..jobs import code_content as code
+from ..jobs.files import sha256_of
+from ..jobs.identity import Reader, attributes
+from ..jobs.manifest import InputRecord
 
 #: Of wrappers: what is inside, what is known elsewhere, and how far an episode is.
 _NO_CONTENT = frozenset({
