@@ -207,7 +207,7 @@ def _with_neutral(name: str, levels: Floats, neutral: float) -> Floats:
             raise ValueError(
                 f"levels of {name} must be at least 3: its neutral action {neutral:g} is neither end"
             )
-        levels[1 + np.abs(levels[1:-1] - neutral).argmin()] = neutral
+        levels[1 + np.abs(levels[1:-1] - neutral).round(9).argmin()] = neutral  # of two as near the lower
     return levels
 
 
