@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from gymnasium import spaces
@@ -57,7 +57,6 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     single_observation_space: spaces.Box
     single_action_space: spaces.Space[Any]
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
-    info_arrays: ClassVar[type[InfoArrays]] = InfoArrays  # what infos are made of
     num_envs = Fixed[int]("make another with num_envs=")
     copy = Fixed[bool]("make another with copy=")
     autoreset_mode = Fixed[AutoresetMode]("make another with autoreset_mode=")
@@ -239,7 +238,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         return np.empty((self.num_envs, *self.single_observation_space.shape), dtype=np.float32)
 
     def _new_infos(self) -> InfoArrays:
-        arrays = self.info_arrays(self.num_envs, self._lead)
+        arrays = InfoArrays(self.num_envs, self._lead)
         space = self.single_action_space
         if isinstance(space, spaces.Discrete):
             arrays.more["action_mask"] = np.ones((self.num_envs, int(space.n)), dtype=np.int8)

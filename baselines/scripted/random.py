@@ -57,7 +57,8 @@ class Random(Policy):
         codes = [self._drawn(rng) for rng in self._generators]
         if obs.ndim == 1:
             return codes[0]
-        return concatenate(self._space, codes, create_empty_array(self._space, rows))
+        room: Any = create_empty_array(self._space, rows)
+        return concatenate(self._space, codes, room)
 
     def _drawn(self, rng: np.random.Generator) -> Action:
         """One action: numbers between bounds as `rng` has them, codes as the space draws them."""

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import Network, Network3
+from ...physics.solved_grid import PowerFlow, SolvedGrid
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..tasks import StepView, Task, WorstCase
 from .load_source import LoadSource, fill_checked, shipped
 from .observer import ObservationBounds, Observer
 from .opening import FEW_ROWS, MANY_ROWS, Opening
-from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
+from .power_flow import solved_grid
 from .terms import bounded, checked_terms, is_own, priced
 
 FloatArray = NDArray[np.float64]
@@ -31,10 +32,6 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 FAILURE = "power_flow_failure"
-_STATE_ARRAYS = (
-    "v", "v_pu", "s_from", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
-    "v_update_pu", "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -65,6 +62,7 @@ class Grid:
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+    ``power_flow``: what solves the rows; None: what the package has for such a network.
 
     Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
     """
@@ -79,6 +77,7 @@ class Grid:
         batch: int = 1,
         like: Grid | None = None,
         max_steps: int | None = None,
+        power_flow: PowerFlow | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
             net,
@@ -89,8 +88,8 @@ class Grid:
             batch,
         )
         self.dt_h = profiles.dt_h
-        self.stepper: AnyStepper = stepper_for(
-            net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
+        self.stepper: SolvedGrid = solved_grid(
+            net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
         self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
@@ -125,7 +124,8 @@ class Grid:
 
     def _described(self) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
-        state, fleet = bounds_of(self.stepper, self.load, self.fleet), self.fleet
+        stepper, fleet = self.stepper, self.fleet
+        state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
         prices = self.profiles.price_usd_mwh
         limits = ObservationBounds(
             state,
@@ -133,13 +133,13 @@ class Grid:
             float(fleet.max_apparent_mva.sum()),
             (float(prices.min()), float(prices.max())),
         )
-        observer = Observer(self.task.blocks, self.feeder, fleet, self.stepper, self.profiles, limits)
+        observer = Observer(self.task.blocks, self.feeder, fleet, stepper, self.profiles, limits)
         worst = WorstCase(
-            state, *limits_of(self.stepper), rating_of(self.stepper),
+            state, *stepper.v_limits_pu, stepper.rating_mva,
             storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
             curtailable_mw=float(fleet.max_apparent_mva.sum()),
             resource_cost=float(fleet.max_cost_per_step),
-            switched_per_step=fleet.max_switched, vuf_violation_pct=vuf_bound(self.stepper),
+            switched_per_step=fleet.max_switched, vuf_violation_pct=stepper.vuf_violation_max_pct,
         )  # fmt: skip
         return observer, worst
 
@@ -271,25 +271,21 @@ class Grid:
         """Copies of everything that the future depends on."""
         return {
             "fleet": self.fleet.state(),
-            "grid": {
-                name: getattr(self.stepper, name).copy()
-                for name in _STATE_ARRAYS + state_arrays(self.stepper)
-            },
+            "grid": {name: array.copy() for name, array in self.stepper.state().items()},
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
             "random_load": self._random_load.copy(), "names": self.names,
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        names = _STATE_ARRAYS + state_arrays(self.stepper)
-        for name in names:
-            if state["grid"][name].shape != getattr(self.stepper, name).shape:
-                raise ValueError(
-                    f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
-                )
+        live = self.stepper.state()
+        for name, array in live.items():
+            if name not in state["grid"] or state["grid"][name].shape != array.shape:
+                found = np.shape(state["grid"].get(name))
+                raise ValueError(f"this state has {name} of shape {found}: it is of another feeder")
         self.fleet.load_state(state["fleet"])
-        for name in names:
-            np.copyto(getattr(self.stepper, name), state["grid"][name])
+        for name, array in live.items():
+            np.copyto(array, state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
         np.copyto(self._random_load, state["random_load"])
@@ -333,13 +329,3 @@ def _runs(rows: IntArray) -> list[tuple[int, int]]:
     ends = np.flatnonzero(np.diff(rows) != 1)
     firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
     return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
-
-
-def _band(net: Network | Network3, task: Task) -> tuple[FloatArray, FloatArray]:
-    """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
-    v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
-    if task.v_band is not None:
-        v_min[:], v_max[:] = task.v_band
-    sources = [net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]
-    v_min[sources], v_max[sources] = 0.0, np.inf
-    return v_min, v_max

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import StateBounds
+from ...physics.solved_grid import SolvedGrid
 from ..kernels.rows import BLOCKS, observe_rows
 from ..resources import Fleet
 from ..resources.base import Entry
@@ -18,7 +19,6 @@ from ..tasks import GRID_BLOCKS
 from .arguments import checked_names
 from .columns import sizes
 from .observation_layout import Layout
-from .plant import AnyStepper, names_of, rating_of, top_current
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -46,7 +46,7 @@ class Observer:
         blocks: tuple[str, ...],
         feeder: Feeder,
         fleet: Fleet,
-        stepper: AnyStepper,
+        stepper: SolvedGrid,
         profiles: Profiles,
         limits: ObservationBounds,
     ) -> None:
@@ -72,7 +72,7 @@ class Observer:
             [(BLOCKS[name], self.layout[name].start) for name in blocks], dtype=np.int64
         ).reshape(-1, 2)
 
-    def of(self, fleet: Fleet, stepper: AnyStepper) -> Observer:
+    def of(self, fleet: Fleet, stepper: SolvedGrid) -> Observer:
         """The same observation of another grid of the scenario; tables and names are shared."""
         other = copy.copy(self)
         other.fleet, other.stepper = fleet, stepper
@@ -110,8 +110,8 @@ def grid_size(blocks: tuple[str, ...], feeder: Feeder) -> int:
     return sum(size.get(name, 1) for name in blocks)
 
 
-def _entries(name: str, stepper: AnyStepper, limits: ObservationBounds) -> list[Entry]:
-    nodes, loads, branches, unbalance = names_of(stepper)
+def _entries(name: str, stepper: SolvedGrid, limits: ObservationBounds) -> list[Entry]:
+    nodes, loads, branches, unbalance = stepper.names
     s_branch = np.maximum(limits.state.s_branch_mva, _SOME)
     total = float(limits.s_load_mva.sum() + limits.s_fleet_mva + limits.state.p_loss_mw)
     if name == "clock":
@@ -132,10 +132,10 @@ def _entries(name: str, stepper: AnyStepper, limits: ObservationBounds) -> list[
             Entry(f"{name}[{b}]", unit, -float(s), float(s)) for b, s in zip(branches, s_branch, strict=True)
         ]
     if name == "i_ka":
-        top = top_current(stepper, s_branch, limits.state.v_low_pu)
+        top = stepper.i_max_ka(s_branch, limits.state.v_low_pu)
         return [Entry(f"i_ka[{b}]", "kA", 0.0, float(i)) for b, i in zip(branches, top, strict=True)]
     if name == "loading":
-        rating = np.nan_to_num(rating_of(stepper), nan=np.inf)
+        rating = np.nan_to_num(stepper.rating_mva, nan=np.inf)
         top = np.maximum(s_branch / rating, _SOME)
         return [Entry(f"loading[{b}]", "1", 0.0, float(x)) for b, x in zip(branches, top, strict=True)]
     if name == "vuf_pct":

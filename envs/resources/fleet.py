@@ -120,15 +120,15 @@ class Fleet:
         """Units of one kind ("battery", "pv", your own), or all, in unit order."""
         return tuple(u for u in self._units if kind is None or u.kind == kind)
 
-    def s_mva_by_node(self) -> Floats:
-        """(n_nodes,) the most apparent power that all units of a node together can inject or draw, MVA."""
-        total = np.zeros(len(self.feeder.node_index))
-        np.add.at(total, self.node_rows, self.max_apparent_mva)
-        return total
+    @property
+    def n_columns(self) -> int:
+        """Columns of injections: nodes of a balanced feeder, ports of a per-phase one."""
+        phased = self.feeder.phases == "per-phase"
+        return len(self.ports) if phased else len(self.feeder.node_index)
 
-    def s_mva_by_port(self) -> Floats:
-        """(n_ports,) the same for the phases where units of a per-phase feeder are connected."""
-        total = np.zeros(len(self.ports))
+    def s_mva_by_column(self) -> Floats:
+        """(n_columns,) the most apparent power that all units there together can inject or draw, MVA."""
+        total = np.zeros(self.n_columns)
         np.add.at(total, self.columns, self.max_apparent_mva)
         return total
 
@@ -142,8 +142,7 @@ class Fleet:
     def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
         """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
         self.batch, self._shape = batch, (batch,)
-        phased = self.feeder.phases == "per-phase"
-        self._room = (batch, len(self.ports) if phased else len(self.feeder.node_index))  # of injections
+        self._room = (batch, self.n_columns)  # of injections
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))

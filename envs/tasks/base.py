@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics import StateBounds
-from ..core.plant import AnyStepper
+from ...physics.solved_grid import SolvedGrid
 from ..kernels.rows import BLOCKS, mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number, made_of, name_of_class
@@ -28,7 +28,7 @@ class StepView:
 
     __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost")
 
-    def __init__(self, stepper: AnyStepper, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
+    def __init__(self, stepper: SolvedGrid, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
         self._stepper, self._fleet = stepper, fleet
         self.resource_cost = resource_cost  # (batch,)
         self.dt_h = dt_h

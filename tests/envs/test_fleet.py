@@ -215,7 +215,7 @@ def test_phase_must_exist_at_the_bus() -> None:
 
 def test_apparent_power_adds_up_by_node() -> None:
     """What bounds the worst reward: bus 18 carries a 0.25 MVA battery and a 0.3 MVA inverter."""
-    total = Fleet(SPECS, FEEDER).s_mva_by_node()
+    total = Fleet(SPECS, FEEDER).s_mva_by_column()
     assert total.shape == (FEEDER.n_nodes,)
     np.testing.assert_allclose(total[FEEDER.node_index["18"]], 0.55)
     np.testing.assert_allclose(total.sum(), 0.66 + 0.25 + 0.3 + 0.3 + 0.22)

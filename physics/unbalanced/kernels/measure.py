@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...flags import COLLAPSED, CONVERGED, DIVERGED
-from ...measured import (
+from ...numba_tools.jit import inline
+from ...numba_tools.lanes import choose, to_rows, to_rows_real
+from ...numba_tools.pointers import get, get_lane, larger, like, put, root, smaller, width_of
+from ...row_results import (
     ITERATIONS,
     N_OVERLOAD,
     N_UNBALANCE,
@@ -22,9 +25,6 @@ from ...measured import (
     VOLTAGE_VIOLATION,
     VUF_VIOLATION,
 )
-from ...numba_tools.jit import inline
-from ...numba_tools.lanes import choose, to_rows, to_rows_real
-from ...numba_tools.pointers import get, get_lane, larger, like, put, root, smaller, width_of
 from ..kernel_tables import ComplexArray, FloatArray, IntArray
 
 #: Columns of ``passage``.
