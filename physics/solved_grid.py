@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .bounds import StateBounds
 from .row_results import ComplexArray, FloatArray, IntArray
-from .state_bounds import StateBounds
 
 Port = tuple[int, str]  # row of a node, phase of a resource
 
