@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ..cases.profiles import Calendar, Duration, TimeSeries
+from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
+from .core.codecs import ActionCodec
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.options import EnvOptions
 from .dist import DistGridEnv
@@ -28,10 +30,14 @@ from .vector3 import DistGrid3PhaseVectorEnv
 __all__ = [
     "EV",
     "PV",
+    "ActionCodec",
+    "ActionSpace",
     "Battery",
     "Calendar",
     "CapacitorBank",
     "ChargingSession",
+    "Continuous",
+    "Discrete",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
@@ -41,8 +47,10 @@ __all__ = [
     "EnvOptions",
     "Exogenous",
     "Fleet",
+    "Hybrid",
     "LoadSource",
     "LossMinimisation",
+    "MultiDiscrete",
     "ProfileLoad",
     "Resource",
     "ResourceSpec",

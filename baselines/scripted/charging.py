@@ -13,7 +13,7 @@ from ...cases.profiles import Profiles
 from ...envs.core.load_source import LoadSource, ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch
 
 _SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
 _HALVINGS = 40  # of the level that a plan fills up to: beyond what an observation can tell
@@ -60,15 +60,18 @@ class ChargeAsSoonAsPossible(Policy):
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations. RunError when there are none."""
-        self._action = neutral_action(env)
-        self._action[find_stations(env).action] = -1.0
+        self._actions = RuleActions(env)
+        self._stations = find_stations(env)
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Nothing to forget."""
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The same for each row of `obs`."""
-        return np.array(np.broadcast_to(self._action, obs.shape[:-1] + self._action.shape))
+        batch, single = as_batch(obs)
+        action = self._actions.neutral(batch.shape[0])
+        action[:, self._stations.action] = -1.0
+        return self._actions.coded(action, single)
 
 
 class ValleyFilling(Policy):
@@ -88,7 +91,7 @@ class ValleyFilling(Policy):
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations and the mean day of the load. RunError when there are none."""
         self._stations = find_stations(env)
-        self._neutral = neutral_action(env)
+        self._actions = RuleActions(env)
         grid: Any = env.unwrapped
         lead = getattr(grid, "grid", None) or grid.shards.shards[0].grid
         self._dt_h = float(lead.dt_h)
@@ -107,7 +110,7 @@ class ValleyFilling(Policy):
             raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")
         units, ahead = self._stations, self._ahead
         load = self._day[(now[:, None] + ahead) % self._day.size]  # (rows, intervals) from now on
-        action = np.array(np.broadcast_to(self._neutral, (batch.shape[0], self._neutral.size)))
+        action = self._actions.neutral(batch.shape[0])
         for u in range(units.p_mw.size):
             stay = np.rint(batch[:, units.departure[u]] / self._dt_h)
             wanted = _SURELY * batch[:, units.need[u]] / units.eta_charge[u] / self._dt_h
@@ -115,7 +118,7 @@ class ValleyFilling(Policy):
             load += plan
             share = (units.p_mw[u] - plan[:, 0]) / (units.p_mw[u] + units.v2g_mw[u])
             action[:, units.action[u]] = 2.0 * share - 1.0
-        return action[0] if single else action
+        return self._actions.coded(action, single)
 
 
 def fill_valley(load: FloatArray, total: FloatArray, limit: float, open_: NDArray[np.bool_]) -> FloatArray:

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from ...cases import Feeder
 from ...cases.profiles import Profiles
+from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
+from .action_spaces import checked_action_space
+from .codecs import ActionCodec
 from .fixed import Fixed
 from .load_source import LoadSource
 from .options import EnvOptions, option_rows
@@ -46,6 +49,16 @@ class MadeWithOptions:
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
 
     _scenario: Scenario
+    _codec: ActionCodec
+
+    @property
+    def codec(self) -> ActionCodec:
+        """Between codes of the action space and floats, one for each of ``action_layout``."""
+        return self._codec
+
+    def _bound_codec(self, fleet: Fleet) -> ActionCodec:
+        space = checked_action_space(self.options.action_space)
+        return space.codec(fleet.action_dims, fleet.neutral_action)
 
     def _settle(self, options: EnvOptions, played: Scenario | None = None) -> Scenario:
         """Take over ``options``, and the scenario they make; again where a face changes its options itself.

@@ -14,6 +14,7 @@ from ...cases import Feeder
 from ...cases.profiles import Profiles, TimeSeries
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
+from .action_spaces import ActionSpace, Continuous, checked_action_space
 from .arguments import (
     checked_case,
     checked_day_list,
@@ -123,6 +124,15 @@ class EnvOptions:
         ),
     )
 
+    action_space: ActionSpace | str = field(
+        default=Continuous(),
+        metadata=_about(
+            "how actions are encoded: ``Continuous()``, ``MultiDiscrete()``, ``Discrete()`` or ``Hybrid()``; "
+            "or a name, such as ``'multi-discrete'``, for what it is with nothing given",
+            content="action_space",
+        ),
+    )
+
     def __post_init__(self) -> None:
         scale = checked_number("load_scale", self.load_scale, 0.0, np.inf)
         prune = self.allow_mesh_pruning
@@ -135,6 +145,7 @@ class EnvOptions:
             "days": None if self.days is None else checked_day_list(self.days),
             "load_scale": scale,
             "v_source_pu": checked_source(self.v_source_pu),
+            "action_space": checked_action_space(self.action_space),
             "allow_mesh_pruning": None if prune is None else checked_flag("allow_mesh_pruning", prune),
         }
         if self.split is not None and not isinstance(self.split, str):
@@ -173,6 +184,7 @@ class OptionKeywords(TypedDict, total=False):
     load_scale: float
     v_source_pu: float | None
     allow_mesh_pruning: bool | None
+    action_space: ActionSpace | str
 
 
 class EnvKeywords(OptionKeywords, total=False):

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 BoolArray = NDArray[np.bool_]
@@ -60,16 +58,3 @@ def checked_max_steps(max_episode_steps: object) -> int | None:
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"max_episode_steps must be a whole number above 0, -1 or None, got {steps!r}")
     return int(steps)
-
-
-def batched(space: spaces.Box, num_envs: int) -> spaces.Box:
-    """Gymnasium's ``batch_space``, its bounds one row shown ``num_envs`` times: they would be the largest
-    arrays of all.
-    """
-    many = batch_space(space, 1)
-    assert isinstance(many, spaces.Box)
-    shape = (num_envs, *space.shape)
-    many._shape = shape
-    for name in ("low", "high", "bounded_below", "bounded_above"):
-        setattr(many, name, np.broadcast_to(getattr(many, name), shape))
-    return many

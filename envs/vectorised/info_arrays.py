@@ -33,6 +33,7 @@ class InfoArrays:
         self._flags = np.empty((len(plan.flags), rows + _PAD), dtype=np.bool_)
         self._clocks = np.empty((len(plan.clocks), rows + _PAD), dtype=np.int64)
         self._tables = tuple(np.empty((rows, columns.size)) for columns in self._shown)
+        self.more: Tree = {}  # arrays of an environment's own, which it fills itself
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         switched_devices = grid.fleet.switched_devices
         self._positions = {device.info_name: np.empty((rows, device.n_units)) for device in switched_devices}
@@ -108,7 +109,7 @@ class InfoArrays:
 
     def all(self) -> Tree:
         """Everything that is told."""
-        return self.state() | self.step()
+        return self.state() | self.step() | self.more
 
     def forget(self, rows: BoolArray, reward: bool) -> None:
         """As if nothing had been earned or charged in ``rows``; ``reward``: that of the step as well."""
