@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from ..errors import RunError
@@ -26,17 +28,17 @@ class Random(Policy):
 
     name = "random"
     plays_batches = True
-    transient = ("_generators", "_seed", "_resets", "_drawn", "_next")
+    transient = ("_generators", "_seed", "_resets", "_ahead", "_next")
 
     def __init__(self, env: AnyEnv) -> None:
-        """Read the bounds of the actions. RunError when they are not a box."""
+        """Read the space of the actions."""
         space = env.single_action_space if isinstance(env, gymnasium.vector.VectorEnv) else env.action_space
-        if not isinstance(space, gymnasium.spaces.Box):
-            raise RunError(f"the random policy draws from a Box of actions, this environment has {space}")
-        self._low = np.asarray(space.low, dtype=np.float64)
-        self._high = np.asarray(space.high, dtype=np.float64)
+        self._space = copy.deepcopy(space)  # discrete ones draw by it, seeded anew for each action
+        self._low: NDArray[np.float64] | None = None
+        if isinstance(self._space, gymnasium.spaces.Box):
+            self._low, self._high = self._space.low.astype(np.float64), self._space.high.astype(np.float64)
         self._generators: list[np.random.Generator] = []
-        self._drawn = np.empty((0, _AHEAD, self._low.size), dtype=np.float32)  # (rows, steps, n_action)
+        self._ahead = np.empty((0, _AHEAD, 0), dtype=np.float32)  # (rows, steps, n_action)
         self._next = _AHEAD
         self.seed(0)
 
@@ -61,10 +63,25 @@ class Random(Policy):
             raise RunError(
                 f"random: reset() saw {len(self._generators)} rows, act() got {rows}; call reset() first"
             )
+        if self._low is not None:
+            return self._numbers() if obs.ndim > 1 else self._numbers()[0]
+        codes = [self._code(rng) for rng in self._generators]
+        if obs.ndim == 1:
+            return codes[0]
+        room: Any = create_empty_array(self._space, rows)
+        return concatenate(self._space, codes, room)
+
+    def _numbers(self) -> NDArray[np.float32]:
+        """(rows, n_action) numbers between their bounds."""
+        assert self._low is not None
         if self._next == _AHEAD:
             shape = (_AHEAD, *self._low.shape)
             several = [rng.uniform(self._low, self._high, shape) for rng in self._generators]
-            self._drawn, self._next = np.stack(several).astype(np.float32), 0
-        action = self._drawn[:, self._next].copy()
+            self._ahead, self._next = np.stack(several).astype(np.float32), 0
         self._next += 1
-        return action[0] if obs.ndim == 1 else action
+        return self._ahead[:, self._next - 1].copy()
+
+    def _code(self, rng: np.random.Generator) -> Action:
+        """A code of a discrete space, as the space draws it."""
+        self._space.seed(int(rng.integers(2**31)))
+        return self._space.sample()
