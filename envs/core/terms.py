@@ -30,7 +30,7 @@ def is_own(task: Task) -> bool:
 
 def is_live(term: Term) -> bool:
     """Whether a cost is one that the power flow has measured already."""
-    return term is COSTS.get(term.name)
+    return term == COSTS.get(term.name)  # a copy counts as well
 
 
 def own_costs(task: Task) -> Readers | None:
