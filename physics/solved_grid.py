@@ -121,6 +121,10 @@ class SolvedGrid(Protocol):
         """Rating per column of branches; NaN without one."""
 
     @property
+    def dead_columns(self) -> tuple[IntArray, IntArray]:
+        """Columns of loads and of injections that no source reaches: what they take is not supplied."""
+
+    @property
     def vuf_violation_max_pct(self) -> float:
         """The most that ``vuf_violation_pct`` can be."""
 

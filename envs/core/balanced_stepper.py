@@ -11,6 +11,7 @@ from ...physics import Network, StateBounds, Stepper, state_bounds
 from ...physics.solved_grid import ColumnNames, NoColumns, PlainColumns, Shown, SolveSetup
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 _STATE = ("v", "v_pu", "s_from", "s_to", "i_ka", "loading", "ended", "measured", "tap", "cap_on")
 
 
@@ -47,6 +48,12 @@ class BalancedStepper(Stepper):
     def rating_mva(self) -> FloatArray:
         """(n_branch,)."""
         return self.net.rating_mva
+
+    @property
+    def dead_columns(self) -> tuple[IntArray, IntArray]:
+        """Nodes that no source reaches, of loads and of injections."""
+        dead = np.flatnonzero(~self.net.energised).astype(np.int64)
+        return dead, dead
 
     @property
     def vuf_violation_max_pct(self) -> float:

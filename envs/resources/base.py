@@ -53,7 +53,7 @@ class ActionDim:
     """One dimension of the action vector, always in [-1, 1].
 
     `index` is its column, `name` reads "pv_18.q", `quantity` is what it controls ("p", "q", or a word of the
-    user's own resource).
+    user's own resource). `positions`: how many whole positions it has, evenly from -1 to 1; None: any value.
     """
 
     index: int
@@ -61,6 +61,7 @@ class ActionDim:
     resource_name: str
     bus: str
     quantity: str
+    positions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,19 @@ class Resource(ABC):
     def neutral_action(self) -> Floats:
         """(n_action,) the action that does nothing; zeros unless overridden."""
         return np.zeros(len(self.action_names))
+
+    @property
+    def action_positions(self) -> tuple[int | None, ...]:
+        """For each action dimension how many whole positions it has, evenly from -1 to 1; None: any value."""
+        return (None,) * len(self.action_names)
+
+    def allowed(self, values: Floats, t_index: Ints) -> NDArray[np.bool_]:
+        """Which actions can be followed in interval `t_index` (batch,): (batch, m, n_action), all here.
+
+        `values` (m, n_action): `m` values of each dimension. What is not allowed may be asked for all the
+        same: the units then get as far as they can.
+        """
+        return np.ones((t_index.size, *values.shape), dtype=np.bool_)
 
     @property
     def observation_spec(self) -> tuple[Entry, ...]:

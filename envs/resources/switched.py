@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...cases.model.edit import nearest
 from ..kernels.devices import move_positions
@@ -59,6 +60,16 @@ class SwitchedDevice(Resource):
     def neutral_action(self) -> Floats:
         """Where the units stand when a day begins."""
         return np.asarray(2.0 * (self.start - self.low) / (self.high - self.low) - 1.0)
+
+    @property
+    def action_positions(self) -> tuple[int | None, ...]:
+        """Those between the lowest and the highest."""
+        return tuple(int(n) + 1 for n in self.high - self.low)
+
+    def allowed(self, values: Floats, t_index: Ints) -> NDArray[np.bool_]:
+        """Positions within the most steps of one interval; see `Resource.allowed`."""
+        target = np.floor(self.low + 0.5 * (values + 1.0) * (self.high - self.low) + 0.5)
+        return np.abs(target - self.position[:, None]) <= self.limit
 
     def most_of(self, account: str, dt_h: float) -> float:
         """See `Resource.most_of`: from one end to the other, or as far as the limit lets them."""
