@@ -223,8 +223,8 @@ class EVProgram(Resource):
         sampled = np.array([s.sessions is None for s in self._specs])
         self._plans = _plans(self._specs, ctx)
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
-        self._fill = self.rated_p_mw * self.eta_charge * ctx.dt_h
-        self._ask_rate = np.where(sampled, self._fill, np.inf)
+        gain = self.rated_p_mw * self.eta_charge * ctx.dt_h
+        self._asked = np.stack([self._ask_share, np.where(sampled, gain, np.inf), gain], axis=1)
         self._most_missing_mwh = np.minimum(
             self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0)
         )
@@ -243,8 +243,8 @@ class EVProgram(Resource):
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
         ev_advance(
-            action, exo.t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
-            self._fill, self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
+            action, exo.t_index, self._steps_per_day, *self._plans, self._asked,
+            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
             exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
             self.accounts["undelivered_mwh"], self.accounts["throughput_mwh"],
             self.accounts["undelivered_cost"],
@@ -253,7 +253,7 @@ class EVProgram(Resource):
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Who is there in interval `t_index`, what they need, and for how long they stay."""
         ev_observe(
-            t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate, self._fill,
+            t_index, self._steps_per_day, *self._plans, self._asked,
             HOURS_PER_DAY / self._steps_per_day, self._begun, self.draw, self.need_mwh, out,
         )  # fmt: skip
 
