@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..policy import Action, AnyEnv, Policy
 
+#: Steps that are drawn at a time, which are those drawn one after the other.
+_AHEAD = 32
+
 
 class Random(Policy):
     """Independent uniform actions; the same seed gives the same bytes in every process.
@@ -23,7 +26,7 @@ class Random(Policy):
 
     name = "random"
     plays_batches = True
-    transient = ("_generators", "_seed", "_resets")
+    transient = ("_generators", "_seed", "_resets", "_drawn", "_next")
 
     def __init__(self, env: AnyEnv) -> None:
         """Read the bounds of the actions. RunError when they are not a box."""
@@ -33,6 +36,8 @@ class Random(Policy):
         self._low = np.asarray(space.low, dtype=np.float64)
         self._high = np.asarray(space.high, dtype=np.float64)
         self._generators: list[np.random.Generator] = []
+        self._drawn = np.empty((0, _AHEAD, self._low.size), dtype=np.float32)  # (rows, steps, n_action)
+        self._next = _AHEAD
         self.seed(0)
 
     def seed(self, seed: int) -> None:
@@ -47,6 +52,7 @@ class Random(Policy):
         rows = 1 if obs.ndim == 1 else obs.shape[0]
         self._generators = [np.random.default_rng((self._seed + row, self._resets)) for row in range(rows)]
         self._resets += 1
+        self._next = _AHEAD
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """Draw one action a row."""
@@ -55,5 +61,10 @@ class Random(Policy):
             raise RunError(
                 f"random: reset() saw {len(self._generators)} rows, act() got {rows}; call reset() first"
             )
-        drawn = np.stack([rng.uniform(self._low, self._high) for rng in self._generators]).astype(np.float32)
-        return drawn[0] if obs.ndim == 1 else drawn
+        if self._next == _AHEAD:
+            shape = (_AHEAD, *self._low.shape)
+            several = [rng.uniform(self._low, self._high, shape) for rng in self._generators]
+            self._drawn, self._next = np.stack(several).astype(np.float32), 0
+        action = self._drawn[:, self._next].copy()
+        self._next += 1
+        return action[0] if obs.ndim == 1 else action

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class Scenario:
     split: str
     split_days: NDArray[np.int64]  # all days of the split
     days: NDArray[np.int64]  # that reset draws from: where an episode stays inside the split
+    prune: bool | None = None  # whether loops are cut
 
     @property
     def calendar(self) -> prof.Calendar:
@@ -65,6 +66,16 @@ class Scenario:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
         fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
         return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps)
+
+    def equipped(self, resources: Sequence[ResourceSpec | Resource]) -> Scenario:
+        """The scenario on a feeder with what ``resources`` add to it; itself where they add nothing."""
+        feeder = self.feeder
+        for one in resources:
+            feeder = one.equip(feeder) if isinstance(one, ResourceSpec) else feeder
+        if feeder is self.feeder:
+            return self
+        net = _compiled(feeder, self.prune)
+        return replace(self, feeder=feeder, net=net)
 
     def start_of(self, name: str, value: Any) -> int:
         """The interval that an option of ``reset`` means: ``day`` of any split, or ``start`` inside its own.
@@ -94,10 +105,8 @@ def scenario(options: EnvOptions) -> Scenario:
     feeder = feeder if scale == 1.0 else _grown(feeder, scale)
     source = None if options.load is None else check_source(options.load, feeder)
     profiles = played_profiles(options.profiles, options.prices, source)
-    # Bounds of the state need the limits of generators that hold a voltage.
-    limited = feeder.phases == "balanced"
     prune = options.allow_mesh_pruning
-    net = physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
+    net = _compiled(feeder, prune)
     if source is None:
         source = ProfileLoad(feeder, prof.assignment(feeder, profiles.source), profiles)
     task = checked_task(options.task)
@@ -105,7 +114,13 @@ def scenario(options: EnvOptions) -> Scenario:
     steps = task.episode.steps(profiles.dt_h)
     check_fits(source.calendar, 0, steps)
     drawn = first_days(source.calendar, listed, steps, name)
-    return Scenario(feeder, net, source, task, profiles, name, listed, drawn)
+    return Scenario(feeder, net, source, task, profiles, name, listed, drawn, prune)
+
+
+def _compiled(feeder: Feeder, prune: bool | None) -> physics.Network:
+    """The network; bounds of the state need the limits of generators that hold a voltage."""
+    limited = feeder.phases == "balanced"
+    return physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
 
 
 def _days(
