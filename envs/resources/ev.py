@@ -55,7 +55,8 @@ class EV(ResourceSpec):
     each MWh. Charging P for dt gives the car `P * dt * eta_charge`; discharging P takes
     `P * dt / eta_discharge` from it. Observed: `plugged_in` (0 or 1), `need_mwh`, what the car still needs,
     and `departure_h`, the hours until it leaves; a car that comes later is not announced. A car that stands
-    there when the episode begins has charged since it came, as it does where nobody controls.
+    there when the episode begins has charged since it came, as it does where nobody controls; what one lacks
+    that stays beyond its end is charged for nowhere.
 
     - `bus`: node id. `p_mw`: power of the station.
     - `sessions`: cars of every day, as `ChargingSession` or (arrival_h, departure_h, energy_mwh), no two at a

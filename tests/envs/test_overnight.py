@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distgrid import EV, DistGridEnv
+from distgrid import EV, DistGridEnv, baselines
 from distgrid.cases import profiles
 from distgrid.envs import Duration, LossMinimisation
 from distgrid.envs.resources import Fleet
@@ -97,3 +97,21 @@ def test_every_mwh_of_a_night_is_accounted_for(
     into = 0.25 * (0.95 * np.maximum(-p[stay], 0.0) - np.maximum(p[stay], 0.0) / 0.95)
     assert energy - into.sum() == pytest.approx(short[stay.stop - 1], abs=1e-9)
     assert (np.cumsum(into) >= -1e-9).all()
+
+
+@pytest.mark.parametrize("policy", ["ev-asap", "ev-valley-filling"])
+def test_policies_deliver_overnight(policy: str) -> None:
+    """Three days in hours, from noon: each car leaves with what it needs, over midnight and the weekend."""
+    night = EV(18, 0.03, sessions=[(18.0, 7.0, 0.12)], undelivered_cost_per_mwh=2.0)
+    task = LossMinimisation(episode=Duration(hours=96))
+    env = DistGridEnv(FEEDER, [night, WEEKEND], task, profiles=YEAR.resampled(1.0), days=range(366))
+    obs, info = env.reset(seed=0, options={"start": "2016-03-04 12:00"})  # a Friday
+    chosen = baselines.make(policy, env)
+    chosen.reset(obs, info)
+    taken, truncated = np.zeros(2), False
+    while not truncated:
+        obs, _, _, truncated, info = env.step(chosen.act(obs, info))
+        assert info["cost_resource"] == 0.0
+        taken -= info["delivered"]["p_mw"]
+    assert taken[1] == pytest.approx(0.4 / 0.95, rel=1e-6)
+    assert taken[0] >= 3 * 0.12 / 0.95 - 1e-6  # three nights are over
