@@ -75,7 +75,7 @@ class Session:
     def rows(self, count: int) -> AnyVectorEnv:
         """The environment as `count` rows, where it `has_rows`."""
         if self._rows is None or self._rows.num_envs != count:
-            self._rows = open_rows(self.source, count)
+            self._rows = open_rows(self.env, count)
         return self._rows
 
     def close(self) -> None:

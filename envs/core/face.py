@@ -65,7 +65,7 @@ class MadeWithOptions:
 
         ``played``: the scenario of these options, where there is one already.
         """
-        played = scenario(options) if played is None else played
+        played = (scenario(options) if played is None else played).equipped(options.resources)
         kind, found = type(self), {"options": options, "feeder": played.feeder, "net": played.net}
         found |= {"resources": options.resources, "task": played.task, "load": played.load}
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}

@@ -25,13 +25,24 @@ from .load_source import LoadSource, fill_checked, shipped
 from .observer import ObservationBounds, Observer
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
-from .terms import bounded, checked_terms, is_own, priced
+from .terms import (
+    FAILURE,
+    bounded,
+    checked_costs,
+    checked_terms,
+    cost_bound,
+    is_live,
+    is_own,
+    named,
+    own_costs,
+    priced,
+)
+from .unserved import UNSERVED, Unserved
+from .worst import worst_case
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-FAILURE = "power_flow_failure"
 
 
 @dataclass(slots=True)
@@ -43,6 +54,7 @@ class Outcome:
     costs: dict[str, FloatArray]
     cost: FloatArray
     resource_costs: dict[str, FloatArray]
+    unserved_mw: FloatArray
     terminated: BoolArray
     truncated: BoolArray
 
@@ -91,14 +103,13 @@ class Grid:
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
-        self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
+        self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             self.observer, self.worst = self._described()
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
-        self.worst_reward = bounded(task, self.worst)
-        self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
+        self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         self.aside = Aside(max_steps)
         self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
@@ -107,7 +118,7 @@ class Grid:
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
-        self._charges = self._live_charges()
+        self._charges, self._own_costs = self._live_charges(), own_costs(task)
         self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
         self._random_load = np.zeros((batch, load.n_random))
         self._now = np.zeros(batch, dtype=np.int64)
@@ -134,14 +145,7 @@ class Grid:
             (float(prices.min()), float(prices.max())),
         )
         observer = Observer(self.task.blocks, self.feeder, fleet, stepper, self.profiles, limits)
-        worst = WorstCase(
-            state, *stepper.v_limits_pu, stepper.rating_mva,
-            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
-            curtailable_mw=float(fleet.max_apparent_mva.sum()),
-            resource_cost=float(fleet.max_cost_per_step),
-            switched_per_step=fleet.most_of("switchings", self.dt_h),
-            vuf_violation_pct=stepper.vuf_violation_max_pct,
-        )  # fmt: skip
+        worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
         return observer, worst
 
     def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
@@ -183,7 +187,9 @@ class Grid:
         if self._own_terms:
             checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
         costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self._zeros))
-        return (*rewards, FAILURE), (*costs, FAILURE)
+        if self._own_costs is not None:
+            costs |= dict.fromkeys(self._own_costs.names, self._zeros)
+        return named(self.task, rewards), named(self.task, costs)
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
@@ -193,6 +199,8 @@ class Grid:
         stepper.solve()
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
+        lost = self._unserved.mw(stepper, fleet) if self._unserved.possible else zeros
+        view.unserved_mw = lost
         rewards, costs = self.task.terms(view), self._charges.copy()
         if resource_costs:
             costs = self._with_resources(costs, resource_costs)
@@ -204,6 +212,10 @@ class Grid:
             rewards = checked_terms(
                 self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
             )
+        if self._own_costs is not None:
+            costs |= checked_costs(self.task, self._own_costs.of(view), self.batch, self._terminated)
+        rewards[UNSERVED] = zeros if lost is zeros else -self.task.unserved_weight * lost
+        costs[UNSERVED] = lost
         if any_failed:
             failed, task = self._terminated, self.task
             left = (task.episode_steps - self.step_index + 1).astype(np.float64)
@@ -220,7 +232,7 @@ class Grid:
         else:
             self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         return Outcome(
-            self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
+            self._total(rewards), rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
             self._truncated,
         )  # fmt: skip
 
@@ -248,12 +260,7 @@ class Grid:
             "thermal_overload": self.stepper.overload_mva,
             "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
         }  # fmt: skip
-        for name in self.task.charged:
-            if name not in known:
-                raise ValueError(
-                    f"{type(self.task).__name__}.charged names {name!r}: expected some of {', '.join(known)}"
-                )
-        return {name: known[name] for name in self.task.charged}
+        return {term.name: known[term.name] for term in self.task.cost_terms if is_live(term)}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy opens its episodes by itself."""
@@ -321,8 +328,8 @@ class Grid:
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
-        for device in self._switched_devices:
-            device.move(stepper)
+        if self.fleet.moving:
+            self.fleet.apply(stepper)
 
 
 def _runs(rows: IntArray) -> list[tuple[int, int]]:

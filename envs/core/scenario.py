@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Scenario:
     profiles: prof.Profiles
     split: str
     days: NDArray[np.int64]  # that reset draws from
+    prune: bool | None = None  # whether loops are cut
 
     def grid(
         self,
@@ -48,6 +49,16 @@ class Scenario:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
         fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
         return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps)
+
+    def equipped(self, resources: Sequence[ResourceSpec | Resource]) -> Scenario:
+        """The scenario on a feeder with what ``resources`` add to it; itself where they add nothing."""
+        feeder = self.feeder
+        for one in resources:
+            feeder = one.equip(feeder) if isinstance(one, ResourceSpec) else feeder
+        if feeder is self.feeder:
+            return self
+        net = _compiled(feeder, self.prune)
+        return replace(self, feeder=feeder, net=net)
 
     def checked_day(self, day: Any) -> int:
         """``day`` where the data has it; ValueError otherwise."""
@@ -66,14 +77,18 @@ def scenario(options: EnvOptions) -> Scenario:
     feeder = feeder if scale == 1.0 else _grown(feeder, scale)
     source = None if options.load is None else check_source(options.load, feeder)
     profiles = prof.load_profiles()
-    # Bounds of the state need the limits of generators that hold a voltage.
-    limited = feeder.phases == "balanced"
     prune = options.allow_mesh_pruning
-    net = physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
+    net = _compiled(feeder, prune)
     if source is None:
         source = ProfileLoad(feeder, prof.assignment(feeder), profiles)
     name, drawn = _days(source, options.split, options.days)
-    return Scenario(feeder, net, source, checked_task(options.task), profiles, name, drawn)
+    return Scenario(feeder, net, source, checked_task(options.task), profiles, name, drawn, prune)
+
+
+def _compiled(feeder: Feeder, prune: bool | None) -> physics.Network:
+    """The network; bounds of the state need the limits of generators that hold a voltage."""
+    limited = feeder.phases == "balanced"
+    return physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
 
 
 def _days(load: LoadSource, split: str | None, days: Sequence[int] | None) -> tuple[str, NDArray[np.int64]]:

@@ -21,6 +21,7 @@ from .accounts import ACCOUNTS, check_names, costs_of
 
 if TYPE_CHECKING:
     from ...cases import Feeder
+    from ...physics.solved_grid import SolvedGrid
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -136,6 +137,13 @@ class ResourceSpec(ABC):
 
     def __init_subclass__(cls) -> None:
         cls.class_name = name_of_class(cls)
+
+    def equip(self, feeder: Feeder) -> Feeder:
+        """The feeder with what the device adds to its tables: itself for most kinds.
+
+        Called before the feeder is compiled, and again on what it returned: what is there is not added twice.
+        """
+        return feeder
 
     @staticmethod
     @abstractmethod
@@ -273,6 +281,14 @@ class Resource(ABC):
     @abstractmethod
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """Act for one interval: fill `current_p_mw`, `current_q_mvar` from `action` (batch, n_action)."""
+
+    def apply(self, grid: SolvedGrid) -> None:
+        """Write what the units moved into the settings of every row of `grid`: `tap`, `cap_on`.
+
+        Called between `advance` and the power flow. For devices that move something: others leave it out.
+        `grid` may be no more than these arrays, of another number of rows in each call.
+        """
+        return  # nothing is moved
 
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Fill `out` (batch, n_observation), what is known when interval `t_index` (batch,) is decided."""

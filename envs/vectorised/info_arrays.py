@@ -41,7 +41,7 @@ class InfoArrays:
         self._violations = np.zeros(rows, dtype=np.int64)
         assert grid.names is not None  # known from the first reset on
         self._names = grid.names
-        lines = 3 + len(grid.names[0]) + len(grid.names[1])
+        lines = 4 + len(grid.names[0]) + len(grid.names[1])
         self._earned = np.zeros((lines, rows + _PAD))
 
     def write_state(self, shard: Shard) -> None:
@@ -69,7 +69,8 @@ class InfoArrays:
         lines[1] = sum(charged.values()) if charged else 0.0
         if charged:
             self._violations[rows] = sum((value > 0.0).astype(np.int64) for value in charged.values())
-        for k, value in enumerate((*rewards.values(), *costs.values()), start=3):
+        lines[3] = outcome.unserved_mw
+        for k, value in enumerate((*rewards.values(), *costs.values()), start=4):
             lines[k] = value
 
     @property
@@ -97,10 +98,10 @@ class InfoArrays:
     def step(self) -> Tree:
         """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
         rewards, costs = self._names
-        _, resource, cost, *terms = self._earned[:, : self._rows]
+        _, resource, cost, unserved, *terms = self._earned[:, : self._rows]
         n = len(rewards)
         return {
-            "cost_resource": resource, "n_resource_violations": self._violations,
+            "unserved_MW": unserved, "cost_resource": resource, "n_resource_violations": self._violations,
             "rewards": dict(zip(rewards, terms[:n], strict=True)),
             "costs": dict(zip(costs, terms[n:], strict=True)),
             "cost": cost, "delivered": self._delivered(),

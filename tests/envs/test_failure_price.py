@@ -50,7 +50,8 @@ def failed(task: Any, steps: int) -> dict[str, Any]:
 @pytest.mark.parametrize("steps", [0, 3, 95])
 def test_a_stated_price_is_paid_once_whenever(steps: int) -> None:
     info = failed(VoltVar(failure_price=340.0, failure_cost=170.0), steps)
-    assert info["rewards"] == {"loss": 0.0, "voltage": 0.0, "wear": 0.0, "power_flow_failure": -340.0}
+    terms = dict.fromkeys(("loss", "voltage", "wear", "unserved"), 0.0)
+    assert info["rewards"] == {**terms, "power_flow_failure": -340.0}
     assert info["cost"] == 170.0
 
 

@@ -184,12 +184,10 @@ def test_a_cost_that_there_is_not_is_named() -> None:
     @dataclass(frozen=True)
     class Charges(LossMinimisation):
         @property
-        def charged(self) -> tuple[str, ...]:
+        def costs(self) -> tuple[str, ...]:
             return ("voltage",)
 
-    with pytest.raises(
-        ValueError, match=r"Charges.charged names 'voltage': expected some of voltage_violation"
-    ):
+    with pytest.raises(ValueError, match=r"costs name 'voltage': expected some of voltage_violation"):
         DistGridEnv(FEEDER, task=Charges())
 
 
@@ -237,7 +235,7 @@ def test_costs_of_devices_have_names() -> None:
     )
     names = {"boiler.cold", "boiler.noise", "boiler#2.cold", "boiler#2.noise", "ev.undelivered"}
     _, info = env.reset(seed=0)
-    assert names | {"voltage_violation", "power_flow_failure"} == set(info["costs"])
+    assert names | {"voltage_violation", "unserved", "power_flow_failure"} == set(info["costs"])
     vector.reset(seed=0)
     for _ in range(2):
         *_, info = env.step([0.0, 1.0, 1.0])
@@ -266,13 +264,13 @@ def test_a_task_that_charges_no_devices_has_no_costs_of_theirs() -> None:
     @dataclass(frozen=True)
     class Careless(VoltVar):
         @property
-        def charged(self) -> tuple[str, ...]:
+        def costs(self) -> tuple[str, ...]:
             return ("voltage_violation",)
 
     env = DistGridEnv(FEEDER, [Boiler(18)], Careless())
     env.reset(seed=0)
     *_, info = env.step([0.0])
-    assert set(info["costs"]) == {"voltage_violation", "power_flow_failure"}
+    assert set(info["costs"]) == {"voltage_violation", "unserved", "power_flow_failure"}
     assert info["cost_resource"] > 0.0
 
 
