@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..cases.profiles import Calendar, Duration, TimeSeries
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
@@ -32,6 +33,7 @@ __all__ = [
     "ActionCodec",
     "ActionSpace",
     "Battery",
+    "Calendar",
     "CapacitorBank",
     "ChargingSession",
     "Continuous",
@@ -40,6 +42,7 @@ __all__ = [
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
+    "Duration",
     "Entry",
     "EnvOptions",
     "Exogenous",
@@ -54,6 +57,7 @@ __all__ = [
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "TimeSeries",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",

@@ -21,6 +21,7 @@ from .core.info import reset_info, step_info
 from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
+from .core.time_axis import chosen_start
 from .rendering.window import View
 from .resources import Fleet, place
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
@@ -32,13 +33,14 @@ Observation = NDArray[np.float32]
 
 @takes_options
 class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
-    """One balanced feeder, 15-minute steps, solved by AC power flow.
+    """One balanced feeder, step by step through time, solved by AC power flow.
 
     ## Description
     A feeder with loads that follow real shapes, and resources (batteries, PV inverters, charging stations of
     electric vehicles, your own) that the agent drives. Every step solves the AC power flow of the whole
-    feeder (backward-forward sweep, equal to Newton's solution to 1e-9 pu). An episode is one day of 96 steps,
-    from midnight.
+    feeder (backward-forward sweep, equal to Newton's solution to 1e-9 pu). Steps are those of the
+    data, quarter hours in the shipped year; an episode is as long as ``task.episode`` says, one day from
+    midnight by default.
 
     The feeder is balanced: positive-sequence, single-phase equivalent. Unbalance is zero by assumption.
 
@@ -74,13 +76,14 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
        day brought in a search for the worst, so that failing never pays. With ``"bound"``, the default of
        tasks of your own, it is the worst that the rest of the episode could bring by a proof, which is many
        times more. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
-    2. Truncation: the day is over.
+    2. Truncation: the time of the task's episode is over.
 
     ## Arguments
     - every field of ``EnvOptions``, or ``options=EnvOptions(...)``
     - ``render_mode``: ``"rgb_array"``, ``"human"`` or None.
 
-    ``reset(options={"day": 200})`` starts on a given day of the data.
+    ``reset(options={"day": 200})`` starts on a given day of the data, ``{"start": "2016-06-21 06:00"}`` at a
+    given interval, so that the episode stays inside the split.
 
     ## Version History
     - v0: first release.
@@ -205,11 +208,16 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start a day: one of the split at random, or ``options={"day": d}``."""
-        given = checked_options(options, ("day",))
+        """Start an episode: at midnight of a day of the split at random, or where ``options`` say: ``{"day":
+        200}`` of any split, ``{"start": "2016-06-21 06:00"}`` or a number of the interval inside its own.
+        """
+        asked = chosen_start(checked_options(options, ("day", "start")))
         super().reset(seed=seed)
-        day = self._chosen_day(given)
-        self.grid.reset(np.zeros(1, dtype=np.int64), np.array([day]), [self.np_random])
+        if asked is None:
+            start = int(self.np_random.choice(self._scenario.starts))
+        else:
+            start = self._scenario.start_of(*asked)
+        self.grid.reset(np.zeros(1, dtype=np.int64), np.array([start]), [self.np_random])
         self._ready = True
         if self._view is not None:
             self._view.restart()
@@ -232,13 +240,8 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
         """
         return action_masks(self._codec, self.grid.fleet, self.grid.t_index)[0]
 
-    def _chosen_day(self, options: Mapping[str, Any]) -> int:
-        if "day" not in options:
-            return int(self.np_random.choice(self.days))
-        return self._scenario.checked_day(options["day"])
-
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """One interval of 15 minutes; see the class for reward, costs and the end of an episode."""
+        """One interval of the data; see the class for reward, costs and the end of an episode."""
         if not self._ready:
             raise RuntimeError("call reset() first: the environment is new, has ended, or got a new resource")
         grid = self.grid

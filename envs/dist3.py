@@ -25,7 +25,7 @@ class DistGrid3PhaseEnv(DistGridEnv):
     batteries, PV inverters and charging stations, tap changers, capacitor banks, your own) that the agent
     drives. Every step solves the three-phase AC power flow of the whole feeder, with coupled phases, delta
     and wye loads, voltage-dependent loads, regulators and capacitors, equal to OpenDSS's solution node by
-    node. An episode is one day of 96 steps, from midnight. Everything that `DistGridEnv` does, this
+    node. By default an episode is one day, from midnight. Everything that `DistGridEnv` does, this
     environment does, phase by phase.
 
     A resource's ``phase`` is "A", "B" or "C" (to ground), "AB", "BC" or "CA" (between two phases), or "ABC"

@@ -26,6 +26,7 @@ from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
 from .core.scenario import Scenario
+from .core.time_axis import chosen_start
 from .resources import Fleet
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
 from .tasks import Task
@@ -33,7 +34,7 @@ from .vectorised.arguments import (
     DRAWN,
     checked_mask,
     checked_max_steps,
-    checked_row_days,
+    checked_row_starts,
     checked_seeds,
 )
 from .vectorised.info_arrays import InfoArrays, blank, copied, masked
@@ -73,7 +74,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         self.num_envs, self.copy = checked_count("num_envs", num_envs), checked_flag("copy", copy)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self._scenario = played
+        self._scenario, self._starts = played, played.starts
         workers = os.cpu_count() or 1 if threads is None else checked_count("threads", threads)
         self._shards = Shards(make, self.num_envs, sizes(played.feeder)["node"], workers)
         self._lead = self._shards.shards[0]
@@ -148,14 +149,14 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         """Begin an episode in every environment, or in those of ``options={"reset_mask": mask}``.
 
         ``seed``: environment *i* gets ``seed + i``, or its entry of a list (None leaves its generator alone).
-        ``options={"day": d}``, one day or one for each environment, instead of days drawn; None among them
-        is drawn.
+        ``options={"day": d}`` or ``{"start": t}``, one or one for each environment, instead of starts drawn,
+        as in ``DistGridEnv``; None among them is drawn.
         """
-        chosen = checked_options(options, ("day", "reset_mask"))
+        chosen = checked_options(options, ("day", "start", "reset_mask"))
         mask = checked_mask(chosen.get("reset_mask"), self._all, self._started)
         given = None
-        if "day" in chosen:
-            given = checked_row_days(chosen["day"], self.num_envs, self._scenario.checked_day)
+        if (asked := chosen_start(chosen)) is not None:
+            given = checked_row_starts(*asked, self.num_envs, self._scenario.start_of)
         self._seed(seed, mask)
         rows = np.flatnonzero(mask)
         restart = self._restart(rows, None if given is None else given[rows])
@@ -269,18 +270,18 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         self._shards.visit(self._shower(arrays, observations))
         return observations
 
-    def _restart(self, rows: NDArray[np.int64], days: NDArray[np.int64] | None) -> Restart:
-        """``rows`` begin anew: on ``days``, or on days that each draws from its own generator."""
+    def _restart(self, rows: NDArray[np.int64], starts: NDArray[np.int64] | None) -> Restart:
+        """``rows`` begin anew: at ``starts``, or at some that each draws from its own generator."""
         everyone = rows.size == self.num_envs
         rngs = self._rngs if everyone else [self._rngs[row] for row in rows.tolist()]
-        n = self.days.size  # Generator.choice(days) draws the same integer, five times slower
-        if days is None:
-            days = self.days[[rng.integers(n) for rng in rngs]]
-        elif (days == DRAWN).any():
-            own = enumerate(days.tolist())
-            chosen = [int(self.days[rngs[k].integers(n)]) if day == DRAWN else day for k, day in own]
-            days = np.array(chosen, dtype=np.int64)
-        return Restart(rows, days, rngs)
+        n = self._starts.size  # Generator.choice draws the same integer, five times slower
+        if starts is None:
+            starts = self._starts[[rng.integers(n) for rng in rngs]]
+        elif (starts == DRAWN).any():
+            own = enumerate(starts.tolist())
+            chosen = [int(self._starts[rngs[k].integers(n)]) if t == DRAWN else t for k, t in own]
+            starts = np.array(chosen, dtype=np.int64)
+        return Restart(rows, starts, rngs)
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: BoolArray) -> None:
         """Seed the generators of ``mask``; those of a new environment that gets no seed at random."""

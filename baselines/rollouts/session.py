@@ -64,6 +64,11 @@ class Session:
         return float(self.grid.profiles.dt_h)
 
     @property
+    def episode_h(self) -> float:
+        """Length of an episode, h."""
+        return float(self.grid.task.episode.hours)
+
+    @property
     def has_rows(self) -> bool:
         """Whether episodes can be played as the rows of a vector environment."""
         return has_rows(self.source, self.env)

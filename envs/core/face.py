@@ -43,7 +43,7 @@ class MadeWithOptions:
     split = Fixed[str]("make another with split=, or choose days by reset(options={'day': d})")
     days = Fixed[NDArray[np.int64]]("make another with days=, or choose days by reset(options={'day': d})")
     load = Fixed[LoadSource]("make another with load=")
-    profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
+    profiles = Fixed[Profiles]("make another with profiles= or prices=")
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed[float | None]("make another with v_source_pu=")
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")

@@ -37,6 +37,7 @@ from .terms import (
     own_costs,
     priced,
 )
+from .time_axis import goes_round
 from .unserved import UNSERVED, Unserved
 from .worst import worst_case
 
@@ -63,7 +64,9 @@ class Outcome:
 class Aside:
     """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
 
+    episode_steps: int  # of the task
     max_steps: int | None  # where a limit of time cuts episodes
+    goes_round: bool  # whether the first interval of the data follows the last
     first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
     openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
@@ -76,7 +79,7 @@ class Grid:
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
     ``power_flow``: what solves the rows; None: what the package has for such a network.
 
-    Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
+    Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
     """
 
     def __init__(
@@ -110,8 +113,9 @@ class Grid:
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
-        self.aside = Aside(max_steps)
-        self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
+        steps = task.episode.steps(self.dt_h)
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load))
+        self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
         self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
@@ -119,7 +123,7 @@ class Grid:
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges, self._own_costs = self._live_charges(), own_costs(task)
-        self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
+        self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
         self._random_load = np.zeros((batch, load.n_random))
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
@@ -148,17 +152,15 @@ class Grid:
         worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
         return observer, worst
 
-    def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
-        """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
+    def reset(self, rows: IntArray, starts: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """Start the given rows at intervals ``starts``, from the grid as it was one interval before.
 
         The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first
         day of a load that is no whole year nothing is known: its first interval stands for the one before.
         """
-        self.day[rows], self.step_index[rows] = days, 0
-        self.t_index[rows] = now = days * self.profiles.steps_per_day
-        before = (now - 1) % self._ring
-        if self.load.n_days < self.profiles.n_days:
-            before = np.maximum(now - 1, 0)
+        days, now = starts // self._steps_per_day, starts
+        self.day[rows], self.step_index[rows], self.t_index[rows] = days, 0, now
+        before = (now - 1) % self._ring if self.aside.goes_round else np.maximum(now - 1, 0)
         few = rows.size <= FEW_ROWS
         opening = self.aside.openings.get(few)
         if opening is None:
@@ -205,8 +207,8 @@ class Grid:
         if resource_costs:
             costs = self._with_resources(costs, resource_costs)
         any_failed = tick_rows(
-            stepper.status, self._episode_steps, self._ring, self.step_index, self.t_index, self._now,
-            self._terminated, self._truncated,
+            stepper.status, self._episode_steps, self._ring, self._steps_per_day, self.step_index,
+            self.t_index, self.day, self._now, self._terminated, self._truncated,
         )  # fmt: skip
         if self._own_terms:
             rewards = checked_terms(
@@ -218,7 +220,7 @@ class Grid:
         costs[UNSERVED] = lost
         if any_failed:
             failed, task = self._terminated, self.task
-            left = (task.episode_steps - self.step_index + 1).astype(np.float64)
+            left = (self.aside.episode_steps - self.step_index + 1).astype(np.float64)
             if (
                 self.aside.max_steps is not None
             ):  # a limit of time cuts what has failed, too, as Gymnasium's does
@@ -320,7 +322,7 @@ class Grid:
         if self._shipped_load is not None:
             self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
         else:
-            fill_checked(self.load, t_index, random, p_mw, q_mvar, self.profiles.steps_per_day)
+            fill_checked(self.load, t_index, random, p_mw, q_mvar)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
