@@ -1,4 +1,4 @@
-"""Classes by the names under which JSON keeps what was made of them: specs of resources, tasks, action spaces."""
+"""Classes by the names under which JSON keeps what was made of them: resources, tasks, action spaces."""
 
 from __future__ import annotations
 
