@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..resources.base import ships
+from ..resources.class_names import ships
 from ..tasks import COSTS, Task, Term, WorstCase
 from ..tasks.terms import Readers, readers
 from .unserved import UNSERVED

@@ -21,7 +21,8 @@ from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
 from ..kernels.rows import BLOCKS, mean_square_rows
 from ..resources import Fleet
-from ..resources.base import check_number, made_of, name_of_class
+from ..resources.base import check_number
+from ..resources.class_names import made_of, name_of_class
 from .terms import Readers, Term, TermRow, as_terms, least_of, readers, row_of
 
 FloatArray = NDArray[np.float64]
