@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
+from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .resources import (
@@ -34,6 +35,7 @@ __all__ = [
     "DistGridEnv",
     "DistGridVectorEnv",
     "Entry",
+    "EnvOptions",
     "Exogenous",
     "Fleet",
     "LoadSource",

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .balanced.bounds import StateBounds
-from .row_results import ComplexArray, FloatArray, IntArray
+from .measured import N_ENDED, N_MEASURED
+from .row_results import ComplexArray, FloatArray, IntArray, RowResults
+from .state_bounds import StateBounds
 
 Port = tuple[int, str]  # row of a node, phase of a resource
 
@@ -139,6 +140,30 @@ class SolvedGrid(Protocol):
 #: What makes a `SolvedGrid`: network, rows, what is asked of it, and None or one that it made for the same
 #: setup, whose tables it may share.
 PowerFlow = Callable[[Any, int, SolveSetup, Any], SolvedGrid]
+
+
+class SolvedArrays(RowResults):
+    """The arrays of a `SolvedGrid`, allocated: what a class of your own begins with.
+
+    It has no settings and unbalance; ``v, s_from, i_ka`` are kept, and resources see the voltages.
+    """
+
+    def __init__(self, batch: int, n_voltage: int, n_load: int, n_port: int, n_branch: int) -> None:
+        self.batch = batch
+        self.load_p_mw, self.load_q_mvar = (np.zeros((batch, n_load)) for _ in range(2))
+        self.inject_p_mw, self.inject_q_mvar = (np.zeros((batch, n_port)) for _ in range(2))
+        self.tap, self.cap_on = (np.zeros((batch, 0)) for _ in range(2))
+        self.v = np.ones((batch, n_voltage), dtype=np.complex128)
+        self.v_pu = self.port_v_pu = np.ones((batch, n_voltage))
+        self.s_from = np.zeros((batch, n_branch), dtype=np.complex128)
+        self.i_ka, self.loading = (np.zeros((batch, n_branch)) for _ in range(2))
+        self.vuf_pct = np.zeros((batch, 0))
+        self._name_columns(np.zeros((batch, N_ENDED), dtype=np.int64), np.zeros((batch, N_MEASURED)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy, what were live columns have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        self._name_columns(self.ended, self.measured)
 
 
 class PlainColumns:

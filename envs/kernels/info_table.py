@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...physics.balanced.kernels.solve_rows import COLLAPSED, CONVERGED, DIVERGED
-from ...physics.row_results import (
+from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
+from ...physics.measured import (
     ITERATIONS,
     N_OVERLOAD,
     N_UNBALANCE,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..row_results import N_ENDED, N_MEASURED, RowResults
-from .kernels import solve_rows as kernels
+from ..measured import N_ENDED, N_MEASURED
+from ..row_results import RowResults
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
@@ -22,14 +22,6 @@ _KEPT = (
     "loading", "ended", "measured", "q_held_mvar",
 )  # fmt: skip
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
-
-
-class Flags(NamedTuple):
-    """How a power flow ended; see :class:`distgrid.physics.Solution`."""
-
-    converged: bool
-    diverged: bool
-    collapsed: bool
 
 
 class Stepper(RowResults):
@@ -98,35 +90,6 @@ class Stepper(RowResults):
         self.v_collapse_pu = state.pop("v_collapse_pu")
         for name, array in state.items():
             np.copyto(getattr(self, name), array)
-
-    @property
-    def converged(self) -> NDArray[np.bool_]:
-        """(batch,) a true solution."""
-        return (self.status & kernels.CONVERGED) != 0
-
-    @property
-    def diverged(self) -> NDArray[np.bool_]:
-        """(batch,) no solution was found."""
-        return (self.status & kernels.DIVERGED) != 0
-
-    @property
-    def collapsed(self) -> NDArray[np.bool_]:
-        """(batch,) some node is below the collapse voltage."""
-        return (self.status & kernels.COLLAPSED) != 0
-
-    @property
-    def failed(self) -> NDArray[np.bool_]:
-        """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
-        return (self.status & (kernels.DIVERGED | kernels.COLLAPSED)) != 0
-
-    def flags(self, row: int) -> Flags:
-        """The three flags of one row as Python bools."""
-        status = int(self.status[row])
-        return Flags(
-            bool(status & kernels.CONVERGED),
-            bool(status & kernels.DIVERGED),
-            bool(status & kernels.COLLAPSED),
-        )
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""

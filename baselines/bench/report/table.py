@@ -175,7 +175,7 @@ def utilisation_tables(
             f"{seconds(x.shortest_s)} ({x.bound})", seconds(x.measured_s), f"{x.share:.0%}",
         )  # fmt: skip
     memory, peak = peaks.memory_bytes_per_s / 1e9, peaks.flops_per_s / 1e9
-    yield f"StepLimits of one solve on one core: {memory:.3g} GB/s from memory, {peak:.3g} GFlop/s", table
+    yield f"Limits of one solve on one core: {memory:.3g} GB/s from memory, {peak:.3g} GFlop/s", table
 
 
 def pf_tables(report: PfReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:

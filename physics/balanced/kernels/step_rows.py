@@ -7,9 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...numba_tools.jit import inline, lean_kernel
-from ...numba_tools.lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
-from ...row_results import (
+from ...measured import (
     N_OVERLOAD,
     N_VOLTAGE,
     OVERLOAD,
@@ -19,6 +17,8 @@ from ...row_results import (
     Q_SLACK,
     VOLTAGE_VIOLATION,
 )
+from ...numba_tools.jit import inline, lean_kernel
+from ...numba_tools.lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
 from ..branch_flows import Ends, branch_flow
 from ..plan import SweepPlan
 from .current_sweeps import IM, RE

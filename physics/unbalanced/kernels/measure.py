@@ -6,11 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...balanced.kernels.solve_rows import COLLAPSED, CONVERGED, DIVERGED
-from ...numba_tools.jit import inline
-from ...numba_tools.lanes import choose, to_rows, to_rows_real
-from ...numba_tools.pointers import get, get_lane, larger, like, put, root, smaller, width_of
-from ...row_results import (
+from ...flags import COLLAPSED, CONVERGED, DIVERGED
+from ...measured import (
     ITERATIONS,
     N_OVERLOAD,
     N_UNBALANCE,
@@ -25,6 +22,9 @@ from ...row_results import (
     VOLTAGE_VIOLATION,
     VUF_VIOLATION,
 )
+from ...numba_tools.jit import inline
+from ...numba_tools.lanes import choose, to_rows, to_rows_real
+from ...numba_tools.pointers import get, get_lane, larger, like, put, root, smaller, width_of
 from ..kernel_tables import ComplexArray, FloatArray, IntArray
 
 #: Columns of ``passage``.
