@@ -1,17 +1,26 @@
-"""What is known of every row once it is solved: the columns of ``ended`` and ``measured`` by name."""
+"""What is known of every row once it is solved: the columns of ``ended`` and ``measured``, named once.
+
+Kernels write these two tables and everybody else reads them by the names below, balanced and per phase alike.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import measured as columns
 from .flags import COLLAPSED, CONVERGED, DIVERGED, Flags
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 ComplexArray = NDArray[np.complex128]
+
+#: Columns of ``ended``: bits of the status, sweeps, and how many limits are passed.
+STATUS, ITERATIONS, N_VOLTAGE, N_OVERLOAD, N_UNBALANCE = range(5)
+N_ENDED = 5
+#: Columns of ``measured``, in pu, MW, MVAr, MW, MVAr, pu, MVA and percent.
+V_UPDATE, P_LOSS, Q_LOSS, P_SLACK, Q_SLACK, VOLTAGE_VIOLATION, OVERLOAD, VUF_VIOLATION = range(8)
+N_MEASURED = 8
 
 
 class RowResults:
@@ -39,17 +48,17 @@ class RowResults:
     def _name_columns(self, ended: IntArray, measured: FloatArray) -> None:
         """Take over the tables and give their columns names."""
         self.ended, self.measured = ended, measured
-        self.status, self.iterations = ended[:, columns.STATUS], ended[:, columns.ITERATIONS]
+        self.status, self.iterations = ended[:, STATUS], ended[:, ITERATIONS]
         self.n_voltage_violations, self.n_overloads = (
-            ended[:, columns.N_VOLTAGE],
-            ended[:, columns.N_OVERLOAD],
+            ended[:, N_VOLTAGE],
+            ended[:, N_OVERLOAD],
         )
-        self.n_vuf_violations = ended[:, columns.N_UNBALANCE]
-        self.v_update_pu = measured[:, columns.V_UPDATE]
-        self.voltage_violation_pu = measured[:, columns.VOLTAGE_VIOLATION]
-        self.overload_mva = measured[:, columns.OVERLOAD]
-        self.vuf_violation_pct = measured[:, columns.VUF_VIOLATION]
-        losses, slack = (columns.P_LOSS, columns.Q_LOSS + 1), (columns.P_SLACK, columns.Q_SLACK + 1)
+        self.n_vuf_violations = ended[:, N_UNBALANCE]
+        self.v_update_pu = measured[:, V_UPDATE]
+        self.voltage_violation_pu = measured[:, VOLTAGE_VIOLATION]
+        self.overload_mva = measured[:, OVERLOAD]
+        self.vuf_violation_pct = measured[:, VUF_VIOLATION]
+        losses, slack = (P_LOSS, Q_LOSS + 1), (P_SLACK, Q_SLACK + 1)
         self.loss_mva = measured[:, slice(*losses)].view(np.complex128)[:, 0]
         self.slack_mva = measured[:, slice(*slack)].view(np.complex128)[:, 0]
 

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .measured import N_ENDED, N_MEASURED
-from .row_results import ComplexArray, FloatArray, IntArray, RowResults
-from .state_bounds import StateBounds
+from .bounds import StateBounds
+from .row_results import N_ENDED, N_MEASURED, ComplexArray, FloatArray, IntArray, RowResults
 
 Port = tuple[int, str]  # row of a node, phase of a resource
 

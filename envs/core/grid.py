@@ -139,7 +139,8 @@ class Grid:
             storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
             curtailable_mw=float(fleet.max_apparent_mva.sum()),
             resource_cost=float(fleet.max_cost_per_step),
-            switched_per_step=fleet.max_switched, vuf_violation_pct=stepper.vuf_violation_max_pct,
+            switched_per_step=fleet.most_of("switchings", self.dt_h),
+            vuf_violation_pct=stepper.vuf_violation_max_pct,
         )  # fmt: skip
         return observer, worst
 

@@ -114,9 +114,7 @@ class PlannedScenario:
         grid, at = self._grid(row)
         return int(grid.t_index[at])
 
-    def window(
-        self, start: int | None = None, horizon: int | None = None, *, row: int = 0
-    ) -> Window:
+    def window(self, start: int | None = None, horizon: int | None = None, *, row: int = 0) -> Window:
         """The true values of ``horizon`` intervals from ``start`` on, as ``row`` will meet them.
 
         Args:
@@ -134,5 +132,10 @@ class PlannedScenario:
         t_index = grid.intervals(first, horizon)
         p_mw, q_mvar = grid.loads(t_index, at)
         return Window(
-            t_index, grid.dt_h, p_mw, q_mvar, grid.profiles.price_usd_mwh[t_index], grid.fleet.outlooks(t_index, at)
+            t_index,
+            grid.dt_h,
+            p_mw,
+            q_mvar,
+            grid.profiles.price_usd_mwh[t_index],
+            grid.fleet.outlooks(t_index, at),
         )

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...physics import Network, Network3
 from ...physics.solved_grid import PowerFlow, SolvedGrid, SolveSetup
+from ...physics.violations import judged_band
 from .balanced_stepper import BalancedStepper
 from .phase_stepper import PhaseStepper
 
 if TYPE_CHECKING:
     from ..resources import Fleet
     from ..tasks import Task
-
-FloatArray = NDArray[np.float64]
 
 #: What solves a network that brings no solver of its own.
 SOLVERS: dict[type, PowerFlow] = {Network: BalancedStepper, Network3: PhaseStepper}
@@ -38,18 +34,8 @@ def solved_grid(
         like: that of another grid of the same scenario, whose tables may be shared.
         power_flow: what solves it; None: what the package has for such a network.
     """
-    v_min, v_max = _band(net, task)
+    v_min, v_max = judged_band(net.feeder, task.v_band)
     details = tuple({_READ_BY[block]: None for block in task.blocks if block in _READ_BY})
     setup = SolveSetup(v_min, v_max, fleet.ports, task.vuf_max_pct, details)
     make = SOLVERS[type(net)] if power_flow is None else power_flow
     return make(net, batch, setup, like)
-
-
-def _band(net: Any, task: Task) -> tuple[FloatArray, FloatArray]:
-    """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
-    v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
-    if task.v_band is not None:
-        v_min[:], v_max[:] = task.v_band
-    sources = [net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]
-    v_min[sources], v_max[sources] = 0.0, np.inf
-    return v_min, v_max

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
-from ...physics.measured import (
+from ...physics.row_results import (
     ITERATIONS,
     N_OVERLOAD,
     N_UNBALANCE,

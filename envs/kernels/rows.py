@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...physics.flags import COLLAPSED, DIVERGED
-from ...physics.measured import STATUS
 from ...physics.numba_tools.jit import inline, lean_kernel
+from ...physics.row_results import STATUS
 
 _CLOCK, _V_PU, _V_DEG, _LOAD_P, _LOAD_Q, _P_FROM, _Q_FROM = range(7)
 _I_KA, _LOADING, _P_SLACK, _Q_SLACK, _P_LOSS, _PRICE, _VUF = range(7, 14)

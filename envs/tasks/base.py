@@ -77,17 +77,17 @@ class StepView:
     @property
     def switched(self) -> FloatArray:
         """(batch,) tap steps and switchings of banks."""
-        return self._fleet.switched
+        return self._fleet.accounts.total("switchings")
 
     @property
     def throughput_mwh(self) -> FloatArray:
         """(batch,) energy through storage."""
-        return self._fleet.throughput_mwh
+        return self._fleet.accounts.total("throughput_mwh")
 
     @property
     def curtailed_mw(self) -> FloatArray:
         """(batch,) available power that no unit used."""
-        return self._fleet.curtailed_mw
+        return self._fleet.accounts.total("curtailed_mw")
 
 
 @dataclass(frozen=True)

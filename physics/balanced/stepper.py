@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..measured import N_ENDED, N_MEASURED
-from ..row_results import RowResults
+from ..row_results import N_ENDED, N_MEASURED, RowResults
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..flags import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED
-from ..measured import ITERATIONS, N_ENDED, N_MEASURED
 from ..numba_tools.lanes import LANES
-from ..row_results import RowResults
+from ..row_results import ITERATIONS, N_ENDED, N_MEASURED, RowResults
 from .assembly.node_loads import LEGS
 from .kernel_tables import FloatArray, Inputs, IntArray, Outputs
 from .kernels.measure import StepColumns, StepLimits, StepResults

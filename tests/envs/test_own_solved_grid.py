@@ -13,7 +13,7 @@ from distgrid import physics
 from distgrid.envs import PV, Battery, DistGridEnv, DistGridVectorEnv, VoltVar
 from distgrid.envs.core.balanced_stepper import NodeColumns
 from distgrid.physics.flags import CONVERGED
-from distgrid.physics.measured import (
+from distgrid.physics.row_results import (
     N_OVERLOAD,
     N_VOLTAGE,
     OVERLOAD,
