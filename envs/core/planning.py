@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -126,16 +127,12 @@ class PlannedScenario:
             ValueError: the window is empty or reaches beyond the data.
         """
         grid, at = self._grid(row)
-        first = int(grid.t_index[at]) if start is None else int(start)
-        if horizon is None:
-            horizon = grid.steps_left(at)
-        t_index = grid.intervals(first, horizon)
-        p_mw, q_mvar = grid.loads(t_index, at)
-        return Window(
-            t_index,
-            grid.dt_h,
-            p_mw,
-            q_mvar,
-            grid.profiles.price_usd_mwh[t_index],
-            grid.fleet.outlooks(t_index, at),
+        now = int(grid.t_index[at])
+        t_index = grid.intervals(
+            now if start is None else operator.index(start),
+            grid.steps_left(at) if horizon is None else operator.index(horizon),
         )
+        p_mw, q_mvar = grid.loads(t_index, at)
+        prices = grid.profiles.price_usd_mwh[t_index]
+        outlooks = grid.fleet.outlooks(t_index, at, now)
+        return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)

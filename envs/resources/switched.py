@@ -11,6 +11,7 @@ import numpy as np
 
 from ..kernels.devices import move_positions
 from .base import BindContext, Entry, Exogenous, Floats, Ints, Resource, ResourceSpec, check_number
+from .outlook import Outlook, Positions
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -72,6 +73,12 @@ class SwitchedDevice(Resource):
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Positions."""
         out[:] = self.position
+
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """Where the units stand and how far they get; they inject nothing."""
+        none = np.zeros((t_index.size, self.n_units))
+        stands = Positions(self.position[row].copy(), self.low, self.high, self.limit)
+        return Outlook(self.names, none, none, self.s_mva, self.q_max_mvar, positions=stands)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

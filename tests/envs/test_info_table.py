@@ -84,6 +84,6 @@ def test_the_page_tells_the_same() -> None:
     """The overview page has a line for each key with its unit and meaning, and none for another."""
     page = (ROOT / "docs" / "environments" / "index.md").read_text()
     section = page.partition("\n## Info\n")[2].partition("\n## ")[0]
-    lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
-    told = {cells[0].strip("`"): (cells[-2].strip(), cells[-1].strip()) for cells in lines}
+    lines = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
+    told = {key.strip(" `"): (unit.strip(), meaning.strip()) for key, _, unit, meaning in lines}
     assert told == {k.key: (k.unit, k.meaning) for k in INFO}
