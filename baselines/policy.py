@@ -15,6 +15,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.core.planning import PlannedScenario
+from .errors import RunError
+
 FloatArray = NDArray[np.float64]
 Action = NDArray[np.float32]
 
@@ -85,7 +88,21 @@ def as_batch(obs: NDArray[np.floating[Any]]) -> tuple[FloatArray, bool]:
     raise ValueError(f"an observation has shape (n_obs,) or (rows, n_obs), got {array.shape}")
 
 
+def scenario_of(env: AnyEnv) -> PlannedScenario:
+    """`env.scenario`, of an environment as it is or wrapped: all that a policy may know of it.
+
+    RunError for an environment that has none.
+    """
+    bare: Any = env.unwrapped
+    try:
+        scenario: PlannedScenario = bare.scenario
+    except AttributeError as error:
+        raise RunError(
+            f"{type(bare).__name__} has no scenario to make a policy for: expected an environment of distgrid"
+        ) from error
+    return scenario
+
+
 def neutral_action(env: AnyEnv) -> Action:
     """The action (n_action,) that does nothing on `env`: no dispatch, no curtailment, unity power factor."""
-    action = np.array(env.unwrapped.neutral_action, dtype=np.float32)  # type: ignore[union-attr]
-    return action[0] if action.ndim == 2 else action  # a vector environment has one for each of its rows
+    return np.array(scenario_of(env).neutral_action, dtype=np.float32)

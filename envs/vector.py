@@ -222,7 +222,11 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     def obs(self) -> Observations:
         """(num_envs, n_obs) the current observations, a fresh array."""
         observations = self._new_observations()
-        self._shards.visit(lambda shard: shard.grid.observe(observations[shard.rows]))
+
+        def show(shard: Shard) -> None:
+            shard.grid.observe(observations[shard.rows])
+
+        self._shards.visit(show)
         return observations
 
     def get_state(self, rows: Sequence[int] | None = None) -> dict[str, Any]:

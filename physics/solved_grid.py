@@ -120,6 +120,13 @@ class SolvedGrid(Protocol):
     def vuf_violation_max_pct(self) -> float:
         """The most that ``vuf_violation_pct`` can be."""
 
+    @property
+    def has_solution(self) -> bool:
+        """Whether :meth:`solution` tells the whole state."""
+
+    def solution(self) -> Any:
+        """All of the state that was solved last, such as a `Solution3`; ValueError where it is not kept."""
+
     def solve(self, *, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default. A power flow that fails is a flag of its row."""
 

@@ -13,7 +13,7 @@ from ...cases.profiles import split_days
 from ...envs.core.load_source import ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action
+from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action, scenario_of
 
 _SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
 _HALVINGS = 40  # of the level that a plan fills up to: beyond what an observation can tell
@@ -33,7 +33,7 @@ class Stations:
 
 def find_stations(env: AnyEnv) -> Stations:
     """Collect the charging stations. RunError when the environment has none."""
-    fleet: Any = env.unwrapped.fleet  # type: ignore[union-attr]
+    fleet = scenario_of(env).fleet
     units = fleet.units("ev")
     if not units:
         raise RunError(
@@ -41,8 +41,8 @@ def find_stations(env: AnyEnv) -> Stations:
         )
     programs = [program for program in fleet.programs if isinstance(program, EVProgram)]
     p_mw, v2g_mw, eta_charge = (
-        np.concatenate([getattr(program, name) for program in programs])
-        for name in ("rated_p_mw", "v2g_mw", "eta_charge")
+        np.concatenate(column)
+        for column in zip(*((p.rated_p_mw, p.v2g_mw, p.eta_charge) for p in programs), strict=True)
     )
     need, departure = (
         np.array([unit.observation[name] for unit in units], dtype=np.int64)
@@ -90,10 +90,9 @@ class ValleyFilling(Policy):
         """Find the stations and the mean day of the load. RunError when there are none."""
         self._stations = find_stations(env)
         self._neutral = neutral_action(env)
-        grid: Any = env.unwrapped
-        lead = getattr(grid, "grid", None) or grid.shards.shards[0].grid
-        self._dt_h = float(lead.dt_h)
-        self._day = mean_day(lead.load, lead.profiles.steps_per_day)
+        scenario = scenario_of(env)
+        self._dt_h = float(scenario.profiles.dt_h)
+        self._day = mean_day(scenario.load, scenario.profiles.steps_per_day)
         self._step = np.zeros(0, dtype=np.int64)
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:

@@ -54,6 +54,15 @@ class NodeColumns:
         """There is no unbalance."""
         return 0.0
 
+    @property
+    def has_solution(self) -> bool:
+        """Columns are all that is kept."""
+        return False
+
+    def solution(self) -> Any:
+        """ValueError: nothing beyond the columns is kept."""
+        raise ValueError(f"{type(self).__name__} keeps no whole solution: read its columns")
+
     def bounds(self, s_load_mva: FloatArray, s_port_mva: FloatArray) -> StateBounds:
         """See `state_bounds`; both arguments (n_bus,)."""
         return state_bounds(self.net, s_load_mva + s_port_mva, self.v_collapse_pu)

@@ -110,6 +110,15 @@ class PlannedScenario:
         """(n_actions,) that leaves every resource alone; a copy."""
         return self.fleet.neutral_action.astype(np.float32)
 
+    @property
+    def has_solution(self) -> bool:
+        """Whether :meth:`solution` tells the whole state: on a single per-phase environment."""
+        return self._lead.stepper.has_solution
+
+    def solution(self) -> Any:
+        """All of the state of the interval before, a `physics.Solution3`; ValueError where it is not kept."""
+        return self._lead.stepper.solution()
+
     def now(self, row: int = 0) -> int:
         """The interval that ``row`` decides next."""
         grid, at = self._grid(row)

@@ -54,8 +54,8 @@ def _taken(value: Any, at: Ints) -> Any:
 
 def joined(states: Sequence[Mapping[str, Any]], order: Ints) -> dict[str, Any]:
     """One state of the rows of several; ``order``: where each row of the result stands among them all."""
-    first, found = states[0], {}
-    for name, value in first.items():
+    found: dict[str, Any] = {}
+    for name, value in states[0].items():
         if isinstance(value, Mapping):
             found[name] = joined([state[name] for state in states], order)
         elif isinstance(value, np.ndarray):

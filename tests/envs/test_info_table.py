@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def test_a_new_key_is_one_line(kind: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(info_table, "PLAN", InfoPlan((*INFO, *MORE)))
     made: Callable[..., DistGridEnv] = WORLDS[kind]
     single = made(task=VoltVar())
-    options = {"case": single.feeder, "resources": single.resources, "task": VoltVar()}
+    options: dict[str, Any] = {"case": single.feeder, "resources": single.resources, "task": VoltVar()}
     face = DistGridVectorEnv if kind == "balanced" else DistGrid3PhaseVectorEnv
     vector = face(**options, num_envs=2)
     first, many = single.reset(seed=1)[1], vector.reset(seed=1)[1]

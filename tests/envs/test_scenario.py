@@ -27,11 +27,13 @@ def test_a_window_is_the_future(env: DistGridEnv) -> None:
     window = scenario.window()
     assert window.t_index.size == 84
     assert window.t_index[0] == scenario.now()
+    available = window.outlooks["pv"].available_mw
+    assert available is not None
     for k in range(window.t_index.size):
         np.testing.assert_array_equal(env.grid.stepper.load_p_mw[0], window.load_p_mw[k])
         np.testing.assert_array_equal(env.grid.stepper.load_q_mvar[0], window.load_q_mvar[k])
         info = env.step(env.neutral_action)[4]
-        assert info["delivered"]["p_mw"][1] == window.outlooks["pv"].available_mw[k, 0]
+        assert info["delivered"]["p_mw"][1] == available[k, 0]
     np.testing.assert_array_equal(window.price_usd_mwh, env.profiles.price_usd_mwh[window.t_index])
 
 
