@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ..cases.profiles import Calendar, Duration, TimeSeries
+from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
+from .core.codecs import ActionCodec
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.options import EnvOptions
 from .dist import DistGridEnv
@@ -27,25 +30,34 @@ from .vector3 import DistGrid3PhaseVectorEnv
 __all__ = [
     "EV",
     "PV",
+    "ActionCodec",
+    "ActionSpace",
     "Battery",
+    "Calendar",
     "CapacitorBank",
     "ChargingSession",
+    "Continuous",
+    "Discrete",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
+    "Duration",
     "Entry",
     "EnvOptions",
     "Exogenous",
     "Fleet",
+    "Hybrid",
     "LoadSource",
     "LossMinimisation",
+    "MultiDiscrete",
     "ProfileLoad",
     "Resource",
     "ResourceSpec",
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "TimeSeries",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",

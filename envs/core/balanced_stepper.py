@@ -12,7 +12,8 @@ from ...physics import Network, StateBounds, Stepper, state_bounds
 from ...physics.solved_grid import ColumnNames, NoColumns, PlainColumns, Shown, SolveSetup
 
 FloatArray = NDArray[np.float64]
-_STATE = ("v", "v_pu", "s_from", "s_to", "i_ka", "loading", "ended", "measured")
+IntArray = NDArray[np.int64]
+_STATE = ("v", "v_pu", "s_from", "s_to", "i_ka", "loading", "ended", "measured", "tap", "cap_on")
 
 
 class NodeColumns:
@@ -48,6 +49,12 @@ class NodeColumns:
     def rating_mva(self) -> FloatArray:
         """(n_branch,)."""
         return self.net.rating_mva
+
+    @property
+    def dead_columns(self) -> tuple[IntArray, IntArray]:
+        """Nodes that no source reaches, of loads and of injections."""
+        dead = np.flatnonzero(~self.net.energised).astype(np.int64)
+        return dead, dead
 
     @property
     def vuf_violation_max_pct(self) -> float:
@@ -87,7 +94,6 @@ class BalancedStepper(NodeColumns, Stepper):
     ) -> None:
         super().__init__(net, batch, setup.v_min, setup.v_max, setup.details)
         self._setup = setup
-        self.tap, self.cap_on = np.empty((batch, 0)), np.empty((batch, 0))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has arrays of its own; see `Stepper`."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..resources import Fleet
 from ..resources.base import ActionDim
 from ..resources.outlook import Outlook
+from .codecs import ActionCodec
 from .observation_layout import Layout
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ class Window:
 class PlannedScenario:
     """What is played, and what comes: ``env.scenario`` of single, vector and SB3 environments.
 
-    What all rows have in common is an attribute; what differs between them is asked by row.
+    What all rows have in common is an attribute; what differs between them is asked by row. ``codec`` stands
+    between codes of the action space and floats.
     """
 
-    def __init__(self, grid: Callable[[int], tuple[Grid, int]]) -> None:
+    def __init__(self, grid: Callable[[int], tuple[Grid, int]], codec: ActionCodec) -> None:
         """``grid``: the grid that plays a row, and the row's place in it."""
-        self._grid = grid
+        self._grid, self.codec = grid, codec
 
     @property
     def _lead(self) -> Grid:

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from .base import GRID_BLOCKS, StepView, Task, WorstCase
+from .base import GRID_BLOCKS, DataTask, StepView, Task, WorstCase
 from .loss import LossMinimisation
+from .quantities import QUANTITIES, Quantity, Range
+from .terms import COSTS, Term, TermRow
 from .volt_var import VoltVar
 from .volt_var3 import VoltVar3
 
-__all__ = ["GRID_BLOCKS", "LossMinimisation", "StepView", "Task", "VoltVar", "VoltVar3", "WorstCase"]
+__all__ = [
+    "COSTS",
+    "GRID_BLOCKS",
+    "QUANTITIES",
+    "DataTask",
+    "LossMinimisation",
+    "Quantity",
+    "Range",
+    "StepView",
+    "Task",
+    "Term",
+    "TermRow",
+    "VoltVar",
+    "VoltVar3",
+    "WorstCase",
+]
