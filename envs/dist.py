@@ -21,6 +21,7 @@ from .core.info import reset_info, step_info
 from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
+from .core.planning import PlannedScenario
 from .core.time_axis import chosen_start
 from .rendering.window import View
 from .resources import Fleet, place
@@ -268,18 +269,25 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
 
     # -- planning --------------------------------------------------------------------------------------------
 
+    @property
+    def scenario(self) -> PlannedScenario:
+        """What is played, and what comes."""
+        return PlannedScenario(lambda _row: (self.grid, 0), self._codec)
+
     def get_state(self) -> dict[str, Any]:
-        """Everything that the future depends on, random generator included; restore with ``set_state``."""
-        state = self.grid.state()
-        state["rng"] = copy.deepcopy(self.np_random.bit_generator.state)
-        state["ready"] = self._ready
-        return state
+        """Everything that the future depends on, random generator included; restore with ``set_state``.
+
+        It holds for an equal environment, and for rows of an equal vector environment.
+        """
+        rng = copy.deepcopy(self.np_random.bit_generator.state)
+        return {**self.grid.state(), "rngs": [rng], "done": np.array([not self._ready])}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go back to exactly where ``get_state`` was called, on this or an equal environment."""
         self.grid.load_state(state)
-        self.np_random.bit_generator.state = copy.deepcopy(state["rng"])
-        self._ready = state["ready"]
+        (rng,) = state["rngs"]
+        self.np_random.bit_generator.state = copy.deepcopy(rng)
+        self._ready = not state["done"].item()
         if self._view is not None:
             self._view.restart()
 

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from .core.arguments import checked_names, checked_options
 from .core.options import VectorKeywords
+from .core.planning import PlannedScenario
 from .core.time_axis import chosen_start
 from .vector import GridVectorEnv
 from .vectorised.row_view import RowView
@@ -124,6 +125,11 @@ class _Adapter:
             for row in rows:
                 self.reset_infos[row] = begun[row]
         return observations, reward.astype(np.float32), done, listed
+
+    @property
+    def scenario(self) -> PlannedScenario:
+        """What is played, and what comes; see ``DistGridVectorEnv.scenario``."""
+        return self.env.scenario
 
     def close(self) -> None:
         """Close the vector environment."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .accounts import ACCOUNTS, check_names, costs_of
 from .class_names import made_of, name_of_class
+from .outlook import Outlook, held
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -317,6 +318,15 @@ class Resource(ABC):
         if unit == "money":
             return self.max_cost_per_step
         return float(self.s_mva.sum()) * (dt_h if unit == "MWh" else 1.0)
+
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """What a planner may know of the intervals `t_index` (horizon,), as `row` will meet them.
+
+        Limits, and what is available, stored or owed: anything up to `s_mva`, unless overridden. What is
+        stored is that of `now`, the interval that the row decides next; all are rows of the profiles.
+        """
+        most = held(self.s_mva, t_index.size)
+        return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar)
 
     def state(self) -> dict[str, Floats]:
         """Every array that the future or `info` depends on: the live arrays, batch first."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...cases.profiles import ONE_DAY, Duration, checked_duration
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
+from ..kernels import info_table
 from ..kernels.rows import BLOCKS, mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number
@@ -41,6 +42,14 @@ class StepView:
         self.resource_cost = resource_cost  # (batch,)
         self.unserved_mw = resource_cost * 0.0  # (batch,) load on dead nodes, and load that was shed
         self.dt_h = dt_h
+
+    def value(self, key: str) -> FloatArray:
+        """(batch,) what infos tell under a measured ``key``, such as "p_loss_MW"; ValueError names them."""
+        column = info_table.PLAN.column_of.get(key)
+        if column is None:
+            known = ", ".join(info_table.PLAN.numbers)
+            raise ValueError(f"{key!r} is not measured: expected one of {known}")
+        return self._stepper.measured[:, column]
 
     @property
     def p_loss_mw(self) -> FloatArray:
