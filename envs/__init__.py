@@ -20,7 +20,7 @@ from .resources import (
     TapChanger,
 )
 from .sb3 import sb3_vec_env
-from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
+from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
 from .vector3 import DistGrid3PhaseVectorEnv
 
@@ -30,6 +30,7 @@ __all__ = [
     "Battery",
     "CapacitorBank",
     "ChargingSession",
+    "DataTask",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
@@ -41,11 +42,13 @@ __all__ = [
     "LoadSource",
     "LossMinimisation",
     "ProfileLoad",
+    "Quantity",
     "Resource",
     "ResourceSpec",
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "Term",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",
