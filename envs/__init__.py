@@ -23,6 +23,7 @@ from .sb3 import sb3_vec_env
 from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
 from .vector3 import DistGrid3PhaseVectorEnv
+from .wrappers import CostWrapper, MOWrapper, VectorCostWrapper
 
 __all__ = [
     "EV",
@@ -30,6 +31,7 @@ __all__ = [
     "Battery",
     "CapacitorBank",
     "ChargingSession",
+    "CostWrapper",
     "DataTask",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
@@ -41,6 +43,7 @@ __all__ = [
     "Fleet",
     "LoadSource",
     "LossMinimisation",
+    "MOWrapper",
     "ProfileLoad",
     "Quantity",
     "Resource",
@@ -49,6 +52,7 @@ __all__ = [
     "TapChanger",
     "Task",
     "Term",
+    "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",

@@ -21,6 +21,7 @@ from .core.fixed import Fixed
 from .core.info import reset_info, step_info
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
+from .core.reward_space import reward_space
 from .rendering.window import View
 from .resources import Fleet, place
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
@@ -157,6 +158,21 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
     def units(self) -> tuple[UnitInfo, ...]:
         """Every unit of every resource, with its node, ratings and columns."""
         return self.grid.fleet.units()
+
+    @property
+    def reward_names(self) -> tuple[str, ...]:
+        """The terms of the reward, in the order of ``info["rewards"]``."""
+        return self.grid.reward_names()
+
+    @property
+    def reward_space(self) -> spaces.Box:
+        """Bounds of these terms, ``Box((n,), float32)``: what ``MOWrapper`` returns as reward."""
+        return reward_space(self.grid)
+
+    @property
+    def reward_dim(self) -> int:
+        """How many terms there are."""
+        return len(self.reward_names)
 
     @property
     def neutral_action(self) -> Action:
