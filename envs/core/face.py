@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...cases import Feeder
 from ...cases.profiles import Profiles
+from ...physics.solved_grid import PowerFlow
 from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
@@ -47,6 +48,7 @@ class MadeWithOptions:
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed[float | None]("make another with v_source_pu=")
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
+    power_flow = Fixed[PowerFlow | None]("make another with power_flow=")
 
     _scenario: Scenario
     _codec: ActionCodec
@@ -70,7 +72,7 @@ class MadeWithOptions:
         found |= {"resources": options.resources, "task": played.task, "load": played.load}
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}
         found |= {"load_scale": options.load_scale, "v_source_pu": options.v_source_pu}
-        found |= {"allow_mesh_pruning": options.allow_mesh_pruning}
+        found |= {"allow_mesh_pruning": options.allow_mesh_pruning, "power_flow": options.power_flow}
         for name, value in found.items():
             getattr(kind, name).settle(self, value)
         self._scenario = played

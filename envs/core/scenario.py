@@ -13,6 +13,7 @@ from ... import physics
 from ...cases import Feeder
 from ...cases import load as load_case
 from ...cases import profiles as prof
+from ...physics.solved_grid import PowerFlow
 from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
@@ -40,6 +41,7 @@ class Scenario:
     split_days: NDArray[np.int64]  # all days of the split
     days: NDArray[np.int64]  # that reset draws from: where an episode stays inside the split
     prune: bool | None = None  # whether loops are cut
+    power_flow: PowerFlow | None = None  # what solves it; None: what the package has
 
     @property
     def calendar(self) -> prof.Calendar:
@@ -65,7 +67,9 @@ class Scenario:
     ) -> Grid:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
         fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
-        return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps)
+        return Grid(
+            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps, self.power_flow
+        )  # fmt: skip
 
     def equipped(self, resources: Sequence[ResourceSpec | Resource]) -> Scenario:
         """The scenario on a feeder with what ``resources`` add to it; itself where they add nothing."""
@@ -114,7 +118,9 @@ def scenario(options: EnvOptions) -> Scenario:
     steps = task.episode.steps(profiles.dt_h)
     check_fits(source.calendar, 0, steps)
     drawn = first_days(source.calendar, listed, steps, name)
-    return Scenario(feeder, net, source, task, profiles, name, listed, drawn, prune)
+    return Scenario(
+        feeder, net, source, task, profiles, name, listed, drawn, prune, options.power_flow
+    )  # fmt: skip
 
 
 def _compiled(feeder: Feeder, prune: bool | None) -> physics.Network:
