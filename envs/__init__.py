@@ -23,9 +23,10 @@ from .resources import (
     TapChanger,
 )
 from .sb3 import sb3_vec_env
-from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
+from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
 from .vector3 import DistGrid3PhaseVectorEnv
+from .wrappers import CostWrapper, MOWrapper, VectorCostWrapper
 
 __all__ = [
     "EV",
@@ -37,6 +38,8 @@ __all__ = [
     "CapacitorBank",
     "ChargingSession",
     "Continuous",
+    "CostWrapper",
+    "DataTask",
     "Discrete",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
@@ -50,14 +53,18 @@ __all__ = [
     "Hybrid",
     "LoadSource",
     "LossMinimisation",
+    "MOWrapper",
     "MultiDiscrete",
     "ProfileLoad",
+    "Quantity",
     "Resource",
     "ResourceSpec",
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "Term",
     "TimeSeries",
+    "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",

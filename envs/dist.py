@@ -22,6 +22,7 @@ from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
 from .core.planning import PlannedScenario
+from .core.reward_space import reward_space
 from .core.time_axis import chosen_start
 from .rendering.window import View
 from .resources import Fleet, place
@@ -160,6 +161,21 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
     def units(self) -> tuple[UnitInfo, ...]:
         """Every unit of every resource, with its node, ratings and columns."""
         return self.grid.fleet.units()
+
+    @property
+    def reward_names(self) -> tuple[str, ...]:
+        """The terms of the reward, in the order of ``info["rewards"]``."""
+        return self.grid.reward_names()
+
+    @property
+    def reward_space(self) -> spaces.Box:
+        """Bounds of these terms, ``Box((n,), float32)``: what ``MOWrapper`` returns as reward."""
+        return reward_space(self.grid)
+
+    @property
+    def reward_dim(self) -> int:
+        """How many terms there are."""
+        return len(self.reward_names)
 
     @property
     def neutral_action(self) -> Any:

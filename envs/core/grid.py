@@ -194,6 +194,13 @@ class Grid:
             costs |= dict.fromkeys(self._own_costs.names, self._zeros)
         return named(self.task, rewards), named(self.task, costs)
 
+    def reward_names(self) -> tuple[str, ...]:
+        """Names of the terms of the reward, before the first reset too."""
+        if self.names is not None:
+            return self.names[0]
+        with np.errstate(all="ignore"):
+            return named(self.task, self.task.terms(self._view))
+
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros

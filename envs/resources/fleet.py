@@ -24,8 +24,8 @@ from .base import (
     Resource,
     ResourceSpec,
     UnitInfo,
-    ships,
 )
+from .class_names import ships
 from .outlook import Outlook
 from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys
 from .row_states import check_rows, put_rows, rows_of
