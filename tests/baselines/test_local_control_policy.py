@@ -71,6 +71,11 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
         """Its own."""
         return self
 
+    @property
+    def neutral_action(self) -> Any:
+        """That of its fleet."""
+        return self.fleet.neutral_action
+
     def solution(self) -> physics.Solution3:
         """The state that was solved last."""
         return self.solved
