@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from distgrid import baselines, cases
+from distgrid import baselines, cases, physics
 from distgrid.baselines.scoring.violations import Violations
 from distgrid.baselines.workflows.dist.pf import power_flow
 from distgrid.envs import PV, DistGrid3PhaseEnv, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
@@ -139,6 +140,20 @@ WORLDS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"cost_voltage_violation", "cost_thermal_overload"},
     ),
 }  # fmt: skip
+
+
+def test_load_that_is_not_supplied_is_a_row_of_each_step() -> None:
+    """What was charged for it, one by one and side by side."""
+    island = FEEDER.with_switch("2-19", closed=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", physics.IslandWarning)
+        env = DistGridEnv(island, task=VoltVar(episode_steps=4), load=day_of_load(np.full(96, 0.3)))
+        result = baselines.rollout(env, "do-nothing", 2, progress=False)
+    table = result.violations
+    rows = table.filter(pc.equal(table["kind"], "unserved")).to_pylist()
+    assert [row["magnitude"] for row in rows] == result.steps["cost_unserved"].to_pylist()
+    assert {(row["element"], row["unit"], row["limit"]) for row in rows} == {("case33bw", "MW", 0.0)}
+    assert rows[0]["magnitude"] == pytest.approx(0.3 * 0.36)
 
 
 @pytest.mark.parametrize("world", WORLDS)
