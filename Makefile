@@ -46,7 +46,7 @@ $(RUNTIME): pyproject.toml constraints.txt tools/checkout_first.py
 $(FULL): $(RUNTIME)
 	@echo "installing what tests, benchmarks and oracles need ..."
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) -e '.[rl,morl,agents,tui,bench,oracle,dev]'
+	@$(PIP) -e '.[rl,ray,morl,agents,tui,bench,oracle,dev]'
 	@touch $@
 
 setup: $(FULL)
@@ -84,10 +84,11 @@ bench: $(FULL)
 	@$(BIN)/distgrid bench pf --phases 3
 	@$(BIN)/distgrid bench env
 	@$(BIN)/distgrid bench vector
+	@$(BIN)/distgrid bench rollout
 
 docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"
 
 clean:
-	rm -rf $(VENV) $(TYPES) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(TYPES) build dist site .site_cache *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	  .hypothesis .import_linter_cache

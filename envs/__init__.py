@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ..cases.profiles import Calendar, Duration, TimeSeries
+from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
+from .core.codecs import ActionCodec
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.options import EnvOptions
 from .dist import DistGridEnv
@@ -28,22 +31,30 @@ from .wrappers import CostWrapper, MOWrapper, VectorCostWrapper
 __all__ = [
     "EV",
     "PV",
+    "ActionCodec",
+    "ActionSpace",
     "Battery",
+    "Calendar",
     "CapacitorBank",
     "ChargingSession",
+    "Continuous",
     "CostWrapper",
     "DataTask",
+    "Discrete",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
+    "Duration",
     "Entry",
     "EnvOptions",
     "Exogenous",
     "Fleet",
+    "Hybrid",
     "LoadSource",
     "LossMinimisation",
     "MOWrapper",
+    "MultiDiscrete",
     "ProfileLoad",
     "Quantity",
     "Resource",
@@ -52,6 +63,7 @@ __all__ = [
     "TapChanger",
     "Task",
     "Term",
+    "TimeSeries",
     "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
+from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..jobs.config_fields import Positional, Shown, commas
 from ..jobs.job import Chunk, Description, Job, JobConfig, Outcome, Part, Tables
 from ..jobs.manifest import ChunkRecord, Manifest, Scalar
@@ -36,9 +37,11 @@ class RunConfig(JobConfig):
     policy: Annotated[tuple[str, ...], BeforeValidator(commas), Shown("NAME[,NAME…]")] = Field(
         description="One policy, or several with commas between them."
     )
-    split: str = Field("test", description="Which days to play: train, val, test, summer-pv, winter-peak.")
-    episodes: int = Field(5, ge=1, description="Days that each policy plays, spread over the split.")
-    seed: int = Field(0, ge=0, description="Seed of the first episode.")
+    split: str = Field(
+        default="test", description="Which days to play: train, val, test, summer-pv, winter-peak."
+    )
+    episodes: int = Field(default=5, ge=1, description="Days that each policy plays, spread over the split.")
+    seed: int = Field(default=0, ge=0, description="Seed of the first episode.")
 
 
 class RolloutJob(Job[RunConfig]):
@@ -167,8 +170,14 @@ class RolloutJob(Job[RunConfig]):
         """The scores."""
         from ..scoring.score_table import score_table
 
-        title = f"{self.name}: {self.config.episodes} days of {self.source.split}"
+        title = f"{self.name}: {self._count(context)} of {self.source.split}"
         return [score_table(self.scores(context, outcome), title)]
+
+    def _count(self, context: Session) -> str:
+        """How many episodes there are, and of what."""
+        hours = context.episode_h
+        what = "days" if hours == HOURS_PER_DAY else f"episodes of {hours:g} h"
+        return f"{self.config.episodes} {what}"
 
     def _picture(self, context: Session, outcome: Outcome) -> bytes:
         from ..scoring.report import Scene, report_png
@@ -184,10 +193,11 @@ class RolloutJob(Job[RunConfig]):
             band=_band(grid),
             limits=grid.v_limits_pu,
             dt_h=context.dt_h,
+            episode_h=context.episode_h,
             title=self.name,
             subtitle=(
                 f"feeder {grid.feeder.name}   ·   split {self.source.split}   ·   "
-                f"{self.config.episodes} days per policy   ·   seed {self.config.seed}"
+                f"{self._count(context)} per policy   ·   seed {self.config.seed}"
             ),
         )
         return report_png(scene)

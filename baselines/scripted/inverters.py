@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
 
 #: Share of the way from the last setpoint to the curve's that is gone in one step (see the text above).
 STEP_RESPONSE = 0.5
@@ -42,14 +42,14 @@ class Inverters:
 
 def find_inverters(env: AnyEnv) -> Inverters:
     """Collect the PV units with a "q" action. RunError when the environment has none."""
-    grid: Any = env.unwrapped
-    units = [u for u in grid.fleet.units("pv") if u.action_q is not None and u.q_max_mvar > 0.0]
+    scenario = scenario_of(env)
+    units = [u for u in scenario.fleet.units("pv") if u.action_q is not None and u.q_max_mvar > 0.0]
     if not units:
         raise RunError(
             "this environment has no PV unit whose reactive power can be set; "
             'give it PV(..., controls="q") or choose another policy'
         )
-    first_voltage = grid.layout["v_pu"].start
+    first_voltage = scenario.layout["v_pu"].start
     return Inverters(
         names=tuple(u.name for u in units),
         p_mw=np.array([u.p_mw for u in units], dtype=np.float64),
@@ -82,7 +82,7 @@ class InverterPolicy(Policy):
         self.name = name
         self.step_response = float(step_response)
         self.inverters = find_inverters(env)
-        self._neutral = neutral_action(env)
+        self._actions = RuleActions(env)
         self._q_mvar = np.zeros((0, len(self.inverters.names)))  # (rows, n_units) setpoints of the last step
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
@@ -121,6 +121,6 @@ class InverterPolicy(Policy):
         moved = self._q_mvar + self.step_response * (target - self._q_mvar)
         # The limit binds last: power may have risen since the setpoint that is being left.
         self._q_mvar = np.clip(moved, -limit, limit)
-        action = np.array(np.broadcast_to(self._neutral, (batch.shape[0], self._neutral.size)))
+        action = self._actions.neutral(batch.shape[0])
         action[:, units.q_action] = self._q_mvar / units.q_max_mvar
-        return action[0] if single else action
+        return self._actions.coded(action, single)

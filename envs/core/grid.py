@@ -20,6 +20,7 @@ from ...physics import Network, Network3
 from ...physics.solved_grid import PowerFlow, SolvedGrid
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
+from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from .load_source import LoadSource, fill_checked, shipped
 from .observer import ObservationBounds, Observer
@@ -37,6 +38,7 @@ from .terms import (
     own_costs,
     priced,
 )
+from .time_axis import goes_round
 from .unserved import UNSERVED, Unserved
 from .worst import worst_case
 
@@ -63,7 +65,9 @@ class Outcome:
 class Aside:
     """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
 
+    episode_steps: int  # of the task
     max_steps: int | None  # where a limit of time cuts episodes
+    goes_round: bool  # whether the first interval of the data follows the last
     first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
     openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
@@ -76,7 +80,7 @@ class Grid:
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
     ``power_flow``: what solves the rows; None: what the package has for such a network.
 
-    Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
+    Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
     """
 
     def __init__(
@@ -103,7 +107,6 @@ class Grid:
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
-        self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
@@ -111,8 +114,9 @@ class Grid:
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
-        self.aside = Aside(max_steps)
-        self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
+        steps = task.episode.steps(self.dt_h)
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load))
+        self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
         self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
@@ -120,7 +124,7 @@ class Grid:
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges, self._own_costs = self._live_charges(), own_costs(task)
-        self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
+        self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
         self._random_load = np.zeros((batch, load.n_random))
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
@@ -149,17 +153,15 @@ class Grid:
         worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
         return observer, worst
 
-    def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
-        """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
+    def reset(self, rows: IntArray, starts: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """Start the given rows at intervals ``starts``, from the grid as it was one interval before.
 
         The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first
         day of a load that is no whole year nothing is known: its first interval stands for the one before.
         """
-        self.day[rows], self.step_index[rows] = days, 0
-        self.t_index[rows] = now = days * self.profiles.steps_per_day
-        before = (now - 1) % self._ring
-        if self.load.n_days < self.profiles.n_days:
-            before = np.maximum(now - 1, 0)
+        days, now = starts // self._steps_per_day, starts
+        self.day[rows], self.step_index[rows], self.t_index[rows] = days, 0, now
+        before = (now - 1) % self._ring if self.aside.goes_round else np.maximum(now - 1, 0)
         few = rows.size <= FEW_ROWS
         opening = self.aside.openings.get(few)
         if opening is None:
@@ -213,8 +215,8 @@ class Grid:
         if resource_costs:
             costs = self._with_resources(costs, resource_costs)
         any_failed = tick_rows(
-            stepper.status, self._episode_steps, self._ring, self.step_index, self.t_index, self._now,
-            self._terminated, self._truncated,
+            stepper.status, self._episode_steps, self._ring, self._steps_per_day, self.step_index,
+            self.t_index, self.day, self._now, self._terminated, self._truncated,
         )  # fmt: skip
         if self._own_terms:
             rewards = checked_terms(
@@ -226,7 +228,7 @@ class Grid:
         costs[UNSERVED] = lost
         if any_failed:
             failed, task = self._terminated, self.task
-            left = (task.episode_steps - self.step_index + 1).astype(np.float64)
+            left = (self.aside.episode_steps - self.step_index + 1).astype(np.float64)
             if (
                 self.aside.max_steps is not None
             ):  # a limit of time cuts what has failed, too, as Gymnasium's does
@@ -283,35 +285,52 @@ class Grid:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""
         return self.observer.observe(self._now, out)
 
-    def state(self) -> dict[str, Any]:
-        """Copies of everything that the future depends on."""
-        return {
-            "fleet": self.fleet.state(),
-            "grid": {name: array.copy() for name, array in self.stepper.state().items()},
-            "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
-            "random_load": self._random_load.copy(), "names": self.names,
-        }  # fmt: skip
+    def _live(self) -> dict[str, NDArray[Any]]:
+        """Arrays that the future depends on, beside those of the fleet."""
+        own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
+        return {**self.stepper.state(), **own, "random_load": self._random_load}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        live = self.stepper.state()
-        for name, array in live.items():
-            if name not in state["grid"] or state["grid"][name].shape != array.shape:
-                found = np.shape(state["grid"].get(name))
-                raise ValueError(f"this state has {name} of shape {found}: it is of another feeder")
-        self.fleet.load_state(state["fleet"])
-        for name, array in live.items():
-            np.copyto(array, state["grid"][name])
-        for name in ("t_index", "step_index", "day"):
-            np.copyto(getattr(self, name), state[name])
-        np.copyto(self._random_load, state["random_load"])
+    def state(self, rows: IntArray | None = None) -> dict[str, Any]:
+        """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""
+        return {"fleet": self.fleet.state(rows), "grid": rows_of(self._live(), rows), "names": self.names}
+
+    def check_state(self, state: Mapping[str, Any], n: int) -> None:
+        """ValueError where a state belongs to another grid, or has neither one row nor ``n``."""
+        check_rows(self._live(), state["grid"], n, "feeder")
+        self.fleet.check_state(state["fleet"], n)
+
+    def load_state(self, state: Mapping[str, Any], rows: IntArray | None = None) -> None:
+        """Restore what :meth:`state` returned, bit for bit, in ``rows`` (None: all).
+
+        A state of one row goes to each of them. ValueError where it belongs to another grid or to other rows.
+        """
+        every = np.arange(self.batch) if rows is None else rows
+        self.check_state(state, every.size)
+        self.fleet.load_state(state["fleet"], rows)
+        put_rows(self._live(), state["grid"], rows)
         self.names = state["names"]
-        self._load_next()
-
-    def _load_next(self) -> None:
-        """Loads of the interval that is decided next: observed now, solved with in the next step."""
+        # Loads of the interval that is decided next: observed now, solved with in the next step.
         np.remainder(self.t_index, self._ring, out=self._now)
-        self._fill(self._now, self._random_load, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+        self._fill_loads(every, self._now[every])
+
+    def steps_left(self, row: int) -> int:
+        """Intervals until the episode of ``row`` is over."""
+        return int(self._episode_steps - self.step_index[row])
+
+    def intervals(self, start: int, horizon: int) -> IntArray:
+        """(horizon,) rows of the profiles from ``start`` on; ValueError where the data have none of them."""
+        t_index, end = start + np.arange(horizon), self.load.calendar.n_steps
+        if horizon < 1 or start < 0 or (t_index[-1] >= end and not self.aside.goes_round):
+            raise ValueError(
+                f"a window of {horizon} intervals from {start} on: expected 1 or more of 0..{end - 1}"
+            )
+        return np.asarray(t_index % self._ring)
+
+    def loads(self, t_index: IntArray, row: int) -> tuple[FloatArray, FloatArray]:
+        """(horizon, load points) MW and MVAr of the intervals, as ``row`` meets them."""
+        p, q = (np.empty((t_index.size, self.stepper.load_p_mw.shape[1])) for _ in range(2))
+        self._fill(t_index, np.repeat(self._random_load[row : row + 1], t_index.size, axis=0), p, q)
+        return p, q
 
     def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
         """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""
@@ -328,7 +347,7 @@ class Grid:
         if self._shipped_load is not None:
             self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
         else:
-            fill_checked(self.load, t_index, random, p_mw, q_mvar, self.profiles.steps_per_day)
+            fill_checked(self.load, t_index, random, p_mw, q_mvar)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
@@ -336,8 +355,8 @@ class Grid:
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
-        for device in self._switched_devices:
-            device.move(stepper)
+        if self.fleet.moving:
+            self.fleet.apply(stepper)
 
 
 def _runs(rows: IntArray) -> list[tuple[int, int]]:

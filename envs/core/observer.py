@@ -19,6 +19,7 @@ from ..tasks import GRID_BLOCKS
 from .arguments import checked_names
 from .columns import sizes
 from .observation_layout import Layout
+from .time_axis import clock_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -62,7 +63,7 @@ class Observer:
         self.space = self.layout.space()
         # Copies: whoever writes into the bounds of the space must not change what is observed.
         self._low, self._high = self.space.low.copy(), self.space.high.copy()
-        self._clock = _clock_table(profiles.n_steps, profiles.steps_per_day)
+        self._clock = clock_of(profiles)
         self._price = profiles.price_usd_mwh
         if self._price.shape != (profiles.n_steps,):
             raise ValueError(
@@ -144,10 +145,3 @@ def _entries(name: str, stepper: SolvedGrid, limits: ObservationBounds) -> list[
         return [Entry(name, "USD/MWh", *limits.price_usd_mwh)]
     unit = "MVAr" if name == "q_slack_mvar" else "MW"
     return [Entry(name, unit, 0.0 if name == "p_loss_mw" else -4.0 * total, 4.0 * total)]
-
-
-def _clock_table(n_steps: int, steps_per_day: int) -> NDArray[np.float32]:
-    """(n_steps, 4) sine and cosine of the time of day and of the time of year."""
-    t = np.arange(n_steps) * (2.0 * np.pi)
-    angles = (t / steps_per_day, t / n_steps)
-    return np.stack([f(a) for a in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)

@@ -21,7 +21,7 @@ def reward_space(grid: Grid) -> spaces.Box:
     """
     task, worst, names = grid.task, grid.worst, grid.reward_names()
     price = task.failure_price
-    failure = grid.worst_reward * task.episode_steps if isinstance(price, str) else -float(price)
+    failure = grid.worst_reward * grid.aside.episode_steps if isinstance(price, str) else -float(price)
     known = {UNSERVED: (-task.unserved_weight * worst.unserved_mw, 0.0), FAILURE: (min(failure, 0.0), 0.0)}
     if not is_own(task):
         known |= {term.name: tuple(term.range(worst)) for term in task.reward_terms}

@@ -12,19 +12,21 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .accounts import ACCOUNTS, check_names, costs_of
+from .class_names import made_of, name_of_class
+from .outlook import Outlook, held
 
 if TYPE_CHECKING:
     from ...cases import Feeder
+    from ...physics.solved_grid import SolvedGrid
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-T = TypeVar("T")
 
 PHASES = ("ABC", "A", "B", "C", "AB", "BC", "CA")
 
@@ -52,7 +54,7 @@ class ActionDim:
     """One dimension of the action vector, always in [-1, 1].
 
     `index` is its column, `name` reads "pv_18.q", `quantity` is what it controls ("p", "q", or a word of the
-    user's own resource).
+    user's own resource). `positions`: how many whole positions it has, evenly from -1 to 1; None: any value.
     """
 
     index: int
@@ -60,6 +62,7 @@ class ActionDim:
     resource_name: str
     bus: str
     quantity: str
+    positions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,13 @@ class ResourceSpec(ABC):
 
     def __init_subclass__(cls) -> None:
         cls.class_name = name_of_class(cls)
+
+    def equip(self, feeder: Feeder) -> Feeder:
+        """The feeder with what the device adds to its tables: itself for most kinds.
+
+        Called before the feeder is compiled, and again on what it returned: what is there is not added twice.
+        """
+        return feeder
 
     @staticmethod
     @abstractmethod
@@ -234,6 +244,19 @@ class Resource(ABC):
         return np.zeros(len(self.action_names))
 
     @property
+    def action_positions(self) -> tuple[int | None, ...]:
+        """For each action dimension how many whole positions it has, evenly from -1 to 1; None: any value."""
+        return (None,) * len(self.action_names)
+
+    def allowed(self, values: Floats, t_index: Ints) -> NDArray[np.bool_]:
+        """Which actions can be followed in interval `t_index` (batch,): (batch, m, n_action), all here.
+
+        `values` (m, n_action): `m` values of each dimension. What is not allowed may be asked for all the
+        same: the units then get as far as they can.
+        """
+        return np.ones((t_index.size, *values.shape), dtype=np.bool_)
+
+    @property
     def observation_spec(self) -> tuple[Entry, ...]:
         """Entries in the order `observe` fills them: quantity by quantity, units within."""
         entries = []
@@ -259,6 +282,14 @@ class Resource(ABC):
     @abstractmethod
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """Act for one interval: fill `current_p_mw`, `current_q_mvar` from `action` (batch, n_action)."""
+
+    def apply(self, grid: SolvedGrid) -> None:
+        """Write what the units moved into the settings of every row of `grid`: `tap`, `cap_on`.
+
+        Called between `advance` and the power flow. For devices that move something: others leave it out.
+        `grid` may be no more than these arrays, of another number of rows in each call.
+        """
+        return  # nothing is moved
 
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Fill `out` (batch, n_observation), what is known when interval `t_index` (batch,) is decided."""
@@ -288,6 +319,15 @@ class Resource(ABC):
             return self.max_cost_per_step
         return float(self.s_mva.sum()) * (dt_h if unit == "MWh" else 1.0)
 
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """What a planner may know of the intervals `t_index` (horizon,), as `row` will meet them.
+
+        Limits, and what is available, stored or owed: anything up to `s_mva`, unless overridden. What is
+        stored is that of `now`, the interval that the row decides next; all are rows of the profiles.
+        """
+        most = held(self.s_mva, t_index.size)
+        return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar)
+
     def state(self) -> dict[str, Floats]:
         """Every array that the future or `info` depends on: the live arrays, batch first."""
         return {
@@ -295,42 +335,6 @@ class Resource(ABC):
             "current_q_mvar": self.current_q_mvar,
             **self.accounts,
         }
-
-
-_PACKAGE = __name__.partition(".resources")[0]
-
-
-def ships(kind: type) -> bool:
-    """Whether a class comes with this package."""
-    return kind.__module__.startswith(f"{_PACKAGE}.")
-
-
-def name_of_class(kind: type) -> str:
-    """The name by which a class is found again; those of this package by where they are imported from."""
-    return f"{_PACKAGE if ships(kind) else kind.__module__}:{kind.__qualname__}"
-
-
-def made_of(base: type[T], what: str, fields: Mapping[str, Any]) -> T:
-    """The instance of a subclass of `base` that had these fields, `class_name` among them, as JSON keeps it.
-
-    TypeError where they name no class that is known in this process, or fields that it does not have.
-    """
-    known = {str(getattr(kind, "class_name", "")): kind for kind in _subclasses(base)}
-    wanted = str(fields.get("class_name", ""))
-    if wanted not in known:
-        listed = ", ".join(sorted(name for name in known if name))
-        raise TypeError(
-            f"{what} is a mapping that names class_name {wanted!r}: expected {what} itself, or the fields of "
-            f"one of {listed} (import the module of your own first)"
-        )
-    return known[wanted](**{name: value for name, value in fields.items() if name != "class_name"})
-
-
-def _subclasses(base: type[T]) -> list[type[T]]:
-    found = []
-    for kind in base.__subclasses__():
-        found += [kind, *_subclasses(kind)]
-    return found
 
 
 def resource_of(fields: Mapping[str, Any]) -> ResourceSpec:

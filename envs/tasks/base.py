@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cases.profiles import ONE_DAY, Duration, checked_duration
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
+from ..kernels import info_table
 from ..kernels.rows import BLOCKS, mean_square_rows
 from ..resources import Fleet
-from ..resources.base import check_number, made_of, name_of_class
+from ..resources.base import check_number
+from ..resources.class_names import made_of, name_of_class
 from .terms import Readers, Term, TermRow, as_terms, least_of, readers, row_of
 
 FloatArray = NDArray[np.float64]
@@ -39,6 +42,14 @@ class StepView:
         self.resource_cost = resource_cost  # (batch,)
         self.unserved_mw = resource_cost * 0.0  # (batch,) load on dead nodes, and load that was shed
         self.dt_h = dt_h
+
+    def value(self, key: str) -> FloatArray:
+        """(batch,) what infos tell under a measured ``key``, such as "p_loss_MW"; ValueError names them."""
+        column = info_table.PLAN.column_of.get(key)
+        if column is None:
+            known = ", ".join(info_table.PLAN.numbers)
+            raise ValueError(f"{key!r} is not measured: expected one of {known}")
+        return self._stepper.measured[:, column]
 
     @property
     def p_loss_mw(self) -> FloatArray:
@@ -152,7 +163,7 @@ class Task(ABC):
     interval could bring times the intervals that are left. ``failure_cost`` is the same for the cost.
     """
 
-    episode_steps: int = 96
+    episode: Duration = ONE_DAY  # a whole number of steps of the data
     v_band: tuple[float, float] | None = None  # None: the limits of the feeder's nodes
     vuf_max_pct: float = 2.0  # unbalance allowed at nodes with three phases
     failure_price: float | str = field(default=BOUND, kw_only=True)
@@ -165,9 +176,8 @@ class Task(ABC):
         cls.class_name = name_of_class(cls)
 
     def __post_init__(self) -> None:
-        who, steps = type(self).__name__, self.episode_steps
-        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= 96:
-            raise ValueError(f"episode_steps must be 1..96 (one day of 15 min), got {steps!r}")
+        who = type(self).__name__
+        object.__setattr__(self, "episode", checked_duration("episode", self.episode))
         if self.v_band is not None:
             object.__setattr__(self, "v_band", _checked_band(self.v_band))
         if not isinstance(self.vuf_max_pct, int | float) or not 0 < self.vuf_max_pct < 100:

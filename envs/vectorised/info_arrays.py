@@ -33,6 +33,7 @@ class InfoArrays:
         self._flags = np.empty((len(plan.flags), rows + _PAD), dtype=np.bool_)
         self._clocks = np.empty((len(plan.clocks), rows + _PAD), dtype=np.int64)
         self._tables = tuple(np.empty((rows, columns.size)) for columns in self._shown)
+        self.more: Tree = {}  # arrays of an environment's own, which it fills itself
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         switched_devices = grid.fleet.switched_devices
         self._positions = {device.info_name: np.empty((rows, device.n_units)) for device in switched_devices}
@@ -47,11 +48,12 @@ class InfoArrays:
         """Take over the present state of a shard."""
         grid, stepper, fleet, plan = shard.grid, shard.grid.stepper, shard.grid.fleet, self._plan
         node, branch, three = self._shown
+        voltages, loading, unbalance = self._tables
         write_info_rows(
             shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading, stepper.vuf_pct,
             plan.number_columns, plan.count_columns, plan.flag_bits,
             node.column, branch.column, three.column, fleet.delivered_p_mw, fleet.delivered_q_mvar,
-            self._numbers, self._counts, self._flags, *self._tables, self._p_mw, self._q_mvar,
+            self._numbers, self._counts, self._flags, voltages, loading, unbalance, self._p_mw, self._q_mvar,
         )  # fmt: skip
         for line, (_, clock) in zip(self._clocks, plan.clocks, strict=True):
             line[shard.rows] = getattr(grid, clock)
@@ -108,7 +110,7 @@ class InfoArrays:
 
     def all(self) -> Tree:
         """Everything that is told."""
-        return self.state() | self.step()
+        return self.state() | self.step() | self.more
 
     def forget(self, rows: BoolArray, reward: bool) -> None:
         """As if nothing had been earned or charged in ``rows``; ``reward``: that of the step as well."""

@@ -14,6 +14,7 @@ from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.scripted.local_control import LocalControl, Relays
 from distgrid.cases.schema import table
+from distgrid.envs.core.codecs import BoxCodec
 
 #: Where OpenDSS's controls end from neutral taps.
 OPENDSS = {
@@ -32,9 +33,9 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
 
     def __init__(self, name: str, rows: int = 1, tap: int = 0, dt_h: float = 0.25) -> None:
         feeder = cases.load(name)
-        self.net = physics.compile_per_phase(feeder)
+        self.net = self.network = physics.compile_per_phase(feeder)
         self.n_tap, self.n_cap = self.net.tap.size, self.net.cap_on.size
-        self.grid = SimpleNamespace(stepper=SimpleNamespace(solution=lambda: self.solved), dt_h=dt_h)
+        self.profiles, self.has_solution = SimpleNamespace(dt_h=dt_h), True
         names = [f"tap_{k}" for k in range(self.n_tap)] + [f"on_{k}" for k in range(self.n_cap)]
         what = [name.split("_")[0] for name in names]
         self.units = [SimpleNamespace(name=n, observation={what[k]: k}) for k, n in enumerate(names)]
@@ -57,12 +58,22 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
             units=lambda kind: (
                 self.units[: self.n_tap] if kind == "tap_changer" else self.units[self.n_tap :]
             ),
+            neutral_action=np.zeros(len(names)),
         )
-        self.neutral_action = np.zeros(len(names), dtype=np.float32)
+        self.codec = BoxCodec(names)
         self.low, self.high, self.rows = low, high, rows
         self.tap_pos = np.full((rows, self.n_tap), tap)
         self.solved: physics.Solution3
         self.cap_on = np.repeat(self.net.cap_on[None], rows, axis=0)
+
+    @property
+    def scenario(self) -> PhaseStandIn:
+        """Its own."""
+        return self
+
+    def solution(self) -> physics.Solution3:
+        """The state that was solved last."""
+        return self.solved
 
     def observe(self) -> Any:
         """Solve and look."""
@@ -121,7 +132,7 @@ def test_rows_are_alone() -> None:
         alone = PhaseStandIn("ieee13", tap=start)
         assert [taps[row] for taps in both] == [taps[0] for taps in play(alone, LocalControl(alone), 6)]
     with pytest.raises(RunError, match=r"call reset\(\) first"):
-        policy.act(np.zeros(env.neutral_action.size), {})
+        policy.act(np.zeros(len(env.codec.names)), {})
 
 
 def test_delays_longer_than_an_interval_are_waited_for() -> None:

@@ -13,6 +13,7 @@ import pytest
 from distgrid import baselines, cases, physics
 from distgrid.baselines.scoring.violations import Violations
 from distgrid.baselines.workflows.dist.pf import power_flow
+from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, DistGrid3PhaseEnv, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
 from distgrid.envs.core.columns import load_points
 
@@ -147,7 +148,7 @@ def test_load_that_is_not_supplied_is_a_row_of_each_step() -> None:
     island = FEEDER.with_switch("2-19", closed=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", physics.IslandWarning)
-        env = DistGridEnv(island, task=VoltVar(episode_steps=4), load=day_of_load(np.full(96, 0.3)))
+        env = DistGridEnv(island, task=VoltVar(episode=Duration(hours=1)), load=day_of_load(np.full(96, 0.3)))
         result = baselines.rollout(env, "do-nothing", 2, progress=False)
     table = result.violations
     rows = table.filter(pc.equal(table["kind"], "unserved")).to_pylist()

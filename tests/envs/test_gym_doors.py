@@ -15,6 +15,8 @@ from gymnasium.vector import SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics, RenderCollection, TimeAwareObservation, TimeLimit
 
 from distgrid import cases
+from distgrid.cases import profiles
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     EV,
     PV,
@@ -54,7 +56,7 @@ def bare(env: Any) -> DistGridEnv:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
 def test_the_spec_tells_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
-    assert gym.spec(entry.id).max_episode_steps == 96 == entry.task.episode_steps
+    assert gym.spec(entry.id).max_episode_steps == 96 == entry.task.episode.steps(profiles.DT_H)
 
 
 def test_the_spec_of_an_environment_tells_it_too() -> None:
@@ -63,17 +65,35 @@ def test_the_spec_of_an_environment_tells_it_too() -> None:
     assert gym.make_vec(ID, num_envs=2).spec.max_episode_steps == 96  # type: ignore[union-attr]
 
 
+def test_a_longer_task_lifts_the_limit_of_its_id() -> None:
+    """`max_episode_steps=-1`: then the task alone ends an episode, on both faces."""
+    two_days = VoltVar(episode=Duration(hours=48))
+    env = gym.make(ID, task=two_days, max_episode_steps=-1)
+    assert env.spec.max_episode_steps is None  # type: ignore[union-attr]
+    env.reset(seed=0)
+    neutral = env.action_space.sample() * 0
+    assert [env.step(neutral)[3] for _ in range(192)] == [False] * 191 + [True]
+    envs = gym.make_vec(ID, num_envs=2, task=two_days, max_episode_steps=-1)
+    envs.reset(seed=0)
+    ends = [envs.step(np.stack([neutral, neutral]))[3].any() for _ in range(192)]
+    assert ends == [False] * 191 + [True]
+
+
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_a_limit_of_time_cuts_both_faces_alike(mode: str) -> None:
     """`max_episode_steps` of `make_vec` is that of `make`, bit for bit, failed power flows and all."""
-    options = rough(VoltVar(episode_steps=9))
+    options = rough(VoltVar(episode=Duration(hours=9 / 4)))
 
     def one() -> gym.Env[Any, Any]:
         return TimeLimit(DistGridEnv(**options), 6)
 
     apart = SyncVectorEnv([one] * 4, autoreset_mode=gym.vector.AutoresetMode(mode))
     together: Any = gym.make_vec(
-        "distgrid/DistGrid-33bw-v0", num_envs=4, max_episode_steps=6, autoreset_mode=mode, **options
+        "distgrid/DistGrid-33bw-v0",
+        num_envs=4,
+        max_episode_steps=6,
+        autoreset_mode=mode,
+        **options,
     )
     rng = np.random.default_rng(1)
     same(together.reset(seed=5), apart.reset(seed=5))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     EV,
     Battery,
@@ -160,7 +161,8 @@ def test_terms_keep_their_names() -> None:
 def test_what_a_failed_row_brings_is_not_judged() -> None:
     """Diagnostics may be anything; the row has its price, the others have their terms."""
     task = Own(
-        of=lambda view: {"loss": np.where(view.p_loss_mw > 5.0, np.nan, -view.p_loss_mw)}, episode_steps=9
+        of=lambda view: {"loss": np.where(view.p_loss_mw > 5.0, np.nan, -view.p_loss_mw)},
+        episode=Duration(hours=9 / 4),
     )
     env = DistGridVectorEnv(**{**rough(), "task": task}, num_envs=4)
     env.reset(seed=0, options={"day": [0, 1, 2, 3]})
@@ -295,7 +297,7 @@ def test_a_task_is_told_with_all_its_numbers() -> None:
 
 def test_both_faces_play_an_own_task_alike() -> None:
     task = Own(of=lambda view: {"a": -view.p_loss_mw, "b": 0.25}, failure_price=50.0)
-    options = {**rough(), "task": dataclasses.replace(task, episode_steps=9)}
+    options = {**rough(), "task": dataclasses.replace(task, episode=Duration(hours=9 / 4))}
     one, two = DistGridEnv(**options), DistGridVectorEnv(**options, num_envs=1)
     same(two.reset(seed=3)[0][0], one.reset(seed=3)[0])
     for _ in range(9):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from distgrid import cases
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     PV,
     Battery,
@@ -53,7 +54,7 @@ PEAK_SHAVING = DataTask(
     ),
     costs=("thermal_overload", "resource", Term("over_contract", "import_above_mw", 3.0, {"limit_mw": 1.4})),
     v_band=(0.95, 1.05),
-    episode_steps=48,
+    episode=Duration(hours=12),
 )
 VOLTAGE_AND_SWITCHING = DataTask(
     rewards=(
@@ -94,7 +95,9 @@ def test_the_terms_of_a_step_are_what_the_data_say() -> None:
     assert (seen > 0.0).all()
 
 
-@pytest.mark.parametrize("task", [PEAK_SHAVING, dataclasses.replace(VOLTAGE_AND_SWITCHING, episode_steps=48)])
+@pytest.mark.parametrize(
+    "task", [PEAK_SHAVING, dataclasses.replace(VOLTAGE_AND_SWITCHING, episode=Duration(hours=12))]
+)
 def test_all_faces_play_it_alike(task: DataTask) -> None:
     vector = DistGridVectorEnv(FEEDER, FLEET, task, num_envs=3)
     vector.reset(seed=0, options={"day": [170, 20, 300]})
