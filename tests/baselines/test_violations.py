@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -189,7 +189,7 @@ def at_points(feeder: cases.Feeder, column: str) -> np.ndarray:
 )
 def test_a_power_flow_reports_what_an_environment_charges(name: str, scale: float) -> None:
     """`dist pf` of the nominal loads and a step with these loads: the same limits, the same rows."""
-    feeder, kind = cases.load(name), DistGrid3PhaseEnv
+    feeder, kind = cases.load(name), cast(type[DistGridEnv], DistGrid3PhaseEnv)
     if feeder.phases == "balanced":
         p, q = (feeder.column("nodes", c) * scale for c in ("load_p_mw", "load_q_mvar"))
         feeder, kind = feeder.with_loads(p, q), DistGridEnv
