@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .blocks import ArrayBlock, Block, BlockContext, BlockView, SeriesBlock
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
@@ -26,7 +27,11 @@ from .vector3 import DistGrid3PhaseVectorEnv
 __all__ = [
     "EV",
     "PV",
+    "ArrayBlock",
     "Battery",
+    "Block",
+    "BlockContext",
+    "BlockView",
     "CapacitorBank",
     "ChargingSession",
     "DistGrid3PhaseEnv",
@@ -41,6 +46,7 @@ __all__ = [
     "ProfileLoad",
     "Resource",
     "ResourceSpec",
+    "SeriesBlock",
     "SeriesLoad",
     "TapChanger",
     "Task",

@@ -21,7 +21,7 @@ from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..tasks import StepView, Task, WorstCase
 from .load_source import LoadSource, fill_checked, shipped
-from .observer import ObservationBounds, Observer
+from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
 from .terms import bounded, checked_terms, is_own, priced
@@ -126,14 +126,8 @@ class Grid:
     def _described(self) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
         state, fleet = bounds_of(self.stepper, self.load, self.fleet), self.fleet
-        prices = self.profiles.price_usd_mwh
-        limits = ObservationBounds(
-            state,
-            self.load.s_max_mva,
-            float(fleet.max_apparent_mva.sum()),
-            (float(prices.min()), float(prices.max())),
-        )
-        observer = Observer(self.task.blocks, self.feeder, fleet, self.stepper, self.profiles, limits)
+        context = context_of(fleet, self.stepper, self.profiles, state, self.load.s_max_mva)
+        observer = Observer(self.task.blocks, context, fleet, self.stepper)
         worst = WorstCase(
             state, *limits_of(self.stepper), rating_of(self.stepper),
             storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics import Network, Network3, StateBounds, Stepper, state_bounds
+from ..blocks import chosen_blocks, details_read
 from .phase_stepper import STATE, PhaseStepper
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 AnyStepper = Stepper | PhaseStepper
-_SHOWS = {"v_deg": "v", "p_from_mw": "s_from", "q_from_mvar": "s_from", "i_ka": "i_ka"}  # read by no other
 
 
 def stepper_for(
@@ -33,7 +33,7 @@ def stepper_for(
     It keeps of its details what the task shows: writing the others takes longer than solving.
     """
     v_min, v_max = limits
-    kept = tuple({_SHOWS[block]: None for block in task.blocks if block in _SHOWS})
+    kept = details_read(chosen_blocks(task.blocks))
     if isinstance(net, Network3):
         other = like if isinstance(like, PhaseStepper) else None
         return PhaseStepper(net, batch, v_min, v_max, fleet.ports, task.vuf_max_pct, kept, other)

@@ -177,9 +177,11 @@ class EVProgram(Resource):
         self._most_needed_mwh = np.array([s.most_needed_mwh for s in specs], dtype=np.float64)
         self.unit_observations = tuple(
             (
-                Entry("plugged_in", "1", 0.0, 1.0),
-                Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh),
-                Entry("departure_h", "h", 0.0, 24.0),
+                Entry("plugged_in", "1", 0.0, 1.0, "whether a vehicle is at each charging point, now"),
+                Entry(
+                    "need_mwh", "MWh", 0.0, s.most_needed_mwh, "energy that each vehicle still asks for, now"
+                ),
+                Entry("departure_h", "h", 0.0, 24.0, "time until each vehicle leaves, now"),
             )
             for s in specs
         )

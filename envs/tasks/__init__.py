@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .base import GRID_BLOCKS, StepView, Task, WorstCase
+from ..blocks import GRID_BLOCKS
+from .base import StepView, Task, WorstCase
 from .loss import LossMinimisation
 from .volt_var import VoltVar
 from .volt_var3 import VoltVar3

@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics import StateBounds
+from ..blocks import Block
 from ..core.plant import AnyStepper
-from ..kernels.rows import BLOCKS, mean_square_rows
+from ..kernels.rows import mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number, made_of, name_of_class
 
 FloatArray = NDArray[np.float64]
-
-#: Observation blocks of the grid that a task may list; the fleet's own blocks always follow them.
-GRID_BLOCKS = tuple(BLOCKS)
 
 
 class StepView:
@@ -172,8 +170,8 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def blocks(self) -> tuple[str, ...]:
-        """Names out of ``GRID_BLOCKS``, in the order of the observation."""
+    def blocks(self) -> tuple[str | Block, ...]:
+        """Names out of ``GRID_BLOCKS`` and blocks of one's own, in the order of the observation."""
 
     @property
     def charged(self) -> tuple[str, ...]:
