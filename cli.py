@@ -1,7 +1,8 @@
 """The ``distgrid`` command: a thin face over the functions of the library.
 
-Each verb lives beside what it shows (``baselines/cli_*.py``) and calls one public function. What the user
-got wrong is told in plain words on stderr with exit code 2; set ``DISTGRID_DEBUG=1`` to see the traceback.
+Verbs that are jobs are made from the configuration of their job (``baselines/cli/verbs.py``); each of the
+others calls one public function. What the user got wrong is told in plain words on stderr with exit code 2;
+set ``DISTGRID_DEBUG=1`` to see the traceback.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ def build_app() -> typer.Typer:
     """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap."""
     from .baselines.cli.bench import app as bench_app
     from .baselines.cli.case import app as case_app
-    from .baselines.cli.dist_pf import app as dist_app
-    from .baselines.cli.run import run
+    from .baselines.cli.verbs import add_verbs
 
     app = typer.Typer(
         name="distgrid",
@@ -34,8 +34,7 @@ def build_app() -> typer.Typer:
     )
     app.add_typer(bench_app, name="bench")
     app.add_typer(case_app, name="case")
-    app.add_typer(dist_app, name="dist")
-    app.command()(run)
+    add_verbs(app)
     app.command()(version)
     return app
 

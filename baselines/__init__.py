@@ -19,9 +19,9 @@ The runner plays whole days and keeps the score; with ``out="runs/first"`` it le
 from __future__ import annotations
 
 from .errors import RunError, RunWarning
-from .jobs.rollout import RunResult, rollout
 from .policy import Policy
 from .registry import make, names
+from .rollouts.play import RunResult, rollout
 from .scoring.summary import PolicySummary
 
 __all__ = ["Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "make", "names", "rollout"]

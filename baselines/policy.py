@@ -28,10 +28,13 @@ class Policy(ABC):
     Attributes: `name`, shown in tables and written to every row of the results. `transient`: names of
     attributes that an episode writes and `reset` forgets; all others, and the code of the class, are part of
     what a run is (weights, arrays, parameters), and a folder with other ones is another run.
+    `plays_batches`: whether row i of a batch gets the bits that this row alone would get, also after `seed`
+    and `restart`; runs then play many episodes at a time. A subclass says so itself.
     """
 
     name: str = "policy"
     transient: tuple[str, ...] = ()
+    plays_batches: bool = False
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
         """Constants that decide what the policy does, to be read in run.json.
@@ -59,6 +62,14 @@ class Policy(ABC):
     @abstractmethod
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """Return the action for `obs`: float32, (n_action,) or (rows, n_action), each within [-1, 1]."""
+
+
+def plays_batches(policy: Policy) -> bool:
+    """Whether `policy` says that it plays batches; a class outside of this package must say so itself."""
+    kind = type(policy)
+    if kind.__module__.partition(".")[0] != __name__.partition(".")[0]:
+        return bool(vars(kind).get("plays_batches", False))
+    return bool(kind.plays_batches) and "act" not in vars(policy)
 
 
 def as_batch(obs: NDArray[np.floating[Any]]) -> tuple[FloatArray, bool]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from .errors import CaseError, Problem
 from .importers.matpower.importer import SUFFIXES, import_matpower
 from .importers.matpower.tables import COMPLETE
-from .importers.opendss import importer as dss
+from .importers.opendss.importer import SUFFIXES as DSS_SUFFIXES
+from .importers.opendss.importer import import_dss
 from .model.edit import nearest
 from .model.feeder import Feeder
 from .schema import FEEDER_PHASES
-from .storage.folder import load_folder, phases_of
+from .storage.folder import phases_of, read_folder
 
 FEEDERS = Path(__file__).parent / "data" / "feeders"
 
@@ -74,9 +75,9 @@ def load(name_or_path: str | Path) -> Feeder:
     if path.is_file():
         if path.suffix.lower() in SUFFIXES:
             return import_matpower(path)
-        if path.suffix.lower() in dss.SUFFIXES:
-            return dss.import_dss(path)
-        kinds = f"a MATPOWER file ({', '.join(SUFFIXES)}), an OpenDSS script ({', '.join(dss.SUFFIXES)})"
+        if path.suffix.lower() in DSS_SUFFIXES:
+            return import_dss(path)
+        kinds = f"a MATPOWER file ({', '.join(SUFFIXES)}), an OpenDSS script ({', '.join(DSS_SUFFIXES)})"
         expected = f"{kinds} or a folder of Parquet tables"
         raise CaseError([Problem(text, None, "", path.suffix or "no suffix", expected)])
     if path.suffix or len(path.parts) > 1:
@@ -90,3 +91,13 @@ def load(name_or_path: str | Path) -> Feeder:
 @cache
 def _shipped(name: str) -> Feeder:
     return load_folder(FEEDERS / name)
+
+
+def load_folder(folder: Path) -> Feeder:
+    """The feeder whose Parquet tables lie in a folder.
+
+    Raises:
+        CaseError: files missing, unreadable, of another version or schema, or a feeder that is not valid.
+    """
+    stored = read_folder(folder)
+    return Feeder(**stored.header, **stored.tables, place=stored.place)

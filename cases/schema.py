@@ -312,3 +312,12 @@ def conform(name: str, data: pa.Table, file: str | None = None) -> pa.Table:
     if problems:
         raise CaseError(problems)
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def matrices(values: pa.Array) -> np.ndarray:
+    """A column of 3x3 matrices as (rows, 3, 3); NaN where null or not of nine numbers."""
+    found = np.full((len(values), 9), np.nan)
+    nine = pc.fill_null(pc.equal(pc.list_value_length(values), 9), False).to_numpy(zero_copy_only=False)
+    whole = values.filter(pa.array(nine))
+    found[nine] = whole.flatten().to_numpy(zero_copy_only=False).reshape(-1, 9)
+    return found.reshape(-1, 3, 3)

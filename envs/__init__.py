@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .blocks import ArrayBlock, Block, BlockContext, BlockView, SeriesBlock
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
+from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .resources import (
@@ -39,6 +40,7 @@ __all__ = [
     "DistGridEnv",
     "DistGridVectorEnv",
     "Entry",
+    "EnvOptions",
     "Exogenous",
     "Fleet",
     "LoadSource",

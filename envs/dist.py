@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
 import gymnasium as gym
 import numpy as np
@@ -13,14 +14,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..cases import Feeder
-from ..cases.profiles import Profiles
 from .core.action_checks import checked
 from .core.arguments import checked_options, checked_resources
+from .core.face import MadeWithOptions, takes_options
 from .core.fixed import Fixed
 from .core.info import reset_info, step_info
-from .core.load_source import LoadSource
 from .core.observation_layout import Layout
-from .core.scenario import scenario
+from .core.options import EnvOptions, OptionKeywords
 from .rendering.window import View
 from .resources import Fleet, place
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
@@ -31,7 +31,8 @@ Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
 
 
-class DistGridEnv(gym.Env[Observation, Action]):
+@takes_options
+class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
     """One balanced feeder, 15-minute steps, solved by AC power flow.
 
     ## Description
@@ -76,17 +77,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
     2. Truncation: the day is over.
 
     ## Arguments
-    - ``case``: name of a shipped feeder, a path, or a ``Feeder``.
-    - ``resources``: ``Battery``, ``PV``, ``EV`` or your own ``Resource``; more by ``register_resource``.
-    - ``task``: what is observed and rewarded; default ``LossMinimisation()``.
-    - ``split``: ``train`` (default), ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that
-      ``reset`` draws. A load of your own: ``all`` its days, or a split that it has.
-    - ``load``: a ``LoadSource`` (``SeriesLoad`` for your own series); default: the shipped year.
-    - ``days``: the days that ``reset`` draws, in place of a split.
-    - ``load_scale``: growth of all nominal loads over the case, 1.0 = as in the case.
-    - ``v_source_pu``: voltage of the substation; default as in the case.
-    - ``allow_mesh_pruning``: cut loops to a tree with a warning (True, the default) or raise ValueError
-      (False). Parallel branches are no loop.
+    - every field of ``EnvOptions``, or ``options=EnvOptions(...)``
     - ``render_mode``: ``"rgb_array"``, ``"human"`` or None.
 
     ``reset(options={"day": 200})`` starts on a given day of the data.
@@ -95,16 +86,6 @@ class DistGridEnv(gym.Env[Observation, Action]):
     - v0: first release.
     """
 
-    feeder = Fixed[Feeder]("make another with case=")
-    net = Fixed[Any]("make another with case=")
-    load = Fixed[LoadSource]("make another with load=")
-    task = Fixed[Task]("make another with task=")
-    split = Fixed[str]("make another with split=, or start on a day by reset(options={'day': d})")
-    days = Fixed[NDArray[np.int64]]("make another with days=, or start on a day by reset(options={'day': d})")
-    profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
-    load_scale = Fixed[float]("make another with load_scale=")
-    v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
-    allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
     render_mode = Fixed["str | None"]("make another with render_mode=")
 
     # Gymnasium types a space by its dtype, Box does not.
@@ -114,30 +95,21 @@ class DistGridEnv(gym.Env[Observation, Action]):
 
     def __init__(
         self,
-        case: str | Feeder = "case33bw",
+        case: str | Path | Feeder = "case33bw",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
         split: str | None = None,
         *,
-        load: LoadSource | None = None,
-        days: Sequence[int] | None = None,
-        load_scale: float = 1.0,
-        v_source_pu: float | None = None,
-        allow_mesh_pruning: bool | None = None,
         render_mode: str | None = None,
+        options: EnvOptions | None = None,
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
         if render_mode not in (None, *type(self).metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r} is unknown; expected 'rgb_array', 'human' or None")
         self.metadata = copy.deepcopy(type(self).metadata)
         self.render_mode = self._mode = render_mode  # the second is read in every step: a plain attribute
-        played = scenario(case, task, split, load, days, load_scale, v_source_pu, allow_mesh_pruning)
-        self._check_phases(played.feeder)
-        self._scenario, self.split = played, played.split
-        self.feeder, self.net, self.load, self.days = played.feeder, played.net, played.load, played.days
-        self.task, self.profiles = played.task, played.profiles
-        self.load_scale, self.v_source_pu = load_scale, v_source_pu
-        self.allow_mesh_pruning = allow_mesh_pruning
-        self._resources = checked_resources(resources)
+        given = EnvOptions(case, resources, task, split, **keywords) if options is None else options
+        self._check_phases(self._settle(given).feeder)
         self._view: View | None = None
         self._build()
 
@@ -147,8 +119,7 @@ class DistGridEnv(gym.Env[Observation, Action]):
             raise ValueError(f"feeder {feeder.name!r} has phases: make it with DistGrid3PhaseEnv")
 
     def _build(self) -> None:
-        DistGridEnv.task.settle(self, self._scenario.task)
-        self.grid = self._scenario.grid(self._resources, 1)
+        self.grid = self._scenario.grid(self.resources, 1)
         fleet = self.grid.fleet
         self.observation_space = self.grid.observer.space
         self.action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
@@ -163,15 +134,6 @@ class DistGridEnv(gym.Env[Observation, Action]):
     def fleet(self) -> Fleet:
         """All resources, in the order of ``info["delivered"]``."""
         return self.grid.fleet
-
-    @property
-    def resources(self) -> tuple[ResourceSpec | Resource, ...]:
-        """What was attached, as it was written."""
-        return tuple(self._resources)
-
-    @resources.setter
-    def resources(self, _value: object) -> None:
-        raise AttributeError("resources cannot be set: attach one by register_resource, or make another")
 
     @property
     def v_limits_pu(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -226,14 +188,16 @@ class DistGridEnv(gym.Env[Observation, Action]):
         a registered id states is for its own fleet: with another one the task's is the bound.
         """
         (one,) = checked_resources([resource])
-        before = self._resources, self._scenario
-        self._resources = [*self._resources, place(one, bus, phase)]
+        before, played = self.options, self._scenario
+        task = played.task
         if self.spec is not None and self.spec.kwargs.get("task") is None:
-            self._scenario = replace(self._scenario, task=unpriced(self._scenario.task))
+            task = unpriced(task)
+        more = [*self.resources, place(one, bus, phase)]
+        self._settle(replace(before, resources=more, task=task), replace(played, task=task))
         try:
             self._build()
         except (TypeError, ValueError):
-            self._resources, self._scenario = before
+            self._settle(before, played)
             self._build()
             raise
 

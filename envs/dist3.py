@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Unpack
 
 from ..cases import Feeder
 from ..physics import Network3, PhaseIndex
+from .core.face import takes_options
 from .core.fixed import Fixed
-from .core.load_source import LoadSource
+from .core.options import EnvOptions, OptionKeywords
 from .dist import DistGridEnv
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 
 
+@takes_options
 class DistGrid3PhaseEnv(DistGridEnv):
     """One unbalanced feeder, phase by phase, 15-minute steps, solved by three-phase AC power flow.
 
@@ -69,19 +73,7 @@ class DistGrid3PhaseEnv(DistGridEnv):
     2. Truncation: the day is over.
 
     ## Arguments
-    - ``case``: name of a shipped per-phase feeder, a path, or a ``Feeder``.
-    - ``resources``: ``Battery``, ``PV``, ``EV``, ``TapChanger``, ``CapacitorBank`` or your own
-      ``Resource``; more by ``register_resource``.
-    - ``task``: what is observed and rewarded; default ``LossMinimisation()``. Its ``vuf_max_pct`` is the
-      limit of unbalance.
-    - ``split``: ``train`` (default), ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that
-      ``reset`` draws. A load of your own: ``all`` its days, or a split that it has.
-    - ``load``: a ``LoadSource`` (``SeriesLoad`` for your own series); default: the shipped year.
-    - ``days``: the days that ``reset`` draws, in place of a split.
-    - ``load_scale``: growth of all nominal loads over the case, 1.0 = as in the case.
-    - ``v_source_pu``: voltage of the substation; default as in the case.
-    - ``allow_mesh_pruning``: raise ValueError for loops (False, the default) or cut them to a tree with a
-      warning (True).
+    - every field of ``EnvOptions``, or ``options=EnvOptions(...)``
     - ``render_mode``: ``"rgb_array"``, ``"human"`` or None.
 
     ``reset(options={"day": 200})`` starts on a given day of the data.
@@ -94,22 +86,17 @@ class DistGrid3PhaseEnv(DistGridEnv):
 
     def __init__(
         self,
-        case: str | Feeder = "ieee13",
+        case: str | Path | Feeder = "ieee13",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
         split: str | None = None,
         *,
-        load: LoadSource | None = None,
-        days: Sequence[int] | None = None,
-        load_scale: float = 1.0,
-        v_source_pu: float | None = None,
-        allow_mesh_pruning: bool | None = None,
         render_mode: str | None = None,
+        options: EnvOptions | None = None,
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
-        super().__init__(
-            case, resources, task, split, load=load, days=days, load_scale=load_scale,
-            v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning, render_mode=render_mode,
-        )  # fmt: skip
+        given = EnvOptions(case, resources, task, split, **keywords) if options is None else options
+        super().__init__(render_mode=render_mode, options=given)
 
     @staticmethod
     def _check_phases(feeder: Feeder) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
+from .core.options import priced_options
 from .resources import PV, Battery, CapacitorBank, ResourceSpec, TapChanger
 from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
 from .tasks.base import unpriced
@@ -266,13 +267,9 @@ def _entry(identity: str) -> RegisteredEnv:
     return known[identity]
 
 
-#: What a stated price of failure was searched for: with another of these the task's is the rigorous bound.
-_SEARCHED = ("case", "resources", "load", "load_scale", "v_source_pu", "allow_mesh_pruning")
-
-
 def _arguments(entry: RegisteredEnv, options: Mapping[str, Any]) -> dict[str, Any]:
     """What an entry is made of, as arguments of its environment, with ``options`` in their place."""
-    task = unpriced(entry.task) if any(name in options for name in _SEARCHED) else entry.task
+    task = unpriced(entry.task) if priced_options() & options.keys() else entry.task
     own: dict[str, Any] = {
         "case": entry.case, "resources": entry.resources(), "task": task, "load_scale": entry.load_scale,
         "v_source_pu": entry.v_source_pu,

@@ -5,19 +5,24 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Unpack
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from .core.arguments import checked_names, checked_options
+from .core.options import VectorKeywords
 from .vector import GridVectorEnv
 from .vectorised.row_view import RowView
 
 
 def sb3_vec_env(
-    env: str | GridVectorEnv, num_envs: int = 1, *, info_keys: Sequence[str] = ("cost",), **options: Any
+    env: str | GridVectorEnv,
+    num_envs: int = 1,
+    *,
+    info_keys: Sequence[str] = ("cost",),
+    **options: Unpack[VectorKeywords],
 ) -> Any:
     """A ``stable_baselines3.common.vec_env.VecEnv`` on top of a vector environment.
 
@@ -28,7 +33,8 @@ def sb3_vec_env(
         info_keys: which numbers of the infos each environment's own dict gets, beside
             ``TimeLimit.truncated`` and, at its end, ``terminal_observation`` and what wrappers such as
             ``VecMonitor`` add. A dict for each environment costs more than its power flow.
-        options: arguments of the vector environment, for an id.
+        options: arguments of the vector environment, for an id: fields of ``EnvOptions``, ``threads``,
+            ``copy``, ``max_episode_steps``.
 
     ImportError without stable-baselines3; ValueError for another autoreset mode or an unknown key, TypeError
     for arguments of the wrong kind.

@@ -6,7 +6,8 @@ import copy as copying
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from gymnasium import spaces
@@ -15,15 +16,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from ..cases import Feeder
-from ..cases.profiles import Profiles
 from .core.action_checks import checked
-from .core.arguments import checked_count, checked_flag, checked_options, checked_resources
+from .core.arguments import checked_count, checked_flag, checked_options
 from .core.columns import sizes
+from .core.face import MadeWithOptions, takes_options
 from .core.fixed import Fixed
 from .core.grid import Grid
-from .core.load_source import LoadSource
 from .core.observation_layout import Layout
-from .core.scenario import Scenario, scenario
+from .core.options import EnvOptions, OptionKeywords
+from .core.scenario import Scenario
 from .resources import Fleet
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
 from .tasks import Task
@@ -44,7 +45,7 @@ BoolArray = NDArray[np.bool_]
 Stepped = tuple[Observations, NDArray[np.float64], BoolArray, BoolArray, dict[str, Any]]
 
 
-class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
+class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
     """The vector environment of any grid; :class:`DistGridVectorEnv` says what it does.
 
     Args:
@@ -58,7 +59,6 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
     info_arrays: ClassVar[type[InfoArrays]] = InfoArrays  # what infos are made of
     num_envs = Fixed[int]("make another with num_envs=")
-    days = Fixed[NDArray[np.int64]]("make another with days=, or choose by reset(options={'day': ...})")
     copy = Fixed[bool]("make another with copy=")
     autoreset_mode = Fixed[AutoresetMode]("make another with autoreset_mode=")
 
@@ -74,7 +74,7 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
         self.num_envs, self.copy = checked_count("num_envs", num_envs), checked_flag("copy", copy)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self._scenario, self.days = played, played.days
+        self._scenario = played
         workers = os.cpu_count() or 1 if threads is None else checked_count("threads", threads)
         self._shards = Shards(make, self.num_envs, sizes(played.feeder)["node"], workers)
         self._lead = self._shards.shards[0]
@@ -282,6 +282,7 @@ class GridVectorEnv(RowDoors, VectorEnv[Observations, NDArray[Any], NDArray[Any]
                 self._rngs[i], self._seeds[i] = seeding.np_random(wanted)
 
 
+@takes_options
 class DistGridVectorEnv(GridVectorEnv):
     """``num_envs`` independent :class:`DistGridEnv`, advanced together by compiled kernels on all cores.
 
@@ -290,8 +291,9 @@ class DistGridVectorEnv(GridVectorEnv):
     ``num_envs`` and ``threads`` are.
 
     ## Arguments
-    Those of ``DistGridEnv``, except pictures (``render_mode``: None; draw a single environment), and
+    Those of ``DistGridEnv``, except pictures (``render_mode``: None; draw a single environment):
 
+    - every field of ``EnvOptions``, or ``options=EnvOptions(...)``
     - ``num_envs``: how many.
     - ``max_episode_steps``: episodes are cut there, as `gymnasium.make` has it; None or -1: nowhere.
     - ``autoreset_mode``: ``NEXT_STEP`` (default), ``SAME_STEP`` (``final_obs``, ``final_info``) or
@@ -309,52 +311,35 @@ class DistGridVectorEnv(GridVectorEnv):
     Your own ``LoadSource`` and ``Task`` are called from several threads at once; with ``threads=1`` from one.
     """
 
-    feeder = Fixed[Feeder]("make another with case=")
-    net = Fixed[Any]("make another with case=")
-    load = Fixed[LoadSource]("make another with load=")
-    task = Fixed[Task]("make another with task=")
-    split = Fixed[str]("make another with split=, or choose days by reset(options={'day': ...})")
-    profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
-    load_scale = Fixed[float]("make another with load_scale=")
-    v_source_pu = Fixed["float | None"]("make another with v_source_pu=")
-    allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
-    resources = Fixed["tuple[ResourceSpec | Resource, ...]"]("make another with resources=")
     render_mode = Fixed["str | None"]("a vector environment draws no pictures")
 
     def __init__(
         self,
-        case: str | Feeder = "case33bw",
+        case: str | Path | Feeder = "case33bw",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
         split: str | None = None,
         *,
         num_envs: int = 1,
-        load: LoadSource | None = None,
-        days: Sequence[int] | None = None,
-        load_scale: float = 1.0,
-        v_source_pu: float | None = None,
-        allow_mesh_pruning: bool | None = None,
         render_mode: None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         threads: int | None = None,
         copy: bool = True,
         max_episode_steps: int | None = None,
+        options: EnvOptions | None = None,
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
         if render_mode is not None:
             raise ValueError(
                 f"render_mode {render_mode!r}: a vector environment draws no pictures; use gymnasium.make"
             )
-        played = scenario(case, task, split, load, days, load_scale, v_source_pu, allow_mesh_pruning)
-        self._check_phases(played.feeder)
-        self.feeder, self.net, self.load, self.task = played.feeder, played.net, played.load, played.task
-        self.profiles, self.split, self.render_mode = played.profiles, played.split, None
-        self.load_scale, self.v_source_pu = load_scale, v_source_pu
-        self.allow_mesh_pruning = allow_mesh_pruning
-        fleet, most = checked_resources(resources), checked_max_steps(max_episode_steps)
-        self.resources = tuple(fleet)
-        make = functools.partial(played.grid, fleet, max_steps=most)
+        self.render_mode = None
+        given = EnvOptions(case, resources, task, split, **keywords) if options is None else options
+        self._check_phases(self._settle(given).feeder)
+        most = checked_max_steps(max_episode_steps)
+        make = functools.partial(self._scenario.grid, self.resources, max_steps=most)
         super().__init__(
-            played, lambda rows, like: make(rows, like=like), num_envs, autoreset_mode, threads, copy
+            self._scenario, lambda rows, like: make(rows, like=like), num_envs, autoreset_mode, threads, copy
         )
 
     @staticmethod

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Unpack
 
 from gymnasium.vector import AutoresetMode
 
 from ..cases import Feeder
-from .core.load_source import LoadSource
+from .core.face import takes_options
+from .core.options import EnvOptions, OptionKeywords
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 from .vector import DistGridVectorEnv
@@ -16,6 +18,7 @@ from .vectorised.info_arrays import InfoArrays
 from .vectorised.phase_info_arrays import PhaseInfoArrays
 
 
+@takes_options
 class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     """``num_envs`` independent :class:`DistGrid3PhaseEnv`, advanced together by compiled kernels.
 
@@ -24,8 +27,10 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     takes, this one does and takes, phase by phase.
 
     ## Arguments
-    Those of ``DistGrid3PhaseEnv``, except pictures, and ``num_envs``, ``autoreset_mode``, ``threads``,
-    ``copy`` and ``max_episode_steps`` as in ``DistGridVectorEnv``.
+    Those of ``DistGrid3PhaseEnv``, except pictures, and those of ``DistGridVectorEnv``:
+
+    - every field of ``EnvOptions``, or ``options=EnvOptions(...)``
+    - ``num_envs``, ``autoreset_mode``, ``threads``, ``copy``, ``max_episode_steps``: as there.
 
     ## Infos
     The keys of ``DistGrid3PhaseEnv``, each an array over the environments with a mask ``_key`` beside it.
@@ -40,28 +45,24 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
 
     def __init__(
         self,
-        case: str | Feeder = "ieee13",
+        case: str | Path | Feeder = "ieee13",
         resources: Sequence[ResourceSpec | Resource] = (),
         task: Task | None = None,
         split: str | None = None,
         *,
         num_envs: int = 1,
-        load: LoadSource | None = None,
-        days: Sequence[int] | None = None,
-        load_scale: float = 1.0,
-        v_source_pu: float | None = None,
-        allow_mesh_pruning: bool | None = None,
         render_mode: None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         threads: int | None = None,
         copy: bool = True,
         max_episode_steps: int | None = None,
+        options: EnvOptions | None = None,
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
+        given = EnvOptions(case, resources, task, split, **keywords) if options is None else options
         super().__init__(
-            case, resources, task, split, num_envs=num_envs, load=load, days=days,
-            load_scale=load_scale, v_source_pu=v_source_pu, allow_mesh_pruning=allow_mesh_pruning,
-            render_mode=render_mode,
-            autoreset_mode=autoreset_mode, threads=threads, copy=copy, max_episode_steps=max_episode_steps,
+            num_envs=num_envs, render_mode=render_mode, autoreset_mode=autoreset_mode, threads=threads,
+            copy=copy, max_episode_steps=max_episode_steps, options=given,
         )  # fmt: skip
 
     @staticmethod

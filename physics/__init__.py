@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from .api import ModelWarning, compile, solve
-from .balanced.bounds import StateBounds, state_bounds
-from .balanced.network import IslandWarning, MeshWarning, Network
+from .api import compile, settle_controls, solve
+from .balanced.bounds import state_bounds
+from .balanced.network import Network
 from .balanced.solution import Solution
 from .balanced.stepper import Stepper
 from .chunked import solve_in_chunks
 from .controls.laws import relay_volts
 from .controls.queue import ControlQueue
 from .controls.settings import LocalControls, local_controls
-from .controls.settle import ControlAction, Settled, settle_controls
+from .controls.settle import ControlAction, Settled
+from .flags import IslandWarning, MeshWarning, ModelWarning
 from .numba_tools.inlining import InliningWarning
 from .numba_tools.jit import JitDisabledError, kernel
+from .state_bounds import StateBounds
 from .unbalanced.bibc import BranchMatrices, bibc
 from .unbalanced.bounds import V_TOP_PU, phase_bounds
 from .unbalanced.consumption import Consumption, consumption

@@ -13,13 +13,11 @@ from .balanced.network import Network
 from .balanced.network import compile as compile_balanced
 from .balanced.solution import Solution
 from .balanced.solve import solve as solve_balanced
+from .controls.settle import Settled, settle
+from .flags import ModelWarning
 from .unbalanced.network import Network3, compile_per_phase
 from .unbalanced.solution import Solution3
 from .unbalanced.solve import solve_per_phase
-
-
-class ModelWarning(UserWarning):
-    """What the source of a feeder says is not all in the model: see the notes in the message."""
 
 
 def compile(
@@ -140,12 +138,12 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
     v_source_pu
         Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
     closed
-        Workspace of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+        State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
     tap
         Ratio of each branch, (n_branch,) or (batch, n_branch); of a per-phase network of each row of
         ``feeder.regulators``, (n_regulator,) or (batch, n_regulator). None: as stored.
     cap_on
-        Workspace of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+        State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
     v0
         Where the sweep starts: a solution or complex pu. None: no-load voltages.
     method
@@ -166,3 +164,38 @@ def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any
     if isinstance(net, Network3):
         return solve_per_phase(net, p_mw, q_mvar, **options)
     return solve_balanced(net, p_mw, q_mvar, **options)
+
+
+def settle_controls(
+    net: Network | Network3,
+    p_mw: ArrayLike | None = None,
+    q_mvar: ArrayLike | None = None,
+    *,
+    tap_pos: ArrayLike | None = None,
+    cap_on: ArrayLike | None = None,
+    max_control_iterations: int = 100,
+    **solve: Any,
+) -> Settled:
+    """Solve, let regulator and capacitor controls act, solve again, until none wants to.
+
+    All controls see the same solution. Those with the shortest delay then act together and time goes back:
+    the slower ones act when the faster ones are content. A regulator moves 70 % of the steps that it wants,
+    at least one and at most ``max_tap_change``. Start and delays decide where it ends: more than one set of
+    taps can satisfy every band.
+
+    Args:
+        net: A compiled per-phase feeder. To compare with OpenDSS, compile it with ``voltage_bands=True``.
+        p_mw: As in :func:`distgrid.physics.solve`.
+        q_mvar: The same.
+        tap_pos: Steps to start from, one number, (n_regulator,) or (batch, n_regulator); None: those stored.
+        cap_on: Bank states to start from; None: those stored.
+        max_control_iterations: Power flows after which hunting controls are given up as not settled.
+        **solve: Further arguments of the power flow.
+
+    Raises:
+        ValueError: a balanced network, wrong arguments, settings that are missing or contradict each other.
+    """
+    if not isinstance(net, Network3):
+        raise ValueError("local control needs a per-phase network: compile a per-phase feeder")
+    arguments = {"p_mw": p_mw, "q_mvar": q_mvar, **solve}
+    return settle(net, solve_per_phase, tap_pos, cap_on, max_control_iterations, arguments)

@@ -17,7 +17,7 @@ class FlowViews:
     if TYPE_CHECKING:
 
         @property
-        def _results(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        def _flows(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
             """Complex MVA into the from and the to end of each branch, batch first."""
 
         def _out(self, array: NDArray[Any]) -> Any:
@@ -26,19 +26,19 @@ class FlowViews:
     @cached_property
     def p_from_mw(self) -> FloatArray:
         """Active power into the from end of each branch (and phase), MW."""
-        return np.asarray(self._out(self._results[0].real))
+        return np.asarray(self._out(self._flows[0].real))
 
     @cached_property
     def q_from_mvar(self) -> FloatArray:
         """Reactive power into the from end, MVAr."""
-        return np.asarray(self._out(self._results[0].imag))
+        return np.asarray(self._out(self._flows[0].imag))
 
     @cached_property
     def p_to_mw(self) -> FloatArray:
         """Active power into the to end, MW: negative where power leaves the branch there."""
-        return np.asarray(self._out(self._results[1].real))
+        return np.asarray(self._out(self._flows[1].real))
 
     @cached_property
     def q_to_mvar(self) -> FloatArray:
         """Reactive power into the to end, MVAr."""
-        return np.asarray(self._out(self._results[1].imag))
+        return np.asarray(self._out(self._flows[1].imag))

@@ -128,7 +128,7 @@ def argument_table(entry: RegisteredEnv, env: Any) -> str:
         "task": f"`{task}()`",
         "load_scale": f"`{entry.load_scale!r}`",
     }
-    parameters = list(inspect.signature(type(env).__init__).parameters.values())[1:]
+    parameters = [p for p in inspect.signature(type(env)).parameters.values() if p.name != "options"]
     rows = [(f"`{p.name}`", f"`{p.default!r}`", here.get(p.name, "")) for p in parameters]
     fields = [
         (f"`{f.name}`", f"`{getattr(env.task, f.name)!r}`") for f in dataclasses.fields(env.task) if f.init

@@ -14,16 +14,19 @@ from __future__ import annotations
 from .env import bench_env
 from .pf import bench_pf
 from .pf_phases import bench_pf3
-from .report.results import EnvReport, Pf3Report, PfReport, VectorReport
+from .report.results import EnvReport, Pf3Report, PfReport, RolloutReport, VectorReport
+from .rollout import bench_rollout
 from .vector import bench_vector
 
 __all__ = [
     "EnvReport",
     "Pf3Report",
     "PfReport",
+    "RolloutReport",
     "VectorReport",
     "bench_env",
     "bench_pf",
     "bench_pf3",
+    "bench_rollout",
     "bench_vector",
 ]

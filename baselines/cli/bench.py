@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ..bench.report.results import EnvReport, Pf3Report, PfReport, VectorReport
+    from ..bench.report.results import EnvReport, Pf3Report, PfReport, RolloutReport, VectorReport
 
-    Report = PfReport | Pf3Report | EnvReport | VectorReport
+    Report = PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport
 
 app = typer.Typer(
     help="Time power flows and environments on this machine, next to the peers that are installed.",
@@ -88,6 +88,18 @@ def bench_vector(
 
     report = bench.bench_vector(quick=quick, seed=seed, threads=threads)
     _show(report, vector_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("rollout")
+def bench_rollout(
+    json: _Json = None, quick: _Quick = False, markdown: _Markdown = False, seed: _Seed = 0
+) -> None:
+    """Episodes per second of whole runs: one by one, and as the rows of a vector environment."""
+    from .. import bench
+    from ..bench.report.table import rollout_tables
+
+    report = bench.bench_rollout(quick=quick, seed=seed)
+    _show(report, rollout_tables(report, markdown=markdown), json, markdown=markdown)
 
 
 def _show(report: Report, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool) -> None:

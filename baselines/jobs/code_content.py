@@ -39,6 +39,9 @@ _IGNORED = frozenset({
     "__orig_bases__", "__match_args__", "__annotate__", "__annotate_func__", "__annotations_cache__",
 })  # fmt: skip
 
+#: What pydantic makes of a model: compiled, and full of addresses. Values are content where they are used.
+_COMPILED = "__pydantic_"
+
 
 def is_function(value: Any) -> bool:
     """Whether `value` is code that is called: a function, a compiled one, a built-in one."""
@@ -98,7 +101,7 @@ def class_parts(value: type, inside: Inside) -> Iterator[Part]:
     for base in value.__bases__:
         yield inside(base, "")
     for name, item in sorted(vars(value).items()):
-        if name in _IGNORED:
+        if name in _IGNORED or name.startswith(_COMPILED):
             continue
         yield name
         for part in _unwrapped(item):
@@ -252,7 +255,7 @@ def package_sha256() -> str:
     digest = hashlib.sha256()
     for part in ("baselines", "cases", "envs", "physics"):
         for path in sorted((root / part).rglob("*.py")):
-            if "bench" not in path.parts and not path.name.startswith("cli"):
+            if not {"bench", "cli"} & set(path.relative_to(root).parts):
                 digest.update(path.relative_to(root).as_posix().encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()

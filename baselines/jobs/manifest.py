@@ -1,4 +1,4 @@
-"""run.json: what a run is, what it read, what it wrote, and how far it got."""
+"""run.json: what a run is, what it read, what it wrote, and how far it got; the same for every job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import RunError, printable
 from .files import sha256_of, write_atomic
 
 FILE_NAME = "run.json"
-SCHEMA = "distgrid.run/1"
+SCHEMA = "distgrid.run/2"
 
 #: Packages whose version may change a result or the bytes of a Parquet file.
 _VERSIONED = ("distgrid", "gymnasium", "numpy", "numba", "pyarrow")
@@ -43,8 +43,10 @@ class FileRecord(_Strict):
     size_bytes: int
 
 
-class PolicyRecord(_Strict):
-    """A policy: what it says of itself, and hashes of what it is (`identity.parts_of`)."""
+class ObjectRecord(_Strict):
+    """An object that was handed in, such as a policy: its class, what it says of itself, hashes of what it is
+    (`identity.parts_of`).
+    """
 
     name: str
     kind: str
@@ -52,32 +54,31 @@ class PolicyRecord(_Strict):
     content: dict[str, str] = Field(default_factory=dict)
 
 
-class Parameters(_Strict):
-    """What was asked for. Two runs with equal parameters, inputs and versions have equal tables."""
+class GroupRecord(_Strict):
+    """Consecutive items that bear one label, such as the episodes of one policy."""
 
-    environment: str
-    split: str
-    seed: int
-    episodes: int
-    policies: list[PolicyRecord]
+    label: str
+    n_items: int
 
 
 class ChunkRecord(_Strict):
-    """Some consecutive episodes of one policy, and the files that hold them once they are done."""
+    """Consecutive items of one group, counted within it, and the files that hold them once they are done."""
 
     index: int
-    policy: str
-    first_episode: int
-    n_episodes: int
+    label: str
+    first_item: int
+    n_items: int
     status: Literal["pending", "done"] = "pending"
-    n_steps: int = 0
+    n_rows: int = 0  # of the job's first table
     wall_s: float = 0.0
+    facts: list[dict[str, Scalar]] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     files: list[FileRecord] = Field(default_factory=list)
 
-    def finish(self, n_steps: int, wall_s: float, files: Sequence[FileRecord] = ()) -> None:
-        """Note that the chunk is done."""
-        self.files = list(files)
-        self.n_steps, self.wall_s, self.status = n_steps, round(wall_s, 6), "done"
+    def forget(self) -> None:
+        """It is to be done again."""
+        self.status, self.n_rows, self.wall_s = "pending", 0, 0.0
+        self.facts, self.notes, self.files = [], [], []
 
 
 class Timings(_Strict):
@@ -93,23 +94,46 @@ class Timings(_Strict):
 class Manifest(_Strict):
     """The content of run.json."""
 
-    schema_version: Literal["distgrid.run/1"] = SCHEMA  # type: ignore[assignment]
+    schema_version: Literal["distgrid.run/2"] = SCHEMA  # type: ignore[assignment]
     id: str
+    kind: str  # of the job: the words of its command
     command: list[str]
     versions: dict[str, str]
-    seed: int
+    seed: int | None = None
     inputs: list[InputRecord]
-    parameters: Parameters
+    parameters: dict[str, Scalar]
+    objects: list[ObjectRecord] = Field(default_factory=list)
     unknown: list[str] = Field(default_factory=list)  # what has no hash, so that nothing is resumed
+    results: dict[str, Scalar] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
     outputs: list[FileRecord] = Field(default_factory=list)
     status: Literal["running", "done", "failed"] = "running"
     error: str | None = None
     timings: Timings
-    chunks: list[ChunkRecord]
+    groups: list[GroupRecord] = Field(default_factory=list)
+    chunks: list[ChunkRecord] = Field(default_factory=list)
 
-    def identity(self) -> dict[str, Any]:
-        """Everything that decides the tables, flat."""
-        return identity(self.parameters, self.inputs, self.versions)
+    def identity(self) -> dict[str, Scalar]:
+        """Everything that decides the tables, flat: one readable key for each thing that may differ.
+
+        Two runs with equal identity have equal tables.
+        """
+        flat: dict[str, Scalar] = {"kind": self.kind, **self.parameters}
+        for one in self.objects:
+            flat[one.name] = json.dumps([one.kind, one.config], sort_keys=True)
+            flat.update({f"{one.name}, {name}": hashed for name, hashed in one.content.items()})
+        flat.update({f"input {record.name}": record.sha256 for record in self.inputs})
+        flat.update({f"version of {name}": number for name, number in self.versions.items()})
+        return flat
+
+    def digits(self) -> str:
+        """Twelve digits of the hash of its identity."""
+        return sha256_of(json.dumps(self.identity(), sort_keys=True).encode())[:12]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to its end, with the result wanted or with another one."""
+        return self.status != "running" and self.timings.finished_at is not None
 
     def save(self, folder: Path) -> None:
         """Write run.json into `folder` atomically."""
@@ -122,11 +146,12 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of every package that may change a result."""
+def versions(further: Sequence[str] = ()) -> dict[str, str]:
+    """Versions of Python and of every package that may change a result; `further`: packages of one job."""
     from importlib.metadata import version
 
-    return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
+    names = (*_VERSIONED, *further)
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def parse(text: str) -> Manifest:
@@ -137,24 +162,6 @@ def parse(text: str) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
         raise ValueError(f"{where}: {first['msg']}") from error
-
-
-def identity(parameters: Parameters, inputs: list[InputRecord], used: dict[str, str]) -> dict[str, Any]:
-    """Everything that decides the tables, flat: one readable key for each thing that may differ."""
-    flat: dict[str, Any] = parameters.model_dump(exclude={"policies"})
-    flat["policies"] = ",".join(p.name for p in parameters.policies)
-    for policy in parameters.policies:
-        flat[f"policy {policy.name}"] = json.dumps([policy.kind, policy.config], sort_keys=True)
-        flat.update({f"policy {policy.name}, {name}": hashed for name, hashed in policy.content.items()})
-    flat.update({f"input {i.name}": i.sha256 for i in inputs})
-    flat.update({f"version of {name}": number for name, number in used.items()})
-    return flat
-
-
-def run_id(parameters: Parameters, inputs: list[InputRecord], used: dict[str, str]) -> str:
-    """A name for the run: the environment and twelve digits of the hash of its identity."""
-    digest = sha256_of(json.dumps(identity(parameters, inputs, used), sort_keys=True).encode())
-    return f"{parameters.environment.rsplit('/', 1)[-1]}-{digest[:12]}"
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -19,9 +19,9 @@ from ...cases.storage.regular_files import read_regular
 from ..errors import RunError, printable
 from .files import TEMPORARY_SUFFIX, file_sha256, remove_temporaries, sha256_of, write_atomic
 from .lock import FolderLock
-from .manifest import FILE_NAME, FileRecord
+from .manifest import FILE_NAME, SCHEMA, FileRecord
+from .plan import PARTS
 
-PARTS = "parts"
 MAX_RUN_JSON_BYTES = 1 << 26
 MAX_PART_BYTES = 1 << 30  # of a file that is read back
 MAX_TABLE_BYTES = 1 << 40  # of one that is only hashed
@@ -214,13 +214,11 @@ class OutFolder:
 
 
 def verb_of(text: str) -> str | None:
-    """The verb whose run a run.json belongs to ("distgrid run"), None where it is of no verb."""
+    """The verb whose run a run.json belongs to ("distgrid run"), None where it is of none that is known."""
     try:
         told = json.loads(text)
-        if told["schema_version"] == "distgrid.run/1":
-            return "distgrid run"
-        if told["schema_version"] == "distgrid.workflow/1":
-            return f"distgrid {told['workflow']}"
+        if told["schema_version"] == SCHEMA:
+            return f"distgrid {told['kind']}"
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     return None

@@ -9,16 +9,16 @@ from rich.console import Console
 
 
 class Progress:
-    """Counts episodes. On a stream that is no terminal it stays silent, so logs and pipes remain clean."""
+    """Counts items. On a stream that is no terminal it stays silent, so logs and pipes remain clean."""
 
-    def __init__(self, enabled: bool, total: int) -> None:
-        """`total`: episodes of the whole run, finished ones included."""
+    def __init__(self, enabled: bool, total: int, word: str) -> None:
+        """`total`: items of the whole run, finished ones included; `word`: what they are called."""
         console = Console(stderr=True)
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
             rich.progress.MofNCompleteColumn(),
-            rich.progress.TextColumn("episodes"),
+            rich.progress.TextColumn(word),
             rich.progress.TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -37,6 +37,6 @@ class Progress:
         """Take the bar away."""
         self._bar.stop()
 
-    def advance(self, episodes: int, label: str = "") -> None:
-        """`episodes` more are done; `label` is shown beside the bar."""
-        self._bar.update(self._task, advance=episodes, description=label)
+    def advance(self, items: int, label: str = "") -> None:
+        """`items` more are done; `label` is shown beside the bar."""
+        self._bar.update(self._task, advance=items, description=label)

@@ -6,7 +6,8 @@ which branch was overloaded, and when power flowed back into the upstream grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+Key = tuple[str, int, int]  # policy, episode, day
 
 SCHEMA = pa.schema(
     [
@@ -39,6 +43,33 @@ SCHEMA = pa.schema(
 )
 
 
+#: The kinds in the order in which a step tells them, with the unit of value, limit and magnitude.
+KINDS = (
+    ("failed_power_flow", ""), ("overvoltage", "pu"), ("undervoltage", "pu"), ("overload", "MVA"),
+    ("unbalance", "%"), ("reverse_flow", "MW"),
+)  # fmt: skip
+_FAILED, _OVER, _UNDER, _OVERLOAD, _UNBALANCE, _REVERSE = range(len(KINDS))
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a step solved, row by row.
+
+    Attributes:
+        v_pu: (rows, n_nodes) or (rows, n_nodes, 3), NaN where there is no phase.
+        loading: The same for branches, shares of the rating.
+        vuf_pct: (rows, n_nodes) where there are phases.
+        p_slack_mw: (rows,).
+        converged: (rows,).
+    """
+
+    v_pu: FloatArray
+    loading: FloatArray
+    vuf_pct: FloatArray | None
+    p_slack_mw: FloatArray
+    converged: BoolArray
+
+
 class Violations:
     """Collects the rows of one chunk. Voltages are judged by the task's band, loading by the ratings."""
 
@@ -47,52 +78,115 @@ class Violations:
         self._feeder = grid.feeder
         self._low, self._high = grid.v_limits_pu
         self._rating = grid.feeder.column("branches", "thermal_limit_mva")
-        self._nodes = grid.feeder.column("nodes", "node_id")
-        self._branches = grid.feeder.column("branches", "branch_id")
-        self._source = str(grid.feeder.column("sources", "node_id")[0])
         self._vuf_max_pct = float(grid.task.vuf_max_pct)
         self._dt_h = float(grid.profiles.dt_h)
-        self._rows: list[tuple[Any, ...]] = []
+        self._phased = False
+        self._keys: list[Key] = []
+        self._found: list[tuple[NDArray[Any], ...]] = []
 
-    def add(self, key: tuple[str, int, int], step: int, t_index: int, info: Mapping[str, Any]) -> None:
-        """One solved step; `key` is policy, episode and day."""
-        head = (*key, step, t_index, step * self._dt_h)
-        if not info["pf_converged"]:
-            self._rows.append((*head, "failed_power_flow", self._feeder.name, np.nan, np.nan, np.nan, ""))
-            return
-        for row in self._of_step(info):
-            self._rows.append((*head, *row))
+    def add(self, key: Key, step: int, t_index: int, info: Mapping[str, Any]) -> None:
+        """One solved step of an environment; `key` is policy, episode and day."""
+        if not self._keys or self._keys[-1] != key:
+            self._keys.append(key)
+        v, vuf = _plain(info["voltages"])[None], info["vuf_pct"]
+        solved = Solved(
+            v, _plain(info["branch_loading"])[None], _plain(vuf)[None] if v.ndim == 3 else None,
+            np.array([info["p_slack_MW"]]), np.array([info["pf_converged"]]),
+        )  # fmt: skip
+        self._add(np.array([len(self._keys) - 1]), step, np.array([t_index]), solved, np.array([True]))
 
-    def _of_step(self, info: Mapping[str, Any]) -> Iterator[tuple[str, str, float, float, float, str]]:
-        v = _plain(info["voltages"])
-        low, high = _per_phase(self._low, v), _per_phase(self._high, v)
-        for kind, beyond, limit in (("overvoltage", v - high, high), ("undervoltage", low - v, low)):
-            for at in map(tuple, np.argwhere(beyond > 0.0)):
-                yield kind, _named(self._nodes, at), float(v[at]), float(limit[at]), float(beyond[at]), "pu"
-        loading = _plain(info["branch_loading"])
-        ratings = _per_phase(self._rating / (3.0 if loading.ndim == 2 else 1.0), loading)
-        for at in map(tuple, np.argwhere(loading > 1.0)):
-            rating = float(ratings[at])
-            flow = float(loading[at]) * rating
-            yield "overload", _named(self._branches, at), flow, rating, flow - rating, "MVA"
-        if v.ndim == 2:
-            unbalance = _plain(info["vuf_pct"])
-            for n in np.flatnonzero(unbalance > self._vuf_max_pct):
-                value = float(unbalance[n])
-                beyond_pct = value - self._vuf_max_pct
-                yield "unbalance", str(self._nodes[n]), value, self._vuf_max_pct, beyond_pct, "%"
-        if info["p_slack_MW"] < 0.0:
-            back = -float(info["p_slack_MW"])
-            yield "reverse_flow", self._source, -back, 0.0, back, "MW"
+    def begin(self, keys: Sequence[Key]) -> None:
+        """Episodes that are played side by side, a row each, begin."""
+        self._keys = list(keys)
+
+    def add_rows(self, step: int, t_index: IntArray, solved: Solved, playing: BoolArray) -> None:
+        """One step of the episodes that are `playing` (rows,)."""
+        self._add(np.arange(len(self._keys)), step, t_index, solved, playing)
+
+    def _add(self, row: IntArray, step: int, t_index: IntArray, solved: Solved, playing: BoolArray) -> None:
+        self._phased = solved.v_pu.ndim == 3
+        for kind, at, element, value, limit, beyond in self._of_step(solved, playing):
+            n = at.size
+            self._found.append(
+                (row[at], np.full(n, step), t_index[at], np.full(n, kind), element, value, limit, beyond)
+            )
+
+    def _of_step(
+        self, solved: Solved, playing: BoolArray
+    ) -> Iterator[tuple[int, IntArray, IntArray, FloatArray, FloatArray, FloatArray]]:
+        """Kind, row, element, value, limit and how far beyond; elements are columns of the flat arrays."""
+        failed = np.flatnonzero(playing & ~solved.converged)
+        if failed.size:
+            nothing = np.full(failed.size, np.nan)
+            yield _FAILED, failed, np.zeros_like(failed), nothing, nothing, nothing
+        judged = (playing & solved.converged)[:, None]
+        v, low, high = _flat(solved.v_pu, self._low, self._high)
+        for kind, beyond, limit in ((_OVER, v - high, high), (_UNDER, low - v, low)):
+            at, element = np.nonzero((beyond > 0.0) & judged)
+            if at.size:
+                yield kind, at, element, v[at, element], limit[element], beyond[at, element]
+        loading, ratings = _flat(solved.loading, self._rating / (3.0 if self._phased else 1.0))
+        at, element = np.nonzero((loading > 1.0) & judged)
+        if at.size:
+            rating = ratings[element]
+            flow = loading[at, element] * rating
+            yield _OVERLOAD, at, element, flow, rating, flow - rating
+        if solved.vuf_pct is not None:
+            at, element = np.nonzero((solved.vuf_pct > self._vuf_max_pct) & judged)
+            value = solved.vuf_pct[at, element]
+            yield (
+                _UNBALANCE,
+                at,
+                element,
+                value,
+                np.full(at.size, self._vuf_max_pct),
+                value - self._vuf_max_pct,
+            )
+        at = np.flatnonzero((solved.p_slack_mw < 0.0) & judged[:, 0])
+        if at.size:
+            back = -solved.p_slack_mw[at]
+            yield _REVERSE, at, np.zeros_like(at), -back, np.zeros(at.size), back
 
     def table(self) -> pa.Table:
         """The rows so far, in the order of time; empty if and only if every limit was kept."""
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(SCHEMA)
+        if not self._found:
+            return SCHEMA.empty_table()
+        row, step, t_index, kind, element, value, limit, beyond = map(
+            np.concatenate, zip(*self._found, strict=True)
+        )
+        order = np.lexsort((element, kind, step, row))
+        row, step, kind, element = row[order], step[order], kind[order], element[order]
+        keys = [np.array(column, dtype=object)[row] for column in zip(*self._keys, strict=True)]
+        columns = (
+            *keys, step, t_index[order], step * self._dt_h, np.array([name for name, _ in KINDS])[kind],
+            self._names(kind, element), value[order], limit[order], beyond[order],
+            np.array([unit for _, unit in KINDS])[kind],
+        )  # fmt: skip
         arrays = [
             pa.array(values, type=field.type, from_pandas=True)
             for field, values in zip(SCHEMA, columns, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+    def _names(self, kind: IntArray, element: IntArray) -> NDArray[np.object_]:
+        """The id of each element, and its phase where there are phases."""
+        column = self._feeder.column
+        nodes, branches = column("nodes", "node_id"), column("branches", "branch_id")
+        of_kind = {
+            _FAILED: [self._feeder.name], _OVER: self._phase_names(nodes), _UNDER: self._phase_names(nodes),
+            _OVERLOAD: self._phase_names(branches), _UNBALANCE: [str(node) for node in nodes],
+            _REVERSE: [str(column("sources", "node_id")[0])],
+        }  # fmt: skip
+        out = np.empty(kind.size, dtype=object)
+        for number, names in of_kind.items():
+            here = kind == number
+            out[here] = np.array(names, dtype=object)[element[here]]
+        return out
+
+    def _phase_names(self, ids: NDArray[Any]) -> list[str]:
+        if not self._phased:
+            return [str(one) for one in ids]
+        return [f"{one}.{phase}" for one in ids for phase in "ABC"]
 
 
 def _plain(values: NDArray[Any]) -> FloatArray:
@@ -100,11 +194,7 @@ def _plain(values: NDArray[Any]) -> FloatArray:
     return np.asarray(np.ma.filled(values, np.nan), dtype=np.float64)
 
 
-def _per_phase(limit: FloatArray, values: FloatArray) -> FloatArray:
-    """(n,) limits in the shape of (n,) or (n, 3) values."""
-    return np.broadcast_to(limit[:, None] if values.ndim == 2 else limit, values.shape)
-
-
-def _named(ids: NDArray[Any], at: tuple[int, ...]) -> str:
-    """The id of an element, and its phase where there are phases."""
-    return str(ids[at[0]]) + (f".{'ABC'[at[1]]}" if len(at) == 2 else "")
+def _flat(values: FloatArray, *limits: FloatArray) -> tuple[FloatArray, ...]:
+    """(rows, n) or (rows, n, 3) values as (rows, columns), and (n,) limits of each column."""
+    each = values.shape[2] if values.ndim == 3 else 1
+    return values.reshape(values.shape[0], -1), *(np.repeat(limit, each) for limit in limits)

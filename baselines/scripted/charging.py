@@ -56,6 +56,7 @@ class ChargeAsSoonAsPossible(Policy):
     """Every car at full power from its arrival until it has what it needs; other devices rest."""
 
     name = "ev-asap"
+    plays_batches = True
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations. RunError when there are none."""
@@ -82,6 +83,7 @@ class ValleyFilling(Policy):
     """
 
     name = "ev-valley-filling"
+    plays_batches = True
     transient = ("_step",)
 
     def __init__(self, env: AnyEnv) -> None:

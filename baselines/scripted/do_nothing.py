@@ -15,6 +15,7 @@ class DoNothing(Policy):
     """Storage idle, PV at full output and unity power factor, cars charge at once, taps and banks stand."""
 
     name = "do-nothing"
+    plays_batches = True
 
     def __init__(self, env: AnyEnv) -> None:
         """Look up the neutral action of `env`."""

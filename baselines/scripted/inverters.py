@@ -73,6 +73,7 @@ class InverterPolicy(Policy):
     """
 
     transient = ("_q_mvar",)
+    plays_batches = True
 
     def __init__(self, env: AnyEnv, *, name: str, step_response: float = STEP_RESPONSE) -> None:
         """Find the inverters of `env`. `step_response`: in (0, 1], 1 follows the curve without damping."""

@@ -22,6 +22,7 @@ class Random(Policy):
     """
 
     name = "random"
+    plays_batches = True
     transient = ("_generators", "_seed", "_resets")
 
     def __init__(self, env: AnyEnv) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .feeder import Feeder
+from .feeder_tables import FeederTables
+from .topology import Topology
 
 WIDTH = 100
 
 
-def describe(feeder: Feeder) -> str:
+def in_words(feeder: FeederTables, topology: Topology) -> str:
     """About ten lines: size, voltages, loads, switches, ratings, topology, source and licence."""
     column = feeder.column
-    topology = feeder.topology()
     levels = " / ".join(f"{kv:g}" for kv in sorted(set(column("nodes", "base_kv").tolist()), reverse=True))
     closed = int(column("branches", "status").sum())
     halves = int((column("branches", "open_ends") != "").sum())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +11,7 @@ import pyarrow.compute as pc
 
 from ..errors import CaseError, Problem
 from ..schema import TABLES, in_one, table
-
-if TYPE_CHECKING:
-    from .feeder import Feeder
+from .feeder_tables import FeederTables
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -48,7 +45,7 @@ def _changed(data: pa.Table, column: str, row: int | None, value: object) -> pa.
     return replaced(data, column, values)
 
 
-def _row(feeder: Feeder, name: str, column: str, key: str) -> int:
+def _row(feeder: FeederTables, name: str, column: str, key: str) -> int:
     ids = feeder.column(name, column)
     rows = np.flatnonzero(ids == key)
     if not len(rows):
@@ -56,7 +53,7 @@ def _row(feeder: Feeder, name: str, column: str, key: str) -> int:
     return int(rows[0])
 
 
-def branch_of(feeder: Feeder, switch_id: str) -> int:
+def branch_of(feeder: FeederTables, switch_id: str) -> int:
     """Row of the branch that a switch id or branch id names."""
     switches = feeder.column("switches", "switch_id")
     hit = np.flatnonzero(switches == switch_id)
@@ -67,13 +64,13 @@ def branch_of(feeder: Feeder, switch_id: str) -> int:
     raise _unknown("switches", "switch_id", switch_id, [*switches, *feeder.branch_index])
 
 
-def switched(feeder: Feeder, switch_id: str, closed: bool) -> pa.Table:
+def switched(feeder: FeederTables, switch_id: str, closed: bool) -> pa.Table:
     """Branches with one switch moved: both of its ends, so that no open end is left."""
     row = branch_of(feeder, switch_id)
     return _changed(_changed(feeder.branches, "status", row, bool(closed)), "open_ends", row, "")
 
 
-def tapped(feeder: Feeder, branch_id: str, tap: float | None, shift_deg: float | None) -> pa.Table:
+def tapped(feeder: FeederTables, branch_id: str, tap: float | None, shift_deg: float | None) -> pa.Table:
     """Branches with another ratio or shift of one of them."""
     row, branches = _row(feeder, "branches", "branch_id", branch_id), feeder.branches
     if tap is not None:
@@ -83,17 +80,17 @@ def tapped(feeder: Feeder, branch_id: str, tap: float | None, shift_deg: float |
     return branches
 
 
-def regulated(feeder: Feeder, reg_id: str, tap_pos: int) -> pa.Table:
+def regulated(feeder: FeederTables, reg_id: str, tap_pos: int) -> pa.Table:
     """Regulators with one tap moved."""
     return _changed(feeder.regulators, "tap_pos", _row(feeder, "regulators", "reg_id", reg_id), int(tap_pos))
 
 
-def banked(feeder: Feeder, cap_id: str, on: bool) -> pa.Table:
+def banked(feeder: FeederTables, cap_id: str, on: bool) -> pa.Table:
     """Capacitors with one bank switched."""
     return _changed(feeder.capacitors, "status", _row(feeder, "capacitors", "cap_id", cap_id), bool(on))
 
 
-def sourced(feeder: Feeder, v_pu: float | None, v_deg: float | None, source_id: str | None) -> pa.Table:
+def sourced(feeder: FeederTables, v_pu: float | None, v_deg: float | None, source_id: str | None) -> pa.Table:
     """Sources with another voltage."""
     row = None if source_id is None else _row(feeder, "sources", "source_id", source_id)
     sources = feeder.sources
@@ -104,7 +101,7 @@ def sourced(feeder: Feeder, v_pu: float | None, v_deg: float | None, source_id: 
     return sources
 
 
-def marked(feeder: Feeder, feeder_id: str) -> dict[str, pa.Table]:
+def marked(feeder: FeederTables, feeder_id: str) -> dict[str, pa.Table]:
     """All tables with `feeder_id` in every row."""
     return {name: _changed(getattr(feeder, name), "feeder_id", None, feeder_id) for name in TABLES}
 
@@ -121,7 +118,7 @@ def node_loads(feeder_nodes: pa.Table, loads: pa.Table) -> pa.Table:
 
 
 def _wanted(
-    feeder: Feeder, given: Mapping[str, float] | np.ndarray, now: np.ndarray, what: str
+    feeder: FeederTables, given: Mapping[str, float] | np.ndarray, now: np.ndarray, what: str
 ) -> np.ndarray:
     """(n_nodes,) wanted total per node."""
     if isinstance(given, Mapping):
@@ -138,7 +135,7 @@ def _wanted(
 
 
 def loaded(
-    feeder: Feeder,
+    feeder: FeederTables,
     p_mw: Mapping[str, float] | np.ndarray | None,
     q_mvar: Mapping[str, float] | np.ndarray | None,
 ) -> tuple[pa.Table, pa.Table]:
@@ -167,7 +164,7 @@ def loaded(
     return node_loads(feeder.nodes, loads), loads
 
 
-def _unserved(feeder: Feeder, at: np.ndarray, targets: list[np.ndarray]) -> np.ndarray:
+def _unserved(feeder: FeederTables, at: np.ndarray, targets: list[np.ndarray]) -> np.ndarray:
     """Rows of nodes that shall have a load but have none."""
     wanted = np.zeros(feeder.n_nodes, dtype=bool)
     for target in targets:
@@ -177,7 +174,7 @@ def _unserved(feeder: Feeder, at: np.ndarray, targets: list[np.ndarray]) -> np.n
 
 
 def _with_missing_loads(
-    feeder: Feeder, loads: pa.Table, at: np.ndarray, targets: list[np.ndarray]
+    feeder: FeederTables, loads: pa.Table, at: np.ndarray, targets: list[np.ndarray]
 ) -> pa.Table:
     rows = _unserved(feeder, at, targets)
     if not len(rows):
@@ -204,7 +201,7 @@ def _with_missing_loads(
     return pa.concat_tables([loads.replace_schema_metadata(None), new])
 
 
-def filtered(feeder: Feeder, feeder_id: str) -> dict[str, pa.Table]:
+def filtered(feeder: FeederTables, feeder_id: str) -> dict[str, pa.Table]:
     """The tables of one feeder of several."""
     rows = {name: feeder.column(name, "feeder_id") == feeder_id for name in TABLES}
     if not rows["nodes"].any():

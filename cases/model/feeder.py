@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ..errors import CaseError, Problem
-from ..schema import SCHEMA_VERSION, TABLES, conform, in_one, table
-from ..validation.feeder import as_matrices, check
+from ..schema import SCHEMA_VERSION, TABLES, conform
+from ..storage.folder import save_folder
+from ..validation.feeder import check
 from . import edit
+from .describe import in_words
+from .feeder_tables import FeederTables
 from .topology import Topology, analyse
 
 Place = Callable[[str, "int | None"], "tuple[str, int | None]"]
@@ -29,7 +31,7 @@ def in_memory(table: str, row: int | None) -> tuple[str, int | None]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Feeder:
+class Feeder(FeederTables):
     """A distribution network as nine Arrow tables; see `distgrid.cases.schema` for columns and units.
 
     A feeder never changes: `with_...` return new, validated feeders. It may be shared between threads and
@@ -50,20 +52,6 @@ class Feeder:
         CaseError: lists everything that is wrong with the tables.
     """
 
-    name: str
-    base_mva: float
-    feeder_id: str
-    nodes: pa.Table
-    branches: pa.Table
-    loads: pa.Table
-    capacitors: pa.Table
-    regulators: pa.Table
-    transformers: pa.Table
-    switches: pa.Table
-    sources: pa.Table
-    cap_controls: pa.Table = field(default_factory=lambda: table("cap_controls", {}))
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    phases: str = "balanced"
     place: dataclasses.InitVar[Place | None] = None
 
     def __post_init__(self, place: Place | None) -> None:
@@ -71,7 +59,6 @@ class Feeder:
         put = object.__setattr__
         put(self, "base_mva", float(self.base_mva))
         put(self, "metadata", MappingProxyType({str(k): str(v) for k, v in self.metadata.items()}))
-        put(self, "_columns", {})
         problems: list[Problem] = []
         for name in TABLES:
             try:
@@ -112,51 +99,7 @@ class Feeder:
         """Whether both have the same name, base, metadata and, bit for bit, the same tables."""
         return all(getattr(self, name).equals(getattr(other, name), check_metadata=True) for name in TABLES)
 
-    # -- reading ---------------------------------------------------------------------------------------
-
-    @property
-    def n_nodes(self) -> int:
-        """Number of nodes."""
-        return int(self.nodes.num_rows)
-
-    @property
-    def n_branches(self) -> int:
-        """Number of branches, open ones included."""
-        return int(self.branches.num_rows)
-
-    @cached_property
-    def node_index(self) -> Mapping[str, int]:
-        """Row in `nodes` by node id."""
-        return MappingProxyType({node: k for k, node in enumerate(self.nodes["node_id"].to_pylist())})
-
-    @cached_property
-    def branch_index(self) -> Mapping[str, int]:
-        """Row in `branches` by branch id."""
-        branches = self.branches["branch_id"].to_pylist()
-        return MappingProxyType({branch: k for k, branch in enumerate(branches)})
-
-    def column(self, table: str, column: str) -> np.ndarray:
-        """Column as a read-only array: float64 (NaN for null), int64, bool, or object (str, None for null).
-
-        The 3x3 columns are (rows, 3, 3), NaN where null.
-
-        Raises:
-            ValueError: no such table or column.
-        """
-        known: dict[tuple[str, str], np.ndarray] = self.__dict__["_columns"]
-        array = known.get((table, column))
-        if array is None:
-            if table not in TABLES or column not in TABLES[table].names:
-                columns = ", ".join(TABLES[table].names) if table in TABLES else ", ".join(TABLES)
-                raise ValueError(f"no column {table}.{column}; choose one of {columns}")
-            values = in_one(getattr(self, table).column(column))
-            if pa.types.is_list(values.type):
-                array = as_matrices(values)
-            else:
-                array = np.array(values.to_numpy(zero_copy_only=False), order="C")
-            array.flags.writeable = False
-            known[table, column] = array
-        return array
+    # -- reading: see also FeederTables --------------------------------------------------------------
 
     def topology(self) -> Topology:
         """Islands and loops of the present switch state, with ids."""
@@ -168,9 +111,7 @@ class Feeder:
 
     def describe(self) -> str:
         """What the feeder is, in about ten lines of text."""
-        from .describe import describe
-
-        return describe(self)
+        return in_words(self, self.topology())
 
     def save(self, folder: str | Path) -> Path:
         """Write the tables as Parquet files into `folder`, all or nothing.
@@ -181,9 +122,7 @@ class Feeder:
             CaseError: the folder holds something else.
             OSError: it cannot be written; nothing is left behind.
         """
-        from ..storage.folder import save_folder
-
-        return save_folder(self, Path(folder))
+        return save_folder({name: getattr(self, name) for name in TABLES}, Path(folder))
 
     # -- changing: each returns a new feeder -----------------------------------------------------------
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,9 +17,6 @@ from ..errors import CaseError, Problem
 from ..schema import READABLE_VERSIONS, TABLES, TABLES_SINCE_2, conform, table, upgraded
 from .folder_exchange import put_in_place, sync
 from .parquet_reader import read_parquet
-
-if TYPE_CHECKING:
-    from ..model.feeder import Feeder
 
 FILES = tuple(f"{name}.parquet" for name in TABLES)
 
@@ -31,8 +30,10 @@ def write_table(data: pa.Table, path: Path) -> None:
     pq.write_table(data, path, version="2.6", write_page_checksum=True, **options)
 
 
-def save_folder(feeder: Feeder, folder: Path) -> Path:
-    """Write the feeder's tables into `folder`: built beside it, then put into its place in one step.
+def save_folder(tables: Mapping[str, pa.Table], folder: Path) -> Path:
+    """Write the tables of a feeder, stamped with its header, into `folder`.
+
+    They are built beside it, then put into its place in one step.
 
     Whatever interrupts this, `folder` holds all of the old feeder or all of the new one.
 
@@ -50,7 +51,7 @@ def save_folder(feeder: Feeder, folder: Path) -> Path:
         staged.mkdir()
         for name in TABLES:
             path = staged / f"{name}.parquet"
-            write_table(getattr(feeder, name), path)
+            write_table(tables[name], path)
             sync(path)
         sync(staged)
         put_in_place(staged, folder, beside / "old")
@@ -73,14 +74,25 @@ def _refuse_strangers(folder: Path) -> None:
         raise CaseError([Problem(str(folder), None, "", strangers[0], expected)])
 
 
-def load_folder(folder: Path) -> Feeder:
-    """Read a feeder that `save_folder` wrote.
+@dataclass(frozen=True)
+class StoredFeeder:
+    """What a folder holds: the header of a feeder, and its tables as their schemas want them."""
+
+    header: Mapping[str, Any]  # name, base_mva, feeder_id, metadata, phases
+    tables: Mapping[str, pa.Table]
+    folder: Path
+
+    def place(self, table: str, row: int | None) -> tuple[str, int | None]:
+        """File and row of a row of a table, for messages."""
+        return str(self.folder / f"{table}.parquet"), row
+
+
+def read_folder(folder: Path) -> StoredFeeder:
+    """Read what `save_folder` wrote.
 
     Raises:
-        CaseError: files missing, unreadable, of another version or schema, or a feeder that is not valid.
+        CaseError: files missing, unreadable, or of another version or schema.
     """
-    from ..model.feeder import Feeder
-
     folder = Path(folder)
     problems: list[Problem] = []
     tables: dict[str, pa.Table] = {}
@@ -106,18 +118,7 @@ def load_folder(folder: Path) -> Feeder:
     if problems:
         raise CaseError(problems)
 
-    def place(table: str, row: int | None) -> tuple[str, int | None]:
-        return str(folder / f"{table}.parquet"), row
-
-    return Feeder(
-        name=header["name"],
-        base_mva=header["base_mva"],
-        feeder_id=header["feeder_id"],
-        metadata=header["metadata"],
-        phases=header["phases"],
-        place=place,
-        **tables,
-    )
+    return StoredFeeder(header, tables, folder)
 
 
 def phases_of(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with the tables of a per-phase feeder; run by `validate.check` after its own checks."""
+"""What is wrong with the tables of a per-phase feeder; run by `feeder.check` after its own checks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import Problem
-from ..schema import CAP_CONTROL_TYPES, OPEN_ENDS, TRANSFORMER_CONNECTIONS
-from .feeder import SLOTS, Check, as_matrices, choice, is_true, on_phases, phase_bits
+from ..schema import CAP_CONTROL_TYPES, OPEN_ENDS, TRANSFORMER_CONNECTIONS, matrices
+from .checks import SLOTS, Check, choice, is_true, on_phases, phase_bits
 
 MATRICES = ("r_ohm", "x_ohm", "b_us")
 ROUNDING = 1e-9  # of the largest element: what a symmetric matrix may lack
@@ -77,7 +77,7 @@ def _matrices(run: Check) -> None:
         values = run.array("branches", column)
         present = is_true(values.is_valid())
         run.report("branches", column, wire & ~present, "a 3x3 matrix for every line and switch")
-        matrix = np.nan_to_num(as_matrices(values))
+        matrix = np.nan_to_num(matrices(values))
         largest = np.abs(matrix).max(axis=(1, 2), initial=0.0)
         skew = np.abs(matrix - matrix.swapaxes(1, 2)).max(axis=(1, 2), initial=0.0)
         run.report("branches", column, skew > ROUNDING * largest, "a symmetric matrix")
@@ -93,7 +93,7 @@ def _matrices(run: Check) -> None:
 
 def _diagonal_size(run: Check) -> np.ndarray:
     """(rows, 3) |r| + |x| on the diagonal; NaN where a matrix is missing."""
-    parts = [as_matrices(run.array("branches", column)) for column in ("r_ohm", "x_ohm")]
+    parts = [matrices(run.array("branches", column)) for column in ("r_ohm", "x_ohm")]
     return np.asarray(sum(np.abs(np.einsum("kii->ki", part)) for part in parts))
 
 

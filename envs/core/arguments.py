@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cases import Feeder
 from ..resources.base import Resource, ResourceSpec, resource_of
 from ..tasks import LossMinimisation, Task
 from ..tasks.base import task_of
+
+
+def checked_case(case: object) -> str | Path | Feeder:
+    """Name, path or feeder."""
+    if not isinstance(case, Feeder | str | os.PathLike):
+        raise TypeError(
+            f"case must be the name of a shipped feeder, a path or a Feeder, got {type(case).__name__}"
+        )
+    return case if isinstance(case, Feeder | str) else Path(case)
 
 
 def checked_task(task: object) -> Task:
@@ -113,19 +125,25 @@ def checked_options(options: object, known: Sequence[str]) -> Mapping[str, Any]:
     return options
 
 
-def checked_days(days: object, n_days: int) -> NDArray[np.int64]:
-    """Days of the data for ``reset`` to draw from, in the order given; read-only."""
+def checked_day_list(days: object) -> tuple[int, ...]:
+    """Days for ``reset`` to draw from, in the order given: whole numbers, one at least."""
     if isinstance(days, str | Mapping) or not isinstance(days, Iterable):
         raise TypeError(f"days must be a list of days such as [3, 4, 5], got {_described(days)}")
     listed = list(days)
     for day in listed:
         if isinstance(day, bool | np.bool_) or not isinstance(day, int | np.integer):
             raise TypeError(f"days must be whole numbers, one of them is {_described(day)}")
-        if not 0 <= day < n_days:
-            raise ValueError(f"day {day} of days is outside the data: expected 0..{n_days - 1}")
     if not listed:
         raise ValueError("days is empty: reset needs a day to draw")
-    found = np.array(listed, dtype=np.int64)
+    return tuple(int(day) for day in listed)
+
+
+def checked_days(days: Sequence[int], n_days: int) -> NDArray[np.int64]:
+    """Days of the data as an array, read-only; ValueError for one that the data does not have."""
+    for day in days:
+        if not 0 <= day < n_days:
+            raise ValueError(f"day {day} of days is outside the data: expected 0..{n_days - 1}")
+    found = np.array(days, dtype=np.int64)
     found.setflags(write=False)
     return found
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases import Feeder
-from ...physics.unbalanced.assembly.elements import places
+from ...cases.phases import places
 from ...physics.unbalanced.assembly.node_loads import leg_of, phases_present
 
 IntArray = NDArray[np.int64]

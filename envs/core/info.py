@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...physics.balanced.kernels.solve_rows import COLLAPSED, CONVERGED, DIVERGED
+from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
 from .grid import Grid, Outcome
 from .plant import shown
 

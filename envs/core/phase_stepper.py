@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cases.phases import places
 from ...physics import V_TOP_PU, Columns, Network3, StateBounds, Stepper3, phase_bounds
-from ...physics.unbalanced.assembly.elements import places
 from ...physics.unbalanced.stepper import OPTIONAL, terminals
 from .columns import LEG_NAMES, branch_phases, letters, load_points, node_phases, three_phase_nodes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +16,11 @@ from ...cases import profiles as prof
 from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
-from .arguments import checked_days, checked_flag, checked_number, checked_source, checked_task
+from .arguments import checked_days, checked_task
 from .grid import Grid
 from .load_source import LoadSource, ProfileLoad, check_source
 from .observer import grid_size
+from .options import EnvOptions
 
 ALL_DAYS = "all"  # the split of a load of one's own, where none is asked for
 GIVEN_DAYS = "days"  # the split where days were listed
@@ -28,7 +28,7 @@ GIVEN_DAYS = "days"  # the split where days were listed
 
 @dataclass(frozen=True)
 class Scenario:
-    """Checked arguments of an environment; many grids may share one."""
+    """What the options of an environment make; many grids may share one."""
 
     feeder: Feeder
     net: physics.Network
@@ -58,54 +58,31 @@ class Scenario:
         return int(day)
 
 
-def scenario(
-    case: str | Feeder,
-    task: Task | None,
-    split: str | None,
-    load: LoadSource | None,
-    days: Sequence[int] | None,
-    load_scale: float,
-    v_source_pu: float | None,
-    allow_mesh_pruning: bool | None,
-) -> Scenario:
-    """The scenario of an environment's arguments; see ``DistGridEnv``."""
-    played, scale = checked_task(task), checked_number("load_scale", load_scale, 0.0, np.inf)
-    volts = checked_source(v_source_pu)
-    prune = None if allow_mesh_pruning is None else checked_flag("allow_mesh_pruning", allow_mesh_pruning)
-    if not isinstance(case, Feeder | str | os.PathLike):
-        raise TypeError(
-            f"case must be the name of a shipped feeder, a path or a Feeder, got {type(case).__name__}"
-        )
-    feeder = case if isinstance(case, Feeder) else load_case(case)
+def scenario(options: EnvOptions) -> Scenario:
+    """The scenario of an environment's options."""
+    given, scale, volts = options.case, options.load_scale, options.v_source_pu
+    feeder = given if isinstance(given, Feeder) else load_case(given)
     feeder = feeder if volts is None else feeder.with_source(v_pu=volts)
-    if load is not None and scale != 1.0:
-        raise ValueError(
-            f"load_scale {load_scale!r} is for the loads of the case, and load= takes their place: scale the "
-            "series of your own"
-        )
     feeder = feeder if scale == 1.0 else _grown(feeder, scale)
-    source = None if load is None else check_source(load, feeder)
+    source = None if options.load is None else check_source(options.load, feeder)
     profiles = prof.load_profiles()
     # Bounds of the state need the limits of generators that hold a voltage.
     limited = feeder.phases == "balanced"
+    prune = options.allow_mesh_pruning
     net = physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
     if source is None:
         source = ProfileLoad(feeder, prof.assignment(feeder), profiles)
-    name, drawn = _days(source, split, days)
-    return Scenario(feeder, net, source, played, profiles, name, drawn)
+    name, drawn = _days(source, options.split, options.days)
+    return Scenario(feeder, net, source, checked_task(options.task), profiles, name, drawn)
 
 
-def _days(load: LoadSource, split: object, days: object) -> tuple[str, NDArray[np.int64]]:
+def _days(load: LoadSource, split: str | None, days: Sequence[int] | None) -> tuple[str, NDArray[np.int64]]:
     """Name and days of what ``reset`` draws from.
 
     A load of one's own has the splits that it names, or the days of the model year's splits that it has, as
     its day d is day d of that year. The suites of extreme days are extreme for the shipped loads alone.
     """
-    if split is not None and not isinstance(split, str):
-        raise TypeError(f"split must be the name of a split or None, got {split!r}")
     if days is not None:
-        if split is not None:
-            raise ValueError(f"split {split!r} and days= both say what reset draws from: give one of them")
         return GIVEN_DAYS, checked_days(days, load.n_days)
     if isinstance(load, ProfileLoad) and not load.splits:
         name = "train" if split is None else split

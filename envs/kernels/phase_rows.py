@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...physics.balanced.kernels.solve_rows import COLLAPSED, CONVERGED, DIVERGED
-from ...physics.balanced.kernels.step_rows import (
+from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
+from ...physics.measured import (
     ITERATIONS,
     N_OVERLOAD,
+    N_UNBALANCE,
     N_VOLTAGE,
     OVERLOAD,
     P_LOSS,
@@ -16,9 +17,9 @@ from ...physics.balanced.kernels.step_rows import (
     Q_SLACK,
     STATUS,
     VOLTAGE_VIOLATION,
+    VUF_VIOLATION,
 )
 from ...physics.numba_tools.jit import inline, lean_kernel
-from ...physics.unbalanced.kernels.measure import N_UNBALANCE, VUF_VIOLATION
 
 #: What `write_phase_info_rows` writes, in its order, by the keys of the info dictionaries; counts and
 #: flags are those of `rows`.

@@ -5,8 +5,8 @@ One compiled call each: for a single row, NumPy's price per operation would exce
 
 from __future__ import annotations
 
-from ...physics.balanced.kernels.solve_rows import COLLAPSED, CONVERGED, DIVERGED
-from ...physics.balanced.kernels.step_rows import (
+from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
+from ...physics.measured import (
     ITERATIONS,
     N_OVERLOAD,
     N_VOLTAGE,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from ..vector import GridVectorEnv
+from .shards import Shards
 
 #: What is asked of a single environment and known here for each row; the others are those of the vector.
 OWN = (
@@ -19,12 +18,39 @@ OWN = (
 _MISSING = object()
 
 
+class VectorFace(Protocol):
+    """What a view reads of the vector environment that it looks into."""
+
+    num_envs: int
+    single_observation_space: Any
+    single_action_space: Any
+
+    @property
+    def shards(self) -> Shards:
+        """The grids, with their rows."""
+
+    @property
+    def np_random(self) -> Sequence[np.random.Generator]:
+        """One generator for each environment."""
+
+    @property
+    def np_random_seed(self) -> Sequence[int]:
+        """One seed for each environment."""
+
+    @property
+    def neutral_action(self) -> NDArray[np.float32]:
+        """(num_envs, n_actions)."""
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        """Begin episodes."""
+
+
 class RowView:
     """Row ``index`` of a vector environment under the names of a single one; nothing can be set."""
 
     __slots__ = ("_env", "_index")
 
-    def __init__(self, env: GridVectorEnv, index: int) -> None:
+    def __init__(self, env: VectorFace, index: int) -> None:
         object.__setattr__(self, "_env", env)
         object.__setattr__(self, "_index", index)
 

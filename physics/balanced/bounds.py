@@ -6,27 +6,16 @@ branch current, so losses, and every voltage from above. Environments price a fa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ..state_bounds import StateBounds
 from .kernels.solve_rows import RUNAWAY_PU
 from .network import Network
 from .parallel_branches import Bundles
 
 FloatArray = NDArray[np.float64]
 _PASSES = 200
-
-
-@dataclass(frozen=True)
-class StateBounds:
-    """Bounds over all states whose voltages are at least ``v_low_pu``, at the stored source voltages."""
-
-    v_low_pu: float
-    v_high_pu: FloatArray  # (n_bus,) NaN at dead nodes
-    p_loss_mw: float
-    s_branch_mva: FloatArray  # (n_branch,) at either end
 
 
 def state_bounds(net: Network, s_max_mva: FloatArray, v_low_pu: float = 0.5) -> StateBounds:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.model.feeder import Feeder
+from ..flags import IslandWarning, MeshWarning
 from .branch_flows import Ends, ends_of
 from .feeder_inputs import check_phases, rows_of_ids, voltage_dependent_loads
 from .held_voltages import Held, held_columns, held_of
@@ -22,14 +23,6 @@ from .plan import SweepPlan, sweep_plan
 from .tree import BoolArray, FloatArray, IntArray, Tree, spanning_order
 
 _VARIANTS_KEPT = 256
-
-
-class MeshWarning(UserWarning):
-    """Closed branches that form loops were left out of the power flow."""
-
-
-class IslandWarning(UserWarning):
-    """Part of the feeder has no source: its voltages are NaN and its load is not served."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flags import COLLAPSED, CONVERGED, DIVERGED
 from .kernels import mesh_rows as mesh_kernels
-from .kernels import solve_rows as kernels
 from .loops import NO_LOOPS
 from .network import Network, SweepTopology
 
@@ -30,11 +30,11 @@ def judge(
         topology.tree, loops, 0, v.shape[0], *power, 1.0 / net.base_mva, v, current, update, sign
     )
     update[~np.isfinite(v[:, topology.energised]).all(axis=1)] = np.inf
-    true = (status == kernels.CONVERGED) & (sign > 0.0) & (update < tol)
-    status[:] = np.where(true, kernels.CONVERGED, kernels.DIVERGED)
+    true = (status == CONVERGED) & (sign > 0.0) & (update < tol)
+    status[:] = np.where(true, CONVERGED, DIVERGED)
     if topology.energised.any():
         low = np.abs(v[:, topology.energised]).min(axis=1) < v_collapse
-        status[low] |= kernels.COLLAPSED
+        status[low] |= COLLAPSED
 
 
 def compare(
@@ -58,9 +58,9 @@ def compare(
     mesh_kernels.solve_rows(topology, cold, (scale, min(tol, 1e-8), max(max_iter, 200), v_collapse), reported)
     live = topology.energised
     update[:] = np.abs(v - ours)[:, live].max(axis=1, initial=0.0)
-    found = (flags & kernels.CONVERGED) != 0
-    true = (status == kernels.CONVERGED) & found & (update < max(10.0 * tol, 1e-7))
-    status[:] = np.where(true, kernels.CONVERGED, kernels.DIVERGED)
+    found = (flags & CONVERGED) != 0
+    true = (status == CONVERGED) & found & (update < max(10.0 * tol, 1e-7))
+    status[:] = np.where(true, CONVERGED, DIVERGED)
     if live.any():
-        status[np.abs(v[:, live]).min(axis=1) < v_collapse] |= kernels.COLLAPSED
+        status[np.abs(v[:, live]).min(axis=1) < v_collapse] |= COLLAPSED
     return (ours, q_held) if (found & ~true).any() else None

@@ -20,8 +20,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flags import CONVERGED, DIVERGED
 from .held_voltages import NO_HELD, Held
-from .kernels import solve_rows as kernels
 from .network import Network, SweepTopology
 from .operable_branch import compare, judge
 
@@ -82,7 +82,7 @@ def solve_group(
                 model, method, (constant[row], i_load[row], z_load[row]), v_source[row], start, v[row],
                 tol, max_iter, held, q_held[row], None if q_known is None else q_known[row],
             )  # fmt: skip
-            status[row] = kernels.CONVERGED if success else kernels.DIVERGED
+            status[row] = CONVERGED if success else DIVERGED
     injected = np.zeros_like(v)
     injected[:, net.held_node] = 1j * q_held
     voltage = np.abs(np.nan_to_num(v, nan=1.0))
@@ -98,7 +98,7 @@ def solve_group(
         known = None
     else:
         known = compare(net, topology, inputs, numbers, (v, status, update))
-    failed = np.flatnonzero(status & kernels.DIVERGED)
+    failed = np.flatnonzero(status & DIVERGED)
     nowhere = np.empty((0, 0), dtype=np.complex128)
     # A poor start leads nowhere, or to another branch.
     if failed.size and attempt == 0 and v_start.size:

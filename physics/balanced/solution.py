@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flags import COLLAPSED, CONVERGED, DIVERGED
 from ..flow_properties import FlowViews
 from .branch_flows import flow_rows
-from .kernels import solve_rows as kernels
 from .kernels.solve_rows import Outputs
 from .network import Network
 
@@ -97,17 +97,17 @@ class Solution(FlowViews):
     @cached_property
     def converged(self) -> BoolArray:
         """Whether this is a true solution; see the class."""
-        return self._flag(kernels.CONVERGED)
+        return self._flag(CONVERGED)
 
     @cached_property
     def diverged(self) -> BoolArray:
         """Whether no solution was found."""
-        return self._flag(kernels.DIVERGED)
+        return self._flag(DIVERGED)
 
     @cached_property
     def collapsed(self) -> BoolArray:
         """Whether some node fell below the collapse voltage."""
-        return self._flag(kernels.COLLAPSED)
+        return self._flag(COLLAPSED)
 
     def _flag(self, bit: int) -> Any:
         return self._out((self._ended[:, 0] & bit) != 0)
@@ -133,7 +133,7 @@ class Solution(FlowViews):
         return np.asarray(self._out(np.angle(self._v, deg=True)))
 
     @cached_property
-    def _results(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    def _flows(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Complex MVA into the from and the to end of each branch, (batch, n_branch)."""
         net, v, current = self.net, self._v, self._branch_current
         s_from, s_to = np.empty_like(current), np.empty_like(current)
@@ -150,23 +150,23 @@ class Solution(FlowViews):
     @cached_property
     def i_ka(self) -> FloatArray:
         """Larger of the two ends' currents, kA."""
-        return np.asarray(self._out(branch_current_ka(self.net, self._v, *self._results)))
+        return np.asarray(self._out(branch_current_ka(self.net, self._v, *self._flows)))
 
     @cached_property
     def loading(self) -> FloatArray:
         """Larger end's apparent power over the rating; NaN where a branch has no rating."""
-        s = np.maximum(np.abs(self._results[0]), np.abs(self._results[1]))
+        s = np.maximum(np.abs(self._flows[0]), np.abs(self._flows[1]))
         return np.asarray(self._out(s / self.net.rating_mva))
 
     @cached_property
     def p_loss_mw(self) -> Any:
         """Sum over branches of the power that enters and does not leave."""
-        return self._out((self._results[0].real + self._results[1].real).sum(axis=1))
+        return self._out((self._flows[0].real + self._flows[1].real).sum(axis=1))
 
     @cached_property
     def q_loss_mvar(self) -> Any:
         """Same for reactive power: series losses less what line charging makes."""
-        return self._out((self._results[0].imag + self._results[1].imag).sum(axis=1))
+        return self._out((self._flows[0].imag + self._flows[1].imag).sum(axis=1))
 
     @cached_property
     def p_slack_mw(self) -> Any:

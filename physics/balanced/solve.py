@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..flags import CONVERGED, MeshWarning
 from ..numba_tools.threads import split_rows
 from . import pandapower_methods as external
 from .arguments import (
@@ -21,9 +22,8 @@ from .arguments import (
     states_of,
 )
 from .kernels import mesh_rows as mesh_kernels
-from .kernels import solve_rows as kernels
 from .kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
-from .network import MeshWarning, Network, SweepTopology
+from .network import Network, SweepTopology
 from .parallel_branches import split_currents
 from .solution import Solution
 
@@ -68,11 +68,11 @@ def solve(
     v_source_pu
         Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
     closed
-        Workspace of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+        State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
     tap
         Ratio of each branch, (n_branch,) or (batch, n_branch). None: as stored.
     cap_on
-        Workspace of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+        State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
     v0
         Where the sweep starts: a Solution or complex (batch, n_bus) pu. None: no-load voltages.
     method
@@ -143,7 +143,7 @@ def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers
         *topology.plan, 0, 1, p, q, _NO_POWER, _NO_POWER, net.source_row, _NO_ROWS, *numbers, *room, *outputs
     )
     topology.workspaces.append(room)
-    if outputs.ended[0, 0] != kernels.CONVERGED or topology.plan.link.shape[0] < net.n_bus:
+    if outputs.ended[0, 0] != CONVERGED or topology.plan.link.shape[0] < net.n_bus:
         refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
         refuse("q_mvar", q[0], ~np.isfinite(q[0]), "a finite number")
     return Solution(net, outputs, ((_ALL, topology),), True)

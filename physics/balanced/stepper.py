@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import solve_rows as kernels
-from .kernels import step_rows as metrics
+from .. import measured
+from ..flags import COLLAPSED, CONVERGED, DIVERGED, Flags
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
@@ -22,14 +22,6 @@ _KEPT = (
     "loading", "ended", "measured", "q_held_mvar",
 )  # fmt: skip
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
-
-
-class Flags(NamedTuple):
-    """How a power flow ended; see :class:`distgrid.physics.Solution`."""
-
-    converged: bool
-    diverged: bool
-    collapsed: bool
 
 
 class Stepper:
@@ -45,7 +37,7 @@ class Stepper:
     n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
     ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
     v_update_pu``; ``q_held_mvar`` (batch, n_held) as in a Solution. Those per row are columns of ``ended``
-    (batch, 4) int64 and ``measured`` (batch, 7), which ``physics.metrics`` names. Of ``s_from, s_to, i_ka``
+    (batch, 4) int64 and ``measured`` (batch, 7), which ``physics.measured`` names. Of ``s_from, s_to, i_ka``
     those that ``details`` does not name are not computed
     and have no rows.
     """
@@ -80,8 +72,9 @@ class Stepper:
         self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
         self.status, self.iterations, self.n_voltage_violations, self.n_overloads = outputs.ended.T
         self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = outputs.measured.T
-        self.loss_mva = outputs.measured[:, metrics.P_LOSS : metrics.Q_LOSS + 1].view(np.complex128)[:, 0]
-        self.slack_mva = outputs.measured[:, metrics.P_SLACK : metrics.Q_SLACK + 1].view(np.complex128)[:, 0]
+        losses, slack = (measured.P_LOSS, measured.Q_LOSS + 1), (measured.P_SLACK, measured.Q_SLACK + 1)
+        self.loss_mva = outputs.measured[:, slice(*losses)].view(np.complex128)[:, 0]
+        self.slack_mva = outputs.measured[:, slice(*slack)].view(np.complex128)[:, 0]
         top = net.topology
         self._before = (*top.plan, *top.ends)
         self._plain = top.plain
@@ -107,30 +100,30 @@ class Stepper:
     @property
     def converged(self) -> NDArray[np.bool_]:
         """(batch,) a true solution."""
-        return (self.status & kernels.CONVERGED) != 0
+        return (self.status & CONVERGED) != 0
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
         """(batch,) no solution was found."""
-        return (self.status & kernels.DIVERGED) != 0
+        return (self.status & DIVERGED) != 0
 
     @property
     def collapsed(self) -> NDArray[np.bool_]:
         """(batch,) some node is below the collapse voltage."""
-        return (self.status & kernels.COLLAPSED) != 0
+        return (self.status & COLLAPSED) != 0
 
     @property
     def failed(self) -> NDArray[np.bool_]:
         """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
-        return (self.status & (kernels.DIVERGED | kernels.COLLAPSED)) != 0
+        return (self.status & (DIVERGED | COLLAPSED)) != 0
 
     def flags(self, row: int) -> Flags:
         """The three flags of one row as Python bools."""
         status = int(self.status[row])
         return Flags(
-            bool(status & kernels.CONVERGED),
-            bool(status & kernels.DIVERGED),
-            bool(status & kernels.COLLAPSED),
+            bool(status & CONVERGED),
+            bool(status & DIVERGED),
+            bool(status & COLLAPSED),
         )
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
@@ -172,6 +165,6 @@ def _outputs(net: Network, batch: int) -> Outputs:
         v=np.full((batch, net.n_bus), np.nan + 0j),
         current=np.empty((0, net.n_branch), dtype=np.complex128),  # measured, not kept
         s_source_mva=np.zeros((batch, net.source_node.size), dtype=np.complex128),
-        ended=np.zeros((batch, metrics.N_ENDED), dtype=np.int64),
-        measured=np.zeros((batch, metrics.N_MEASURED)),
+        ended=np.zeros((batch, measured.N_ENDED), dtype=np.int64),
+        measured=np.zeros((batch, measured.N_MEASURED)),
     )

@@ -1,4 +1,4 @@
-"""Workspace of local controls between solutions: which are armed, for when, and what they will do.
+"""State of local controls between solutions: which are armed, for when, and what they will do.
 
 Arrays are (rows, controls): every row is a feeder of its own.
 """

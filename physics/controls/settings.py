@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..balanced.network import Network
-from ..unbalanced.assembly.elements import PLACE
-from ..unbalanced.network import Network3
+from ...cases.phases import PLACE
+from .controlled import ControlledNetwork
 from .laws import (
     CURRENT,
     KVAR,
@@ -112,13 +111,13 @@ def _rows(settings: _T, rows: IntArray) -> _T:
     return type(settings)(**taken)
 
 
-def local_controls(net: Network | Network3) -> LocalControls:
+def local_controls(net: ControlledNetwork) -> LocalControls:
     """Controls of the tables `regulators` and `cap_controls`.
 
     Raises:
         ValueError: the network is balanced, a setting is missing, or settings that contradict each other.
     """
-    if not isinstance(net, Network3):
+    if net.feeder.phases != "per-phase":
         raise ValueError("local control needs a per-phase network: compile a per-phase feeder")
     units = {row["transformer_id"]: row for row in net.feeder.transformers.to_pylist()}
     regulators = net.feeder.regulators.to_pylist()
@@ -199,7 +198,7 @@ def _step_v(row: dict[str, Any], unit: dict[str, Any]) -> float:
     return float(row["tap_step_pu"] * winding_v * unit["tap_to"] / row["pt_ratio"])
 
 
-def _bank_settings(net: Network3, rows: list[dict[str, Any]]) -> BankSettings:
+def _bank_settings(net: ControlledNetwork, rows: list[dict[str, Any]]) -> BankSettings:
     cap_row = {cap: k for k, cap in enumerate(net.feeder.column("capacitors", "cap_id"))}
     for row in rows:
         _check_bank(row)
@@ -241,7 +240,10 @@ def _check_bank(row: dict[str, Any]) -> None:
 
 
 def _meters(
-    net: Network3, regulators: list[dict[str, Any]], controls: list[dict[str, Any]], units: dict[str, Any]
+    net: ControlledNetwork,
+    regulators: list[dict[str, Any]],
+    controls: list[dict[str, Any]],
+    units: dict[str, Any],
 ) -> Meters:
     sharing: dict[tuple[str, str], int] = {}  # (branch, letter): units that touch it
     for unit in units.values():
@@ -263,7 +265,7 @@ def _meters(
 
 
 def _tap_meter(
-    net: Network3, row: dict[str, Any], unit: dict[str, Any], sharing: dict[tuple[str, str], int]
+    net: ControlledNetwork, row: dict[str, Any], unit: dict[str, Any], sharing: dict[tuple[str, str], int]
 ) -> tuple[Any, ...]:
     name, letters = row["reg_id"], row["monitored_phase"]
     if not letters:
@@ -294,7 +296,7 @@ def _tap_meter(
     return net.to_row[branch], branch, places[0], minus, places[ct], 1 - 2 * ct, mask
 
 
-def _bank_meter(net: Network3, row: dict[str, Any]) -> tuple[int, ...]:
+def _bank_meter(net: ControlledNetwork, row: dict[str, Any]) -> tuple[int, ...]:
     branch = net.feeder.branch_index[row["branch_id"]]
     at_from = row["end"] == "from"
     node = int((net.from_row if at_from else net.to_row)[branch])

@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..balanced.network import Network
-from ..unbalanced.network import Network3
-from ..unbalanced.solution import Solution3
-from ..unbalanced.solve import solve_per_phase
+from .controlled import ControlledNetwork, ControlledSolution, PowerFlow
 from .laws import BoolArray, IntArray, Readings
 from .queue import ControlQueue
 from .settings import LocalControls, local_controls
@@ -40,47 +37,26 @@ class Settled:
     settled: Any  # (batch,) the power flow converged and no control wants to act
     iterations: Any  # (batch,) power flows until then
     actions: tuple[ControlAction, ...]
-    solution: Solution3 = field(repr=False)
+    solution: Any = field(repr=False)  # Solution3 of the power flow at rest
 
 
-def settle_controls(
-    net: Network | Network3,
-    p_mw: ArrayLike | None = None,
-    q_mvar: ArrayLike | None = None,
-    *,
-    tap_pos: ArrayLike | None = None,
-    cap_on: ArrayLike | None = None,
-    max_control_iterations: int = 100,
-    **solve: Any,
+def settle(
+    net: ControlledNetwork,
+    power_flow: PowerFlow,
+    tap_pos: ArrayLike | None,
+    cap_on: ArrayLike | None,
+    max_control_iterations: int,
+    arguments: dict[str, Any],
 ) -> Settled:
-    """Solve, let regulator and capacitor controls act, solve again, until none wants to.
-
-    All controls see the same solution. Those with the shortest delay then act together and time goes back:
-    the slower ones act when the faster ones are content. A regulator moves 70 % of the steps that it wants,
-    at least one and at most ``max_tap_change``. Start and delays decide where it ends: more than one set of
-    taps can satisfy every band.
-
-    Args:
-        net: A compiled per-phase feeder. To compare with OpenDSS, compile it with ``voltage_bands=True``.
-        p_mw: As in :func:`distgrid.physics.solve`.
-        q_mvar: The same.
-        tap_pos: Steps to start from, one number, (n_regulator,) or (batch, n_regulator); None: those stored.
-        cap_on: Bank states to start from; None: those stored.
-        max_control_iterations: Power flows after which hunting controls are given up as not settled.
-        **solve: Further arguments of the power flow.
-
-    Raises:
-        ValueError: a balanced network, wrong arguments, settings that are missing or contradict each other.
-    """
+    """Solve by ``power_flow``, let controls act, solve again: see ``physics.settle_controls``."""
     controls = local_controls(net)
-    assert isinstance(net, Network3)  # local_controls refuses any other
-    if "tap" in solve:
+    if "tap" in arguments:
         raise ValueError("tap is what the controls decide: give tap_pos, the steps to start from")
     if not max_control_iterations >= 1:
         raise ValueError(f"max_control_iterations must be at least 1, got {max_control_iterations}")
     taps = _start_taps(net, controls, tap_pos)
     banks = np.asarray(net.cap_on if cap_on is None else cap_on)
-    run = _Run(net, controls, taps, banks, solve | {"p_mw": p_mw, "q_mvar": q_mvar})
+    run = _Run(net, power_flow, controls, taps, banks, arguments)
     for iteration in range(1, max_control_iterations + 1):
         run.iterate(iteration, last=iteration == max_control_iterations)
         if not run.active.any():
@@ -88,7 +64,7 @@ def settle_controls(
     return run.result()
 
 
-def _start_taps(net: Network3, controls: LocalControls, given: ArrayLike | None) -> IntArray:
+def _start_taps(net: ControlledNetwork, controls: LocalControls, given: ArrayLike | None) -> IntArray:
     settings = controls.taps
     stored = net.feeder.column("regulators", "tap_pos")
     array = np.asarray(stored if given is None else given, dtype=np.float64)
@@ -111,9 +87,10 @@ class _Run:
     """Rows on their way to rest."""
 
     def __init__(
-        self, net: Network3, controls: LocalControls, tap_pos: IntArray, cap_on: Any, solve: dict[str, Any]
-    ) -> None:
-        self.net, self.controls, self.solve = net, controls, solve
+        self, net: ControlledNetwork, power_flow: PowerFlow, controls: LocalControls, tap_pos: IntArray,
+        cap_on: Any, arguments: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self.net, self.power_flow, self.controls, self.arguments = net, power_flow, controls, arguments
         self.solution = self._solved(tap_pos, cap_on)  # checks the arguments and knows the batch
         self.single = self.solution.v.ndim == 2
         rows = 1 if self.single else self.solution.v.shape[0]
@@ -125,9 +102,9 @@ class _Run:
         self.iterations: IntArray = np.zeros(rows, dtype=np.int64)
         self.actions: list[ControlAction] = []
 
-    def _solved(self, tap_pos: IntArray, cap_on: Any) -> Solution3:
+    def _solved(self, tap_pos: IntArray, cap_on: Any) -> ControlledSolution:
         ratio = 1.0 + tap_pos * self.controls.taps.tap_step_pu
-        return solve_per_phase(self.net, tap=ratio, cap_on=cap_on, **self.solve)
+        return self.power_flow(self.net, tap=ratio, cap_on=cap_on, **self.arguments)
 
     def _readings(self) -> Readings:
         sol = self.solution

@@ -57,10 +57,6 @@ CAP_WIDTH, TAP_WIDTH, ROOT_WIDTH = 3, 2, 3
 N_SIZES = 14
 
 #: Bits of the first column of ``Outputs.notes``, as of the balanced kernel's ``ended``.
-CONVERGED, DIVERGED, COLLAPSED = 1, 2, 4
-#: A row that sweeps leave to Newton's method: see `direct`.
-UNSETTLED = 8
-
 #: Entries of ``Cell.track``.
 D2_MOST, V2_LEAST, I2_MOST, GOING = 0, 1, 2, 3
 N_TRACKED = 4

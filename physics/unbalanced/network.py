@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.model.feeder import Feeder
-from ..balanced.network import IslandWarning, MeshWarning
+from ..flags import IslandWarning, MeshWarning
 from .assembly.build_program import SweepLayout, build
 from .assembly.elements import Element, elements
 from .assembly.end_currents import EndCurrents, NodeCurrents

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flags import CONVERGED, UNSETTLED
 from ..numba_tools.jit import kernel
 from ..numba_tools.pointers import point
-from .kernel_tables import CONVERGED, UNSETTLED, Inputs, IntArray, Outputs
+from .kernel_tables import Inputs, IntArray, Outputs
 from .kernels.measure import StepColumns, StepLimits, StepResults, measure
 from .kernels.newton import newton_rows
 from .kernels.newton_system import memory_for

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flags import COLLAPSED, CONVERGED, DIVERGED
 from ..flow_properties import FlowViews
-from .kernel_tables import COLLAPSED, CONVERGED, DIVERGED, Outputs
+from .kernel_tables import Outputs
 from .kernels.branch_flows import flow_rows
 from .network import Network3
 from .topology import SweepTopology

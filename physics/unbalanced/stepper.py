@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..balanced.kernels.step_rows import ITERATIONS, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
-from ..balanced.stepper import Flags
+from ..flags import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, Flags
+from ..measured import ITERATIONS, N_ENDED3, N_MEASURED3, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
 from ..numba_tools.lanes import LANES
 from .assembly.node_loads import LEGS
-from .kernel_tables import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, FloatArray, Inputs, IntArray, Outputs
-from .kernels.measure import N_ENDED3, N_MEASURED3, StepColumns, StepLimits, StepResults
+from .kernel_tables import FloatArray, Inputs, IntArray, Outputs
+from .kernels.measure import StepColumns, StepLimits, StepResults
 from .kernels.solve_rows import SOME_BAD, SOME_LEFT, workspace_for
 from .kernels.step_rows import Places, entries, step_rows
 from .network import Network3

@@ -40,42 +40,42 @@ def huge_index(told: Manifest) -> None:
 
 
 def no_episodes(told: Manifest) -> None:
-    told["chunks"][1]["n_episodes"] = 0
+    told["chunks"][1]["n_items"] = 0
 
 
 def negative_episodes(told: Manifest) -> None:
-    told["chunks"][0]["n_episodes"] = -2
+    told["chunks"][0]["n_items"] = -2
 
 
 def fewer_episodes(told: Manifest) -> None:
-    told["chunks"][1]["n_episodes"] = 1
+    told["chunks"][1]["n_items"] = 1
 
 
 def many_episodes(told: Manifest) -> None:
-    told["chunks"][1]["n_episodes"] = 10**15
+    told["chunks"][1]["n_items"] = 10**15
 
 
 def one_chunk_for_all(told: Manifest) -> None:
     told["chunks"] = [
-        {**told["chunks"][0], "n_episodes": 4},
-        {**told["chunks"][2], "n_episodes": 4, "index": 1},
+        {**told["chunks"][0], "n_items": 4},
+        {**told["chunks"][2], "n_items": 4, "index": 1},
     ]
 
 
 def other_policy(told: Manifest) -> None:
-    told["chunks"][1]["policy"] = "volt-var-fuzzy"
+    told["chunks"][1]["label"] = "volt-var-fuzzy"
 
 
 def wrong_start(told: Manifest) -> None:
-    told["chunks"][1]["first_episode"] = 0
+    told["chunks"][1]["first_item"] = 0
 
 
 def many_steps(told: Manifest) -> None:
-    told["chunks"][0]["n_steps"] = 10**12
+    told["chunks"][0]["n_rows"] = 10**12
 
 
 def negative_steps(told: Manifest) -> None:
-    told["chunks"][0]["n_steps"] = -1
+    told["chunks"][0]["n_rows"] = -1
 
 
 def no_time(told: Manifest) -> None:
@@ -115,12 +115,16 @@ def strange_output(told: Manifest) -> None:
 
 
 def policy_twice(told: Manifest) -> None:
-    told["parameters"]["policies"][1] = told["parameters"]["policies"][0]
+    told["groups"][1] = told["groups"][0]
+
+
+def empty_group(told: Manifest) -> None:
+    told["groups"][1]["n_items"] = 0
 
 
 PLANS = [
     drop, drop_last, drop_all, double, reorder, swap, renumber, huge_index, no_episodes, negative_episodes,
     fewer_episodes, many_episodes, one_chunk_for_all, other_policy, wrong_start, many_steps, negative_steps,
     no_time, pending_in_done, file_missing, file_doubled, file_of_another_chunk, huge_file, negative_file,
-    output_doubled, strange_output, policy_twice,
+    output_doubled, strange_output, policy_twice, empty_group,
 ]  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 
 from distgrid import cases
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.jobs.env_source import feeder_sha256
-from distgrid.baselines.jobs.workflow_folder import WorkflowRun
+from distgrid.baselines.jobs.feeder_content import feeder_sha256
+from distgrid.baselines.jobs.manifest import Manifest
 from distgrid.baselines.workflows.dist.controls import settle
 from distgrid.cli import main
 
@@ -40,7 +40,7 @@ def test_folder_holds_taps_banks_and_actions(tmp_path: Path, capsys: pytest.Capt
     for field in (*taps.schema, *actions.schema):
         if field.type == pa.float64():
             assert field.metadata[b"unit"]
-    run = WorkflowRun.model_validate_json((out / "run.json").read_text())
+    run = Manifest.model_validate_json((out / "run.json").read_text())
     assert run.status == "done"
     assert run.results["settled"] is True
     assert {record.path for record in run.outputs} == {"taps.parquet", "banks.parquet", "actions.parquet"}
@@ -61,7 +61,7 @@ def test_given_up_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 3
     assert "NOT AT REST" in shown
     assert "NOT settled: 3 power flows" in told
-    assert WorkflowRun.model_validate_json((out / "run.json").read_text()).status == "failed"
+    assert Manifest.model_validate_json((out / "run.json").read_text()).status == "failed"
 
 
 def test_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.jobs.workflow_folder import WorkflowRun
+from distgrid.baselines.jobs.manifest import Manifest
 from distgrid.baselines.workflows.dist import pf as dist_pf
 from distgrid.baselines.workflows.dist.pf import power_flow
 from distgrid.baselines.workflows.dist.pf_result import PowerFlow
@@ -188,7 +188,7 @@ def test_the_command_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFix
     before = {p.name: p.read_bytes() for p in out.glob("*.parquet")}
     assert command(["case118zh", "--out", str(out)], capsys)[0] == 0
     assert before == {p.name: p.read_bytes() for p in out.glob("*.parquet")}
-    WorkflowRun.model_validate_json((out / "run.json").read_text())
+    Manifest.model_validate_json((out / "run.json").read_text())
 
 
 def test_files_and_folders_are_feeders_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -273,14 +273,15 @@ def test_workflows_follow_nothing(
 
 def test_every_table_of_a_workflow_is_in_its_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The list of what may be removed is that of what is written."""
-    from distgrid.baselines.jobs.workflow_folder import TABLES
+    from distgrid.baselines.workflows.dist.controls_job import ControlsJob
+    from distgrid.baselines.workflows.dist.pf_job import PowerFlowJob
 
     written: dict[str, set[str]] = {"dist pf": set(), "dist controls": set()}
     for verb in (["pf", "ieee13"], ["pf", "case33bw"], ["controls", "ieee13"]):
         out = tmp_path / "-".join(verb)
         assert command([*verb, "--out", str(out)], capsys)[0] in (0, 3)
         written[f"dist {verb[0]}"] |= {path.stem for path in out.glob("*.parquet")}
-    assert written == {verb: set(names) for verb, names in TABLES.items()}
+    assert written == {job.kind: set(job.tables) for job in (PowerFlowJob, ControlsJob)}
 
 
 def test_a_copy_of_a_finished_run_is_still_finished(out: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import distgrid
 from distgrid import baselines
-from distgrid.baselines.jobs.env_source import episode_day
+from distgrid.baselines.rollouts.env_source import episode_day
 from distgrid.cases import profiles
 
 ENV = f"{distgrid.__name__}/VoltVar-33bw-v0"

@@ -21,7 +21,7 @@ _SCRIPT = """
 import os, resource, signal, sys
 import numpy as np
 from distgrid import baselines
-from distgrid.baselines import parts
+from distgrid.baselines.jobs import files
 
 sys.path.insert(0, sys.argv[3])
 from mortal import Mortal, make_env
@@ -36,7 +36,7 @@ if mode == "write":
         if len(calls) == 17:
             os.kill(os.getpid(), signal.SIGKILL)
         real(descriptor)
-    parts.os.fsync = fsync
+    files.os.fsync = fsync
 if mode.startswith("limit"):
     warm = make_env()  # a cold kernel cache is written before the limit
     warm.reset(seed=0)

@@ -207,7 +207,7 @@ def test_who_runs_is_told_while_it_computes(
 
     monkeypatch.setattr("distgrid.physics.solve", note)
     monkeypatch.setattr("distgrid.physics.settle_controls", note)
-    monkeypatch.setattr("distgrid.baselines.jobs.session.run_chunk", note)
+    monkeypatch.setattr("distgrid.baselines.rollouts.job.play", note)
     with pytest.raises(SystemExit):
         main([*VERBS[verb], "--out", str(tmp_path / "out")])
     assert json.loads(owners[0])["pid"] == os.getpid()

@@ -16,8 +16,8 @@ import pytest
 
 from distgrid import baselines
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.jobs.env_source import episode_day
 from distgrid.baselines.jobs.manifest import Manifest
+from distgrid.baselines.rollouts.env_source import episode_day
 from distgrid.cases import profiles
 from distgrid.envs import PV, Battery, DistGridEnv, VoltVar
 

@@ -291,7 +291,7 @@ _ANOTHER_PROCESS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from mortal import Mortal, make_env
-from distgrid.baselines.jobs.env_content import content_of
+from distgrid.baselines.rollouts.env_content import content_of
 from distgrid.baselines.jobs.identity import parts_of
 print(parts_of(Mortal()), content_of(make_env()))
 """

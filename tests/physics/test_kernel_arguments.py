@@ -257,7 +257,7 @@ def timing() -> Prepared:
 
 
 def flowing(case: str) -> Callable[[], Prepared]:
-    """StepResults of a solution, which are computed when they are asked for."""
+    """Flows of a solution, which are computed when they are asked for."""
 
     def prepare() -> Prepared:
         sol = physics.solve(physics.compile(cases.load(case)))

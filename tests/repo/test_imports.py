@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -103,3 +105,12 @@ def test_imports_inside_the_package_are_relative(repo_root: Path) -> None:
             else:
                 continue
             assert not any(name.split(".")[0] == "distgrid" for name in names), f"{path}:{node.lineno}"
+
+
+def test_no_module_bears_the_name_of_an_export_of_its_package(repo_root: Path) -> None:
+    """`from package import name` must not depend on what was imported before."""
+    for init in (path for folder in FOLDERS for path in (repo_root / folder).rglob("__init__.py")):
+        package = import_module(".".join(("distgrid", *init.parent.relative_to(repo_root).parts)))
+        for name in getattr(package, "__all__", ()):
+            beside = (init.parent / f"{name}.py").exists() or (init.parent / name / "__init__.py").exists()
+            assert not beside or isinstance(getattr(package, name), ModuleType), f"{package.__name__}.{name}"

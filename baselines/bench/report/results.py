@@ -253,3 +253,25 @@ class VectorReport(_Strict):
     profiles: list[EnvProfile]
     memory: VectorMemory
     targets: list[Target]
+
+
+class RolloutRow(_Strict):
+    """Whole runs of one policy; ``timing`` is for one episode."""
+
+    env: str
+    policy: str
+    way: str
+    episodes: int  # of one run
+    timing: Timing
+    episodes_per_s: float  # by the wall clock, median of the rounds
+    ratio: Ratio  # time of one by one over this way's, round by round
+
+
+class RolloutReport(_Strict):
+    """What ``distgrid bench rollout`` measures."""
+
+    schema_version: Literal["distgrid.bench.rollout/1"] = "distgrid.bench.rollout/1"
+    quick: bool
+    machine: Machine
+    rows: list[RolloutRow]
+    targets: list[Target]

@@ -17,6 +17,7 @@ from .results import (
     Pf3Report,
     PfReport,
     Ratio,
+    RolloutReport,
     Row,
     Spread,
     Target,
@@ -175,7 +176,7 @@ def utilisation_tables(
             f"{seconds(x.shortest_s)} ({x.bound})", seconds(x.measured_s), f"{x.share:.0%}",
         )  # fmt: skip
     memory, peak = peaks.memory_bytes_per_s / 1e9, peaks.flops_per_s / 1e9
-    yield f"StepLimits of one solve on one core: {memory:.3g} GB/s from memory, {peak:.3g} GFlop/s", table
+    yield f"Limits of one solve on one core: {memory:.3g} GB/s from memory, {peak:.3g} GFlop/s", table
 
 
 def pf_tables(report: PfReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
@@ -233,6 +234,21 @@ def vector_tables(report: VectorReport, *, markdown: bool = False) -> Iterator[t
     memory = _new({"environment": "l", "environments": "r", "memory": "r"}, markdown=markdown)
     memory.add_row(m.env, f"{m.num_envs:,}", f"{m.peak_gb:.2f} GB")
     yield "Largest memory of the whole process", memory
+    if report.targets:
+        yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def rollout_tables(report: RolloutReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"environment": "l", "policy": "l", "way": "l", "episodes": "r"}
+    columns |= {"wall of one episode (quartiles)": "r", "episodes/s": "r", "times one by one": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        table.add_row(
+            r.env, r.policy, r.way, f"{r.episodes:,}", _timed(r.timing.wall_s), f"{r.episodes_per_s:,.0f}",
+            f"{r.ratio.wall.median:.1f}",
+        )  # fmt: skip
+    yield "Whole runs in one process, opening the environment and all tables included", table
     if report.targets:
         yield "Targets", targets_table(report.targets, markdown=markdown)
 

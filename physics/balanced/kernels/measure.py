@@ -1,13 +1,13 @@
 """What an environment asks of solved rows, from voltages and currents: for networks that are no plain tree.
 
-The same numbers as metrics.py, which measures a block of rows while the sweep holds it.
+The same numbers as step_rows.py, which measures a block of rows while the sweep holds it.
 """
 
 from __future__ import annotations
 
+from ...measured import N_OVERLOAD, N_VOLTAGE, OVERLOAD, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK, VOLTAGE_VIOLATION
 from ...numba_tools.jit import inline, lean_kernel
 from ..branch_flows import Ends, branch_flow
-from .step_rows import N_OVERLOAD, N_VOLTAGE, OVERLOAD, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK, VOLTAGE_VIOLATION
 
 
 @lean_kernel

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...flags import COLLAPSED, CONVERGED, DIVERGED
 from ...numba_tools.jit import inline, kernel
 from ..held_voltages import NO_HELD
 from ..loops import NO_LOOPS
@@ -33,7 +34,6 @@ from .load_continuation import (
     stand,
 )
 from .mesh_newton import gather, newton_step
-from .solve_rows import COLLAPSED, CONVERGED, DIVERGED
 
 if TYPE_CHECKING:
     from ..network import SweepTopology

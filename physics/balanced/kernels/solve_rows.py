@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...flags import COLLAPSED, CONVERGED, DIVERGED
 from ...numba_tools.jit import inline, lean_kernel
 from ...numba_tools.lanes import (
     LANES,
@@ -68,10 +69,6 @@ WARM_SHARE = 0.999  # a start on the lower branch, an unstable fixed point, is l
 RUNAWAY_PU = 100.0  # an update of this size has grown without bound
 PLAIN_SWEEPS = 16  # a row that needs more is near the nose: Newton's steps take over
 NEWTON_STEPS = 40  # a row that needs more has no solution there
-
-CONVERGED = 1
-DIVERGED = 2
-COLLAPSED = 4
 
 # Fields of ``seen`` beyond those of current_sweeps.py.
 STREAK, SUNK, WRITTEN, SETTLED, VERDICT, UPDATE = 4, 5, 6, 7, 8, 9

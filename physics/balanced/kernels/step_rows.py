@@ -7,6 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...measured import (
+    N_OVERLOAD,
+    N_VOLTAGE,
+    OVERLOAD,
+    P_LOSS,
+    P_SLACK,
+    Q_LOSS,
+    Q_SLACK,
+    VOLTAGE_VIOLATION,
+)
 from ...numba_tools.jit import inline, lean_kernel
 from ...numba_tools.lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
 from ..branch_flows import Ends, branch_flow
@@ -16,12 +26,6 @@ from .solve_rows import Inputs, Outputs, Workspace, reload, solve_block
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
-
-#: Columns of ``ended`` and of ``measured``.
-STATUS, ITERATIONS, N_VOLTAGE, N_OVERLOAD = 0, 1, 2, 3
-N_ENDED = 4
-V_UPDATE, P_LOSS, Q_LOSS, P_SLACK, Q_SLACK, VOLTAGE_VIOLATION, OVERLOAD = 0, 1, 2, 3, 4, 5, 6
-N_MEASURED = 7
 
 
 class StepLimits(NamedTuple):

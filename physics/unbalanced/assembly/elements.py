@@ -9,15 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....cases.model.feeder import Feeder
+from ....cases.phases import places
 from .segments import Matrix, Segment, Terminals, Winding, connect, from_admittance, line, sub_block
-
-#: Place of every phase letter in (bus, 3) arrays; the legs of split-phase wires take those of A and B.
-PLACE = {"A": 0, "B": 1, "C": 2, "1": 0, "2": 1}
-
-
-def places(phase: str) -> tuple[int, ...]:
-    """Places of the phases named."""
-    return tuple(PLACE[letter] for letter in phase)
 
 
 class Magnetising(NamedTuple):

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....cases.model.feeder import Feeder
+from ....cases.phases import places
 from ....cases.schema import SPLIT_PHASES
 from ..kernel_tables import CONSTANT, CURVED, ITEM_COEFS, POLYNOMIAL, FloatArray, IntArray
-from .elements import places
 from .forest import BoolArray, Conductor
 
 #: Legs of a delta, as pairs of phases: leg AB takes column 0 of (bus, 3) arrays, BC 1, CA 2.

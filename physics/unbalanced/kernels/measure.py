@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...balanced.kernels.solve_rows import COLLAPSED, CONVERGED, DIVERGED
-from ...balanced.kernels.step_rows import (
+from ...flags import COLLAPSED, CONVERGED, DIVERGED
+from ...measured import (
     ITERATIONS,
     N_OVERLOAD,
+    N_UNBALANCE,
     N_VOLTAGE,
     OVERLOAD,
     P_LOSS,
@@ -19,15 +20,13 @@ from ...balanced.kernels.step_rows import (
     STATUS,
     V_UPDATE,
     VOLTAGE_VIOLATION,
+    VUF_VIOLATION,
 )
 from ...numba_tools.jit import inline
 from ...numba_tools.lanes import choose, to_rows, to_rows_real
 from ...numba_tools.pointers import get, get_lane, larger, like, put, root, smaller, width_of
 from ..kernel_tables import ComplexArray, FloatArray, IntArray
 
-#: Columns of ``ended`` and ``measured`` beyond those of `metrics`.
-N_UNBALANCE, N_ENDED3 = 4, 5
-VUF_VIOLATION, N_MEASURED3 = 7, 8
 #: Columns of ``passage``.
 SLOT, FROM, TO, COLUMN, RATED = 0, 1, 2, 3, 4
 

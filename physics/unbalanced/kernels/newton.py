@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...flags import COLLAPSED, CONVERGED, DIVERGED
 from ...numba_tools.jit import inline, lean_kernel
-from ..kernel_tables import COLLAPSED, CONVERGED, DIVERGED, MODEL, POLYNOMIAL, SCALE, Z_P, Z_Q
+from ..kernel_tables import MODEL, POLYNOMIAL, SCALE, Z_P, Z_Q
 from .newton_system import (
     LEAST_PU,
     across,

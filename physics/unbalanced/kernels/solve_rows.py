@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...flags import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED
 from ...numba_tools.jit import inline, lean_kernel
 from ...numba_tools.lanes import LANES, aligned
 from ...numba_tools.pointers import advance, get_lane, point, put, put_lane, width_of
 from ..kernel_tables import (
-    COLLAPSED,
-    CONVERGED,
     D2_MOST,
-    DIVERGED,
     GOING,
     I2_MOST,
     N_TRACKED,
-    UNSETTLED,
     V2_LEAST,
     Cell,
     Inputs,

@@ -6,7 +6,6 @@ ends the run with its own traceback.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,6 @@ from ..errors import RunError
 from ..policy import Policy
 from ..scoring.extremes import Envelope, FloatArray
 from ..scoring.violations import Violations
-from .files import table_bytes
 
 #: info entries that are columns of their own already, or that the run itself counts.
 _HANDLED = frozenset({"day", "step", "t_index", "cost", "rewards", "costs"})
@@ -29,27 +27,21 @@ KINDS = ("steps", "nodes", "branches", "violations")
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Consecutive episodes of one policy: `days[i]` and `seed + first_episode + i` belong together."""
+class Episodes:
+    """Consecutive episodes of one policy: `days[i]` and the seed `seed + first + i` belong together."""
 
-    index: int
     policy: str
-    first_episode: int
+    first: int
     days: tuple[int, ...]
     seed: int
 
-
-@dataclass(frozen=True)
-class ChunkResult:
-    """The tables of a chunk as Parquet bytes, by `KINDS`, and how long the episodes took."""
-
-    tables: Mapping[str, bytes]
-    n_steps: int
-    wall_s: float
+    def rows(self) -> list[tuple[str, int, int]]:
+        """Policy, episode and day of each."""
+        return [(self.policy, self.first + k, day) for k, day in enumerate(self.days)]
 
 
-def run_chunk(env: gymnasium.Env[Any, Any], policy: Policy, chunk: Chunk) -> ChunkResult:
-    """Run the episodes of `chunk` one after the other.
+def run_episodes(env: gymnasium.Env[Any, Any], policy: Policy, episodes: Episodes) -> dict[str, pa.Table]:
+    """Run episodes one after the other; the tables by `KINDS`.
 
     RunError when the environment does not do as it is told.
     """
@@ -57,18 +49,13 @@ def run_chunk(env: gymnasium.Env[Any, Any], policy: Policy, chunk: Chunk) -> Chu
     nodes: list[pa.Table] = []
     branches: list[pa.Table] = []
     violations = Violations(env.unwrapped)
-    started = time.perf_counter()
-    for offset, day in enumerate(chunk.days):
-        key = (chunk.policy, chunk.first_episode + offset, day)
-        envelope = _run_episode(env, policy, key, chunk.seed, rows, violations)
+    for key in episodes.rows():
+        envelope = _run_episode(env, policy, key, episodes.seed, rows, violations)
         nodes.append(envelope.nodes(*key))
         branches.append(envelope.branches(*key))
-    wall_s = time.perf_counter() - started
     steps = pa.table({name: _column(name, values) for name, values in rows.items()})
     tables = (steps, pa.concat_tables(nodes), pa.concat_tables(branches), violations.table())
-    return ChunkResult(
-        {kind: table_bytes(table) for kind, table in zip(KINDS, tables, strict=True)}, steps.num_rows, wall_s
-    )
+    return dict(zip(KINDS, tables, strict=True))
 
 
 def _run_episode(
@@ -111,8 +98,7 @@ def _run_episode(
         voltages = np.asarray(np.ma.filled(info["voltages"], np.nan), dtype=np.float64)
         loading = np.asarray(np.ma.filled(info["branch_loading"], np.nan), dtype=np.float64)
         violations.add(key, step, t_index, info)
-        if info["pf_converged"]:
-            envelope.add(voltages, loading)
+        envelope.add(voltages[None], loading[None], np.array([info["pf_converged"]]))
         _append(rows, {**head, **_scalars(info), **_extremes(voltages, loading)})
         step += 1
     return envelope
@@ -122,14 +108,24 @@ def _scalars(info: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers and flags of `info` in its own order, lower case, then each named reward and cost."""
     row: dict[str, Any] = {}
     for key, value in info.items():
-        if key not in _HANDLED and isinstance(value, bool | int | float | np.generic):
+        if is_column(key, value):
             row[key.lower()] = value.item() if isinstance(value, np.generic) else value
     # Last, over entries of the same name: in a failed power flow info has diagnostics, costs what is charged.
     for name, value in info["rewards"].items():
         row[f"reward_{name}"] = float(value)
     for name, value in info["costs"].items():
-        row[name if name.startswith("cost_") else f"cost_{name}"] = float(value)
+        row[cost_column(name)] = float(value)
     return row
+
+
+def is_column(key: str, value: Any) -> bool:
+    """Whether an entry of an info is a number or flag that becomes a column by its own name."""
+    return key not in _HANDLED and isinstance(value, bool | int | float | np.generic)
+
+
+def cost_column(name: str) -> str:
+    """The column of a cost of the task."""
+    return name if name.startswith("cost_") else f"cost_{name}"
 
 
 def _extremes(voltages: FloatArray, loading: FloatArray) -> dict[str, float]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import gymnasium
 
-from ...envs.core.load_source import ProfileLoad
-from . import code_content as code
-from .files import sha256_of
-from .identity import Reader, attributes
-from .manifest import InputRecord
+from ..jobs import code_content as code
+from ..jobs.files import sha256_of
+from ..jobs.identity import Reader, attributes
+from ..jobs.manifest import InputRecord
 
 #: Of wrappers: what is inside, what is known elsewhere, and how far an episode is.
 _NO_CONTENT = frozenset({
@@ -55,11 +54,8 @@ def _content(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any, bool]]:
     grid: Any = env.unwrapped
     if _is_own(grid):
         yield f"class {type(grid).__name__}", (type(grid), _own_attributes(grid)), True
-    yield "task", grid.task, _is_own(grid.task)
-    for number, resource in enumerate(grid.resources, 1):
-        yield f"resource {number}, {type(resource).__name__}", resource, _is_own(resource)
-    if type(grid.load) is not ProfileLoad:
-        yield "loads", grid.load, True
+    for name, value in grid.options.content():
+        yield name, value, _is_own(value)
 
 
 def _is_own(value: Any) -> bool:

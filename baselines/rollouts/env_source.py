@@ -12,15 +12,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from ...cases import TABLES
 from ...cases import profiles as case_profiles
 from ..errors import RunError, unknown
-from .code_content import package_sha256
-from .files import sha256_of
-from .manifest import InputRecord
+from ..jobs.feeder_content import feeder_sha256
+from ..jobs.files import sha256_of
+from ..jobs.manifest import InputRecord
 
 NAMESPACE = "distgrid/"
 DEFAULT_SPLIT = "test"
@@ -136,7 +134,7 @@ def _check_grid(env: object) -> None:
 
 
 def input_records(env: gymnasium.Env[Any, Any], split: str, attached: str) -> list[InputRecord]:
-    """Hashes of what the results depend on: feeder, profiles, the split's days, the environment, our code.
+    """Hashes of what the results depend on: feeder, profiles, the split's days, the environment.
 
     `attached`: hash of what people attach to the environment, see `env_content`.
     """
@@ -146,21 +144,7 @@ def input_records(env: gymnasium.Env[Any, Any], split: str, attached: str) -> li
         InputRecord(name="profiles", sha256=_profiles_sha256()),
         InputRecord(name=f"split {split}", sha256=sha256_of(",".join(map(str, grid.days.tolist())).encode())),
         InputRecord(name="environment", sha256=_make_up_sha256(env, attached)),
-        InputRecord(name="code of distgrid", sha256=package_sha256()),
     ]
-
-
-def feeder_sha256(feeder: Any) -> str:
-    """Over the Arrow tables of the feeder, names first."""
-    digest = hashlib.sha256(f"{feeder.name} {feeder.base_mva!r}".encode())
-    for name in TABLES:
-        table = getattr(feeder, name)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table.combine_chunks())
-        digest.update(name.encode())
-        digest.update(sink.getvalue())
-    return digest.hexdigest()
 
 
 def _profiles_sha256() -> str:

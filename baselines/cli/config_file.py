@@ -1,0 +1,122 @@
+"""Configurations of jobs that people write: YAML, TOML, JSON, and what is wrong with them in plain words."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import annotated_types
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from ..errors import RunError, unknown
+from ..jobs.job import JobConfig
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+_BOUNDS = {
+    annotated_types.Ge: ("ge", "of at least"),
+    annotated_types.Gt: ("gt", "above"),
+    annotated_types.Le: ("le", "of at most"),
+    annotated_types.Lt: ("lt", "below"),
+}
+
+
+def read_config(path: Path, model: type[JobConfig]) -> dict[str, Any]:
+    """The content of a file of configuration, whose keys are fields of `model`.
+
+    RunError, naming the file, where it cannot be read, is no mapping, or has an unknown key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise RunError(f"cannot read {path}: {reason}") from error
+    found = _parsed(path, text)
+    if not isinstance(found, dict):
+        raise RunError(f"{path} must hold a mapping of names to values, it holds a {type(found).__name__}")
+    for key in found:
+        if key not in model.model_fields:
+            raise RunError(f"{path}: {unknown('key', str(key), model.model_fields)}")
+    return found
+
+
+def _parsed(path: Path, text: str) -> Any:
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".json":
+            return json.loads(text)
+        if suffix == ".toml":
+            import tomllib
+
+            return tomllib.loads(text)
+        if suffix in (".yaml", ".yml"):
+            return _parsed_yaml(path, text)
+    except ValueError as error:  # of JSON and TOML
+        raise RunError(f"{path} cannot be read: {error}") from error
+    raise RunError(f"{path} must end in .yaml, .yml, .toml or .json")
+
+
+def _parsed_yaml(path: Path, text: str) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise RunError(f"{path}: reading YAML needs the package PyYAML; or write TOML or JSON") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def checked(model: type[JobConfig], values: Mapping[str, Any], named: Mapping[str, str]) -> JobConfig:
+    """The configuration with these values.
+
+    Args:
+        model: Its class.
+        values: By field.
+        named: How a message names a field, where not by itself: "--episodes", "file.toml: episodes".
+
+    Raises:
+        RunError: The first thing that is wrong, in plain words.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        raise RunError(_explained(first, named.get(field, field), model.model_fields.get(field))) from error
+
+
+def _explained(error: Any, name: str, field: FieldInfo | None) -> str:
+    if error["type"] == "value_error":
+        return f"{name}: {error['ctx']['error']}"
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    wanted = "" if field is None else _wanted(field)
+    if not wanted:
+        return f"{name}: {error['msg']}, got {error['input']!r}"
+    return f"{name} must be {wanted}, got {error['input']!r}"
+
+
+def _wanted(field: FieldInfo) -> str:
+    """What a field takes: "a whole number of at least 1"; empty where it is none of the plain types."""
+    names = [getattr(kind, "__name__", "") for kind in alternatives(field)]
+    if not names or not set(names) <= _KINDS.keys():
+        return ""
+    words = [" or ".join(_KINDS[name] for name in names)]
+    for bound in field.metadata:
+        if type(bound) in _BOUNDS:
+            attribute, word = _BOUNDS[type(bound)]
+            words.append(f"{word} {getattr(bound, attribute)}")
+    return " ".join(words)
+
+
+def alternatives(field: FieldInfo) -> tuple[Any, ...]:
+    """The types that a field takes, without None."""
+    kind: Any = field.annotation
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return tuple(one for one in typing.get_args(kind) if one is not type(None))
+    return (kind,)

@@ -1,0 +1,45 @@
+"""Verbs of the command that are jobs: each is made from the configuration of its job."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from ..jobs.job import Job
+from .job_command import command_of
+
+#: Module and class of every job with a verb; its kind says where it stands: "dist pf" is `distgrid dist pf`.
+JOBS: tuple[tuple[str, str], ...] = (
+    ("rollouts.job", "RolloutJob"),
+    ("workflows.dist.pf_job", "PowerFlowJob"),
+    ("workflows.dist.controls_job", "ControlsJob"),
+)
+
+#: Help of the first words of verbs of two.
+GROUPS = {"dist": "Analyse a feeder: power flow, local control."}
+
+
+def jobs() -> Iterator[type[Job[Any]]]:
+    """Every job with a verb, in the order of the help."""
+    for module, name in JOBS:
+        found = getattr(importlib.import_module(f"...{module}", __name__), name)
+        assert issubclass(found, Job)
+        yield found
+
+
+def add_verbs(app: typer.Typer) -> None:
+    """Add a command for every job to `app`."""
+    groups: dict[str, typer.Typer] = {}
+    for job in jobs():
+        *group, verb = job.kind.split()
+        place = app
+        if group:
+            (name,) = group
+            if name not in groups:
+                groups[name] = typer.Typer(help=GROUPS[name], no_args_is_help=True, rich_markup_mode=None)
+                app.add_typer(groups[name], name=name)
+            place = groups[name]
+        place.command(verb)(command_of(job))

@@ -1,0 +1,11 @@
+"""Places of phases in (n, 3) arrays, for everybody who reads the letters of a table."""
+
+from __future__ import annotations
+
+#: Place of every phase letter in (bus, 3) arrays; the legs of split-phase wires take those of A and B.
+PLACE = {"A": 0, "B": 1, "C": 2, "1": 0, "2": 1}
+
+
+def places(phase: str) -> tuple[int, ...]:
+    """Places of the phases named."""
+    return tuple(PLACE[letter] for letter in phase)
