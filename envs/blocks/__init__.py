@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .base import ArrayBlock, Block, BlockContext, BlockView, SeriesBlock, SolvedArrays, block_of
+from .forecasts import LoadForecast, PriceForecast, PVForecast
 from .fleet import FleetBlock, fleet_blocks
 from .grid import GRID
 from .time import TIME
@@ -20,6 +21,9 @@ __all__ = [
     "BlockContext",
     "BlockView",
     "FleetBlock",
+    "LoadForecast",
+    "PVForecast",
+    "PriceForecast",
     "SeriesBlock",
     "SolvedArrays",
     "block_of",

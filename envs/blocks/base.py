@@ -68,6 +68,25 @@ class SolvedArrays(Protocol):
         """(batch, quantities of the whole feeder): see `physics`' step."""
 
 
+class ForecastSource(Protocol):
+    """Forecasts made when interval ``t_index`` (rows,) is decided, for it (known) and those behind it."""
+
+    def load(
+        self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int, random: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """(rows, horizon, load points) of MW and of MVAr."""
+
+    def price_usd_mwh(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon)."""
+
+    def pv(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon, sites) of output per unit of rated power."""
+
+    @property
+    def price_room_usd_mwh(self) -> float:
+        """How far forecast prices may lie outside those of the year."""
+
+
 @dataclass(frozen=True, eq=False)
 class BlockContext:
     """What a block may look at when its entries and bounds are made. Nothing in it changes afterwards.
@@ -79,6 +98,7 @@ class BlockContext:
     feeder: Feeder
     fleet: Fleet
     profiles: Profiles
+    forecasts: ForecastSource
     names: Mapping[str, Sequence[str]]
     v_high_pu: FloatArray  # (voltages,) the most that a solved state can have; NaN where nothing is solved
     s_branch_mva: FloatArray  # (branches,) the most that can flow, at least 1 kVA
@@ -97,14 +117,25 @@ class BlockView:
     """The state that an observation shows, batch first. Arrays are live: read, never keep, never write.
 
     The grid is that of the last solved interval; loads are those of the interval that is decided next, whose
-    row of the profiles is ``t_index`` (batch,). ``fleet`` has what its devices delivered last.
+    row of the profiles is ``t_index`` (batch,). ``fleet`` has what its devices delivered last. ``row_key``
+    (batch,) is what draws of meters and forecasts depend on in an episode, ``random_load`` (batch, n) what a
+    random load drew for it, ``readings`` what meters show.
     """
 
-    __slots__ = ("context", "fleet", "grid", "t_index")
+    __slots__ = ("context", "fleet", "grid", "random_load", "readings", "row_key", "t_index")
 
     def __init__(self, grid: SolvedArrays, fleet: Fleet, context: BlockContext) -> None:
         self.grid, self.fleet, self.context = grid, fleet, context
-        self.t_index: IntArray = np.zeros(len(grid.v_pu), dtype=np.int64)
+        batch = len(grid.v_pu)
+        self.t_index: IntArray = np.zeros(batch, dtype=np.int64)
+        self.row_key: NDArray[np.uint64] = np.zeros(batch, dtype=np.uint64)
+        self.random_load: FloatArray = np.zeros((batch, 0))
+        self.readings: FloatArray = np.zeros((batch, 0))
+
+    @property
+    def forecasts(self) -> ForecastSource:
+        """Forecasts of loads, sun and prices."""
+        return self.context.forecasts
 
     @property
     def v(self) -> NDArray[np.complex128]:

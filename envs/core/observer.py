@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,11 @@ from ...physics import StateBounds
 from ..blocks import Block, BlockContext, BlockView, chosen_blocks, fleet_blocks
 from ..kernels.observe import observe_rows
 from ..resources import Fleet
+from .chance import drawn_keys
 from .columns import sizes
+from .forecasts import Forecasts
 from .gather import Gather
+from .meters import Meter, Readings, metered
 from .observation_layout import Layout
 from .plant import AnyStepper, names_of, rating_of, top_current
 
@@ -32,10 +36,16 @@ class Observer:
     """
 
     def __init__(
-        self, blocks: Sequence[Block | str], context: BlockContext, fleet: Fleet, stepper: AnyStepper
+        self,
+        blocks: Sequence[Block | str],
+        context: BlockContext,
+        fleet: Fleet,
+        stepper: AnyStepper,
+        meters: Sequence[Meter] = (),
     ) -> None:
         self.context = context
-        listed = (*chosen_blocks(blocks), *fleet_blocks(fleet))
+        known = (*chosen_blocks(blocks), *fleet_blocks(fleet))
+        listed = self._listed = metered(known, meters, context.counts)
         self.layout = Layout([(block, block.entries(context)) for block in listed])
         self.space = self.layout.space()
         # Copies: whoever writes into the bounds of the space must not change what is observed.
@@ -53,7 +63,28 @@ class Observer:
         self._view, self.fleet, self.stepper = view, view.fleet, view.grid
         batch = len(view.v_pu)
         self._filled = np.zeros((batch, self._gather.n_filled))
-        self._readings = np.zeros((batch, 0))
+        self.readings = Readings(self._listed, self.context, batch)
+        self.row_key = view.row_key
+        view.readings = self.readings.shown
+        forecasts = self.context.forecasts
+        self.random = self.readings.random or forecasts.random  # whether episodes need a key
+
+    def begin(self, rows: IntArray, rngs: Sequence[np.random.Generator], t_index: IntArray) -> None:
+        """Episodes begin in ``rows``, one generator each; ``t_index`` (batch,) as in :meth:`observe`."""
+        if self.random:
+            self.row_key[rows] = drawn_keys(rngs)
+        if self.readings:
+            self._view.t_index = t_index
+            self.readings.read(self._view, rows)
+
+    def read(self, t_index: IntArray) -> None:
+        """Meters measure the state of one step later; once a step."""
+        self._view.t_index = t_index
+        self.readings.read(self._view)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Live arrays that what is observed depends on beside grid and fleet, batch first."""
+        return {"row_key": self.row_key, **self.readings.state()}
 
     def observe(self, t_index: IntArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """A float32 (batch, n_obs) array inside the declared box: ``out``, or a fresh one."""
@@ -66,26 +97,33 @@ class Observer:
                 block.fill(self._view, self._filled[:, columns])
         observe_rows(
             gather.parts, gather.scales, t_index, gather.series, grid.v_pu, grid.load_p_mw, grid.load_q_mvar,
-            grid.i_ka, grid.loading, grid.vuf_pct, grid.measured, self.fleet.observe(t_index), self._readings,
-            self._filled, grid.v, grid.s_from, self._low, self._high, out,
+            grid.i_ka, grid.loading, grid.vuf_pct, grid.measured, self.fleet.observe(t_index),
+            self.readings.shown, self._filled, grid.v, grid.s_from, self._low, self._high, out,
         )  # fmt: skip
         return out
 
 
-def grid_size(blocks: Sequence[Block | str], feeder: Feeder) -> int:
+def grid_size(blocks: Sequence[Block | str], feeder: Feeder, meters: Sequence[Meter] = ()) -> int:
     """Entries that the task's blocks take before the fleet's begin."""
-    counts = sizes(feeder)
-    return sum(block.size(counts) for block in chosen_blocks(blocks))
+    counts, chosen = sizes(feeder), chosen_blocks(blocks)
+    names = {block.name for block in chosen}
+    of_grid = [meter for meter in meters if meter.block in names]
+    return sum(block.size(counts) for block in metered(chosen, of_grid, counts))
 
 
 def context_of(
-    fleet: Fleet, stepper: AnyStepper, profiles: Profiles, state: StateBounds, s_load_mva: FloatArray
+    fleet: Fleet,
+    stepper: AnyStepper,
+    profiles: Profiles,
+    forecasts: Forecasts,
+    state: StateBounds,
+    s_load_mva: FloatArray,
 ) -> BlockContext:
     """What blocks may look at: names of the columns, and bounds that hold for every solved interval."""
     kinds = ("node", "load", "branch", "unbalance")
     s_branch = np.maximum(state.s_branch_mva, _SOME)
     return BlockContext(
-        feeder=stepper.net.feeder, fleet=fleet, profiles=profiles,
+        feeder=stepper.net.feeder, fleet=fleet, profiles=profiles, forecasts=forecasts,
         names=dict(zip(kinds, names_of(stepper), strict=True)),
         v_high_pu=state.v_high_pu, s_branch_mva=s_branch,
         i_branch_ka=top_current(stepper, s_branch, state.v_low_pu), rating_mva=rating_of(stepper),
