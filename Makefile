@@ -89,5 +89,5 @@ docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"
 
 clean:
-	rm -rf $(VENV) $(TYPES) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(TYPES) build dist site .site_cache *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	  .hypothesis .import_linter_cache

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from .blocks import ArrayBlock, Block, BlockContext, BlockView, SeriesBlock
+from .blocks import (
+    ArrayBlock,
+    Block,
+    BlockContext,
+    BlockView,
+    LoadForecast,
+    PriceForecast,
+    PVForecast,
+    SeriesBlock,
+)
+from .core.forecasts import Forecaster, ForecastError, Forecasts, ForecastWindow
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
+from .core.meters import Meter
 from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
@@ -43,8 +54,16 @@ __all__ = [
     "EnvOptions",
     "Exogenous",
     "Fleet",
+    "ForecastError",
+    "ForecastWindow",
+    "Forecaster",
+    "Forecasts",
+    "LoadForecast",
     "LoadSource",
     "LossMinimisation",
+    "Meter",
+    "PVForecast",
+    "PriceForecast",
     "ProfileLoad",
     "Resource",
     "ResourceSpec",

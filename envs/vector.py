@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from gymnasium import spaces
@@ -57,7 +57,6 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     single_observation_space: spaces.Box
     single_action_space: spaces.Box
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
-    info_arrays: ClassVar[type[InfoArrays]] = InfoArrays  # what infos are made of
     num_envs = Fixed[int]("make another with num_envs=")
     copy = Fixed[bool]("make another with copy=")
     autoreset_mode = Fixed[AutoresetMode]("make another with autoreset_mode=")
@@ -163,7 +162,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         restart = self._restart(rows, None if given is None else given[rows])
         self._shards.reset(restart)
         self._done[rows], self._started = False, True
-        arrays = self.info_arrays(self.num_envs, self._lead)
+        arrays = InfoArrays(self.num_envs, self._lead)
         observations = self._observed(arrays)
         if rows.size == self.num_envs:
             return observations, masked(arrays.all(), self._all)
@@ -182,7 +181,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         shape = (self.num_envs, self.fleet.n_actions)
         action = checked(actions, shape, self._action_names, unused=ended)
         restart = None if ended is None else self._restart(np.flatnonzero(ended), None)
-        arrays, observations = self.info_arrays(self.num_envs, self._lead), self._buffer()
+        arrays, observations = InfoArrays(self.num_envs, self._lead), self._buffer()
         self._shards.step(action, restart, arrays.write_outcome, self._shower(arrays, observations))
         if ended is not None:
             arrays.terminated[ended] = arrays.truncated[ended] = False

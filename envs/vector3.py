@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Unpack
+from typing import Unpack
 
 from gymnasium.vector import AutoresetMode
 
@@ -14,8 +14,6 @@ from .core.options import EnvOptions, OptionKeywords
 from .resources.base import Resource, ResourceSpec
 from .tasks import Task
 from .vector import DistGridVectorEnv
-from .vectorised.info_arrays import InfoArrays
-from .vectorised.phase_info_arrays import PhaseInfoArrays
 
 
 @takes_options
@@ -40,8 +38,6 @@ class DistGrid3PhaseVectorEnv(DistGridVectorEnv):
     shared and read-only. Which environments have the key is in ``_key``, as ever; the others have zeros.
     ``delivered`` tells positions of taps and banks, too.
     """
-
-    info_arrays: ClassVar[type[InfoArrays]] = PhaseInfoArrays
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from .balanced.bounds import state_bounds
 from .balanced.network import Network
 from .balanced.solution import Solution
 from .balanced.stepper import Stepper
+from .bounds import StateBounds
 from .chunked import solve_in_chunks
 from .controls.laws import relay_volts
 from .controls.queue import ControlQueue
@@ -15,7 +16,6 @@ from .controls.settle import ControlAction, Settled
 from .flags import IslandWarning, MeshWarning, ModelWarning
 from .numba_tools.inlining import InliningWarning
 from .numba_tools.jit import JitDisabledError, kernel
-from .state_bounds import StateBounds
 from .unbalanced.bibc import BranchMatrices, bibc
 from .unbalanced.bounds import V_TOP_PU, phase_bounds
 from .unbalanced.consumption import Consumption, consumption

@@ -24,6 +24,7 @@ settings.load_profile("distgrid")
 LONGEST = (
     "cases/test_matpower_fuzz.py",
     "envs/test_days.py",
+    "repo/test_site.py",
     "cases/test_table_fuzz.py",
     "repo/test_documents.py",
     "physics/test_kernel_cache.py",

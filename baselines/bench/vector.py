@@ -13,10 +13,10 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
+from ...cases import Feeder
 from ...envs import DistGridVectorEnv, vector
 from ...envs.core import grid as transition
 from ...envs.vectorised import info_arrays as vector_info
-from ...envs.vectorised import phase_info_arrays as phase_info
 from ...physics.balanced.kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
 from ...physics.balanced.stepper import Stepper
 from ...physics.numba_tools.lanes import LANES
@@ -152,8 +152,7 @@ def _places(env: DistGridVectorEnv) -> list[tuple[str, Any, str]]:
     resources, observation, infos = "resources: fleet", "observation", "infos"
     places: list[tuple[str, Any, str]] = [
         ("action check", vector, "checked"), ("clocks and ends", transition, "tick_rows"),
-        (infos, vector, "masked"), (infos, phase_info.PhaseInfoArrays, "write_state"),
-        (infos, phase_info.PhaseInfoArrays, "__init__"),
+        (infos, vector, "masked"),
     ]  # fmt: skip
     for name in ("__init__", "write_state", "write_outcome", "state", "step"):
         places.append((infos, vector_info.InfoArrays, name))
@@ -188,7 +187,7 @@ def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
             env.reset()
             watch.running = True
     parts = watch.parts()
-    swept = min(parts[SOLVE], taken * sum(_sweep_s(shard.grid.stepper) for shard in env.shards))
+    swept = min(parts[SOLVE], taken * sum(_sweep_s(env.feeder, shard.grid.stepper) for shard in env.shards))
     parts[MEASURE], parts[SOLVE] = parts[SOLVE] - swept, swept
     total, each = sum(parts.values()), num_envs * taken
     listed = [
@@ -201,9 +200,9 @@ def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
     )  # fmt: skip
 
 
-def _sweep_s(stepper: Stepper | Stepper3) -> float:
+def _sweep_s(feeder: Feeder, stepper: Any) -> float:
     """Seconds of the power flow without measuring, on the loads that the stepper holds: median of some."""
-    sweep = _blocks(stepper) if isinstance(stepper, Stepper3) else _rows(stepper)
+    sweep = (_blocks if feeder.phases == "per-phase" else _rows)(stepper)
     sweep()  # compiled
     took = []
     for _ in range(9):

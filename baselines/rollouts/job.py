@@ -182,6 +182,7 @@ class RolloutJob(Job[RunConfig]):
             feeder=grid.feeder,
             units=grid.fleet.units(),
             band=_band(grid),
+            limits=grid.v_limits_pu,
             dt_h=context.dt_h,
             title=self.name,
             subtitle=(

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ...physics.violations import of_band
 from .score_table import SCORE_COLUMNS
 from .summary import PolicySummary
 
@@ -40,7 +41,8 @@ class Scene:
     summary: Sequence[PolicySummary]
     feeder: Feeder
     units: Sequence[UnitInfo]
-    band: tuple[float, float]  # voltage limits, pu
+    band: tuple[float, float]  # voltage limits to draw, pu
+    limits: tuple[NDArray[np.float64], NDArray[np.float64]]  # (n_nodes,) that voltages are judged by
     dt_h: float
     title: str
     subtitle: str
@@ -155,8 +157,8 @@ def _draw_feeder(ax: Axes, policy: str, scene: Scene, *, legend: bool) -> None:
         legend=legend,
         label="Worst voltage (pu)",
     )
-    seen = values[np.isfinite(values)]
-    outside = int(((seen < scene.band[0]) | (seen > scene.band[1])).sum())
+    beyond = of_band(values, *scene.limits)
+    outside = int(((beyond.over > 0.0) | (beyond.under > 0.0)).sum())
     ax.set_title(policy, fontsize=11.5, fontweight="bold", loc="left", color="#222222", pad=6)
     overloaded = int((loading > 1.0).sum())
     note = f"{outside} of {values.size} nodes left the band"

@@ -1,7 +1,8 @@
 """What went wrong, row by row: every limit that was passed, with time, place and size.
 
 A distribution operator reads this table first: which bus was too high or too low, when and by how much,
-which branch was overloaded, and when power flowed back into the upstream grid.
+which branch was overloaded, and when power flowed back into the upstream grid. What a violation is,
+`physics.violations` says; the magnitudes of a step add up to its costs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from ...physics.violations import of_band, of_rating, of_unbalance
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -77,7 +80,8 @@ class Violations:
         """`grid`: the environment whose feeder, voltage limits and ratings are used."""
         self._feeder = grid.feeder
         self._low, self._high = grid.v_limits_pu
-        self._rating = grid.feeder.column("branches", "thermal_limit_mva")
+        phased = grid.feeder.phases == "per-phase"  # (columns of the flat arrays,) of the smaller end
+        self._rating = np.fmin(*grid.net.phase_rating_mva).ravel() if phased else grid.net.rating_mva
         self._vuf_max_pct = float(grid.task.vuf_max_pct)
         self._dt_h = float(grid.profiles.dt_h)
         self._phased = False
@@ -121,27 +125,22 @@ class Violations:
             yield _FAILED, failed, np.zeros_like(failed), nothing, nothing, nothing
         judged = (playing & solved.converged)[:, None]
         v, low, high = _flat(solved.v_pu, self._low, self._high)
-        for kind, beyond, limit in ((_OVER, v - high, high), (_UNDER, low - v, low)):
+        outside = of_band(v, low, high)
+        for kind, beyond, limit in ((_OVER, outside.over, high), (_UNDER, outside.under, low)):
             at, element = np.nonzero((beyond > 0.0) & judged)
             if at.size:
                 yield kind, at, element, v[at, element], limit[element], beyond[at, element]
-        loading, ratings = _flat(solved.loading, self._rating / (3.0 if self._phased else 1.0))
-        at, element = np.nonzero((loading > 1.0) & judged)
+        (loading,) = _flat(solved.loading)
+        above = of_rating(loading, self._rating)
+        at, element = np.nonzero((above > 0.0) & judged)
         if at.size:
-            rating = ratings[element]
-            flow = loading[at, element] * rating
-            yield _OVERLOAD, at, element, flow, rating, flow - rating
+            rating = self._rating[element]
+            yield _OVERLOAD, at, element, loading[at, element] * rating, rating, above[at, element]
         if solved.vuf_pct is not None:
-            at, element = np.nonzero((solved.vuf_pct > self._vuf_max_pct) & judged)
-            value = solved.vuf_pct[at, element]
-            yield (
-                _UNBALANCE,
-                at,
-                element,
-                value,
-                np.full(at.size, self._vuf_max_pct),
-                value - self._vuf_max_pct,
-            )
+            uneven = of_unbalance(solved.vuf_pct, self._vuf_max_pct)
+            at, element = np.nonzero((uneven > 0.0) & judged)
+            limit = np.full(at.size, self._vuf_max_pct)
+            yield _UNBALANCE, at, element, solved.vuf_pct[at, element], limit, uneven[at, element]
         at = np.flatnonzero((solved.p_slack_mw < 0.0) & judged[:, 0])
         if at.size:
             back = -solved.p_slack_mw[at]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .base import ArrayBlock, Block, BlockContext, BlockView, SeriesBlock, SolvedArrays, block_of
-from .forecasts import LoadForecast, PriceForecast, PVForecast
+from .base import ArrayBlock, Block, BlockContext, BlockView, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
+from .forecasts import LoadForecast, PriceForecast, PVForecast
 from .grid import GRID
 from .time import TIME
 
@@ -25,7 +25,6 @@ __all__ = [
     "PVForecast",
     "PriceForecast",
     "SeriesBlock",
-    "SolvedArrays",
     "block_of",
     "chosen_blocks",
     "details_read",

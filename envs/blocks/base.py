@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...physics.solved_grid import SolvedGrid
 from ..resources.base import Entry, made_of, name_of_class
 
 if TYPE_CHECKING:
@@ -26,46 +27,6 @@ T = TypeVar("T", bound=NDArray[Any])
 
 #: Results of a power flow that are only kept where a block reads them: see `Block.reads`.
 DETAILS = ("v", "s_from", "i_ka")
-
-
-class SolvedArrays(Protocol):
-    """The arrays of a solved grid that blocks read, batch first; loads are those of the coming interval."""
-
-    @property
-    def v(self) -> NDArray[np.complex128]:
-        """(batch, voltages) complex, pu."""
-
-    @property
-    def v_pu(self) -> FloatArray:
-        """(batch, voltages) magnitudes."""
-
-    @property
-    def s_from(self) -> NDArray[np.complex128]:
-        """(batch, branches) MVA into the branch at its from side."""
-
-    @property
-    def i_ka(self) -> FloatArray:
-        """(batch, branches)."""
-
-    @property
-    def loading(self) -> FloatArray:
-        """(batch, branches) apparent power over rating."""
-
-    @property
-    def vuf_pct(self) -> FloatArray:
-        """(batch, nodes with three phases)."""
-
-    @property
-    def load_p_mw(self) -> FloatArray:
-        """(batch, load points)."""
-
-    @property
-    def load_q_mvar(self) -> FloatArray:
-        """(batch, load points)."""
-
-    @property
-    def measured(self) -> FloatArray:
-        """(batch, quantities of the whole feeder): see `physics`' step."""
 
 
 class ForecastSource(Protocol):
@@ -85,6 +46,14 @@ class ForecastSource(Protocol):
     @property
     def price_room_usd_mwh(self) -> float:
         """How far forecast prices may lie outside those of the year."""
+
+    @property
+    def random(self) -> bool:
+        """Whether they depend on the row's key."""
+
+    @property
+    def n_random_load(self) -> int:
+        """Numbers that a random load draws for each episode."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +93,7 @@ class BlockView:
 
     __slots__ = ("context", "fleet", "grid", "random_load", "readings", "row_key", "t_index")
 
-    def __init__(self, grid: SolvedArrays, fleet: Fleet, context: BlockContext) -> None:
+    def __init__(self, grid: SolvedGrid, fleet: Fleet, context: BlockContext) -> None:
         self.grid, self.fleet, self.context = grid, fleet, context
         batch = len(grid.v_pu)
         self.t_index: IntArray = np.zeros(batch, dtype=np.int64)
@@ -291,7 +260,7 @@ class Block(ABC):
 class ArrayBlock(Block):
     """A block that stands in columns of one array: the gather copies it, no Python runs in a step.
 
-    ``source`` is an array of `SolvedArrays`, ``part`` what is taken of it: "value", or of a complex one
+    ``source`` is an array of `SolvedGrid`, ``part`` what is taken of it: "value", or of a complex one
     "real", "imag", "degrees".
     """
 

@@ -1,7 +1,7 @@
 """Blocks of what is forecast when an interval is decided, for the intervals behind it.
 
-They hold what the scenario's forecaster says, or the truth where there is none. The decided interval itself is
-in the blocks of loads and prices.
+They hold what the scenario's forecaster says, or the truth where there is none. The decided interval itself
+is in the blocks of loads and prices.
 """
 
 from __future__ import annotations
@@ -54,13 +54,17 @@ class LoadForecast(_Forecast):
     """Active load, ``of`` the "feeder" as a whole or of each "point" (node; per phase: phase with a load)."""
 
     of: str = "feeder"
-    name = "load_forecast_mw"
     unit = "MW"
     meaning = "active load as forecast, for steps after the interval that is decided"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("LoadForecast", "of", self.of, ("feeder", "point"))
+
+    @property
+    def name(self) -> str:
+        """By what it is of."""
+        return "total_load_forecast_mw" if self.of == "feeder" else "load_forecast_mw"
 
     def size(self, counts: Mapping[str, int]) -> int:
         """One for each step ahead, and point."""

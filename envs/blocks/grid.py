@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...physics.measured import P_LOSS, P_SLACK, Q_SLACK
+from ...physics.row_results import P_LOSS, P_SLACK, Q_SLACK
 from .base import ArrayBlock, BlockContext, IntArray
 
 _SOME = 1e-3  # a box needs room even where a node has no load

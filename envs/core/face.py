@@ -17,7 +17,9 @@ from ...cases.profiles import Profiles
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
 from .fixed import Fixed
+from .forecasts import Forecaster
 from .load_source import LoadSource
+from .meters import Meter
 from .options import EnvOptions, option_rows
 from .scenario import Scenario, scenario
 
@@ -44,6 +46,8 @@ class MadeWithOptions:
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed[float | None]("make another with v_source_pu=")
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
+    meters = Fixed[tuple[Meter, ...]]("make another with meters=")
+    forecaster = Fixed[Forecaster | None]("make another with forecaster=")
 
     _scenario: Scenario
 
@@ -58,6 +62,7 @@ class MadeWithOptions:
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}
         found |= {"load_scale": options.load_scale, "v_source_pu": options.v_source_pu}
         found |= {"allow_mesh_pruning": options.allow_mesh_pruning}
+        found |= {"meters": played.meters, "forecaster": played.forecaster}
         for name, value in found.items():
             getattr(kind, name).settle(self, value)
         self._scenario = played

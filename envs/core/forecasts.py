@@ -24,8 +24,8 @@ _SHARED = np.array([2**32 - 1])  # number of the column whose draws all columns 
 class ForecastError:
     """How far off forecasts of one quantity are.
 
-    The error is that of the best forecast of a first-order autoregressive process: with what is known now, its
-    standard deviation for ``h`` hours ahead is ``std * sqrt(1 - exp(-2 h / hours))``.
+    The error is that of the best forecast of a first-order autoregressive process, with what is known now:
+    its standard deviation for ``h`` hours ahead is ``std * sqrt(1 - exp(-2 h / hours))``.
 
     Attributes:
         std: standard deviation far ahead; of loads and sun as share of the true value, of prices in USD/MWh.
@@ -91,7 +91,7 @@ def errors(
     model: ForecastError, stream: int, shape: tuple[int, ...], keys: KeyArray, t_index: IntArray, dt_h: float
 ) -> FloatArray:
     """(rows, leads, columns) of errors: 0 at the first lead, then shock upon shock, each fading."""
-    rows, leads, n = shape
+    _, leads, n = shape
     out = np.zeros(shape)
     if model.std == 0.0 or leads < 2:
         return out
@@ -137,6 +137,11 @@ class Forecasts:
     def random(self) -> bool:
         """Whether they depend on the row's key."""
         return self._forecaster is not None and self._forecaster.random
+
+    @property
+    def n_random_load(self) -> int:
+        """Numbers that the load draws for each episode."""
+        return self._load.n_random
 
     @property
     def price_room_usd_mwh(self) -> float:

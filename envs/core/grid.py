@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import Network, Network3
+from ...physics.solved_grid import PowerFlow, SolvedGrid
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..tasks import StepView, Task, WorstCase
+from .forecasts import Forecasts
 from .load_source import LoadSource, fill_checked, shipped
+from .meters import Meter
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
-from .plant import AnyStepper, bounds_of, limits_of, rating_of, state_arrays, stepper_for, vuf_bound
+from .power_flow import solved_grid
 from .terms import bounded, checked_terms, is_own, priced
 
 FloatArray = NDArray[np.float64]
@@ -31,10 +34,6 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 FAILURE = "power_flow_failure"
-_STATE_ARRAYS = (
-    "v", "v_pu", "s_from", "i_ka", "loading", "loss_mva", "slack_mva", "status", "iterations",
-    "v_update_pu", "voltage_violation_pu", "n_voltage_violations", "overload_mva", "n_overloads",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -65,6 +64,9 @@ class Grid:
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+    ``meters``: how blocks of the observation are measured. ``forecasts``: what is known ahead, None: the
+    truth.
+    ``power_flow``: what solves the rows; None: what the package has for such a network.
 
     Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
     """
@@ -79,6 +81,9 @@ class Grid:
         batch: int = 1,
         like: Grid | None = None,
         max_steps: int | None = None,
+        power_flow: PowerFlow | None = None,
+        meters: Sequence[Meter] = (),
+        forecasts: Forecasts | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
             net,
@@ -89,13 +94,14 @@ class Grid:
             batch,
         )
         self.dt_h = profiles.dt_h
-        self.stepper: AnyStepper = stepper_for(
-            net, batch, _band(net, task), fleet, task, None if like is None else like.stepper
+        self.stepper: SolvedGrid = solved_grid(
+            net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
         self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
         if like is None:
-            self.observer, self.worst = self._described()
+            known = Forecasts(load, profiles, None) if forecasts is None else forecasts
+            self.observer, self.worst = self._described(meters, known)
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward = bounded(task, self.worst)
@@ -110,7 +116,7 @@ class Grid:
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges = self._live_charges()
         self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
-        self._random_load = np.zeros((batch, load.n_random))
+        self._random_load = self.observer.random_load
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
@@ -119,21 +125,28 @@ class Grid:
         self._truncated = np.zeros(batch, dtype=np.bool_)
 
     @property
+    def row_key(self) -> NDArray[np.uint64]:
+        """(batch,) of each episode: what draws of meters and forecasts depend on; 0 where nothing draws."""
+        return self.observer.row_key
+
+    @property
     def feeder(self) -> Feeder:
         """The feeder, as its tables have it."""
         return self.net.feeder
 
-    def _described(self) -> tuple[Observer, WorstCase]:
+    def _described(self, meters: Sequence[Meter], forecasts: Forecasts) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
-        state, fleet = bounds_of(self.stepper, self.load, self.fleet), self.fleet
-        context = context_of(fleet, self.stepper, self.profiles, state, self.load.s_max_mva)
-        observer = Observer(self.task.blocks, context, fleet, self.stepper)
+        stepper, fleet = self.stepper, self.fleet
+        state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
+        context = context_of(fleet, stepper, self.profiles, forecasts, state, self.load.s_max_mva)
+        observer = Observer(self.task.blocks, context, fleet, stepper, meters)
         worst = WorstCase(
-            state, *limits_of(self.stepper), rating_of(self.stepper),
+            state, *stepper.v_limits_pu, stepper.rating_mva,
             storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
             curtailable_mw=float(fleet.max_apparent_mva.sum()),
             resource_cost=float(fleet.max_cost_per_step),
-            switched_per_step=fleet.max_switched, vuf_violation_pct=vuf_bound(self.stepper),
+            switched_per_step=fleet.most_of("switchings", self.dt_h),
+            vuf_violation_pct=stepper.vuf_violation_max_pct,
         )  # fmt: skip
         return observer, worst
 
@@ -160,6 +173,7 @@ class Grid:
             self.stepper.solve(lo=lo, hi=hi)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
+        self.observer.begin(rows, rngs, self._now)
         if self.names is None:
             self.names = self._named(opening.charged(self.fleet))
 
@@ -212,6 +226,8 @@ class Grid:
             self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
         else:
             self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
+        if self.observer.measures:
+            self.observer.read(self._now)
         return Outcome(
             self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
             self._truncated,
@@ -265,28 +281,27 @@ class Grid:
         """Copies of everything that the future depends on."""
         return {
             "fleet": self.fleet.state(),
-            "grid": {
-                name: getattr(self.stepper, name).copy()
-                for name in _STATE_ARRAYS + state_arrays(self.stepper)
-            },
+            "grid": {name: array.copy() for name, array in self.stepper.state().items()},
             "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
             "random_load": self._random_load.copy(), "names": self.names,
+            "observer": {name: array.copy() for name, array in self.observer.state().items()},
         }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        names = _STATE_ARRAYS + state_arrays(self.stepper)
-        for name in names:
-            if state["grid"][name].shape != getattr(self.stepper, name).shape:
-                raise ValueError(
-                    f"this state has {name} of shape {state['grid'][name].shape}: it is of another feeder"
-                )
+        live = self.stepper.state()
+        for name, array in live.items():
+            if name not in state["grid"] or state["grid"][name].shape != array.shape:
+                found = np.shape(state["grid"].get(name))
+                raise ValueError(f"this state has {name} of shape {found}: it is of another feeder")
         self.fleet.load_state(state["fleet"])
-        for name in names:
-            np.copyto(getattr(self.stepper, name), state["grid"][name])
+        for name, array in live.items():
+            np.copyto(array, state["grid"][name])
         for name in ("t_index", "step_index", "day"):
             np.copyto(getattr(self, name), state[name])
         np.copyto(self._random_load, state["random_load"])
+        for name, array in self.observer.state().items():
+            np.copyto(array, state["observer"][name])
         self.names = state["names"]
         self._load_next()
 
@@ -327,13 +342,3 @@ def _runs(rows: IntArray) -> list[tuple[int, int]]:
     ends = np.flatnonzero(np.diff(rows) != 1)
     firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
     return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
-
-
-def _band(net: Network | Network3, task: Task) -> tuple[FloatArray, FloatArray]:
-    """Voltage limits per node: the task's band, or the feeder's own. The source is not judged."""
-    v_min, v_max = (net.feeder.column("nodes", c).copy() for c in ("v_min", "v_max"))
-    if task.v_band is not None:
-        v_min[:], v_max[:] = task.v_band
-    sources = [net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]
-    v_min[sources], v_max[sources] = 0.0, np.inf
-    return v_min, v_max

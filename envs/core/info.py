@@ -4,35 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
+from ..kernels import info_table
 from .grid import Grid, Outcome
-from .plant import shown
 
 
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
-    """What the solved grid of ``row`` looks like."""
-    stepper = grid.stepper
-    slack, loss, status = stepper.slack_mva.item(row), stepper.loss_mva.item(row), stepper.status.item(row)
-    return {
-        "p_slack_MW": slack.real,
-        "q_slack_MVAr": slack.imag,
-        "p_loss_MW": loss.real,
-        "q_loss_MVAr": loss.imag,
-        **shown(stepper, row),
-        "pf_converged": status & (CONVERGED | COLLAPSED) == CONVERGED,
-        "is_diverged": status & DIVERGED != 0,
-        "voltage_collapse": status & COLLAPSED != 0,
-        "pf_iterations": stepper.iterations.item(row),
-        "cost_voltage_violation": stepper.voltage_violation_pu.item(row),
-        "cost_thermal_overload": stepper.overload_mva.item(row),
-        "cost_vuf_violation": stepper.vuf_violation_pct.item(row),
-        "n_voltage_violations": stepper.n_voltage_violations.item(row),
-        "n_thermal_overloads": stepper.n_overloads.item(row),
-        "n_vuf_violations": stepper.n_vuf_violations.item(row),
-        "day": grid.day.item(row),
-        "step": grid.step_index.item(row),
-        "t_index": grid.t_index.item(row),
-    }
+    """What the solved grid of ``row`` looks like; keys and order of `info_table.INFO`."""
+    stepper, plan = grid.stepper, info_table.PLAN
+    info = plan.row(stepper.measured[row], stepper.ended[row])
+    for key, name in plan.shown:
+        info[key] = getattr(stepper.shown, key).filled(getattr(stepper, name)[row])
+    for key, name in plan.clocks:
+        info[key] = getattr(grid, name).item(row)
+    return info
 
 
 def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def checked_meters(meters: object) -> tuple[Meter, ...]:
         raise TypeError(
             f"meters must be a list such as [Meter('v_pu', std=0.002)], got {type(meters).__name__}"
         )
-    found = []
+    found: list[Meter] = []
     for one in meters:
         item = Meter(**one) if isinstance(one, Mapping) else one
         if not isinstance(item, Meter):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import StateBounds
+from ...physics.solved_grid import SolvedGrid
 from ..blocks import Block, BlockContext, BlockView, chosen_blocks, fleet_blocks
 from ..kernels.observe import observe_rows
 from ..resources import Fleet
@@ -21,7 +22,6 @@ from .forecasts import Forecasts
 from .gather import Gather
 from .meters import Meter, Readings, metered
 from .observation_layout import Layout
-from .plant import AnyStepper, names_of, rating_of, top_current
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -40,7 +40,7 @@ class Observer:
         blocks: Sequence[Block | str],
         context: BlockContext,
         fleet: Fleet,
-        stepper: AnyStepper,
+        stepper: SolvedGrid,
         meters: Sequence[Meter] = (),
     ) -> None:
         self.context = context
@@ -53,7 +53,7 @@ class Observer:
         self._gather = Gather(listed, self.layout, context)
         self._take(BlockView(stepper, fleet, context))
 
-    def of(self, fleet: Fleet, stepper: AnyStepper) -> Observer:
+    def of(self, fleet: Fleet, stepper: SolvedGrid) -> Observer:
         """The same observation of another grid of the scenario; tables and names are shared."""
         other = copy.copy(self)
         other._take(BlockView(stepper, fleet, self.context))
@@ -64,16 +64,15 @@ class Observer:
         batch = len(view.v_pu)
         self._filled = np.zeros((batch, self._gather.n_filled))
         self.readings = Readings(self._listed, self.context, batch)
-        self.row_key = view.row_key
+        self.measures, self.row_key = bool(self.readings), view.row_key
+        self.random_load = view.random_load = np.zeros((batch, self.context.forecasts.n_random_load))
         view.readings = self.readings.shown
-        forecasts = self.context.forecasts
-        self.random = self.readings.random or forecasts.random  # whether episodes need a key
 
     def begin(self, rows: IntArray, rngs: Sequence[np.random.Generator], t_index: IntArray) -> None:
         """Episodes begin in ``rows``, one generator each; ``t_index`` (batch,) as in :meth:`observe`."""
-        if self.random:
+        if self.readings.random or self.context.forecasts.random:
             self.row_key[rows] = drawn_keys(rngs)
-        if self.readings:
+        if self.measures:
             self._view.t_index = t_index
             self.readings.read(self._view, rows)
 
@@ -113,7 +112,7 @@ def grid_size(blocks: Sequence[Block | str], feeder: Feeder, meters: Sequence[Me
 
 def context_of(
     fleet: Fleet,
-    stepper: AnyStepper,
+    stepper: SolvedGrid,
     profiles: Profiles,
     forecasts: Forecasts,
     state: StateBounds,
@@ -123,10 +122,10 @@ def context_of(
     kinds = ("node", "load", "branch", "unbalance")
     s_branch = np.maximum(state.s_branch_mva, _SOME)
     return BlockContext(
-        feeder=stepper.net.feeder, fleet=fleet, profiles=profiles, forecasts=forecasts,
-        names=dict(zip(kinds, names_of(stepper), strict=True)),
+        feeder=fleet.feeder, fleet=fleet, profiles=profiles, forecasts=forecasts,
+        names=dict(zip(kinds, stepper.names, strict=True)),
         v_high_pu=state.v_high_pu, s_branch_mva=s_branch,
-        i_branch_ka=top_current(stepper, s_branch, state.v_low_pu), rating_mva=rating_of(stepper),
+        i_branch_ka=stepper.i_max_ka(s_branch, state.v_low_pu), rating_mva=stepper.rating_mva,
         s_load_mva=s_load_mva,
         s_total_mva=float(s_load_mva.sum() + float(fleet.max_apparent_mva.sum()) + state.p_loss_mw),
     )  # fmt: skip

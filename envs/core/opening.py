@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...physics.solved_grid import SolvedGrid
 from ..resources import Fleet
-from .plant import AnyStepper, state_arrays
 
 if TYPE_CHECKING:
     from ...cases.profiles import Profiles
@@ -29,7 +29,7 @@ FEW_ROWS, MANY_ROWS = 32, 256  # that the second fleet has: enough for compiled 
 class Opening:
     """The second fleet of a grid, of ``rows`` rows."""
 
-    def __init__(self, fleet: Fleet, stepper: AnyStepper, profiles: Profiles, rows: int) -> None:
+    def __init__(self, fleet: Fleet, stepper: SolvedGrid, profiles: Profiles, rows: int) -> None:
         self.rows = rows
         self.fleet = fleet.again()
         self.fleet.bind(rows, profiles.dt_h, profiles)
@@ -40,14 +40,15 @@ class Opening:
         self._moved = self._positions(stepper) if fleet.switched_devices else None
         self._own = fleet.own
 
-    def _positions(self, stepper: AnyStepper) -> SimpleNamespace:
+    def _positions(self, stepper: SolvedGrid) -> SimpleNamespace:
         """Settings of the power flow that movers write to, for the rows of the second fleet."""
-        kept = [name for name in ("tap", "cap_on") if name in state_arrays(stepper)]
-        arrays = {name: np.repeat(getattr(stepper, name)[:1], self.rows, axis=0) for name in kept}
-        return SimpleNamespace(**arrays)
+        tap, cap_on = (
+            np.repeat(settings[:1], self.rows, axis=0) for settings in (stepper.tap, stepper.cap_on)
+        )
+        return SimpleNamespace(tap=tap, cap_on=cap_on)
 
     def begin(
-        self, fleet: Fleet, stepper: AnyStepper, rows: IntArray, rngs: Sequence[np.random.Generator],
+        self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
         before: IntArray,
     ) -> None:  # fmt: skip
         """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
@@ -76,7 +77,7 @@ class Opening:
         t_index[: before.size] = before
         self.fleet.advance(self._neutral, t_index, self._v_pu)
 
-    def _inject(self, stepper: AnyStepper, where: Where, n: int) -> None:
+    def _inject(self, stepper: SolvedGrid, where: Where, n: int) -> None:
         p, q = self._p_mw, self._q_mvar
         p.fill(0.0)
         q.fill(0.0)

@@ -21,7 +21,9 @@ from .arguments import (
     checked_source,
     checked_task,
 )
+from .forecasts import Forecaster, checked_forecaster
 from .load_source import LoadSource
+from .meters import Meter, checked_meters
 
 
 def _about(meaning: str, content: str | None = None, priced: bool = False) -> dict[str, Any]:
@@ -101,6 +103,20 @@ class EnvOptions:
             priced=True,
         ),
     )
+    meters: Sequence[Meter] = field(
+        default=(),
+        metadata=_about(
+            "how blocks of the observation are measured, such as ``[Meter('v_pu', std=0.002)]``; what has no "
+            "meter is observed as it is",
+            content="meter",
+        ),
+    )
+    forecaster: Forecaster | None = field(
+        default=None,
+        metadata=_about(
+            "how forecasts of loads, sun and prices err; None: they are the truth", content="forecaster"
+        ),
+    )
 
     def __post_init__(self) -> None:
         scale = checked_number("load_scale", self.load_scale, 0.0, np.inf)
@@ -113,6 +129,8 @@ class EnvOptions:
             "load_scale": scale,
             "v_source_pu": checked_source(self.v_source_pu),
             "allow_mesh_pruning": None if prune is None else checked_flag("allow_mesh_pruning", prune),
+            "meters": checked_meters(self.meters),
+            "forecaster": checked_forecaster(self.forecaster),
         }
         if self.split is not None and not isinstance(self.split, str):
             raise TypeError(f"split must be the name of a split or None, got {self.split!r}")
@@ -148,6 +166,8 @@ class OptionKeywords(TypedDict, total=False):
     load_scale: float
     v_source_pu: float | None
     allow_mesh_pruning: bool | None
+    meters: Sequence[Meter]
+    forecaster: Forecaster | None
 
 
 class EnvKeywords(OptionKeywords, total=False):

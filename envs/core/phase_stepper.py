@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from ...cases.phases import places
 from ...physics import V_TOP_PU, Columns, Network3, StateBounds, Stepper3, phase_bounds
-from ...physics.unbalanced.stepper import OPTIONAL, terminals
+from ...physics.solved_grid import ColumnNames, Port, Shown, SolveSetup
+from ...physics.unbalanced.stepper import terminals
 from .columns import LEG_NAMES, branch_phases, letters, load_points, node_phases, three_phase_nodes
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 MaskedArray = np.ma.MaskedArray[Any, np.dtype[np.float64]]
-Port = tuple[int, str]  # node row, phase of a resource
-
-#: Arrays of the solved state beyond those that a balanced stepper has, too.
-STATE = ("vuf_pct", "vuf_violation_pct", "n_vuf_violations", "port_v_pu", "tap", "cap_on")
+_STATE = (
+    "v", "v_pu", "s_from", "i_ka", "loading", "ended", "measured", "vuf_pct", "port_v_pu", "tap", "cap_on",
+)  # fmt: skip
 _KEPT = (
     "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "i_ka", "loading",
     "ended", "measured", "vuf_pct", "port_v_pu", "tap", "cap_on",
@@ -27,12 +27,17 @@ _KEPT = (
 
 
 @dataclass(frozen=True, eq=False)
-class ColumnMap:
+class PhaseColumns:
     """Where columns stand in an array over all nodes or branches, and their phases."""
 
     column: IntArray  # (places,) -1 for none
     mask: NDArray[np.bool_]  # in the shape of the array: places that have no value
     slot: IntArray  # (columns,) their places
+
+    @property
+    def size(self) -> int:
+        """Places."""
+        return self.column.size
 
     def filled(self, values: FloatArray) -> MaskedArray:
         """``values`` (columns,) at their places; NaN, and masked, where there is none.
@@ -50,7 +55,7 @@ class ColumnMap:
 
 
 class PhaseStepper(Stepper3):
-    """A `Stepper3` with the columns of an environment, which reads it as it reads a balanced `Stepper`.
+    """A `Stepper3` with the columns of an environment, which reads it as any `SolvedGrid`.
 
     Columns of ``v, v_pu`` are the phases of ``voltage_at`` (n, 2: node row, place), those of branches
     ``branch_at``, those of ``vuf_pct`` ``vuf_at`` (node rows); of ``load_p_mw`` the points where loads stand;
@@ -61,22 +66,15 @@ class PhaseStepper(Stepper3):
     are the legs AB, BC, CA, 1 pu being the rated line voltage, and "ABC" a third to each leg.
     A row with a voltage beyond the operable is a failed one: a phase, or a leg with a load, below half its
     rated voltage collapsed, one above twice of it diverged.
-    ``v_min, v_max`` are per node; unbalance above 100 % counts as 100 % in ``vuf_violation_pct``. ``kept``,
-    ``like``: see `Columns` and `Stepper3`.
+    Unbalance above 100 % counts as 100 % in ``vuf_violation_pct``. ``like``: one whose room for work is
+    shared, see `Stepper3`.
     """
 
     def __init__(
-        self,
-        net: Network3,
-        batch: int,
-        v_min: FloatArray,
-        v_max: FloatArray,
-        ports: tuple[Port, ...] = (),
-        vuf_max_pct: float = 2.0,
-        kept: tuple[str, ...] = OPTIONAL,
-        like: PhaseStepper | None = None,
+        self, net: Network3, batch: int, setup: SolveSetup, like: PhaseStepper | None = None
     ) -> None:
-        self.v_min, self.v_max, self.ports = v_min, v_max, ports
+        self._setup = setup
+        self.v_min, self.v_max, self.ports = setup.v_min, setup.v_max, setup.ports
         self.voltage_at, self.branch_at = node_phases(net.feeder), branch_phases(net.feeder)
         self.vuf_at, self.points = three_phase_nodes(net.feeder), load_points(net.feeder)
         grounded = net.topology.ground_slots.reshape(-1, 3)
@@ -86,55 +84,58 @@ class PhaseStepper(Stepper3):
         slot = 3 * node + place
         across = np.column_stack([slot, np.where(delta[node], 3 * node + (place + 1) % 3, -1)])
         legs = self.points.slot[self.points.slot >= 3 * net.n_bus]
-        port, port_slot, share = _entries(net, ports, self.delta_node)
+        port, port_slot, share = _entries(net, self.ports, self.delta_node)
         branch = 3 * self.branch_at[:, 0] + self.branch_at[:, 1]
         columns = Columns(
-            voltage=across, v_min=v_min[node], v_max=v_max[node],
+            voltage=across, v_min=self.v_min[node], v_max=self.v_max[node],
             judged=np.column_stack(terminals(legs, net.n_bus)), branch=branch, balance=self.vuf_at,
-            vuf_max_pct=vuf_max_pct, v_top_pu=V_TOP_PU, load=self.points.slot, n_port=len(ports), port=port,
-            port_slot=port_slot, port_share=share, kept=kept,
+            vuf_max_pct=setup.vuf_max_pct, v_top_pu=V_TOP_PU, load=self.points.slot, n_port=len(self.ports),
+            port=port, port_slot=port_slot, port_share=share, kept=setup.details,
         )  # fmt: skip
         super().__init__(net, batch, columns, like)
         alive = net.topology.energised
-        self.column_maps = (
+        self.shown = Shown(
             _column_map((net.n_bus, 3), slot, alive.ravel()[slot]),
-            _column_map((net.n_branch, 3), branch, np.isfinite(self.rating_mva())),
+            _column_map((net.n_branch, 3), branch, np.isfinite(self.rating_mva)),
             _column_map((net.n_bus,), self.vuf_at, np.asarray(alive[self.vuf_at].all(axis=1))),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has arrays of its own, tied to its own power flow."""
-        made = (self.net, self.batch, self.v_min, self.v_max, self.ports, self.vuf_max_pct, self.columns.kept)
-        return PhaseStepper, made, {name: getattr(self, name) for name in _KEPT}
+        kept = {name: getattr(self, name) for name in _KEPT}
+        return PhaseStepper, (self.net, self.batch, self._setup), kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, array in state.items():
             np.copyto(getattr(self, name), array)
 
-    def by_node(self, row: int) -> MaskedArray:
-        """(n_nodes, 3) voltage magnitudes; NaN, and masked, at phases that do not exist."""
-        return self.column_maps[0].filled(self.v_pu[row])
-
-    def by_branch(self, row: int) -> MaskedArray:
-        """(n_branches, 3) loading; NaN, and masked, at phases that do not exist or have no rating."""
-        return self.column_maps[1].filled(self.loading[row])
-
-    def unbalance(self, row: int) -> MaskedArray:
-        """(n_nodes,) |V2| / |V1| in percent; NaN, and masked, at nodes without three phases."""
-        return self.column_maps[2].filled(self.vuf_pct[row])
-
-    def names(self) -> tuple[list[str], list[str], list[str], list[str]]:
-        """Names of the columns of nodes, loads, branches and unbalance."""
+    @property
+    def names(self) -> ColumnNames:
+        """Names of the columns: node and phase, branch and phase."""
         feeder = self.net.feeder
         nodes, branches = feeder.column("nodes", "node_id"), feeder.column("branches", "branch_id")
-        of_nodes = [
+        of_nodes = tuple(
             f"{nodes[n]}.{LEG_NAMES[p] if self.delta_node[n] else letters(feeder, int(n))[p]}"
             for n, p in self.voltage_at
-        ]
+        )
         starts = self.net.from_row
-        of_branches = [f"{branches[e]}.{letters(feeder, int(starts[e]))[p]}" for e, p in self.branch_at]
-        return of_nodes, list(self.points.names), of_branches, [str(nodes[n]) for n in self.vuf_at]
+        of_branches = tuple(f"{branches[e]}.{letters(feeder, int(starts[e]))[p]}" for e, p in self.branch_at)
+        return ColumnNames(
+            of_nodes, self.points.names, of_branches, tuple(str(nodes[n]) for n in self.vuf_at)
+        )
 
+    @property
+    def v_limits_pu(self) -> tuple[FloatArray, FloatArray]:
+        """Those of the node that each column is of."""
+        at = self.voltage_at[:, 0]
+        return self.v_min[at], self.v_max[at]
+
+    @property
+    def vuf_violation_max_pct(self) -> float:
+        """100 % counts for more."""
+        return self.vuf_at.size * (100.0 - self.vuf_max_pct)
+
+    @property
     def rating_mva(self) -> FloatArray:
         """(columns of branches,) what each phase may carry; NaN without a rating."""
         return np.asarray(np.fmin(*self.net.phase_rating_mva)[self.branch_at[:, 0], self.branch_at[:, 1]])
@@ -154,13 +155,23 @@ class PhaseStepper(Stepper3):
         high = np.minimum(high, V_TOP_PU)
         return StateBounds(state.v_low_pu, high, state.p_loss_mw, state.s_branch_mva.ravel()[columns.branch])
 
+    def i_max_ka(self, s_branch_mva: FloatArray, v_low_pu: float) -> FloatArray:
+        """Per phase of each branch, at the lower of both ends' base voltages."""
+        net = self.net
+        kv = np.minimum(net.base_kv[net.from_row], net.base_kv[net.to_row]) * v_low_pu
+        return np.asarray(s_branch_mva / (kv[self.branch_at[:, 0]] / np.sqrt(3.0)))
 
-def _column_map(shape: tuple[int, ...], slot: IntArray, valued: NDArray[np.bool_]) -> ColumnMap:
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Live arrays of the solved state."""
+        return {name: getattr(self, name) for name in _STATE}
+
+
+def _column_map(shape: tuple[int, ...], slot: IntArray, valued: NDArray[np.bool_]) -> PhaseColumns:
     column = np.full(shape, -1, dtype=np.int64)
     column.reshape(-1)[slot] = np.arange(slot.size)
     mask = np.ones(shape, dtype=np.bool_)
     mask.reshape(-1)[slot[valued]] = False
-    return ColumnMap(column.ravel(), mask, slot)
+    return PhaseColumns(column.ravel(), mask, slot)
 
 
 def _entries(

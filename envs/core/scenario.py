@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,10 @@ from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
 from .arguments import checked_days, checked_task
+from .forecasts import Forecaster, Forecasts, checked_forecaster
 from .grid import Grid
 from .load_source import LoadSource, ProfileLoad, check_source
+from .meters import Meter, checked_meters
 from .observer import grid_size
 from .options import EnvOptions
 
@@ -37,6 +40,13 @@ class Scenario:
     profiles: prof.Profiles
     split: str
     days: NDArray[np.int64]  # that reset draws from
+    meters: tuple[Meter, ...] = ()
+    forecaster: Forecaster | None = None
+
+    @functools.cached_property
+    def forecasts(self) -> Forecasts:
+        """What is known ahead of loads, sun and prices: the same for an observation and for a planner."""
+        return Forecasts(self.load, self.profiles, self.forecaster)
 
     def grid(
         self,
@@ -46,8 +56,12 @@ class Scenario:
         max_steps: int | None = None,
     ) -> Grid:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
-        fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
-        return Grid(self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps)
+        offset = grid_size(self.task.blocks, self.feeder, self.meters)
+        fleet = Fleet(resources, self.feeder, obs_offset=offset)
+        return Grid(
+            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps,
+            meters=self.meters, forecasts=self.forecasts,
+        )  # fmt: skip
 
     def checked_day(self, day: Any) -> int:
         """``day`` where the data has it; ValueError otherwise."""
@@ -73,7 +87,9 @@ def scenario(options: EnvOptions) -> Scenario:
     if source is None:
         source = ProfileLoad(feeder, prof.assignment(feeder), profiles)
     name, drawn = _days(source, options.split, options.days)
-    return Scenario(feeder, net, source, checked_task(options.task), profiles, name, drawn)
+    meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
+    played = checked_task(options.task)
+    return Scenario(feeder, net, source, played, profiles, name, drawn, meters, forecaster)
 
 
 def _days(load: LoadSource, split: str | None, days: Sequence[int] | None) -> tuple[str, NDArray[np.int64]]:

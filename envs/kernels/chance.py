@@ -1,7 +1,7 @@
 """Random numbers by counter: each is a function of (key, time, column, stream) and of nothing else.
 
-Philox4x32-10 (J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11, 2011). There is no state
-to keep or to restore, and a number does not depend on who else draws, in what order, or in what batch.
+Philox4x32-10 (J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11, 2011). There is no
+state to keep or to restore, and a number does not depend on who else draws, in what order, or in what batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 @lean_kernel
 def philox_words(counters, keys, out):  # type: ignore[no-untyped-def]
-    """Words (n, 4) of counters (n, 4) and keys (n, 2), all uint64 below 2^32: for tests against the paper's."""
+    """Words (n, 4) of counters (n, 4) and keys (n, 2), uint64 below 2^32: for tests against known ones."""
     for k in range(out.shape[0]):
         words = _philox(
             counters[k, 0], counters[k, 1], counters[k, 2], counters[k, 3], keys[k, 0], keys[k, 1]
@@ -40,7 +40,7 @@ def philox_words(counters, keys, out):  # type: ignore[no-untyped-def]
 def draw_rows(keys, t_index, stream, columns, normal, uniform):  # type: ignore[no-untyped-def]
     """Fill ``normal`` and ``uniform`` (rows, columns): standard normal numbers, and numbers in [0, 1).
 
-    ``keys`` (rows,) uint64, ``t_index`` (rows,) int64, ``columns`` (columns,) int64 their numbers in the stream.
+    ``keys`` (rows,) uint64, ``t_index`` (rows,) int64, ``columns`` (columns,) int64: numbers in the stream.
     """
     share = 2.0**-32
     for row in range(normal.shape[0]):

@@ -33,7 +33,7 @@ def battery_advance(
     energy: Floats,  # (batch, units) MWh, in and out
     p: Floats,  # (batch, units) MW, in (previous interval) and out
     q: Floats,  # (batch, units) MVAr, out
-    throughput: Floats,  # (batch,) MWh at the terminals, out
+    throughput: Floats,  # (batch, units) MWh at the terminals, out
 ) -> None:
     """One interval of every battery: the request is cut to the rating, the ramp, and the energy that is left.
 
@@ -42,7 +42,6 @@ def battery_advance(
     leaves of the circle.
     """
     for b in range(action.shape[0]):
-        moved = 0.0
         for u in range(col_p.shape[0]):
             a = min(max(action[b, col_p[u]], -1.0), 1.0)
             want = a * p_max[u]
@@ -64,13 +63,12 @@ def battery_advance(
                 else:
                     energy[b, u] = min(have - want * dt_h * eta_charge[u], e_max[u])
             p[b, u] = power
-            moved += abs(power) * dt_h
+            throughput[b, u] = abs(power) * dt_h
             q[b, u] = 0.0
             if col_q[u] >= 0:
                 room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
                 ask = min(max(action[b, col_q[u]], -1.0), 1.0) * s_max[u]
                 q[b, u] = min(max(ask, -room), room)
-        throughput[b] = moved
 
 
 @inline
@@ -115,7 +113,7 @@ def pv_advance(
     available: Floats,  # (batch, units) MW, out
     p: Floats,  # (batch, units) MW, out
     q: Floats,  # (batch, units) MVAr, out
-    curtailed: Floats,  # (batch,) MW, out
+    curtailed: Floats,  # (batch, units) MW, out
 ) -> int:
     """One interval of every inverter inside P^2 + Q^2 <= S^2.
 
@@ -124,7 +122,6 @@ def pv_advance(
     for b in range(action.shape[0]):
         if not 0 <= t_index[b] < profile.shape[0]:
             return b
-        lost = 0.0
         for u in range(col_p.shape[0]):
             power = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
             available[b, u] = power
@@ -141,8 +138,7 @@ def pv_advance(
                 vars_ = min(max(vars_, -room), room)
             p[b, u] = power
             q[b, u] = vars_
-            lost += available[b, u] - power
-        curtailed[b] = lost
+            curtailed[b, u] = available[b, u] - power
     return -1
 
 
@@ -234,8 +230,8 @@ def ev_advance(
     need: Floats,  # (batch, units) MWh that the car here still needs, in and out
     p: Floats,  # (batch, units) MW, out
     short: Floats,  # (batch, units) MWh missing in the car that left at the end of the interval, out
-    given_back: Floats,  # (batch,) MWh from cars into the grid, out
-    cost: Floats,  # (batch,) out
+    given_back: Floats,  # (batch, units) MWh from cars into the grid, out
+    cost: Floats,  # (batch, units) price of what is missing, out
 ) -> None:
     """One interval of every charging station: -1 charges at `p_max`, +1 discharges at `v2g_max`.
 
@@ -244,9 +240,8 @@ def ev_advance(
     """
     for b in range(action.shape[0]):
         day, step = t_index[b] // steps_per_day, t_index[b] % steps_per_day
-        back, charge = 0.0, 0.0
         for u in range(first.shape[0]):
-            p[b, u] = short[b, u] = 0.0
+            p[b, u] = short[b, u] = given_back[b, u] = cost[b, u] = 0.0
             s = _session(first[u], number[u], at, start, stop, weekday, draw[b, u], day, step)
             if s < 0:
                 need[b, u] = 0.0
@@ -269,14 +264,29 @@ def ev_advance(
                 else:
                     have = min(have + want * dt_h / eta_discharge[u], whole)
             p[b, u] = power
-            back += max(power, 0.0) * dt_h
+            given_back[b, u] = max(power, 0.0) * dt_h
             if step + 1 == stop[s]:
                 short[b, u] = have
-                charge += have * price[u]
+                cost[b, u] = have * price[u]
                 have = 0.0
             need[b, u] = have
-        given_back[b] = back
-        cost[b] = charge
+
+
+@lean_kernel
+def sum_units(
+    account: Floats,  # (batch, units)
+    first: Ints,  # (programs + 1,) where the units of each program begin
+    out: Floats,  # (batch,)
+) -> None:
+    """Sum of an account over units: those of a program in their order, then programs in theirs."""
+    for b in range(out.size):
+        total = 0.0
+        for k in range(first.size - 1):
+            part = 0.0
+            for u in range(first[k], first[k + 1]):
+                part += account[b, u]
+            total += part
+        out[b] = total
 
 
 @lean_kernel
@@ -303,18 +313,15 @@ def move_positions(
     limit: Floats,  # (units,) most steps in one interval, inf: any number
     price: Floats,  # (units,) cost of a step
     position: Floats,  # (batch, units) whole numbers, in and out
-    moved: Floats,  # (batch,) steps of all units, out
-    cost: Floats,  # (batch,) out
+    moved: Floats,  # (batch, units) steps, out
+    cost: Floats,  # (batch, units) their price, out
 ) -> None:
     """One interval of devices with whole positions: the nearest to the action, as far as they get."""
     for b in range(action.shape[0]):
-        total, charge = 0.0, 0.0
         for u in range(low.shape[0]):
             a = min(max(action[b, u], -1.0), 1.0)
             target = np.floor(low[u] + 0.5 * (a + 1.0) * (high[u] - low[u]) + 0.5)
             steps = min(max(target - position[b, u], -limit[u]), limit[u])
             position[b, u] += steps
-            total += abs(steps)
-            charge += abs(steps) * price[u]
-        moved[b] = total
-        cost[b] = charge
+            moved[b, u] = abs(steps)
+            cost[b, u] = abs(steps) * price[u]

@@ -1,35 +1,15 @@
-"""What an environment reads off every row of a batch: clocks, ends, a mean, infos.
+"""What an environment reads off every row of a batch: clocks, ends, a mean, the observation.
 
 One compiled call each: for a single row, NumPy's price per operation would exceed that of the power flow.
 """
 
 from __future__ import annotations
 
-from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
-from ...physics.measured import (
-    ITERATIONS,
-    N_OVERLOAD,
-    N_VOLTAGE,
-    OVERLOAD,
-    P_LOSS,
-    P_SLACK,
-    Q_LOSS,
-    Q_SLACK,
-    STATUS,
-    VOLTAGE_VIOLATION,
-)
-from ...physics.numba_tools.jit import inline, lean_kernel
+import numpy as np
 
-#: What `write_info_rows` writes, in its order, by the keys of the info dictionaries.
-INFO_NUMBERS = (
-    "p_slack_MW", "q_slack_MVAr", "p_loss_MW", "q_loss_MVAr", "vuf_pct", "cost_voltage_violation",
-    "cost_thermal_overload", "cost_vuf_violation",
-)  # fmt: skip
-INFO_COUNTS = (
-    "pf_iterations", "n_voltage_violations", "n_thermal_overloads", "n_vuf_violations", "day", "step",
-    "t_index",
-)  # fmt: skip
-INFO_FLAGS = ("pf_converged", "is_diverged", "voltage_collapse")
+from ...physics.flags import COLLAPSED, DIVERGED
+from ...physics.numba_tools.jit import inline, lean_kernel
+from ...physics.row_results import STATUS
 
 
 @lean_kernel
@@ -75,40 +55,41 @@ def mean_square_rows(values, reference, out):  # type: ignore[no-untyped-def]
         out[row] = ((a + b) + (c + d)) / count
 
 
+@inline
+def _to_places(column, values, out):  # type: ignore[no-untyped-def]
+    """Columns to the places that they stand for, NaN where ``column`` is -1; as they are without any."""
+    if column.size == 0:
+        for k in range(out.size):
+            out[k] = values[k]
+    for k in range(column.size):
+        out[k] = values[column[k]] if column[k] >= 0 else np.nan
+
+
 @lean_kernel
 def write_info_rows(  # type: ignore[no-untyped-def]
-    lo, ended, measured, v_pu, loading, day, step_index, t_index, delivered_p, delivered_q,
-    numbers, counts, flags, voltages, branch_loading, p_mw, q_mvar,
+    lo, ended, measured, v_pu, loading, vuf_pct, number_columns, count_columns, flag_bits,
+    node, branch, three, delivered_p, delivered_q,
+    numbers, counts, flags, voltages, branch_loading, unbalance, p_mw, q_mvar,
 ):  # fmt: skip
     """Copy what infos tell of a batch to rows ``lo`` and following of the arrays that are handed out.
 
-    ``numbers`` (8, rows), ``counts`` (7, rows) and ``flags`` (3, rows) hold one quantity a line, so that each
-    is contiguous: see `INFO_NUMBERS`, `INFO_COUNTS`, `INFO_FLAGS`.
+    ``numbers``, ``counts`` and ``flags`` (keys, rows) hold one quantity a line, so that each is contiguous:
+    the columns of ``measured`` and of ``ended`` that ``number_columns`` and ``count_columns`` name, and
+    whether the bits ``flag_bits[k, 0]`` of the status are ``flag_bits[k, 1]``. ``node``, ``branch``,
+    ``three``: the column of each place of ``voltages``, ``branch_loading`` and ``unbalance``; see
+    `solved_grid.ColumnMap`.
     """
     for row in range(ended.shape[0]):
         at, status = lo + row, ended[row, STATUS]
-        numbers[0, at] = measured[row, P_SLACK]
-        numbers[1, at] = measured[row, Q_SLACK]
-        numbers[2, at] = measured[row, P_LOSS]
-        numbers[3, at] = measured[row, Q_LOSS]
-        numbers[4, at] = 0.0
-        numbers[5, at] = measured[row, VOLTAGE_VIOLATION]
-        numbers[6, at] = measured[row, OVERLOAD]
-        numbers[7, at] = 0.0
-        counts[0, at] = ended[row, ITERATIONS]
-        counts[1, at] = ended[row, N_VOLTAGE]
-        counts[2, at] = ended[row, N_OVERLOAD]
-        counts[3, at] = 0
-        counts[4, at] = day[row]
-        counts[5, at] = step_index[row]
-        counts[6, at] = t_index[row]
-        flags[0, at] = status & (CONVERGED | COLLAPSED) == CONVERGED
-        flags[1, at] = status & DIVERGED != 0
-        flags[2, at] = status & COLLAPSED != 0
-        for n in range(v_pu.shape[1]):
-            voltages[at, n] = v_pu[row, n]
-        for e in range(loading.shape[1]):
-            branch_loading[at, e] = loading[row, e]
+        for k in range(number_columns.size):
+            numbers[k, at] = measured[row, number_columns[k]]
+        for k in range(count_columns.size):
+            counts[k, at] = ended[row, count_columns[k]]
+        for k in range(flag_bits.shape[0]):
+            flags[k, at] = status & flag_bits[k, 0] == flag_bits[k, 1]
+        _to_places(node, v_pu[row], voltages[at])
+        _to_places(branch, loading[row], branch_loading[at])
+        _to_places(three, vuf_pct[row], unbalance[at])
         for u in range(delivered_p.shape[1]):
             p_mw[at, u] = delivered_p[row, u]
             q_mvar[at, u] = delivered_q[row, u]

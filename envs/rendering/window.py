@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ...cases import profiles
 from ..core.grid import Grid
-from ..core.plant import branch_loading, node_voltages
 from .day_figure import DayHistory, Renderer
 
 
@@ -37,9 +36,7 @@ class View:
 
     def remember(self, grid: Grid) -> None:
         """Add the interval just solved to the day so far."""
-        self._history.record(
-            float(grid.step_index[0]) * grid.dt_h, node_voltages(grid.stepper, 0), grid.fleet
-        )
+        self._history.record(float(grid.step_index[0]) * grid.dt_h, _voltages(grid), grid.fleet)
 
     def show(self, grid: Grid) -> NDArray[np.uint8] | None:
         """Pixels (height, width, 3), or None after drawing into the window."""
@@ -50,7 +47,7 @@ class View:
         if self._renderer is None:
             self._renderer = Renderer(*self._scene)
         frame = self._renderer.frame(
-            node_voltages(grid.stepper, 0), loading=branch_loading(grid.stepper, 0), history=self._history,
+            _voltages(grid), loading=_loading(grid), history=self._history,
             title=f"{grid.feeder.name}   {label} {clock}",
         )  # fmt: skip
         if self.mode == "rgb_array":
@@ -79,3 +76,16 @@ class View:
 
             plt.close(self._window[0])
             self._window = None
+
+
+def _voltages(grid: Grid) -> NDArray[np.float64]:
+    """(n_nodes,) or (n_nodes, 3) magnitudes; NaN where there is none."""
+    stepper = grid.stepper
+    return np.ma.getdata(stepper.shown.voltages.filled(stepper.v_pu[0]))
+
+
+def _loading(grid: Grid) -> NDArray[np.float64]:
+    """(n_branches,) loading, that of the most loaded phase; 0 without a rating."""
+    stepper = grid.stepper
+    loading = stepper.shown.branch_loading.filled(stepper.loading[0])
+    return np.asarray(loading if loading.ndim == 1 else loading.max(axis=1).filled(0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .accounts import ACCOUNTS, Account, Accounts
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
 from .battery import Battery
 from .ev import EV, ChargingSession
@@ -11,8 +12,11 @@ from .pv import PV
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
 
 __all__ = [
+    "ACCOUNTS",
     "EV",
     "PV",
+    "Account",
+    "Accounts",
     "ActionDim",
     "Battery",
     "BindContext",

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .accounts import ACCOUNTS, check_names, costs_of
+
 if TYPE_CHECKING:
     from ...cases import Feeder
 
@@ -93,6 +95,7 @@ class BindContext:
     node_rows: Ints  # (n_units,) rows of feeder.nodes
     current_p_mw: Floats  # (batch, n_units) zeros, for the resource to fill in each interval
     current_q_mvar: Floats
+    accounts: Mapping[str, Floats]  # (batch, n_units) zeros by name, those that the resource `writes`
 
 
 @dataclass(slots=True)
@@ -150,9 +153,9 @@ class Resource(ABC):
 
     Attributes: `names`, `buses`, `phases` (one per unit); `s_mva` (n_units,) the apparent power that no
     unit exceeds, which bounds the worst reward of an episode; `current_p_mw`, `current_q_mvar` (batch,
-    n_units), MW and MVAr, positive when injecting, what really flows; `throughput_mwh` (batch,) energy
-    through storage in the last interval, for wear terms; `curtailed_mw` (batch,) available power not used
-    in the last interval.
+    n_units), MW and MVAr, positive when injecting, what really flows; `accounts`, what the units did, kept,
+    missed or cost in the last interval: one (batch, n_units) array for each name in `writes`, to be filled in
+    place by `advance`. Those in money are the costs of the resource; tasks may price the others.
     """
 
     kind: ClassVar[str] = "custom"
@@ -160,13 +163,14 @@ class Resource(ABC):
     uses_voltage: ClassVar[bool] = True
     #: False: the units move something instead of injecting, and their s_mva is 0.
     injects: ClassVar[bool] = True
+    #: Names out of `ACCOUNTS` that `advance` fills.
+    writes: ClassVar[tuple[str, ...]] = ()
     #: The most that all of `costs` can add up to in one row and one interval: bounds the worst episode.
     max_cost_per_step: float = 0.0
 
     current_p_mw: Floats
     current_q_mvar: Floats
-    throughput_mwh: Floats
-    curtailed_mw: Floats
+    accounts: Mapping[str, Floats]
 
     def __init__(
         self,
@@ -208,6 +212,7 @@ class Resource(ABC):
             raise ValueError(
                 f"{type(self).__name__}: s_mva must be positive and finite, got {self.s_mva.tolist()}"
             )
+        check_names(type(self).__name__, self.writes)
         self.rated_p_mw: Floats = self.s_mva.copy()
         self.q_max_mvar: Floats = self.s_mva.copy()
         self.energy_mwh: Floats = np.full(n, np.nan)  # NaN: no storage
@@ -245,12 +250,11 @@ class Resource(ABC):
     def bind(self, ctx: BindContext) -> None:
         """Allocate every array for `ctx.batch` rows. Called once, before the first reset."""
         self.current_p_mw, self.current_q_mvar = ctx.current_p_mw, ctx.current_q_mvar
-        self.throughput_mwh = np.zeros(ctx.batch)
-        self.curtailed_mw = np.zeros(ctx.batch)
+        self.accounts = ctx.accounts
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """Start a new episode in `rows`; `rngs` holds one generator per entry of `rows`."""
-        for array in (self.current_p_mw, self.current_q_mvar, self.throughput_mwh, self.curtailed_mw):
+        for array in (self.current_p_mw, self.current_q_mvar, *self.accounts.values()):
             array[rows] = 0.0
 
     @abstractmethod
@@ -267,17 +271,30 @@ class Resource(ABC):
     def costs(self) -> dict[str, Floats]:
         """Named costs of the last interval, each (batch,) and >= 0; they add up to info["cost_resource"].
 
-        A resource that has any sets `max_cost_per_step`, so that a failed power flow never pays.
+        Those that the accounts in money add up to, unless overridden. A resource that has any sets
+        `max_cost_per_step`, so that a failed power flow never pays; where that is 0 nothing is charged.
         """
-        return {}
+        return costs_of(self.accounts) if self.max_cost_per_step else {}
+
+    def most_of(self, account: str, dt_h: float) -> float:
+        """The most that an account can add up to over the units in one interval of `dt_h` hours.
+
+        All apparent power, or that for the whole interval; of money `max_cost_per_step`. Override it where a
+        unit can write more, or countable things.
+        """
+        unit = ACCOUNTS[account].unit
+        if account not in self.writes:
+            return 0.0
+        if unit == "money":
+            return self.max_cost_per_step
+        return float(self.s_mva.sum()) * (dt_h if unit == "MWh" else 1.0)
 
     def state(self) -> dict[str, Floats]:
         """Every array that the future or `info` depends on: the live arrays, batch first."""
         return {
             "current_p_mw": self.current_p_mw,
             "current_q_mvar": self.current_q_mvar,
-            "throughput_mwh": self.throughput_mwh,
-            "curtailed_mw": self.curtailed_mw,
+            **self.accounts,
         }
 
 

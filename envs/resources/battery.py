@@ -113,6 +113,7 @@ class BatteryProgram(Resource):
 
     kind: ClassVar[str] = "battery"
     uses_voltage: ClassVar[bool] = False
+    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh",)
 
     soc_mwh: Floats  # (batch, n_units) stored energy
 
@@ -188,7 +189,7 @@ class BatteryProgram(Resource):
             self.soc_mwh,
             self.current_p_mw,
             self.current_q_mvar,
-            self.throughput_mwh,
+            self.accounts["throughput_mwh"],
         )
 
     def observe(self, t_index: Ints, out: Floats) -> None:

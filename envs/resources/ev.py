@@ -154,10 +154,10 @@ class EVProgram(Resource):
 
     kind: ClassVar[str] = "ev"
     uses_voltage: ClassVar[bool] = False
+    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh", "undelivered_mwh", "undelivered_cost")
 
     need_mwh: Floats
     draw: Floats
-    undelivered_mwh: Floats  # (batch, n_units) missing in cars that left at the end of the last interval
 
     def __init__(self, specs: Sequence[EV]) -> None:
         super().__init__(
@@ -177,11 +177,11 @@ class EVProgram(Resource):
         self._most_needed_mwh = np.array([s.most_needed_mwh for s in specs], dtype=np.float64)
         self.unit_observations = tuple(
             (
-                Entry("plugged_in", "1", 0.0, 1.0, "whether a vehicle is at each charging point, now"),
                 Entry(
-                    "need_mwh", "MWh", 0.0, s.most_needed_mwh, "energy that each vehicle still asks for, now"
+                    "plugged_in", "1", 0.0, 1.0, "whether a car is there, during the interval that is decided"
                 ),
-                Entry("departure_h", "h", 0.0, 24.0, "time until each vehicle leaves, now"),
+                Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh, "what the car still needs, now"),
+                Entry("departure_h", "h", 0.0, 24.0, "hours until the car leaves, now"),
             )
             for s in specs
         )
@@ -199,17 +199,17 @@ class EVProgram(Resource):
         self._plans = _plans(self._specs, ctx)
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
         self._ask_rate = np.where(sampled, self.rated_p_mw * self.eta_charge * ctx.dt_h, np.inf)
-        most = np.minimum(self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0))
-        self.max_cost_per_step = float((self.price * most).sum())
+        self._most_missing_mwh = np.minimum(
+            self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0)
+        )
+        self.max_cost_per_step = float((self.price * self._most_missing_mwh).sum())
         shape = (ctx.batch, self.n_units)
-        self.draw, self.need_mwh, self.undelivered_mwh = (np.zeros(shape) for _ in range(3))
-        self._cost = np.zeros(ctx.batch)
+        self.draw, self.need_mwh = (np.zeros(shape) for _ in range(2))
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """Nobody is there; which cars will come is drawn from each row's generator."""
         super().reset(rows, rngs)
-        self.need_mwh[rows] = self.undelivered_mwh[rows] = 0.0
-        self._cost[rows] = 0.0
+        self.need_mwh[rows] = 0.0
         for row, rng in zip(rows, rngs, strict=True):
             self.draw[row] = rng.random(self.n_units)
 
@@ -218,8 +218,8 @@ class EVProgram(Resource):
         ev_advance(
             action, exo.t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
             self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price, exo.dt_h,
-            self.draw, self.need_mwh, self.current_p_mw, self.undelivered_mwh, self.throughput_mwh,
-            self._cost,
+            self.draw, self.need_mwh, self.current_p_mw, self.accounts["undelivered_mwh"],
+            self.accounts["throughput_mwh"], self.accounts["undelivered_cost"],
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -229,16 +229,15 @@ class EVProgram(Resource):
             24.0 / self._steps_per_day, self.draw, self.need_mwh, out,
         )  # fmt: skip
 
-    def costs(self) -> dict[str, Floats]:
-        """What cars lacked that left in the last interval, times its price."""
-        return {"undelivered": self._cost.copy()} if self.max_cost_per_step else {}
+    def most_of(self, account: str, dt_h: float) -> float:
+        """See `Resource.most_of`: a car can lack all that it came for."""
+        if account == "undelivered_mwh":
+            return float(self._most_missing_mwh.sum())
+        return super().most_of(account, dt_h)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
-        return {
-            **super().state(), "draw": self.draw, "need_mwh": self.need_mwh,
-            "undelivered_mwh": self.undelivered_mwh, "cost": self._cost,
-        }  # fmt: skip
+        return {**super().state(), "draw": self.draw, "need_mwh": self.need_mwh}
 
 
 def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:

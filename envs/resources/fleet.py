@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..kernels.devices import scatter_add
+from .accounts import ACCOUNTS, Accounts
 from .base import (
     ActionDim,
     BindContext,
@@ -106,6 +106,7 @@ class Fleet:
         self._units = self._unit_infos(obs_offset)
         self._slots: list[_Slot] = []
         self._charging: list[_Slot] = []  # those whose programs have costs
+        self._own_accounts: dict[int, dict[str, float]] = {}
 
     def again(self) -> Fleet:
         """Another fleet of the same resources, not bound yet."""
@@ -120,15 +121,15 @@ class Fleet:
         """Units of one kind ("battery", "pv", your own), or all, in unit order."""
         return tuple(u for u in self._units if kind is None or u.kind == kind)
 
-    def s_mva_by_node(self) -> Floats:
-        """(n_nodes,) the most apparent power that all units of a node together can inject or draw, MVA."""
-        total = np.zeros(len(self.feeder.node_index))
-        np.add.at(total, self.node_rows, self.max_apparent_mva)
-        return total
+    @property
+    def n_columns(self) -> int:
+        """Columns of injections: nodes of a balanced feeder, ports of a per-phase one."""
+        phased = self.feeder.phases == "per-phase"
+        return len(self.ports) if phased else len(self.feeder.node_index)
 
-    def s_mva_by_port(self) -> Floats:
-        """(n_ports,) the same for the phases where units of a per-phase feeder are connected."""
-        total = np.zeros(len(self.ports))
+    def s_mva_by_column(self) -> Floats:
+        """(n_columns,) the most apparent power that all units there together can inject or draw, MVA."""
+        total = np.zeros(self.n_columns)
         np.add.at(total, self.columns, self.max_apparent_mva)
         return total
 
@@ -142,20 +143,22 @@ class Fleet:
     def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
         """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
         self.batch, self._shape = batch, (batch,)
-        phased = self.feeder.phases == "per-phase"
-        self._room = (batch, len(self.ports) if phased else len(self.feeder.node_index))  # of injections
+        self._room = (batch, self.n_columns)  # of injections
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))
         self._observed: Floats = np.zeros((batch, self.n_observations))
         self._slots = []
+        #: What units did, kept, missed or cost in the last interval: (batch, n_units) by account.
+        self.accounts = Accounts(batch, [p.n_units for p in self.programs], [p.writes for p in self.programs])
         unit = act = obs = 0
         for key, program in zip(self._keys, self.programs, strict=True):
             n_act, n_obs = len(program.action_names), len(program.observation_spec)
             units, actions = slice(unit, unit + program.n_units), slice(act, act + n_act)
             observations = slice(obs, obs + n_obs)
             p, q = self.delivered_p_mw[:, units], self.delivered_q_mvar[:, units]
-            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q))
+            own = self.accounts.of(len(self._slots))
+            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own))
             _check_bound(program, batch)
             slot = _Slot(
                 key, program, units, actions, observations,
@@ -165,12 +168,17 @@ class Fleet:
             )  # fmt: skip
             self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
-        self._charging = [s for s in self._slots if type(s.program).costs is not Resource.costs]
+        self._charging = [s for s in self._slots if _charges(s.program)]
+        self._own_accounts = {  # bounds of what the user's own code writes
+            k: {name: p.most_of(name, dt_h) for name in p.writes}
+            for k, p in enumerate(self.programs) if p.writes and not ships(type(p))
+        }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy of a fleet, columns of its arrays have become arrays of their own: look anew."""
         self.__dict__.update(state)
-        for slot in self._slots:
+        for k, slot in enumerate(self._slots):
+            slot.program.accounts = self.accounts.of(k)
             slot.action, slot.observed = self._action[:, slot.actions], self._observed[:, slot.observations]
             slot.p_mw, slot.q_mvar = self.delivered_p_mw[:, slot.units], self.delivered_q_mvar[:, slot.units]
 
@@ -201,6 +209,8 @@ class Fleet:
                     )
                 np.take(v_pu, self.columns[slot.units], axis=1, out=exo.v_pu, mode="clip")
             program.advance(slot.action, exo)
+        for k, bounds in self._own_accounts.items():
+            self.accounts.take(k, self.programs[k], bounds)
         self._collect()
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
@@ -254,28 +264,9 @@ class Fleet:
                 costs |= {f"{slot.key}.{name}": value for name, value in own.items()}
         return costs
 
-    @property
-    def throughput_mwh(self) -> Floats:
-        """(batch,) energy through the storage of all units in the last interval, MWh."""
-        return self._summed([slot.program.throughput_mwh for slot in self._slots])
-
-    @property
-    def switched(self) -> Floats:
-        """(batch,) tap steps and switchings of banks in the last interval."""
-        return self._summed([device.switched for device in self.switched_devices])
-
-    @property
-    def max_switched(self) -> float:
-        """The most that `switched` can be."""
-        return float(sum(device.max_switched for device in self.switched_devices))
-
-    @property
-    def curtailed_mw(self) -> Floats:
-        """(batch,) available power that no unit used in the last interval, MW."""
-        return self._summed([slot.program.curtailed_mw for slot in self._slots])
-
-    def _summed(self, parts: Sequence[Floats]) -> Floats:
-        return functools.reduce(np.add, parts) if parts else np.zeros(self.batch)
+    def most_of(self, account: str, dt_h: float) -> float:
+        """The most that an account can add up to in one row and one interval of `dt_h` hours."""
+        return float(sum(program.most_of(account, dt_h) for program in self.programs))
 
     def state(self) -> dict[str, Floats]:
         """Copies of every state array, by "kind.array"."""
@@ -367,12 +358,15 @@ class Fleet:
         return tuple(infos)
 
 
+def _charges(program: Resource) -> bool:
+    """Whether it may have costs: in money of its accounts, or by its own code."""
+    return type(program).costs is not Resource.costs or any(ACCOUNTS[n].cost for n in program.writes)
+
+
 def _check_bound(program: Resource, batch: int) -> None:
     wanted = {
         "current_p_mw": (batch, program.n_units),
         "current_q_mvar": (batch, program.n_units),
-        "throughput_mwh": (batch,),
-        "curtailed_mw": (batch,),
     }
     for name, shape in wanted.items():
         array = getattr(program, name, None)
@@ -381,11 +375,15 @@ def _check_bound(program: Resource, batch: int) -> None:
                 f"{type(program).__name__}.bind must leave {name} of shape {shape}; "
                 "call super().bind(ctx) in it"
             )
+    if not hasattr(program, "accounts"):
+        raise ValueError(
+            f"{type(program).__name__}.bind must call super().bind(ctx), which takes its accounts"
+        )
 
 
 def _check_costs(program: Resource, costs: Mapping[str, Floats]) -> None:
     """A negative or unbounded cost would make a collapse pay; only resources that have costs come here."""
-    total = np.zeros(len(program.throughput_mwh))
+    total = np.zeros(len(program.current_p_mw))
     for name, value in costs.items():
         if np.shape(value) != total.shape or not (value >= 0.0).all():
             raise ValueError(

@@ -103,6 +103,7 @@ class PVProgram(Resource):
 
     kind: ClassVar[str] = "pv"
     uses_voltage: ClassVar[bool] = False
+    writes: ClassVar[tuple[str, ...]] = ("curtailed_mw",)
 
     p_avail_mw: Floats  # (batch, n_units)
 
@@ -166,7 +167,7 @@ class PVProgram(Resource):
             self.p_avail_mw,
             self.current_p_mw,
             self.current_q_mvar,
-            self.curtailed_mw,
+            self.accounts["curtailed_mw"],
         )
         if row >= 0:
             self._refuse(exo.t_index[row])

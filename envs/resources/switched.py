@@ -20,11 +20,12 @@ class SwitchedDevice(Resource):
     """Units that stand at whole positions between `low` and `high`; `position` (batch, n_units) is where.
 
     A subclass looks its units up in `locate`: buses, phases, `rows` in the stepper's array, `low`, `high`,
-    `start`. `switched` (batch,) counts the steps of the last interval. They inject nothing.
+    `start`. Their steps are `accounts["switchings"]`. They inject nothing.
     """
 
     injects: ClassVar[bool] = False
     uses_voltage: ClassVar[bool] = False
+    writes: ClassVar[tuple[str, ...]] = ("switchings", "wear_cost")
     info_name: ClassVar[str]  # key in info["delivered"]
     quantity: ClassVar[str]  # the action
     meaning: ClassVar[str]  # of what is observed, for the documentation
@@ -35,7 +36,6 @@ class SwitchedDevice(Resource):
     high: Floats
     start: Floats
     position: Floats
-    switched: Floats
 
     def __init__(self, ids: Sequence[str], names: Sequence[str | None], limit: Floats, price: Floats) -> None:
         called = [name or f"{self.prefix}_{own}" for name, own in zip(names, ids, strict=True)]
@@ -47,40 +47,36 @@ class SwitchedDevice(Resource):
         """Where the units stand when a day begins."""
         return np.asarray(2.0 * (self.start - self.low) / (self.high - self.low) - 1.0)
 
-    @property
-    def max_switched(self) -> float:
-        """The most steps in one interval."""
-        return float(np.minimum(self.limit, self.high - self.low).sum())
+    def most_of(self, account: str, dt_h: float) -> float:
+        """See `Resource.most_of`: from one end to the other, or as far as the limit lets them."""
+        if account == "switchings":
+            return float(np.minimum(self.limit, self.high - self.low).sum())
+        return super().most_of(account, dt_h)
 
     def bind(self, ctx: BindContext) -> None:
         """Allocate; see `Resource.bind`."""
         super().bind(ctx)
         self.position = np.repeat(self.start[None], ctx.batch, axis=0)
-        self.switched, self._cost = np.zeros(ctx.batch), np.zeros(ctx.batch)
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """Back to where the feeder's tables have them."""
         super().reset(rows, rngs)
         self.position[rows] = self.start
-        self.switched[rows] = self._cost[rows] = 0.0
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `physics.devices.move_positions`."""
         move_positions(
-            action, self.low, self.high, self.limit, self.price, self.position, self.switched, self._cost
-        )
+            action, self.low, self.high, self.limit, self.price, self.position, self.accounts["switchings"],
+            self.accounts["wear_cost"],
+        )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Positions."""
         out[:] = self.position
 
-    def costs(self) -> dict[str, Floats]:
-        """Wear: the price of every step; nothing where steps are free."""
-        return {"wear": self._cost.copy()} if self.max_cost_per_step else {}
-
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
-        return {**super().state(), "position": self.position, "switched": self.switched, "wear": self._cost}
+        return {**super().state(), "position": self.position}
 
     def move(self, stepper: Any) -> None:
         """Put the positions into the power flow's settings."""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics import StateBounds
+from ...physics.solved_grid import SolvedGrid
 from ..blocks import Block
-from ..core.plant import AnyStepper
 from ..kernels.rows import mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number, made_of, name_of_class
@@ -26,7 +26,7 @@ class StepView:
 
     __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost")
 
-    def __init__(self, stepper: AnyStepper, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
+    def __init__(self, stepper: SolvedGrid, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
         self._stepper, self._fleet = stepper, fleet
         self.resource_cost = resource_cost  # (batch,)
         self.dt_h = dt_h
@@ -75,17 +75,17 @@ class StepView:
     @property
     def switched(self) -> FloatArray:
         """(batch,) tap steps and switchings of banks."""
-        return self._fleet.switched
+        return self._fleet.accounts.total("switchings")
 
     @property
     def throughput_mwh(self) -> FloatArray:
         """(batch,) energy through storage."""
-        return self._fleet.throughput_mwh
+        return self._fleet.accounts.total("throughput_mwh")
 
     @property
     def curtailed_mw(self) -> FloatArray:
         """(batch,) available power that no unit used."""
-        return self._fleet.curtailed_mw
+        return self._fleet.accounts.total("curtailed_mw")
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ The keys are those of `envs.info`. Arrays are fresh in every step and nobody cha
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...physics import Stepper
-from ..core.grid import Grid, Outcome
-from ..kernels.rows import INFO_COUNTS, INFO_FLAGS, INFO_NUMBERS, write_info_rows
+from ..core.grid import Outcome
+from ..kernels import info_table
+from ..kernels.rows import write_info_rows
 from .shards import Shard
 
 BoolArray = NDArray[np.bool_]
@@ -24,17 +24,18 @@ _PAD = 24  # lines of a table that lay whole pages apart would push each other o
 class InfoArrays:
     """What shards tell, row by row of the whole batch, each into its own rows: safe on threads."""
 
-    numbers: ClassVar[tuple[str, ...]] = INFO_NUMBERS
-
     def __init__(self, rows: int, like: Shard) -> None:
-        grid = like.grid
+        grid, plan = like.grid, info_table.PLAN
         units = grid.fleet.n_units
-        self._rows = rows
-        self._numbers = np.empty((len(self.numbers), rows + _PAD))
-        self._counts = np.empty((len(INFO_COUNTS), rows + _PAD), dtype=np.int64)
-        self._flags = np.empty((len(INFO_FLAGS), rows + _PAD), dtype=np.bool_)
-        self._tables = self._made(like.grid, rows)
+        self._rows, self._plan, self._shown = rows, plan, grid.stepper.shown
+        self._numbers = np.empty((len(plan.numbers), rows + _PAD))
+        self._counts = np.empty((len(plan.counts), rows + _PAD), dtype=np.int64)
+        self._flags = np.empty((len(plan.flags), rows + _PAD), dtype=np.bool_)
+        self._clocks = np.empty((len(plan.clocks), rows + _PAD), dtype=np.int64)
+        self._tables = tuple(np.empty((rows, columns.size)) for columns in self._shown)
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
+        switched_devices = grid.fleet.switched_devices
+        self._positions = {device.info_name: np.empty((rows, device.n_units)) for device in switched_devices}
         self.terminated, self.truncated = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
         self._violations = np.zeros(rows, dtype=np.int64)
         assert grid.names is not None  # known from the first reset on
@@ -42,20 +43,20 @@ class InfoArrays:
         lines = 3 + len(grid.names[0]) + len(grid.names[1])
         self._earned = np.zeros((lines, rows + _PAD))
 
-    def _made(self, grid: Grid, rows: int) -> tuple[FloatArray, ...]:
-        """Room for what has many numbers for each environment: voltages, loading."""
-        return tuple(np.empty((rows, a.shape[1])) for a in (grid.stepper.v_pu, grid.stepper.loading))
-
     def write_state(self, shard: Shard) -> None:
         """Take over the present state of a shard."""
-        grid, stepper, fleet = shard.grid, shard.grid.stepper, shard.grid.fleet
-        assert isinstance(stepper, Stepper)  # what the constructor of the environment lets through
-        voltages, loading = self._tables
+        grid, stepper, fleet, plan = shard.grid, shard.grid.stepper, shard.grid.fleet, self._plan
+        node, branch, three = self._shown
         write_info_rows(
-            shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading,
-            grid.day, grid.step_index, grid.t_index, fleet.delivered_p_mw, fleet.delivered_q_mvar,
-            self._numbers, self._counts, self._flags, voltages, loading, self._p_mw, self._q_mvar,
+            shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading, stepper.vuf_pct,
+            plan.number_columns, plan.count_columns, plan.flag_bits,
+            node.column, branch.column, three.column, fleet.delivered_p_mw, fleet.delivered_q_mvar,
+            self._numbers, self._counts, self._flags, *self._tables, self._p_mw, self._q_mvar,
         )  # fmt: skip
+        for line, (_, clock) in zip(self._clocks, plan.clocks, strict=True):
+            line[shard.rows] = getattr(grid, clock)
+        for device in fleet.switched_devices:
+            self._positions[device.info_name][shard.rows] = device.position
 
     def write_outcome(self, shard: Shard, outcome: Outcome) -> None:
         """Take over what a step of a shard brought."""
@@ -76,30 +77,32 @@ class InfoArrays:
         return self._earned[0, : self._rows]
 
     def state(self) -> Tree:
-        """What ``envs.info.state_info`` tells."""
-        n = self._rows
-        named: Tree = dict(zip(self.numbers, self._numbers[:, :n], strict=True))
-        named.update(zip(INFO_COUNTS, self._counts[:, :n], strict=True))
-        named.update(zip(INFO_FLAGS, self._flags[:, :n], strict=True))
-        return named | self._wide()
-
-    def _wide(self) -> Tree:
-        """What has many numbers for each environment."""
-        return dict(zip(("voltages", "branch_loading"), self._tables, strict=True))
+        """What ``envs.info.state_info`` tells, in the same order."""
+        n, plan = self._rows, self._plan
+        told: Tree = dict.fromkeys(plan.state)
+        for keys, lines in (
+            (plan.numbers, self._numbers), (plan.counts, self._counts), (plan.flags, self._flags),
+        ):  # fmt: skip
+            told.update(zip(keys, lines[:, :n], strict=True))
+        told.update(zip([key for key, _ in plan.clocks], self._clocks[:, :n], strict=True))
+        for key, columns, table in zip(self._shown._fields, self._shown, self._tables, strict=True):
+            told[key] = columns.over(table)
+        return told
 
     def _delivered(self) -> Tree:
         """What ``Fleet.delivered`` tells."""
-        return {"p_mw": self._p_mw, "q_mvar": self._q_mvar}
+        return {"p_mw": self._p_mw, "q_mvar": self._q_mvar, **self._positions}
 
     def step(self) -> Tree:
         """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
         rewards, costs = self._names
-        lines = iter(self._earned[1:, : self._rows])
+        _, resource, cost, *terms = self._earned[:, : self._rows]
+        n = len(rewards)
         return {
-            "cost_resource": next(lines), "n_resource_violations": self._violations, "cost": next(lines),
-            "rewards": {name: next(lines) for name in rewards},
-            "costs": {name: next(lines) for name in costs},
-            "delivered": self._delivered(),
+            "cost_resource": resource, "n_resource_violations": self._violations,
+            "rewards": dict(zip(rewards, terms[:n], strict=True)),
+            "costs": dict(zip(costs, terms[n:], strict=True)),
+            "cost": cost, "delivered": self._delivered(),
         }  # fmt: skip
 
     def all(self) -> Tree:

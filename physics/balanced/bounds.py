@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..state_bounds import StateBounds
+from ..bounds import StateBounds
 from .kernels.solve_rows import RUNAWAY_PU
 from .network import Network
 from .parallel_branches import Bundles

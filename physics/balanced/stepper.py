@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import measured
 from ..flags import COLLAPSED, CONVERGED, DIVERGED, Flags
+from ..row_results import N_ENDED, N_MEASURED, RowResults
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
@@ -24,7 +24,7 @@ _KEPT = (
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 
 
-class Stepper:
+class Stepper(RowResults):
     """Solve ``batch`` rows of ``net`` into arrays that are allocated once.
 
     Fill ``load_p_mw, load_q_mvar`` (batch, n_bus; power at 1 pu, positive when it consumes) and
@@ -37,9 +37,8 @@ class Stepper:
     n_branch) complex MVA into the branch; ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,) complex;
     ``voltage_violation_pu, n_voltage_violations, overload_mva, n_overloads``; ``status, iterations,
     v_update_pu``; ``q_held_mvar`` (batch, n_held) as in a Solution. Those per row are columns of ``ended``
-    (batch, 4) int64 and ``measured`` (batch, 7), which ``physics.measured`` names. Of ``s_from, s_to, i_ka``
-    those that ``details`` does not name are not computed
-    and have no rows.
+    and ``measured``, see `RowResults`. Of ``s_from, s_to, i_ka`` those that ``details`` does not name are not
+    computed and have no rows.
     """
 
     def __init__(
@@ -65,16 +64,11 @@ class Stepper:
             s_to=np.zeros((rows["s_to"], m), dtype=np.complex128),
             v_pu=np.zeros((batch, n)), i_ka=np.zeros((rows["i_ka"], m)), loading=np.zeros((batch, m)),
         )  # fmt: skip
-        self.v, self.v_pu, self.ended, self.measured = outputs.v, flows.v_pu, outputs.ended, outputs.measured
+        self._name_columns(outputs.ended, outputs.measured)
+        self.v, self.v_pu = outputs.v, flows.v_pu
         self.port_v_pu = self.v_pu  # what resources see: their node's voltage
         self.vuf_pct = np.zeros((batch, 0))  # balanced: there is none to tell of
-        self.vuf_violation_pct, self.n_vuf_violations = np.zeros(batch), np.zeros(batch, dtype=np.int64)
         self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
-        self.status, self.iterations, self.n_voltage_violations, self.n_overloads = outputs.ended.T
-        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva = outputs.measured.T
-        losses, slack = (measured.P_LOSS, measured.Q_LOSS + 1), (measured.P_SLACK, measured.Q_SLACK + 1)
-        self.loss_mva = outputs.measured[:, slice(*losses)].view(np.complex128)[:, 0]
-        self.slack_mva = outputs.measured[:, slice(*slack)].view(np.complex128)[:, 0]
         top = net.topology
         self._before = (*top.plan, *top.ends)
         self._plain = top.plain
@@ -165,6 +159,6 @@ def _outputs(net: Network, batch: int) -> Outputs:
         v=np.full((batch, net.n_bus), np.nan + 0j),
         current=np.empty((0, net.n_branch), dtype=np.complex128),  # measured, not kept
         s_source_mva=np.zeros((batch, net.source_node.size), dtype=np.complex128),
-        ended=np.zeros((batch, measured.N_ENDED), dtype=np.int64),
-        measured=np.zeros((batch, measured.N_MEASURED)),
+        ended=np.zeros((batch, N_ENDED), dtype=np.int64),
+        measured=np.zeros((batch, N_MEASURED)),
     )

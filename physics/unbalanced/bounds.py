@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..state_bounds import StateBounds
+from ..bounds import StateBounds
 from .assembly.forest import Conductor, Placed
 from .assembly.node_loads import LEGS, Item
 from .kernel_tables import FLOATING, TAP, TAP_LEG

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.sparse.linalg import splu
 
-from ..state_bounds import StateBounds
+from ..bounds import StateBounds
 from .assembly.equations import Equations
 from .assembly.node_loads import LEGS
 from .network import Network3

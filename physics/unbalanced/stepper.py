@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..flags import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, Flags
-from ..measured import ITERATIONS, N_ENDED3, N_MEASURED3, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK
 from ..numba_tools.lanes import LANES
+from ..row_results import ITERATIONS, N_ENDED, N_MEASURED, RowResults
 from .assembly.node_loads import LEGS
 from .kernel_tables import FloatArray, Inputs, IntArray, Outputs
 from .kernels.measure import StepColumns, StepLimits, StepResults
@@ -46,7 +46,7 @@ class Columns:
     kept: tuple[str, ...] = OPTIONAL  # which of these results are wanted
 
 
-class Stepper3:
+class Stepper3(RowResults):
     """Solve ``batch`` rows of a per-phase network into arrays that are allocated once.
 
     Fill ``load_p_mw, load_q_mvar`` (batch, points; power at 1 pu, positive when it consumes), ``inject_p_mw,
@@ -60,9 +60,8 @@ class Stepper3:
     ``s_from`` (batch, m) complex MVA into the branch, ``i_ka``, ``loading``; ``loss_mva, slack_mva`` (batch,)
     complex; ``voltage_violation_pu, n_voltage_violations``, ``overload_mva, n_overloads`` (all branches and
     phases), ``vuf_violation_pct, n_vuf_violations`` (100 % is the most that counts); ``status, iterations,
-    v_update_pu``. Those per row are columns of ``ended`` (batch, 5) int64 and ``measured`` (batch, 8), which
-    ``physics.metrics`` and ``measure`` name. NaN where no source reaches. ``like``: a stepper of the same
-    columns, whose room for work is shared.
+    v_update_pu``. Those per row are columns of ``ended`` and ``measured``, see `RowResults`. NaN where no
+    source reaches. ``like``: a stepper of the same columns, whose room for work is shared.
     """
 
     def __init__(self, net: Network3, batch: int, columns: Columns, like: Stepper3 | None = None) -> None:
@@ -79,20 +78,12 @@ class Stepper3:
             s_from=np.zeros((batch, m if "s_from" in columns.kept else 0), dtype=np.complex128),
             i_ka=np.zeros((batch, m if "i_ka" in columns.kept else 0)), loading=np.full((batch, m), np.nan),
             vuf_pct=np.full((batch, columns.balance.size), np.nan),
-            ended=np.zeros((batch, N_ENDED3), dtype=np.int64), measured=np.zeros((batch, N_MEASURED3)),
+            ended=np.zeros((batch, N_ENDED), dtype=np.int64), measured=np.zeros((batch, N_MEASURED)),
         )  # fmt: skip
         self.v, self.v_pu, self.port_v_pu, self.s_from, self.i_ka, self.loading, self.vuf_pct = self._results[
             :7
         ]
-        self.ended, self.measured = ended, measured = self._results[7:]
-        self.status, self.iterations, self.n_voltage_violations, self.n_overloads, self.n_vuf_violations = (
-            ended.T
-        )
-        self.v_update_pu, *_, self.voltage_violation_pu, self.overload_mva, self.vuf_violation_pct = (
-            measured.T
-        )
-        self.loss_mva = measured[:, P_LOSS : Q_LOSS + 1].view(np.complex128)[:, 0]
-        self.slack_mva = measured[:, P_SLACK : Q_SLACK + 1].view(np.complex128)[:, 0]
+        self._name_columns(*self._results[7:])
         limits = StepLimits(self.v_collapse_pu, columns.v_top_pu, float(columns.vuf_max_pct), net.base_mva)
         self._limits = limits._replace(base_mva=net.base_mva / 3.0)
         self._direct: Solution3 | None = None

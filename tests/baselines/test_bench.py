@@ -32,7 +32,6 @@ from distgrid.cli import build_app, main
 from distgrid.envs import dist
 from distgrid.envs.core import info
 from distgrid.envs.vectorised import info_arrays as vector_info
-from distgrid.envs.vectorised import phase_info_arrays as phase_info
 
 
 @pytest.fixture(scope="module")
@@ -302,11 +301,10 @@ def test_vector_json_and_what_its_targets_are_held_against() -> None:
 def test_the_stopwatch_leaves_nothing_behind() -> None:
     assert bench_env_room.bench_env(quick=True).quick
     assert vars(dist)["step_info"] is info.step_info
-    tellers = (vector_info.InfoArrays, phase_info.PhaseInfoArrays)
-    kept = [dict(vars(teller)) for teller in tellers]
+    kept = dict(vars(vector_info.InfoArrays))
     for name in (bench_vector_room.SMALL, bench_vector_room.PHASES):
         bench_vector_room._profile(name, 8, 0, 2)
-    assert [dict(vars(teller)) for teller in tellers] == kept
+    assert dict(vars(vector_info.InfoArrays)) == kept
 
 
 def test_nested_parts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from pathlib import Path
@@ -232,18 +231,3 @@ def test_what_comes_before_a_call_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
     assert samples["x"].wall.tolist() == [2.0, 2.0]
     assert samples["x"].cpu.tolist() == [1.0, 1.0]
     assert samples["y"].wall.tolist() == [3.0, 3.0]
-
-
-def test_the_page_has_a_place_for_every_benchmark(repo_root: Path) -> None:
-    """`tools/performance_page.py` finds its marks, and asks for commands that exist."""
-    spec = importlib.util.spec_from_file_location("page", repo_root / "tools" / "performance_page.py")
-    assert spec is not None
-    assert spec.loader is not None
-    page = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(page)
-    text = page.PAGE.read_text()
-    for mark, arguments in page._COMMANDS.items():
-        changed = page.replace(text, mark, "tables of this mark")
-        assert changed.count("tables of this mark") == 1
-        result = CliRunner().invoke(build_app(), ["bench", *arguments, "--help"])
-        assert result.exit_code == 0

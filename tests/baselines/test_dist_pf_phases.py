@@ -148,7 +148,10 @@ def expected_violations(flow: PhasePowerFlow, vuf_max_pct: float) -> set[tuple[s
     """By reading the other tables again."""
     limits = {row["node_id"]: row for row in flow.buses.to_pylist()}
     found: set[tuple[str, str, str | None]] = set()
+    sources = flow.feeder.column("sources", "node_id").tolist()  # given, not a result
     for row in flow.voltages.to_pylist():
+        if row["node_id"] in sources:
+            continue
         at = limits[row["node_id"]]
         if row["judged"] and row["v_pu"] is not None and row["v_pu"] > at["v_max_pu"]:
             found.add(("overvoltage", row["node_id"], row["phase"]))

@@ -46,7 +46,7 @@ def scene_of(result: baselines.RunResult, policies: int) -> Scene:
     return Scene(
         steps=result.steps, nodes=result.nodes, branches=result.branches, summary=result.summary[:policies],
         feeder=env.feeder, units=env.fleet.units(), band=(0.95, 1.05), dt_h=0.25,
-        title="Title", subtitle="subtitle",
+        limits=env.v_limits_pu,        title="Title", subtitle="subtitle",
     )  # fmt: skip
 
 

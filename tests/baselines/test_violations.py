@@ -11,7 +11,9 @@ import pytest
 
 from distgrid import baselines, cases
 from distgrid.baselines.scoring.violations import Violations
-from distgrid.envs import PV, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
+from distgrid.baselines.workflows.dist.pf import power_flow
+from distgrid.envs import PV, DistGrid3PhaseEnv, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
+from distgrid.envs.core.columns import load_points
 
 FEEDER = cases.load("case33bw")
 
@@ -90,3 +92,97 @@ def test_phases_and_unbalance_are_named() -> None:
     assert sum(row["magnitude"] for row in uneven) == pytest.approx(info["cost_vuf_violation"])
     heavy = [row for row in rows if row["kind"] == "overload"]
     assert sum(row["magnitude"] for row in heavy) == pytest.approx(info["cost_thermal_overload"], abs=1e-12)
+
+
+# -- one definition --------------------------------------------------------------------------------------
+
+#: Kinds of rows, and the keys of the info that they add up to.
+COSTS = {
+    ("overvoltage", "undervoltage"): ("cost_voltage_violation", "n_voltage_violations"),
+    ("overload",): ("cost_thermal_overload", "n_thermal_overloads"),
+    ("unbalance",): ("cost_vuf_violation", "n_vuf_violations"),
+}
+
+
+def agree(rows: list[dict[str, Any]], info: dict[str, Any]) -> dict[str, int]:
+    """Rows of one step against its costs: equal counts, equal sums, zero together; returns the counts."""
+    counts = {}
+    for kinds, (cost, count) in COSTS.items():
+        found = [row["magnitude"] for row in rows if row["kind"] in kinds]
+        assert len(found) == info[count], kinds
+        assert sum(found) == pytest.approx(info[cost], rel=1e-9, abs=1e-14), kinds
+        assert (info[cost] > 0.0) == bool(found)
+        assert min(found, default=1.0) > 0.0
+        counts[cost] = len(found)
+    return counts
+
+
+WORLDS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "balanced": (
+        {"case": "case33bw", "resources": [PV(18, 4.0, site=0, controls="pq"), PV(33, 4.0, site=1)],
+         "task": VoltVar()},
+        {"cost_voltage_violation", "cost_thermal_overload"},
+    ),
+    "limits of the feeder": (
+        {"case": "case33bw", "resources": [PV(18, 4.0, site=0)], "task": LossMinimisation(),
+         "v_source_pu": 1.06},
+        {"cost_voltage_violation", "cost_thermal_overload"},
+    ),
+    "phases": (
+        {"case": "ieee13", "resources": [PV("675", 3.0, site=0, phase="A"), PV("611", 1.0, phase="C")],
+         "task": VoltVar(vuf_max_pct=1.0)},
+        {"cost_voltage_violation", "cost_thermal_overload", "cost_vuf_violation"},
+    ),
+    "delta": (
+        {"case": "ieee37", "resources": [PV("742", 2.0, site=0, phase="AB")],
+         "task": VoltVar(vuf_max_pct=1.0)},
+        {"cost_voltage_violation", "cost_thermal_overload"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_rows_add_up_to_the_costs_of_their_step(world: str) -> None:
+    """On random days under random actions: what the table lists is what was charged, row by row."""
+    options, expected = WORLDS[world]
+    kind = DistGridEnv if cases.load(options["case"]).phases == "balanced" else DistGrid3PhaseEnv
+    env, rng = kind(**options, split="train"), np.random.default_rng(7)
+    seen: set[str] = set()
+    for day in (160, int(rng.integers(366))):
+        env.reset(seed=0, options={"day": day})
+        for step in range(96):
+            t_index = int(env.grid.t_index[0])
+            *_, info = env.step(rng.uniform(-1.0, 1.0, env.action_space.shape))
+            found = Violations(env)
+            found.add(("p", 0, day), step, t_index, info)
+            counts = agree(found.table().to_pylist(), info)
+            seen |= {cost for cost, count in counts.items() if count}
+    assert seen >= expected
+
+
+def at_points(feeder: cases.Feeder, column: str) -> np.ndarray:
+    """Nominal loads of a per-phase feeder at the points where a series has them."""
+    points = load_points(feeder)
+    total = np.zeros(len(points.names))
+    np.add.at(total, points.point, points.share * feeder.column("loads", column)[points.row])
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [("case33bw", 1.3), ("case118zh", 1.0), ("ieee13", 1.0), ("ieee37", 1.0)]
+)
+def test_a_power_flow_reports_what_an_environment_charges(name: str, scale: float) -> None:
+    """`dist pf` of the nominal loads and a step with these loads: the same limits, the same rows."""
+    feeder, kind = cases.load(name), DistGrid3PhaseEnv
+    if feeder.phases == "balanced":
+        p, q = (feeder.column("nodes", c) * scale for c in ("load_p_mw", "load_q_mvar"))
+        feeder, kind = feeder.with_loads(p, q), DistGridEnv
+    else:
+        p, q = at_points(feeder, "p_mw"), at_points(feeder, "q_mvar")
+    load = SeriesLoad(feeder, np.tile(p, (96, 1)), np.tile(q, (96, 1)))
+    env = kind(feeder, task=LossMinimisation(vuf_max_pct=1.0), load=load)
+    env.reset(seed=0)
+    *_, info = env.step([])
+    rows = power_flow(feeder, vuf_max_pct=1.0).violations.to_pylist()
+    counts = agree(rows, info)
+    assert sum(counts.values()) > 0

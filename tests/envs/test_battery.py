@@ -98,10 +98,10 @@ def test_delivered_is_what_flowed_not_what_was_asked() -> None:
     fleet = started(Battery(18, 0.2, 0.8, soc_init=0.1, soc_min=0.1))
     act(fleet, [1.0])
     assert fleet.delivered_p_mw[0, 0] == 0.0
-    assert fleet.throughput_mwh[0] == 0.0
+    assert fleet.accounts.total("throughput_mwh")[0] == 0.0
     act(fleet, [-1.0])
     assert fleet.delivered_p_mw[0, 0] == -0.2
-    np.testing.assert_allclose(fleet.throughput_mwh, 0.05)
+    np.testing.assert_allclose(fleet.accounts.total("throughput_mwh"), 0.05)
 
 
 def test_round_trip_loses_what_the_efficiencies_say() -> None:

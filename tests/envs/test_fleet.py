@@ -112,8 +112,8 @@ def test_a_row_of_a_batch_is_that_row_alone(seed: int) -> None:
             seen_one = single.observe(t[row : row + 1])
             for many, one in ((p_node, p_one), (q_node, q_one), (seen, seen_one)):
                 assert many[row].tobytes() == one[0].tobytes()
-            assert fleet.throughput_mwh[row] == single.throughput_mwh[0]
-            assert fleet.curtailed_mw[row] == single.curtailed_mw[0]
+            assert fleet.accounts.total("throughput_mwh")[row] == single.accounts.total("throughput_mwh")[0]
+            assert fleet.accounts.total("curtailed_mw")[row] == single.accounts.total("curtailed_mw")[0]
 
 
 @given(st.lists(st.lists(st.floats(-1.0, 1.0), min_size=7, max_size=7), min_size=1, max_size=8))
@@ -129,7 +129,7 @@ def test_nothing_observed_or_delivered_leaves_its_bounds(actions: list[list[floa
         assert (seen <= high).all()
         s = np.hypot(fleet.delivered_p_mw, fleet.delivered_q_mvar)
         assert (s <= fleet.max_apparent_mva * (1.0 + 1e-12)).all()
-        assert fleet.curtailed_mw[0] >= -1e-15
+        assert fleet.accounts.total("curtailed_mw")[0] >= -1e-15
         assert fleet.costs() == {}
 
 
@@ -215,7 +215,7 @@ def test_phase_must_exist_at_the_bus() -> None:
 
 def test_apparent_power_adds_up_by_node() -> None:
     """What bounds the worst reward: bus 18 carries a 0.25 MVA battery and a 0.3 MVA inverter."""
-    total = Fleet(SPECS, FEEDER).s_mva_by_node()
+    total = Fleet(SPECS, FEEDER).s_mva_by_column()
     assert total.shape == (FEEDER.n_nodes,)
     np.testing.assert_allclose(total[FEEDER.node_index["18"]], 0.55)
     np.testing.assert_allclose(total.sum(), 0.66 + 0.25 + 0.3 + 0.3 + 0.22)
@@ -230,4 +230,4 @@ def test_an_empty_fleet_is_a_fleet() -> None:
     fleet.add_injections(p_node, p_node.copy())
     assert not p_node.any()
     assert (fleet.n_actions, fleet.n_observations, fleet.units()) == (0, 0, ())
-    assert fleet.throughput_mwh.tolist() == [0.0, 0.0]
+    assert fleet.accounts.total("throughput_mwh").tolist() == [0.0, 0.0]

@@ -76,7 +76,7 @@ def test_curtailment_is_not_inverted_and_neutral_keeps_everything() -> None:
     assert fleet.neutral_action.tolist() == [1.0, 0.0]
     for p_action, fed, lost in ((1.0, 1.0, 0.0), (0.0, 0.5, 0.5), (-1.0, 0.0, 1.0)):
         assert act(fleet, [p_action, 0.0], MORNING) == ([fed], [0.0])
-        assert fleet.curtailed_mw[0] == lost
+        assert fleet.accounts.total("curtailed_mw")[0] == lost
 
 
 def test_reactive_power_is_not_always_zero() -> None:
@@ -93,7 +93,7 @@ def test_reactive_priority_cuts_active_power_and_counts_it() -> None:
     p, q = act(fleet, [1.0, 1.0], NOON)
     np.testing.assert_allclose(p, [math.sqrt(1 - 0.44**2), 1.0], rtol=1e-14)
     np.testing.assert_allclose(q, [0.44, 0.0], rtol=1e-14)
-    np.testing.assert_allclose(fleet.curtailed_mw, 1.0 - p[0], rtol=1e-12)
+    np.testing.assert_allclose(fleet.accounts.total("curtailed_mw"), 1.0 - p[0], rtol=1e-12)
 
 
 @given(st.lists(st.floats(-1.0, 1.0), min_size=4, max_size=4), st.sampled_from([NIGHT, MORNING, NOON]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from .... import physics
 from ....envs.core.phase_stepper import PhaseStepper
+from ....physics.solved_grid import SolveSetup
 from ..problems.balanced import ComplexArray, FloatArray
 from ..problems.phases import PhaseProblem
 from .contender import Contender, walking
@@ -43,7 +44,7 @@ def single(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> list[
 
 def _stepper(problem: PhaseProblem, p_mw: FloatArray, q_mvar: FloatArray) -> Contender:
     no_limit = np.full(problem.n_bus, np.nan)
-    stepper = PhaseStepper(problem.net, 1, no_limit, no_limit)
+    stepper = PhaseStepper(problem.net, 1, SolveSetup(no_limit, no_limit))
     slot = stepper.points.slot
     loads = p_mw.reshape(len(p_mw), -1)[:, slot], q_mvar.reshape(len(q_mvar), -1)[:, slot]
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .... import physics
-from .pf_result import TOLERANCE, PowerFlow
+from ....physics.violations import judged_band, of_band, of_rating
+from .pf_result import PowerFlow
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table, table_of_rows
 
 BUSES = schema(
@@ -171,23 +172,22 @@ def _violations(net: physics.Network, sol: physics.Solution) -> pa.Table:
         return table_of_rows([row], VIOLATIONS)
     found: list[tuple[Any, ...]] = []
     nodes, feeders = col("nodes", "node_id"), col("nodes", "feeder_id")
-    low, high = col("nodes", "v_min"), col("nodes", "v_max")
-    for kind, beyond, limit in (
-        ("overvoltage", sol.v_pu - high, high),
-        ("undervoltage", low - sol.v_pu, low),
-    ):
-        for n in np.flatnonzero(beyond > TOLERANCE):
+    low, high = judged_band(net.feeder)
+    outside = of_band(sol.v_pu, low, high)
+    for kind, beyond, limit in (("overvoltage", outside.over, high), ("undervoltage", outside.under, low)):
+        for n in np.flatnonzero(beyond):
             found.append((kind, nodes[n], feeders[n], sol.v_pu[n], limit[n], beyond[n], "pu"))
     rating = net.rating_mva
-    for e in np.flatnonzero(sol.loading > 1.0 + TOLERANCE):
+    above = of_rating(sol.loading, rating)
+    for e in np.flatnonzero(above):
         flow = sol.loading[e] * rating[e]
         where = col("branches", "branch_id")[e], col("branches", "feeder_id")[e]
-        found.append(("overload", *where, flow, rating[e], flow - rating[e], "MVA"))
+        found.append(("overload", *where, flow, rating[e], above[e], "MVA"))
     if not net.enforce_q_limits:
         for k, n in enumerate(net.held_node):
             q, least, most = sol.q_held_mvar[k], net.held_q_min_mvar[k], net.held_q_max_mvar[k]
             limit = min(max(q, least), most)
-            if abs(q - limit) > TOLERANCE * net.base_mva:
+            if q != limit:
                 found.append(("reactive_limit", nodes[n], feeders[n], q, limit, abs(q - limit), "Mvar"))
     for n in np.flatnonzero(~net.energised):
         load = abs(complex(net.load_p_mw[n], net.load_q_mvar[n]))

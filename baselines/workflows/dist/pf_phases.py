@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .... import physics
-from .pf_result import TOLERANCE, PhasePowerFlow
+from ....physics.violations import judged_band, of_band, of_rating, of_unbalance
+from .pf_result import PhasePowerFlow
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table, table_of_rows
 
 FloatArray = NDArray[np.float64]
@@ -314,34 +315,41 @@ _Row = tuple[str, str, str | None, str, float, float, float, str]
 
 
 def _outside(net: physics.Network3, voltages: pa.Table) -> Iterator[_Row]:
-    low, high = (net.feeder.column("nodes", name) for name in ("v_min", "v_max"))
     judged = voltages.filter(voltages["judged"]).to_pylist()
-    for kind, limits, sign in (("overvoltage", high, 1.0), ("undervoltage", low, -1.0)):
-        for row in judged:
-            limit, v = float(limits[net.feeder.node_index[row["node_id"]]]), row["v_pu"]
-            if v is not None and sign * (v - limit) > TOLERANCE:
-                place = row["node_id"], row["phase"], row["feeder_id"]
-                yield kind, *place, v, limit, sign * (v - limit), "pu"
+    at = [net.feeder.node_index[row["node_id"]] for row in judged]
+    low, high = (limits[at] for limits in judged_band(net.feeder))
+    outside = of_band(np.array([row["v_pu"] for row in judged], dtype=np.float64), low, high)
+    for kind, beyond, limit in (("overvoltage", outside.over, high), ("undervoltage", outside.under, low)):
+        for k in np.flatnonzero(beyond):
+            row = judged[k]
+            place = row["node_id"], row["phase"], row["feeder_id"]
+            yield kind, *place, row["v_pu"], float(limit[k]), float(beyond[k]), "pu"
 
 
 def _overloads(flows: pa.Table) -> Iterator[_Row]:
     """Of each phase of a branch the end that is loaded more."""
-    worst: dict[tuple[str, str], dict[str, Any]] = {}
+    worst: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
     for row in flows.to_pylist():
-        share, key = row["loading_pct"], (row["branch_id"], row["phase"])
-        if share is not None and share > 100.0 * (1.0 + TOLERANCE):
-            worst[key] = max(worst.get(key, row), row, key=lambda one: float(one["loading_pct"]))
-    for (branch, phase), row in worst.items():
-        limit, flow = row["limit_mva"], abs(complex(row["p_mw"], row["q_mvar"]))
-        yield "overload", branch, phase, row["feeder_id"], flow, limit, flow - limit, "MVA"
+        if row["limit_mva"] is not None:
+            loading = abs(complex(row["p_mw"], row["q_mvar"])) / row["limit_mva"]
+            key = row["branch_id"], row["phase"]
+            worst[key] = max(worst.get(key, (loading, row)), (loading, row), key=lambda one: one[0])
+    above = of_rating(
+        np.array([loading for loading, _ in worst.values()]),
+        np.array([row["limit_mva"] for _, row in worst.values()]),
+    )
+    for (branch, phase), (loading, row), beyond in zip(worst, worst.values(), above.tolist(), strict=True):
+        if beyond > 0.0:
+            limit = row["limit_mva"]
+            yield "overload", branch, phase, row["feeder_id"], loading * limit, limit, beyond, "MVA"
 
 
 def _unbalanced(buses: pa.Table, vuf_max_pct: float) -> Iterator[_Row]:
-    for row in buses.to_pylist():
-        value = row["vuf_pct"]
-        if value is not None and value > vuf_max_pct:
-            place = row["node_id"], None, row["feeder_id"]
-            yield "unbalance", *place, value, vuf_max_pct, value - vuf_max_pct, "%"
+    rows = buses.to_pylist()
+    above = of_unbalance(np.array([row["vuf_pct"] for row in rows], dtype=np.float64), vuf_max_pct)
+    for k in np.flatnonzero(above):
+        place = rows[k]["node_id"], None, rows[k]["feeder_id"]
+        yield "unbalance", *place, rows[k]["vuf_pct"], vuf_max_pct, float(above[k]), "%"
 
 
 def _not_supplied(net: physics.Network3) -> Iterator[_Row]:

@@ -8,10 +8,6 @@ import pyarrow as pa
 
 from .... import cases, physics
 
-#: Beyond this a limit counts as passed: the accuracy of the voltages, so that a source set to its limit is
-#: inside. Per unit of the voltage, and of the rating.
-TOLERANCE = 1e-9
-
 
 @dataclass(frozen=True)
 class PowerFlow:

@@ -5,8 +5,18 @@ The same numbers as step_rows.py, which measures a block of rows while the sweep
 
 from __future__ import annotations
 
-from ...measured import N_OVERLOAD, N_VOLTAGE, OVERLOAD, P_LOSS, P_SLACK, Q_LOSS, Q_SLACK, VOLTAGE_VIOLATION
 from ...numba_tools.jit import inline, lean_kernel
+from ...row_results import (
+    N_OVERLOAD,
+    N_VOLTAGE,
+    OVERLOAD,
+    P_LOSS,
+    P_SLACK,
+    Q_LOSS,
+    Q_SLACK,
+    VOLTAGE_VIOLATION,
+)
+from ...violations import JUST_ABOVE, excess, excess_of_band, told_loading
 from ..branch_flows import Ends, branch_flow
 
 
@@ -27,9 +37,9 @@ def measure_rows(  # type: ignore[no-untyped-def]
             sent, received, ka = _measure_branch(ends, e, base_mva, v[row], current[row - lo, e], branch[e])
             loss += sent + received
             apparent = max(abs(sent), abs(received))
-            if apparent > branch[e, 0]:
-                over, count = over + (apparent - branch[e, 0]), count + 1
-            loading[row, e] = apparent / branch[e, 0]
+            above = excess(apparent - branch[e, 0], 0.0)
+            over, count = over + above, count + (above > 0.0)
+            loading[row, e] = told_loading(above, apparent / branch[e, 0], JUST_ABOVE)
             if s_from.shape[0] > 0:
                 s_from[row, e] = sent
             if s_to.shape[0] > 0:
@@ -51,10 +61,8 @@ def _measure_voltages(row, v, ended, measured, band, v_pu):  # type: ignore[no-u
     for node in range(v.shape[1]):
         size = abs(v[row, node])
         v_pu[row, node] = size
-        if size < band[node, 0]:
-            total, count = total + (band[node, 0] - size), count + 1
-        elif size > band[node, 1]:
-            total, count = total + (size - band[node, 1]), count + 1
+        outside = excess_of_band(size, band[node, 0], band[node, 1], 0.0)
+        total, count = total + outside, count + (outside > 0.0)
     measured[row, VOLTAGE_VIOLATION], ended[row, N_VOLTAGE] = total, count
 
 

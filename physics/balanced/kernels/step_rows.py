@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...measured import (
+from ...numba_tools.jit import inline, lean_kernel
+from ...numba_tools.lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
+from ...row_results import (
     N_OVERLOAD,
     N_VOLTAGE,
     OVERLOAD,
@@ -17,8 +19,7 @@ from ...measured import (
     Q_SLACK,
     VOLTAGE_VIOLATION,
 )
-from ...numba_tools.jit import inline, lean_kernel
-from ...numba_tools.lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
+from ...violations import JUST_ABOVE, excess, excess_of_band, told_loading
 from ..branch_flows import Ends, branch_flow
 from ..plan import SweepPlan
 from .current_sweeps import IM, RE
@@ -127,8 +128,7 @@ def _measure_voltages(plan, row, count, state, outputs, limits, flows):  # type:
             continue
         x, y = load(state.volt, k, RE), load(state.volt, k, IM)
         magnitude = root(x * x + y * y)
-        outside = choose(limits.band[node, 0] - magnitude, limits.band[node, 0] - magnitude, zero)
-        outside = choose(magnitude - limits.band[node, 1], magnitude - limits.band[node, 1], outside)
+        outside = excess_of_band(magnitude, limits.band[node, 0], limits.band[node, 1], zero)
         total = total + outside
         number = number + choose(outside, one, zero)
         _emit(state, flows.v_pu, row, count, node, magnitude)
@@ -175,7 +175,7 @@ def _measure_branches(plan, ends, base_mva, row, count, state, outputs, limits, 
 
     A branch without a rating (NaN) has NaN loading and is never overloaded.
     """
-    zero, one = every(state.flow, 0.0), every(state.flow, 1.0)
+    zero, one, just_above = every(state.flow, 0.0), every(state.flow, 1.0), every(state.flow, JUST_ABOVE)
     p_loss, q_loss, above, number = zero, zero, zero, zero
     for e in range(plan.at_branch.size):
         sent, received = _ends(plan, ends, base_mva, e, plan.at_branch[e], state)
@@ -186,10 +186,10 @@ def _measure_branches(plan, ends, base_mva, row, count, state, outputs, limits, 
         rating = limits.branch[e, 0]
         apparent = root(larger(p_f * p_f + q_f * q_f, p_t * p_t + q_t * q_t))
         over = apparent - rating
-        above = above + choose(over, over, zero)
+        above = above + excess(over, zero)
         number = number + choose(over, one, zero)
         _emit_details(state, flows, row, count, e, limits.branch[e], sent, received)
-        _emit(state, flows.loading, row, count, e, apparent / rating)
+        _emit(state, flows.loading, row, count, e, told_loading(over, apparent / rating, just_above))
     store(state.track, 0, 0, p_loss)
     store(state.track, 0, 1, q_loss)
     store(state.track, 0, 2, above)

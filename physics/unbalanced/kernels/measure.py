@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...flags import COLLAPSED, CONVERGED, DIVERGED
-from ...measured import (
+from ...numba_tools.jit import inline
+from ...numba_tools.lanes import choose, to_rows, to_rows_real
+from ...numba_tools.pointers import get, get_lane, larger, like, put, root, smaller, width_of
+from ...row_results import (
     ITERATIONS,
     N_OVERLOAD,
     N_UNBALANCE,
@@ -22,9 +25,7 @@ from ...measured import (
     VOLTAGE_VIOLATION,
     VUF_VIOLATION,
 )
-from ...numba_tools.jit import inline
-from ...numba_tools.lanes import choose, to_rows, to_rows_real
-from ...numba_tools.pointers import get, get_lane, larger, like, put, root, smaller, width_of
+from ...violations import VUF_TOP_PCT, excess, excess_of_band
 from ..kernel_tables import ComplexArray, FloatArray, IntArray
 
 #: Columns of ``passage``.
@@ -116,8 +117,7 @@ def _voltages(row, count, v, spare, columns, limits, results):  # type: ignore[n
         least, most = smaller(size, least), larger(size, most)
         if column < 0:
             continue
-        under, over = columns.band[k, 0] - size, size - columns.band[k, 1]
-        outside = choose(over, over, choose(under, under, zero))
+        outside = excess_of_band(size, columns.band[k, 0], columns.band[k, 1], zero)
         total = total + outside
         number = number + choose(outside, one, zero)
         if results.v.shape[1] > 0:
@@ -179,7 +179,7 @@ def _branches(row, count, v, i_from, i_to, spare, columns, limits, results):  # 
             loading = root(larger(s2_f, s2_t))
             rating = choose(s2_f - s2_t, like(spare, columns.rating[k, 4]), like(spare, columns.rating[k, 5]))
             above = (loading - 1.0) * rating
-            total = total + choose(above, above, zero)
+            total = total + excess(above, zero)
             number = number + choose(above, one, zero)
             if column >= 0:
                 _emit(results.loading, row, count, column, loading, spare)
@@ -207,8 +207,8 @@ def _unbalance(row, count, v, spare, columns, limits, results):  # type: ignore[
         first = (x - u) * (x - u) + (y + w) * (y + w)
         second = (x + u) * (x + u) + (y - w) * (y - w)
         value = 100.0 * root(second / first)
-        above = smaller(value, like(spare, 100.0)) - limits.vuf_max_pct
-        total = total + choose(above, above, zero)
+        above = smaller(value, like(spare, VUF_TOP_PCT)) - limits.vuf_max_pct
+        total = total + excess(above, zero)
         number = number + choose(above, one, zero)
         _emit(results.vuf_pct, row, count, columns.balance[k, 1], value, spare)
     put(spare, 0, total)

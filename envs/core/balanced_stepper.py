@@ -1,0 +1,70 @@
+"""The balanced power flow behind the names of a `SolvedGrid`: one column per node and per branch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...physics import Network, StateBounds, Stepper, state_bounds
+from ...physics.solved_grid import ColumnNames, NoColumns, PlainColumns, Shown, SolveSetup
+
+FloatArray = NDArray[np.float64]
+_STATE = ("v", "v_pu", "s_from", "s_to", "i_ka", "loading", "ended", "measured")
+
+
+class BalancedStepper(Stepper):
+    """A `Stepper` that an environment reads as any `SolvedGrid`. Injections and loads have a column per node.
+
+    Balanced by assumption: there are no columns of unbalance.
+    """
+
+    def __init__(
+        self, net: Network, batch: int, setup: SolveSetup, _like: BalancedStepper | None = None
+    ) -> None:
+        super().__init__(net, batch, setup.v_min, setup.v_max, setup.details)
+        self._setup = setup
+        self.tap, self.cap_on = np.empty((batch, 0)), np.empty((batch, 0))
+        self.shown = Shown(PlainColumns(net.n_bus), PlainColumns(net.n_branch), NoColumns())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has arrays of its own; see `Stepper`."""
+        return BalancedStepper, (self.net, self.batch, self._setup), super().__reduce__()[2]
+
+    @property
+    def names(self) -> ColumnNames:
+        """Ids of nodes and branches."""
+        column = self.net.feeder.column
+        nodes = tuple(str(n) for n in column("nodes", "node_id"))
+        return ColumnNames(nodes, nodes, tuple(str(b) for b in column("branches", "branch_id")), ())
+
+    @property
+    def v_limits_pu(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest voltage allowed, per node."""
+        return self.v_min, self.v_max
+
+    @property
+    def rating_mva(self) -> FloatArray:
+        """(n_branch,)."""
+        return self.net.rating_mva
+
+    @property
+    def vuf_violation_max_pct(self) -> float:
+        """There is no unbalance."""
+        return 0.0
+
+    def bounds(self, s_load_mva: FloatArray, s_port_mva: FloatArray) -> StateBounds:
+        """See `state_bounds`; both arguments (n_bus,)."""
+        return state_bounds(self.net, s_load_mva + s_port_mva, self.v_collapse_pu)
+
+    def i_max_ka(self, s_branch_mva: FloatArray, v_low_pu: float) -> FloatArray:
+        """(n_branch,) at the lower of both ends' base voltages."""
+        net = self.net
+        kv = np.minimum(net.base_kv[net.from_row], net.base_kv[net.to_row]) * v_low_pu
+        return np.asarray(s_branch_mva / kv)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Live arrays of the solved state, those that are kept."""
+        arrays = {name: getattr(self, name) for name in _STATE}
+        return {name: array for name, array in arrays.items() if len(array) == self.batch}

@@ -1,0 +1,90 @@
+"""What the made pages are about: the registered environments by family, and the kinds of devices.
+
+The one module of the site that looks into distgrid further than its packages show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import gymnasium
+
+from distgrid import baselines, envs
+from distgrid.envs.registration import ENTRIES
+
+#: Rules whose day is shown, the first one that fits a family.
+SHOWN_RULES = ("local-control", "volt-var-ieee1547", "do-nothing")
+
+
+class Registered(NamedTuple):
+    """One registered environment."""
+
+    id: str
+    family: str  # the part of the id before the feeder: the name of its page
+    feeder: str  # the part after it: what tells the ids of a family apart
+    case: str
+    summary: str
+
+
+def registered() -> tuple[Registered, ...]:
+    """All of them, in the order in which they are registered."""
+    parts = [(entry, *entry.name.partition("-")[::2]) for entry in ENTRIES]
+    return tuple(Registered(e.id, family, feeder, e.case, e.summary) for e, family, feeder in parts)
+
+
+def families() -> dict[str, tuple[Registered, ...]]:
+    """Registered environments by family: "VoltVar", "DistGrid3Phase"..."""
+    every = registered()
+    return {
+        family: tuple(e for e in every if e.family == family)
+        for family in dict.fromkeys(e.family for e in every)
+    }
+
+
+def make(entry: Registered, **options: Any) -> Any:
+    """The environment of an id, unwrapped."""
+    return gymnasium.make(entry.id, **options).unwrapped
+
+
+@cache
+def units(entry: Registered) -> tuple[Any, ...]:
+    """The devices of an environment."""
+    env = make(entry)
+    found = tuple(env.units)
+    env.close()
+    return found
+
+
+def device_kinds() -> dict[str, type[envs.ResourceSpec]]:
+    """The public classes of devices by name."""
+    public = {name: getattr(envs, name) for name in envs.__all__}
+    return {
+        name: thing
+        for name, thing in public.items()
+        if isinstance(thing, type) and issubclass(thing, envs.ResourceSpec) and thing is not envs.ResourceSpec
+    }
+
+
+def rules_for(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
+    """Names of the policies that have something to control here, do-nothing first.
+
+    Variants of a rule with other settings, such as "volt-var-ieee1547-a", are left to those who ask for them.
+    """
+    names = baselines.names()
+    basic = [name for name in names if name.rpartition("-")[0] not in names]
+    return tuple(name for name in basic if _fits(name, env))
+
+
+def shown_rule(rules: Sequence[str]) -> str:
+    """The rule whose day is drawn."""
+    return next(name for name in SHOWN_RULES if name in rules)
+
+
+def _fits(name: str, env: gymnasium.Env[Any, Any]) -> bool:
+    try:
+        baselines.make(name, env)
+    except baselines.RunError:
+        return False
+    return True

@@ -1,0 +1,70 @@
+"""Tables of what a live environment has: observations, actions, devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .markdown import number, span, table
+
+#: What an entry of the action drives, where its word alone does not say it.
+QUANTITIES = {
+    "p": "active power",
+    "q": "reactive power",
+    "tap": "tap position",
+    "on": "on or off",
+}
+
+
+def observation_table(env: Any, prefix: str = "") -> str:
+    """One line for each block of the observation whose name begins with `prefix`."""
+    described = env.layout.describe()
+    rows = []
+    for name, where in env.layout.items():
+        if not name.startswith(prefix):
+            continue
+        block = described[where]
+        units = ", ".join(sorted({row.unit for row in block}))
+        low, high = span(row.low for row in block), span(row.high for row in block)
+        first, last = block[0].name, block[-1].name
+        names = f"`{first}`" if first == last else f"`{first}` … `{last}`"
+        index = f"{where.start}" if len(block) == 1 else f"{where.start}–{where.stop - 1}"
+        rows.append((index, f"`{name}`", env.layout.blocks[name].meaning, names, units, low, high))
+    return table(("Index", "Block", "Meaning", "Entries", "Unit", "Low", "High"), rows)
+
+
+def action_table(env: Any) -> str:
+    """One line for each dimension of the action."""
+    neutral = env.neutral_action
+    rows = [
+        (
+            dim.index,
+            f"`{dim.name}`",
+            dim.bus,
+            QUANTITIES.get(dim.quantity, dim.quantity),
+            -1,
+            1,
+            number(neutral[dim.index]),
+        )
+        for dim in env.action_layout
+    ]
+    return table(("Index", "Name", "Bus", "Controls", "Low", "High", "Neutral"), rows)
+
+
+def device_table(env: Any) -> str:
+    """One line for each unit of the fleet, with its ratings."""
+    if not env.units:
+        return "None: attach your own with `resources=` or `register_resource`.\n"
+    rows = []
+    for u in env.units:
+        ratings = [number(x) for x in (u.p_mw, u.s_mva, u.q_max_mvar)] if u.s_mva else ["–"] * 3
+        energy = number(u.energy_mwh) if u.energy_mwh else "–"
+        rows.append((u.name, u.bus, u.phase, *ratings, energy))
+    return table(("Device", "Bus", "Phase", "P, MW", "S, MVA", "Largest Q, MVAr", "Energy, MWh"), rows)
+
+
+def band(env: Any) -> str:
+    """The voltage limits in words."""
+    if env.task.v_band is None:
+        return "Voltages are judged against the limits of the feeder's nodes."
+    low, high = env.task.v_band
+    return f"Voltages are judged against {low} to {high} pu."
