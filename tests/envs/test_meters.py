@@ -314,7 +314,7 @@ def test_a_window_is_what_the_agent_observes() -> None:
     forecasts = Forecasts(env.load, env.profiles, env.forecaster)
     forecasts.window(4, 5, 6)
     window = forecasts.window(int(env.grid.row_key[0]), info["t_index"], 7)
-    near = {"rtol": 2e-7, "atol": 1e-7}
+    near: dict[str, Any] = {"rtol": 2e-7, "atol": 1e-7}
     np.testing.assert_allclose(
         observation[env.layout["total_load_forecast_mw"]], window.load_p_mw.sum(axis=1)[1:], **near
     )
@@ -364,10 +364,11 @@ def test_options_come_back_from_json() -> None:
     assert [name for name, _ in plain.content()][-1] == "forecaster"
 
 
+HALF: dict[str, Any] = {"delay_steps": 1.5}
 WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: Meter("v_pu", std=-1.0), ValueError, "Meter of v_pu: std must be at least 0"),
     (lambda: Meter("v_pu", dropout=1.5), ValueError, r"dropout must be in \[0, 1\]"),
-    (lambda: Meter("v_pu", delay_steps=1.5), ValueError, "delay_steps must be a whole number"),
+    (lambda: Meter("v_pu", **HALF), ValueError, "delay_steps must be a whole number"),
     (lambda: Meter("v_pu", missing="nan"), ValueError, "expected one of hold, mask"),
     (lambda: Meter("v_pu", columns="18"), ValueError, "columns must be a list of names"),
     (lambda: Meter("v_pu", columns=["1", "1"]), ValueError, "name each column once"),
