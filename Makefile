@@ -46,7 +46,7 @@ $(RUNTIME): pyproject.toml constraints.txt tools/checkout_first.py
 $(FULL): $(RUNTIME)
 	@echo "installing what tests, benchmarks and oracles need ..."
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) -e '.[rl,morl,agents,tui,bench,oracle,dev]'
+	@$(PIP) -e '.[rl,ray,morl,agents,tui,bench,oracle,dev]'
 	@touch $@
 
 setup: $(FULL)
@@ -84,6 +84,7 @@ bench: $(FULL)
 	@$(BIN)/distgrid bench pf --phases 3
 	@$(BIN)/distgrid bench env
 	@$(BIN)/distgrid bench vector
+	@$(BIN)/distgrid bench rollout
 
 docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-Action = NDArray[np.float32]
+
+#: What an environment is stepped with: floats (n_action,) or (rows, n_action), or codes of a discrete space.
+Action = Any
 
 #: What a policy is made on: a single environment, wrapped or not, or a vector environment.
 AnyEnv = gymnasium.Env[Any, Any] | gymnasium.vector.VectorEnv[Any, Any, Any]
@@ -61,7 +63,10 @@ class Policy(ABC):
 
     @abstractmethod
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
-        """Return the action for `obs`: float32, (n_action,) or (rows, n_action), each within [-1, 1]."""
+        """Return the action for `obs`, an element of the environment's action space; for a batch one a row.
+
+        That is float32, (n_action,) or (rows, n_action), each within [-1, 1], unless the space is discrete.
+        """
 
 
 def plays_batches(policy: Policy) -> bool:
@@ -85,7 +90,28 @@ def as_batch(obs: NDArray[np.floating[Any]]) -> tuple[FloatArray, bool]:
     raise ValueError(f"an observation has shape (n_obs,) or (rows, n_obs), got {array.shape}")
 
 
-def neutral_action(env: AnyEnv) -> Action:
-    """The action (n_action,) that does nothing on `env`: no dispatch, no curtailment, unity power factor."""
-    action = np.array(env.unwrapped.neutral_action, dtype=np.float32)  # type: ignore[union-attr]
-    return action[0] if action.ndim == 2 else action  # a vector environment has one for each of its rows
+def neutral_action(env: AnyEnv) -> NDArray[np.float32]:
+    """The floats (n_action,) that do nothing on `env`: no dispatch, no curtailment, unity power factor."""
+    fleet: Any = env.unwrapped.fleet  # type: ignore[union-attr]
+    return np.array(fleet.neutral_action, dtype=np.float32)
+
+
+class RuleActions:
+    """What rules write: floats in [-1, 1] for each device, handed over in the code of the action space.
+
+    On a discrete environment each action is the code that is nearest to the floats.
+    """
+
+    def __init__(self, env: AnyEnv) -> None:
+        self.neutral_action = neutral_action(env)
+        grid: Any = env.unwrapped
+        self._codec = grid.codec
+
+    def neutral(self, rows: int) -> NDArray[np.float32]:
+        """(rows, n_action) fresh neutral actions, to be written into."""
+        return np.repeat(self.neutral_action[None], rows, axis=0)
+
+    def coded(self, action: NDArray[np.float32], single: bool) -> Action:
+        """What the environment is stepped with: a code for each of (rows, n_action), or that of one row."""
+        codes = self._codec.encode(action)
+        return self._codec.one(codes) if single else codes

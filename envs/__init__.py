@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..cases.profiles import Calendar, Duration, TimeSeries
 from .blocks import (
     ArrayBlock,
     Block,
@@ -12,6 +13,8 @@ from .blocks import (
     PVForecast,
     SeriesBlock,
 )
+from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
+from .core.codecs import ActionCodec
 from .core.forecasts import Forecaster, ForecastError, Forecasts, ForecastWindow
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.meters import Meter
@@ -39,17 +42,23 @@ from .vector3 import DistGrid3PhaseVectorEnv
 __all__ = [
     "EV",
     "PV",
+    "ActionCodec",
+    "ActionSpace",
     "ArrayBlock",
     "Battery",
     "Block",
     "BlockContext",
     "BlockView",
+    "Calendar",
     "CapacitorBank",
     "ChargingSession",
+    "Continuous",
+    "Discrete",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
+    "Duration",
     "Entry",
     "EnvOptions",
     "Exogenous",
@@ -58,10 +67,12 @@ __all__ = [
     "ForecastWindow",
     "Forecaster",
     "Forecasts",
+    "Hybrid",
     "LoadForecast",
     "LoadSource",
     "LossMinimisation",
     "Meter",
+    "MultiDiscrete",
     "PVForecast",
     "PriceForecast",
     "ProfileLoad",
@@ -71,6 +82,7 @@ __all__ = [
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "TimeSeries",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",

@@ -14,13 +14,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..cases import Feeder
-from .core.action_checks import checked
 from .core.arguments import checked_options, checked_resources
 from .core.face import MadeWithOptions, takes_options
 from .core.fixed import Fixed
 from .core.info import reset_info, step_info
+from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
+from .core.time_axis import chosen_start
 from .rendering.window import View
 from .resources import Fleet, place
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
@@ -28,18 +29,18 @@ from .tasks import Task
 from .tasks.base import unpriced
 
 Observation = NDArray[np.float32]
-Action = NDArray[np.float32]
 
 
 @takes_options
-class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
-    """One balanced feeder, 15-minute steps, solved by AC power flow.
+class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
+    """One balanced feeder, step by step through time, solved by AC power flow.
 
     ## Description
     A feeder with loads that follow real shapes, and resources (batteries, PV inverters, charging stations of
     electric vehicles, your own) that the agent drives. Every step solves the AC power flow of the whole
-    feeder (backward-forward sweep, equal to Newton's solution to 1e-9 pu). An episode is one day of 96 steps,
-    from midnight.
+    feeder (backward-forward sweep, equal to Newton's solution to 1e-9 pu). Steps are those of the
+    data, quarter hours in the shipped year; an episode is as long as ``task.episode`` says, one day from
+    midnight by default.
 
     The feeder is balanced: positive-sequence, single-phase equivalent. Unbalance is zero by assumption.
 
@@ -54,7 +55,8 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
     ``q``: +1 injects, -1 absorbs ``q_max_mvar``; its ``p``: +1 is all available power, -1 none.
     A charging station's ``p``: -1 charges at its power, +1 discharges at ``v2g_mw`` (rests where that is 0).
     ``info["delivered"]`` tells what flowed. NaN, a wrong shape or a value outside [-1, 1] by more than 1e-6
-    raises ValueError naming the dimension.
+    raises ValueError naming the dimension. ``action_space=`` makes it ``MultiDiscrete``, ``Discrete`` or a
+    ``Dict`` of both kinds, with ``action_masks()``.
 
     ## Observation Space
     A flat float32 ``Box`` with finite bounds; blocks and units in ``env.unwrapped.layout``. Which blocks
@@ -74,13 +76,14 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
        day brought in a search for the worst, so that failing never pays. With ``"bound"``, the default of
        tasks of your own, it is the worst that the rest of the episode could bring by a proof, which is many
        times more. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
-    2. Truncation: the day is over.
+    2. Truncation: the time of the task's episode is over.
 
     ## Arguments
     - every field of ``EnvOptions``, or ``options=EnvOptions(...)``
     - ``render_mode``: ``"rgb_array"``, ``"human"`` or None.
 
-    ``reset(options={"day": 200})`` starts on a given day of the data.
+    ``reset(options={"day": 200})`` starts on a given day of the data, ``{"start": "2016-06-21 06:00"}`` at a
+    given interval, so that the episode stays inside the split.
 
     ## Version History
     - v0: first release.
@@ -90,7 +93,7 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
 
     # Gymnasium types a space by its dtype, Box does not.
     observation_space: spaces.Box  # type: ignore[assignment]
-    action_space: spaces.Box  # type: ignore[assignment]
+    action_space: spaces.Space[Any]
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 8}  # noqa: RUF012 - Gymnasium's API
 
     def __init__(
@@ -120,11 +123,10 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
 
     def _build(self) -> None:
         self.grid = self._scenario.grid(self.resources, 1)
-        fleet = self.grid.fleet
         self.observation_space = self.grid.observer.space
-        self.action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
-        self._action_names = tuple(d.name for d in fleet.action_dims)
-        self._action_shape = (1, fleet.n_actions)
+        self._codec = codec = self._bound_codec(self.grid.fleet)
+        self.action_space, self._decode = codec.space, codec.decode
+        self._masked = isinstance(codec.space, spaces.Discrete)
         self._ready = False
         self.close()  # a picture of the old fleet
 
@@ -159,11 +161,11 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
         return self.grid.fleet.units()
 
     @property
-    def neutral_action(self) -> Action:
+    def neutral_action(self) -> Any:
         """The action that leaves every resource alone: no battery power, all PV, no reactive power, cars that
-        charge as soon as they come.
+        charge as soon as they come. In the code of ``action_space``.
         """
-        return self.grid.fleet.neutral_action.astype(np.float32)
+        return self._codec.one(self._codec.encode(self.grid.fleet.neutral_action[None]))
 
     @property
     def day(self) -> int:
@@ -206,34 +208,52 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Action]):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start a day: one of the split at random, or ``options={"day": d}``."""
-        given = checked_options(options, ("day",))
+        """Start an episode: at midnight of a day of the split at random, or where ``options`` say: ``{"day":
+        200}`` of any split, ``{"start": "2016-06-21 06:00"}`` or a number of the interval inside its own.
+        """
+        asked = chosen_start(checked_options(options, ("day", "start")))
         super().reset(seed=seed)
-        day = self._chosen_day(given)
-        self.grid.reset(np.zeros(1, dtype=np.int64), np.array([day]), [self.np_random])
+        if asked is None:
+            start = int(self.np_random.choice(self._scenario.starts))
+        else:
+            start = self._scenario.start_of(*asked)
+        self.grid.reset(np.zeros(1, dtype=np.int64), np.array([start]), [self.np_random])
         self._ready = True
         if self._view is not None:
             self._view.restart()
         if self.render_mode == "human":
             self.render()
-        return self.obs(), reset_info(self.grid)
+        return self.obs(), self._with_mask(reset_info(self.grid))
 
-    def _chosen_day(self, options: Mapping[str, Any]) -> int:
-        if "day" not in options:
-            return int(self.np_random.choice(self.days))
-        return self._scenario.checked_day(options["day"])
+    def _with_mask(self, info: dict[str, Any]) -> dict[str, Any]:
+        """``info`` with the ``action_mask`` that Gymnasium has for discrete spaces."""
+        if self._masked:
+            info["action_mask"] = info_mask(self._codec, self.grid.fleet, self.grid.t_index)[0]
+        return info
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which codes can be followed in the next interval, as sb3-contrib asks for them.
+
+        Flat: one for each code of a ``Discrete`` space, or of each dimension of a ``MultiDiscrete`` one, one
+        after the other. Taps and banks that a code would move further than they get in one interval are
+        masked; asked for all the same, they go as far as they can.
+        """
+        return action_masks(self._codec, self.grid.fleet, self.grid.t_index)[0]
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """One interval of 15 minutes; see the class for reward, costs and the end of an episode."""
+        """One interval of the data; see the class for reward, costs and the end of an episode."""
         if not self._ready:
             raise RuntimeError("call reset() first: the environment is new, has ended, or got a new resource")
         grid = self.grid
-        outcome = grid.step(checked(action, self._action_shape, self._action_names))
+        outcome = grid.step(self._decode(action, 1))
         terminated, truncated = outcome.terminated.item(0), outcome.truncated.item(0)
         self._ready = not (terminated or truncated)
         if self._mode is not None:
             self._draw_step(self._mode)
-        return grid.observe()[0], float(outcome.reward[0]), terminated, truncated, step_info(grid, outcome)
+        info = step_info(grid, outcome)
+        if self._masked:
+            self._with_mask(info)
+        return grid.observe()[0], float(outcome.reward[0]), terminated, truncated, info
 
     def _draw_step(self, mode: str) -> None:
         if self._view is None:

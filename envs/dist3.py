@@ -25,7 +25,7 @@ class DistGrid3PhaseEnv(DistGridEnv):
     batteries, PV inverters and charging stations, tap changers, capacitor banks, your own) that the agent
     drives. Every step solves the three-phase AC power flow of the whole feeder, with coupled phases, delta
     and wye loads, voltage-dependent loads, regulators and capacitors, equal to OpenDSS's solution node by
-    node. An episode is one day of 96 steps, from midnight. Everything that `DistGridEnv` does, this
+    node. By default an episode is one day, from midnight. Everything that `DistGridEnv` does, this
     environment does, phase by phase.
 
     A resource's ``phase`` is "A", "B" or "C" (to ground), "AB", "BC" or "CA" (between two phases), or "ABC"
@@ -45,7 +45,8 @@ class DistGrid3PhaseEnv(DistGridEnv):
     tap changer's ``tap``: -1 is the lowest, +1 the highest position, the nearest whole one between. A
     bank's ``on``: from 0 up on, below off. ``info["delivered"]`` tells what flowed and where taps and banks
     stand. NaN, a wrong shape or a value outside [-1, 1] by more than 1e-6 raises ValueError naming the
-    dimension.
+    dimension. ``action_space=`` makes it ``MultiDiscrete`` (one level for each position of taps and banks),
+    ``Discrete`` or a ``Dict`` of both kinds, with ``action_masks()``.
 
     ## Observation Space
     A flat float32 ``Box`` with finite bounds; blocks and units in ``env.unwrapped.layout``. Blocks of the

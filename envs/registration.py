@@ -224,7 +224,7 @@ def register_all() -> None:
                 id=entry.id,
                 entry_point="distgrid.envs.registration:create",
                 vector_entry_point="distgrid.envs.registration:create_vector",
-                max_episode_steps=entry.task.episode_steps,
+                max_episode_steps=None,  # the environment ends episodes itself, as long as its task says
                 kwargs={"entry": entry.id},
             )
 

@@ -16,24 +16,25 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from ..cases import Feeder
-from .core.action_checks import checked
 from .core.arguments import checked_count, checked_flag, checked_options
+from .core.codecs import batched_box
 from .core.columns import sizes
 from .core.face import MadeWithOptions, takes_options
 from .core.fixed import Fixed
 from .core.grid import Grid
+from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
 from .core.scenario import Scenario
+from .core.time_axis import chosen_start
 from .resources import Fleet
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
 from .tasks import Task
 from .vectorised.arguments import (
     DRAWN,
-    batched,
     checked_mask,
     checked_max_steps,
-    checked_row_days,
+    checked_row_starts,
     checked_seeds,
 )
 from .vectorised.info_arrays import InfoArrays, blank, copied, masked
@@ -55,7 +56,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     """
 
     single_observation_space: spaces.Box
-    single_action_space: spaces.Box
+    single_action_space: spaces.Space[Any]
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
     num_envs = Fixed[int]("make another with num_envs=")
     copy = Fixed[bool]("make another with copy=")
@@ -73,16 +74,15 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         self.num_envs, self.copy = checked_count("num_envs", num_envs), checked_flag("copy", copy)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self._scenario = played
+        self._scenario, self._starts = played, played.starts
         workers = os.cpu_count() or 1 if threads is None else checked_count("threads", threads)
         self._shards = Shards(make, self.num_envs, sizes(played.feeder)["node"], workers)
         self._lead = self._shards.shards[0]
-        fleet = self.fleet
         self.single_observation_space = self._lead.grid.observer.space
-        self.single_action_space = spaces.Box(-1.0, 1.0, (fleet.n_actions,), dtype=np.float32)
-        self.observation_space = batched(self.single_observation_space, self.num_envs)
-        self.action_space = batched(self.single_action_space, self.num_envs)
-        self._action_names = tuple(d.name for d in fleet.action_dims)
+        self._codec = self._bound_codec(self.fleet)
+        self.single_action_space = self._codec.space
+        self.observation_space = batched_box(self.single_observation_space, self.num_envs)
+        self.action_space = self._codec.batched(self.num_envs)
         self._rngs: list[np.random.Generator] = []
         self._seeds: list[int] = []
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
@@ -114,9 +114,9 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         return self.fleet.units()
 
     @property
-    def neutral_action(self) -> NDArray[np.float32]:
-        """(num_envs, n_actions) that leave every resource alone."""
-        return np.tile(self.fleet.neutral_action.astype(np.float32), (self.num_envs, 1))
+    def neutral_action(self) -> Any:
+        """That of every environment, (num_envs, n_actions) or codes: leaves every resource alone."""
+        return self._codec.encode(np.tile(self.fleet.neutral_action, (self.num_envs, 1)))
 
     @property
     def threads(self) -> int:
@@ -149,20 +149,20 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         """Begin an episode in every environment, or in those of ``options={"reset_mask": mask}``.
 
         ``seed``: environment *i* gets ``seed + i``, or its entry of a list (None leaves its generator alone).
-        ``options={"day": d}``, one day or one for each environment, instead of days drawn; None among them
-        is drawn.
+        ``options={"day": d}`` or ``{"start": t}``, one or one for each environment, instead of starts drawn,
+        as in ``DistGridEnv``; None among them is drawn.
         """
-        chosen = checked_options(options, ("day", "reset_mask"))
+        chosen = checked_options(options, ("day", "start", "reset_mask"))
         mask = checked_mask(chosen.get("reset_mask"), self._all, self._started)
         given = None
-        if "day" in chosen:
-            given = checked_row_days(chosen["day"], self.num_envs, self._scenario.checked_day)
+        if (asked := chosen_start(chosen)) is not None:
+            given = checked_row_starts(*asked, self.num_envs, self._scenario.start_of)
         self._seed(seed, mask)
         rows = np.flatnonzero(mask)
         restart = self._restart(rows, None if given is None else given[rows])
         self._shards.reset(restart)
         self._done[rows], self._started = False, True
-        arrays = InfoArrays(self.num_envs, self._lead)
+        arrays = self._new_infos()
         observations = self._observed(arrays)
         if rows.size == self.num_envs:
             return observations, masked(arrays.all(), self._all)
@@ -178,10 +178,9 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
                 f"environment {int(ended.argmax())} has ended: call reset(options={{'reset_mask': mask}}) "
                 "first, as autoreset_mode is DISABLED"
             )
-        shape = (self.num_envs, self.fleet.n_actions)
-        action = checked(actions, shape, self._action_names, unused=ended)
+        action = self._codec.decode(actions, self.num_envs, ended)
         restart = None if ended is None else self._restart(np.flatnonzero(ended), None)
-        arrays, observations = InfoArrays(self.num_envs, self._lead), self._buffer()
+        arrays, observations = self._new_infos(), self._buffer()
         self._shards.step(action, restart, arrays.write_outcome, self._shower(arrays, observations))
         if ended is not None:
             arrays.terminated[ended] = arrays.truncated[ended] = False
@@ -210,6 +209,11 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     def close_extras(self, **kwargs: Any) -> None:
         """Nothing is held open."""
 
+    def action_masks(self) -> BoolArray:
+        """(num_envs, codes) which codes can be followed next; see ``DistGridEnv.action_masks``."""
+        grids = [shard.grid for shard in self._shards.shards]
+        return np.concatenate([action_masks(self._codec, grid.fleet, grid.t_index) for grid in grids])
+
     # -- planning --------------------------------------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
@@ -234,6 +238,13 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     def _new_observations(self) -> Observations:
         return np.empty((self.num_envs, *self.single_observation_space.shape), dtype=np.float32)
 
+    def _new_infos(self) -> InfoArrays:
+        arrays = InfoArrays(self.num_envs, self._lead)
+        space = self.single_action_space
+        if isinstance(space, spaces.Discrete):
+            arrays.more["action_mask"] = np.ones((self.num_envs, int(space.n)), dtype=np.int8)
+        return arrays
+
     def _buffer(self) -> Observations:
         """Where the next observations go: a fresh array, or the older of two."""
         if self.copy:
@@ -247,6 +258,9 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         def show(shard: Shard) -> None:
             shard.grid.observe(observations[shard.rows])
             arrays.write_state(shard)
+            if arrays.more:
+                mask = info_mask(self._codec, shard.grid.fleet, shard.grid.t_index)
+                arrays.more["action_mask"][shard.rows] = mask
 
         return show
 
@@ -256,18 +270,18 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         self._shards.visit(self._shower(arrays, observations))
         return observations
 
-    def _restart(self, rows: NDArray[np.int64], days: NDArray[np.int64] | None) -> Restart:
-        """``rows`` begin anew: on ``days``, or on days that each draws from its own generator."""
+    def _restart(self, rows: NDArray[np.int64], starts: NDArray[np.int64] | None) -> Restart:
+        """``rows`` begin anew: at ``starts``, or at some that each draws from its own generator."""
         everyone = rows.size == self.num_envs
         rngs = self._rngs if everyone else [self._rngs[row] for row in rows.tolist()]
-        n = self.days.size  # Generator.choice(days) draws the same integer, five times slower
-        if days is None:
-            days = self.days[[rng.integers(n) for rng in rngs]]
-        elif (days == DRAWN).any():
-            own = enumerate(days.tolist())
-            chosen = [int(self.days[rngs[k].integers(n)]) if day == DRAWN else day for k, day in own]
-            days = np.array(chosen, dtype=np.int64)
-        return Restart(rows, days, rngs)
+        n = self._starts.size  # Generator.choice draws the same integer, five times slower
+        if starts is None:
+            starts = self._starts[[rng.integers(n) for rng in rngs]]
+        elif (starts == DRAWN).any():
+            own = enumerate(starts.tolist())
+            chosen = [int(self._starts[rngs[k].integers(n)]) if t == DRAWN else t for k, t in own]
+            starts = np.array(chosen, dtype=np.int64)
+        return Restart(rows, starts, rngs)
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: BoolArray) -> None:
         """Seed the generators of ``mask``; those of a new environment that gets no seed at random."""

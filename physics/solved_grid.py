@@ -18,6 +18,10 @@ from .row_results import ComplexArray, FloatArray, IntArray
 Port = tuple[int, str]  # row of a node, phase of a resource
 
 
+#: Inputs of a row that devices move: a new one is a name here and an array of every `SolvedGrid`.
+SETTINGS = ("tap", "cap_on")
+
+
 class ColumnNames(NamedTuple):
     """What the columns of the results stand for, each name once: "671.A" or "18"."""
 
@@ -78,7 +82,7 @@ class SolvedGrid(Protocol):
     load_q_mvar: FloatArray
     inject_p_mw: FloatArray  # (batch, ports, or nodes of a balanced feeder) positive when it injects
     inject_q_mvar: FloatArray
-    tap: FloatArray  # (batch, n_regulator) ratios
+    tap: FloatArray  # (batch, n_regulator) ratios 1 + position * step
     cap_on: FloatArray  # (batch, n_capacitor) 0 or 1
     # -- results: columns as in `ColumnNames`; NaN where no source reaches -----------------------------------
     v: ComplexArray  # (batch, voltages) pu; without rows or columns where ``details`` leaves it out
@@ -115,6 +119,10 @@ class SolvedGrid(Protocol):
     @property
     def rating_mva(self) -> FloatArray:
         """Rating per column of branches; NaN without one."""
+
+    @property
+    def dead_columns(self) -> tuple[IntArray, IntArray]:
+        """Columns of loads and of injections that no source reaches: what they take is not supplied."""
 
     @property
     def vuf_violation_max_pct(self) -> float:

@@ -1,4 +1,4 @@
-"""Write the tables of environments and devices into README and the overview page.
+"""Write the tables of environments, devices and options into README, the overview page and the guide.
 
     python tools/env_tables.py            # write what is out of date
     python tools/env_tables.py --check    # say what is out of date, exit 1
@@ -16,8 +16,11 @@ from pathlib import Path
 from site_pages.catalogue import device_kinds, make, registered
 from site_pages.markdown import between_marks, plain_code, sentence, table
 
+from distgrid.envs.core.options import option_rows
+
 ROOT = Path(__file__).resolve().parents[1]
 README, OVERVIEW = ROOT / "README.md", ROOT / "docs" / "environments" / "index.md"
+GUIDE = ROOT / "docs" / "guide.md"
 
 
 def environments(*, linked: bool) -> str:
@@ -41,12 +44,19 @@ def devices() -> str:
     return table(("Device", "What it is"), rows)
 
 
+def options() -> str:
+    """One line for each option that all faces share."""
+    rows = [(f"`{row.name}`", f"`{row.default}`", plain_code(sentence(row.meaning))) for row in option_rows()]
+    return table(("Option", "Default", "Meaning"), rows)
+
+
 def wanted() -> dict[Path, str]:
-    """Both files with the content that they should have."""
+    """The files with the content that they should have."""
     overview = between_marks(OVERVIEW.read_text(), "environments", environments(linked=True))
     return {
         README: between_marks(README.read_text(), "environments", environments(linked=False)),
         OVERVIEW: between_marks(overview, "devices", devices()),
+        GUIDE: between_marks(GUIDE.read_text(), "options", options()),
     }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-APART = ("ray",)  # extras that pin a gymnasium of their own
+APART = ("rllib",)  # extras that pin a gymnasium of their own
 
 
 def pin(requirement: Requirement) -> str:

@@ -40,11 +40,12 @@ from numba import config
 from numpy.typing import NDArray
 
 import distgrid
+from distgrid.cases.profiles import DT_H, ONE_DAY
 from distgrid.envs.registration import ENTRIES
 
 DAYS = Path(__file__).resolve().parents[1] / "tests" / "reference" / "days.json"
 FORMAT = 1
-STEPS_PER_DAY = 96
+STEPS_PER_DAY = ONE_DAY.steps(DT_H)
 RELATIVE = 1e-9
 SMALLEST = (
     1e-3  # of the values that RELATIVE is of: a violation of 1e-6 pu is a difference of voltages near 1
@@ -73,17 +74,17 @@ def seed_of(identity: str) -> int:
     return zlib.crc32(identity.encode()) % 100_000
 
 
-def actions_of(seed: int, n_actions: int) -> NDArray[np.float32]:
-    """(96, n_actions): levels that are held for an hour or two and often lie at an end of the range.
+def actions_of(seed: int, n_actions: int, steps: int = STEPS_PER_DAY) -> NDArray[np.float32]:
+    """(steps, n_actions): levels that are held for an hour or two and often lie at an end of the range.
 
     Noise around the middle would never fill a battery; only sums and products of uniform numbers here, which
     are the same on every processor.
     """
     rng = np.random.default_rng(seed)
-    levels = np.clip(2.6 * rng.random((STEPS_PER_DAY, n_actions)) - 1.3, -1.0, 1.0)
-    moves = rng.random((STEPS_PER_DAY, n_actions)) < 0.15
+    levels = np.clip(2.6 * rng.random((steps, n_actions)) - 1.3, -1.0, 1.0)
+    moves = rng.random((steps, n_actions)) < 0.15
     moves[0] = True
-    held = np.maximum.accumulate(np.where(moves, np.arange(STEPS_PER_DAY)[:, None], 0), axis=0)
+    held = np.maximum.accumulate(np.where(moves, np.arange(steps)[:, None], 0), axis=0)
     return np.take_along_axis(levels, held, axis=0).astype(np.float32)
 
 
@@ -95,7 +96,9 @@ def play(identity: str) -> Day:
     played.day = int(info["day"])
     played.observations.append(observation)
     assert env.action_space.shape is not None
-    for action in actions_of(played.seed, env.action_space.shape[0]):
+    grid: Any = env.unwrapped
+    steps = grid.task.episode.steps(grid.profiles.dt_h)
+    for action in actions_of(played.seed, env.action_space.shape[0], steps):
         observation, reward, terminated, truncated, info = env.step(action)
         played.actions.append(action)
         played.observations.append(observation)

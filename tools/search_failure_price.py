@@ -55,7 +55,7 @@ class Worst:
 def play(env: Any, days: Ints, plan: Plan) -> tuple[Floats, Floats]:
     """Penalty and cost of every step of a day, (steps, rows); 0 from a failure on: it is not solved."""
     env.reset(seed=0, options={"day": days})
-    steps = env.task.episode_steps
+    steps = env.task.episode.steps(env.profiles.dt_h)
     penalty, cost = np.zeros((2, steps, days.size))
     alive = np.ones(days.size, dtype=bool)
     for step in range(steps):
@@ -106,7 +106,7 @@ def climb(env: Any, worst: Worst, of_cost: bool, generations: int, rng: np.rando
             follows = rng.random(days.size) < 0.3
             tried[follows] = best[np.repeat(leader, EACH)[follows]]
             tried *= np.where(rng.random(tried.shape) < 0.05, -1.0, 1.0)
-        penalty, cost = play(env, days, _parts(tried, env.task.episode_steps))
+        penalty, cost = play(env, days, _parts(tried, env.task.episode.steps(env.profiles.dt_h)))
         worst.take(days, penalty, cost)
         total = (cost if of_cost else penalty).sum(axis=0)
         better = total > reached
@@ -122,7 +122,7 @@ def search(entry: RegisteredEnv) -> dict[str, float]:
     """What one id brought, and the prices that follow."""
     rng, year = np.random.default_rng(20261126), np.arange(profiles.N_DAYS)
     many: Any = gymnasium.make_vec(entry.id, num_envs=year.size)
-    steps = many.task.episode_steps
+    steps = many.task.episode.steps(many.profiles.dt_h)
     worst = Worst(np.zeros((year.size, steps)), np.zeros((year.size, steps)))
     normal, single = 0.0, 0.0
     many.reset(seed=0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 
+from ...cases.profiles import DT_H, ONE_DAY
 from ...envs import DistGridEnv, dist
 from ...envs.core import grid as transition
 from .harness.stopwatch import Stopwatch, around
@@ -24,7 +25,7 @@ SAMPLED = "Gymnasium's definition: gymnasium.make, sampling and resets on the cl
 DRAWN = "gymnasium.make, actions drawn beforehand, resets on the clock"
 SAMPLE = "action_space.sample() alone: Gymnasium's own time"
 REST = "step's own Python"
-_EPISODE = 96
+_EPISODE = ONE_DAY.steps(DT_H)  # of the registered environments
 
 
 def bench_env(*, quick: bool = False, seed: int = 0) -> EnvReport:

@@ -23,7 +23,7 @@ def bench_rollout(*, quick: bool = False, seed: int = 0) -> RolloutReport:
     """Time whole runs in memory: environment, policy, tables of steps, extremes and violations, Parquet.
 
     Both ways play the same episodes and give the same bytes. One by one is how an environment is played that
-    a function makes; the rows are those of its id.
+    was handed in; the rows are those of its id.
 
     Args:
         quick: A few episodes and one round: shows that everything works, no numbers to quote.
@@ -58,7 +58,7 @@ def _each(samples: Samples, episodes: int) -> Samples:
 
 
 def _run(policy: str, way: str, episodes: int, seed: int) -> None:
-    env: Any = ENV if way == ROWS else _single
+    env: Any = ENV if way == ROWS else _single()
     rollout(env, policy, episodes, split="test", seed=seed, chunk_episodes=episodes, progress=False)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
 from ...cases import Feeder
+from ...cases.profiles import DT_H, ONE_DAY
 from ...envs import DistGridVectorEnv, vector
 from ...envs.core import grid as transition
 from ...envs.vectorised import info_arrays as vector_info
@@ -35,7 +36,7 @@ TARGET_STEPS = {SMALL: 1_000_000.0, LARGE: 250_000.0, PHASES: 100_000.0}
 TARGET_SIZES = (1024, 4096)
 KEPT_SHARE, MEMORY_GB, MEMORY_ENVS, PEER_ENVS = 0.8, 1.0, 4096, 64
 OURS, PEER = "distgrid", "gymnasium SyncVectorEnv of single environments"
-_EPISODE = 97  # 96 steps, and the one that begins the next day
+_EPISODE = ONE_DAY.steps(DT_H) + 1  # the steps of a day, and the one that begins the next
 _DRAWN = 8  # actions drawn beforehand, used in turn
 SOLVE, MEASURE, REST = "physics: power flow", "physics: measuring what was solved", "Python of a step"
 

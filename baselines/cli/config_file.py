@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import annotated_types
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
@@ -17,12 +16,7 @@ from ..errors import RunError, unknown
 from ..jobs.job import JobConfig
 
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
-_BOUNDS = {
-    annotated_types.Ge: ("ge", "of at least"),
-    annotated_types.Gt: ("gt", "above"),
-    annotated_types.Le: ("le", "of at most"),
-    annotated_types.Lt: ("lt", "below"),
-}
+_BOUNDS = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
 
 
 def read_config(path: Path, model: type[JobConfig]) -> dict[str, Any]:
@@ -61,10 +55,8 @@ def _parsed(path: Path, text: str) -> Any:
 
 
 def _parsed_yaml(path: Path, text: str) -> Any:
-    try:
-        import yaml
-    except ImportError as error:
-        raise RunError(f"{path}: reading YAML needs the package PyYAML; or write TOML or JSON") from error
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -108,9 +100,7 @@ def _wanted(field: FieldInfo) -> str:
         return ""
     words = [" or ".join(_KINDS[name] for name in names)]
     for bound in field.metadata:
-        if type(bound) in _BOUNDS:
-            attribute, word = _BOUNDS[type(bound)]
-            words.append(f"{word} {getattr(bound, attribute)}")
+        words += [f"{word} {getattr(bound, name)}" for name, word in _BOUNDS.items() if hasattr(bound, name)]
     return " ".join(words)
 
 

@@ -55,7 +55,7 @@ def _content(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, Any, bool]]:
     if _is_own(grid):
         yield f"class {type(grid).__name__}", (type(grid), _own_attributes(grid)), True
     for name, value in grid.options.content():
-        yield name, value, _is_own(value)
+        yield name, value, name == "loads" or _is_own(value)  # those of the shipped year are no option
 
 
 def _is_own(value: Any) -> bool:

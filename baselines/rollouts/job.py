@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
+from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..jobs.config_fields import Positional, Shown, commas
 from ..jobs.job import Chunk, Description, Job, JobConfig, Outcome, Part, Tables
 from ..jobs.manifest import ChunkRecord, Manifest, Scalar
@@ -167,8 +168,14 @@ class RolloutJob(Job[RunConfig]):
         """The scores."""
         from ..scoring.score_table import score_table
 
-        title = f"{self.name}: {self.config.episodes} days of {self.source.split}"
+        title = f"{self.name}: {self._count(context)} of {self.source.split}"
         return [score_table(self.scores(context, outcome), title)]
+
+    def _count(self, context: Session) -> str:
+        """How many episodes there are, and of what."""
+        hours = context.episode_h
+        what = "days" if hours == HOURS_PER_DAY else f"episodes of {hours:g} h"
+        return f"{self.config.episodes} {what}"
 
     def _picture(self, context: Session, outcome: Outcome) -> bytes:
         from ..scoring.report import Scene, report_png
@@ -184,10 +191,11 @@ class RolloutJob(Job[RunConfig]):
             band=_band(grid),
             limits=grid.v_limits_pu,
             dt_h=context.dt_h,
+            episode_h=context.episode_h,
             title=self.name,
             subtitle=(
                 f"feeder {grid.feeder.name}   ·   split {self.source.split}   ·   "
-                f"{self.config.episodes} days per policy   ·   seed {self.config.seed}"
+                f"{self._count(context)} per policy   ·   seed {self.config.seed}"
             ),
         )
         return report_png(scene)

@@ -15,36 +15,58 @@ import pyarrow as pa
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from ...envs import DistGrid3PhaseEnv, DistGrid3PhaseVectorEnv, DistGridEnv, DistGridVectorEnv
 from ..errors import RunError
+from ..jobs.code_content import has_address
 from ..policy import Policy
 from ..scoring.extremes import BoolArray, Envelope, FloatArray
 from ..scoring.violations import Solved, Violations
-from .env_source import NAMESPACE, Source
+from .env_source import Source
 from .episodes import KINDS, Episodes, cost_column, is_column
 
 AnyVectorEnv = VectorEnv[Any, Any, Any]
+_FACES: dict[type, type[DistGridVectorEnv]] = {
+    DistGridEnv: DistGridVectorEnv, DistGrid3PhaseEnv: DistGrid3PhaseVectorEnv,
+}  # fmt: skip
 _WRAPPERS = (gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.TimeLimit)
 
 
 def has_rows(source: Source, env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether the episodes of `env`, which `source` made, can be played by `open_rows`."""
+    """Whether the episodes of `env`, which `source` made, can be played by `open_rows`.
+
+    An environment that was handed in is played itself. So is one with wrappers, or with a class, task, load
+    or resource of somebody's own: those were perhaps written for one environment at a time.
+    """
+    grid: Any = env.unwrapped
+    if not source.portable or type(grid) not in _FACES:
+        return False
+    parts = [value for _, value in grid.options.content()]
+    return all(type(layer) in _WRAPPERS for layer in _layers(env)) and all(
+        has_address(type(part)) for part in parts
+    )
+
+
+def open_rows(env: gymnasium.Env[Any, Any], rows: int) -> AnyVectorEnv:
+    """Environments like `env` as `rows` rows.
+
+    On one thread: the bytes do not depend on threads, and the other cores may have chunks of their own.
+    """
+    grid: Any = env.unwrapped
+    limits = [layer._max_episode_steps for layer in _layers(env) if hasattr(layer, "_max_episode_steps")]
+    return _FACES[type(grid)](
+        options=grid.options, num_envs=rows, threads=1, autoreset_mode=AutoresetMode.NEXT_STEP,
+        max_episode_steps=min(limits, default=None),
+    )  # fmt: skip
+
+
+def _layers(env: gymnasium.Env[Any, Any]) -> list[Any]:
+    """The wrappers, from outside to inside."""
+    layers: list[Any] = []
     layer: Any = env
     while isinstance(layer, gymnasium.Wrapper):
-        if type(layer) not in _WRAPPERS:
-            return False
+        layers.append(layer)
         layer = layer.env
-    return isinstance(source.given, str) and source.given.startswith(NAMESPACE)
-
-
-def open_rows(source: Source, rows: int) -> AnyVectorEnv:
-    """The environment of `source` as `rows` rows, on one thread: the bytes do not depend on threads, and the
-    other cores may have chunks of their own.
-    """
-    assert isinstance(source.given, str)  # see has_rows
-    return gymnasium.make_vec(
-        source.given, num_envs=rows, vectorization_mode="vector_entry_point", split=source.split, threads=1,
-        autoreset_mode=AutoresetMode.NEXT_STEP,
-    )  # fmt: skip
+    return layers
 
 
 def run_rows(

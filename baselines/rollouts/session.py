@@ -64,6 +64,11 @@ class Session:
         return float(self.grid.profiles.dt_h)
 
     @property
+    def episode_h(self) -> float:
+        """Length of an episode, h."""
+        return float(self.grid.task.episode.hours)
+
+    @property
     def has_rows(self) -> bool:
         """Whether episodes can be played as the rows of a vector environment."""
         return has_rows(self.source, self.env)
@@ -75,7 +80,7 @@ class Session:
     def rows(self, count: int) -> AnyVectorEnv:
         """The environment as `count` rows, where it `has_rows`."""
         if self._rows is None or self._rows.num_envs != count:
-            self._rows = open_rows(self.source, count)
+            self._rows = open_rows(self.env, count)
         return self._rows
 
     def close(self) -> None:

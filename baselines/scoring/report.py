@@ -1,4 +1,4 @@
-"""report.png: for each policy the feeder at its worst and the voltages over the day, and the scores of all.
+"""report.png: for each policy the feeder at its worst and the voltages over time, and the scores of all.
 
 matplotlib is imported inside the functions and draws on an Agg canvas of its own: no pyplot, no display.
 """
@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ...cases.profiles.calendar import HOURS_PER_DAY
+from ...envs.rendering.time_span import TimeSpan
 from ...physics.violations import of_band
 from .score_table import SCORE_COLUMNS
 from .summary import PolicySummary
@@ -46,11 +48,20 @@ class Scene:
     dt_h: float
     title: str
     subtitle: str
+    episode_h: float = HOURS_PER_DAY
+
+    @property
+    def span(self) -> TimeSpan:
+        """The axis of time: the day, or the whole of a longer episode."""
+        return TimeSpan(hours=max(self.episode_h, HOURS_PER_DAY))
 
 
 @dataclass(frozen=True, eq=False)
 class Fan:
-    """Voltages of one policy by time of day, over all its episodes; arrays are (n_times,), pu."""
+    """Voltages of one policy over time, over all its episodes; arrays are (n_times,), pu.
+
+    `hour`: of the day; of episodes that are longer from their begin on.
+    """
 
     hour: NDArray[np.float64]
     lowest: NDArray[np.float64]  # of all nodes and days
@@ -60,20 +71,21 @@ class Fan:
     highest: NDArray[np.float64]
 
 
-def voltage_fan(steps: pa.Table, policy: str, dt_h: float) -> Fan:
+def voltage_fan(steps: pa.Table, policy: str, dt_h: float, episode_h: float = HOURS_PER_DAY) -> Fan:
     """The fan of `policy`, from the steps whose power flow converged; NaN where there was none."""
     chosen = steps.filter(pc.and_(pc.equal(steps["policy"], policy), steps["pf_converged"]))
-    per_day = round(24.0 / dt_h)
-    slot = chosen["t_index"].to_numpy() % per_day
+    several = episode_h > HOURS_PER_DAY
+    n_times = round(max(episode_h, HOURS_PER_DAY) / dt_h)
+    slot = chosen["step"].to_numpy() if several else chosen["t_index"].to_numpy() % n_times
     low, middle, high = (chosen[n].to_numpy() for n in ("v_min_pu", "v_median_pu", "v_max_pu"))
-    fan = np.full((5, per_day), np.nan)
-    for k in range(per_day):
+    fan = np.full((5, n_times), np.nan)
+    for k in range(n_times):
         at = slot == k
         if at.any():
             fan[:, k] = (
                 low[at].min(), np.median(low[at]), np.median(middle[at]), np.median(high[at]), high[at].max(),
             )  # fmt: skip
-    hour: NDArray[np.float64] = dt_h * np.arange(per_day, dtype=np.float64)
+    hour: NDArray[np.float64] = dt_h * np.arange(n_times, dtype=np.float64)
     return Fan(hour, *fan)
 
 
@@ -132,12 +144,13 @@ def draw_report(scene: Scene) -> Figure:
         len(policies), 2, width_ratios=(1.3, 1.0), left=0.022, right=0.975, wspace=0.19, hspace=0.28,
         top=1 - (_HEAD_IN + 0.45) / height, bottom=(table_in + 0.85) / height,
     )  # fmt: skip
-    fans = [voltage_fan(scene.steps, policy, scene.dt_h) for policy in policies]
+    fans = [voltage_fan(scene.steps, policy, scene.dt_h, scene.episode_h) for policy in policies]
     limits = _shared_limits(fans, scene.band)
     for row, (policy, fan) in enumerate(zip(policies, fans, strict=True)):
         last = row == len(policies) - 1
         _draw_feeder(figure.add_subplot(grid[row, 0]), policy, scene, legend=last)
-        _draw_fan(figure.add_subplot(grid[row, 1]), fan, scene.band, limits, first=row == 0, last=last)
+        ax = figure.add_subplot(grid[row, 1])
+        _draw_fan(ax, fan, scene.band, limits, scene.span, first=row == 0, last=last)
     _draw_scores(figure, summary, 0.1 / height, (table_in - 0.1) / height)
     return figure
 
@@ -174,10 +187,12 @@ def _shared_limits(fans: Sequence[Fan], band: tuple[float, float]) -> tuple[floa
 
 
 def _draw_fan(
-    ax: Axes, fan: Fan, band: tuple[float, float], limits: tuple[float, float], *, first: bool, last: bool
-) -> None:
+    ax: Axes, fan: Fan, band: tuple[float, float], limits: tuple[float, float], span: TimeSpan, *,
+    first: bool, last: bool,
+) -> None:  # fmt: skip
     from ...envs.rendering.day_figure import FAN_COLOUR
 
+    what = "day" if span == TimeSpan() else "episode"
     ax.fill_between(
         fan.hour,
         fan.lowest,
@@ -185,18 +200,23 @@ def _draw_fan(
         color=FAN_COLOUR,
         alpha=0.16,
         linewidth=0,
-        label="all nodes, all days",
+        label=f"all nodes, all {what}s",
     )
     ax.fill_between(
-        fan.hour, fan.low, fan.high, color=FAN_COLOUR, alpha=0.30, linewidth=0, label="all nodes, median day"
+        fan.hour,
+        fan.low,
+        fan.high,
+        color=FAN_COLOUR,
+        alpha=0.30,
+        linewidth=0,
+        label=f"all nodes, median {what}",
     )
     ax.plot(fan.hour, fan.middle, color=FAN_COLOUR, linewidth=1.6, label="median node")
     for edge in (fan.lowest, fan.highest):
         ax.plot(fan.hour, edge, color=FAN_COLOUR, linewidth=0.8)
     for limit in band:
         ax.axhline(limit, color="#222222", linewidth=1.0, linestyle=(0, (5, 3)))
-    ax.set_xlim(0.0, 24.0)
-    ax.set_xticks(range(0, 25, 4))
+    span.dress(ax, apart_h=4)
     ax.set_ylim(*limits)
     ax.grid(True, color="#ebebeb", linewidth=0.7)
     ax.set_axisbelow(True)
@@ -204,9 +224,9 @@ def _draw_fan(
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color("#8a8a8a")
-    ax.set_title("Voltage over the day (pu)", fontsize=9.5, loc="left", color="#222222", pad=6)
+    ax.set_title(f"Voltage over the {what} (pu)", fontsize=9.5, loc="left", color="#222222", pad=6)
     if last:
-        ax.set_xlabel("Hour of the day", fontsize=9)
+        ax.set_xlabel(span.title, fontsize=9)
     if first:
         ax.legend(
             fontsize=7.8, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.01, 1.08),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ...cases.profiles.calendar import HOURS_PER_DAY
+
 _HEAD = ("policy", "episode", "day")
 
 
@@ -80,7 +82,7 @@ def summarise(episodes: pa.Table, dt_h: float, steps_per_s: Mapping[str, float])
         rows = policy == name
         column = {n: episodes[n].to_numpy()[rows] for n in episodes.column_names if n != "policy"}
         steps = int(column["n_steps"].sum())
-        days = steps * dt_h / 24.0
+        days = steps * dt_h / HOURS_PER_DAY
         summaries.append(
             PolicySummary(
                 policy=name,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cases.profiles import split_days
-from ...envs.core.load_source import ProfileLoad
+from ...cases.profiles import Profiles
+from ...envs.core.load_source import LoadSource, ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch
 
 _SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
 _HALVINGS = 40  # of the level that a plan fills up to: beyond what an observation can tell
@@ -60,15 +60,18 @@ class ChargeAsSoonAsPossible(Policy):
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations. RunError when there are none."""
-        self._action = neutral_action(env)
-        self._action[find_stations(env).action] = -1.0
+        self._actions = RuleActions(env)
+        self._stations = find_stations(env)
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Nothing to forget."""
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The same for each row of `obs`."""
-        return np.array(np.broadcast_to(self._action, obs.shape[:-1] + self._action.shape))
+        batch, single = as_batch(obs)
+        action = self._actions.neutral(batch.shape[0])
+        action[:, self._stations.action] = -1.0
+        return self._actions.coded(action, single)
 
 
 class ValleyFilling(Policy):
@@ -77,45 +80,37 @@ class ValleyFilling(Policy):
     Each step plans the rest of the stay of every car, one station after the other: as much as lifts the
     lowest of the load to one level, at most the station's power in any interval (water-filling; Gan, Topcu
     and Low, "Optimal decentralized protocol for electric vehicle charging", IEEE Trans. Power Systems 28(2),
-    2013, fills the same valley by iteration). The load is the mean day of the training days, so the plan is
-    the same for every day and uses nothing that will only be known later. What can be delivered is delivered.
-    Discharging is not used; other devices rest.
+    2013, fills the same valley by iteration). The load is the mean day of the training days, one after the
+    other, so the plan is the same for every day and uses nothing that will only be known later. What can be
+    delivered is delivered. Discharging is not used; other devices rest.
     """
 
     name = "ev-valley-filling"
     plays_batches = True
-    transient = ("_step",)
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations and the mean day of the load. RunError when there are none."""
         self._stations = find_stations(env)
-        self._neutral = neutral_action(env)
+        self._actions = RuleActions(env)
         grid: Any = env.unwrapped
         lead = getattr(grid, "grid", None) or grid.shards.shards[0].grid
         self._dt_h = float(lead.dt_h)
-        self._day = mean_day(lead.load, lead.profiles.steps_per_day)
-        self._step = np.zeros(0, dtype=np.int64)
+        self._day = mean_day(lead.load, train_days(lead.load, lead.profiles))
+        longest_h = lead.observer.space.high[self._stations.departure].max()
+        self._ahead = np.arange(round(float(longest_h) / self._dt_h))  # as long as any car may stay
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
-        """An episode begins at midnight."""
-        self._step = np.zeros(1 if obs.ndim == 1 else obs.shape[0], dtype=np.int64)
-
-    def restart(self, rows: NDArray[np.bool_]) -> None:
-        """Midnight in `rows`."""
-        self._step[rows] = 0
+        """Nothing to forget: the time of day is that of `info["t_index"]`."""
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The first interval of each plan."""
         batch, single = as_batch(obs)
-        if batch.shape[0] != self._step.size:
-            raise RunError(
-                f"{self.name}: reset() saw {self._step.size} rows, act() got {batch.shape[0]}; "
-                "call reset() first"
-            )
-        units = self._stations
-        ahead = np.arange(self._day.size)
-        load = self._day[(self._step[:, None] + ahead) % self._day.size]  # (rows, intervals) from now on
-        action = np.array(np.broadcast_to(self._neutral, (batch.shape[0], self._neutral.size)))
+        now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
+        if batch.shape[0] != now.size:
+            raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")
+        units, ahead = self._stations, self._ahead
+        load = self._day[(now[:, None] + ahead) % self._day.size]  # (rows, intervals) from now on
+        action = self._actions.neutral(batch.shape[0])
         for u in range(units.p_mw.size):
             stay = np.rint(batch[:, units.departure[u]] / self._dt_h)
             wanted = _SURELY * batch[:, units.need[u]] / units.eta_charge[u] / self._dt_h
@@ -123,8 +118,7 @@ class ValleyFilling(Policy):
             load += plan
             share = (units.p_mw[u] - plan[:, 0]) / (units.p_mw[u] + units.v2g_mw[u])
             action[:, units.action[u]] = 2.0 * share - 1.0
-        self._step += 1
-        return action[0] if single else action
+        return self._actions.coded(action, single)
 
 
 def fill_valley(load: FloatArray, total: FloatArray, limit: float, open_: NDArray[np.bool_]) -> FloatArray:
@@ -147,10 +141,17 @@ def _poured(load: FloatArray, level: FloatArray, limit: float, open_: NDArray[np
     return np.where(open_, np.clip(level[:, None] - load, 0.0, limit), 0.0)
 
 
-def mean_day(load: Any, steps_per_day: int) -> FloatArray:
-    """(steps_per_day,) MW of all loads together, the mean over the training days."""
-    days = split_days("train") if isinstance(load, ProfileLoad) else np.arange(load.n_days)
-    n_points = load.s_max_mva.size
+def train_days(load: LoadSource, profiles: Profiles) -> NDArray[np.int64]:
+    """The days of the load from which a policy may learn: those of its split `train`, or all it has."""
+    if "train" in load.splits:
+        return np.asarray(load.splits["train"], dtype=np.int64)
+    days = profiles.split_days("train") if isinstance(load, ProfileLoad) else load.calendar.days()
+    return days if days.size else load.calendar.days()
+
+
+def mean_day(load: LoadSource, days: NDArray[np.int64]) -> FloatArray:
+    """(steps of a day,) MW of all loads together, the mean over `days`."""
+    steps_per_day, n_points = load.calendar.steps_per_day, load.s_max_mva.size
     total = np.zeros(steps_per_day)
     p, q = (np.empty((steps_per_day, n_points)) for _ in range(2))
     for day in days:

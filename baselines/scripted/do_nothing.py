@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..policy import Action, AnyEnv, Policy, neutral_action
+from ..policy import Action, AnyEnv, Policy, RuleActions, as_batch
 
 
 class DoNothing(Policy):
@@ -19,12 +19,12 @@ class DoNothing(Policy):
 
     def __init__(self, env: AnyEnv) -> None:
         """Look up the neutral action of `env`."""
-        self._neutral = neutral_action(env)  # (n_action,)
+        self._actions = RuleActions(env)
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Nothing to forget."""
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """A fresh copy of the neutral action for each row of `obs`."""
-        shape = obs.shape[:-1] + self._neutral.shape
-        return np.array(np.broadcast_to(self._neutral, shape))
+        batch, single = as_batch(obs)
+        return self._actions.coded(self._actions.neutral(batch.shape[0]), single)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch
 
 #: Share of the way from the last setpoint to the curve's that is gone in one step (see the text above).
 STEP_RESPONSE = 0.5
@@ -82,7 +82,7 @@ class InverterPolicy(Policy):
         self.name = name
         self.step_response = float(step_response)
         self.inverters = find_inverters(env)
-        self._neutral = neutral_action(env)
+        self._actions = RuleActions(env)
         self._q_mvar = np.zeros((0, len(self.inverters.names)))  # (rows, n_units) setpoints of the last step
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
@@ -121,6 +121,6 @@ class InverterPolicy(Policy):
         moved = self._q_mvar + self.step_response * (target - self._q_mvar)
         # The limit binds last: power may have risen since the setpoint that is being left.
         self._q_mvar = np.clip(moved, -limit, limit)
-        action = np.array(np.broadcast_to(self._neutral, (batch.shape[0], self._neutral.size)))
+        action = self._actions.neutral(batch.shape[0])
         action[:, units.q_action] = self._q_mvar / units.q_max_mvar
-        return action[0] if single else action
+        return self._actions.coded(action, single)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ... import physics
 from ..errors import RunError
-from ..policy import Action, AnyEnv, Policy, as_batch, neutral_action
+from ..policy import Action, AnyEnv, Policy, RuleActions, as_batch
 
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
@@ -77,7 +77,7 @@ class LocalControl(Policy):
         self._measure = _state_of(grid) if measure is None else measure
         self.transient = ("_relays", "_measure") if measure is None else ("_relays",)
         self._dt_h = float(grid.grid.dt_h if dt_h is None else dt_h)
-        self._neutral = neutral_action(env)
+        self._actions = RuleActions(env)
         every = physics.local_controls(grid.net)
         driven = {kind: _driven(grid, kind) for kind in ("tap_changer", "capacitor_bank")}
         if not any(columns.rows.size for columns in driven.values()):
@@ -117,10 +117,10 @@ class LocalControl(Policy):
         cap_on = np.repeat(self._cap_on[None], rows, axis=0)
         cap_on[:, self._banks.rows] = self._banks.read(batch) > 0.5
         taps, banks = self._relays.decide(state, self._taps.read(batch), cap_on)
-        action = np.array(np.broadcast_to(self._neutral, (rows, self._neutral.size)))
+        action = self._actions.neutral(rows)
         action[:, self._taps.action] = self._taps.scaled(taps)
         action[:, self._banks.action] = self._banks.scaled(banks[:, self._banks.rows])
-        return action[0] if single else action
+        return self._actions.coded(action, single)
 
 
 class _Driven:

@@ -90,6 +90,53 @@ def banked(feeder: FeederTables, cap_id: str, on: bool) -> pa.Table:
     return _changed(feeder.capacitors, "status", _row(feeder, "capacitors", "cap_id", cap_id), bool(on))
 
 
+def with_regulator_row(
+    feeder: FeederTables,
+    branch_id: str,
+    reg_id: str,
+    tap_min: int,
+    tap_max: int,
+    tap_step_pu: float,
+    tap_pos: int,
+) -> pa.Table:
+    """Regulators with one more, in a branch, or the transformer of a branch of a per-phase feeder."""
+    row = _row(feeder, "branches", "branch_id", branch_id)
+    phase, unit = str(feeder.column("branches", "phase")[row]), None
+    if feeder.phases == "per-phase":
+        units = np.flatnonzero(feeder.column("transformers", "branch_id") == branch_id)
+        if len(units) != 1:
+            expected = f"a branch with one transformer, whose winding has the taps; this one has {len(units)}"
+            raise CaseError([Problem("regulators", None, "branch_id", repr(branch_id), expected)])
+        unit = str(feeder.column("transformers", "transformer_id")[units[0]])
+    new = table(
+        "regulators",
+        {
+            "reg_id": [reg_id], "branch_id": [branch_id], "phase": [phase], "transformer_id": [unit],
+            "tap_pos": [int(tap_pos)], "tap_min": [int(tap_min)], "tap_max": [int(tap_max)],
+            "tap_step_pu": [float(tap_step_pu)], "v_set_pu": [1.0], "band_pu": [2.0 * float(tap_step_pu)],
+            "feeder_id": [str(feeder.column("branches", "feeder_id")[row])],
+        },
+    )  # fmt: skip
+    return pa.concat_tables([feeder.regulators.replace_schema_metadata(None), new])
+
+
+def with_capacitor_row(
+    feeder: FeederTables, node_id: str, cap_id: str, q_mvar: float, phase: str | None, on: bool
+) -> pa.Table:
+    """Capacitors with one bank more."""
+    row = _row(feeder, "nodes", "node_id", node_id)
+    new = table(
+        "capacitors",
+        {
+            "cap_id": [cap_id], "node_id": [node_id],
+            "phase": [phase or str(feeder.column("nodes", "phase")[row])], "q_mvar": [float(q_mvar)],
+            "status": [bool(on)], "connection": ["wye"],
+            "feeder_id": [str(feeder.column("nodes", "feeder_id")[row])],
+        },
+    )  # fmt: skip
+    return pa.concat_tables([feeder.capacitors.replace_schema_metadata(None), new])
+
+
 def sourced(feeder: FeederTables, v_pu: float | None, v_deg: float | None, source_id: str | None) -> pa.Table:
     """Sources with another voltage."""
     row = None if source_id is None else _row(feeder, "sources", "source_id", source_id)

@@ -168,6 +168,46 @@ class Feeder(FeederTables):
         """The feeder with one capacitor bank on or off."""
         return dataclasses.replace(self, capacitors=edit.banked(self, cap_id, on))
 
+    def with_new_regulator(
+        self,
+        branch_id: str,
+        *,
+        tap_min: int = -16,
+        tap_max: int = 16,
+        tap_step_pu: float = 0.00625,
+        tap_pos: int = 0,
+        reg_id: str | None = None,
+    ) -> Feeder:
+        """The feeder with a tap changer in one of its branches.
+
+        It multiplies the voltage of the to end by ``1 + tap_pos * tap_step_pu``; the branch keeps its
+        impedance. On a balanced feeder it stands at the from end, as all ratios do, of any branch; on a
+        per-phase one it is that of the branch's transformer. ``reg_id`` None: ``reg_<branch_id>``.
+
+        Raises:
+            CaseError: unknown branch, an id that is taken, a range or step that no regulator can have, a
+                per-phase branch that has not exactly one transformer.
+        """
+        name = f"reg_{branch_id}" if reg_id is None else reg_id
+        rows = edit.with_regulator_row(self, branch_id, name, tap_min, tap_max, tap_step_pu, tap_pos)
+        return dataclasses.replace(self, regulators=rows)
+
+    def with_new_capacitor(
+        self, node_id: str, q_mvar: float, *, phase: str | None = None, on: bool = False,
+        cap_id: str | None = None,
+    ) -> Feeder:  # fmt: skip
+        """The feeder with one more capacitor bank, of ``q_mvar`` at 1 pu in all its phases together.
+
+        ``phase`` None: all phases of the node. ``cap_id`` None: ``cap_<node_id>``.
+
+        Raises:
+            CaseError: unknown node or phase, an id that is taken.
+        """
+        name = f"cap_{node_id}" if cap_id is None else cap_id
+        return dataclasses.replace(
+            self, capacitors=edit.with_capacitor_row(self, node_id, name, q_mvar, phase, on)
+        )
+
     def with_source(
         self, v_pu: float | None = None, v_deg: float | None = None, source_id: str | None = None
     ) -> Feeder:

@@ -13,7 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
-from . import calendar as year
+from .calendar import HOURS_PER_DAY, MODEL_YEAR, Calendar, When, instant
+from .resampling import TimeSeries
+from .splits import split_days
 from .tables import SHIPPED, check_numbers, check_rows, check_texts, frozen, matrix, read_table
 from .tariffs import TARIFFS, find_tariff
 from .vehicles import ChargerDays, charger_days
@@ -22,9 +24,9 @@ Array = NDArray[np.float64]
 T = TypeVar("T")
 
 _SESSION_LIMITS = {
-    "day": (0.0, year.N_DAYS - 1.0),
-    "arrival_h": (0.0, 24.0),
-    "stay_h": (0.0, 24.0 * year.N_DAYS),
+    "day": (0.0, MODEL_YEAR.n_days - 1.0),
+    "arrival_h": (0.0, HOURS_PER_DAY),
+    "stay_h": (0.0, HOURS_PER_DAY * MODEL_YEAR.n_days),
     "req_kwh": (0.0, 1e4),
     "del_kwh": (0.0, 1e4),
     "year": (1900.0, 2200.0),
@@ -43,7 +45,11 @@ class Profiles:
     ERCOT's day-ahead prices of 2021, whose weekdays are those of 2016: day d holds 2021-01-01 + d. The winter
     storm of February 2021 (up to 9000 USD/MWh) is among them. See cases/data/SOURCES.md.
 
+    At another step length, on other days or with series of your own: `resampled`, `between`, `with_series`
+    give profiles of the same kind, with their own `calendar` and arrays of its length.
+
     Attributes:
+        calendar: the time axis of all series.
         load_p: (35136, n_shapes) active shapes, each with annual maximum 1.
         load_q: (35136, n_shapes) reactive shapes in multiples of the nominal reactive power, |q| <= 1.2.
             Over the hours in which P is above its 95 % quantile, q averages what p averages, so a load has
@@ -57,10 +63,7 @@ class Profiles:
         CaseError: on first use of a table that is missing, truncated or holds NaN; names file, row, column.
     """
 
-    n_days = year.N_DAYS
-    n_steps = year.N_STEPS
-    steps_per_day = year.STEPS_PER_DAY
-    dt_h = year.DT_H
+    calendar: Calendar = MODEL_YEAR
 
     def __init__(self, folder: str | Path | None = None) -> None:
         """Args: folder: where `simbench/` and `profiles/` lie; None: the data that come with the package."""
@@ -75,11 +78,96 @@ class Profiles:
         # Workers read the files themselves instead of receiving 36 MB.
         return load_profiles, (None if self.folder == SHIPPED else str(self.folder),)
 
+    def kept(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` returned when `key` was asked for first; the same object from then on."""
+        return self._once(key, make)
+
     def _once(self, key: str, make: Callable[[], T]) -> T:
         with self._lock:
             if key not in self._known:
                 self._known[key] = make()
             return self._known[key]  # type: ignore[return-value]
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    @property
+    def n_days(self) -> int:
+        """Number of days."""
+        return self.calendar.n_days
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps."""
+        return self.calendar.n_steps
+
+    @property
+    def steps_per_day(self) -> int:
+        """Number of steps of a day."""
+        return self.calendar.steps_per_day
+
+    @property
+    def dt_h(self) -> float:
+        """Hours of a step."""
+        return self.calendar.dt_h
+
+    @property
+    def source(self) -> Profiles:
+        """The profiles from which these are made: whole, and in the steps of the data."""
+        return self
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether `split_days` knows any."""
+        return True
+
+    def split_days(self, split: str) -> NDArray[np.int64]:
+        """Days of a split, counted from the first of `calendar`, rising; none where it has none of them.
+
+        Raises:
+            ValueError: an unknown split; the nearest is suggested.
+        """
+        return split_days(split)
+
+    def own_series(self) -> dict[str, TimeSeries]:
+        """Series that are not of the files, by name."""
+        return {}
+
+    def resampled(self, dt_h: float) -> Profiles:
+        """The same days in steps of `dt_h` hours: 1, 0.5, 5 / 60; see `cases.profiles.resampling`.
+
+        Loads, sun, prices and tariffs keep the energy of each step of the data to rounding. Charging sessions
+        keep their own times, in hours.
+
+        Raises:
+            ValueError: steps that do not divide the day.
+        """
+        from .derived import derived
+
+        return derived(self, self.calendar.resampled(dt_h))
+
+    def between(self, start: When, end: When) -> Profiles:
+        """The days from `start` to `end`, both at midnight; day 0 is then the day of `start`.
+
+        Raises:
+            ValueError: no such days, or days that these profiles do not have.
+        """
+        from .derived import derived
+
+        return derived(self, self.calendar.part(instant(start, "start"), instant(end, "end")))
+
+    def with_series(
+        self, *, pv: TimeSeries | None = None, price_usd_mwh: TimeSeries | None = None
+    ) -> Profiles:
+        """With sun (n_steps, sites; per unit of the rating) or prices of your own, on the days that all have.
+
+        They may have another step, and are resampled to that of these profiles.
+
+        Raises:
+            ValueError: no day in common, or values with a wrong number of columns.
+        """
+        from .derived import with_series
+
+        return with_series(self, pv, price_usd_mwh)
 
     # -- loads -----------------------------------------------------------------------------------------
 
@@ -113,7 +201,7 @@ class Profiles:
         path = self.folder / "simbench" / "load_shapes.parquet"
         p = [f"{name}.p" for name in self.load_shape_names]
         q = [f"{name}.q" for name in self.load_shape_names]
-        table = read_table(path, (*p, *q), year.N_STEPS)
+        table = read_table(path, (*p, *q), MODEL_YEAR.n_steps)
         return matrix(table, p, path, 0.0, 1.0), matrix(table, q, path, -2.0, 2.0)
 
     @property
@@ -136,7 +224,7 @@ class Profiles:
     def _pv(self) -> Array:
         path = self.folder / "profiles" / "pv.parquet"
         names = self.pv_sites["site"].to_pylist()
-        return matrix(read_table(path, tuple(names), year.N_STEPS), names, path, 0.0, 1.1)
+        return matrix(read_table(path, tuple(names), MODEL_YEAR.n_steps), names, path, 0.0, 1.1)
 
     @property
     def pv_sites(self) -> pa.Table:
@@ -155,7 +243,7 @@ class Profiles:
 
     def _price(self) -> Array:
         path = self.folder / "profiles" / "price.parquet"
-        table = read_table(path, ("lz_houston_usd_mwh",), year.N_DAYS * 24)
+        table = read_table(path, ("lz_houston_usd_mwh",), MODEL_YEAR.n_days * int(HOURS_PER_DAY))
         return frozen(matrix(table, ["lz_houston_usd_mwh"], path, -1000.0, 10000.0)[:, 0].copy())
 
     @property
@@ -166,7 +254,8 @@ class Profiles:
     @property
     def price_usd_mwh(self) -> Array:
         """(35136,) the hourly price at each step."""
-        return self._once("price", lambda: frozen(np.repeat(self.price_hourly_usd_mwh, 4)))
+        each = self.steps_per_day // int(HOURS_PER_DAY)
+        return self._once("price", lambda: frozen(np.repeat(self.price_hourly_usd_mwh, each)))
 
     @property
     def tariff_names(self) -> tuple[str, ...]:
@@ -174,13 +263,13 @@ class Profiles:
         return tuple(TARIFFS)
 
     def tariff(self, name: str) -> Array:
-        """(35136,) energy price of a time-of-use tariff in USD/MWh.
+        """(n_steps,) energy price of a time-of-use tariff in USD/MWh.
 
         Raises:
             ValueError: an unknown tariff; the nearest name is suggested.
         """
         found = find_tariff(name)
-        return self._once(f"tariff {name}", lambda: frozen(found.series()))
+        return self._once(f"tariff {name}", lambda: frozen(found.series(self.calendar)))
 
     # -- vehicles --------------------------------------------------------------------------------------
 
@@ -208,8 +297,8 @@ class Profiles:
         return self._once(f"chargers {site}", lambda: charger_days(self.ev_sessions, site))
 
     def day_label(self, day: SupportsIndex) -> str:
-        """Calendar date of a day, such as "2016-06-21"."""
-        return year.day_label(day)
+        """Calendar date of a day, such as "2016-06-21". ValueError for a day outside the data."""
+        return self.calendar.day_label(self.calendar.check_day(day))
 
 
 @cache

@@ -8,15 +8,18 @@ of the model (standard time all year) stands for the local clock.
 
 from __future__ import annotations
 
+import datetime
 import difflib
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import calendar as year
+from .calendar import HOURS_PER_DAY, MODEL_YEAR, Calendar
 
 Steps = tuple[tuple[float, float], ...]
+_CHANGES_PER_DAY = 48  # prices change on half hours
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,20 @@ class Tariff:
     source: str
     seasons: tuple[Season, ...]
 
-    def series(self) -> NDArray[np.float64]:
-        """(35136,) USD/MWh."""
-        hour = np.arange(year.STEPS_PER_DAY) * year.DT_H
+    def series(self, calendar: Calendar = MODEL_YEAR) -> NDArray[np.float64]:
+        """(n_steps,) USD/MWh, the mean of each step of `calendar`, which covers whole days from midnight."""
+        per_day = math.lcm(calendar.steps_per_day, _CHANGES_PER_DAY)
+        hour = np.arange(per_day) * (HOURS_PER_DAY / per_day)
         by_month = {month: season for season in self.seasons for month in season.months}
-        out = np.empty((year.N_DAYS, year.STEPS_PER_DAY))
-        for day in range(year.N_DAYS):
-            season = by_month[year.month(day)]
-            steps = season.weekday if year.weekday(day) < 5 else season.weekend
+        out = np.empty((calendar.n_days, per_day))
+        for day in range(calendar.n_days):
+            season = by_month[(calendar.start + datetime.timedelta(days=day)).month]
+            steps = season.weekday if calendar.weekday(day) < 5 else season.weekend
             starts = np.array([start for start, _ in steps])
             prices = np.array([price for _, price in steps])
             out[day] = 1000.0 * prices[np.searchsorted(starts, hour, side="right") - 1]
-        return out.reshape(-1)
+        finer = per_day // calendar.steps_per_day
+        return out.reshape(-1) if finer == 1 else out.reshape(-1, finer).mean(axis=1)
 
 
 _SCE = Tariff(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from . import calendar as year
+from .calendar import HOURS_PER_DAY, weekday
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,8 +64,8 @@ def charger_days(sessions: pa.Table, site: str) -> ChargerDays:
     rows: list[tuple[float, float, float]] = []
     first, at = [0], [0]
     days = sorted({day for day, _ in found})
-    for weekday in range(7):
-        for day in (d for d in days if year.weekday(d) == weekday):
+    for of_week in range(7):
+        for day in (d for d in days if weekday(d) == of_week):
             for station in stations:
                 stays = sorted(found.get((day, station), []))
                 if _possible(stays):
@@ -78,7 +78,7 @@ def charger_days(sessions: pa.Table, site: str) -> ChargerDays:
 
 def _possible(stays: list[tuple[float, float, float]]) -> bool:
     """Whether one station can have had them, all on one day."""
-    after = [arrival for arrival, _, _ in stays[1:]] + [24.0]
+    after = [arrival for arrival, _, _ in stays[1:]] + [HOURS_PER_DAY]
     return all(departure <= later for (_, departure, _), later in zip(stays, after, strict=False))
 
 

@@ -30,9 +30,9 @@ class Clock(SeriesBlock):
 
     def series(self, context: BlockContext) -> FloatArray:
         """(n_steps, 4)."""
-        profiles = context.profiles
-        t = np.arange(profiles.n_steps) * (2.0 * np.pi)
-        angles = (t / profiles.steps_per_day, t / profiles.n_steps)
+        calendar = context.profiles.calendar
+        t = (np.arange(calendar.n_steps) + calendar.first_of_year) * (2.0 * np.pi)
+        angles = (t / calendar.steps_per_day, t / calendar.steps_per_year)
         return np.stack([f(a) for a in angles for f in (np.sin, np.cos)], axis=1)
 
 

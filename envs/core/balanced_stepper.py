@@ -11,7 +11,8 @@ from ...physics import Network, StateBounds, Stepper, state_bounds
 from ...physics.solved_grid import ColumnNames, NoColumns, PlainColumns, Shown, SolveSetup
 
 FloatArray = NDArray[np.float64]
-_STATE = ("v", "v_pu", "s_from", "s_to", "i_ka", "loading", "ended", "measured")
+IntArray = NDArray[np.int64]
+_STATE = ("v", "v_pu", "s_from", "s_to", "i_ka", "loading", "ended", "measured", "tap", "cap_on")
 
 
 class BalancedStepper(Stepper):
@@ -25,7 +26,6 @@ class BalancedStepper(Stepper):
     ) -> None:
         super().__init__(net, batch, setup.v_min, setup.v_max, setup.details)
         self._setup = setup
-        self.tap, self.cap_on = np.empty((batch, 0)), np.empty((batch, 0))
         self.shown = Shown(PlainColumns(net.n_bus), PlainColumns(net.n_branch), NoColumns())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -48,6 +48,12 @@ class BalancedStepper(Stepper):
     def rating_mva(self) -> FloatArray:
         """(n_branch,)."""
         return self.net.rating_mva
+
+    @property
+    def dead_columns(self) -> tuple[IntArray, IntArray]:
+        """Nodes that no source reaches, of loads and of injections."""
+        dead = np.flatnonzero(~self.net.energised).astype(np.int64)
+        return dead, dead
 
     @property
     def vuf_violation_max_pct(self) -> float:

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from ...cases import Feeder
 from ...cases.profiles import Profiles
+from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
+from .action_spaces import checked_action_space
+from .codecs import ActionCodec
 from .fixed import Fixed
 from .forecasts import Forecaster
 from .load_source import LoadSource
@@ -42,7 +45,7 @@ class MadeWithOptions:
     split = Fixed[str]("make another with split=, or choose days by reset(options={'day': d})")
     days = Fixed[NDArray[np.int64]]("make another with days=, or choose days by reset(options={'day': d})")
     load = Fixed[LoadSource]("make another with load=")
-    profiles = Fixed[Profiles]("they are those of the shipped year; loads of your own come by load=")
+    profiles = Fixed[Profiles]("make another with profiles= or prices=")
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed[float | None]("make another with v_source_pu=")
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
@@ -50,13 +53,23 @@ class MadeWithOptions:
     forecaster = Fixed[Forecaster | None]("make another with forecaster=")
 
     _scenario: Scenario
+    _codec: ActionCodec
+
+    @property
+    def codec(self) -> ActionCodec:
+        """Between codes of the action space and floats, one for each of ``action_layout``."""
+        return self._codec
+
+    def _bound_codec(self, fleet: Fleet) -> ActionCodec:
+        space = checked_action_space(self.options.action_space)
+        return space.codec(fleet.action_dims, fleet.neutral_action)
 
     def _settle(self, options: EnvOptions, played: Scenario | None = None) -> Scenario:
         """Take over ``options``, and the scenario they make; again where a face changes its options itself.
 
         ``played``: the scenario of these options, where there is one already.
         """
-        played = scenario(options) if played is None else played
+        played = (scenario(options) if played is None else played).equipped(options.resources)
         kind, found = type(self), {"options": options, "feeder": played.feeder, "net": played.net}
         found |= {"resources": options.resources, "task": played.task, "load": played.load}
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}

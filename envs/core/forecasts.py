@@ -14,6 +14,7 @@ from ...cases.profiles import Profiles
 from ..resources.base import check_number
 from .chance import KeyArray, draws, stream_of
 from .load_source import LoadSource, fill_checked, shipped
+from .time_axis import goes_round
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -131,7 +132,7 @@ class Forecasts:
 
     def __init__(self, load: LoadSource, profiles: Profiles, forecaster: Forecaster | None) -> None:
         self._load, self._profiles, self._forecaster = load, profiles, forecaster
-        self._shipped = shipped(load)
+        self._shipped, self._goes_round = shipped(load), goes_round(profiles, load)
 
     @property
     def random(self) -> bool:
@@ -155,7 +156,7 @@ class Forecasts:
 
         Args:
             row_key: of the episode, ``env.grid.row_key[row]``.
-            t_index: row of the profiles; the year goes round.
+            t_index: row of the profiles. A year goes round; other data hold at their end.
             horizon: number of intervals, 1 or more.
             random: (n_random,) what a random load drew for the episode.
         """
@@ -178,7 +179,7 @@ class Forecasts:
             if self._load.n_random and random is None:
                 raise ValueError(f"{type(self._load).__name__} is random: say what the episode drew, random=")
             drawn = np.zeros((ahead.size, 0)) if random is None else np.repeat(random, horizon, axis=0)
-            fill_checked(self._load, ahead.ravel(), drawn, p, q, self._profiles.steps_per_day)
+            fill_checked(self._load, ahead.ravel(), drawn, p, q)
         factor = self._disturbed("load", np.ones(shape), keys, ahead)
         return p.reshape(shape) * factor, q.reshape(shape) * factor
 
@@ -194,7 +195,10 @@ class Forecasts:
         return self._disturbed("pv", np.asarray(self._profiles.pv[ahead], dtype=np.float64), keys, ahead)
 
     def _ahead(self, t_index: IntArray, horizon: int) -> IntArray:
-        return (np.asarray(t_index)[:, None] + np.arange(horizon)) % self._profiles.n_steps
+        """(rows, horizon) intervals; behind the last there is the first of a whole year, or it stays."""
+        ahead = np.asarray(t_index)[:, None] + np.arange(horizon)
+        last = self._profiles.n_steps - 1
+        return ahead % (last + 1) if self._goes_round else np.minimum(ahead, last)
 
     def _disturbed(self, quantity: str, truth: FloatArray, keys: KeyArray, ahead: IntArray) -> FloatArray:
         if self._forecaster is None:

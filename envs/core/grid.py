@@ -27,13 +27,25 @@ from .meters import Meter
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
-from .terms import bounded, checked_terms, is_own, priced
+from .terms import (
+    FAILURE,
+    bounded,
+    checked_costs,
+    checked_terms,
+    cost_bound,
+    is_live,
+    is_own,
+    named,
+    own_costs,
+    priced,
+)
+from .time_axis import goes_round
+from .unserved import UNSERVED, Unserved
+from .worst import worst_case
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-FAILURE = "power_flow_failure"
 
 
 @dataclass(slots=True)
@@ -45,6 +57,7 @@ class Outcome:
     costs: dict[str, FloatArray]
     cost: FloatArray
     resource_costs: dict[str, FloatArray]
+    unserved_mw: FloatArray
     terminated: BoolArray
     truncated: BoolArray
 
@@ -53,7 +66,9 @@ class Outcome:
 class Aside:
     """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
 
+    episode_steps: int  # of the task
     max_steps: int | None  # where a limit of time cuts episodes
+    goes_round: bool  # whether the first interval of the data follows the last
     first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
     openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
@@ -68,7 +83,7 @@ class Grid:
     truth.
     ``power_flow``: what solves the rows; None: what the package has for such a network.
 
-    Day d of the load is day d of the profiles: sun, prices, sessions and clock are those of that day.
+    Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
     """
 
     def __init__(
@@ -97,25 +112,25 @@ class Grid:
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
-        self._switched_devices = fleet.switched_devices
         fleet.bind(batch, self.dt_h, profiles)
+        self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             known = Forecasts(load, profiles, None) if forecasts is None else forecasts
             self.observer, self.worst = self._described(meters, known)
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
-        self.worst_reward = bounded(task, self.worst)
-        self.worst_cost = sum(self.worst.cost(name) for name in task.charged)
-        self.aside = Aside(max_steps)
-        self._episode_steps = min(task.episode_steps, max_steps or task.episode_steps)
+        self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
+        steps = task.episode.steps(self.dt_h)
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load))
+        self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
         self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._zeros = np.zeros(batch)
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
-        self._charges = self._live_charges()
-        self._ring = profiles.n_steps  # the year goes round; a load of fewer days holds at its ends
+        self._charges, self._own_costs = self._live_charges(), own_costs(task)
+        self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
         self._random_load = self.observer.random_load
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
@@ -140,27 +155,18 @@ class Grid:
         state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
         context = context_of(fleet, stepper, self.profiles, forecasts, state, self.load.s_max_mva)
         observer = Observer(self.task.blocks, context, fleet, stepper, meters)
-        worst = WorstCase(
-            state, *stepper.v_limits_pu, stepper.rating_mva,
-            storage_mwh_per_step=float(fleet.max_apparent_mva.sum() * self.dt_h),
-            curtailable_mw=float(fleet.max_apparent_mva.sum()),
-            resource_cost=float(fleet.max_cost_per_step),
-            switched_per_step=fleet.most_of("switchings", self.dt_h),
-            vuf_violation_pct=stepper.vuf_violation_max_pct,
-        )  # fmt: skip
+        worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
         return observer, worst
 
-    def reset(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
-        """Start the given rows at midnight of ``days``, from the grid as it was one interval before.
+    def reset(self, rows: IntArray, starts: IntArray, rngs: Sequence[np.random.Generator]) -> None:
+        """Start the given rows at intervals ``starts``, from the grid as it was one interval before.
 
         The other rows stay as they are, and what this takes is in proportion to ``rows``. Before the first
         day of a load that is no whole year nothing is known: its first interval stands for the one before.
         """
-        self.day[rows], self.step_index[rows] = days, 0
-        self.t_index[rows] = now = days * self.profiles.steps_per_day
-        before = (now - 1) % self._ring
-        if self.load.n_days < self.profiles.n_days:
-            before = np.maximum(now - 1, 0)
+        days, now = starts // self._steps_per_day, starts
+        self.day[rows], self.step_index[rows], self.t_index[rows] = days, 0, now
+        before = (now - 1) % self._ring if self.aside.goes_round else np.maximum(now - 1, 0)
         few = rows.size <= FEW_ROWS
         opening = self.aside.openings.get(few)
         if opening is None:
@@ -190,7 +196,9 @@ class Grid:
         if self._own_terms:
             checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
         costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self._zeros))
-        return (*rewards, FAILURE), (*costs, FAILURE)
+        if self._own_costs is not None:
+            costs |= dict.fromkeys(self._own_costs.names, self._zeros)
+        return named(self.task, rewards), named(self.task, costs)
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
@@ -200,20 +208,26 @@ class Grid:
         stepper.solve()
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
+        lost = self._unserved.mw(stepper, fleet) if self._unserved.possible else zeros
+        view.unserved_mw = lost
         rewards, costs = self.task.terms(view), self._charges.copy()
         if resource_costs:
             costs = self._with_resources(costs, resource_costs)
         any_failed = tick_rows(
-            stepper.status, self._episode_steps, self._ring, self.step_index, self.t_index, self._now,
-            self._terminated, self._truncated,
+            stepper.status, self._episode_steps, self._ring, self._steps_per_day, self.step_index,
+            self.t_index, self.day, self._now, self._terminated, self._truncated,
         )  # fmt: skip
         if self._own_terms:
             rewards = checked_terms(
                 self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
             )
+        if self._own_costs is not None:
+            costs |= checked_costs(self.task, self._own_costs.of(view), self.batch, self._terminated)
+        rewards[UNSERVED] = zeros if lost is zeros else -self.task.unserved_weight * lost
+        costs[UNSERVED] = lost
         if any_failed:
             failed, task = self._terminated, self.task
-            left = (task.episode_steps - self.step_index + 1).astype(np.float64)
+            left = (self.aside.episode_steps - self.step_index + 1).astype(np.float64)
             if (
                 self.aside.max_steps is not None
             ):  # a limit of time cuts what has failed, too, as Gymnasium's does
@@ -229,7 +243,7 @@ class Grid:
         if self.observer.measures:
             self.observer.read(self._now)
         return Outcome(
-            self._total(rewards), rewards, costs, self._total(costs), resource_costs, self._terminated,
+            self._total(rewards), rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
             self._truncated,
         )  # fmt: skip
 
@@ -257,12 +271,7 @@ class Grid:
             "thermal_overload": self.stepper.overload_mva,
             "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
         }  # fmt: skip
-        for name in self.task.charged:
-            if name not in known:
-                raise ValueError(
-                    f"{type(self.task).__name__}.charged names {name!r}: expected some of {', '.join(known)}"
-                )
-        return {name: known[name] for name in self.task.charged}
+        return {term.name: known[term.name] for term in self.task.cost_terms if is_live(term)}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy opens its episodes by itself."""
@@ -325,7 +334,7 @@ class Grid:
         if self._shipped_load is not None:
             self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
         else:
-            fill_checked(self.load, t_index, random, p_mw, q_mvar, self.profiles.steps_per_day)
+            fill_checked(self.load, t_index, random, p_mw, q_mvar)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
@@ -333,8 +342,8 @@ class Grid:
         stepper.inject_p_mw.fill(0.0)
         stepper.inject_q_mvar.fill(0.0)
         self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
-        for device in self._switched_devices:
-            device.move(stepper)
+        if self.fleet.moving:
+            self.fleet.apply(stepper)
 
 
 def _runs(rows: IntArray) -> list[tuple[int, int]]:

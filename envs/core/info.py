@@ -23,6 +23,7 @@ def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     """``state_info`` and what the step earned, cost and delivered."""
     info = state_info(grid, row)
     charged = [float(value[row]) for value in outcome.resource_costs.values()]
+    info["unserved_MW"] = float(outcome.unserved_mw[row])
     info["cost_resource"] = sum(charged, 0.0)
     info["n_resource_violations"] = sum([value > 0.0 for value in charged])
     info["rewards"] = {name: float(value[row]) for name, value in outcome.rewards.items()}
@@ -39,6 +40,7 @@ def reset_info(grid: Grid, row: int = 0) -> dict[str, Any]:
     assert grid.names is not None  # known from the reset on
     rewards, costs = grid.names
     info = state_info(grid, row)
+    info["unserved_MW"] = 0.0
     info["cost_resource"] = 0.0
     info["n_resource_violations"] = 0
     info["rewards"] = dict.fromkeys(rewards, 0.0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...cases import CaseError, Feeder, Problem
-from ...cases.profiles import N_DAYS, STEPS_PER_DAY, Assignment, Profiles
+from ...cases.profiles import MODEL_YEAR, Assignment, Calendar, Profiles, resample
 from ..kernels import series as kernels
 from .columns import Points, load_points
 
@@ -19,25 +20,32 @@ IntArray = NDArray[np.int64]
 
 
 class LoadSource(ABC):
-    """Net load per point over time; ``n_days`` whole days of ``steps_per_day`` intervals.
+    """Net load per point over time: whole days, in the steps and from the date of its ``calendar``.
 
     The points are the nodes of a balanced feeder; of a per-phase feeder the phases and legs where its loads
-    stand, see :func:`distgrid.envs.core.columns.load_points`. Day d of a source is day d of the model year:
-    sun, prices, charging sessions and the clock are those of that day.
+    stand, see :func:`distgrid.envs.core.columns.load_points`. An environment plays the days and the steps of
+    its load: sun, prices, charging sessions and the clock are those of the same dates, in the same steps.
 
     A source holds no state of an episode, as many environments share it. One that is random sets ``n_random``
     and writes :meth:`draw`: what it draws at each reset, from the generator of the environment, is kept for
     the episode, and ``fill`` gets it.
     """
 
-    n_days: int
+    #: Whole days from midnight.
+    calendar: Calendar
     #: (n_points,) largest apparent power of each point at any time, MVA: bounds the worst reward.
     s_max_mva: FloatArray
-    steps_per_day: int = STEPS_PER_DAY
+    #: Whether the dates of ``calendar`` are those of the data, for titles of pictures.
+    dated: bool = False
     #: Numbers that each episode draws; above 0, ``fill`` has a fourth argument: (batch, n_random) of them.
     n_random: ClassVar[int] = 0
-    #: Days by name, for ``split=``; empty: those of the model year's splits that the source has.
+    #: Days by name, for ``split=``; empty: those of the profiles' splits that the source has.
     splits: Mapping[str, IntArray] = {}
+
+    @property
+    def n_days(self) -> int:
+        """Number of days."""
+        return self.calendar.n_days
 
     @property
     @abstractmethod
@@ -88,7 +96,7 @@ class ProfileLoad(LoadSource):
         self._scale_p = assignment.p_scale_mw[points.row] * points.share
         self._scale_q = assignment.q_scale_mvar[points.row] * points.share
         self._point = points.point
-        self.n_days = profiles.n_steps // profiles.steps_per_day
+        self.calendar, self.dated = profiles.calendar, True
         peak_p = np.abs(self._scale_p) * np.abs(self._shape_p).max(axis=0)[self._shape]
         peak_q = np.abs(self._scale_q) * np.abs(self._shape_q).max(axis=0)[self._shape]
         s_max: FloatArray = np.zeros(len(points.names))
@@ -134,15 +142,17 @@ class ProfileLoad(LoadSource):
 class SeriesLoad(LoadSource):
     """Your own series.
 
-    ``active_mw`` (T, n_points) in the order of ``feeder.nodes`` (per-phase feeders: of ``load_points``), T
-    whole days of 96 quarter hours, at most those of the model year. ``reactive_mvar``, the same shape,
-    overrides reactive power; without it each point keeps the power factor that it has in the case: Q = P *
-    Q_nominal / P_nominal, and no Q where the nominal P is 0. ``splits`` names days for ``split=``, such as
-    ``{"train": range(20), "test": range(20, 30)}``; without it the splits are those of the model year.
+    ``active_mw`` (T, n_points) in the order of ``feeder.nodes`` (per-phase feeders: of ``load_points``), the
+    mean power of each step. ``reactive_mvar``, the same shape, overrides reactive power; without it each
+    point keeps the power factor that it has in the case: Q = P * Q_nominal / P_nominal, and no Q where the
+    nominal P is 0. ``calendar``: begin, step and length, whole days from midnight; without it the rows are
+    quarter hours from the first day of the model year on. ``splits`` names days for ``split=``, counted from
+    the first, such as ``{"train": range(20), "test": range(20, 30)}``; without it the splits are those of the
+    model year on the same dates.
 
     Before its first and after its last interval a series holds the loads that it has there.
 
-    Raises CaseError for NaN, ValueError for a wrong shape, too many days, another ``steps_per_day`` than 96.
+    Raises CaseError for NaN, ValueError for a wrong shape or a calendar that does not fit.
     """
 
     def __init__(
@@ -150,42 +160,61 @@ class SeriesLoad(LoadSource):
         feeder: Feeder,
         active_mw: ArrayLike,
         reactive_mvar: ArrayLike | None = None,
-        steps_per_day: int = STEPS_PER_DAY,
+        calendar: Calendar | None = None,
         *,
         splits: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         if not isinstance(feeder, Feeder):
             raise TypeError(f"SeriesLoad needs the feeder first, then active_mw; got {type(feeder).__name__}")
-        _check_steps_per_day(steps_per_day)
+        if calendar is not None and not isinstance(calendar, Calendar):
+            raise TypeError(f"calendar must be a Calendar(start, dt_h, n_steps), got {calendar!r}")
+        if calendar is not None:
+            _check_calendar("SeriesLoad", calendar)
         points = load_points(feeder)
-        self.point_names = points.names
-        self._p = self._series("active_mw", active_mw, points)
+        self._feeder, self.point_names, self.dated = feeder, points.names, calendar is not None
+        self._p = self._series("active_mw", active_mw, points, calendar)
         self._reactive = None
         if reactive_mvar is None:
             self._q = self._p * power_factor_ratio(feeder, points)
         else:
-            self._reactive = self._q = self._series("reactive_mvar", reactive_mvar, points)
+            self._reactive = self._q = self._series("reactive_mvar", reactive_mvar, points, calendar)
             if self._q.shape != self._p.shape:
                 raise ValueError(
                     f"reactive_mvar has shape {self._q.shape}, active_mw {self._p.shape}: make them equal"
                 )
-        self.n_days = self._p.shape[0] // STEPS_PER_DAY
-        check_span(self.n_days)
+        self.calendar = calendar or replace(MODEL_YEAR, n_steps=self._p.shape[0])
         self.splits = named_days(splits or {}, self.n_days)
         self.s_max_mva = np.hypot(self._p, self._q).max(axis=0)
 
+    def resampled(self, dt_h: float) -> SeriesLoad:
+        """The same days in steps of ``dt_h`` hours; see ``cases.profiles.resampling``: energy is kept.
+
+        ValueError for steps that do not divide the day.
+        """
+        calendar = self.calendar.resampled(dt_h)
+        p, q = (
+            None if series is None else resample(
+                series, self.calendar.steps_per_day, calendar.steps_per_day, "linear"
+            )
+            for series in (self._p, self._reactive)
+        )  # fmt: skip
+        assert p is not None
+        splits = {name: days.tolist() for name, days in self.splits.items()}
+        return SeriesLoad(self._feeder, p, q, calendar, splits=splits)
+
     @staticmethod
-    def _series(name: str, value: ArrayLike, points: Points) -> FloatArray:
+    def _series(name: str, value: ArrayLike, points: Points, calendar: Calendar | None) -> FloatArray:
         array = np.array(value, dtype=np.float64, order="C")
-        if (
-            array.ndim != 2
-            or array.shape[1] != len(points.names)
-            or array.shape[0] % STEPS_PER_DAY
-            or not len(array)
-        ):
+        per_day = MODEL_YEAR.steps_per_day
+        fits = array.ndim == 2 and array.shape[1] == len(points.names) and len(array) > 0
+        whole = fits and (array.shape[0] % per_day == 0 if calendar is None else True)
+        if not whole or (calendar is not None and calendar.n_steps != array.shape[0]):
             what = "load points" if points.phased else "nodes"
-            wanted = f"(days * {STEPS_PER_DAY}, {len(points.names)} {what})"
-            raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+            rows = f"days * {per_day}" if calendar is None else f"{calendar.n_steps}"
+            hint = ": give calendar=Calendar(start, dt_h, n_steps) for other steps" if fits else ""
+            raise ValueError(
+                f"{name} must have shape ({rows}, {len(points.names)} {what}), got {array.shape}{hint}"
+            )
         if not np.isfinite(array).all():
             t, n = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise CaseError(
@@ -226,13 +255,12 @@ def fill_checked(
     drawn: FloatArray,
     p_mw: FloatArray,
     q_mvar: FloatArray,
-    steps_per_day: int,
 ) -> None:
     """Let a source of the user's own fill the arrays, of intervals that it has.
 
     ValueError where a load is not finite or above the ``s_max_mva`` that observations and prices rest on.
     """
-    t_index = np.minimum(t_index, load.n_days * steps_per_day - 1)
+    t_index = np.minimum(t_index, load.calendar.n_steps - 1)
     if load.n_random:
         load.fill(t_index, p_mw, q_mvar, drawn)  # type: ignore[call-arg]
     else:
@@ -258,11 +286,10 @@ def check_source(load: object, feeder: Feeder) -> LoadSource:
             "load=SeriesLoad(feeder, active_mw, reactive_mvar) for series of your own"
         )
     who, names = type(load).__name__, load_points(feeder).names
-    n_days = getattr(load, "n_days", None)
-    if isinstance(n_days, bool) or not isinstance(n_days, int | np.integer) or n_days < 1:
-        raise ValueError(f"{who}.n_days must be a whole number of days, got {n_days!r}")
-    _check_steps_per_day(load.steps_per_day)
-    check_span(int(n_days))
+    calendar = getattr(load, "calendar", None)
+    if not isinstance(calendar, Calendar):
+        raise ValueError(f"{who}.calendar must be a Calendar(start, dt_h, n_steps), got {calendar!r}")
+    _check_calendar(who, calendar)
     most = np.asarray(getattr(load, "s_max_mva", np.nan), dtype=np.float64)
     if most.shape != (len(names),) or not (np.isfinite(most) & (most >= 0.0)).all():
         raise ValueError(
@@ -273,7 +300,7 @@ def check_source(load: object, feeder: Feeder) -> LoadSource:
         raise ValueError(
             f"{who} was made for another feeder: its load points are not those of {feeder.name!r}"
         )
-    named_days(load.splits, int(n_days))
+    named_days(load.splits, load.n_days)
     return load
 
 
@@ -299,22 +326,12 @@ def named_days(splits: object, n_days: int) -> dict[str, IntArray]:
     return found
 
 
-def check_span(n_days: int) -> None:
-    """ValueError for more days than sun, prices and clock have."""
-    if n_days > N_DAYS:
+def _check_calendar(who: str, calendar: Calendar) -> None:
+    """ValueError where there is a part of a day: days are numbered from midnight to midnight."""
+    if not calendar.whole_days:
         raise ValueError(
-            f"the load has {n_days} days, sun, prices, sessions and clock the {N_DAYS} of the model year: "
-            f"day d of a load meets day d of that year, so cut it into loads of at most {N_DAYS} days"
-        )
-
-
-def _check_steps_per_day(steps_per_day: object) -> None:
-    """ValueError for other than quarter hours: they would be played too slowly or too fast."""
-    if steps_per_day != STEPS_PER_DAY:
-        raise ValueError(
-            f"steps_per_day must be {STEPS_PER_DAY}, as environments play quarter hours, got "
-            f"{steps_per_day!r}: np.repeat(series, 4, axis=0) makes them of hourly means, "
-            "series.reshape(-1, 3, n).mean(axis=1) of 5-minute values"
+            f"{who}.calendar must cover whole days from midnight, not {calendar}: cut what is before the "
+            "first and after the last midnight"
         )
 
 

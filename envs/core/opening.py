@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...physics.solved_grid import SolvedGrid
+from ...physics.solved_grid import SETTINGS, SolvedGrid
 from ..resources import Fleet
 
 if TYPE_CHECKING:
@@ -37,15 +37,13 @@ class Opening:
         self._p_mw, self._q_mvar = np.zeros((rows, columns)), np.zeros((rows, columns))
         self._neutral = np.repeat(fleet.neutral_action[None], rows, axis=0)
         self._v_pu = np.ones((rows, stepper.port_v_pu.shape[1]))
-        self._moved = self._positions(stepper) if fleet.switched_devices else None
+        self._moved = self._settings(stepper) if fleet.moving else None
         self._own = fleet.own
 
-    def _positions(self, stepper: SolvedGrid) -> SimpleNamespace:
-        """Settings of the power flow that movers write to, for the rows of the second fleet."""
-        tap, cap_on = (
-            np.repeat(settings[:1], self.rows, axis=0) for settings in (stepper.tap, stepper.cap_on)
-        )
-        return SimpleNamespace(tap=tap, cap_on=cap_on)
+    def _settings(self, stepper: SolvedGrid) -> SimpleNamespace:
+        """The settings of a grid that devices move, for the rows of the second fleet."""
+        rows = {name: np.repeat(getattr(stepper, name)[:1], self.rows, axis=0) for name in SETTINGS}
+        return SimpleNamespace(**rows)
 
     def begin(
         self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
@@ -84,8 +82,7 @@ class Opening:
         self.fleet.add_injections(p, q)
         stepper.inject_p_mw[where], stepper.inject_q_mvar[where] = p[:n], q[:n]
         if self._moved is not None:
-            for device in self.fleet.switched_devices:
-                device.move(self._moved)
+            self.fleet.apply(self._moved)
             for name, array in vars(self._moved).items():
                 getattr(stepper, name)[where] = array[:n]
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...cases import Feeder
+from ...cases.profiles import Profiles, TimeSeries
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
+from .action_spaces import ActionSpace, Continuous, checked_action_space
 from .arguments import (
     checked_case,
     checked_day_list,
@@ -24,6 +27,7 @@ from .arguments import (
 from .forecasts import Forecaster, checked_forecaster
 from .load_source import LoadSource
 from .meters import Meter, checked_meters
+from .time_axis import checked_prices, checked_profiles
 
 
 def _about(meaning: str, content: str | None = None, priced: bool = False) -> dict[str, Any]:
@@ -84,6 +88,24 @@ class EnvOptions:
             priced=True,
         ),
     )
+    profiles: Profiles | None = field(
+        default=None,
+        metadata=_about(
+            "sun, prices, charging sessions, shipped loads, and their time axis, such as "
+            "``load_profiles().resampled(1.0)`` for steps of an hour; None: the shipped year",
+            content="profiles",
+            priced=True,
+        ),
+    )
+    prices: TimeSeries | ArrayLike | str | None = field(
+        default=None,
+        metadata=_about(
+            "a ``TimeSeries`` in USD/MWh, one number for each step, or the name of a tariff; None: those of "
+            "the profiles",
+            content="prices",
+            priced=True,
+        ),
+    )
     days: Sequence[int] | None = field(
         default=None, metadata=_about("the days that ``reset`` draws, in place of a split")
     )
@@ -118,6 +140,15 @@ class EnvOptions:
         ),
     )
 
+    action_space: ActionSpace | str = field(
+        default=Continuous(),
+        metadata=_about(
+            "how actions are encoded: ``Continuous()``, ``MultiDiscrete()``, ``Discrete()`` or ``Hybrid()``; "
+            "or a name, such as ``'multi-discrete'``, for what it is with nothing given",
+            content="action_space",
+        ),
+    )
+
     def __post_init__(self) -> None:
         scale = checked_number("load_scale", self.load_scale, 0.0, np.inf)
         prune = self.allow_mesh_pruning
@@ -125,9 +156,12 @@ class EnvOptions:
             "case": checked_case(self.case),
             "task": checked_task(self.task),
             "resources": tuple(checked_resources(self.resources)),
+            "profiles": checked_profiles(self.profiles),
+            "prices": checked_prices(self.prices),
             "days": None if self.days is None else checked_day_list(self.days),
             "load_scale": scale,
             "v_source_pu": checked_source(self.v_source_pu),
+            "action_space": checked_action_space(self.action_space),
             "allow_mesh_pruning": None if prune is None else checked_flag("allow_mesh_pruning", prune),
             "meters": checked_meters(self.meters),
             "forecaster": checked_forecaster(self.forecaster),
@@ -162,12 +196,15 @@ class OptionKeywords(TypedDict, total=False):
     """The fields of ``EnvOptions`` that are keywords only, for type checkers; a test compares the two."""
 
     load: LoadSource | None
+    profiles: Profiles | None
+    prices: TimeSeries | ArrayLike | str | None
     days: Sequence[int] | None
     load_scale: float
     v_source_pu: float | None
     allow_mesh_pruning: bool | None
     meters: Sequence[Meter]
     forecaster: Forecaster | None
+    action_space: ActionSpace | str
 
 
 class EnvKeywords(OptionKeywords, total=False):

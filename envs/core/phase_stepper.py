@@ -131,6 +131,17 @@ class PhaseStepper(Stepper3):
         return self.v_min[at], self.v_max[at]
 
     @property
+    def dead_columns(self) -> tuple[IntArray, IntArray]:
+        """Load points and ports with a phase that no source reaches."""
+        alive = np.asarray(self.net.topology.energised).ravel()
+        loads, slots = (self._dead(alive, slot) for slot in (self.points.slot, self.columns.port_slot))
+        return np.flatnonzero(loads).astype(np.int64), np.unique(self.columns.port[slots]).astype(np.int64)
+
+    def _dead(self, alive: NDArray[np.bool_], slot: IntArray) -> NDArray[np.bool_]:
+        first, second = terminals(slot, self.net.n_bus)
+        return np.asarray(~(alive[first] & (alive[second] | (second < 0))))
+
+    @property
     def vuf_violation_max_pct(self) -> float:
         """100 % counts for more."""
         return self.vuf_at.size * (100.0 - self.vuf_max_pct)

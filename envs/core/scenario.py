@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from .load_source import LoadSource, ProfileLoad, check_source
 from .meters import Meter, checked_meters
 from .observer import grid_size
 from .options import EnvOptions
+from .time_axis import check_fits, checked_start, first_days, played_profiles
 
 ALL_DAYS = "all"  # the split of a load of one's own, where none is asked for
 GIVEN_DAYS = "days"  # the split where days were listed
@@ -39,7 +40,10 @@ class Scenario:
     task: Task
     profiles: prof.Profiles
     split: str
-    days: NDArray[np.int64]  # that reset draws from
+    split_days: NDArray[np.int64]  # all days of the split
+    days: NDArray[np.int64]  # that reset draws from: where an episode stays inside the split
+    prune: bool | None = None  # whether loops are cut
+
     meters: tuple[Meter, ...] = ()
     forecaster: Forecaster | None = None
 
@@ -47,6 +51,21 @@ class Scenario:
     def forecasts(self) -> Forecasts:
         """What is known ahead of loads, sun and prices: the same for an observation and for a planner."""
         return Forecasts(self.load, self.profiles, self.forecaster)
+
+    @property
+    def calendar(self) -> prof.Calendar:
+        """The time axis: begin, step and number of intervals that are played."""
+        return self.load.calendar
+
+    @property
+    def episode_steps(self) -> int:
+        """Number of steps of an episode."""
+        return self.task.episode.steps(self.calendar.dt_h)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Intervals at which ``reset`` begins an episode: midnight of each of ``days``."""
+        return self.days * self.calendar.steps_per_day
 
     def grid(
         self,
@@ -63,10 +82,31 @@ class Scenario:
             meters=self.meters, forecasts=self.forecasts,
         )  # fmt: skip
 
+    def equipped(self, resources: Sequence[ResourceSpec | Resource]) -> Scenario:
+        """The scenario on a feeder with what ``resources`` add to it; itself where they add nothing."""
+        feeder = self.feeder
+        for one in resources:
+            feeder = one.equip(feeder) if isinstance(one, ResourceSpec) else feeder
+        if feeder is self.feeder:
+            return self
+        net = _compiled(feeder, self.prune)
+        return replace(self, feeder=feeder, net=net)
+
+    def start_of(self, name: str, value: Any) -> int:
+        """The interval that an option of ``reset`` means: ``day`` of any split, or ``start`` inside its own.
+
+        ValueError where an episode from there on is outside the data, or leaves the split.
+        """
+        if name == "start":
+            return checked_start(self.calendar, value, self.episode_steps, self.split, self.split_days)
+        start = self.checked_day(value) * self.calendar.steps_per_day
+        check_fits(self.calendar, start, self.episode_steps)
+        return start
+
     def checked_day(self, day: Any) -> int:
         """``day`` where the data has it; ValueError otherwise."""
         if isinstance(self.load, ProfileLoad):
-            return prof.check_day(day)
+            return self.calendar.check_day(day)
         if isinstance(day, bool) or not isinstance(day, int | np.integer) or not 0 <= day < self.load.n_days:
             raise ValueError(f"day {day!r} is outside the data: expected 0..{self.load.n_days - 1}")
         return int(day)
@@ -79,39 +119,45 @@ def scenario(options: EnvOptions) -> Scenario:
     feeder = feeder if volts is None else feeder.with_source(v_pu=volts)
     feeder = feeder if scale == 1.0 else _grown(feeder, scale)
     source = None if options.load is None else check_source(options.load, feeder)
-    profiles = prof.load_profiles()
-    # Bounds of the state need the limits of generators that hold a voltage.
-    limited = feeder.phases == "balanced"
+    profiles = played_profiles(options.profiles, options.prices, source)
     prune = options.allow_mesh_pruning
-    net = physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
+    net = _compiled(feeder, prune)
     if source is None:
-        source = ProfileLoad(feeder, prof.assignment(feeder), profiles)
-    name, drawn = _days(source, options.split, options.days)
+        source = ProfileLoad(feeder, prof.assignment(feeder, profiles.source), profiles)
+    task = checked_task(options.task)
+    name, listed = _days(source, profiles, options.split, options.days)
+    steps = task.episode.steps(profiles.dt_h)
+    check_fits(source.calendar, 0, steps)
+    drawn = first_days(source.calendar, listed, steps, name)
     meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
-    played = checked_task(options.task)
-    return Scenario(feeder, net, source, played, profiles, name, drawn, meters, forecaster)
+    return Scenario(feeder, net, source, task, profiles, name, listed, drawn, prune, meters, forecaster)
 
 
-def _days(load: LoadSource, split: str | None, days: Sequence[int] | None) -> tuple[str, NDArray[np.int64]]:
+def _compiled(feeder: Feeder, prune: bool | None) -> physics.Network:
+    """The network; bounds of the state need the limits of generators that hold a voltage."""
+    limited = feeder.phases == "balanced"
+    return physics.compile(feeder, allow_mesh_pruning=prune, enforce_q_limits=limited)
+
+
+def _days(
+    load: LoadSource, profiles: prof.Profiles, split: str | None, days: Sequence[int] | None
+) -> tuple[str, NDArray[np.int64]]:
     """Name and days of what ``reset`` draws from.
 
-    A load of one's own has the splits that it names, or the days of the model year's splits that it has, as
-    its day d is day d of that year. The suites of extreme days are extreme for the shipped loads alone.
+    A load of one's own has the splits that it names, or the days of the profiles' splits that it has. The
+    suites of extreme days are extreme for the shipped loads alone.
     """
     if days is not None:
         return GIVEN_DAYS, checked_days(days, load.n_days)
     if isinstance(load, ProfileLoad) and not load.splits:
-        name = "train" if split is None else split
-        return name, prof.split_days(name)
+        return _shipped_days(profiles, "train" if split is None else split)
     if split is None:
-        every = np.arange(load.n_days)
-        every.setflags(write=False)
-        return ALL_DAYS, every
+        return ALL_DAYS, load.calendar.days()
     if load.splits:
         if split not in load.splits:
             raise ValueError(f"unknown split {split!r}; the splits of this load are {', '.join(load.splits)}")
         return split, np.asarray(load.splits[split], dtype=np.int64)
-    known = prof.split_days(split)  # ValueError for a name that there is not
+    known = profiles.split_days(split)  # ValueError for a name that there is not
     if split not in _CALENDAR_SPLITS:
         raise ValueError(
             f"split {split!r} holds extreme days of the shipped loads, which say nothing of yours: choose "
@@ -119,10 +165,19 @@ def _days(load: LoadSource, split: str | None, days: Sequence[int] | None) -> tu
         )
     found = known[known < load.n_days]
     if not found.size:
+        first = f" (its first is day {known[0]})" if known.size else ""
         raise ValueError(
-            f"split {split!r} has none of the {load.n_days} days of this load (its first is day {known[0]}): "
+            f"split {split!r} has none of the {load.n_days} days of this load{first}: "
             "name days by SeriesLoad(splits=...), list them as days=, or leave out split for all days"
         )
+    return split, found
+
+
+def _shipped_days(profiles: prof.Profiles, split: str) -> tuple[str, NDArray[np.int64]]:
+    """Name and days of a split of the shipped loads, as far as the profiles have its days."""
+    found = profiles.split_days(split)
+    if not found.size:
+        raise ValueError(f"split {split!r} has none of the days of {profiles.calendar}: list some as days=")
     return split, found
 
 

@@ -9,19 +9,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..resources.base import ships
-from ..tasks import Task, WorstCase
+from ..tasks import COSTS, Task, Term, WorstCase
+from ..tasks.terms import Readers, readers
+from .unserved import UNSERVED
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
+#: The last term of every reward, and the last cost: what a failed power flow takes.
+FAILURE = "power_flow_failure"
+
+
 def is_own(task: Task) -> bool:
-    """Whether the terms come from the user's own code."""
-    return not next(ships(kind) for kind in type(task).__mro__ if "terms" in vars(kind))
+    """Whether the terms come from the user's own code: a method, or the values of a quantity."""
+    if not next(ships(kind) for kind in type(task).__mro__ if "terms" in vars(kind)):
+        return True
+    return not all(term.ships for term in task.reward_terms)
+
+
+def is_live(term: Term) -> bool:
+    """Whether a cost is one that the power flow has measured already."""
+    return term is COSTS.get(term.name)
+
+
+def own_costs(task: Task) -> Readers | None:
+    """The costs of a task that are terms of its own, ready to be read."""
+    own = tuple(term for term in task.cost_terms if not is_live(term))
+    return readers(own) if own else None
+
+
+def cost_bound(task: Task, worst: WorstCase) -> float:
+    """A cost that no solved interval can exceed; ValueError where one could be below 0."""
+    for term in task.cost_terms:
+        if term.range(worst).least < 0.0:
+            raise ValueError(
+                f"{type(task).__name__}: cost {term.name!r} could be below 0, as {term.of.name} can: costs "
+                "are 0 exactly where a limit is kept; take a quantity beyond a limit"
+            )
+    return sum(term.range(worst).most for term in task.cost_terms) + worst.unserved_mw
+
+
+def named(task: Task, terms: Mapping[str, object]) -> tuple[str, ...]:
+    """The names of a reward or a cost with those that every task has; ValueError where one is taken."""
+    for name in (UNSERVED, FAILURE):
+        if name in terms:
+            raise ValueError(
+                f"{type(task).__name__}: {name!r} is a term of every task: its weight is "
+                f"{'unserved_weight' if name == UNSERVED else 'failure_price'}; choose another name"
+            )
+    return (*terms, UNSERVED, FAILURE)
 
 
 def bounded(task: Task, worst: WorstCase) -> float:
-    """The task's bound of a step; ValueError where it is none."""
+    """The task's bound of a step, load not supplied included; ValueError where it is none."""
     value = task.worst_step(worst)
     try:
         bound = float(value)
@@ -29,7 +70,19 @@ def bounded(task: Task, worst: WorstCase) -> float:
         raise TypeError(f"{type(task).__name__}.worst_step must return a number, got {value!r}") from error
     if not math.isfinite(bound):
         raise ValueError(f"{type(task).__name__}.worst_step must be finite, got {bound}")
-    return bound
+    return bound - task.unserved_weight * worst.unserved_mw
+
+
+def checked_costs(
+    task: Task, costs: Mapping[str, FloatArray], batch: int, failed: BoolArray
+) -> dict[str, FloatArray]:
+    """Costs that are terms of a task's own: finite and 0 or more in rows whose power flow was solved."""
+    found = {}
+    for name, value in costs.items():
+        found[name] = _checked(f"{type(task).__name__}: cost {name!r}", value, batch, failed, 0)
+        if ((found[name] < 0.0) & ~failed).any():
+            raise ValueError(f"{type(task).__name__}: cost {name!r} is below 0: {found[name].min()}")
+    return found
 
 
 def checked_terms(
@@ -49,9 +102,9 @@ def checked_terms(
     who = type(task).__name__
     if not isinstance(terms, Mapping):
         raise TypeError(f"{who}.terms must return a dict of arrays by name, got {type(terms).__name__}")
-    if names is not None and tuple(terms) != names[0][:-1]:
+    if names is not None and tuple(terms) != names[0][:-2]:
         raise ValueError(
-            f"{who}.terms must return the same names in every step: {', '.join(names[0][:-1]) or 'none'} at "
+            f"{who}.terms must return the same names in every step: {', '.join(names[0][:-2]) or 'none'} at "
             f"first, now {', '.join(map(str, terms)) or 'none'}"
         )
     return {

@@ -158,36 +158,55 @@ _GOLDEN = 0.6180339887498949  # days after each other draw evenly spread plans
 
 
 @inline
-def _session(first, number, at, start, stop, weekday, draw, day, step):  # type: ignore[no-untyped-def]
-    """The session that is on in interval `step` of `day`, or -1.
+def _session(first, number, at, start, stop, reach, first_weekday, per_day, draw, t):  # type: ignore[no-untyped-def]
+    """The session that is on in interval `t`, and `t` counted from midnight of the day it began; or -1, 0.
 
-    One of the `number` plans of the weekday from `first` on: the same for a draw and a day, whoever asks.
+    Of each day one of the `number` plans of its weekday from `first` on: the same for a draw and a day,
+    whoever asks. Cars stay to the `reach`-th day after the one on which they came.
     """
-    n = number[weekday[day % weekday.size]]
-    if n == 0:
-        return -1
-    share = draw + _GOLDEN * day
-    plan = first[weekday[day % weekday.size]] + max(min(int((share - np.floor(share)) * n), n - 1), 0)
-    for s in range(at[plan], at[plan + 1]):
-        if start[s] <= step < stop[s]:
-            return s
-    return -1
+    today = t // per_day
+    for back in range(reach + 1):
+        day = today - back
+        step, weekday = t - day * per_day, (first_weekday + day) % 7
+        n = number[weekday]
+        if n == 0:
+            continue
+        share = draw + _GOLDEN * day
+        plan = first[weekday] + max(min(int((share - np.floor(share)) * n), n - 1), 0)
+        for s in range(at[plan], at[plan + 1]):
+            if start[s] <= step < stop[s]:
+                return s, step
+    return -1, 0
+
+
+@inline
+def _needed(whole, stayed, fill, begun, need):  # type: ignore[no-untyped-def]
+    """MWh that the car still needs: all on arrival, then what was left of it.
+
+    A car that had come before the episode began has charged since then, as it does where nobody controls.
+    """
+    if stayed == 0:
+        return whole
+    return need if begun != 0.0 else max(whole - stayed * fill, 0.0)
 
 
 @lean_kernel
 def ev_observe(
     t_index: Ints,  # (batch,)
-    steps_per_day: int,
-    weekday: Ints,  # (n_days,)
+    per_day: int,  # intervals of a day
+    first_weekday: int,  # of day 0, 0 is Monday
+    reach: Ints,  # (units,) days after its arrival on which a car may still be there
     first: Ints,  # (units, 7) first plan of each weekday
     number: Ints,  # (units, 7) how many
     at: Ints,  # (n_plans + 1,) sessions of each plan
-    start: Ints,  # (n_sessions,) first interval of the day in which the car is there
-    stop: Ints,  # (n_sessions,) first interval in which it has left
+    start: Ints,  # (n_sessions,) first interval of its day in which the car is there
+    stop: Ints,  # (n_sessions,) first interval in which it has left, counted from the same midnight
     ask: Floats,  # (n_sessions,) MWh
     ask_share: Floats,  # (units,) of `ask` that the car needs
     ask_rate: Floats,  # (units,) MWh per interval that it needs at most
+    fill: Floats,  # (units,) MWh that a car gains in an interval at full power
     dt_h: float,
+    begun: Floats,  # (batch,) 0 until the first interval of the episode is over
     draw: Floats,  # (batch, units)
     need: Floats,  # (batch, units) MWh
     out: Floats,  # (batch, 3 units) plugged in (0, 1); MWh still needed; hours until departure
@@ -195,23 +214,25 @@ def ev_observe(
     """What is known when interval `t_index` is decided; zeros where no car is."""
     units = first.shape[0]
     for b in range(t_index.size):
-        day, step = t_index[b] // steps_per_day, t_index[b] % steps_per_day
         for u in range(units):
-            s = _session(first[u], number[u], at, start, stop, weekday, draw[b, u], day, step)
+            s, step = _session(
+                first[u], number[u], at, start, stop, reach[u], first_weekday, per_day, draw[b, u], t_index[b]
+            )
             out[b, u] = out[b, units + u] = out[b, 2 * units + u] = 0.0
             if s >= 0:
-                fresh = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
+                whole = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
                 out[b, u] = 1.0
-                out[b, units + u] = fresh if step == start[s] else need[b, u]
+                out[b, units + u] = _needed(whole, step - start[s], fill[u], begun[b], need[b, u])
                 out[b, 2 * units + u] = (stop[s] - step) * dt_h
 
 
 @lean_kernel
 def ev_advance(
     action: Floats,  # (batch, units)
-    t_index: Ints,  # (batch,) and the next ten as in `ev_observe`
-    steps_per_day: int,
-    weekday: Ints,
+    t_index: Ints,  # (batch,) and the next twelve as in `ev_observe`
+    per_day: int,
+    first_weekday: int,
+    reach: Ints,
     first: Ints,
     number: Ints,
     at: Ints,
@@ -220,12 +241,14 @@ def ev_advance(
     ask: Floats,
     ask_share: Floats,
     ask_rate: Floats,
+    fill: Floats,
     p_max: Floats,  # (units,) MW of charging
     v2g_max: Floats,  # (units,) MW of discharging
     eta_charge: Floats,  # (units,)
     eta_discharge: Floats,  # (units,)
     price: Floats,  # (units,) cost of a MWh that a car leaves without
     dt_h: float,
+    begun: Floats,  # (batch,) in, and 1 out
     draw: Floats,  # (batch, units)
     need: Floats,  # (batch, units) MWh that the car here still needs, in and out
     p: Floats,  # (batch, units) MW, out
@@ -239,15 +262,16 @@ def ev_advance(
     changes by `-eta_charge * charge * dt` or `discharge * dt / eta_discharge`, with the power that flows.
     """
     for b in range(action.shape[0]):
-        day, step = t_index[b] // steps_per_day, t_index[b] % steps_per_day
         for u in range(first.shape[0]):
             p[b, u] = short[b, u] = given_back[b, u] = cost[b, u] = 0.0
-            s = _session(first[u], number[u], at, start, stop, weekday, draw[b, u], day, step)
+            s, step = _session(
+                first[u], number[u], at, start, stop, reach[u], first_weekday, per_day, draw[b, u], t_index[b]
+            )
             if s < 0:
                 need[b, u] = 0.0
                 continue
             whole = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
-            have = whole if step == start[s] else need[b, u]
+            have = _needed(whole, step - start[s], fill[u], begun[b], need[b, u])
             a = min(max(action[b, u], -1.0), 1.0)
             want = min(0.5 * (a + 1.0) * (p_max[u] + v2g_max[u]) - p_max[u], v2g_max[u])
             power = want
@@ -270,6 +294,7 @@ def ev_advance(
                 cost[b, u] = have * price[u]
                 have = 0.0
             need[b, u] = have
+        begun[b] = 1.0
 
 
 @lean_kernel

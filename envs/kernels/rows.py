@@ -14,17 +14,19 @@ from ...physics.row_results import STATUS
 
 @lean_kernel
 def tick_rows(  # type: ignore[no-untyped-def]
-    status, episode_steps, ring, step_index, t_index, now, terminated, truncated
+    status, episode_steps, ring, steps_per_day, step_index, t_index, day, now, terminated, truncated
 ):
     """Set every row's clocks on by one and tell how its step ended; returns whether any row failed.
 
-    ``now`` is the row of the load's time axis: the year, or the user's own days, read as a ring.
+    ``day`` is that of the interval that is over; ``now`` the row of the time axis that is decided next: the
+    year, or the user's own days, read as a ring.
     """
     any_failed = False
     for row in range(status.size):
         failed = (status[row] & (DIVERGED | COLLAPSED)) != 0
         any_failed |= failed
         step_index[row] += 1
+        day[row] = t_index[row] // steps_per_day
         t_index[row] += 1
         now[row] = t_index[row] % ring
         terminated[row] = failed

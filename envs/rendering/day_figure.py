@@ -1,4 +1,4 @@
-"""Pictures of an environment: the feeder as it is, and the day so far.
+"""Pictures of an environment: the feeder as it is, and the episode so far.
 
 matplotlib is imported inside the functions, and figures are drawn with Agg canvases of their own: no
 pyplot, no global state, safe in threads and without a display.
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .feeder_plot import GREY, INK, LABELS, FeederArtists, coordinates, draw_feeder, unit_colour
+from .time_span import TimeSpan
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -36,14 +37,14 @@ MARGINS = {"left": 0.02, "right": 0.975, "bottom": 0.115, "top": 0.875}
 class DayHistory:
     """What the side panels show: one entry per step so far. Record it only where something is drawn."""
 
-    hours: list[float] = field(default_factory=list)  # end of the interval, h
+    hours: list[float] = field(default_factory=list)  # end of the interval, h after the first midnight
     voltage: list[Floats] = field(default_factory=list)  # percentiles FAN of the node voltages, pu; by phase
     p_mw: dict[str, list[float]] = field(default_factory=dict)  # by kind, injected
     q_mvar: dict[str, list[float]] = field(default_factory=dict)
     soc: list[Floats] = field(default_factory=list)  # share stored, storage units in fleet order
 
     def clear(self) -> None:
-        """Forget everything: a new day begins."""
+        """Forget everything: a new episode begins."""
         for series in (self.hours, self.voltage, self.p_mw, self.q_mvar, self.soc):
             series.clear()
 
@@ -131,6 +132,7 @@ class Renderer:
             artist.set_animated(True)
         self._day: list[Artist] = []
         self._background: Any = None
+        self._span = TimeSpan()
         self._dress()
 
     def frame(
@@ -140,13 +142,18 @@ class Renderer:
         loading: Floats | None = None,
         closed: NDArray[np.bool_] | None = None,
         history: DayHistory | None = None,
+        span: TimeSpan | None = None,
         title: str = "",
         note: str = "",
     ) -> NDArray[np.uint8]:
-        """Draw node voltages (n_nodes,), branch loading (n_branches,), switch states and the day so far.
+        """Draw node voltages (n_nodes,), branch loading (n_branches,), switch states and the time so far.
 
-        Voltages may be (n_nodes, 3): nodes then show their worst phase.
+        Voltages may be (n_nodes, 3): nodes then show their worst phase. `span`: the hours of the time axes,
+        None: as before, a day at first.
         """
+        if span is not None and span != self._span:
+            self._span, self._background = span, None
+            self._dress_time()
         volts = np.asarray(v_pu, dtype=np.float64)
         self._feeder.update(worst_phase(volts), loading, closed)
         self._title.set_text(title)
@@ -181,17 +188,13 @@ class Renderer:
         names = (*voltage, "Injected (MW, MVAr)", "State of charge (%)")
         for ax, name in zip((*self._strips, *self._panels), names, strict=False):
             ax.set_title(name, fontsize=9, loc="left", color=INK, pad=4)
-            ax.set_xlim(0.0, 24.0)
-            ax.set_xticks(range(0, 25, 6))
             ax.tick_params(labelsize=8, color=GREY, labelcolor="#444444")
             ax.grid(True, color="#ebebeb", linewidth=0.7)
             ax.set_axisbelow(True)
             for side, spine in ax.spines.items():
                 spine.set_visible(side in ("left", "bottom"))
                 spine.set_color(GREY)
-        for ax in (*self._strips, *self._panels)[:-1] if self._phases else ():
-            ax.tick_params(labelbottom=False)  # five panels leave no room
-        (*self._strips, *self._panels)[-1].set_xlabel("Hour of the day", fontsize=8.5)
+        self._dress_time()
         for ax in self._strips:
             ax.set_ylim(self.band[0] - 0.02, self.band[1] + 0.02)
             for limit in self.band:
@@ -200,6 +203,16 @@ class Renderer:
             self._dress_powers(self._panels[0])
         if len(self._panels) > 1:
             self._panels[1].set_ylim(-3.0, 103.0)
+
+    def _dress_time(self) -> None:
+        """The axes of time: those of a day, or of as many as the episode has."""
+        for ax in (*self._strips, *self._panels):
+            self._span.dress(ax)
+        lowest = (*self._strips, *self._panels)[-1]
+        two_lines = any("\n" in label for label in self._span.ticks()[1])
+        for ax in (*self._strips, *self._panels)[:-1] if two_lines or self._phases else ():
+            ax.tick_params(labelbottom=False)  # there is no room between the panels
+        lowest.set_xlabel("" if two_lines else self._span.title, fontsize=8.5)
 
     def _dress_powers(self, ax: Axes) -> None:
         """Limits from the ratings: the axis stands still through the day; one legend for all frames."""

@@ -1,4 +1,4 @@
-"""The picture of one environment: keeps the day so far, draws on demand."""
+"""The picture of one environment: keeps the episode so far, draws on demand."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cases import profiles
 from ..core.grid import Grid
 from .day_figure import DayHistory, Renderer
+from .time_span import TimeSpan
 
 
 class View:
@@ -31,23 +31,25 @@ class View:
         return {**self.__dict__, "_renderer": None, "_window": None}
 
     def restart(self) -> None:
-        """Forget the day so far."""
+        """Forget the episode so far."""
         self._history.clear()
 
     def remember(self, grid: Grid) -> None:
-        """Add the interval just solved to the day so far."""
-        self._history.record(float(grid.step_index[0]) * grid.dt_h, _voltages(grid), grid.fleet)
+        """Add the interval just solved to the episode so far."""
+        hour = _span(grid).begin_h + float(grid.step_index[0]) * grid.dt_h
+        self._history.record(hour, _voltages(grid), grid.fleet)
 
     def show(self, grid: Grid) -> NDArray[np.uint8] | None:
         """Pixels (height, width, 3), or None after drawing into the window."""
-        hour = float(grid.step_index[0]) * grid.dt_h
-        clock = f"{int(hour):02d}:{round(hour % 1 * 60):02d}"
-        day = int(grid.day[0])
-        label = profiles.day_label(day) if grid.load.n_days == grid.profiles.n_days else f"day {day}"
+        calendar, day = grid.load.calendar, int(grid.day[0])
+        minutes = round((int(grid.t_index[0]) - day * calendar.steps_per_day) * calendar.dt_h * 60.0)
+        clock = f"{minutes // 60:02d}:{minutes % 60:02d}"
+        label = calendar.day_label(day) if grid.load.dated else f"day {day}"
         if self._renderer is None:
             self._renderer = Renderer(*self._scene)
         frame = self._renderer.frame(
             _voltages(grid), loading=_loading(grid), history=self._history,
+            span=_span(grid),
             title=f"{grid.feeder.name}   {label} {clock}",
         )  # fmt: skip
         if self.mode == "rgb_array":
@@ -76,6 +78,14 @@ class View:
 
             plt.close(self._window[0])
             self._window = None
+
+
+def _span(grid: Grid) -> TimeSpan:
+    """The episode on the axis of time."""
+    calendar = grid.load.calendar
+    day, step = divmod(int(grid.t_index[0] - grid.step_index[0]), calendar.steps_per_day)
+    first = calendar.time(day * calendar.steps_per_day).date() if grid.load.dated else None
+    return TimeSpan(step * calendar.dt_h, grid.aside.episode_steps * calendar.dt_h, first)
 
 
 def _voltages(grid: Grid) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from .accounts import ACCOUNTS, check_names, costs_of
 
 if TYPE_CHECKING:
     from ...cases import Feeder
+    from ...physics.solved_grid import SolvedGrid
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,7 +54,7 @@ class ActionDim:
     """One dimension of the action vector, always in [-1, 1].
 
     `index` is its column, `name` reads "pv_18.q", `quantity` is what it controls ("p", "q", or a word of the
-    user's own resource).
+    user's own resource). `positions`: how many whole positions it has, evenly from -1 to 1; None: any value.
     """
 
     index: int
@@ -61,6 +62,7 @@ class ActionDim:
     resource_name: str
     bus: str
     quantity: str
+    positions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,13 @@ class ResourceSpec(ABC):
 
     def __init_subclass__(cls) -> None:
         cls.class_name = name_of_class(cls)
+
+    def equip(self, feeder: Feeder) -> Feeder:
+        """The feeder with what the device adds to its tables: itself for most kinds.
+
+        Called before the feeder is compiled, and again on what it returned: what is there is not added twice.
+        """
+        return feeder
 
     @staticmethod
     @abstractmethod
@@ -235,6 +244,19 @@ class Resource(ABC):
         return np.zeros(len(self.action_names))
 
     @property
+    def action_positions(self) -> tuple[int | None, ...]:
+        """For each action dimension how many whole positions it has, evenly from -1 to 1; None: any value."""
+        return (None,) * len(self.action_names)
+
+    def allowed(self, values: Floats, t_index: Ints) -> NDArray[np.bool_]:
+        """Which actions can be followed in interval `t_index` (batch,): (batch, m, n_action), all here.
+
+        `values` (m, n_action): `m` values of each dimension. What is not allowed may be asked for all the
+        same: the units then get as far as they can.
+        """
+        return np.ones((t_index.size, *values.shape), dtype=np.bool_)
+
+    @property
     def observation_spec(self) -> tuple[Entry, ...]:
         """Entries in the order `observe` fills them: quantity by quantity, units within."""
         entries = []
@@ -260,6 +282,14 @@ class Resource(ABC):
     @abstractmethod
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """Act for one interval: fill `current_p_mw`, `current_q_mvar` from `action` (batch, n_action)."""
+
+    def apply(self, grid: SolvedGrid) -> None:
+        """Write what the units moved into the settings of every row of `grid`: `tap`, `cap_on`.
+
+        Called between `advance` and the power flow. For devices that move something: others leave it out.
+        `grid` may be no more than these arrays, of another number of rows in each call.
+        """
+        return  # nothing is moved
 
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Fill `out` (batch, n_observation), what is known when interval `t_index` (batch,) is decided."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 import numpy as np
 
 from ...cases import profiles as prof
+from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..kernels.devices import ev_advance, ev_observe
 from .base import (
     BindContext,
@@ -26,11 +27,17 @@ from .base import (
     check_phase,
 )
 
+_PERIOD_H = {"daily": HOURS_PER_DAY, "weekly": 7.0 * HOURS_PER_DAY}
+_LONGER = "; write longer stays with repeats='weekly'"
 _ROUND = 1e-9  # hours by which a time may miss the boundary of an interval that it means
 
 
 class ChargingSession(NamedTuple):
-    """One car: hours after midnight when it comes and leaves, and the MWh that it needs in its battery."""
+    """One car: hours after midnight when it comes and leaves, and the MWh that it needs in its battery.
+
+    A departure before the arrival is that of the next day (in a weekly plan: of the next week), and may also
+    be written as hours beyond 24: (18, 7, e) and (18, 31, e) are the same night.
+    """
 
     arrival_h: float
     departure_h: float
@@ -47,14 +54,18 @@ class EV(ResourceSpec):
     since it came. What it lacks when it leaves is the cost `undelivered`, `undelivered_cost_per_mwh` for
     each MWh. Charging P for dt gives the car `P * dt * eta_charge`; discharging P takes
     `P * dt / eta_discharge` from it. Observed: `plugged_in` (0 or 1), `need_mwh`, what the car still needs,
-    and `departure_h`, the hours until it leaves; a car that comes later is not announced.
+    and `departure_h`, the hours until it leaves; a car that comes later is not announced. A car that stands
+    there when the episode begins has charged since it came, as it does where nobody controls.
 
     - `bus`: node id. `p_mw`: power of the station.
-    - `sessions`: cars of every day, as `ChargingSession` or (arrival_h, departure_h, energy_mwh) with 0 <=
-      arrival < departure <= 24 and no two at a time. None: each day is drawn anew from what the stations of
-      `site` ("jpl", a workplace; "caltech", a campus) saw on such a weekday in 2019, idle days included;
-      `eta_charge` times the energy that was metered there is needed, and no more than this station can give.
+    - `sessions`: cars of every day, as `ChargingSession` or (arrival_h, departure_h, energy_mwh), no two at a
+      time; a car may stay overnight, up to the hour at which it comes again. None: each day is drawn anew
+      from what the stations of `site` ("jpl", a workplace; "caltech", a campus) saw on such a weekday in
+      2019, idle days included, stays beyond midnight (2 %) not; `eta_charge` times the energy that was
+      metered there is needed, and no more than this station can give.
     - `v2g_mw`: power of discharging (default: none).
+    - `repeats`: "daily", or "weekly": hours of `sessions` then count from Monday, 0 to 168, and a car may
+      stay for several days.
 
     Raises ValueError for values that cannot be.
     """
@@ -71,6 +82,7 @@ class EV(ResourceSpec):
     undelivered_cost_per_mwh: float = 1.0
     phase: str = "ABC"
     name: str | None = None
+    repeats: str = "daily"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
@@ -82,15 +94,21 @@ class EV(ResourceSpec):
         check_number(who, "undelivered_cost_per_mwh", self.undelivered_cost_per_mwh, 0.0, math.inf)
         check_choice(who, "site", self.site, prof.CHARGER_SITES)
         check_phase(who, self.phase)
+        check_choice(who, "repeats", self.repeats, tuple(_PERIOD_H))
         if self.sessions is not None:
-            object.__setattr__(self, "sessions", _checked(who, self.sessions))
+            object.__setattr__(self, "sessions", _checked(who, self.sessions, _PERIOD_H[self.repeats]))
 
     @property
     def most_needed_mwh(self) -> float:
         """The most that a car can need."""
         if self.sessions is None:
-            return 24.0 * self.p_mw * self.eta_charge
+            return HOURS_PER_DAY * self.p_mw * self.eta_charge
         return max((energy for *_, energy in self.sessions), default=0.0)
+
+    @property
+    def longest_stay_h(self) -> float:
+        """The most hours for which a car stays: a day, or more where one of `sessions` does."""
+        return max((leave - come for come, leave, _ in self.sessions or ()), default=0.0)
 
     @staticmethod
     def program(specs: Sequence[EV]) -> EVProgram:
@@ -98,8 +116,11 @@ class EV(ResourceSpec):
         return EVProgram(specs)
 
 
-def _checked(who: str, sessions: Sequence[Any]) -> tuple[ChargingSession, ...]:
-    """The sessions in the order of time; ValueError for the first that cannot be."""
+def _checked(who: str, sessions: Sequence[Any], period_h: float) -> tuple[ChargingSession, ...]:
+    """The sessions in the order of time, each leaving after it came; ValueError for the first that cannot be.
+
+    They come again after `period_h` hours.
+    """
     found = []
     for k, session in enumerate(sessions):
         if not isinstance(session, tuple | list) or len(session) != 3:
@@ -107,17 +128,22 @@ def _checked(who: str, sessions: Sequence[Any]) -> tuple[ChargingSession, ...]:
                 f"{who}: session {k} must be (arrival_h, departure_h, energy_mwh), got {session!r}"
             )
         one, of = ChargingSession(*session), f"{who}: session {k}"
-        check_number(of, "arrival_h", one.arrival_h, 0.0, 24.0)
-        check_number(of, "departure_h", one.departure_h, 0.0, 24.0)
+        check_number(of, "arrival_h", one.arrival_h, 0.0, period_h)
+        check_number(of, "departure_h", one.departure_h, 0.0, 2.0 * period_h)
         check_number(of, "energy_mwh", one.energy_mwh, 0.0, math.inf)
-        if one.departure_h <= one.arrival_h:
+        if one.departure_h < one.arrival_h:
+            one = one._replace(departure_h=one.departure_h + period_h)
+        if one.departure_h == one.arrival_h:
+            raise ValueError(f"{of}: departure_h {one.departure_h!r} must be after arrival_h, or before it")
+        if one.departure_h > one.arrival_h + period_h:
             raise ValueError(
-                f"{of}: departure_h {one.departure_h!r} must be after arrival_h {one.arrival_h!r}; write a "
-                "stay that passes midnight as two sessions"
+                f"{of}: departure_h {one.departure_h!r} is more than {period_h:g} h after arrival_h "
+                f"{one.arrival_h!r}, when it comes again" + (_LONGER if period_h == HOURS_PER_DAY else "")
             )
         found.append(one)
     found.sort()
-    for before, after in itertools.pairwise(found):
+    again = [found[0]._replace(arrival_h=found[0].arrival_h + period_h)] if found else []
+    for before, after in itertools.pairwise([*found, *again]):
         if after.arrival_h < before.departure_h:
             raise ValueError(
                 f"{who}: a car comes at {after.arrival_h!r} h before the one before it leaves at "
@@ -135,9 +161,10 @@ class ChargerData(Protocol):
 
 
 class _Plans(NamedTuple):
-    """Which cars may come: plans of a day, by unit and weekday. Shapes as in `physics.devices.ev_observe`."""
+    """Which cars may come: plans of a day, by unit and weekday. Shapes as in `ev_observe`."""
 
-    weekday: Ints
+    first_weekday: int
+    reach: Ints
     first: Ints
     number: Ints
     at: Ints
@@ -181,7 +208,13 @@ class EVProgram(Resource):
                     "plugged_in", "1", 0.0, 1.0, "whether a car is there, during the interval that is decided"
                 ),
                 Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh, "what the car still needs, now"),
-                Entry("departure_h", "h", 0.0, 24.0, "hours until the car leaves, now"),
+                Entry(
+                    "departure_h",
+                    "h",
+                    0.0,
+                    max(HOURS_PER_DAY, s.longest_stay_h),
+                    "hours until the car leaves, now",
+                ),
             )
             for s in specs
         )
@@ -194,39 +227,42 @@ class EVProgram(Resource):
     def bind(self, ctx: BindContext) -> None:
         """Allocate, and cut the sessions into intervals; ValueError where one has no whole interval."""
         super().bind(ctx)
-        self._steps_per_day = round(24.0 / ctx.dt_h)
+        self._steps_per_day = round(HOURS_PER_DAY / ctx.dt_h)
         sampled = np.array([s.sessions is None for s in self._specs])
         self._plans = _plans(self._specs, ctx)
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
-        self._ask_rate = np.where(sampled, self.rated_p_mw * self.eta_charge * ctx.dt_h, np.inf)
+        self._fill = self.rated_p_mw * self.eta_charge * ctx.dt_h
+        self._ask_rate = np.where(sampled, self._fill, np.inf)
         self._most_missing_mwh = np.minimum(
             self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0)
         )
         self.max_cost_per_step = float((self.price * self._most_missing_mwh).sum())
         shape = (ctx.batch, self.n_units)
         self.draw, self.need_mwh = (np.zeros(shape) for _ in range(2))
+        self._begun = np.zeros(ctx.batch)
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
-        """Nobody is there; which cars will come is drawn from each row's generator."""
+        """Which cars come is drawn from each row's generator, also those that have come already."""
         super().reset(rows, rngs)
-        self.need_mwh[rows] = 0.0
+        self.need_mwh[rows] = self._begun[rows] = 0.0
         for row, rng in zip(rows, rngs, strict=True):
             self.draw[row] = rng.random(self.n_units)
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
-        """One interval; see `physics.devices.ev_advance`."""
+        """One interval; see `ev_advance`."""
         ev_advance(
             action, exo.t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
-            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price, exo.dt_h,
-            self.draw, self.need_mwh, self.current_p_mw, self.accounts["undelivered_mwh"],
-            self.accounts["throughput_mwh"], self.accounts["undelivered_cost"],
+            self._fill, self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
+            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
+            self.accounts["undelivered_mwh"], self.accounts["throughput_mwh"],
+            self.accounts["undelivered_cost"],
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Who is there in interval `t_index`, what they need, and for how long they stay."""
         ev_observe(
-            t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
-            24.0 / self._steps_per_day, self.draw, self.need_mwh, out,
+            t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate, self._fill,
+            HOURS_PER_DAY / self._steps_per_day, self._begun, self.draw, self.need_mwh, out,
         )  # fmt: skip
 
     def most_of(self, account: str, dt_h: float) -> float:
@@ -237,18 +273,24 @@ class EVProgram(Resource):
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
-        return {**super().state(), "draw": self.draw, "need_mwh": self.need_mwh}
+        return {
+            **super().state(), "draw": self.draw, "need_mwh": self.need_mwh, "begun": self._begun,
+        }  # fmt: skip
 
 
 def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
     """Every plan that a day of one of the units may follow: their own, then those of the sites."""
     first, number = np.zeros((2, len(specs), 7), dtype=np.int64)
+    reach = np.zeros(len(specs), dtype=np.int64)
     parts: list[tuple[Ints, Ints, Ints, Floats]] = []  # sessions of each plan; first, end, MWh of each
-    n_plans, source = 0, cast(object, ctx.profiles)
+    n_plans, source, per_day = 0, cast(object, ctx.profiles), round(HOURS_PER_DAY / ctx.dt_h)
     for u, spec in enumerate(specs):
         if spec.sessions is not None:
-            first[u], number[u], n_plans = n_plans, 1, n_plans + 1
-            parts.append(_own(spec, ctx.dt_h))
+            parts.append(own := _own(spec, ctx.dt_h, per_day))
+            number[u], plans = 1, own[0].size
+            first[u] = n_plans + np.arange(7) % plans
+            n_plans += plans
+            reach[u] = (own[2].max(initial=1) - 1) // per_day
     for site in sorted({spec.site for spec in specs if spec.sessions is None}):
         if not isinstance(source, ChargerData):
             raise ValueError("EV without sessions needs profiles: pass cases.profiles.load_profiles()")
@@ -258,20 +300,22 @@ def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
         n_plans += days.at.size - 1
         parts.append(_random_load(days, ctx.dt_h))
     sizes, start, stop, ask = (np.concatenate(column) for column in zip(*parts, strict=True))
-    weekday = np.array([prof.weekday(day) for day in range(prof.N_DAYS)], dtype=np.int64)
-    return _Plans(weekday, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
+    weekday = getattr(source, "calendar", prof.MODEL_YEAR).weekday(0)
+    return _Plans(weekday, reach, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
 
 
-def _own(spec: EV, dt_h: float) -> tuple[Ints, Ints, Ints, Floats]:
-    """The one plan of a station that has its own sessions."""
+def _own(spec: EV, dt_h: float, per_day: int) -> tuple[Ints, Ints, Ints, Floats]:
+    """The plans of a station that has its own sessions: one, or one for each weekday."""
     arrival, departure, energy = np.array(spec.sessions, dtype=np.float64).reshape(-1, 3).T
+    plans = round(_PERIOD_H[spec.repeats] / HOURS_PER_DAY)
+    day = np.minimum(arrival // HOURS_PER_DAY, plans - 1).astype(np.int64)
     start, stop = _intervals(arrival, departure, dt_h)
     for k in np.flatnonzero(stop <= start):
         raise ValueError(
             f"EV at bus {spec.bus}: the car from {arrival[k]} h to {departure[k]} h is not there for a whole "
             f"interval of {dt_h:g} h"
         )
-    return np.array([energy.size]), start, stop, energy.copy()
+    return np.bincount(day, minlength=plans), start - day * per_day, stop - day * per_day, energy.copy()
 
 
 def _random_load(days: prof.ChargerDays, dt_h: float) -> tuple[Ints, Ints, Ints, Floats]:

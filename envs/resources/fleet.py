@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from .switched import SwitchedDevice
 
 if TYPE_CHECKING:
     from ...cases import Feeder
+    from ...physics.solved_grid import SolvedGrid
 
 
 @dataclasses.dataclass(slots=True)
@@ -225,6 +227,16 @@ class Fleet:
         """As `add_injections`, to arrays that are known to fit."""
         if self.n_units:
             scatter_add(self.delivered_p_mw, self.delivered_q_mvar, self.columns, p_node, q_node)
+
+    @functools.cached_property
+    def moving(self) -> tuple[Resource, ...]:
+        """Programs that move something of the grid."""
+        return tuple(p for p in self.programs if type(p).apply is not Resource.apply)
+
+    def apply(self, grid: SolvedGrid) -> None:
+        """What was moved, into the settings of every row of `grid`."""
+        for program in self.moving:
+            program.apply(grid)
 
     @property
     def switched_devices(self) -> tuple[SwitchedDevice, ...]:

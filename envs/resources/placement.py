@@ -142,12 +142,12 @@ def action_dims(programs: Sequence[Resource]) -> tuple[ActionDim, ...]:
     dims: list[ActionDim] = []
     for program in programs:
         bus_of = dict(zip(program.names, program.buses, strict=True))
-        for name in program.action_names:
+        for name, positions in zip(program.action_names, program.action_positions, strict=True):
             unit, _, quantity = name.rpartition(".")
             if unit not in bus_of:
                 raise ValueError(
                     f"{type(program).__name__}: action name {name!r} must read 'unit.quantity', "
                     f"with a unit of {', '.join(program.names[:5])}"
                 )
-            dims.append(ActionDim(len(dims), name, unit, bus_of[unit], quantity))
+            dims.append(ActionDim(len(dims), name, unit, bus_of[unit], quantity, positions))
     return tuple(dims)

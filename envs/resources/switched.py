@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...cases.model.edit import nearest
 from ..kernels.devices import move_positions
-from .base import BindContext, Entry, Exogenous, Floats, Ints, Resource, ResourceSpec, check_number
+from .base import (
+    BindContext,
+    Entry,
+    Exogenous,
+    Floats,
+    Ints,
+    Resource,
+    ResourceSpec,
+    bus_id,
+    check_number,
+    check_phase,
+)
 
 if TYPE_CHECKING:
     from ...cases import Feeder
+    from ...physics.solved_grid import SolvedGrid
 
 
 class SwitchedDevice(Resource):
@@ -30,6 +44,7 @@ class SwitchedDevice(Resource):
     quantity: ClassVar[str]  # the action
     meaning: ClassVar[str]  # of what is observed, for the documentation
     prefix: ClassVar[str]  # of the units' names
+    attached: ClassVar[str]  # how to have one where the feeder has none
 
     rows: Ints
     low: Floats
@@ -46,6 +61,16 @@ class SwitchedDevice(Resource):
     def neutral_action(self) -> Floats:
         """Where the units stand when a day begins."""
         return np.asarray(2.0 * (self.start - self.low) / (self.high - self.low) - 1.0)
+
+    @property
+    def action_positions(self) -> tuple[int | None, ...]:
+        """Those between the lowest and the highest."""
+        return tuple(int(n) + 1 for n in self.high - self.low)
+
+    def allowed(self, values: Floats, t_index: Ints) -> NDArray[np.bool_]:
+        """Positions within the most steps of one interval; see `Resource.allowed`."""
+        target = np.floor(self.low + 0.5 * (values + 1.0) * (self.high - self.low) + 0.5)
+        return np.abs(target - self.position[:, None]) <= self.limit
 
     def most_of(self, account: str, dt_h: float) -> float:
         """See `Resource.most_of`: from one end to the other, or as far as the limit lets them."""
@@ -78,23 +103,22 @@ class SwitchedDevice(Resource):
         """Live arrays; see `Resource.state`."""
         return {**super().state(), "position": self.position}
 
-    def move(self, stepper: Any) -> None:
-        """Put the positions into the power flow's settings."""
-        raise NotImplementedError(f"{type(self).__name__} must write move(stepper)")
+    def apply(self, grid: SolvedGrid) -> None:
+        """Put the positions into the settings of the grid; see `Resource.apply`."""
+        raise NotImplementedError(f"{type(self).__name__} must write apply(grid)")
 
     def _found(self, feeder: Feeder, table: str, column: str) -> list[int]:
         """Rows of the table that hold the units' ids."""
-        if feeder.phases != "per-phase":
-            raise ValueError(
-                f"{type(self).__name__}: feeder {feeder.name} is balanced; tap changers and banks act on "
-                "per-phase feeders, in DistGrid3PhaseEnv"
-            )
         known = [str(i) for i in feeder.column(table, column)]
         for unit in self.ids:
             if unit not in known:
                 raise ValueError(
                     f"{type(self).__name__}: feeder {feeder.name} has no {column} {unit!r}; "
-                    + (f"expected one of {', '.join(known)}" if known else f"its table of {table} is empty")
+                    + (
+                        f"expected one of {', '.join(known)}"
+                        if known
+                        else f"its table of {table} is empty: {self.attached}"
+                    )
                 )
         if len(set(self.ids)) < len(self.ids):
             raise ValueError(f"{type(self).__name__}: {column} named twice among {', '.join(self.ids)}")
@@ -110,6 +134,11 @@ class SwitchedDevice(Resource):
         self.max_cost_per_step = float((self.price * np.minimum(self.limit, high - low)).sum())
 
 
+def _check_whole(who: str, label: str, value: float) -> None:
+    if value != int(value):
+        raise ValueError(f"{who}: {label} must be a whole number, got {value!r}")
+
+
 def _limits(specs: Sequence[Any]) -> tuple[Floats, Floats]:
     limit = [math.inf if s.max_steps is None else float(s.max_steps) for s in specs]
     return np.array(limit), np.array([s.cost_per_step for s in specs], dtype=np.float64)
@@ -117,34 +146,87 @@ def _limits(specs: Sequence[Any]) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class TapChanger(ResourceSpec):
-    """The taps of one regulator, per phase as the feeder's table of regulators has them.
+    """The taps of one regulator: of the feeder's table of regulators, or attached to a branch.
+
+    `TapChanger("reg1")` moves the regulator of that reg_id. `TapChanger(branch="1-2")` attaches one: to any
+    branch of a balanced feeder, where it stands at the from end, or to the transformer of a branch of a
+    per-phase feeder. It multiplies the voltage of the branch's to end by 1 + position * `tap_step_pu`.
 
     Action tap: -1 is the lowest position, +1 the highest, the nearest whole position between. Observed: the
-    position. Days begin at the position of the feeder's table.
+    position. Days begin at the position of the feeder's table, or at `tap_pos`.
 
     - `regulator`: reg_id. `max_steps`: most steps in one interval; None: any number.
     - `cost_per_step`: wear, a resource cost.
+    - `branch`: branch_id, in the place of `regulator`; with it `tap_min`, `tap_max`, `tap_pos` (whole
+      positions) and `tap_step_pu`.
     """
 
     kind: ClassVar[str] = "tap_changer"
 
-    regulator: str
+    regulator: str | None = None
     max_steps: int | None = None
     cost_per_step: float = 0.0
     name: str | None = None
+    branch: str | None = field(default=None, kw_only=True)
+    tap_min: int = field(default=-16, kw_only=True)
+    tap_max: int = field(default=16, kw_only=True)
+    tap_pos: int = field(default=0, kw_only=True)
+    tap_step_pu: float = field(default=0.00625, kw_only=True)
 
     def __post_init__(self) -> None:
-        who = f"TapChanger {self.regulator}"
+        who = f"TapChanger {self.branch if self.regulator is None else self.regulator}"
+        if (self.regulator is None) == (self.branch is None):
+            raise ValueError(f"{who}: give regulator=, of the feeder's table, or branch=, to attach one")
         check_number(who, "cost_per_step", self.cost_per_step, 0.0, math.inf)
         if self.max_steps is not None:
             check_number(who, "max_steps", self.max_steps, 1.0, math.inf)
-            if self.max_steps != int(self.max_steps):
-                raise ValueError(f"{who}: max_steps must be a whole number, got {self.max_steps!r}")
+            _check_whole(who, "max_steps", self.max_steps)
+        check_number(who, "tap_step_pu", self.tap_step_pu, 0.0, 0.1, open_low=True)
+        for label in ("tap_min", "tap_max", "tap_pos"):
+            check_number(who, label, getattr(self, label), -1000.0, 1000.0)
+            _check_whole(who, label, getattr(self, label))
+        if self.tap_min >= self.tap_max:
+            raise ValueError(f"{who}: tap_max must be above tap_min {self.tap_min}, got {self.tap_max}")
+        check_number(who, "tap_pos", self.tap_pos, self.tap_min, self.tap_max)
+        if 1.0 + self.tap_min * self.tap_step_pu <= 0.0:
+            raise ValueError(
+                f"{who}: tap_min * tap_step_pu must be above -1, got {self.tap_min} * {self.tap_step_pu:g}"
+            )
+
+    @property
+    def reg_id(self) -> str:
+        """Id in the table of regulators."""
+        return self.regulator if self.regulator is not None else self.name or f"tap_{self.branch}"
+
+    def equip(self, feeder: Feeder) -> Feeder:
+        """The feeder with this regulator; ValueError for an unknown branch, or one that has a regulator."""
+        if self.branch is None:
+            return feeder
+        if self.branch not in feeder.branch_index:
+            near = nearest(self.branch, feeder.branch_index)
+            raise ValueError(f"TapChanger: feeder {feeder.name} has no branch {self.branch!r}; {near}")
+        wanted = {
+            "reg_id": self.reg_id, "branch_id": self.branch, "tap_min": int(self.tap_min),
+            "tap_max": int(self.tap_max), "tap_pos": int(self.tap_pos), "tap_step_pu": self.tap_step_pu,
+        }  # fmt: skip
+        for row in feeder.regulators.select(list(wanted)).to_pylist():
+            if row == wanted:
+                return feeder
+            if self.branch == row["branch_id"]:
+                raise ValueError(
+                    f"TapChanger: branch {self.branch!r} of feeder {feeder.name} has the regulator "
+                    f"{row['reg_id']!r} already: TapChanger({row['reg_id']!r}) moves it"
+                )
+        return feeder.with_new_regulator(
+            self.branch, tap_min=self.tap_min, tap_max=self.tap_max, tap_pos=self.tap_pos,
+            tap_step_pu=self.tap_step_pu, reg_id=self.reg_id,
+        )  # fmt: skip
 
     @staticmethod
     def program(specs: Sequence[TapChanger]) -> TapProgram:
         """All `specs` as one array program."""
-        return TapProgram([s.regulator for s in specs], [s.name for s in specs], *_limits(specs))
+        names = [s.name if s.branch is None else s.reg_id for s in specs]
+        return TapProgram([s.reg_id for s in specs], names, *_limits(specs))
 
 
 class TapProgram(SwitchedDevice):
@@ -155,6 +237,7 @@ class TapProgram(SwitchedDevice):
     quantity: ClassVar[str] = "tap"
     meaning: ClassVar[str] = "position of each tap changer, now"
     prefix: ClassVar[str] = "tap"
+    attached: ClassVar[str] = 'attach one: TapChanger(branch="...")'
 
     def locate(self, feeder: Feeder) -> None:
         """Regulated nodes, phases and ranges; ValueError for an unknown regulator."""
@@ -170,34 +253,92 @@ class TapProgram(SwitchedDevice):
         )
         self._settle(low, high, start)
 
-    def move(self, stepper: Any) -> None:
+    def apply(self, grid: SolvedGrid) -> None:
         """Ratios of the regulators."""
-        stepper.tap[:, self.rows] = 1.0 + self.position * self._step
+        grid.tap[:, self.rows] = 1.0 + self.position * self._step
 
 
 @dataclass(frozen=True)
 class CapacitorBank(ResourceSpec):
-    """A capacitor bank that is switched as a whole.
+    """A capacitor bank that is switched as a whole: of the feeder's table, or attached to a bus.
 
-    Action on: from 0 up on, below off. Observed: 1 when on. Days begin with the state of the feeder's table.
+    `CapacitorBank("cap1")` switches the bank of that cap_id; `CapacitorBank(bus=18, q_mvar=0.3)` attaches
+    one, of that many MVAr at 1 pu in all its phases together.
+
+    Action on: from 0 up on, below off. Observed: 1 when on. Days begin with the state of the feeder's table,
+    or with `on`.
 
     - `capacitor`: cap_id. `cost_per_step`: price of a switching, a resource cost.
+    - `bus`: node id, in the place of `capacitor`; with it `q_mvar`, `phase` (None: all of the bus) and `on`.
     """
 
     kind: ClassVar[str] = "capacitor_bank"
 
-    capacitor: str
+    capacitor: str | None = None
     cost_per_step: float = 0.0
     name: str | None = None
+    bus: str | int | None = field(default=None, kw_only=True)
+    q_mvar: float | None = field(default=None, kw_only=True)
+    phase: str | None = field(default=None, kw_only=True)
+    on: bool = field(default=False, kw_only=True)
     max_steps: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
-        check_number(f"CapacitorBank {self.capacitor}", "cost_per_step", self.cost_per_step, 0.0, math.inf)
+        who = f"CapacitorBank {self.bus if self.capacitor is None else self.capacitor}"
+        if (self.capacitor is None) == (self.bus is None):
+            raise ValueError(
+                f"{who}: give capacitor=, of the feeder's table, or bus= and q_mvar= to attach one"
+            )
+        check_number(who, "cost_per_step", self.cost_per_step, 0.0, math.inf)
+        if self.bus is None:
+            if self.q_mvar is not None or self.phase is not None or self.on:
+                raise ValueError(
+                    f"{who}: q_mvar, phase and on are those of the feeder's table; leave them out"
+                )
+            return
+        if self.q_mvar is None:
+            raise ValueError(f"{who}: q_mvar must be the size of the bank in MVAr, got None")
+        check_number(who, "q_mvar", self.q_mvar, 0.0, math.inf, open_low=True)
+        bus_id(self.bus)
+        if self.phase is not None:
+            check_phase(who, self.phase)
+
+    @property
+    def cap_id(self) -> str:
+        """Id in the table of capacitors."""
+        return self.capacitor if self.capacitor is not None else self.name or f"bank_{self.bus}"
+
+    def equip(self, feeder: Feeder) -> Feeder:
+        """The feeder with this bank; ValueError for an unknown bus, a phase that it lacks, a taken id."""
+        if self.bus is None or self.q_mvar is None:
+            return feeder
+        node, who = bus_id(self.bus), "CapacitorBank"
+        if node not in feeder.node_index:
+            near = nearest(node, feeder.node_index)
+            raise ValueError(f"{who}: feeder {feeder.name} has no bus {node!r}; {near}")
+        there = str(feeder.column("nodes", "phase")[feeder.node_index[node]])
+        phase = there if self.phase is None else "".join(sorted(self.phase))
+        if not set(phase) <= set(there):
+            raise ValueError(f"{who}: bus {node!r} has phase {there}, not {self.phase}")
+        wanted = {
+            "cap_id": self.cap_id, "node_id": node, "phase": phase, "q_mvar": float(self.q_mvar),
+            "status": bool(self.on),
+        }  # fmt: skip
+        for row in feeder.capacitors.select(list(wanted)).to_pylist():
+            if row == wanted:
+                return feeder
+            if row["cap_id"] == self.cap_id:
+                raise ValueError(
+                    f"{who}: feeder {feeder.name} has a bank {self.cap_id!r} of {row['q_mvar']:g} MVAr at "
+                    f"bus {row['node_id']!r} already: give this one another name="
+                )
+        return feeder.with_new_capacitor(node, self.q_mvar, phase=phase, on=self.on, cap_id=self.cap_id)
 
     @staticmethod
     def program(specs: Sequence[CapacitorBank]) -> BankProgram:
         """All `specs` as one array program."""
-        return BankProgram([s.capacitor for s in specs], [s.name for s in specs], *_limits(specs))
+        names = [s.name if s.bus is None else s.cap_id for s in specs]
+        return BankProgram([s.cap_id for s in specs], names, *_limits(specs))
 
 
 class BankProgram(SwitchedDevice):
@@ -208,6 +349,7 @@ class BankProgram(SwitchedDevice):
     quantity: ClassVar[str] = "on"
     meaning: ClassVar[str] = "whether each bank is on, now"
     prefix: ClassVar[str] = "bank"
+    attached: ClassVar[str] = 'attach one: CapacitorBank(bus="...", q_mvar=...)'
 
     def locate(self, feeder: Feeder) -> None:
         """Nodes, phases and states; ValueError for an unknown bank."""
@@ -219,9 +361,9 @@ class BankProgram(SwitchedDevice):
         start = column("capacitors", "status")[found].astype(np.float64)
         self._settle(np.zeros(len(found)), np.ones(len(found)), start)
 
-    def move(self, stepper: Any) -> None:
+    def apply(self, grid: SolvedGrid) -> None:
         """States of the banks."""
-        stepper.cap_on[:, self.rows] = self.position
+        grid.cap_on[:, self.rows] = self.position
 
 
 def _as_port(phase: str) -> str:

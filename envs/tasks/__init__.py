@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from ..blocks import GRID_BLOCKS
-from .base import StepView, Task, WorstCase
+from .base import DataTask, StepView, Task, WorstCase
 from .loss import LossMinimisation
+from .quantities import QUANTITIES, Quantity, Range
+from .terms import COSTS, Term, TermRow
 from .volt_var import VoltVar
 from .volt_var3 import VoltVar3
 
-__all__ = ["GRID_BLOCKS", "LossMinimisation", "StepView", "Task", "VoltVar", "VoltVar3", "WorstCase"]
+__all__ = [
+    "COSTS",
+    "GRID_BLOCKS",
+    "QUANTITIES",
+    "DataTask",
+    "LossMinimisation",
+    "Quantity",
+    "Range",
+    "StepView",
+    "Task",
+    "Term",
+    "TermRow",
+    "VoltVar",
+    "VoltVar3",
+    "WorstCase",
+]

@@ -1,7 +1,12 @@
-"""A task: what is observed, what is rewarded and charged as cost, and for how long."""
+"""A task: what is observed, what is rewarded and charged as cost, and for how long.
+
+A task is data: terms of the reward, costs, blocks of the observation, an episode. `Quantity` rows say how
+each term is read and how bad it can get, so that nobody writes a bound by hand.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cases.profiles import ONE_DAY, Duration, checked_duration
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
 from ..blocks import Block
 from ..kernels.rows import mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number, made_of, name_of_class
+from .terms import Readers, Term, TermRow, as_terms, least_of, readers, row_of
 
 FloatArray = NDArray[np.float64]
 
@@ -24,11 +31,12 @@ FloatArray = NDArray[np.float64]
 class StepView:
     """The solved interval, batch first. Arrays are live: read, never keep, never write."""
 
-    __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost")
+    __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost", "unserved_mw")
 
     def __init__(self, stepper: SolvedGrid, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
         self._stepper, self._fleet = stepper, fleet
         self.resource_cost = resource_cost  # (batch,)
+        self.unserved_mw = resource_cost * 0.0  # (batch,) load on dead nodes, and load that was shed
         self.dt_h = dt_h
 
     @property
@@ -87,6 +95,10 @@ class StepView:
         """(batch,) available power that no unit used."""
         return self._fleet.accounts.total("curtailed_mw")
 
+    def account(self, name: str) -> FloatArray:
+        """(batch,) sum over units of an account out of `envs.resources.ACCOUNTS`."""
+        return self._fleet.accounts.total(name)
+
 
 @dataclass(frozen=True)
 class WorstCase:
@@ -101,16 +113,9 @@ class WorstCase:
     resource_cost: float
     switched_per_step: float = 0.0
     vuf_violation_pct: float = 0.0
-
-    def cost(self, name: str) -> float:
-        """Largest possible value of one named cost."""
-        if name == "voltage_violation":
-            return self.voltage_violation_pu
-        if name == "thermal_overload":
-            return self.thermal_overload_mva
-        if name == "vuf_violation":
-            return self.vuf_violation_pct
-        return self.resource_cost if name == "resource" else 0.0
+    unserved_mw: float = 0.0
+    slack_mw: float = math.inf  # either way
+    accounts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def voltage_violation_pu(self) -> float:
@@ -124,24 +129,33 @@ class WorstCase:
         return float(np.nansum(np.maximum(self.state.s_branch_mva - self.rating_mva, 0.0)))
 
 
+#: What a MW that is not supplied in an interval takes from the reward, unless a task says otherwise.
+VALUE_OF_LOST_LOAD = 200.0
 #: A price of failure that is no stated number: the rigorous bound for every step that is left.
 BOUND = "bound"
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """Base of all tasks. ``terms`` returns weighted contributions: their sum is the reward.
+    """Base of all tasks: list ``rewards`` and ``costs``, or write ``terms`` and ``worst_step`` yourself.
+
+    Terms are weighted contributions by name; their sum is the reward. Load that is not supplied, on nodes
+    without voltage or shed, takes ``unserved_weight`` per MW and interval from it and is a cost, in every
+    task: a blackout never pays. The default is two hundred times what `VoltVar` takes for a MW of losses:
+    customers lose some hundred times what energy costs, and what a MW less mends of losses and voltages is
+    worth a hundredth of it. Who weighs voltages a hundred times heavier raises this weight, too.
 
     A power flow that fails ends the episode. ``failure_price`` is what that takes from the reward, once: a
     number, which should be more than the rest of any day can cost, or ``"bound"``, the worst that any solved
     interval could bring times the intervals that are left. ``failure_cost`` is the same for the cost.
     """
 
-    episode_steps: int = 96
+    episode: Duration = ONE_DAY  # a whole number of steps of the data
     v_band: tuple[float, float] | None = None  # None: the limits of the feeder's nodes
     vuf_max_pct: float = 2.0  # unbalance allowed at nodes with three phases
     failure_price: float | str = field(default=BOUND, kw_only=True)
     failure_cost: float | str = field(default=BOUND, kw_only=True)
+    unserved_weight: float = field(default=VALUE_OF_LOST_LOAD, kw_only=True)  # per MW and interval
     #: Of which class a task is where only its fields are kept: in JSON.
     class_name: str = field(default="", init=False, repr=False, compare=False)
 
@@ -149,9 +163,8 @@ class Task(ABC):
         cls.class_name = name_of_class(cls)
 
     def __post_init__(self) -> None:
-        who, steps = type(self).__name__, self.episode_steps
-        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= 96:
-            raise ValueError(f"episode_steps must be 1..96 (one day of 15 min), got {steps!r}")
+        who = type(self).__name__
+        object.__setattr__(self, "episode", checked_duration("episode", self.episode))
         if self.v_band is not None:
             object.__setattr__(self, "v_band", _checked_band(self.v_band))
         if not isinstance(self.vuf_max_pct, int | float) or not 0 < self.vuf_max_pct < 100:
@@ -162,6 +175,8 @@ class Task(ABC):
                 raise ValueError(f"{who}: {name} must be a number above 0 or {BOUND!r}, got {value!r}")
             if not isinstance(value, str):
                 check_number(who, name, value, 0.0, math.inf, open_low=True)
+
+        check_number(who, "unserved_weight", self.unserved_weight, 0.0, math.inf, open_low=True)
 
     def check_weights(self, *names: str) -> None:
         """ValueError unless each of these fields is a finite number of 0 or more."""
@@ -174,17 +189,78 @@ class Task(ABC):
         """Names out of ``GRID_BLOCKS`` and blocks of one's own, in the order of the observation."""
 
     @property
-    def charged(self) -> tuple[str, ...]:
-        """Costs that this task charges; the others are still told, in ``info["cost_…"]``."""
+    def rewards(self) -> tuple[Term, ...]:
+        """Terms of the reward."""
+        return ()
+
+    @property
+    def costs(self) -> tuple[str | Term, ...]:
+        """Costs that this task charges, by name or as terms; ``info["cost_…"]`` tells the others, too."""
         return ("voltage_violation", "thermal_overload", "vuf_violation", "resource")
 
-    @abstractmethod
     def terms(self, view: StepView) -> dict[str, FloatArray]:
         """Weighted reward contributions by name, each (batch,) or one number for all rows; finite."""
+        return self._readers.of(view)
 
-    @abstractmethod
     def worst_step(self, worst: WorstCase) -> float:
         """A reward that no solved interval can fall below; prices a failed power flow."""
+        return least_of(self.reward_terms, worst)
+
+    @functools.cached_property
+    def reward_terms(self) -> tuple[Term, ...]:
+        """``rewards``, checked."""
+        return as_terms("rewards", self.rewards)
+
+    @functools.cached_property
+    def cost_terms(self) -> tuple[Term, ...]:
+        """``costs``, checked, each as a term."""
+        return as_terms("costs", self.costs)
+
+    @functools.cached_property
+    def _readers(self) -> Readers:
+        return readers(self.reward_terms)
+
+    def term_rows(self) -> tuple[TermRow, ...]:
+        """What the documentation says of each term and each cost, that of load not supplied included."""
+        lost = "unserved"
+        return (
+            *(row_of("reward", term) for term in self.reward_terms),
+            row_of("reward", Term(lost, "unserved_mw", -self.unserved_weight)),
+            *(row_of("cost", term) for term in self.cost_terms),
+            row_of("cost", Term(lost, "unserved_mw", 1.0)),
+        )
+
+
+@dataclass(frozen=True)
+class DataTask(Task):
+    """A task of terms alone, without a class of its own.
+
+    ``blocks`` of the observation; ``rewards`` and ``costs`` as `Task` has them.
+    """
+
+    blocks: tuple[str | Block, ...] = (
+        "clock",
+        "v_pu",
+        "load_p_mw",
+        "load_q_mvar",
+        "p_slack_mw",
+        "q_slack_mvar",
+    )
+    rewards: tuple[Term, ...] = ()
+    costs: tuple[str | Term, ...] = ("voltage_violation", "thermal_overload", "vuf_violation", "resource")
+
+    def __post_init__(self) -> None:
+        Task.__post_init__(self)
+        for name in ("blocks", "rewards", "costs"):
+            value = getattr(self, name)
+            if isinstance(value, list):  # as JSON has it
+                object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "rewards", self.reward_terms)
+        costs = tuple(Term(**cost) if isinstance(cost, Mapping) else cost for cost in self.costs)
+        object.__setattr__(self, "costs", costs)
+        if not self.rewards:
+            raise ValueError("a DataTask needs rewards: give rewards=(Term(name, quantity, weight), ...)")
+        as_terms("costs", self.costs)
 
 
 def unpriced(task: Task) -> Task:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import FloatArray, StepView, Task, WorstCase
+from .base import Task
+from .terms import Term
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,13 @@ class LossMinimisation(Task):
         return ("clock", "v_pu", "p_from_mw", "q_from_mvar", "i_ka", "load_p_mw", "load_q_mvar",
                 "p_slack_mw", "q_slack_mvar")  # fmt: skip
 
-    def terms(self, view: StepView) -> dict[str, FloatArray]:
-        """Weighted contributions by name."""
-        out = {"loss": -self.loss_penalty_weight * view.p_loss_mw}
-        if self.voltage_penalty_weight:
-            out["voltage"] = -self.voltage_penalty_weight * view.voltage_violation_pu
-        if self.thermal_penalty_weight:
-            out["thermal"] = -self.thermal_penalty_weight * view.thermal_overload_mva
-        if self.resource_penalty_weight:
-            out["resource"] = -self.resource_penalty_weight * view.resource_cost
-        return out
-
-    def worst_step(self, worst: WorstCase) -> float:
-        """Every term at its bound."""
-        return -(
-            self.loss_penalty_weight * worst.state.p_loss_mw
-            + self.voltage_penalty_weight * worst.voltage_violation_pu
-            + self.thermal_penalty_weight * worst.thermal_overload_mva
-            + self.resource_penalty_weight * worst.resource_cost
+    @property
+    def rewards(self) -> tuple[Term, ...]:
+        """Losses, and the penalties that have a weight."""
+        penalties = (
+            Term("voltage", "voltage_violation_pu", -self.voltage_penalty_weight),
+            Term("thermal", "thermal_overload_mva", -self.thermal_penalty_weight),
+            Term("resource", "resource_cost", -self.resource_penalty_weight),
         )
+        loss = Term("loss", "loss_mw", -self.loss_penalty_weight)
+        return (loss, *(term for term in penalties if term.weight))

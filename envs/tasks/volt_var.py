@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from .base import FloatArray, StepView, Task, WorstCase
+from .base import Task
+from .terms import Term
 
 
 @dataclass(frozen=True)
@@ -33,24 +32,16 @@ class VoltVar(Task):
         return ("clock", "v_pu", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
 
     @property
-    def charged(self) -> tuple[str, ...]:
+    def costs(self) -> tuple[str | Term, ...]:
         """Voltages alone: reactive power cannot mend what the sun makes flow."""
         return ("voltage_violation", "resource")
 
-    def terms(self, view: StepView) -> dict[str, FloatArray]:
-        """Weighted contributions by name."""
-        return {
-            "loss": -self.loss_weight * view.p_loss_mw,
-            "voltage": (-400.0 * self.voltage_weight) * view.mean_square_pu(1.0),
-            "wear": -self.wear_weight * view.throughput_mwh,
-        }
-
-    def worst_step(self, worst: WorstCase) -> float:
-        """Every term at its bound."""
-        high = (np.nan_to_num(worst.state.v_high_pu, nan=1.0) - 1.0) * 20.0
-        low = (worst.state.v_low_pu - 1.0) * 20.0
-        return -(
-            self.loss_weight * worst.state.p_loss_mw
-            + self.voltage_weight * float(np.maximum(high * high, low * low).mean())
-            + self.wear_weight * worst.storage_mwh_per_step
+    @property
+    def rewards(self) -> tuple[Term, ...]:
+        """Losses, deviation from 1 pu in units of the usual band, wear of storage."""
+        usual = {"reference_pu": 1.0, "band_pu": 0.05}
+        return (
+            Term("loss", "loss_mw", -self.loss_weight),
+            Term("voltage", "voltage_deviation", -self.voltage_weight, usual),
+            Term("wear", "throughput_mwh", -self.wear_weight),
         )

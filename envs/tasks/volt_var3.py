@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from .base import FloatArray, StepView, WorstCase
+from .terms import Term
 from .volt_var import VoltVar
 
 _MOST = 5.0  # unbalance counts in the reward up to this many times its limit
@@ -36,23 +34,16 @@ class VoltVar3(VoltVar):
         return ("clock", "v_pu", "vuf_pct", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
 
     @property
-    def charged(self) -> tuple[str, ...]:
+    def costs(self) -> tuple[str | Term, ...]:
         """Voltages and unbalance."""
         return ("voltage_violation", "vuf_violation", "resource")
 
-    def terms(self, view: StepView) -> dict[str, FloatArray]:
-        """Weighted contributions by name."""
-        out = VoltVar.terms(self, view)
-        share = np.minimum(view.vuf_pct / self.vuf_max_pct, _MOST)
-        mean = np.square(share).mean(axis=1) if share.shape[1] else view.p_loss_mw * 0.0
-        out["unbalance"] = -self.unbalance_weight * mean
-        out["switching"] = -self.switching_weight * view.switched
-        return out
-
-    def worst_step(self, worst: WorstCase) -> float:
-        """Every term at its bound."""
+    @property
+    def rewards(self) -> tuple[Term, ...]:
+        """Those of `VoltVar`, unbalance and switching."""
+        unbalance = {"limit_pct": self.vuf_max_pct, "most": _MOST}
         return (
-            VoltVar.worst_step(self, worst)
-            - self.unbalance_weight * _MOST**2
-            - self.switching_weight * worst.switched_per_step
+            *super().rewards,
+            Term("unbalance", "unbalance_square", -self.unbalance_weight, unbalance),
+            Term("switching", "switchings", -self.switching_weight),
         )

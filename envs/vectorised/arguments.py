@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
-DRAWN = -1  # in place of a day: the environment draws one
+DRAWN = -1  # in place of a start: the environment draws one
 
 
 def checked_mask(mask: Any, every: BoolArray, started: bool) -> BoolArray:
@@ -31,12 +29,13 @@ def checked_mask(mask: Any, every: BoolArray, started: bool) -> BoolArray:
     return mask
 
 
-def checked_row_days(day: Any, num_envs: int, check: Callable[[Any], int]) -> IntArray:
-    """(num_envs,) of one day, or of one for each environment; None among them: ``DRAWN``."""
-    several = list(day) if isinstance(day, list | tuple | np.ndarray) and np.ndim(day) else [day] * num_envs
+def checked_row_starts(name: str, value: Any, num_envs: int, check: Callable[[str, Any], int]) -> IntArray:
+    """(num_envs,) of one day or start, or of one for each environment; None among them: ``DRAWN``."""
+    listed = isinstance(value, list | tuple | np.ndarray) and np.ndim(value)
+    several = list(value) if listed else [value] * num_envs
     if len(several) != num_envs:
-        raise ValueError(f"day must be one number or {num_envs} of them, got {len(several)}")
-    return np.array([DRAWN if d is None else check(d) for d in several], dtype=np.int64)
+        raise ValueError(f"{name} must be one number or {num_envs} of them, got {len(several)}")
+    return np.array([DRAWN if v is None else check(name, v) for v in several], dtype=np.int64)
 
 
 def checked_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
@@ -59,16 +58,3 @@ def checked_max_steps(max_episode_steps: object) -> int | None:
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"max_episode_steps must be a whole number above 0, -1 or None, got {steps!r}")
     return int(steps)
-
-
-def batched(space: spaces.Box, num_envs: int) -> spaces.Box:
-    """Gymnasium's ``batch_space``, its bounds one row shown ``num_envs`` times: they would be the largest
-    arrays of all.
-    """
-    many = batch_space(space, 1)
-    assert isinstance(many, spaces.Box)
-    shape = (num_envs, *space.shape)
-    many._shape = shape
-    for name in ("low", "high", "bounded_below", "bounded_above"):
-        setattr(many, name, np.broadcast_to(getattr(many, name), shape))
-    return many

@@ -33,6 +33,7 @@ class InfoArrays:
         self._flags = np.empty((len(plan.flags), rows + _PAD), dtype=np.bool_)
         self._clocks = np.empty((len(plan.clocks), rows + _PAD), dtype=np.int64)
         self._tables = tuple(np.empty((rows, columns.size)) for columns in self._shown)
+        self.more: Tree = {}  # arrays of an environment's own, which it fills itself
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         switched_devices = grid.fleet.switched_devices
         self._positions = {device.info_name: np.empty((rows, device.n_units)) for device in switched_devices}
@@ -40,7 +41,7 @@ class InfoArrays:
         self._violations = np.zeros(rows, dtype=np.int64)
         assert grid.names is not None  # known from the first reset on
         self._names = grid.names
-        lines = 3 + len(grid.names[0]) + len(grid.names[1])
+        lines = 4 + len(grid.names[0]) + len(grid.names[1])
         self._earned = np.zeros((lines, rows + _PAD))
 
     def write_state(self, shard: Shard) -> None:
@@ -68,7 +69,8 @@ class InfoArrays:
         lines[1] = sum(charged.values()) if charged else 0.0
         if charged:
             self._violations[rows] = sum((value > 0.0).astype(np.int64) for value in charged.values())
-        for k, value in enumerate((*rewards.values(), *costs.values()), start=3):
+        lines[3] = outcome.unserved_mw
+        for k, value in enumerate((*rewards.values(), *costs.values()), start=4):
             lines[k] = value
 
     @property
@@ -96,10 +98,10 @@ class InfoArrays:
     def step(self) -> Tree:
         """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
         rewards, costs = self._names
-        _, resource, cost, *terms = self._earned[:, : self._rows]
+        _, resource, cost, unserved, *terms = self._earned[:, : self._rows]
         n = len(rewards)
         return {
-            "cost_resource": resource, "n_resource_violations": self._violations,
+            "unserved_MW": unserved, "cost_resource": resource, "n_resource_violations": self._violations,
             "rewards": dict(zip(rewards, terms[:n], strict=True)),
             "costs": dict(zip(costs, terms[n:], strict=True)),
             "cost": cost, "delivered": self._delivered(),
@@ -107,7 +109,7 @@ class InfoArrays:
 
     def all(self) -> Tree:
         """Everything that is told."""
-        return self.state() | self.step()
+        return self.state() | self.step() | self.more
 
     def forget(self, rows: BoolArray, reward: bool) -> None:
         """As if nothing had been earned or charged in ``rows``; ``reward``: that of the step as well."""

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.codecs import ActionCodec
 from .shards import Shards
 
 #: What is asked of a single environment and known here for each row; the others are those of the vector.
 OWN = (
     "day", "step_index", "np_random", "np_random_seed", "neutral_action", "observation_space", "action_space",
-    "unwrapped", "obs", "reset",
+    "unwrapped", "obs", "reset", "action_masks",
 )  # fmt: skip
 _MISSING = object()
 
@@ -38,8 +39,15 @@ class VectorFace(Protocol):
         """One seed for each environment."""
 
     @property
-    def neutral_action(self) -> NDArray[np.float32]:
-        """(num_envs, n_actions)."""
+    def neutral_action(self) -> Any:
+        """One for each environment, in the code of the action space."""
+
+    @property
+    def codec(self) -> ActionCodec:
+        """Of the actions of all environments."""
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which codes can be followed next, (num_envs, codes)."""
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
         """Begin episodes."""
@@ -94,9 +102,9 @@ class RowView:
         return self._env.np_random_seed[self._index]
 
     @property
-    def neutral_action(self) -> NDArray[np.float32]:
-        """(n_actions,) that leaves every resource alone."""
-        return self._env.neutral_action[self._index]
+    def neutral_action(self) -> Any:
+        """The action that leaves every resource alone."""
+        return self._env.codec.one(self._env.neutral_action)
 
     @property
     def observation_space(self) -> Any:
@@ -118,6 +126,10 @@ class RowView:
         shard = next(s for s in self._env.shards if s.lo <= self._index < s.hi)
         row: NDArray[np.float32] = shard.grid.observe()[self._index - shard.lo].copy()
         return row
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which codes can be followed next, flat; see ``DistGridEnv.action_masks``."""
+        return self._env.action_masks()[self._index]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
         """Begin an episode here and nowhere else; returns what a single environment returns."""

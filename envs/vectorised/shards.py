@@ -33,17 +33,17 @@ class Shard(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """Rows that begin a new episode, ascending, with the day and the generator of each."""
+    """Rows that begin a new episode, ascending, with the interval and the generator of each."""
 
     rows: IntArray
-    days: IntArray
+    starts: IntArray
     rngs: Sequence[np.random.Generator]
 
     def within(self, lo: int, hi: int) -> Restart:
         """The part in [lo, hi), with rows counted from ``lo``."""
         first, last = np.searchsorted(self.rows, (lo, hi)).tolist()
         part = slice(first, last)
-        return Restart(self.rows[part] - lo, self.days[part], self.rngs[part])
+        return Restart(self.rows[part] - lo, self.starts[part], self.rngs[part])
 
 
 class Shards:

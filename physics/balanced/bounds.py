@@ -6,6 +6,8 @@ branch current, so losses, and every voltage from above. Environments price a fa
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,14 +34,14 @@ def state_bounds(net: Network, s_max_mva: FloatArray, v_low_pu: float = 0.5) -> 
             f"feeder {net.feeder.name!r} has loops, or parallel transformers of different phase shift: these "
             "bounds hold for trees only"
         )
-    s_max_mva = s_max_mva + _held_mvar(net)
+    s_max_mva, extreme = s_max_mva + _held_mvar(net), _extreme(net)
     highest = float(net.source_v_pu.max(initial=0.0))
     for _ in range(_PASSES):
-        current = _current_bound(net, s_max_mva, v_low_pu, highest)
-        v_high = _voltage_bound(net, current)
+        current = _current_bound(net, extreme, s_max_mva, v_low_pu, highest)
+        v_high = _voltage_bound(net, extreme, current)
         now = float(np.nanmax(v_high)) if net.energised.any() else highest
         if now <= highest * (1 + 1e-9):
-            return _bounds(net, v_low_pu, v_high, current)
+            return _bounds(net, extreme, v_low_pu, v_high, current)
         highest = now * (1 + 1e-9)
         if highest > RUNAWAY_PU:
             break
@@ -49,16 +51,69 @@ def state_bounds(net: Network, s_max_mva: FloatArray, v_low_pu: float = 0.5) -> 
     )
 
 
-def _bounds(net: Network, v_low_pu: float, v_high: FloatArray, current: FloatArray) -> StateBounds:
+class _Extreme(NamedTuple):
+    """The most that taps and banks make of a tree, by position."""
+
+    ratio: FloatArray  # (m,) |a|
+    z: FloatArray  # (m,) |z|, pu
+    r: FloatArray
+    y: FloatArray  # (m,) |y|, pu
+    charging: FloatArray  # (n_branch,) half the charging, the larger end's, pu
+
+
+def _extreme(net: Network) -> _Extreme:
+    """Regulators anywhere in their ranges, banks on or off; ValueError for one in parallel branches."""
+    tree, plan = net.topology.tree, net.topology.plan
+    raised, grown = np.ones(tree.branch.size), np.ones(tree.branch.size)
+    per_a2 = 1.0 / np.abs(net.topology.ratio) ** 2
+    _check_parallel(net)
+    for e, stored, (low, high) in zip(net.reg_branch, net.reg_gain, net.reg_range, strict=True):
+        per_a2[e] *= (high / stored) ** 2
+        k = plan.at_branch[e]
+        if k >= 0 and net.topology.child_is_to[e]:
+            raised[k] = high / stored
+        elif k >= 0:
+            raised[k], grown[k] = stored / low, (stored / low) ** 2
+    charging = 0.5 * np.abs(net.b_pu) * np.maximum(1.0, per_a2)
+    y = np.hypot(tree.y_re, tree.y_im)
+    for node in np.unique(np.concatenate([net.cap_node, net.from_row[net.reg_branch]])):
+        k, mine = plan.at_node[node], net.cap_node == node
+        if k >= 0:
+            banks = net.cap_susceptance[mine]
+            rest = complex(tree.y_re[k], tree.y_im[k] - banks[net.cap_on[mine]].sum())
+            moved = net.reg_branch[net.from_row[net.reg_branch] == node]
+            y[k] = abs(rest) + np.abs(banks).sum() + charging[moved].sum()
+    return _Extreme(
+        raised * np.hypot(tree.a_re, tree.a_im), grown * np.hypot(tree.z_re, tree.z_im), grown * tree.z_re,
+        y, charging,
+    )  # fmt: skip
+
+
+def _check_parallel(net: Network) -> None:
+    """ValueError where a regulator stands in one of several parallel branches."""
+    bundles = net.topology.bundles
+    inside = np.zeros(net.reg_branch.size, dtype=bool)
+    if bundles is not None:
+        inside = np.isin(net.reg_branch, bundles.member)
+    if inside.any():
+        name = str(net.feeder.column("regulators", "reg_id")[inside][0])
+        raise ValueError(
+            f"feeder {net.feeder.name!r} has no bounds: regulator {name!r} stands in one of several parallel "
+            "branches"
+        )
+
+
+def _bounds(
+    net: Network, extreme: _Extreme, v_low_pu: float, v_high: FloatArray, current: FloatArray
+) -> StateBounds:
     tree = net.topology.tree
     fed = tree.branch >= 0
     branch, current = tree.branch[fed], current[fed]
     lone = np.ones(net.n_branch, dtype=bool)
     if net.topology.bundles is not None:
         lone[net.topology.bundles.lead] = False
-    loss = float((tree.z_re[fed] * current**2 * lone[branch]).sum() * net.base_mva)
-    scale = np.hypot(tree.a_re[fed], tree.a_im[fed])
-    charging = 0.5 * np.abs(net.b_pu[branch]) * np.maximum(1.0, 1.0 / np.abs(net.topology.ratio[branch]) ** 2)
+    loss = float((extreme.r[fed] * current**2 * lone[branch]).sum() * net.base_mva)
+    scale, charging = extreme.ratio[fed], extreme.charging[branch]
     parent_high, child_high = v_high[tree.order[tree.parent[fed]]], v_high[tree.order[fed]]
     flow = np.zeros(net.n_branch)
     flow[branch] = net.base_mva * np.maximum(
@@ -119,24 +174,24 @@ def _draw(net: Network, v_low: float, v_high: float) -> FloatArray:
     return draw
 
 
-def _current_bound(net: Network, s_max_mva: FloatArray, v_low: float, v_high: float) -> FloatArray:
+def _current_bound(
+    net: Network, extreme: _Extreme, s_max_mva: FloatArray, v_low: float, v_high: float
+) -> FloatArray:
     """(m,) largest current into each tree position, pu."""
     tree = net.topology.tree
     load = s_max_mva * _draw(net, v_low, v_high) / net.base_mva
-    current = load[tree.order] + np.hypot(tree.y_re, tree.y_im) * v_high
-    scale = np.hypot(tree.a_re, tree.a_im)
+    current, scale = load[tree.order] + extreme.y * v_high, extreme.ratio
     for k in range(current.size - 1, -1, -1):
         if tree.parent[k] >= 0:
             current[tree.parent[k]] += scale[k] * current[k]
     return np.asarray(current)
 
 
-def _voltage_bound(net: Network, current: FloatArray) -> FloatArray:
+def _voltage_bound(net: Network, extreme: _Extreme, current: FloatArray) -> FloatArray:
     """(n_bus,) highest voltage; NaN at dead nodes."""
     tree = net.topology.tree
     source = dict(zip(net.source_node.tolist(), net.source_v_pu.tolist(), strict=True))
-    drop = np.hypot(tree.z_re, tree.z_im) * current
-    scale = np.hypot(tree.a_re, tree.a_im)
+    drop, scale = extreme.z * current, extreme.ratio
     high = np.full(net.n_bus, np.nan)
     for k in range(tree.parent.size):
         node, up = int(tree.order[k]), tree.parent[k]

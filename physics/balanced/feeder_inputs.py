@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +48,49 @@ def voltage_dependent_loads(feeder: Feeder) -> tuple[IntArray, FloatArray]:
             )
         coef[j, 4:] = cvr[mine[0]]
     return nodes, coef
+
+
+class RegulatorColumns(TypedDict):
+    """The fields of a Network that regulators decide on."""
+
+    tap: FloatArray
+    reg_branch: IntArray
+    reg_ratio: FloatArray
+    reg_gain: FloatArray
+    reg_range: FloatArray
+
+
+def regulator_columns(feeder: Feeder) -> RegulatorColumns:
+    """Ratios of the branches with their regulators at the stored positions.
+
+    A regulator stands at the from end of its branch and multiplies the voltage behind it by 1 + position *
+    step. Raises ValueError where a branch has two.
+    """
+    column = feeder.column
+    branch = rows_of_ids(feeder.branch_index, column("regulators", "branch_id")).astype(np.int64)
+    twice = np.flatnonzero(np.bincount(branch, minlength=1) > 1)
+    if twice.size:
+        names = ", ".join(repr(str(i)) for i in column("regulators", "reg_id")[branch == twice[0]])
+        raise ValueError(
+            f"feeder {feeder.name!r}: the regulators {names} stand in the same branch "
+            f"{str(column('branches', 'branch_id')[twice[0]])!r}; a branch of a balanced feeder has one"
+        )
+    tap = column("branches", "tap").copy()
+    position = np.stack([column("regulators", f"tap_{part}") for part in ("pos", "min", "max")], axis=1)
+    gain = 1.0 + position * column("regulators", "tap_step_pu")[:, None]
+    low = np.flatnonzero(gain[:, 1] <= 0.0)
+    if low.size:
+        name = str(column("regulators", "reg_id")[low[0]])
+        raise ValueError(
+            f"feeder {feeder.name!r}: regulator {name!r} reaches a ratio of {gain[low[0], 1]:g}; expected "
+            "1 + tap_min * tap_step_pu above 0"
+        )
+    ratio = tap[branch]
+    tap[branch] = ratio / gain[:, 0]
+    return {
+        "tap": tap, "reg_branch": branch, "reg_ratio": ratio, "reg_gain": gain[:, 0].copy(),
+        "reg_range": gain[:, 1:].copy(),
+    }  # fmt: skip
 
 
 def check_phases(feeder: Feeder) -> None:

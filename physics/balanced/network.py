@@ -13,12 +13,21 @@ from numpy.typing import NDArray
 
 from ...cases.model.feeder import Feeder
 from ..flags import IslandWarning, MeshWarning
-from .branch_flows import Ends, ends_of
-from .feeder_inputs import check_phases, rows_of_ids, voltage_dependent_loads
+from .adjustment import Adjustment
+from .branch_flows import Ends, ends_of, squared
+from .feeder_inputs import check_phases, regulator_columns, rows_of_ids, voltage_dependent_loads
 from .held_voltages import Held, held_columns, held_of
 from .kernels.solve_rows import Workspace
 from .loops import Loops, close_loops
-from .parallel_branches import Bundles, Merged, ParallelError, merge, parallel_groups
+from .parallel_branches import (
+    Bundles,
+    Merged,
+    ParallelError,
+    merge,
+    parallel_groups,
+    twins_of,
+    with_members,
+)
 from .plan import SweepPlan, sweep_plan
 from .tree import BoolArray, FloatArray, IntArray, Tree, spanning_order
 
@@ -43,9 +52,9 @@ class SweepTopology:
     bundle_y: NDArray[np.complex128]  # (n_bus,) admittance to ground that stands for unequal ratios in them
     held: Held | None  # nodes whose voltage a generator holds; None where no source reaches one
     plain: bool  # the sweep alone solves it: no loops, bundles or held voltages
-    workspaces: list[Workspace] = field(
-        default_factory=list, repr=False
-    )  # room for single rows, lent to calls
+    # Room for single rows, lent to calls, and how taps and banks of each row act, for those asked for so far.
+    workspaces: list[Workspace] = field(default_factory=list, repr=False)
+    adjustments: dict[tuple[bytes, bytes], Adjustment] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +76,7 @@ class Network:
     r_pu: FloatArray
     x_pu: FloatArray
     b_pu: FloatArray
-    tap: FloatArray
+    tap: FloatArray  # (n_branch,) ratios, regulators at their positions included
     shift_deg: FloatArray
     closed: BoolArray
     rating_mva: FloatArray  # (n_branch,) NaN where unrated
@@ -78,6 +87,10 @@ class Network:
     cap_node: IntArray  # (n_cap,)
     cap_mvar: FloatArray
     cap_on: BoolArray
+    reg_branch: IntArray  # (n_regulator,) branch row of each regulator
+    reg_ratio: FloatArray  # (n_regulator,) ratio of its branch at the neutral position
+    reg_gain: FloatArray  # (n_regulator,) 1 + position * step, stored: what it multiplies its to end by
+    reg_range: FloatArray  # (n_regulator, 2) lowest and highest
     shunt_g_mw: FloatArray  # (n_bus,)
     shunt_b_mvar: FloatArray
     load_p_mw: FloatArray  # (n_bus,) nominal
@@ -130,6 +143,21 @@ class Network:
         return np.asarray(self.source_v_pu * np.exp(1j * np.deg2rad(self.source_deg)))
 
     @cached_property
+    def turn(self) -> NDArray[np.complex128]:
+        """(n_branch,) direction of each branch's complex ratio."""
+        return np.where(self.shift_deg == 0.0, 1.0 + 0j, np.exp(1j * np.deg2rad(self.shift_deg)))
+
+    @cached_property
+    def cap_susceptance(self) -> FloatArray:
+        """(n_cap,) pu, of each bank that is on."""
+        return np.asarray((1j * self.cap_mvar / self.base_mva).imag)
+
+    @cached_property
+    def fixed_admittance(self) -> NDArray[np.complex128]:
+        """(n_bus,) pu to ground at every node, of shunts alone."""
+        return np.asarray((self.shunt_g_mw + 1j * self.shunt_b_mvar) / self.base_mva)
+
+    @cached_property
     def n_source(self) -> int:
         """Number of sources."""
         return int(self.source_node.size)
@@ -169,14 +197,14 @@ class Network:
         return built
 
     def _build(self, closed: BoolArray, tap: FloatArray, cap_on: BoolArray, *, warn: bool) -> SweepTopology:
-        ratio = np.where(self.shift_deg == 0.0, tap + 0j, tap * np.exp(1j * np.deg2rad(self.shift_deg)))
+        ratio = tap * self.turn
         z_series = self.r_pu + 1j * self.x_pu
         merged = self._merged(closed, ratio, z_series)
         alone = closed if merged is None else closed & merged.alone
         span = spanning_order(self.n_bus, self.from_row, self.to_row, alone, self.source_node)
-        twins, cut = self._twins(span.dropped, span.parent_branch)
-        self._check_loops(_with_members(cut, merged), span.root_of, warn=warn)
-        loop, dropped = (span.dropped, cut[:0]) if self.keep_loops else (twins, _with_members(cut, merged))
+        twins, cut = twins_of(self.parallel_groups, span.dropped, span.parent_branch, self.n_branch)
+        self._check_loops(with_members(cut, merged), span.root_of, warn=warn)
+        loop, dropped = (span.dropped, cut[:0]) if self.keep_loops else (twins, with_members(cut, merged))
         if warn and span.order.size < self.n_bus:
             self._warn_islands(span.root_of)
         m = span.order.size
@@ -195,7 +223,7 @@ class Network:
         rows, forward = branch[fed], child_is_to[branch[fed]]
         impedance = seen_z[rows]
         alpha[fed] = np.where(forward, 1.0 / seen_ratio[rows], seen_ratio[rows])
-        z[fed] = np.where(forward, impedance, np.abs(seen_ratio[rows]) ** 2 * impedance)
+        z[fed] = np.where(forward, impedance, squared(seen_ratio[rows]) * impedance)
         bundles, bundle_y = self._bundles(merged, in_tree, child_is_to)
         y = self._shunts(in_tree, ratio, cap_on)
         y = (y if bundles is None else y + bundle_y)[span.order]
@@ -217,7 +245,7 @@ class Network:
         held = held_of(self, position[self.held_node])
         return SweepTopology(
             tree, sweep_plan(tree, rank, self.n_bus, self.n_branch),
-            ends_of(self.from_row, self.to_row, child_is_to, in_tree, ratio, self.b_pu),
+            ends_of(self.from_row, self.to_row, child_is_to, in_tree, ratio, self.turn, self.b_pu),
             span.root_of >= 0, in_tree, child_is_to, ratio, rank, dropped, loops, bundles, bundle_y, held,
             loops is None and bundles is None and held is None,
         )  # fmt: skip
@@ -236,17 +264,6 @@ class Network:
                 f"feeder {self.feeder.name!r}: how current divides between the parallel branches {names} is "
                 f"not defined: {error}; open one of them"
             ) from error
-
-    def _twins(self, dropped: IntArray, parent_branch: IntArray) -> tuple[IntArray, IntArray]:
-        """Of the branches beside the tree those that are parallel to one of it, and the others."""
-        if not (dropped.size and self.parallel_groups):
-            return dropped[:0], dropped
-        tree = np.zeros(self.n_branch, dtype=bool)
-        tree[parent_branch[parent_branch >= 0]] = True
-        twin = np.zeros(self.n_branch, dtype=bool)
-        for group in self.parallel_groups:
-            twin[group] = tree[group].any()
-        return dropped[twin[dropped]], dropped[~twin[dropped]]
 
     def _bundles(
         self, merged: Merged | None, in_tree: BoolArray, child_is_to: BoolArray
@@ -285,10 +302,10 @@ class Network:
         self, in_tree: BoolArray, ratio: NDArray[np.complex128], cap_on: BoolArray
     ) -> NDArray[np.complex128]:
         """(n_bus,) admittance to ground: shunts, capacitors that are on, half the charging of each branch."""
-        y = np.asarray((self.shunt_g_mw + 1j * self.shunt_b_mvar) / self.base_mva, dtype=np.complex128)
-        np.add.at(y, self.cap_node, 1j * np.where(cap_on, self.cap_mvar, 0.0) / self.base_mva)
+        y = self.fixed_admittance.copy()
+        np.add.at(y, self.cap_node, 1j * np.where(cap_on, self.cap_susceptance, 0.0))
         half = np.where(in_tree, 0.5j * self.b_pu, 0.0)
-        np.add.at(y, self.from_row, half / np.abs(ratio) ** 2)
+        np.add.at(y, self.from_row, half / squared(ratio))
         np.add.at(y, self.to_row, half)
         return y
 
@@ -329,14 +346,6 @@ class Network:
         )
 
 
-def _with_members(leads: IntArray, merged: Merged | None) -> IntArray:
-    """Branch rows with those merged into them."""
-    if merged is None or not leads.size:
-        return leads
-    mine = merged.bundles.member[np.isin(merged.bundles.lead, leads)]
-    return np.union1d(leads, mine)
-
-
 def compile(
     feeder: Feeder,
     *,
@@ -363,7 +372,6 @@ def compile(
         r_pu=column("branches", "r"),
         x_pu=column("branches", "x"),
         b_pu=column("branches", "b"),
-        tap=column("branches", "tap"),
         shift_deg=column("branches", "shift_deg"),
         closed=column("branches", "status"),
         rating_mva=column("branches", "thermal_limit_mva"),
@@ -381,4 +389,5 @@ def compile(
         zip_node=nodes,
         zip_coef=coef,
         **held_columns(feeder),
+        **regulator_columns(feeder),
     )

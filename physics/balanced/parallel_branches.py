@@ -169,6 +169,28 @@ def _refuse_resonance(rows: IntArray, total: complex, y: ComplexArray) -> None:
         raise ParallelError(rows, "their admittances cancel")
 
 
+def with_members(leads: IntArray, merged: Merged | None) -> IntArray:
+    """Branch rows with those merged into them."""
+    if merged is None or not leads.size:
+        return leads
+    mine = merged.bundles.member[np.isin(merged.bundles.lead, leads)]
+    return np.union1d(leads, mine)
+
+
+def twins_of(
+    groups: Sequence[IntArray], dropped: IntArray, parent_branch: IntArray, n_branch: int
+) -> tuple[IntArray, IntArray]:
+    """Of the branches beside the tree those that are parallel to one of it, and the others."""
+    if not (dropped.size and groups):
+        return dropped[:0], dropped
+    tree = np.zeros(n_branch, dtype=bool)
+    tree[parent_branch[parent_branch >= 0]] = True
+    twin = np.zeros(n_branch, dtype=bool)
+    for group in groups:
+        twin[group] = tree[group].any()
+    return dropped[twin[dropped]], dropped[~twin[dropped]]
+
+
 def split_currents(bundles: Bundles, v: ComplexArray, current: ComplexArray) -> None:
     """Give every member its current, in place of the leads' that carry all.
 

@@ -14,6 +14,7 @@ from ..flow_properties import FlowViews
 from .branch_flows import flow_rows
 from .kernels.solve_rows import Outputs
 from .network import Network
+from .row_inputs import NO_COLUMNS, NO_SETTINGS, RowGroup
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -39,12 +40,12 @@ class Solution(FlowViews):
     _s_source_mva: NDArray[np.complex128] = field(repr=False)  # (batch, n_source)
     _ended: NDArray[np.int64] = field(repr=False)  # (batch, 2) status bits, iterations
     _measured: FloatArray = field(repr=False)  # (batch, 1) last voltage change
-    groups: tuple[tuple[Any, Any], ...] = field(repr=False)  # (rows, SweepTopology)
+    groups: tuple[RowGroup, ...] = field(repr=False)
     squeeze: bool = field(repr=False)
     _q_held: FloatArray | None = field(repr=False)  # (batch, n_held) Mvar
 
     def __init__(
-        self, net: Network, outputs: Outputs, groups: tuple[tuple[Any, Any], ...], squeeze: bool,
+        self, net: Network, outputs: Outputs, groups: tuple[RowGroup, ...], squeeze: bool,
         q_held: FloatArray | None = None,
     ) -> None:  # fmt: skip
         # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
@@ -137,12 +138,14 @@ class Solution(FlowViews):
         """Complex MVA into the from and the to end of each branch, (batch, n_branch)."""
         net, v, current = self.net, self._v, self._branch_current
         s_from, s_to = np.empty_like(current), np.empty_like(current)
-        for rows, top in self.groups:
+        for rows, top, settings in self.groups:
             whole = isinstance(rows, slice)
             part_v, part_i = (v, current) if whole else (v[rows], current[rows])
             ends = (s_from, s_to) if whole else (np.empty_like(part_i), np.empty_like(part_i))
-            rows_of_ends, pi = top.ends
-            flow_rows(rows_of_ends, pi, 0, part_v.shape[0], net.base_mva, part_v, part_i, ends[0], ends[1])
+            column, values = NO_COLUMNS, NO_SETTINGS
+            if settings is not None:
+                column, values = settings.columns(net.n_branch), settings.values
+            flow_rows(*top.ends, 0, part_v.shape[0], net.base_mva, column, values, part_v, part_i, *ends)
             if not whole:
                 s_from[rows], s_to[rows] = ends
         return s_from, s_to

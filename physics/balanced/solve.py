@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..flags import CONVERGED, MeshWarning
 from ..numba_tools.threads import split_rows
 from . import pandapower_methods as external
+from .adjustment import adjustment
 from .arguments import (
     batch_size,
     loads_of,
@@ -25,6 +26,7 @@ from .kernels import mesh_rows as mesh_kernels
 from .kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
 from .network import Network, SweepTopology
 from .parallel_branches import split_currents
+from .row_inputs import RowGroup, RowSettings, by_settings, row_settings
 from .solution import Solution
 
 FloatArray = NDArray[np.float64]
@@ -70,7 +72,8 @@ def solve(
     closed
         State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
     tap
-        Ratio of each branch, (n_branch,) or (batch, n_branch). None: as stored.
+        Ratio of each branch, (n_branch,) or (batch, n_branch). None: as stored, regulators included. Rows
+        with taps and banks of their own are solved together, like rows with loads of their own.
     cap_on
         State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
     v0
@@ -119,15 +122,16 @@ def solve(
     )  # fmt: skip
     batch = 1 if size is None else size
     inputs = Inputs(*loads_of(net, p_mw, q_mvar, batch), *_injections(net, p_inject_mw, q_inject_mvar, batch))
-    groups = _topologies(net, closed, tap, cap_on, batch)
+    settings = None if tap is cap_on is None else row_settings(net, tap, cap_on, batch)
+    groups = _groups(net, closed, settings, batch, method)
     v_source = source_voltage(net, v_source_pu, batch)
     v_start = _NO_ROWS if start is None else start_of(net, start, batch)
     outputs = _outputs(net, batch) if out is None else out.memory(net, batch)
     if not currents:
         outputs = outputs._replace(current=_NO_ROWS)
     q_held = np.zeros((batch, net.held_node.size))
-    for rows, topology in groups:
-        solve_group(rows, topology, inputs, v_source, v_start, outputs, numbers, threads, net, method, q_held)
+    for group in groups:
+        solve_group(group, inputs, v_source, v_start, outputs, numbers, threads, net, method, q_held)
     return Solution(net, outputs, groups, size is None, q_held)
 
 
@@ -146,7 +150,7 @@ def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers
     if outputs.ended[0, 0] != CONVERGED or topology.plan.link.shape[0] < net.n_bus:
         refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
         refuse("q_mvar", q[0], ~np.isfinite(q[0]), "a finite number")
-    return Solution(net, outputs, ((_ALL, topology),), True)
+    return Solution(net, outputs, (RowGroup(_ALL, topology, None),), True)
 
 
 def _injections(
@@ -163,32 +167,27 @@ def _injections(
     return p, q
 
 
-def _topologies(
-    net: Network, closed: ArrayLike | None, tap: ArrayLike | None, cap_on: ArrayLike | None, batch: int
-) -> tuple[tuple[slice | NDArray[np.int64], SweepTopology], ...]:
-    """Rows that share switch, tap and capacitor states, with their topology."""
-    if closed is None and tap is None and cap_on is None:
-        return ((slice(None), net.topology),)
-    status = np.broadcast_to(net.closed, (batch, net.n_branch)).copy()
-    if closed is not None:
+def _groups(
+    net: Network, closed: ArrayLike | None, settings: RowSettings | None, batch: int, method: str
+) -> tuple[RowGroup, ...]:
+    """Rows that share a tree; their taps and banks are of each row, where the sweep alone solves it."""
+    if closed is None:
+        label, first = np.zeros(batch, np.int64), np.zeros(1, np.int64)
+        status = net.closed[None]
+    else:
+        status = np.broadcast_to(net.closed, (batch, net.n_branch)).copy()
         status[:, net.switch_branch] = states_of("closed", closed, batch, net.switch_branch.size)
-    ratio = np.broadcast_to(net.tap, (batch, net.n_branch))
-    if tap is not None:
-        ratio = rows_of("tap", tap, batch, net.n_branch)
-        given = np.asarray(tap)
-        refuse("tap", given, given <= 0, "above 0 (1.0 is the nominal ratio)")
-    caps = np.broadcast_to(net.cap_on, (batch, net.cap_on.size))
-    if cap_on is not None:
-        caps = states_of("cap_on", cap_on, batch, net.cap_on.size)
-    key = np.concatenate([status, ratio, caps], axis=1)
-    _, first, label = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    label = label.reshape(-1)
-    groups = []
+        _, first, label = np.unique(status, axis=0, return_index=True, return_inverse=True)
+        label = label.reshape(-1)
+    groups: list[RowGroup] = []
     for j, row in enumerate(first):
-        topology = net.variant(status[row].copy(), ratio[row].copy(), caps[row].copy())
+        topology = net.topology if closed is None else net.variant(status[row].copy(), net.tap, net.cap_on)
         _warn_pruned(net, topology)
-        rows: slice | NDArray[np.int64] = slice(None) if len(first) == 1 else np.flatnonzero(label == j)
-        groups.append((rows, topology))
+        rows: slice | NDArray[np.int64] = _ALL if len(first) == 1 else np.flatnonzero(label == j)
+        if settings is None or (topology.plain and method == "backward-forward"):
+            groups.append(RowGroup(rows, topology, None if settings is None else settings.of(rows)))
+        else:
+            groups += by_settings(net, status[row].copy(), np.flatnonzero(label == j), settings)
     return tuple(groups)
 
 
@@ -213,11 +212,11 @@ def _outputs(net: Network, batch: int) -> Outputs:
 
 
 def solve_group(
-    rows: slice | NDArray[np.int64], topology: SweepTopology, inputs: Inputs, v_source: NDArray[Any],
-    v_start: NDArray[Any], outputs: Outputs, numbers: Numbers, threads: int | None, net: Network, method: str,
-    q_held: FloatArray,
+    group: RowGroup, inputs: Inputs, v_source: NDArray[Any], v_start: NDArray[Any], outputs: Outputs,
+    numbers: Numbers, threads: int | None, net: Network, method: str, q_held: FloatArray,
 ) -> None:  # fmt: skip
-    """Solve the rows that share a topology into ``answer``; ``q_held`` (batch, n_held) Mvar."""
+    """Solve the rows of a group into ``outputs``; ``q_held`` (batch, n_held) Mvar."""
+    rows, topology, settings = group
     whole = isinstance(rows, slice)
     part = outputs if whole else Outputs._make(a[rows] if a.size else a for a in outputs)
     if not whole:
@@ -225,7 +224,7 @@ def solve_group(
         v_source = v_source[rows]
         v_start = v_start[rows] if v_start.size else v_start
     if method == "backward-forward" and topology.loops is None and topology.held is None:
-        _run(threads, topology, inputs, v_source, v_start, numbers, part)
+        _run(threads, net, topology, settings, inputs, v_source, v_start, numbers, part)
         if topology.bundles is not None and part.current.size:
             split_currents(topology.bundles, part.v, part.current)
     else:
@@ -240,15 +239,18 @@ def solve_group(
 
 
 def _run(
-    threads: int | None, topology: SweepTopology, inputs: Inputs, v_source: NDArray[Any],
-    v_start: NDArray[Any],
-    numbers: Numbers, outputs: Outputs,
+    threads: int | None, net: Network, topology: SweepTopology, settings: RowSettings | None,
+    inputs: Inputs, v_source: NDArray[Any], v_start: NDArray[Any], numbers: Numbers, outputs: Outputs,
 ) -> None:  # fmt: skip
     """Run the sweep over all rows."""
+    own = None if settings is None else adjustment(net, topology, settings.tap, settings.bank)
+    plan, n_own = (topology.plan, 0) if own is None else (own.sweep, own.size)
 
     def work(lo: int, hi: int) -> None:
-        room = workspace_for(topology.plan, hi - lo)
-        sweep_rows(*topology.plan, lo, hi, *inputs, v_source, v_start, *numbers, *room, *outputs)
+        room = workspace_for(plan, hi - lo, n_own)
+        if own is not None and settings is not None:
+            own.fill(room, lo, hi, settings.values)
+        sweep_rows(*plan, lo, hi, *inputs, v_source, v_start, *numbers, *room, *outputs)
 
     split_rows(work, outputs.v.shape[0], threads)
 

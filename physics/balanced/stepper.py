@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from ..flags import COLLAPSED, CONVERGED, DIVERGED, Flags
 from ..row_results import N_ENDED, N_MEASURED, RowResults
+from .adjustment import adjustment
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
 from .network import Network
+from .row_inputs import RowGroup, RowSettings, by_settings
 from .solve import solve_group
 
 FloatArray = NDArray[np.float64]
 _KEPT = (
     "load_p_mw", "load_q_mvar", "inject_p_mw", "inject_q_mvar", "v", "v_pu", "s_from", "s_to", "i_ka",
-    "loading", "ended", "measured", "q_held_mvar",
+    "loading", "ended", "measured", "q_held_mvar", "tap", "cap_on",
 )  # fmt: skip
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
 
@@ -28,8 +30,9 @@ class Stepper(RowResults):
     """Solve ``batch`` rows of ``net`` into arrays that are allocated once.
 
     Fill ``load_p_mw, load_q_mvar`` (batch, n_bus; power at 1 pu, positive when it consumes) and
-    ``inject_p_mw, inject_q_mvar`` (batch, n_bus; constant power, positive when it injects), call
-    :meth:`solve`, read the results. The next call overwrites them: copy what you hand out.
+    ``inject_p_mw, inject_q_mvar`` (batch, n_bus; constant power, positive when it injects), ``tap`` (batch,
+    n_regulator) ratios 1 + position * step and ``cap_on`` (batch, n_capacitor) 0 or 1, which start as stored;
+    call :meth:`solve`, read the results. The next call overwrites them: copy what you hand out.
     Thermal and voltage limits are per branch and per node; NaN means no limit. Networks with loops or held
     voltages are solved one row after the other.
 
@@ -69,15 +72,26 @@ class Stepper(RowResults):
         self.port_v_pu = self.v_pu  # what resources see: their node's voltage
         self.vuf_pct = np.zeros((batch, 0))  # balanced: there is none to tell of
         self.s_from, self.s_to, self.i_ka, self.loading = flows.s_from, flows.s_to, flows.i_ka, flows.loading
-        top = net.topology
-        self._before = (*top.plan, *top.ends)
-        self._plain = top.plain
+        top, n_reg, n_cap = net.topology, net.reg_branch.size, net.cap_on.size
+        self.tap = np.repeat(net.reg_gain[None], batch, axis=0)
+        # As the power flow reads them: ratios of the branches with regulators, then states of banks.
+        values = np.empty((batch, n_reg + n_cap))
+        values[:] = np.append(net.tap[net.reg_branch], net.cap_on)
+        self._settings = RowSettings(net.reg_branch, np.arange(n_cap), values)
+        self._ratio, self.cap_on = values[:, :n_reg], values[:, n_reg:]
+        self._adjusts, self._plain = n_reg + n_cap > 0, top.plain
+        plan, n_own = top.plan, 0
+        if self._adjusts and self._plain:
+            self._own = adjustment(net, top, *self._settings[:2])
+            plan, n_own = self._own.sweep, self._own.size
+        self._before = (*plan, *top.ends)
         self._sources = np.repeat(net.source_phasor[None], batch, axis=0)
         self._ratings = _ratings(net)
         self.q_held_mvar = np.zeros((batch, net.held_node.size))
         self._arguments = (*inputs, self._sources, _NO_ROWS, net.base_mva)
+        self._room = room = workspace_for(plan, batch, n_own)
         self._after = (
-            *workspace_for(top.plan, batch), *outputs, *StepLimits(self._band, self._ratings), *flows
+            *room, *outputs, *StepLimits(self._band, self._ratings), *flows
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -123,9 +137,13 @@ class Stepper(RowResults):
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
         hi = self.batch if hi is None else hi
+        if self._adjusts:
+            np.divide(self.net.reg_ratio, self.tap[lo:hi], out=self._ratio[lo:hi])
         if not self._plain:
             self._solve_any(lo, hi, tol, max_iter)
             return
+        if self._adjusts:
+            self._own.fill(self._room, lo, hi, self._settings.values)
         step_rows(
             *self._before, lo, hi, *self._arguments, tol, max_iter, self.v_collapse_pu, *self._after
         )  # fmt: skip
@@ -137,15 +155,22 @@ class Stepper(RowResults):
         outputs = outputs._replace(current=np.zeros((hi - lo, net.n_branch), dtype=np.complex128))
         numbers = (1.0 / net.base_mva, tol, max_iter, self.v_collapse_pu)
         inputs = Inputs(*(a[part] for a in self._inputs))
-        solve_group(
-            slice(None), net.topology, inputs, self._sources[part], _NO_ROWS, outputs, numbers, 1, net,
-            "backward-forward", self.q_held_mvar[part],
-        )  # fmt: skip
-        rows, pi = net.topology.ends
-        measure_rows(
-            rows, pi, lo, hi, net.base_mva, self.v, outputs.current, self._outputs.s_source_mva, self.ended,
-            self.measured, self._band, self._ratings, *self._results,
-        )  # fmt: skip
+        groups = [RowGroup(slice(None), net.topology, None)]
+        if self._adjusts:
+            settings = self._settings.of(part)
+            groups = by_settings(net, net.closed, np.arange(hi - lo), settings)
+        for group in groups:
+            solve_group(
+                group, inputs, self._sources[part], _NO_ROWS, outputs, numbers, 1, net, "backward-forward",
+                self.q_held_mvar[part],
+            )  # fmt: skip
+            rows = [(lo, hi)] if isinstance(group.rows, slice) else [(lo + r, lo + r + 1) for r in group.rows]
+            for first, last in rows:
+                measure_rows(
+                    *group.topology.ends, first, last, net.base_mva, self.v,
+                    outputs.current[first - lo : last - lo], self._outputs.s_source_mva, self.ended,
+                    self.measured, self._band, self._ratings, *self._results,
+                )  # fmt: skip
 
 
 def _ratings(net: Network) -> FloatArray:

@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 import pytest
 
+from distgrid.envs.core.codecs import BoxCodec
+
 
 @dataclass(frozen=True)
 class FakeUnit:
@@ -44,8 +46,10 @@ class FakeGrid(gymnasium.Env[Any, Any]):
             ),
         ]
         self.fleet = SimpleNamespace(
-            units=lambda kind=None: tuple(u for u in self.units if kind in (None, u.kind))
+            units=lambda kind=None: tuple(u for u in self.units if kind in (None, u.kind)),
+            neutral_action=np.zeros(4),
         )
+        self.codec = BoxCodec(["battery_2.p", *(f"pv_{n}.q" for n, *_ in ratings)])
         self.neutral_action = np.zeros(4, dtype=np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
         self.observation_space = gymnasium.spaces.Box(-9.0, 9.0, (12,), np.float32)

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from distgrid import baselines
+from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, DistGridEnv, VoltVar
 
-make_env = functools.partial(DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=6), "test")
+make_env = functools.partial(
+    DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode=Duration(hours=6 / 4)), "test"
+)
 
 
 class Mortal(baselines.Policy):

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from distgrid import EV, Battery, DistGridEnv, baselines, cases
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.scripted.charging import fill_valley, mean_day
+from distgrid.baselines.scripted.charging import fill_valley, mean_day, train_days
 from distgrid.envs import DistGridVectorEnv, SeriesLoad
 
 FEEDER = cases.load("case33bw")
@@ -140,7 +140,8 @@ def test_the_mean_day_is_that_of_the_training_days() -> None:
     env = DistGridEnv(FEEDER, stations(), split="test")
     year = np.asarray(env.load.active_mw).sum(axis=1).reshape(-1, 96)
     days = cases.profiles.split_days("train")
-    np.testing.assert_allclose(mean_day(env.load, 96), year[days].mean(axis=0), rtol=1e-12)
+    assert train_days(env.load, env.profiles).tolist() == days.tolist()
+    np.testing.assert_allclose(mean_day(env.load, days), year[days].mean(axis=0), rtol=1e-12)
 
 
 def test_no_station_is_an_error() -> None:

@@ -14,6 +14,7 @@ from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.scripted.local_control import LocalControl, Relays
 from distgrid.cases.schema import table
+from distgrid.envs.core.codecs import BoxCodec
 
 #: Where OpenDSS's controls end from neutral taps.
 OPENDSS = {
@@ -57,8 +58,9 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
             units=lambda kind: (
                 self.units[: self.n_tap] if kind == "tap_changer" else self.units[self.n_tap :]
             ),
+            neutral_action=np.zeros(len(names)),
         )
-        self.neutral_action = np.zeros(len(names), dtype=np.float32)
+        self.codec = BoxCodec(names)
         self.low, self.high, self.rows = low, high, rows
         self.tap_pos = np.full((rows, self.n_tap), tap)
         self.solved: physics.Solution3
@@ -121,7 +123,7 @@ def test_rows_are_alone() -> None:
         alone = PhaseStandIn("ieee13", tap=start)
         assert [taps[row] for taps in both] == [taps[0] for taps in play(alone, LocalControl(alone), 6)]
     with pytest.raises(RunError, match=r"call reset\(\) first"):
-        policy.act(np.zeros(env.neutral_action.size), {})
+        policy.act(np.zeros(len(env.codec.names)), {})
 
 
 def test_delays_longer_than_an_interval_are_waited_for() -> None:

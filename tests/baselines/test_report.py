@@ -22,9 +22,12 @@ from distgrid.baselines.scoring.report import (
     worst_voltages,
 )
 from distgrid.baselines.scoring.score_table import SCORE_COLUMNS
+from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, DistGridEnv, VoltVar
 
-make_env = functools.partial(DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=5), "test")
+make_env = functools.partial(
+    DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode=Duration(hours=5 / 4)), "test"
+)
 
 
 @pytest.fixture(scope="module")

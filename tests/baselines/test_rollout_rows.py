@@ -27,8 +27,8 @@ TABLES = (*KINDS, "episodes")
 
 
 def one_by_one(env_id: str) -> Any:
-    """What a function makes is played one by one."""
-    return functools.partial(gymnasium.make, f"distgrid/{env_id}", split="test", disable_env_checker=True)
+    """What is handed in is played itself."""
+    return gymnasium.make(f"distgrid/{env_id}", split="test", disable_env_checker=True)
 
 
 def bytes_of(result: baselines.RunResult) -> dict[str, bytes]:
@@ -106,6 +106,28 @@ def test_episodes_that_end_early() -> None:
     }
 
 
+class Heavy(PV):
+    """A device of somebody's own."""
+
+
+def test_what_a_function_makes(widths: list[int]) -> None:
+    """An own fleet, with and without a limit of steps; not an own device, and nothing with wrappers."""
+    make = functools.partial(DistGridEnv, "case33bw", (PV(18, 1.0), Battery(25, 0.3, 0.6)), VoltVar(), "test")
+    limited = functools.partial(_limited, make)
+    for function in (make, limited):
+        assert play(function, "random", 3) == play(function(), "random", 3)
+    assert widths == [3, 3]
+    assert baselines.rollout(limited, "random", 3, progress=False).steps.num_rows == 3 * 7
+    del widths[:]
+    play(functools.partial(DistGridEnv, "case33bw", (Heavy(18, 1.0),), VoltVar(), "test"), "random", 2)
+    play(lambda: gymnasium.Wrapper(make()), "random", 2)
+    assert widths == []
+
+
+def _limited(make: Any) -> Any:
+    return gymnasium.wrappers.TimeLimit(make(), 7)
+
+
 class Own(DoNothing):
     """A policy of somebody's own, which was written for one observation."""
 
@@ -125,7 +147,7 @@ class OwnRows(Own):
 
 def test_what_does_not_say_so_is_played_one_by_one(widths: list[int]) -> None:
     """Own policies, own environments, and policies that read the inside of a single one."""
-    env = one_by_one("VoltVar-33bw-v0")()
+    env = one_by_one("VoltVar-33bw-v0")
     play("VoltVar-33bw-v0", Own(env), 2)
     play(env, "do-nothing", 2)
     play("VoltVar3-ieee13-v0", "local-control", 2)

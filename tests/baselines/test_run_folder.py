@@ -13,6 +13,7 @@ import pytest
 
 from distgrid import baselines
 from distgrid.baselines.errors import RunError
+from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, DistGridEnv, VoltVar
 
 from .mortal import Mortal, make_env
@@ -182,7 +183,11 @@ def test_other_inputs_are_another_run(tmp_path: Path) -> None:
     """The same command on a changed environment must not be mixed with the old results."""
     run(tmp_path / "out")
     dearer = functools.partial(
-        DistGridEnv, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=6, loss_weight=3.0), "test"
+        DistGridEnv,
+        "case33bw",
+        (PV(18, 1.0),),
+        VoltVar(episode=Duration(hours=6 / 4), loss_weight=3.0),
+        "test",
     )
     with pytest.raises(RunError, match="input environment"):
         baselines.rollout(dearer, "volt-var-fuzzy", 4, out=tmp_path / "out", progress=False)

@@ -19,11 +19,14 @@ from distgrid.baselines.errors import RunError
 from distgrid.baselines.jobs.manifest import Manifest
 from distgrid.baselines.rollouts.env_source import episode_day
 from distgrid.cases import profiles
+from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, Battery, DistGridEnv, VoltVar
 
 STEPS = 12
 RESOURCES = (PV(18, 1.0, site=0), PV(33, 1.2, site=1), Battery(25, 0.3, 0.6))
-make_env = functools.partial(DistGridEnv, "case33bw", RESOURCES, VoltVar(episode_steps=STEPS), "test")
+make_env = functools.partial(
+    DistGridEnv, "case33bw", RESOURCES, VoltVar(episode=Duration(hours=STEPS / 4)), "test"
+)
 PAIR = ("do-nothing", "volt-var-ieee1547")
 TABLES = ("steps.parquet", "nodes.parquet", "branches.parquet", "episodes.parquet")
 
@@ -185,12 +188,12 @@ def test_the_inputs_tell_runs_apart() -> None:
         result = baselines.rollout(env, "do-nothing", 1, progress=False)
         return {record.name: record.sha256 for record in result.manifest.inputs}
 
-    task = VoltVar(episode_steps=2)
+    task = VoltVar(episode=Duration(hours=2 / 4))
     base = inputs("case33bw", RESOURCES, task, "test")
     assert inputs("case33bw", RESOURCES, task, "test") == base
     site = inputs("case33bw", (PV(18, 1.0, site=7), *RESOURCES[1:]), task, "test")
     assert {k for k in base if base[k] != site[k]} == {"environment"}
-    dearer = inputs("case33bw", RESOURCES, VoltVar(episode_steps=2, loss_weight=2.0), "test")
+    dearer = inputs("case33bw", RESOURCES, VoltVar(episode=Duration(hours=2 / 4), loss_weight=2.0), "test")
     assert {k for k in base if base[k] != dearer[k]} == {"environment"}
 
 

@@ -18,6 +18,7 @@ import pytest
 from distgrid import baselines, cases
 from distgrid.baselines.errors import RunError, RunWarning
 from distgrid.baselines.jobs.identity import parts_of
+from distgrid.cases.profiles import Calendar, Duration
 from distgrid.envs import PV, DistGridEnv, SeriesLoad, VoltVar
 from distgrid.envs.core.load_source import LoadSource
 from distgrid.envs.resources import Entry, Resource
@@ -28,7 +29,11 @@ Env = Callable[[], gymnasium.Env[Any, Any]]
 
 
 def make_env(**changes: Any) -> DistGridEnv:
-    options: dict[str, Any] = {"resources": (PV(18, 1.0),), "task": VoltVar(episode_steps=3), "split": "test"}
+    options: dict[str, Any] = {
+        "resources": (PV(18, 1.0),),
+        "task": VoltVar(episode=Duration(hours=3 / 4)),
+        "split": "test",
+    }
     return DistGridEnv("case33bw", **{**options, **changes})
 
 
@@ -162,7 +167,7 @@ def test_an_own_task_with_edited_code_is_another_run(tmp_path: Path) -> None:
 
     def env(text: str) -> Env:
         task = source_of(text, "Priced", VoltVar=VoltVar)
-        return lambda: make_env(task=task(episode_steps=3))
+        return lambda: make_env(task=task(episode=Duration(hours=3 / 4)))
 
     play(tmp_path / "out", env=env(TASK))
     assert play(tmp_path / "out", env=env(TASK)).computed == 0
@@ -173,7 +178,7 @@ def test_an_own_task_with_edited_code_is_another_run(tmp_path: Path) -> None:
 class Flat(LoadSource):
     """An own source of loads that holds no series."""
 
-    n_days = 365
+    calendar = Calendar("2016-01-01", 0.25, 96 * 365)
     active_mw = None
     reactive_mvar = None
 
@@ -232,7 +237,9 @@ def test_wrappers_and_subclasses_are_content(tmp_path: Path) -> None:
     play(tmp_path / "wrapped", env=lambda: Scaled(make_env(), 1.0))
     with pytest.raises(RunError, match="input wrapper 1, Scaled"):
         play(tmp_path / "wrapped", env=lambda: Scaled(make_env(), 0.5))
-    make = functools.partial(Derated, "case33bw", (PV(18, 1.0),), VoltVar(episode_steps=3), "test")
+    make = functools.partial(
+        Derated, "case33bw", (PV(18, 1.0),), VoltVar(episode=Duration(hours=3 / 4)), "test"
+    )
     play(tmp_path / "own", env=functools.partial(make, derating=1.0))
     with pytest.raises(RunError, match="input class Derated"):
         play(tmp_path / "own", env=functools.partial(make, derating=0.5))

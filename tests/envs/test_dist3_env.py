@@ -302,9 +302,9 @@ def test_a_row_of_a_batch_is_that_row_alone() -> None:
     together, alone = world(3), [world(1) for _ in range(3)]
     rows, days, first = np.arange(3), np.array([3, 170, 300]), np.zeros(1, dtype=np.int64)
     rng = np.random.default_rng(4)
-    together.reset(rows, days, [np.random.default_rng(k) for k in rows])
+    together.reset(rows, 96 * days, [np.random.default_rng(k) for k in rows])
     for k, grid in enumerate(alone):
-        grid.reset(first, days[k : k + 1], [np.random.default_rng(k)])
+        grid.reset(first, 96 * days[k : k + 1], [np.random.default_rng(k)])
     for step in range(12):
         action = rng.uniform(-1, 1, (3, together.fleet.n_actions))
         outcome = together.step(action)
@@ -314,8 +314,8 @@ def test_a_row_of_a_batch_is_that_row_alone() -> None:
             assert own.cost[0] == outcome.cost[k]
             assert grid.observe()[0].tobytes() == together.observe()[k].tobytes()
         if step == 5:
-            together.reset(rows[1:2], days[:1], [np.random.default_rng(9)])
-            alone[1].reset(first, days[:1], [np.random.default_rng(9)])
+            together.reset(rows[1:2], 96 * days[:1], [np.random.default_rng(9)])
+            alone[1].reset(first, 96 * days[:1], [np.random.default_rng(9)])
 
 
 def test_the_picture_shows_three_phases() -> None:

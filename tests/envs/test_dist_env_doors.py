@@ -12,6 +12,7 @@ import pytest
 
 from distgrid import physics
 from distgrid.cases import CaseError
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     PV,
     Battery,
@@ -131,8 +132,8 @@ def test_bad_input_is_told_clearly() -> None:
         DistGridEnv(FEEDER, render_mode="ansi")
     with pytest.raises(ValueError, match="load_scale"):
         DistGridEnv(FEEDER, load_scale=-1.0)
-    with pytest.raises(ValueError, match="episode_steps"):
-        VoltVar(episode_steps=97)
+    with pytest.raises(ValueError, match="above 0 and at most 8784, got 8785"):
+        VoltVar(episode=Duration(hours=8785))
     with pytest.raises(ValueError, match="v_band"):
         VoltVar(v_band=(1.05, 0.95))
     with pytest.raises(ValueError, match="weight"):
@@ -175,7 +176,7 @@ def test_an_unknown_observation_block_is_named() -> None:
 
 
 def test_short_episodes_and_custom_days() -> None:
-    env = make(task=LossMinimisation(episode_steps=3), load=flat_load(days=2))
+    env = make(task=LossMinimisation(episode=Duration(hours=3 / 4)), load=flat_load(days=2))
     assert env.days.tolist() == [0, 1]
     env.reset(seed=0)
     flags = [env.step(env.neutral_action)[2:4] for _ in range(3)]

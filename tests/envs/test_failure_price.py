@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     Battery,
     DistGridEnv,
@@ -50,7 +51,8 @@ def failed(task: Any, steps: int) -> dict[str, Any]:
 @pytest.mark.parametrize("steps", [0, 3, 95])
 def test_a_stated_price_is_paid_once_whenever(steps: int) -> None:
     info = failed(VoltVar(failure_price=340.0, failure_cost=170.0), steps)
-    assert info["rewards"] == {"loss": 0.0, "voltage": 0.0, "wear": 0.0, "power_flow_failure": -340.0}
+    terms = dict.fromkeys(("loss", "voltage", "wear", "unserved"), 0.0)
+    assert info["rewards"] == {**terms, "power_flow_failure": -340.0}
     assert info["cost"] == 170.0
 
 
@@ -65,7 +67,10 @@ def test_the_bound_is_kept_as_a_choice(steps: int) -> None:
 
 
 def test_both_faces_pay_the_same() -> None:
-    options = {**rough(), "task": VoltVar(episode_steps=9, failure_price=77.0, failure_cost=5.0)}
+    options = {
+        **rough(),
+        "task": VoltVar(episode=Duration(hours=9 / 4), failure_price=77.0, failure_cost=5.0),
+    }
     envs = DistGridVectorEnv(**options, num_envs=4)
     envs.reset(seed=0, options={"day": [1, 1, 3, 0]})
     paid = np.zeros(4)
@@ -85,8 +90,8 @@ def test_every_id_states_its_price(entry: RegisteredEnv) -> None:
     assert env.task == task
     assert isinstance(task.failure_price, float)
     assert isinstance(task.failure_cost, float)
-    assert task.failure_price < -0.25 * env.grid.worst_reward * task.episode_steps
-    assert task.failure_cost <= env.grid.worst_cost * task.episode_steps
+    assert task.failure_price < -0.25 * env.grid.worst_reward * env.grid.aside.episode_steps
+    assert task.failure_cost <= env.grid.worst_cost * env.grid.aside.episode_steps
     env.reset(options={"day": 185})
     day = -sum(env.step(env.neutral_action)[1] for _ in range(96))
     assert day < task.failure_price < 120.0 * day

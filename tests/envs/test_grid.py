@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from distgrid import physics
 from distgrid.cases import profiles
+from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, Battery, DistGridEnv, Fleet, LoadSource, LossMinimisation, SeriesLoad, VoltVar
 from distgrid.envs.core.grid import Grid, Outcome
 from distgrid.envs.core.observer import grid_size
@@ -21,7 +22,7 @@ from distgrid.envs.tasks import GRID_BLOCKS, Task
 from .world import FEEDER, make
 
 BATCH = 4
-DAYS = np.array([0, 1, 1, 0])
+STARTS = 96 * np.array([0, 1, 1, 0])
 NET = physics.compile(FEEDER)
 
 
@@ -60,15 +61,17 @@ def told(grid: Grid, outcome: Outcome, row: int) -> list[bytes]:
     return [array[row].tobytes() for array in arrays]
 
 
-@pytest.mark.parametrize("task", [VoltVar(episode_steps=12), SeesAll(voltage_penalty_weight=1.0)])
+@pytest.mark.parametrize(
+    "task", [VoltVar(episode=Duration(hours=12 / 4)), SeesAll(voltage_penalty_weight=1.0)]
+)
 def test_a_row_of_a_batch_is_that_row_alone(task: Task) -> None:
     """Bit for bit, through resets of some rows and failures of others."""
     together, rng = world(BATCH, task, surge()), np.random.default_rng(2)
     alone = [world(1, task, surge()) for _ in range(BATCH)]
     first, rows = np.zeros(1, dtype=np.int64), np.arange(BATCH)
-    together.reset(rows, DAYS, rngs(rows))
+    together.reset(rows, STARTS, rngs(rows))
     for row, grid in enumerate(alone):
-        grid.reset(first, DAYS[row : row + 1], rngs(rows[row : row + 1]))
+        grid.reset(first, STARTS[row : row + 1], rngs(rows[row : row + 1]))
     failures = []
     for step in range(16):
         action = rng.uniform(-1.0, 1.0, (BATCH, together.fleet.n_actions))
@@ -81,9 +84,9 @@ def test_a_row_of_a_batch_is_that_row_alone(task: Task) -> None:
             )
         again = np.flatnonzero(outcome.terminated | outcome.truncated)
         if again.size:
-            together.reset(again, DAYS[again], rngs(again))
+            together.reset(again, STARTS[again], rngs(again))
             for row in again.tolist():
-                alone[row].reset(first, DAYS[row : row + 1], rngs(rows[row : row + 1]))
+                alone[row].reset(first, STARTS[row : row + 1], rngs(rows[row : row + 1]))
     assert failures[5] == [False, True, True, False], "a surge on the second day only"
     assert failures[6] == [False] * BATCH, "who failed began anew, the others went on"
 

@@ -15,6 +15,8 @@ from gymnasium.vector import SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics, RenderCollection, TimeAwareObservation, TimeLimit
 
 from distgrid import cases
+from distgrid.cases import profiles
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     EV,
     PV,
@@ -53,27 +55,34 @@ def bare(env: Any) -> DistGridEnv:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
-def test_the_spec_tells_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
-    assert gym.spec(entry.id).max_episode_steps == 96 == entry.task.episode_steps
+def test_the_task_alone_says_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
+    """A limit in the spec would cut a week-long task after its first day."""
+    assert gym.spec(entry.id).max_episode_steps is None
+    assert entry.task.episode.steps(profiles.DT_H) == 96
 
 
-def test_the_spec_of_an_environment_tells_it_too() -> None:
-    assert gym.make(ID).spec.max_episode_steps == 96  # type: ignore[union-attr]
+def test_a_limit_of_time_is_what_was_asked_for() -> None:
+    """`max_episode_steps` of `make` stands in the spec; without it there is none."""
+    assert gym.make(ID).spec.max_episode_steps is None  # type: ignore[union-attr]
     assert gym.make(ID, max_episode_steps=7).spec.max_episode_steps == 7  # type: ignore[union-attr]
-    assert gym.make_vec(ID, num_envs=2).spec.max_episode_steps == 96  # type: ignore[union-attr]
+    assert gym.make_vec(ID, num_envs=2).spec.max_episode_steps is None  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_a_limit_of_time_cuts_both_faces_alike(mode: str) -> None:
     """`max_episode_steps` of `make_vec` is that of `make`, bit for bit, failed power flows and all."""
-    options = rough(VoltVar(episode_steps=9))
+    options = rough(VoltVar(episode=Duration(hours=9 / 4)))
 
     def one() -> gym.Env[Any, Any]:
         return TimeLimit(DistGridEnv(**options), 6)
 
     apart = SyncVectorEnv([one] * 4, autoreset_mode=gym.vector.AutoresetMode(mode))
     together: Any = gym.make_vec(
-        "distgrid/DistGrid-33bw-v0", num_envs=4, max_episode_steps=6, autoreset_mode=mode, **options
+        "distgrid/DistGrid-33bw-v0",
+        num_envs=4,
+        max_episode_steps=6,
+        autoreset_mode=mode,
+        **options,
     )
     rng = np.random.default_rng(1)
     same(together.reset(seed=5), apart.reset(seed=5))

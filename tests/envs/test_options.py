@@ -14,6 +14,7 @@ import pytest
 from distgrid.envs import (
     PV,
     Battery,
+    Continuous,
     DistGrid3PhaseEnv,
     DistGrid3PhaseVectorEnv,
     DistGridEnv,
@@ -138,10 +139,10 @@ def test_one_more_resource_is_another_option() -> None:
 def test_content_names_what_decides_a_result() -> None:
     """What is hashed into run.json: task, each resource, loads of one's own; not what other hashes cover."""
     plain = dict(EnvOptions(days=[3], load_scale=1.1, v_source_pu=1.0).content())
-    assert plain == {"task": LossMinimisation()}
+    assert plain == {"task": LossMinimisation(), "action_space": Continuous()}
     load = flat_load()
     full = dict(EnvOptions(FEEDER, [Battery(18, 0.2, 0.8), PV(25, 0.5)], VoltVar(), load=load).content())
-    assert list(full) == ["resource 1, Battery", "resource 2, PV", "task", "loads"]
+    assert list(full) == ["resource 1, Battery", "resource 2, PV", "task", "loads", "action_space"]
     assert full["loads"] is load
 
 

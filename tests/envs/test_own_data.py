@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from distgrid import baselines, physics
 from distgrid.cases import profiles
+from distgrid.cases.profiles import Calendar, Duration
 from distgrid.envs import (
     EV,
     PV,
@@ -46,16 +47,19 @@ def ramp(days: int) -> SeriesLoad:
 def test_a_load_longer_than_the_year_is_refused() -> None:
     """Trap 40: 731 days made PV read behind its profile."""
     for days in (367, 731):
-        with pytest.raises(ValueError, match=f"{days} days.*366 of the model year"):
-            SeriesLoad(FEEDER, np.ones((96 * days, 1)) * P)
+        load = SeriesLoad(FEEDER, np.ones((96 * days, 1)) * P)
+        with pytest.raises(ValueError, match=f"by {24 * (days - 366)} h at its end"):
+            DistGridEnv(FEEDER, load=load)
     assert SeriesLoad(FEEDER, np.ones((96 * 366, 1)) * P).n_days == 366
 
 
-@pytest.mark.parametrize("steps_per_day", [24, 48, 288, 1440, 95, 0, None])
-def test_other_than_quarter_hours_are_refused(steps_per_day: Any) -> None:
+@pytest.mark.parametrize("calendar", [24, 0.25, "2016-01-01", Calendar("2016-01-01", 1.0, 24)])
+def test_rows_that_do_not_fit_the_calendar_are_refused(calendar: Any) -> None:
     """Trap 40: hourly data was replayed four times a day, 5-minute data played its first eight hours."""
-    with pytest.raises(ValueError, match=r"steps_per_day must be 96.*np\.repeat"):
-        SeriesLoad(FEEDER, np.ones((288 * 2, 1)) * P, None, steps_per_day)
+    with pytest.raises(
+        (TypeError, ValueError), match=r"calendar must be a Calendar|must have shape \(24, 33"
+    ):
+        SeriesLoad(FEEDER, np.ones((288 * 2, 1)) * P, None, calendar)
 
 
 def test_the_sun_of_a_day_is_that_of_the_model_year() -> None:
@@ -194,15 +198,18 @@ def test_a_fleet_is_advanced_row_by_row_of_its_own() -> None:
 def test_a_run_on_own_data_is_told_as_what_it_is() -> None:
     """`run.json` of a run on all days says neither `train` nor `test`; a split not played is refused."""
     env = DistGridEnv(
-        FEEDER, [Battery(18, 0.2, 0.8)], load=flat_load(0.8, days=12), task=VoltVar(episode_steps=2)
+        FEEDER,
+        [Battery(18, 0.2, 0.8)],
+        load=flat_load(0.8, days=12),
+        task=VoltVar(episode=Duration(hours=2 / 4)),
     )
     result = baselines.rollout(env, "do-nothing", episodes=2, progress=False)
-    assert result.manifest.parameters.split == "all"
+    assert result.manifest.parameters["split"] == "all"
     with pytest.raises(baselines.RunError, match="plays split 'all', the run was asked for 'test'"):
         baselines.rollout(env, "do-nothing", episodes=1, split="test", progress=False)
     held_out = make(resources=[Battery(18, 0.2, 0.8)], load=flat_load(0.8, days=12), split="test")
     result = baselines.rollout(held_out, "do-nothing", episodes=2, progress=False)
-    assert result.manifest.parameters.split == "test"
+    assert result.manifest.parameters["split"] == "test"
     assert set(result.episodes["day"].to_pylist()) == {10, 11}
 
 

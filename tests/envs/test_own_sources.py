@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid.cases import profiles
+from distgrid.cases.profiles import Calendar, Duration
 from distgrid.envs import (
     Battery,
     DistGridEnv,
@@ -29,7 +30,7 @@ YEAR = profiles.load_profiles()
 class Steady(LoadSource):
     """The nominal loads for ever."""
 
-    n_days = 2
+    calendar = Calendar("2016-01-01", 0.25, 96 * 2)
 
     def __init__(self) -> None:
         self.s_max_mva = 2.0 * np.hypot(P, Q)
@@ -69,7 +70,7 @@ def test_a_random_load_draws_from_the_environments_generator() -> None:
     ]
     many = DistGridVectorEnv(
         FEEDER, [Battery(18, 0.2, 0.8, soc_init=(0.2, 0.8))], load=Random(), num_envs=3,
-        autoreset_mode="SameStep", task=LossMinimisation(episode_steps=5),
+        autoreset_mode="SameStep", task=LossMinimisation(episode=Duration(hours=5 / 4)),
     )  # fmt: skip
     first = np.array([env.reset(seed=7 + i)[0] for i, env in enumerate(single)])
     np.testing.assert_array_equal(many.reset(seed=7)[0], first)
@@ -166,12 +167,20 @@ def test_a_source_that_is_incomplete_is_told_what_it_lacks() -> None:
 def test_a_source_says_how_long_its_day_is() -> None:
     """The same of a source of one's own: what the environment does not have is refused."""
 
-    class Hourly(Steady):
-        steps_per_day = 24
+    class Dateless(Steady):
+        calendar = None
+
+    class Partial(Steady):
+        calendar = Calendar("2016-01-01 06:00", 0.25, 96)
 
     class Long(Steady):
-        n_days = 400
+        calendar = Calendar("2016-01-01", 0.25, 96 * 400)
 
-    for source, message in ((Hourly(), "steps_per_day"), (Long(), "400 days")):
+    wanted = {
+        Dateless: "calendar must be a Calendar",
+        Partial: "whole days",
+        Long: "short of.*by 816 h at its end",
+    }
+    for source, message in ((kind(), text) for kind, text in wanted.items()):
         with pytest.raises(ValueError, match=message):
             DistGridEnv(FEEDER, load=source)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     EV,
     Battery,
@@ -160,7 +161,8 @@ def test_terms_keep_their_names() -> None:
 def test_what_a_failed_row_brings_is_not_judged() -> None:
     """Diagnostics may be anything; the row has its price, the others have their terms."""
     task = Own(
-        of=lambda view: {"loss": np.where(view.p_loss_mw > 5.0, np.nan, -view.p_loss_mw)}, episode_steps=9
+        of=lambda view: {"loss": np.where(view.p_loss_mw > 5.0, np.nan, -view.p_loss_mw)},
+        episode=Duration(hours=9 / 4),
     )
     env = DistGridVectorEnv(**{**rough(), "task": task}, num_envs=4)
     env.reset(seed=0, options={"day": [0, 1, 2, 3]})
@@ -184,12 +186,10 @@ def test_a_cost_that_there_is_not_is_named() -> None:
     @dataclass(frozen=True)
     class Charges(LossMinimisation):
         @property
-        def charged(self) -> tuple[str, ...]:
+        def costs(self) -> tuple[str, ...]:
             return ("voltage",)
 
-    with pytest.raises(
-        ValueError, match=r"Charges.charged names 'voltage': expected some of voltage_violation"
-    ):
+    with pytest.raises(ValueError, match=r"costs name 'voltage': expected some of voltage_violation"):
         DistGridEnv(FEEDER, task=Charges())
 
 
@@ -237,7 +237,7 @@ def test_costs_of_devices_have_names() -> None:
     )
     names = {"boiler.cold", "boiler.noise", "boiler#2.cold", "boiler#2.noise", "ev.undelivered"}
     _, info = env.reset(seed=0)
-    assert names | {"voltage_violation", "power_flow_failure"} == set(info["costs"])
+    assert names | {"voltage_violation", "unserved", "power_flow_failure"} == set(info["costs"])
     vector.reset(seed=0)
     for _ in range(2):
         *_, info = env.step([0.0, 1.0, 1.0])
@@ -266,13 +266,13 @@ def test_a_task_that_charges_no_devices_has_no_costs_of_theirs() -> None:
     @dataclass(frozen=True)
     class Careless(VoltVar):
         @property
-        def charged(self) -> tuple[str, ...]:
+        def costs(self) -> tuple[str, ...]:
             return ("voltage_violation",)
 
     env = DistGridEnv(FEEDER, [Boiler(18)], Careless())
     env.reset(seed=0)
     *_, info = env.step([0.0])
-    assert set(info["costs"]) == {"voltage_violation", "power_flow_failure"}
+    assert set(info["costs"]) == {"voltage_violation", "unserved", "power_flow_failure"}
     assert info["cost_resource"] > 0.0
 
 
@@ -297,7 +297,7 @@ def test_a_task_is_told_with_all_its_numbers() -> None:
 
 def test_both_faces_play_an_own_task_alike() -> None:
     task = Own(of=lambda view: {"a": -view.p_loss_mw, "b": 0.25}, failure_price=50.0)
-    options = {**rough(), "task": dataclasses.replace(task, episode_steps=9)}
+    options = {**rough(), "task": dataclasses.replace(task, episode=Duration(hours=9 / 4))}
     one, two = DistGridEnv(**options), DistGridVectorEnv(**options, num_envs=1)
     same(two.reset(seed=3)[0][0], one.reset(seed=3)[0])
     for _ in range(9):

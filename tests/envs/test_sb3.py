@@ -15,10 +15,11 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
+from distgrid.cases.profiles import Duration
 from distgrid.envs import DistGridVectorEnv, VoltVar, sb3_vec_env
 
 ID = "distgrid/VoltVar-33bw-v0"
-SHORT = VoltVar(episode_steps=7)
+SHORT = VoltVar(episode=Duration(hours=7 / 4))
 
 
 def ours(num_envs: int, **options: Any) -> VecEnv:

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 from numpy.typing import NDArray
 
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     PV,
     Battery,
@@ -85,7 +86,7 @@ def surge() -> SeriesLoad:
 def rough(task: Task | None = None) -> dict[str, Any]:
     """Arguments of an environment whose power flows fail at different times in different rows."""
     fleet = [Battery(18, 0.2, 0.8, soc_init=(0.2, 0.8)), PV(25, 0.5, site=3, controls="pq"), Heater(8)]
-    task = VoltVar(episode_steps=9) if task is None else task
+    task = VoltVar(episode=Duration(hours=9 / 4)) if task is None else task
     return {"case": FEEDER, "resources": fleet, "task": task, "load": surge()}
 
 
@@ -134,7 +135,9 @@ def test_every_registered_id_is_its_single_environments(identity: str) -> None:
     assert play_both(vector(identity, 3), apart, steps=110) == 0
 
 
-@pytest.mark.parametrize("task", [VoltVar(episode_steps=9), LossMinimisation(episode_steps=7)])
+@pytest.mark.parametrize(
+    "task", [VoltVar(episode=Duration(hours=9 / 4)), LossMinimisation(episode=Duration(hours=7 / 4))]
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_autoreset_mode_as_gymnasium_has_it(mode: AutoresetMode, task: Task) -> None:
     """With failures, resources of one's own and draws at reset, bit for bit."""
@@ -262,7 +265,7 @@ def test_a_state_is_a_place_to_return_to() -> None:
 
 @pytest.mark.parametrize("wrap", [RecordEpisodeStatistics, NormalizeObservation, NormalizeReward])
 def test_gymnasiums_wrappers_run(wrap: Callable[[Any], Any]) -> None:
-    env = wrap(vector("distgrid/VoltVar-33bw-v0", 6, task=VoltVar(episode_steps=8)))
+    env = wrap(vector("distgrid/VoltVar-33bw-v0", 6, task=VoltVar(episode=Duration(hours=8 / 4))))
     observation, _ = env.reset(seed=0)
     finished = 0
     rng = np.random.default_rng(0)

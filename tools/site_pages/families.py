@@ -114,7 +114,7 @@ def _ids(family: str, live: Live) -> str:
         "`v_source_pu`",
     )  # fmt: skip
     env = next(iter(live.values()))
-    steps = f"{env.task.episode_steps} steps of {env.profiles.dt_h * 60:.0f} minutes"
+    steps = f"{env.grid.aside.episode_steps} steps of {env.profiles.dt_h * 60:.0f} minutes"
     return (
         f"## Ids\n\n{table(header, rows)}\n"
         "Observations are `Box((n,), float32)`, actions `Box(-1, 1, (n,), float32)`; "
@@ -161,7 +161,7 @@ def _failure_table(live: Live) -> str:
     """What a failed power flow costs, beside what the rigorous bound would be."""
     rows = []
     for identity, env in live.items():
-        bound = -env.grid.worst_reward * env.task.episode_steps
+        bound = -env.grid.worst_reward * env.grid.aside.episode_steps
         price, cost = env.task.failure_price, env.task.failure_cost
         rows.append((f"`{identity}`", f"{price:g}", f"{cost:g}", f"{bound:.4g}"))
     header = ("Id", "`failure_price`", "`failure_cost`", "The bound at midnight")

@@ -12,6 +12,7 @@ import numpy as np
 from ...load_models import load_power
 from ...numba_tools.jit import inline
 from ...numba_tools.lanes import choose, every, larger, load, pick, put, smaller, store, width
+from .adjusted import admittance, has_ratio, has_shunt, impedance, ratio
 from .power_sweeps import DROP, SOUND, V_FLOOR_PU, P, Q
 from .tree_newton import newton_step
 
@@ -29,8 +30,8 @@ def _node_current(plan, k, draw, x, y, v2, flow):  # type: ignore[no-untyped-def
     w = 1.0 / larger(v2, every(flow, V_FLOOR_PU * V_FLOOR_PU))
     p, q = load(draw, k, 0), load(draw, k, 1)
     c, d = (p * x + q * y) * w, (p * y - q * x) * w
-    if plan.shunts:
-        g, b = plan.side[k, 2], plan.side[k, 3]
+    if has_shunt(plan, k):
+        g, b = admittance(plan, k, flow)
         c = c + (g * x - b * y)
         d = d + (g * y + b * x)
     store(flow, k, RE, c)
@@ -59,19 +60,19 @@ def _voltage_dependent(plan, nominal, volt, flow, seen):  # type: ignore[no-unty
 
 
 @inline
-def _turned(plan, k, x, y):  # type: ignore[no-untyped-def]
+def _turned(plan, k, x, y, like):  # type: ignore[no-untyped-def]
     """``a`` times a voltage of the parent."""
-    if plan.ratios:
-        a_re, a_im = plan.side[k, 0], plan.side[k, 1]
+    if has_ratio(plan, k):
+        a_re, a_im = ratio(plan, k, like)
         return a_re * x - a_im * y, a_re * y + a_im * x
     return x, y
 
 
 @inline
-def _turned_back(plan, k, x, y):  # type: ignore[no-untyped-def]
+def _turned_back(plan, k, x, y, like):  # type: ignore[no-untyped-def]
     """``conj(a)`` times a current of the child."""
-    if plan.ratios:
-        a_re, a_im = plan.side[k, 0], plan.side[k, 1]
+    if has_ratio(plan, k):
+        a_re, a_im = ratio(plan, k, like)
         return a_re * x + a_im * y, a_re * y - a_im * x
     return x, y
 
@@ -90,9 +91,9 @@ def voltages_of_powers(plan, draw, nominal, flow, volt, track, seen):  # type: i
         if up < 0:
             x, y = load(volt, k, RE), load(volt, k, IM)
         else:
-            e, f = _turned(plan, k, load(volt, up, RE), load(volt, up, IM))
-            w = 1.0 / (e * e + f * f) if plan.ratios else load(flow, up, DROP)
-            r, reactance = plan.z[k, 0], plan.z[k, 1]
+            e, f = _turned(plan, k, load(volt, up, RE), load(volt, up, IM), flow)
+            w = 1.0 / (e * e + f * f) if has_ratio(plan, k) else load(flow, up, DROP)
+            r, reactance = impedance(plan, k, flow)
             p, q = load(flow, k, P), load(flow, k, Q)
             c = choose(sound, 1.0 - (r * p + reactance * q) * w, one)
             d = choose(sound, (r * q - reactance * p) * w, zero)
@@ -120,12 +121,12 @@ def gather_and_check(plan, volt, flow, seen):  # type: ignore[no-untyped-def]
         total = total + (c * c + d * d)
         if up < 0:
             continue
-        r, x = plan.z[k, 0], plan.z[k, 1]
-        e, f = _turned(plan, k, load(volt, up, RE), load(volt, up, IM))
+        r, x = impedance(plan, k, flow)
+        e, f = _turned(plan, k, load(volt, up, RE), load(volt, up, IM), flow)
         dx = load(volt, k, RE) - e + (r * c - x * d)
         dy = load(volt, k, IM) - f + (r * d + x * c)
         d2_most = larger(dx * dx + dy * dy, d2_most)
-        c, d = _turned_back(plan, k, c, d)
+        c, d = _turned_back(plan, k, c, d, flow)
         store(flow, up, RE, load(flow, up, RE) + c)
         store(flow, up, IM, load(flow, up, IM) + d)
     store(seen, 0, D2_MOST, d2_most)
@@ -142,7 +143,7 @@ def gather_currents(plan, flow, seen):  # type: ignore[no-untyped-def]
         total = total + (c * c + d * d)
         if up < 0:
             continue
-        c, d = _turned_back(plan, k, c, d)
+        c, d = _turned_back(plan, k, c, d, flow)
         store(flow, up, RE, load(flow, up, RE) + c)
         store(flow, up, IM, load(flow, up, IM) + d)
     store(seen, 0, FINITE, total)
@@ -186,9 +187,9 @@ def sweep_forward(plan, draw, nominal, volt, flow, seen):  # type: ignore[no-unt
         was_x, was_y = load(volt, k, RE), load(volt, k, IM)
         x, y = was_x, was_y
         if up >= 0:
-            r, reactance = plan.z[k, 0], plan.z[k, 1]
+            r, reactance = impedance(plan, k, flow)
             c, d = load(flow, k, RE), load(flow, k, IM)
-            x, y = _turned(plan, k, load(volt, up, RE), load(volt, up, IM))
+            x, y = _turned(plan, k, load(volt, up, RE), load(volt, up, IM), flow)
             x = x - (r * c - reactance * d)
             y = y - (r * d + reactance * c)
         found = _move(plan, k, draw, volt, flow, x, y, x - was_x, y - was_y, found)

@@ -72,6 +72,9 @@ def _measure_branch(ends, e, base_mva, v, i, branch):  # type: ignore[no-untyped
     if not ends.rows[e, 3]:
         return 0j, 0j, 0.0
     f, t = v[ends.rows[e, 0]], v[ends.rows[e, 1]]
-    p_f, q_f, p_t, q_t = branch_flow(ends, e, base_mva, f.real, f.imag, t.real, t.imag, i.real, i.imag)
+    ratio = ends.pi[e, 0], ends.pi[e, 1], ends.pi[e, 2]
+    p_f, q_f, p_t, q_t = branch_flow(
+        ratio, ends.pi[e, 3], ends.rows[e, 2], base_mva, f.real, f.imag, t.real, t.imag, i.real, i.imag
+    )
     sent, received = complex(p_f, q_f), complex(p_t, q_t)
     return sent, received, max(abs(sent) / (abs(f) * branch[1]), abs(received) / (abs(t) * branch[2]))

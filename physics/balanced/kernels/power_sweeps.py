@@ -22,6 +22,7 @@ import numpy as np
 from ...load_models import load_power
 from ...numba_tools.jit import inline
 from ...numba_tools.lanes import anywhere, choose, every, larger, load, pick, put, store, width
+from .adjusted import admittance, has_ratio, has_shunt, impedance, ratio
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
 MOST_SWEEPS = 10
@@ -47,7 +48,7 @@ def _backward(plan, flow, floor2):  # type: ignore[no-untyped-def]
         up = plan.link[k, 0]
         if up < 0:
             continue
-        r, x = plan.z[k, 0], plan.z[k, 1]
+        r, x = impedance(plan, k, flow)
         p, q = load(flow, k, P), load(flow, k, Q)
         squared = (p * p + q * q) / larger(load(flow, k, U), floor2)
         p_sent, q_sent = p + r * squared, q + x * squared
@@ -64,9 +65,7 @@ def _forward(plan, draw, flow, track):  # type: ignore[no-untyped-def]
         up = plan.link[k, 0]
         u = load(flow, k, U)
         if up >= 0:
-            above = load(flow, up, U)
-            if plan.ratios:
-                above = (plan.side[k, 0] * plan.side[k, 0] + plan.side[k, 1] * plan.side[k, 1]) * above
+            above = raised(plan, k, load(flow, up, U), flow)
             now = choose(active, above - load(flow, k, DROP), u)
             step = now - u
             moved = larger(larger(step, 0.0 - step), moved)
@@ -79,12 +78,22 @@ def _forward(plan, draw, flow, track):  # type: ignore[no-untyped-def]
 
 
 @inline
+def raised(plan, k, u, flow):  # type: ignore[no-untyped-def]
+    """|a|^2 times a squared voltage of the parent."""
+    if has_ratio(plan, k):
+        a_re, a_im = ratio(plan, k, flow)
+        return (a_re * a_re + a_im * a_im) * u
+    return u
+
+
+@inline
 def own_power(plan, draw, flow, k, u):  # type: ignore[no-untyped-def]
     """The node's own power at the squared voltage ``u``."""
     p, q = load(draw, k, 0), load(draw, k, 1)
-    if plan.shunts:
-        p = p + plan.side[k, 2] * u
-        q = q - plan.side[k, 3] * u
+    if has_shunt(plan, k):
+        g, b = admittance(plan, k, flow)
+        p = p + g * u
+        q = q - b * u
     store(flow, k, P, p)
     store(flow, k, Q, q)
 
@@ -110,9 +119,10 @@ def _send(plan, flow, floor2):  # type: ignore[no-untyped-def]
         up = plan.link[k, 0]
         if up < 0:
             continue
+        r, x = impedance(plan, k, flow)
         p, q = load(flow, k, P), load(flow, k, Q)
         squared = (p * p + q * q) / larger(load(flow, k, U), floor2)
-        p_sent, q_sent = p + plan.z[k, 0] * squared, q + plan.z[k, 1] * squared
+        p_sent, q_sent = p + r * squared, q + x * squared
         store(flow, k, P, p_sent)
         store(flow, k, Q, q_sent)
         store(flow, up, P, load(flow, up, P) + p_sent)

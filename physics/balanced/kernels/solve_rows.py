@@ -36,6 +36,7 @@ from ...numba_tools.lanes import (
     width,
 )
 from ..plan import SweepPlan
+from .adjusted import N_ADJUSTED, BlockPlan
 from .current_sweeps import (
     D2_MOST,
     FINITE,
@@ -61,6 +62,7 @@ from .power_sweeps import (
     U,
     dependent_power,
     own_power,
+    raised,
     sum_powers,
 )
 from .tree_newton import N_FIELDS
@@ -105,16 +107,22 @@ class Workspace(NamedTuple):
     seen: NDArray[np.float64]
     pivot: NDArray[np.float64]
     work: NDArray[np.float64]  # of Newton's steps: most calls never touch it
+    adjusted: NDArray[np.float64]  # what taps and banks of these rows make of the plan; no rows: nothing
 
 
-def workspace_for(plan: SweepPlan, rows: int) -> Workspace:
+def workspace_for(plan: SweepPlan, rows: int, n_adjusted: int = 0) -> Workspace:
     """Room for the work of :func:`sweep_rows` on so many rows; a thread needs its own.
 
-    Its shape decides what is compiled: a lone row needs no lanes.
+    Its shape decides what is compiled: a lone row needs no lanes. ``n_adjusted``: positions with taps or
+    banks of each row; see adjusted.py, which fills ``adjusted``.
     """
     m, n_zip = plan.link.shape[0], plan.zip_pos.size
     lanes = () if rows == 1 else (LANES,)
-    fields = ((m, 2), (n_zip, 2), (m, 2), (m, 4), (1, N_TRACKED), (1, _N_SEEN), (1, 1), (m, N_FIELDS))
+    blocks = -(-rows // (1 if rows == 1 else LANES)) if n_adjusted else 0
+    fields = (
+        (m, 2), (n_zip, 2), (m, 2), (m, 4), (1, N_TRACKED), (1, _N_SEEN), (1, 1), (m, N_FIELDS),
+        (blocks, N_ADJUSTED * n_adjusted),
+    )  # fmt: skip
     return Workspace(*(aligned(shape + lanes) for shape in fields))
 
 
@@ -167,9 +175,7 @@ def _no_load(plan, row, last, v_source, draw, volt, flow):  # type: ignore[no-un
             x, y = load(volt, k, RE), load(volt, k, IM)
             u = x * x + y * y
         else:
-            u = load(flow, up, U)
-            if plan.ratios:
-                u = (plan.side[k, 0] * plan.side[k, 0] + plan.side[k, 1] * plan.side[k, 1]) * u
+            u = raised(plan, k, load(flow, up, U), flow)
         store(flow, k, U, u)
         own_power(plan, draw, flow, k, u)
 
@@ -342,7 +348,7 @@ def solve_block(  # type: ignore[no-untyped-def]
     plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
 ):
     """Rows [row, row + count) side by side; whether ``state`` still holds what was written to ``answer``."""
-    draw, nominal, volt, flow, track, seen, pivot, work = state
+    draw, nominal, volt, flow, track, seen, pivot, work, _ = state
     first_rate = WARM_RATE if v_start.shape[0] > 0 else COLD_RATE
     _begin(plan, row, row + count - 1, inputs, v_source, v_start, scale, state)
     sum_powers(plan, draw, nominal, flow, track, min(MOST_SWEEPS, max_iter - 1), tol, first_rate)
@@ -374,7 +380,8 @@ def reload(plan, row, count, state, outputs):  # type: ignore[no-untyped-def]
 def sweep_rows(  # type: ignore[no-untyped-def]
     link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, lo, hi,
     load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar, v_source, v_start, scale, tol, max_iter, v_collapse,
-    draw, nominal, volt, flow, track, seen, pivot, work, v, current, s_source_mva, ended, measured,
+    draw, nominal, volt, flow, track, seen, pivot, work, adjusted,
+    v, current, s_source_mva, ended, measured,
 ):  # fmt: skip
     """Solve rows [lo, hi) of a batch.
 
@@ -383,12 +390,14 @@ def sweep_rows(  # type: ignore[no-untyped-def]
     ``v_source`` (batch, source) complex in the order of the feeder's sources; ``v_start`` (batch or 0, bus)
     complex; ``scale`` 1 / base MVA.
     """
-    plan = SweepPlan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
     inputs = Inputs(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
-    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work)
+    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work, adjusted)
     outputs = Outputs(v, current, s_source_mva, ended, measured)
     for row in range(lo, hi, width(flow)):
-        count = min(width(flow), hi - row)
+        count, block = min(width(flow), hi - row), (row - lo) // width(flow)
+        plan = BlockPlan(
+            link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, adjusted, block
+        )
         solve_block(
             plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
         )

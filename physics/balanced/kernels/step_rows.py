@@ -21,7 +21,7 @@ from ...row_results import (
 )
 from ...violations import JUST_ABOVE, excess, excess_of_band, told_loading
 from ..branch_flows import Ends, branch_flow
-from ..plan import SweepPlan
+from .adjusted import BlockPlan, written_ratio
 from .current_sweeps import IM, RE
 from .solve_rows import Inputs, Outputs, Workspace, reload, solve_block
 
@@ -57,17 +57,16 @@ def step_rows(  # type: ignore[no-untyped-def]
     link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, rows, pi, lo, hi,
     load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar,
     v_source, v_start, base_mva, tol, max_iter, v_collapse,
-    draw, nominal, volt, flow, track, seen, pivot, work, v, current, s_source_mva, ended, measured,
-    band, branch, s_from, s_to, v_pu, i_ka, loading,
+    draw, nominal, volt, flow, track, seen, pivot, work, adjusted,
+    v, current, s_source_mva, ended, measured, band, branch, s_from, s_to, v_pu, i_ka, loading,
 ):  # fmt: skip
     """Solve rows [lo, hi) and measure them in one call, so that a lone row costs little beside its physics.
 
     Takes the fields of SweepPlan, Ends, Inputs, Workspace, Outputs, StepLimits and StepResults one by one. A
     block is measured while it is still at hand, side by side as it was solved.
     """
-    plan = SweepPlan(link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts)
     inputs = Inputs(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
-    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work)
+    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work, adjusted)
     outputs = Outputs(v, current, s_source_mva, ended, measured)
     limits, flows, scale = (
         StepLimits(band, branch),
@@ -75,7 +74,10 @@ def step_rows(  # type: ignore[no-untyped-def]
         1.0 / base_mva,
     )
     for row in range(lo, hi, width(flow)):
-        count = min(width(flow), hi - row)
+        count, block = min(width(flow), hi - row), (row - lo) // width(flow)
+        plan = BlockPlan(
+            link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, adjusted, block
+        )
         if not solve_block(
             plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
         ):
@@ -164,8 +166,9 @@ def _ends(plan, ends, base_mva, e, k, state):  # type: ignore[no-untyped-def]
     xf, yf = load(state.volt, f, RE), load(state.volt, f, IM)
     xt, yt = load(state.volt, t, RE), load(state.volt, t, IM)
     p_f, q_f, p_t, q_t = branch_flow(
-        ends, e, base_mva, xf, yf, xt, yt, load(state.flow, k, RE), load(state.flow, k, IM)
-    )
+        written_ratio(plan, k, ends, e, state.flow), ends.pi[e, 3], ends.rows[e, 2], base_mva, xf, yf, xt, yt,
+        load(state.flow, k, RE), load(state.flow, k, IM),
+    )  # fmt: skip
     return (p_f, q_f, xf * xf + yf * yf), (p_t, q_t, xt * xt + yt * yt)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from ...load_models import load_power, load_power_slope
 from ...numba_tools.jit import inline
 from ...numba_tools.lanes import every, load, pick, put, smaller, store, width
+from .adjusted import admittance, has_ratio, impedance, ratio
 
 #: Fields of the workspace of a step: M (xx, xy, yx, yy), m (re, im) and later dV, K, w (re, im).
 N_FIELDS = 12
@@ -40,7 +41,7 @@ def _constant_power_slope(plan, k, draw, volt, work):  # type: ignore[no-untyped
     c, d = (x * x - y * y) * w * w, 2.0 * x * y * w * w
     g_re = power * c + reactive * d
     g_im = power * d - reactive * c
-    y_re, y_im = every(work, plan.side[k, 2]), every(work, plan.side[k, 3])
+    y_re, y_im = admittance(plan, k, work)
     zero = every(work, 0.0)
     store(work, k, 0, y_re - g_re)
     store(work, k, 1, zero - y_im - g_im)
@@ -88,8 +89,8 @@ def newton_step(plan, draw, nominal, volt, flow, work, pivot):  # type: ignore[n
         up = plan.link[k, 0]
         if up < 0:
             continue
-        z_re, z_im = plan.z[k, 0], plan.z[k, 1]
-        a_re, a_im = plan.side[k, 0], plan.side[k, 1]
+        z_re, z_im = impedance(plan, k, work)
+        a_re, a_im = ratio(plan, k, work)
         xx, xy, yx, yy = load(work, k, 0), load(work, k, 1), load(work, k, 2), load(work, k, 3)
         m_re, m_im = load(work, k, 4), load(work, k, 5)
         # A = 1 + Z M, K = its inverse
@@ -115,7 +116,7 @@ def newton_step(plan, draw, nominal, volt, flow, work, pivot):  # type: ignore[n
         b21, b22 = yx * k11 + yy * k21, yx * k12 + yy * k22
         r_re = m_re - (b11 * w_re + b12 * w_im)
         r_im = m_im - (b21 * w_re + b22 * w_im)
-        if plan.ratios:
+        if has_ratio(plan, k):
             b11, b12, b21, b22 = _turned(b11, b12, b21, b22, a_re, a_im)
             r_re, r_im = a_re * r_re + a_im * r_im, a_re * r_im - a_im * r_re
         store(work, up, 0, load(work, up, 0) + b11)
@@ -150,9 +151,9 @@ def _substitute(plan, work):  # type: ignore[no-untyped-def]
             store(work, k, 4, every(work, 0.0))
             store(work, k, 5, every(work, 0.0))
             continue
-        a_re, a_im = plan.side[k, 0], plan.side[k, 1]
+        a_re, a_im = ratio(plan, k, work)
         d_re, d_im = load(work, up, 4), load(work, up, 5)
-        if plan.ratios:
+        if has_ratio(plan, k):
             d_re, d_im = a_re * d_re - a_im * d_im, a_re * d_im + a_im * d_re
         d_re = d_re - load(work, k, 10)
         d_im = d_im - load(work, k, 11)

@@ -1,0 +1,94 @@
+"""Taps and banks as inputs of a row, checked: which columns hold others than the feeder."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arguments import refuse, states_of
+from .kernels.adjusted import differences, take_ratios
+from .network import Network, SweepTopology
+from .tree import BoolArray, FloatArray, IntArray
+
+Rows = slice | IntArray
+NO_COLUMNS, NO_SETTINGS = np.empty(0, dtype=np.int32), np.empty((0, 0))
+
+
+class RowSettings(NamedTuple):
+    """Taps and banks of every row of a batch, as far as some row has others than the feeder."""
+
+    tap: IntArray  # (n,) branch rows
+    bank: IntArray  # (k,) rows of the capacitors
+    values: FloatArray  # (batch, n + k) ratios, then states
+
+    def of(self, rows: Rows) -> RowSettings:
+        """Those of some rows."""
+        return self._replace(values=self.values[rows])
+
+    def columns(self, n_branch: int) -> NDArray[np.int32]:
+        """(n_branch,) column of each branch's ratio, -1 where it is the feeder's."""
+        at = np.full(n_branch, -1, dtype=np.int32)
+        at[self.tap] = np.arange(self.tap.size)
+        return at
+
+
+class RowGroup(NamedTuple):
+    """Rows that are solved on the same tree."""
+
+    rows: Rows
+    topology: SweepTopology
+    settings: RowSettings | None  # taps and banks in which they differ from it, and from each other
+
+
+def row_settings(
+    net: Network, tap: ArrayLike | None, cap_on: ArrayLike | None, batch: int
+) -> RowSettings | None:
+    """Taps (batch, n_branch) and states (batch, n_cap) as settings; None where all are the feeder's.
+
+    ValueError for a wrong shape, a tap that is not finite and above 0, a state that is not True or False.
+    """
+    none = np.empty(0, dtype=np.int64)
+    taps = banks = none
+    ratios, states = NO_SETTINGS, np.empty((0, 0), dtype=np.bool_)
+    if tap is not None:
+        ratios, bits = _ratios(net, tap), np.zeros(net.n_branch, dtype=np.int64)
+        differences(ratios.view(np.int64), net.tap.view(np.int64), bits)
+        taps = np.flatnonzero(bits)
+    if cap_on is not None:
+        states = states_of("cap_on", cap_on, batch, net.cap_on.size)
+        banks = np.flatnonzero((states != net.cap_on).any(axis=0))
+    if not taps.size and not banks.size:
+        return None
+    values = np.empty((batch, taps.size + banks.size))
+    if not take_ratios(ratios, taps, values):
+        given = np.asarray(tap)
+        refuse("tap", given, ~np.isfinite(given), "a finite number")
+        refuse("tap", given, given <= 0, "above 0 (1.0 is the nominal ratio)")
+    if banks.size:
+        values[:, taps.size :] = states[:, banks]
+    return RowSettings(taps, banks, values)
+
+
+def by_settings(net: Network, closed: BoolArray, rows: IntArray, settings: RowSettings) -> list[RowGroup]:
+    """Groups of ``rows`` with a tree for each combination of settings, ``closed`` (n_branch,) for all."""
+    values, label = np.unique(settings.values[rows], axis=0, return_inverse=True)
+    label, n = label.reshape(-1), settings.tap.size
+    groups = []
+    for j, value in enumerate(values):
+        tap, cap_on = net.tap.copy(), net.cap_on.copy()
+        tap[settings.tap], cap_on[settings.bank] = value[:n], value[n:] != 0.0
+        groups.append(RowGroup(rows[label == j], net.variant(closed, tap, cap_on), None))
+    return groups
+
+
+def _ratios(net: Network, tap: ArrayLike) -> FloatArray:
+    """``tap`` as a writeable (batch or 1, n_branch) array."""
+    array = np.asarray(tap, dtype=np.float64)
+    if array.ndim not in (1, 2) or array.shape[-1] != net.n_branch:
+        raise ValueError(
+            f"tap must have shape ({net.n_branch},) or (batch, {net.n_branch}), got {array.shape}"
+        )
+    array = array.reshape(-1, net.n_branch)
+    return array if array.flags.carray else array.copy()
