@@ -35,9 +35,10 @@ from .resources import (
     TapChanger,
 )
 from .sb3 import sb3_vec_env
-from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
+from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
 from .vector3 import DistGrid3PhaseVectorEnv
+from .wrappers import CostWrapper, MOWrapper, VectorCostWrapper
 
 __all__ = [
     "EV",
@@ -53,6 +54,8 @@ __all__ = [
     "CapacitorBank",
     "ChargingSession",
     "Continuous",
+    "CostWrapper",
+    "DataTask",
     "Discrete",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
@@ -71,18 +74,22 @@ __all__ = [
     "LoadForecast",
     "LoadSource",
     "LossMinimisation",
+    "MOWrapper",
     "Meter",
     "MultiDiscrete",
     "PVForecast",
     "PriceForecast",
     "ProfileLoad",
+    "Quantity",
     "Resource",
     "ResourceSpec",
     "SeriesBlock",
     "SeriesLoad",
     "TapChanger",
     "Task",
+    "Term",
     "TimeSeries",
+    "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
     "sb3_vec_env",

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...physics.solved_grid import SolvedGrid
-from ..resources.base import Entry, made_of, name_of_class
+from ..resources.base import Entry
+from ..resources.class_names import made_of, name_of_class
 
 if TYPE_CHECKING:
     from ...cases import Feeder

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...cases import Feeder
 from ...cases.profiles import Profiles
+from ...physics.solved_grid import PowerFlow
 from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
@@ -51,6 +52,7 @@ class MadeWithOptions:
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
     meters = Fixed[tuple[Meter, ...]]("make another with meters=")
     forecaster = Fixed[Forecaster | None]("make another with forecaster=")
+    power_flow = Fixed[PowerFlow | None]("make another with power_flow=")
 
     _scenario: Scenario
     _codec: ActionCodec
@@ -74,7 +76,7 @@ class MadeWithOptions:
         found |= {"resources": options.resources, "task": played.task, "load": played.load}
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}
         found |= {"load_scale": options.load_scale, "v_source_pu": options.v_source_pu}
-        found |= {"allow_mesh_pruning": options.allow_mesh_pruning}
+        found |= {"allow_mesh_pruning": options.allow_mesh_pruning, "power_flow": options.power_flow}
         found |= {"meters": played.meters, "forecaster": played.forecaster}
         for name, value in found.items():
             getattr(kind, name).settle(self, value)

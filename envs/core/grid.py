@@ -20,6 +20,7 @@ from ...physics import Network, Network3
 from ...physics.solved_grid import PowerFlow, SolvedGrid
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
+from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from .forecasts import Forecasts
 from .load_source import LoadSource, fill_checked, shipped
@@ -200,6 +201,13 @@ class Grid:
             costs |= dict.fromkeys(self._own_costs.names, self._zeros)
         return named(self.task, rewards), named(self.task, costs)
 
+    def reward_names(self) -> tuple[str, ...]:
+        """Names of the terms of the reward, before the first reset too."""
+        if self.names is not None:
+            return self.names[0]
+        with np.errstate(all="ignore"):
+            return named(self.task, self.task.terms(self._view))
+
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
@@ -286,38 +294,52 @@ class Grid:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""
         return self.observer.observe(self._now, out)
 
-    def state(self) -> dict[str, Any]:
-        """Copies of everything that the future depends on."""
-        return {
-            "fleet": self.fleet.state(),
-            "grid": {name: array.copy() for name, array in self.stepper.state().items()},
-            "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
-            "random_load": self._random_load.copy(), "names": self.names,
-            "observer": {name: array.copy() for name, array in self.observer.state().items()},
-        }  # fmt: skip
+    def _live(self) -> dict[str, NDArray[Any]]:
+        """Arrays that the future depends on, beside those of the fleet."""
+        own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        live = self.stepper.state()
-        for name, array in live.items():
-            if name not in state["grid"] or state["grid"][name].shape != array.shape:
-                found = np.shape(state["grid"].get(name))
-                raise ValueError(f"this state has {name} of shape {found}: it is of another feeder")
-        self.fleet.load_state(state["fleet"])
-        for name, array in live.items():
-            np.copyto(array, state["grid"][name])
-        for name in ("t_index", "step_index", "day"):
-            np.copyto(getattr(self, name), state[name])
-        np.copyto(self._random_load, state["random_load"])
-        for name, array in self.observer.state().items():
-            np.copyto(array, state["observer"][name])
+    def state(self, rows: IntArray | None = None) -> dict[str, Any]:
+        """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""
+        return {"fleet": self.fleet.state(rows), "grid": rows_of(self._live(), rows), "names": self.names}
+
+    def check_state(self, state: Mapping[str, Any], n: int) -> None:
+        """ValueError where a state belongs to another grid, or has neither one row nor ``n``."""
+        check_rows(self._live(), state["grid"], n, "feeder")
+        self.fleet.check_state(state["fleet"], n)
+
+    def load_state(self, state: Mapping[str, Any], rows: IntArray | None = None) -> None:
+        """Restore what :meth:`state` returned, bit for bit, in ``rows`` (None: all).
+
+        A state of one row goes to each of them. ValueError where it belongs to another grid or to other rows.
+        """
+        every = np.arange(self.batch) if rows is None else rows
+        self.check_state(state, every.size)
+        self.fleet.load_state(state["fleet"], rows)
+        put_rows(self._live(), state["grid"], rows)
         self.names = state["names"]
-        self._load_next()
-
-    def _load_next(self) -> None:
-        """Loads of the interval that is decided next: observed now, solved with in the next step."""
+        # Loads of the interval that is decided next: observed now, solved with in the next step.
         np.remainder(self.t_index, self._ring, out=self._now)
-        self._fill(self._now, self._random_load, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+        self._fill_loads(every, self._now[every])
+
+    def steps_left(self, row: int) -> int:
+        """Intervals until the episode of ``row`` is over."""
+        return int(self._episode_steps - self.step_index[row])
+
+    def intervals(self, start: int, horizon: int) -> IntArray:
+        """(horizon,) rows of the profiles from ``start`` on; ValueError where the data have none of them."""
+        t_index, end = start + np.arange(horizon), self.load.calendar.n_steps
+        if horizon < 1 or start < 0 or (t_index[-1] >= end and not self.aside.goes_round):
+            raise ValueError(
+                f"a window of {horizon} intervals from {start} on: expected 1 or more of 0..{end - 1}"
+            )
+        return np.asarray(t_index % self._ring)
+
+    def loads(self, t_index: IntArray, row: int) -> tuple[FloatArray, FloatArray]:
+        """(horizon, load points) MW and MVAr of the intervals, as ``row`` meets them."""
+        p, q = (np.empty((t_index.size, self.stepper.load_p_mw.shape[1])) for _ in range(2))
+        self._fill(t_index, np.repeat(self._random_load[row : row + 1], t_index.size, axis=0), p, q)
+        return p, q
 
     def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
         """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""

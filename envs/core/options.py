@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ...cases import Feeder
 from ...cases.profiles import Profiles, TimeSeries
+from ...physics.solved_grid import PowerFlow
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
 from .action_spaces import ActionSpace, Continuous, checked_action_space
@@ -20,6 +21,7 @@ from .arguments import (
     checked_day_list,
     checked_flag,
     checked_number,
+    checked_power_flow,
     checked_resources,
     checked_source,
     checked_task,
@@ -139,6 +141,14 @@ class EnvOptions:
             "how forecasts of loads, sun and prices err; None: they are the truth", content="forecaster"
         ),
     )
+    power_flow: PowerFlow | None = field(
+        default=None,
+        metadata=_about(
+            "what solves the feeder: a ``physics.SolvedGrid`` of your own, its class; None: AC power flow",
+            content="power flow",
+            priced=True,
+        ),
+    )
 
     action_space: ActionSpace | str = field(
         default=Continuous(),
@@ -165,6 +175,7 @@ class EnvOptions:
             "allow_mesh_pruning": None if prune is None else checked_flag("allow_mesh_pruning", prune),
             "meters": checked_meters(self.meters),
             "forecaster": checked_forecaster(self.forecaster),
+            "power_flow": checked_power_flow(self.power_flow),
         }
         if self.split is not None and not isinstance(self.split, str):
             raise TypeError(f"split must be the name of a split or None, got {self.split!r}")
@@ -204,6 +215,7 @@ class OptionKeywords(TypedDict, total=False):
     allow_mesh_pruning: bool | None
     meters: Sequence[Meter]
     forecaster: Forecaster | None
+    power_flow: PowerFlow | None
     action_space: ActionSpace | str
 
 

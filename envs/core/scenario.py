@@ -14,6 +14,7 @@ from ... import physics
 from ...cases import Feeder
 from ...cases import load as load_case
 from ...cases import profiles as prof
+from ...physics.solved_grid import PowerFlow
 from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
@@ -43,7 +44,7 @@ class Scenario:
     split_days: NDArray[np.int64]  # all days of the split
     days: NDArray[np.int64]  # that reset draws from: where an episode stays inside the split
     prune: bool | None = None  # whether loops are cut
-
+    power_flow: PowerFlow | None = None  # what solves it; None: what the package has
     meters: tuple[Meter, ...] = ()
     forecaster: Forecaster | None = None
 
@@ -78,7 +79,7 @@ class Scenario:
         offset = grid_size(self.task.blocks, self.feeder, self.meters)
         fleet = Fleet(resources, self.feeder, obs_offset=offset)
         return Grid(
-            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps,
+            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps, self.power_flow,
             meters=self.meters, forecasts=self.forecasts,
         )  # fmt: skip
 
@@ -130,7 +131,10 @@ def scenario(options: EnvOptions) -> Scenario:
     check_fits(source.calendar, 0, steps)
     drawn = first_days(source.calendar, listed, steps, name)
     meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
-    return Scenario(feeder, net, source, task, profiles, name, listed, drawn, prune, meters, forecaster)
+    return Scenario(
+        feeder, net, source, task, profiles, name, listed, drawn, prune, options.power_flow, meters,
+        forecaster,
+    )  # fmt: skip
 
 
 def _compiled(feeder: Feeder, prune: bool | None) -> physics.Network:

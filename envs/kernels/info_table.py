@@ -170,6 +170,7 @@ class InfoPlan:
         self.number_columns, self.count_columns = (
             np.array([s.column for _, s in part], dtype=np.int64) for part in (measured, counted)
         )
+        self.column_of = {key: s.column for key, s in measured}
         self.flag_bits = np.array([source for _, source in flags], dtype=np.int64)
         self._flags = [
             tuple(status & s.mask == s.wanted for _, s in flags) for status in range(_ALL_BITS + 1)

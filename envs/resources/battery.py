@@ -24,6 +24,7 @@ from .base import (
     check_number,
     check_phase,
 )
+from .outlook import Outlook, Storage, held
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,15 @@ class BatteryProgram(Resource):
         stored_share(self.soc_mwh, self.energy_mwh, out)
         if self._ramps:
             out[:, self.n_units :] = self.current_p_mw
+
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """Rated power both ways, none where it is not controlled; what is stored now, and its limits."""
+        most = held(np.where(self._col_p >= 0, self.rated_p_mw, 0.0), t_index.size)
+        storage = Storage(
+            self.soc_mwh[row].copy(), self.e_min_mwh, self.e_max_mwh, self.eta_charge, self.eta_discharge,
+            self.ramp_mw_per_h,
+        )  # fmt: skip
+        return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar, storage=storage)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

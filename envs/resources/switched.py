@@ -24,6 +24,7 @@ from .base import (
     check_number,
     check_phase,
 )
+from .outlook import Outlook, Positions
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -98,6 +99,12 @@ class SwitchedDevice(Resource):
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Positions."""
         out[:] = self.position
+
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """Where the units stand and how far they get; they inject nothing."""
+        none = np.zeros((t_index.size, self.n_units))
+        stands = Positions(self.position[row].copy(), self.low, self.high, self.limit)
+        return Outlook(self.names, none, none, self.s_mva, self.q_max_mvar, positions=stands)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
