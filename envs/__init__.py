@@ -8,6 +8,7 @@ from .blocks import (
     Block,
     BlockContext,
     BlockView,
+    ForecastWindow,
     LoadForecast,
     PriceForecast,
     PVForecast,
@@ -15,12 +16,13 @@ from .blocks import (
 )
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
-from .core.forecasts import Forecaster, ForecastError, Forecasts, ForecastWindow
+from .core.forecasts import Forecaster, ForecastError, Forecasts
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.meters import Meter
 from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
+from .graph import GraphLayout, GraphObservation
 from .resources import (
     EV,
     PV,
@@ -70,6 +72,8 @@ __all__ = [
     "ForecastWindow",
     "Forecaster",
     "Forecasts",
+    "GraphLayout",
+    "GraphObservation",
     "Hybrid",
     "LoadForecast",
     "LoadSource",

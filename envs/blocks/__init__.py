@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .base import ArrayBlock, Block, BlockContext, BlockView, SeriesBlock, block_of
+from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
 from .forecasts import LoadForecast, PriceForecast, PVForecast
 from .grid import GRID
@@ -21,6 +21,7 @@ __all__ = [
     "BlockContext",
     "BlockView",
     "FleetBlock",
+    "ForecastWindow",
     "LoadForecast",
     "PVForecast",
     "PriceForecast",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,16 @@ T = TypeVar("T", bound=NDArray[Any])
 DETAILS = ("v", "s_from", "i_ka")
 
 
+class ForecastWindow(NamedTuple):
+    """Forecasts of consecutive intervals, the first of which is known."""
+
+    t_index: IntArray  # (horizon,) rows of the profiles
+    load_p_mw: FloatArray  # (horizon, load points)
+    load_q_mvar: FloatArray  # (horizon, load points)
+    price_usd_mwh: FloatArray  # (horizon,)
+    pv: FloatArray  # (horizon, sites) output per unit of rated power
+
+
 class ForecastSource(Protocol):
     """Forecasts made when interval ``t_index`` (rows,) is decided, for it (known) and those behind it."""
 
@@ -43,6 +53,11 @@ class ForecastSource(Protocol):
 
     def pv(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
         """(rows, horizon, sites) of output per unit of rated power."""
+
+    def window(
+        self, row_key: int, t_index: int, horizon: int, random: FloatArray | None = None
+    ) -> ForecastWindow:
+        """All of them for one episode."""
 
     @property
     def price_room_usd_mwh(self) -> float:

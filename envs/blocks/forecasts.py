@@ -66,6 +66,11 @@ class LoadForecast(_Forecast):
         """By what it is of."""
         return "total_load_forecast_mw" if self.of == "feeder" else "load_forecast_mw"
 
+    @property
+    def per(self) -> str | None:
+        """Point by point, or not."""
+        return "load" if self.of == "point" else None
+
     def size(self, counts: Mapping[str, int]) -> int:
         """One for each step ahead, and point."""
         return self.horizon * (counts["load"] if self.of == "point" else 1)

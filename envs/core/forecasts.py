@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.profiles import Profiles
+from ..blocks import ForecastWindow
 from ..resources.base import check_number
 from .chance import KeyArray, draws, stream_of
 from .load_source import LoadSource, fill_checked, shipped
@@ -115,16 +115,6 @@ def checked_forecaster(forecaster: object) -> Forecaster | None:
         parts = {k: ForecastError(**v) if isinstance(v, Mapping) else v for k, v in forecaster.items()}
         return Forecaster(**parts)
     raise TypeError(f"forecaster must be a Forecaster or None, got {type(forecaster).__name__}")
-
-
-class ForecastWindow(NamedTuple):
-    """Forecasts of consecutive intervals, the first of which is known."""
-
-    t_index: IntArray  # (horizon,) rows of the profiles
-    load_p_mw: FloatArray  # (horizon, load points)
-    load_q_mvar: FloatArray  # (horizon, load points)
-    price_usd_mwh: FloatArray  # (horizon,)
-    pv: FloatArray  # (horizon, sites) output per unit of rated power
 
 
 class Forecasts:

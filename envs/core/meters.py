@@ -117,6 +117,11 @@ class MeteredBlock(ArrayBlock):
         return "; ".join([self.of.meaning, ", ".join(["measured", *said])])
 
     @property
+    def per(self) -> str | None:
+        """That of the block."""
+        return self.of.per
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """What the block reads."""
         return self.of.reads
