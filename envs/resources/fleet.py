@@ -240,15 +240,17 @@ class Fleet:
         for program in self.moving:
             program.apply(grid)
 
-    @property
+    @functools.cached_property
     def switched_devices(self) -> tuple[SwitchedDevice, ...]:
         """Programs that move taps or banks instead of injecting."""
         return tuple(p for p in self.programs if isinstance(p, SwitchedDevice))
 
     def delivered(self, row: int) -> dict[str, Floats]:
         """What `row` really got: power of every unit, positions of what moves; copies."""
-        told = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
-        return told | {device.info_name: device.position[row].copy() for device in self.switched_devices}
+        found = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
+        for device in self.switched_devices:
+            found[device.info_name] = device.position[row].copy()
+        return found
 
     def observe(self, t_index: Ints) -> Floats:
         """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
