@@ -52,6 +52,11 @@ def hours(**options: Any) -> dict[str, Any]:
 WORLDS: dict[str, tuple[Callable[..., DistGridEnv], Callable[..., Any], dict[str, Any], int]] = {
     "week": (DistGridEnv, DistGridVectorEnv, {"case": FEEDER, "resources": FLEET, **week()}, 672),
     "48 x 1 h": (DistGridEnv, DistGridVectorEnv, {"case": FEEDER, "resources": FLEET, **hours()}, 48),
+    "6 h x 5 min": (
+        DistGridEnv, DistGridVectorEnv,
+        {"case": FEEDER, "resources": FLEET, "profiles": YEAR.resampled(5 / 60),
+         "task": VoltVar(episode=Duration(hours=6))}, 72,
+    ),
     "48 x 1 h, per phase": (
         DistGrid3PhaseEnv, DistGrid3PhaseVectorEnv,
         {"case": FEEDER3, "resources": FLEET3, **hours(task=VoltVar3(episode=Duration(hours=48)))}, 48,
@@ -85,7 +90,7 @@ def test_a_row_of_a_vector_is_a_single_environment(name: str) -> None:
             assert (ended, cut) == (terminated[row], truncated[row]) == (False, step == steps)
             assert (info["day"], info["step"]) == (infos["day"][row], step)
         days.append(info["day"])
-    assert len(set(days)) == options["task"].episode.hours / 24
+    assert len(set(days)) == max(options["task"].episode.hours / 24, 1)
     observations, *_, infos = many.step(np.zeros_like(actions))  # the next episode begins
     for row, env in enumerate(singles):
         obs, info = env.reset()
