@@ -186,6 +186,8 @@ def test_no_week_runs_from_train_into_test(split: str) -> None:
     env = DistGridEnv(FEEDER, **week(), split=split)
     inside = set(profiles.split_days(split).tolist())
     assert len(env.days) > 4
+    assert env.scenario.starts.tolist() == [96 * day for day in env.days]
+    assert env.scenario.episode_steps == 672
     for seed in range(20):
         _, info = env.reset(seed=seed)
         assert {info["day"] + k for k in range(7)} <= inside
