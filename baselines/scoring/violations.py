@@ -201,5 +201,6 @@ def _plain(values: NDArray[Any]) -> FloatArray:
 
 def _flat(values: FloatArray, *limits: FloatArray) -> tuple[FloatArray, ...]:
     """(rows, n) or (rows, n, 3) values as (rows, columns), and (n,) limits of each column."""
-    each = values.shape[2] if values.ndim == 3 else 1
-    return values.reshape(values.shape[0], -1), *(np.repeat(limit, each) for limit in limits)
+    if values.ndim == 2:
+        return values, *limits
+    return values.reshape(values.shape[0], -1), *(np.repeat(limit, values.shape[2]) for limit in limits)
