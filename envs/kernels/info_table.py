@@ -130,6 +130,9 @@ INFO: tuple[InfoKey, ...] = (
     InfoKey(
         "t_index", "", "row of the profiles of the interval that is decided next", Clock("t_index")
     ),
+    InfoKey(
+        "unserved_MW", "MW", "load that got no power: on nodes that no source reaches, or shed", Earned()
+    ),
     InfoKey("cost_resource", "", "sum of the devices' own costs", Earned()),
     InfoKey("n_resource_violations", "", "number of kinds of devices with a cost", Earned()),
     InfoKey("rewards", "", "the weighted terms by name; their sum is the reward", Earned()),

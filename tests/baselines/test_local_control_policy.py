@@ -35,7 +35,7 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
         feeder = cases.load(name)
         self.net = self.network = physics.compile_per_phase(feeder)
         self.n_tap, self.n_cap = self.net.tap.size, self.net.cap_on.size
-        self.profiles, self.has_solution = SimpleNamespace(dt_h=dt_h), True
+        self.calendar, self.has_solution = SimpleNamespace(dt_h=dt_h), True
         names = [f"tap_{k}" for k in range(self.n_tap)] + [f"on_{k}" for k in range(self.n_cap)]
         what = [name.split("_")[0] for name in names]
         self.units = [SimpleNamespace(name=n, observation={what[k]: k}) for k, n in enumerate(names)]
@@ -70,6 +70,11 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
     def scenario(self) -> PhaseStandIn:
         """Its own."""
         return self
+
+    @property
+    def neutral_action(self) -> Any:
+        """That of its fleet."""
+        return self.fleet.neutral_action
 
     def solution(self) -> physics.Solution3:
         """The state that was solved last."""

@@ -26,7 +26,7 @@ def dug(path: Path, allowed: str = "") -> Iterator[str]:
         for node in ast.walk(top):
             if isinstance(node, ast.FunctionDef) and node.name == allowed:
                 break
-            if isinstance(node, ast.Name) and node.id in ("getattr", "hasattr", "vars"):
+            if isinstance(node, ast.Name) and node.id in ("getattr", "hasattr"):
                 yield f"{path.name}:{node.lineno} {node.id}"
             if isinstance(node, ast.Attribute):
                 own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
