@@ -27,7 +27,7 @@ from .base import (
 )
 from .class_names import ships
 from .outlook import Outlook
-from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys
+from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys, unit_infos
 from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
 from .switched import SwitchedDevice
@@ -108,7 +108,9 @@ class Fleet:
                 "dimensions; a resource's neutral_action must have one entry per action name"
             )
         self.observation_blocks: Mapping[str, slice] = self._blocks()
-        self._units = self._unit_infos(obs_offset)
+        self._units = unit_infos(
+            self.programs, self.node_rows, self.action_dims, self.observation_entries, obs_offset
+        )
         self._slots: list[_Slot] = []
         self._charging: list[_Slot] = []  # those whose programs have costs
         self._own_accounts: dict[int, dict[str, float]] = {}
@@ -344,32 +346,3 @@ class Fleet:
                 blocks[name] = slice(column if run is None else run.start, column + 1)
                 column += 1
         return blocks
-
-    def _unit_infos(self, obs_offset: int) -> tuple[UnitInfo, ...]:
-        actions = {(d.resource_name, d.quantity): d.index for d in self.action_dims}
-        observed: dict[str, dict[str, int]] = {}
-        for column, entry in enumerate(self.observation_entries):
-            unit, _, quantity = entry.name.rpartition(".")
-            observed.setdefault(unit, {})[quantity] = obs_offset + column
-        infos: list[UnitInfo] = []
-        for program in self.programs:
-            for k, name in enumerate(program.names):
-                energy = float(program.energy_mwh[k])
-                infos.append(
-                    UnitInfo(
-                        index=len(infos),
-                        kind=program.kind,
-                        name=name,
-                        bus=program.buses[k],
-                        phase=program.phases[k],
-                        node_row=int(self.node_rows[len(infos)]),
-                        p_mw=float(program.rated_p_mw[k]),
-                        s_mva=float(program.s_mva[k]),
-                        q_max_mvar=float(program.q_max_mvar[k]),
-                        energy_mwh=None if np.isnan(energy) else energy,
-                        action_p=actions.get((name, "p")),
-                        action_q=actions.get((name, "q")),
-                        observation=observed.get(name, {}),
-                    )
-                )
-        return tuple(infos)
