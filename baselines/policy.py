@@ -15,6 +15,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.core.planning import PlannedScenario
+from .errors import RunError
+
 FloatArray = NDArray[np.float64]
 
 #: What an environment is stepped with: floats (n_action,) or (rows, n_action), or codes of a discrete space.
@@ -90,10 +93,24 @@ def as_batch(obs: NDArray[np.floating[Any]]) -> tuple[FloatArray, bool]:
     raise ValueError(f"an observation has shape (n_obs,) or (rows, n_obs), got {array.shape}")
 
 
+def scenario_of(env: AnyEnv) -> PlannedScenario:
+    """`env.scenario`, of an environment as it is or wrapped: all that a policy may know of it.
+
+    RunError for an environment that has none.
+    """
+    bare: Any = env.unwrapped
+    try:
+        scenario: PlannedScenario = bare.scenario
+    except AttributeError as error:
+        raise RunError(
+            f"{type(bare).__name__} has no scenario to make a policy for: expected an environment of distgrid"
+        ) from error
+    return scenario
+
+
 def neutral_action(env: AnyEnv) -> NDArray[np.float32]:
     """The floats (n_action,) that do nothing on `env`: no dispatch, no curtailment, unity power factor."""
-    fleet: Any = env.unwrapped.fleet  # type: ignore[union-attr]
-    return np.array(fleet.neutral_action, dtype=np.float32)
+    return np.array(scenario_of(env).neutral_action, dtype=np.float32)
 
 
 class RuleActions:
@@ -104,8 +121,7 @@ class RuleActions:
 
     def __init__(self, env: AnyEnv) -> None:
         self.neutral_action = neutral_action(env)
-        grid: Any = env.unwrapped
-        self._codec = grid.codec
+        self._codec = scenario_of(env).codec
 
     def neutral(self, rows: int) -> NDArray[np.float32]:
         """(rows, n_action) fresh neutral actions, to be written into."""

@@ -21,6 +21,8 @@ from .core.info import reset_info, step_info
 from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
+from .core.planning import PlannedScenario
+from .core.reward_space import reward_space
 from .core.time_axis import chosen_start
 from .rendering.window import View
 from .resources import Fleet, place
@@ -161,6 +163,21 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
         return self.grid.fleet.units()
 
     @property
+    def reward_names(self) -> tuple[str, ...]:
+        """The terms of the reward, in the order of ``info["rewards"]``."""
+        return self.grid.reward_names()
+
+    @property
+    def reward_space(self) -> spaces.Box:
+        """Bounds of these terms, ``Box((n,), float32)``: what ``MOWrapper`` returns as reward."""
+        return reward_space(self.grid)
+
+    @property
+    def reward_dim(self) -> int:
+        """How many terms there are."""
+        return len(self.reward_names)
+
+    @property
     def neutral_action(self) -> Any:
         """The action that leaves every resource alone: no battery power, all PV, no reactive power, cars that
         charge as soon as they come. In the code of ``action_space``.
@@ -268,18 +285,25 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
 
     # -- planning --------------------------------------------------------------------------------------------
 
+    @property
+    def scenario(self) -> PlannedScenario:
+        """What is played, and what comes."""
+        return PlannedScenario(lambda _row: (self.grid, 0), self._codec)
+
     def get_state(self) -> dict[str, Any]:
-        """Everything that the future depends on, random generator included; restore with ``set_state``."""
-        state = self.grid.state()
-        state["rng"] = copy.deepcopy(self.np_random.bit_generator.state)
-        state["ready"] = self._ready
-        return state
+        """Everything that the future depends on, random generator included; restore with ``set_state``.
+
+        It holds for an equal environment, and for rows of an equal vector environment.
+        """
+        rng = copy.deepcopy(self.np_random.bit_generator.state)
+        return {**self.grid.state(), "rngs": [rng], "done": np.array([not self._ready])}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go back to exactly where ``get_state`` was called, on this or an equal environment."""
         self.grid.load_state(state)
-        self.np_random.bit_generator.state = copy.deepcopy(state["rng"])
-        self._ready = state["ready"]
+        (rng,) = state["rngs"]
+        self.np_random.bit_generator.state = copy.deepcopy(rng)
+        self._ready = not state["done"].item()
         if self._view is not None:
             self._view.restart()
 

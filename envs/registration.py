@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
+from ..cases.profiles import DT_H
 from .core.options import priced_options
 from .resources import PV, Battery, CapacitorBank, ResourceSpec, TapChanger
 from .tasks import LossMinimisation, Task, VoltVar, VoltVar3
@@ -224,7 +225,7 @@ def register_all() -> None:
                 id=entry.id,
                 entry_point="distgrid.envs.registration:create",
                 vector_entry_point="distgrid.envs.registration:create_vector",
-                max_episode_steps=None,  # the environment ends episodes itself, as long as its task says
+                max_episode_steps=entry.task.episode.steps(DT_H),
                 kwargs={"entry": entry.id},
             )
 

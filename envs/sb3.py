@@ -13,6 +13,8 @@ from gymnasium.vector import AutoresetMode
 
 from .core.arguments import checked_names, checked_options
 from .core.options import VectorKeywords
+from .core.planning import PlannedScenario
+from .core.time_axis import chosen_start
 from .vector import GridVectorEnv
 from .vectorised.row_view import RowView
 
@@ -82,10 +84,11 @@ class _Adapter:
 
     def reset(self) -> Any:
         """Begin everywhere, with the seeds and options that were set, each environment with its own."""
-        for options in self._options:
-            checked_options(options, ("day",))
-        days = [options.get("day") for options in self._options]
-        chosen = None if days == [None] * self.num_envs else {"day": days}
+        asked = [chosen_start(checked_options(options, ("day", "start"))) for options in self._options]
+        names = {one[0] for one in asked if one is not None}
+        if len(names) > 1:
+            raise ValueError("some environments were given a day, some a start: give all the same")
+        chosen = {name: [None if one is None else one[1] for one in asked] for name in names}
         observations, infos = self.env.reset(seed=self._seeds, options=chosen)
         self.reset_infos = _picked(infos, _numbers(infos, self.info_keys), self.num_envs)
         self._reset_seeds()
@@ -96,7 +99,7 @@ class _Adapter:
         """For the next reset: one dict for all, or one for each environment; ValueError for unknown ones."""
         several = options if isinstance(options, list | tuple) else [options]
         for one in several:
-            checked_options(one, ("day",))
+            checked_options(one, ("day", "start"))
         if isinstance(options, list | tuple) and len(options) != self.num_envs:
             raise ValueError(f"expected one dict of options, or {self.num_envs} of them, got {len(options)}")
         own = list(options) if isinstance(options, list | tuple) else [options] * self.num_envs
@@ -122,6 +125,11 @@ class _Adapter:
             for row in rows:
                 self.reset_infos[row] = begun[row]
         return observations, reward.astype(np.float32), done, listed
+
+    @property
+    def scenario(self) -> PlannedScenario:
+        """What is played, and what comes; see ``DistGridVectorEnv.scenario``."""
+        return self.env.scenario
 
     def close(self) -> None:
         """Close the vector environment."""

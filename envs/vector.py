@@ -25,6 +25,7 @@ from .core.grid import Grid
 from .core.masks import action_masks, info_mask
 from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
+from .core.planning import PlannedScenario
 from .core.scenario import Scenario
 from .core.time_axis import chosen_start
 from .resources import Fleet
@@ -35,6 +36,7 @@ from .vectorised.arguments import (
     checked_mask,
     checked_max_steps,
     checked_row_starts,
+    checked_rows,
     checked_seeds,
 )
 from .vectorised.info_arrays import InfoArrays, blank, copied, masked
@@ -216,22 +218,47 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
 
     # -- planning --------------------------------------------------------------------------------------------
 
-    def get_state(self) -> dict[str, Any]:
-        """Everything that the future depends on, random generators included; see ``set_state``."""
-        return {
-            "shards": self._shards.state(),
-            "rngs": [copying.deepcopy(rng.bit_generator.state) for rng in self._rngs],
-            "done": self._done.copy(), "started": self._started,
-        }  # fmt: skip
+    @property
+    def scenario(self) -> PlannedScenario:
+        """What is played, and what comes; `window(row=...)` for one environment."""
+        return PlannedScenario(self._shards.at, self._codec)
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to exactly where ``get_state`` was called, on this or an equal vector environment."""
-        self._shards.load_state(state["shards"])
-        if len(self._rngs) != len(state["rngs"]):
-            self._seed(None, self._all)
-        for rng, saved in zip(self._rngs, state["rngs"], strict=False):
-            rng.bit_generator.state = copying.deepcopy(saved)
-        self._done, self._started = state["done"].copy(), state["started"]
+    def obs(self) -> Observations:
+        """(num_envs, n_obs) the current observations, a fresh array."""
+        observations = self._new_observations()
+
+        def show(shard: Shard) -> None:
+            shard.grid.observe(observations[shard.rows])
+
+        self._shards.visit(show)
+        return observations
+
+    def get_state(self, rows: Sequence[int] | None = None) -> dict[str, Any]:
+        """Everything that the future of ``rows`` (None: all) depends on, random generators included.
+
+        It holds for the same environment with another number of rows, and for the single one.
+        """
+        chosen = checked_rows(rows, self.num_envs)
+        if not self._started:
+            raise RuntimeError("call reset() first: the environments are new")
+        state = self._shards.state(chosen)
+        rngs = [copying.deepcopy(self._rngs[row].bit_generator.state) for row in chosen.tolist()]
+        return {**state, "rngs": rngs, "done": self._done[chosen]}
+
+    def set_state(self, state: Mapping[str, Any], rows: Sequence[int] | None = None) -> None:
+        """Put ``rows`` (None: all) exactly where ``get_state`` was called, here or in an equal environment.
+
+        A state of one environment goes to each of them: one branches into many, which would all draw alike.
+        """
+        chosen = checked_rows(rows, self.num_envs)
+        if not self._started and chosen.size < self.num_envs:
+            raise RuntimeError("call reset() first, or give a state to every row: the environments are new")
+        self._shards.load_state(state, chosen)
+        self._seed(None, np.zeros(self.num_envs, dtype=np.bool_))
+        saved = state["rngs"] * chosen.size if len(state["rngs"]) == 1 else state["rngs"]
+        for row, rng in zip(chosen.tolist(), saved, strict=True):
+            self._rngs[row].bit_generator.state = copying.deepcopy(rng)
+        self._done[chosen], self._started = state["done"], True
 
     # -- parts -----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from .controls.settle import ControlAction, Settled
 from .flags import IslandWarning, MeshWarning, ModelWarning
 from .numba_tools.inlining import InliningWarning
 from .numba_tools.jit import JitDisabledError, kernel
+from .solved_grid import PowerFlow, SolvedArrays, SolvedGrid, SolveSetup
 from .unbalanced.bibc import BranchMatrices, bibc
 from .unbalanced.bounds import V_TOP_PU, phase_bounds
 from .unbalanced.consumption import Consumption, consumption
@@ -40,9 +41,13 @@ __all__ = [
     "Network",
     "Network3",
     "PhaseIndex",
+    "PowerFlow",
     "Settled",
     "Solution",
     "Solution3",
+    "SolveSetup",
+    "SolvedArrays",
+    "SolvedGrid",
     "StateBounds",
     "Stepper",
     "Stepper3",

@@ -8,14 +8,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .flags import COLLAPSED, CONVERGED, DIVERGED, Flags
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 ComplexArray = NDArray[np.complex128]
 
-#: Columns of ``ended``, int64: bits of the status, sweeps, and how many limits are passed.
+#: Columns of ``ended``: bits of the status, sweeps, and how many limits are passed.
 STATUS, ITERATIONS, N_VOLTAGE, N_OVERLOAD, N_UNBALANCE = range(5)
 N_ENDED = 5
-#: Columns of ``measured``, float64: pu, MW, MVAr, MW, MVAr, pu, MVA, percent.
+#: Columns of ``measured``, in pu, MW, MVAr, MW, MVAr, pu, MVA and percent.
 V_UPDATE, P_LOSS, Q_LOSS, P_SLACK, Q_SLACK, VOLTAGE_VIOLATION, OVERLOAD, VUF_VIOLATION = range(8)
 N_MEASURED = 8
 
@@ -46,10 +49,40 @@ class RowResults:
         """Take over the tables and give their columns names."""
         self.ended, self.measured = ended, measured
         self.status, self.iterations = ended[:, STATUS], ended[:, ITERATIONS]
-        self.n_voltage_violations, self.n_overloads = ended[:, N_VOLTAGE], ended[:, N_OVERLOAD]
+        self.n_voltage_violations, self.n_overloads = (
+            ended[:, N_VOLTAGE],
+            ended[:, N_OVERLOAD],
+        )
         self.n_vuf_violations = ended[:, N_UNBALANCE]
         self.v_update_pu = measured[:, V_UPDATE]
-        self.voltage_violation_pu, self.overload_mva = measured[:, VOLTAGE_VIOLATION], measured[:, OVERLOAD]
+        self.voltage_violation_pu = measured[:, VOLTAGE_VIOLATION]
+        self.overload_mva = measured[:, OVERLOAD]
         self.vuf_violation_pct = measured[:, VUF_VIOLATION]
-        self.loss_mva = measured[:, P_LOSS : Q_LOSS + 1].view(np.complex128)[:, 0]
-        self.slack_mva = measured[:, P_SLACK : Q_SLACK + 1].view(np.complex128)[:, 0]
+        losses, slack = (P_LOSS, Q_LOSS + 1), (P_SLACK, Q_SLACK + 1)
+        self.loss_mva = measured[:, slice(*losses)].view(np.complex128)[:, 0]
+        self.slack_mva = measured[:, slice(*slack)].view(np.complex128)[:, 0]
+
+    @property
+    def converged(self) -> BoolArray:
+        """(batch,) a true solution."""
+        return (self.status & CONVERGED) != 0
+
+    @property
+    def diverged(self) -> BoolArray:
+        """(batch,) no solution was found; per phase also where a voltage is above the operable."""
+        return (self.status & DIVERGED) != 0
+
+    @property
+    def collapsed(self) -> BoolArray:
+        """(batch,) some node, or phase, is below the collapse voltage."""
+        return (self.status & COLLAPSED) != 0
+
+    @property
+    def failed(self) -> BoolArray:
+        """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
+        return (self.status & (DIVERGED | COLLAPSED)) != 0
+
+    def flags(self, row: int) -> Flags:
+        """The three flags of one row as Python bools."""
+        status = int(self.status[row])
+        return Flags(bool(status & CONVERGED), bool(status & DIVERGED), bool(status & COLLAPSED))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounds import StateBounds
-from .row_results import ComplexArray, FloatArray, IntArray
+from .row_results import N_ENDED, N_MEASURED, ComplexArray, FloatArray, IntArray, RowResults
 
 Port = tuple[int, str]  # row of a node, phase of a resource
 
@@ -128,6 +128,13 @@ class SolvedGrid(Protocol):
     def vuf_violation_max_pct(self) -> float:
         """The most that ``vuf_violation_pct`` can be."""
 
+    @property
+    def has_solution(self) -> bool:
+        """Whether :meth:`solution` tells the whole state."""
+
+    def solution(self) -> Any:
+        """All of the state that was solved last, such as a `Solution3`; ValueError where it is not kept."""
+
     def solve(self, *, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default. A power flow that fails is a flag of its row."""
 
@@ -147,6 +154,30 @@ class SolvedGrid(Protocol):
 #: What makes a `SolvedGrid`: network, rows, what is asked of it, and None or one that it made for the same
 #: setup, whose tables it may share.
 PowerFlow = Callable[[Any, int, SolveSetup, Any], SolvedGrid]
+
+
+class SolvedArrays(RowResults):
+    """The arrays of a `SolvedGrid`, allocated: what a class of your own begins with.
+
+    It has no settings and unbalance; ``v, s_from, i_ka`` are kept, and resources see the voltages.
+    """
+
+    def __init__(self, batch: int, n_voltage: int, n_load: int, n_port: int, n_branch: int) -> None:
+        self.batch = batch
+        self.load_p_mw, self.load_q_mvar = (np.zeros((batch, n_load)) for _ in range(2))
+        self.inject_p_mw, self.inject_q_mvar = (np.zeros((batch, n_port)) for _ in range(2))
+        self.tap, self.cap_on = (np.zeros((batch, 0)) for _ in range(2))
+        self.v = np.ones((batch, n_voltage), dtype=np.complex128)
+        self.v_pu = self.port_v_pu = np.ones((batch, n_voltage))
+        self.s_from = np.zeros((batch, n_branch), dtype=np.complex128)
+        self.i_ka, self.loading = (np.zeros((batch, n_branch)) for _ in range(2))
+        self.vuf_pct = np.zeros((batch, 0))
+        self._name_columns(np.zeros((batch, N_ENDED), dtype=np.int64), np.zeros((batch, N_MEASURED)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy, what were live columns have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        self._name_columns(self.ended, self.measured)
 
 
 class PlainColumns:

@@ -37,9 +37,11 @@ class RunConfig(JobConfig):
     policy: Annotated[tuple[str, ...], BeforeValidator(commas), Shown("NAME[,NAME…]")] = Field(
         description="One policy, or several with commas between them."
     )
-    split: str = Field("test", description="Which days to play: train, val, test, summer-pv, winter-peak.")
-    episodes: int = Field(5, ge=1, description="Days that each policy plays, spread over the split.")
-    seed: int = Field(0, ge=0, description="Seed of the first episode.")
+    split: str = Field(
+        default="test", description="Which days to play: train, val, test, summer-pv, winter-peak."
+    )
+    episodes: int = Field(default=5, ge=1, description="Days that each policy plays, spread over the split.")
+    seed: int = Field(default=0, ge=0, description="Seed of the first episode.")
 
 
 class RolloutJob(Job[RunConfig]):

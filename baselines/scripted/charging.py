@@ -13,7 +13,7 @@ from ...cases.profiles import Profiles
 from ...envs.core.load_source import LoadSource, ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
 
 _SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
 _HALVINGS = 40  # of the level that a plan fills up to: beyond what an observation can tell
@@ -33,7 +33,7 @@ class Stations:
 
 def find_stations(env: AnyEnv) -> Stations:
     """Collect the charging stations. RunError when the environment has none."""
-    fleet: Any = env.unwrapped.fleet  # type: ignore[union-attr]
+    fleet = scenario_of(env).fleet
     units = fleet.units("ev")
     if not units:
         raise RunError(
@@ -41,8 +41,8 @@ def find_stations(env: AnyEnv) -> Stations:
         )
     programs = [program for program in fleet.programs if isinstance(program, EVProgram)]
     p_mw, v2g_mw, eta_charge = (
-        np.concatenate([getattr(program, name) for program in programs])
-        for name in ("rated_p_mw", "v2g_mw", "eta_charge")
+        np.concatenate(column)
+        for column in zip(*((p.rated_p_mw, p.v2g_mw, p.eta_charge) for p in programs), strict=True)
     )
     need, departure = (
         np.array([unit.observation[name] for unit in units], dtype=np.int64)
@@ -92,11 +92,10 @@ class ValleyFilling(Policy):
         """Find the stations and the mean day of the load. RunError when there are none."""
         self._stations = find_stations(env)
         self._actions = RuleActions(env)
-        grid: Any = env.unwrapped
-        lead = getattr(grid, "grid", None) or grid.shards.shards[0].grid
-        self._dt_h = float(lead.dt_h)
-        self._day = mean_day(lead.load, train_days(lead.load, lead.profiles))
-        longest_h = lead.observer.space.high[self._stations.departure].max()
+        scenario = scenario_of(env)
+        self._dt_h = scenario.calendar.dt_h
+        self._day = mean_day(scenario.load, train_days(scenario.load, scenario.profiles))
+        longest_h = scenario.layout.space().high[self._stations.departure].max()
         self._ahead = np.arange(round(float(longest_h) / self._dt_h))  # as long as any car may stay
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
 
 #: Share of the way from the last setpoint to the curve's that is gone in one step (see the text above).
 STEP_RESPONSE = 0.5
@@ -42,14 +42,14 @@ class Inverters:
 
 def find_inverters(env: AnyEnv) -> Inverters:
     """Collect the PV units with a "q" action. RunError when the environment has none."""
-    grid: Any = env.unwrapped
-    units = [u for u in grid.fleet.units("pv") if u.action_q is not None and u.q_max_mvar > 0.0]
+    scenario = scenario_of(env)
+    units = [u for u in scenario.fleet.units("pv") if u.action_q is not None and u.q_max_mvar > 0.0]
     if not units:
         raise RunError(
             "this environment has no PV unit whose reactive power can be set; "
             'give it PV(..., controls="q") or choose another policy'
         )
-    first_voltage = grid.layout["v_pu"].start
+    first_voltage = scenario.layout["v_pu"].start
     return Inverters(
         names=tuple(u.name for u in units),
         p_mw=np.array([u.p_mw for u in units], dtype=np.float64),

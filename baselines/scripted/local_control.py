@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import physics
+from ...envs.core.planning import PlannedScenario
 from ..errors import RunError
-from ..policy import Action, AnyEnv, Policy, RuleActions, as_batch
+from ..policy import Action, AnyEnv, Policy, RuleActions, as_batch, scenario_of
 
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
@@ -73,13 +74,13 @@ class LocalControl(Policy):
         that do not show theirs.
         """
         self.name, self.in_order = name, in_order
-        grid: Any = env.unwrapped
-        self._measure = _state_of(grid) if measure is None else measure
+        scenario = scenario_of(env)
+        self._measure = _state_of(scenario) if measure is None else measure
         self.transient = ("_relays", "_measure") if measure is None else ("_relays",)
-        self._dt_h = float(grid.grid.dt_h if dt_h is None else dt_h)
+        self._dt_h = float(scenario.calendar.dt_h if dt_h is None else dt_h)
         self._actions = RuleActions(env)
-        every = physics.local_controls(grid.net)
-        driven = {kind: _driven(grid, kind) for kind in ("tap_changer", "capacitor_bank")}
+        every = physics.local_controls(scenario.network)
+        driven = {kind: _driven(scenario, kind) for kind in ("tap_changer", "capacitor_bank")}
         if not any(columns.rows.size for columns in driven.values()):
             raise RunError(
                 "this environment has no TapChanger or CapacitorBank to control; add them to its resources, "
@@ -88,7 +89,7 @@ class LocalControl(Policy):
         self._taps, self._banks = driven["tap_changer"], driven["capacitor_bank"]
         watched = np.flatnonzero(np.isin(every.banks.cap_row, self._banks.rows))
         self._controls = every.only(self._taps.rows, watched)
-        self._cap_on = np.asarray(grid.net.cap_on, dtype=bool)
+        self._cap_on = np.asarray(scenario.network.cap_on, dtype=bool)
         self._relays = Relays(self._controls, 0, self._dt_h, in_order=in_order)
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
@@ -141,11 +142,11 @@ class _Driven:
         return (2.0 * (position - self.low) / (self.high - self.low) - 1.0).astype(np.float32)
 
 
-def _driven(grid: Any, kind: str) -> _Driven:
-    columns = {(dim.resource_name, dim.quantity): dim.index for dim in grid.action_layout}
-    observed = {unit.name: unit.observation for unit in grid.fleet.units(kind)}
+def _driven(scenario: PlannedScenario, kind: str) -> _Driven:
+    columns = {(dim.resource_name, dim.quantity): dim.index for dim in scenario.action_layout}
+    observed = {unit.name: unit.observation for unit in scenario.fleet.units(kind)}
     rows, seen, action, ends = [], [], [], []
-    for device in grid.fleet.switched_devices:
+    for device in scenario.fleet.switched_devices:
         if device.kind == kind:
             for k, name in enumerate(device.names):
                 rows.append(int(device.rows[k]))
@@ -155,17 +156,16 @@ def _driven(grid: Any, kind: str) -> _Driven:
     return _Driven(rows, seen, action, ends)
 
 
-def _state_of(grid: Any) -> Measure:
-    """Reads the power flow of a single environment."""
-    stepper: Any = getattr(getattr(grid, "grid", None), "stepper", None)
-    if not hasattr(stepper, "solution"):
+def _state_of(scenario: PlannedScenario) -> Measure:
+    """Reads the power flow of a single per-phase environment."""
+    if not scenario.has_solution:
         raise RunError(
             "local-control reads the solved three-phase state of a DistGrid3PhaseEnv; for any other "
             "environment pass measure=, a function of (obs, info)"
         )
 
     def measure(_obs: NDArray[np.floating[Any]], _info: Mapping[str, Any]) -> State:
-        solved = stepper.solution()
+        solved = scenario.solution()
         s_from = solved.p_from_mw + 1j * solved.q_from_mvar
         return solved.v, s_from, solved.p_to_mw + 1j * solved.q_to_mvar
 

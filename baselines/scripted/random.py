@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector.utils import concatenate, create_empty_array
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..policy import Action, AnyEnv, Policy
+from ..policy import Action, AnyEnv, FloatArray, Policy
 
 #: Steps that are drawn at a time, which are those drawn one after the other.
 _AHEAD = 32
@@ -28,17 +27,15 @@ class Random(Policy):
 
     name = "random"
     plays_batches = True
-    transient = ("_generators", "_seed", "_resets", "_ahead", "_next")
+    transient = ("_generators", "_seed", "_resets", "_drawn", "_next")
 
     def __init__(self, env: AnyEnv) -> None:
-        """Read the space of the actions."""
+        """Read the bounds of the actions. RunError for a space that is none of an environment's."""
         space = env.single_action_space if isinstance(env, gymnasium.vector.VectorEnv) else env.action_space
-        self._space = copy.deepcopy(space)  # discrete ones draw by it, seeded anew for each action
-        self._low: NDArray[np.float64] | None = None
-        if isinstance(self._space, gymnasium.spaces.Box):
-            self._low, self._high = self._space.low.astype(np.float64), self._space.high.astype(np.float64)
+        self._space = space
+        self._low, self._high = _bounds(space)
         self._generators: list[np.random.Generator] = []
-        self._ahead = np.empty((0, _AHEAD, 0), dtype=np.float32)  # (rows, steps, n_action)
+        self._drawn = np.empty((0, _AHEAD, self._low.size))  # (rows, steps, numbers of an action)
         self._next = _AHEAD
         self.seed(0)
 
@@ -63,25 +60,39 @@ class Random(Policy):
             raise RunError(
                 f"random: reset() saw {len(self._generators)} rows, act() got {rows}; call reset() first"
             )
-        if self._low is not None:
-            return self._numbers() if obs.ndim > 1 else self._numbers()[0]
-        codes = [self._code(rng) for rng in self._generators]
-        if obs.ndim == 1:
-            return codes[0]
-        room: Any = create_empty_array(self._space, rows)
-        return concatenate(self._space, codes, room)
-
-    def _numbers(self) -> NDArray[np.float32]:
-        """(rows, n_action) numbers between their bounds."""
-        assert self._low is not None
         if self._next == _AHEAD:
             shape = (_AHEAD, *self._low.shape)
             several = [rng.uniform(self._low, self._high, shape) for rng in self._generators]
-            self._ahead, self._next = np.stack(several).astype(np.float32), 0
+            self._drawn, self._next = np.stack(several), 0
+        drawn = self._drawn[0] if obs.ndim == 1 else self._drawn.swapaxes(0, 1)
+        action = _action(self._space, drawn[self._next])
         self._next += 1
-        return self._ahead[:, self._next - 1].copy()
+        return action
 
-    def _code(self, rng: np.random.Generator) -> Action:
-        """A code of a discrete space, as the space draws it."""
-        self._space.seed(int(rng.integers(2**31)))
-        return self._space.sample()
+
+def _bounds(space: spaces.Space[Any]) -> tuple[FloatArray, FloatArray]:
+    """Between what the numbers of an action are drawn; whole ones are what is drawn, rounded down."""
+    if isinstance(space, spaces.Box):
+        return np.asarray(space.low, dtype=np.float64), np.asarray(space.high, dtype=np.float64)
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        counts = np.atleast_1d(space.n if isinstance(space, spaces.Discrete) else space.nvec)
+        return np.zeros(counts.size), counts.astype(np.float64)
+    if isinstance(space, spaces.Dict):
+        low, high = zip(*(_bounds(part) for part in space.values()), strict=True)
+        return np.concatenate(low), np.concatenate(high)
+    raise RunError(f"the random policy draws floats and codes of levels, this environment has {space}")
+
+
+def _action(space: spaces.Space[Any], drawn: FloatArray) -> Action:
+    """The actions (..., of one) that were drawn as numbers (..., numbers of an action)."""
+    if isinstance(space, spaces.Box):
+        return drawn.astype(np.float32)
+    if isinstance(space, spaces.Dict):
+        found, first = {}, 0
+        for name, part in space.items():
+            width = _bounds(part)[0].size
+            found[name] = _action(part, drawn[..., first : first + width])
+            first += width
+        return found
+    whole = np.minimum(drawn, np.nextafter(_bounds(space)[1], 0.0)).astype(np.int64)
+    return whole[..., 0] if isinstance(space, spaces.Discrete) else whole

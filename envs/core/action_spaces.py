@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..resources.base import ActionDim, made_of, name_of_class
+from ..resources.base import ActionDim
+from ..resources.class_names import made_of, name_of_class
 from .codecs import ActionCodec, BoxCodec, Floats, HybridCodec, LevelsCodec, TableCodec
 
 #: The most joint actions that are made of levels.

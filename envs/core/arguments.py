@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases import Feeder
+from ...physics.solved_grid import PowerFlow
 from ..resources.base import Resource, ResourceSpec, resource_of
 from ..tasks import LossMinimisation, Task
 from ..tasks.base import task_of
@@ -154,3 +155,13 @@ def _described(value: object) -> str:
         return f"the class {value.__name__}"
     text = repr(value)
     return f"{type(value).__name__} {text}" if len(text) <= 60 else type(value).__name__
+
+
+def checked_power_flow(power_flow: object) -> PowerFlow | None:
+    """What makes a `SolvedGrid`, or None; TypeError for what cannot be called."""
+    if power_flow is not None and not callable(power_flow):
+        raise TypeError(
+            "power_flow must be a class, or a function, that makes a SolvedGrid of (network, batch, setup, "
+            f"like), got {type(power_flow).__name__}"
+        )
+    return power_flow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,22 @@ IntArray = NDArray[np.int64]
 _STATE = ("v", "v_pu", "s_from", "s_to", "i_ka", "loading", "ended", "measured", "tap", "cap_on")
 
 
-class BalancedStepper(Stepper):
-    """A `Stepper` that an environment reads as any `SolvedGrid`. Injections and loads have a column per node.
+class NodeColumns:
+    """The columns of a balanced network: loads, injections and voltages by node, flows by branch.
 
-    Balanced by assumption: there are no columns of unbalance.
+    A `SolvedGrid` of your own on such a network inherits them, from here and from `SolvedArrays`.
     """
 
-    def __init__(
-        self, net: Network, batch: int, setup: SolveSetup, _like: BalancedStepper | None = None
-    ) -> None:
-        super().__init__(net, batch, setup.v_min, setup.v_max, setup.details)
-        self._setup = setup
-        self.shown = Shown(PlainColumns(net.n_bus), PlainColumns(net.n_branch), NoColumns())
+    net: Network
+    batch: int
+    v_min: FloatArray
+    v_max: FloatArray
+    v_collapse_pu: float = 0.5
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A copy has arrays of its own; see `Stepper`."""
-        return BalancedStepper, (self.net, self.batch, self._setup), super().__reduce__()[2]
+    @cached_property
+    def shown(self) -> Shown:
+        """As they are; there is no unbalance."""
+        return Shown(PlainColumns(self.net.n_bus), PlainColumns(self.net.n_branch), NoColumns())
 
     @property
     def names(self) -> ColumnNames:
@@ -60,6 +61,15 @@ class BalancedStepper(Stepper):
         """There is no unbalance."""
         return 0.0
 
+    @property
+    def has_solution(self) -> bool:
+        """Columns are all that is kept."""
+        return False
+
+    def solution(self) -> Any:
+        """ValueError: nothing beyond the columns is kept."""
+        raise ValueError(f"{type(self).__name__} keeps no whole solution: read its columns")
+
     def bounds(self, s_load_mva: FloatArray, s_port_mva: FloatArray) -> StateBounds:
         """See `state_bounds`; both arguments (n_bus,)."""
         return state_bounds(self.net, s_load_mva + s_port_mva, self.v_collapse_pu)
@@ -72,5 +82,19 @@ class BalancedStepper(Stepper):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Live arrays of the solved state, those that are kept."""
-        arrays = {name: getattr(self, name) for name in _STATE}
+        arrays = {name: getattr(self, name) for name in _STATE if hasattr(self, name)}
         return {name: array for name, array in arrays.items() if len(array) == self.batch}
+
+
+class BalancedStepper(NodeColumns, Stepper):
+    """A `Stepper` that an environment reads as any `SolvedGrid`."""
+
+    def __init__(
+        self, net: Network, batch: int, setup: SolveSetup, _like: BalancedStepper | None = None
+    ) -> None:
+        super().__init__(net, batch, setup.v_min, setup.v_max, setup.details)
+        self._setup = setup
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has arrays of its own; see `Stepper`."""
+        return BalancedStepper, (self.net, self.batch, self._setup), super().__reduce__()[2]

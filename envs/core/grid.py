@@ -20,9 +20,12 @@ from ...physics import Network, Network3
 from ...physics.solved_grid import PowerFlow, SolvedGrid
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
+from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
+from .forecasts import Forecasts
 from .load_source import LoadSource, fill_checked, shipped
-from .observer import ObservationBounds, Observer
+from .meters import Meter
+from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
 from .terms import (
@@ -77,6 +80,8 @@ class Grid:
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+    ``meters``: how blocks of the observation are measured. ``forecasts``: what is known ahead, None: the
+    truth.
     ``power_flow``: what solves the rows; None: what the package has for such a network.
 
     Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
@@ -93,6 +98,8 @@ class Grid:
         like: Grid | None = None,
         max_steps: int | None = None,
         power_flow: PowerFlow | None = None,
+        meters: Sequence[Meter] = (),
+        forecasts: Forecasts | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
             net,
@@ -109,7 +116,8 @@ class Grid:
         fleet.bind(batch, self.dt_h, profiles)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
-            self.observer, self.worst = self._described()
+            known = Forecasts(load, profiles, None) if forecasts is None else forecasts
+            self.observer, self.worst = self._described(meters, known)
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
@@ -124,7 +132,7 @@ class Grid:
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges, self._own_costs = self._live_charges(), own_costs(task)
         self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
-        self._random_load = np.zeros((batch, load.n_random))
+        self._random_load = self.observer.random_load
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
@@ -133,22 +141,21 @@ class Grid:
         self._truncated = np.zeros(batch, dtype=np.bool_)
 
     @property
+    def row_key(self) -> NDArray[np.uint64]:
+        """(batch,) of each episode: what draws of meters and forecasts depend on; 0 where nothing draws."""
+        return self.observer.row_key
+
+    @property
     def feeder(self) -> Feeder:
         """The feeder, as its tables have it."""
         return self.net.feeder
 
-    def _described(self) -> tuple[Observer, WorstCase]:
+    def _described(self, meters: Sequence[Meter], forecasts: Forecasts) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
         stepper, fleet = self.stepper, self.fleet
         state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
-        prices = self.profiles.price_usd_mwh
-        limits = ObservationBounds(
-            state,
-            self.load.s_max_mva,
-            float(fleet.max_apparent_mva.sum()),
-            (float(prices.min()), float(prices.max())),
-        )
-        observer = Observer(self.task.blocks, self.feeder, fleet, stepper, self.profiles, limits)
+        context = context_of(fleet, stepper, self.profiles, forecasts, state, self.load.s_max_mva)
+        observer = Observer(self.task.blocks, context, fleet, stepper, meters)
         worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
         return observer, worst
 
@@ -173,6 +180,7 @@ class Grid:
             self.stepper.solve(lo=lo, hi=hi)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
+        self.observer.begin(rows, rngs, self._now)
         if self.names is None:
             self.names = self._named(opening.charged(self.fleet))
 
@@ -192,6 +200,13 @@ class Grid:
         if self._own_costs is not None:
             costs |= dict.fromkeys(self._own_costs.names, self._zeros)
         return named(self.task, rewards), named(self.task, costs)
+
+    def reward_names(self) -> tuple[str, ...]:
+        """Names of the terms of the reward, before the first reset too."""
+        if self.names is not None:
+            return self.names[0]
+        with np.errstate(all="ignore"):
+            return named(self.task, self.task.terms(self._view))
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
@@ -233,6 +248,8 @@ class Grid:
             self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
         else:
             self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
+        if self.observer.measures:
+            self.observer.read(self._now)
         return Outcome(
             self._total(rewards), rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
             self._truncated,
@@ -277,35 +294,52 @@ class Grid:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""
         return self.observer.observe(self._now, out)
 
-    def state(self) -> dict[str, Any]:
-        """Copies of everything that the future depends on."""
-        return {
-            "fleet": self.fleet.state(),
-            "grid": {name: array.copy() for name, array in self.stepper.state().items()},
-            "t_index": self.t_index.copy(), "step_index": self.step_index.copy(), "day": self.day.copy(),
-            "random_load": self._random_load.copy(), "names": self.names,
-        }  # fmt: skip
+    def _live(self) -> dict[str, NDArray[Any]]:
+        """Arrays that the future depends on, beside those of the fleet."""
+        own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state` returned, bit for bit. ValueError where it belongs to another grid."""
-        live = self.stepper.state()
-        for name, array in live.items():
-            if name not in state["grid"] or state["grid"][name].shape != array.shape:
-                found = np.shape(state["grid"].get(name))
-                raise ValueError(f"this state has {name} of shape {found}: it is of another feeder")
-        self.fleet.load_state(state["fleet"])
-        for name, array in live.items():
-            np.copyto(array, state["grid"][name])
-        for name in ("t_index", "step_index", "day"):
-            np.copyto(getattr(self, name), state[name])
-        np.copyto(self._random_load, state["random_load"])
+    def state(self, rows: IntArray | None = None) -> dict[str, Any]:
+        """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""
+        return {"fleet": self.fleet.state(rows), "grid": rows_of(self._live(), rows), "names": self.names}
+
+    def check_state(self, state: Mapping[str, Any], n: int) -> None:
+        """ValueError where a state belongs to another grid, or has neither one row nor ``n``."""
+        check_rows(self._live(), state["grid"], n, "feeder")
+        self.fleet.check_state(state["fleet"], n)
+
+    def load_state(self, state: Mapping[str, Any], rows: IntArray | None = None) -> None:
+        """Restore what :meth:`state` returned, bit for bit, in ``rows`` (None: all).
+
+        A state of one row goes to each of them. ValueError where it belongs to another grid or to other rows.
+        """
+        every = np.arange(self.batch) if rows is None else rows
+        self.check_state(state, every.size)
+        self.fleet.load_state(state["fleet"], rows)
+        put_rows(self._live(), state["grid"], rows)
         self.names = state["names"]
-        self._load_next()
-
-    def _load_next(self) -> None:
-        """Loads of the interval that is decided next: observed now, solved with in the next step."""
+        # Loads of the interval that is decided next: observed now, solved with in the next step.
         np.remainder(self.t_index, self._ring, out=self._now)
-        self._fill(self._now, self._random_load, self.stepper.load_p_mw, self.stepper.load_q_mvar)
+        self._fill_loads(every, self._now[every])
+
+    def steps_left(self, row: int) -> int:
+        """Intervals until the episode of ``row`` is over."""
+        return int(self._episode_steps - self.step_index[row])
+
+    def intervals(self, start: int, horizon: int) -> IntArray:
+        """(horizon,) rows of the profiles from ``start`` on; ValueError where the data have none of them."""
+        t_index, end = start + np.arange(horizon), self.load.calendar.n_steps
+        if horizon < 1 or start < 0 or (t_index[-1] >= end and not self.aside.goes_round):
+            raise ValueError(
+                f"a window of {horizon} intervals from {start} on: expected 1 or more of 0..{end - 1}"
+            )
+        return np.asarray(t_index % self._ring)
+
+    def loads(self, t_index: IntArray, row: int) -> tuple[FloatArray, FloatArray]:
+        """(horizon, load points) MW and MVAr of the intervals, as ``row`` meets them."""
+        p, q = (np.empty((t_index.size, self.stepper.load_p_mw.shape[1])) for _ in range(2))
+        self._fill(t_index, np.repeat(self._random_load[row : row + 1], t_index.size, axis=0), p, q)
+        return p, q
 
     def _fill_loads(self, rows: IntArray, t_index: IntArray) -> None:
         """Loads of interval ``t_index`` (one per entry of ``rows``) in these rows alone."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.phases import places
-from ...physics import V_TOP_PU, Columns, Network3, StateBounds, Stepper3, phase_bounds
+from ...physics import V_TOP_PU, Columns, Network3, Solution3, StateBounds, Stepper3, phase_bounds
 from ...physics.solved_grid import ColumnNames, Port, Shown, SolveSetup
 from ...physics.unbalanced.stepper import terminals
 from .columns import LEG_NAMES, branch_phases, letters, load_points, node_phases, three_phase_nodes
@@ -165,6 +165,19 @@ class PhaseStepper(Stepper3):
         high[legs] = across / self.net.node_loads.leg_pu[first[legs] // 3]
         high = np.minimum(high, V_TOP_PU)
         return StateBounds(state.v_low_pu, high, state.p_loss_mw, state.s_branch_mva.ravel()[columns.branch])
+
+    @property
+    def has_solution(self) -> bool:
+        """A single row keeps all of its state."""
+        return self.batch == 1
+
+    def solution(self) -> Solution3:
+        """See `Stepper3.solution`; ValueError where a state was loaded since."""
+        solved = super().solution()
+        total = solved.p_loss_mw[0] + 1j * solved.q_loss_mvar[0]
+        if not np.isclose(total, self.loss_mva[0], rtol=1e-9, atol=1e-12, equal_nan=True):
+            raise ValueError("a state was loaded: the whole solution is known again after the next step")
+        return solved
 
     def i_max_ka(self, s_branch_mva: FloatArray, v_low_pu: float) -> FloatArray:
         """Per phase of each branch, at the lower of both ends' base voltages."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..resources.base import ships
+from ..resources.class_names import ships
 from ..tasks import COSTS, Task, Term, WorstCase
 from ..tasks.terms import Readers, readers
 from .unserved import UNSERVED
@@ -30,7 +30,7 @@ def is_own(task: Task) -> bool:
 
 def is_live(term: Term) -> bool:
     """Whether a cost is one that the power flow has measured already."""
-    return term is COSTS.get(term.name)
+    return term == COSTS.get(term.name)  # a copy counts as well
 
 
 def own_costs(task: Task) -> Readers | None:

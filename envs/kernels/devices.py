@@ -158,24 +158,23 @@ _GOLDEN = 0.6180339887498949  # days after each other draw evenly spread plans
 
 
 @inline
-def _session(first, number, at, start, stop, reach, first_weekday, per_day, draw, t):  # type: ignore[no-untyped-def]
-    """The session that is on in interval `t`, and `t` counted from midnight of the day it began; or -1, 0.
+def _session(first, number, at, start, stop, reach, per_day, draw, day, weekday, step):  # type: ignore[no-untyped-def]
+    """The session that is on in interval `step` of `day`, and that interval counted from midnight of the day
+    on which it began; or -1, 0.
 
     Of each day one of the `number` plans of its weekday from `first` on: the same for a draw and a day,
     whoever asks. Cars stay to the `reach`-th day after the one on which they came.
     """
-    today = t // per_day
-    for back in range(reach + 1):
-        day = today - back
-        step, weekday = t - day * per_day, (first_weekday + day) % 7
+    for _ in range(reach + 1):
         n = number[weekday]
-        if n == 0:
-            continue
-        share = draw + _GOLDEN * day
-        plan = first[weekday] + max(min(int((share - np.floor(share)) * n), n - 1), 0)
-        for s in range(at[plan], at[plan + 1]):
-            if start[s] <= step < stop[s]:
-                return s, step
+        if n > 0:
+            share = draw + _GOLDEN * day
+            plan = first[weekday] + max(min(int((share - np.floor(share)) * n), n - 1), 0)
+            for s in range(at[plan], at[plan + 1]):
+                if start[s] <= step < stop[s]:
+                    return s, step
+        day, step = day - 1, step + per_day
+        weekday = weekday - 1 if weekday > 0 else 6
     return -1, 0
 
 
@@ -202,9 +201,8 @@ def ev_observe(
     start: Ints,  # (n_sessions,) first interval of its day in which the car is there
     stop: Ints,  # (n_sessions,) first interval in which it has left, counted from the same midnight
     ask: Floats,  # (n_sessions,) MWh
-    ask_share: Floats,  # (units,) of `ask` that the car needs
-    ask_rate: Floats,  # (units,) MWh per interval that it needs at most
-    fill: Floats,  # (units,) MWh that a car gains in an interval at full power
+    asked: Floats,  # (units, 3) share of `ask` that a car needs; MWh that it needs for each interval of its
+    # stay at most; MWh that it gains in one at full power
     dt_h: float,
     begun: Floats,  # (batch,) 0 until the first interval of the episode is over
     draw: Floats,  # (batch, units)
@@ -214,22 +212,24 @@ def ev_observe(
     """What is known when interval `t_index` is decided; zeros where no car is."""
     units = first.shape[0]
     for b in range(t_index.size):
+        day, now = t_index[b] // per_day, t_index[b] % per_day
+        weekday = (first_weekday + day) % 7
         for u in range(units):
             s, step = _session(
-                first[u], number[u], at, start, stop, reach[u], first_weekday, per_day, draw[b, u], t_index[b]
+                first[u], number[u], at, start, stop, reach[u], per_day, draw[b, u], day, weekday, now
             )
             out[b, u] = out[b, units + u] = out[b, 2 * units + u] = 0.0
             if s >= 0:
-                whole = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
+                whole = min(ask[s] * asked[u, 0], asked[u, 1] * (stop[s] - start[s]))
                 out[b, u] = 1.0
-                out[b, units + u] = _needed(whole, step - start[s], fill[u], begun[b], need[b, u])
+                out[b, units + u] = _needed(whole, step - start[s], asked[u, 2], begun[b], need[b, u])
                 out[b, 2 * units + u] = (stop[s] - step) * dt_h
 
 
 @lean_kernel
 def ev_advance(
     action: Floats,  # (batch, units)
-    t_index: Ints,  # (batch,) and the next twelve as in `ev_observe`
+    t_index: Ints,  # (batch,) and the next ten as in `ev_observe`
     per_day: int,
     first_weekday: int,
     reach: Ints,
@@ -239,9 +239,7 @@ def ev_advance(
     start: Ints,
     stop: Ints,
     ask: Floats,
-    ask_share: Floats,
-    ask_rate: Floats,
-    fill: Floats,
+    asked: Floats,
     p_max: Floats,  # (units,) MW of charging
     v2g_max: Floats,  # (units,) MW of discharging
     eta_charge: Floats,  # (units,)
@@ -262,16 +260,18 @@ def ev_advance(
     changes by `-eta_charge * charge * dt` or `discharge * dt / eta_discharge`, with the power that flows.
     """
     for b in range(action.shape[0]):
+        day, now = t_index[b] // per_day, t_index[b] % per_day
+        weekday = (first_weekday + day) % 7
         for u in range(first.shape[0]):
             p[b, u] = short[b, u] = given_back[b, u] = cost[b, u] = 0.0
             s, step = _session(
-                first[u], number[u], at, start, stop, reach[u], first_weekday, per_day, draw[b, u], t_index[b]
+                first[u], number[u], at, start, stop, reach[u], per_day, draw[b, u], day, weekday, now
             )
             if s < 0:
                 need[b, u] = 0.0
                 continue
-            whole = min(ask[s] * ask_share[u], ask_rate[u] * (stop[s] - start[s]))
-            have = _needed(whole, step - start[s], fill[u], begun[b], need[b, u])
+            whole = min(ask[s] * asked[u, 0], asked[u, 1] * (stop[s] - start[s]))
+            have = _needed(whole, step - start[s], asked[u, 2], begun[b], need[b, u])
             a = min(max(action[b, u], -1.0), 1.0)
             want = min(0.5 * (a + 1.0) * (p_max[u] + v2g_max[u]) - p_max[u], v2g_max[u])
             power = want

@@ -130,6 +130,9 @@ INFO: tuple[InfoKey, ...] = (
     InfoKey(
         "t_index", "", "row of the profiles of the interval that is decided next", Clock("t_index")
     ),
+    InfoKey(
+        "unserved_MW", "MW", "load that got no power: on nodes that no source reaches, or shed", Earned()
+    ),
     InfoKey("cost_resource", "", "sum of the devices' own costs", Earned()),
     InfoKey("n_resource_violations", "", "number of kinds of devices with a cost", Earned()),
     InfoKey("rewards", "", "the weighted terms by name; their sum is the reward", Earned()),
@@ -170,6 +173,7 @@ class InfoPlan:
         self.number_columns, self.count_columns = (
             np.array([s.column for _, s in part], dtype=np.int64) for part in (measured, counted)
         )
+        self.column_of = {key: s.column for key, s in measured}
         self.flag_bits = np.array([source for _, source in flags], dtype=np.int64)
         self._flags = [
             tuple(status & s.mask == s.wanted for _, s in flags) for status in range(_ALL_BITS + 1)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .accounts import ACCOUNTS, check_names, costs_of
+from .class_names import made_of, name_of_class
+from .outlook import Outlook, held
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-T = TypeVar("T")
 
 PHASES = ("ABC", "A", "B", "C", "AB", "BC", "CA")
 
@@ -40,12 +41,13 @@ class ProfileData(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), and its bounds."""
+    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), its bounds, meaning."""
 
     name: str
     unit: str
     low: float
     high: float
+    meaning: str = ""  # for the documentation
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ class Resource(ABC):
         entries = []
         for column in zip(*self.unit_observations, strict=True):
             for name, entry in zip(self.names, column, strict=True):
-                entries.append(Entry(f"{name}.{entry.name}", entry.unit, entry.low, entry.high))
+                entries.append(replace(entry, name=f"{name}.{entry.name}"))
         return tuple(entries)
 
     def locate(self, feeder: Feeder) -> None:
@@ -318,6 +320,15 @@ class Resource(ABC):
             return self.max_cost_per_step
         return float(self.s_mva.sum()) * (dt_h if unit == "MWh" else 1.0)
 
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """What a planner may know of the intervals `t_index` (horizon,), as `row` will meet them.
+
+        Limits, and what is available, stored or owed: anything up to `s_mva`, unless overridden. What is
+        stored is that of `now`, the interval that the row decides next; all are rows of the profiles.
+        """
+        most = held(self.s_mva, t_index.size)
+        return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar)
+
     def state(self) -> dict[str, Floats]:
         """Every array that the future or `info` depends on: the live arrays, batch first."""
         return {
@@ -325,42 +336,6 @@ class Resource(ABC):
             "current_q_mvar": self.current_q_mvar,
             **self.accounts,
         }
-
-
-_PACKAGE = __name__.partition(".resources")[0]
-
-
-def ships(kind: type) -> bool:
-    """Whether a class comes with this package."""
-    return kind.__module__.startswith(f"{_PACKAGE}.")
-
-
-def name_of_class(kind: type) -> str:
-    """The name by which a class is found again; those of this package by where they are imported from."""
-    return f"{_PACKAGE if ships(kind) else kind.__module__}:{kind.__qualname__}"
-
-
-def made_of(base: type[T], what: str, fields: Mapping[str, Any]) -> T:
-    """The instance of a subclass of `base` that had these fields, `class_name` among them, as JSON keeps it.
-
-    TypeError where they name no class that is known in this process, or fields that it does not have.
-    """
-    known = {str(getattr(kind, "class_name", "")): kind for kind in _subclasses(base)}
-    wanted = str(fields.get("class_name", ""))
-    if wanted not in known:
-        listed = ", ".join(sorted(name for name in known if name))
-        raise TypeError(
-            f"{what} is a mapping that names class_name {wanted!r}: expected {what} itself, or the fields of "
-            f"one of {listed} (import the module of your own first)"
-        )
-    return known[wanted](**{name: value for name, value in fields.items() if name != "class_name"})
-
-
-def _subclasses(base: type[T]) -> list[type[T]]:
-    found = []
-    for kind in base.__subclasses__():
-        found += [kind, *_subclasses(kind)]
-    return found
 
 
 def resource_of(fields: Mapping[str, Any]) -> ResourceSpec:

@@ -24,6 +24,7 @@ from .base import (
     check_number,
     check_phase,
 )
+from .outlook import Outlook, Storage, held
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,14 @@ class BatteryProgram(Resource):
             np.array(x) for x in zip(*(s.soc_range for s in specs), strict=True)
         )
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
-        self.unit_observations = tuple((Entry("soc", "1", 0.0, 1.0),) for s in specs)
+        self.unit_observations = tuple(
+            (Entry("soc", "1", 0.0, 1.0, "stored share of each battery's capacity, now"),) for s in specs
+        )
         self._ramps = bool(np.isfinite(self.ramp_mw_per_h).any())
         if self._ramps:
             # Without this the state would alias: the reachable power depends on the present one.
             self.unit_observations = tuple(
-                (*entries, Entry("p_mw", "MW", -s.p_mw, s.p_mw))
+                (*entries, Entry("p_mw", "MW", -s.p_mw, s.p_mw, "power of each battery, last"))
                 for entries, s in zip(self.unit_observations, specs, strict=True)
             )
         self._col_p, self._col_q = action_columns(self.unit_actions)
@@ -195,6 +198,15 @@ class BatteryProgram(Resource):
         stored_share(self.soc_mwh, self.energy_mwh, out)
         if self._ramps:
             out[:, self.n_units :] = self.current_p_mw
+
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """Rated power both ways, none where it is not controlled; what is stored now, and its limits."""
+        most = held(np.where(self._col_p >= 0, self.rated_p_mw, 0.0), t_index.size)
+        storage = Storage(
+            self.soc_mwh[row].copy(), self.e_min_mwh, self.e_max_mwh, self.eta_charge, self.eta_discharge,
+            self.ramp_mw_per_h,
+        )  # fmt: skip
+        return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar, storage=storage)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

@@ -55,7 +55,8 @@ class EV(ResourceSpec):
     each MWh. Charging P for dt gives the car `P * dt * eta_charge`; discharging P takes
     `P * dt / eta_discharge` from it. Observed: `plugged_in` (0 or 1), `need_mwh`, what the car still needs,
     and `departure_h`, the hours until it leaves; a car that comes later is not announced. A car that stands
-    there when the episode begins has charged since it came, as it does where nobody controls.
+    there when the episode begins has charged since it came, as it does where nobody controls; what one lacks
+    that stays beyond its end is charged for nowhere.
 
     - `bus`: node id. `p_mw`: power of the station.
     - `sessions`: cars of every day, as `ChargingSession` or (arrival_h, departure_h, energy_mwh), no two at a
@@ -204,9 +205,17 @@ class EVProgram(Resource):
         self._most_needed_mwh = np.array([s.most_needed_mwh for s in specs], dtype=np.float64)
         self.unit_observations = tuple(
             (
-                Entry("plugged_in", "1", 0.0, 1.0),
-                Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh),
-                Entry("departure_h", "h", 0.0, max(HOURS_PER_DAY, s.longest_stay_h)),
+                Entry(
+                    "plugged_in", "1", 0.0, 1.0, "whether a car is there, during the interval that is decided"
+                ),
+                Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh, "what the car still needs, now"),
+                Entry(
+                    "departure_h",
+                    "h",
+                    0.0,
+                    max(HOURS_PER_DAY, s.longest_stay_h),
+                    "hours until the car leaves, now",
+                ),
             )
             for s in specs
         )
@@ -223,8 +232,8 @@ class EVProgram(Resource):
         sampled = np.array([s.sessions is None for s in self._specs])
         self._plans = _plans(self._specs, ctx)
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
-        self._fill = self.rated_p_mw * self.eta_charge * ctx.dt_h
-        self._ask_rate = np.where(sampled, self._fill, np.inf)
+        gain = self.rated_p_mw * self.eta_charge * ctx.dt_h
+        self._asked = np.stack([self._ask_share, np.where(sampled, gain, np.inf), gain], axis=1)
         self._most_missing_mwh = np.minimum(
             self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0)
         )
@@ -243,8 +252,8 @@ class EVProgram(Resource):
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
         ev_advance(
-            action, exo.t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate,
-            self._fill, self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
+            action, exo.t_index, self._steps_per_day, *self._plans, self._asked,
+            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
             exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
             self.accounts["undelivered_mwh"], self.accounts["throughput_mwh"],
             self.accounts["undelivered_cost"],
@@ -253,7 +262,7 @@ class EVProgram(Resource):
     def observe(self, t_index: Ints, out: Floats) -> None:
         """Who is there in interval `t_index`, what they need, and for how long they stay."""
         ev_observe(
-            t_index, self._steps_per_day, *self._plans, self._ask_share, self._ask_rate, self._fill,
+            t_index, self._steps_per_day, *self._plans, self._asked,
             HOURS_PER_DAY / self._steps_per_day, self._begun, self.draw, self.need_mwh, out,
         )  # fmt: skip
 

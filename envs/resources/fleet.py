@@ -24,9 +24,11 @@ from .base import (
     Resource,
     ResourceSpec,
     UnitInfo,
-    ships,
 )
+from .class_names import ships
+from .outlook import Outlook
 from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys
+from .row_states import check_rows, put_rows, rows_of
 from .switched import SwitchedDevice
 
 if TYPE_CHECKING:
@@ -280,26 +282,26 @@ class Fleet:
         """The most that an account can add up to in one row and one interval of `dt_h` hours."""
         return float(sum(program.most_of(account, dt_h) for program in self.programs))
 
-    def state(self) -> dict[str, Floats]:
-        """Copies of every state array, by "kind.array"."""
-        return {
-            f"{s.key}.{name}": array.copy() for s in self._slots for name, array in s.program.state().items()
-        }
+    def _live(self) -> dict[str, Floats]:
+        return {f"{s.key}.{name}": array for s in self._slots for name, array in s.program.state().items()}
 
-    def load_state(self, state: Mapping[str, Floats]) -> None:
-        """Restore what `state` returned, exactly. ValueError when it is of another fleet or batch."""
-        live = {f"{s.key}.{name}": array for s in self._slots for name, array in s.program.state().items()}
-        if live.keys() != state.keys():
-            odd = ", ".join(sorted(live.keys() ^ state.keys()))
-            raise ValueError(f"this state belongs to another fleet (differs in: {odd})")
-        for name, array in live.items():
-            if array.shape != np.shape(state[name]):
-                raise ValueError(
-                    f"state {name} has shape {np.shape(state[name])}, this fleet needs {array.shape}"
-                )
-        for name, array in live.items():
-            np.copyto(array, state[name])
+    def state(self, rows: Ints | None = None) -> dict[str, Floats]:
+        """Copies of `rows` (None: all) of every state array, by "kind.array"."""
+        return rows_of(self._live(), rows)
+
+    def check_state(self, state: Mapping[str, Floats], n: int) -> None:
+        """ValueError when `state` is of another fleet, or neither of one row nor of `n`."""
+        check_rows(self._live(), state, n, "fleet")
+
+    def load_state(self, state: Mapping[str, Floats], rows: Ints | None = None) -> None:
+        """Restore what `state` returned, exactly, in `rows` (None: all); one row of it goes to each."""
+        self.check_state(state, self.batch if rows is None else rows.size)
+        put_rows(self._live(), state, rows)
         self._collect()
+
+    def outlooks(self, t_index: Ints, row: int, now: int) -> dict[str, Outlook]:
+        """What every program says of the intervals `t_index`; see `Resource.outlook`."""
+        return {slot.key: slot.program.outlook(t_index, row, now) for slot in self._slots}
 
     def expect(self, other: Fleet) -> None:
         """Costs must have the names that they have in another fleet of the same resources."""

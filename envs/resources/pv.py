@@ -25,6 +25,7 @@ from .base import (
     check_number,
     check_phase,
 )
+from .outlook import Outlook
 
 #: Sites of `cases.profiles.pv`.
 N_SITES = 25
@@ -121,7 +122,10 @@ class PVProgram(Resource):
         self.site = np.array([s.rated_site for s in specs], dtype=np.int64)
         self._reactive_first = np.array([s.priority == "reactive" for s in specs])
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
-        self.unit_observations = tuple((Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva),) for s in specs)
+        meaning = "power each plant could give, during the interval that is decided"
+        self.unit_observations = tuple(
+            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning),) for s in specs
+        )
         self._col_p, self._col_q = action_columns(self.unit_actions)
 
     @property
@@ -174,6 +178,15 @@ class PVProgram(Resource):
         row = pv_available(self._profile, t_index, self.site, self.rated_p_mw, self.s_mva, out)
         if row >= 0:
             self._refuse(t_index[row])
+
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """What the sun offers in each interval: that, or less where the unit may curtail."""
+        available = np.empty((t_index.size, self.n_units))
+        self.observe(t_index, available)
+        least = np.where(self._col_p >= 0, 0.0, available)
+        return Outlook(
+            self.names, least, available, self.s_mva, self.q_max_mvar, available_mw=available.copy()
+        )
 
     def _refuse(self, interval: np.int64) -> None:
         raise ValueError(

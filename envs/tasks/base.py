@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from ...cases.profiles import ONE_DAY, Duration, checked_duration
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
-from ..kernels.rows import BLOCKS, mean_square_rows
+from ..blocks import Block
+from ..kernels import info_table
+from ..kernels.rows import mean_square_rows
 from ..resources import Fleet
-from ..resources.base import check_number, made_of, name_of_class
+from ..resources.base import check_number
+from ..resources.class_names import made_of, name_of_class
 from .terms import Readers, Term, TermRow, as_terms, least_of, readers, row_of
 
 FloatArray = NDArray[np.float64]
-
-#: Observation blocks of the grid that a task may list; the fleet's own blocks always follow them.
-GRID_BLOCKS = tuple(BLOCKS)
 
 
 class StepView:
@@ -40,6 +40,14 @@ class StepView:
         self.resource_cost = resource_cost  # (batch,)
         self.unserved_mw = resource_cost * 0.0  # (batch,) load on dead nodes, and load that was shed
         self.dt_h = dt_h
+
+    def value(self, key: str) -> FloatArray:
+        """(batch,) what infos tell under a measured ``key``, such as "p_loss_MW"; ValueError names them."""
+        column = info_table.PLAN.column_of.get(key)
+        if column is None:
+            known = ", ".join(info_table.PLAN.numbers)
+            raise ValueError(f"{key!r} is not measured: expected one of {known}")
+        return self._stepper.measured[:, column]
 
     @property
     def p_loss_mw(self) -> FloatArray:
@@ -143,9 +151,10 @@ class Task(ABC):
 
     Terms are weighted contributions by name; their sum is the reward. Load that is not supplied, on nodes
     without voltage or shed, takes ``unserved_weight`` per MW and interval from it and is a cost, in every
-    task: a blackout never pays. The default is two hundred times what `VoltVar` takes for a MW of losses:
-    customers lose some hundred times what energy costs, and what a MW less mends of losses and voltages is
-    worth a hundredth of it. Who weighs voltages a hundred times heavier raises this weight, too.
+    task: a blackout never pays. The default is two hundred times what `VoltVar` takes for a MW of losses, as
+    customers lose some hundred times what energy costs. What a MW less mends of losses, voltages and balance
+    was worth 46 at most, branch by branch on heavy days of the shipped feeders; who weighs these terms more
+    heavily raises this weight, too.
 
     A power flow that fails ends the episode. ``failure_price`` is what that takes from the reward, once: a
     number, which should be more than the rest of any day can cost, or ``"bound"``, the worst that any solved
@@ -187,8 +196,8 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def blocks(self) -> tuple[str, ...]:
-        """Names out of ``GRID_BLOCKS``, in the order of the observation."""
+    def blocks(self) -> tuple[str | Block, ...]:
+        """Names out of ``GRID_BLOCKS`` and blocks of one's own, in the order of the observation."""
 
     @property
     def rewards(self) -> tuple[Term, ...]:
@@ -240,7 +249,14 @@ class DataTask(Task):
     ``blocks`` of the observation; ``rewards`` and ``costs`` as `Task` has them.
     """
 
-    blocks: tuple[str, ...] = ("clock", "v_pu", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
+    blocks: tuple[str | Block, ...] = (
+        "clock",
+        "v_pu",
+        "load_p_mw",
+        "load_q_mvar",
+        "p_slack_mw",
+        "q_slack_mvar",
+    )
     rewards: tuple[Term, ...] = ()
     costs: tuple[str | Term, ...] = ("voltage_violation", "thermal_overload", "vuf_violation", "resource")
 

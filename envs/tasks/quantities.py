@@ -96,7 +96,14 @@ def _mean_square_range(worst: WorstCase, reference_pu: float, **_: float) -> Ran
 
 def _unbalance(view: StepView, limit_pct: float, most: float) -> FloatArray:
     share = np.minimum(view.vuf_pct / limit_pct, most)
-    return np.asarray(np.square(share).mean(axis=1) if share.shape[1] else view.p_loss_mw * 0.0)
+    if not share.shape[1]:
+        return view.p_loss_mw * 0.0
+    squares = np.square(share)
+    mean = np.asarray(squares.mean(axis=1))
+    if np.isnan(mean).any():  # nodes without voltage have none
+        live = np.isfinite(squares)
+        mean = np.where(live, squares, 0.0).sum(axis=1) / np.maximum(live.sum(axis=1), 1)
+    return mean
 
 
 def _import_above(view: StepView, limit_mw: float) -> FloatArray:
@@ -175,7 +182,7 @@ QUANTITIES: Mapping[str, Quantity] = {
                  attrgetter("thermal_overload_mva"), _up_to("thermal_overload_mva")),
         Quantity("vuf_violation_pct", "%", "sum over nodes with three phases of unbalance above the limit",
                  attrgetter("vuf_violation_pct"), _up_to("vuf_violation_pct")),
-        Quantity("unbalance_square", "1", "mean over nodes with three phases of the square of "
+        Quantity("unbalance_square", "1", "mean over live nodes with three phases of the square of "
                  "|V2| / |V1| over `limit_pct`, up to `most`", _unbalance,
                  _unbalance_range, {"limit_pct": 2.0, "most": 5.0}),
         Quantity("resource_cost", "money", "all that resources charge", attrgetter("resource_cost"),

@@ -54,7 +54,7 @@ class Term:
     @property
     def ships(self) -> bool:
         """Whether the quantity is one of this package: its values need no looking after."""
-        return self.of is QUANTITIES.get(self.of.name)
+        return self.of == QUANTITIES.get(self.of.name)  # a copy counts as well
 
     def reader(self) -> tuple[float, Callable[[StepView], FloatArray]]:
         """What to multiply, and with what of the solved interval."""

@@ -38,6 +38,18 @@ def checked_row_starts(name: str, value: Any, num_envs: int, check: Callable[[st
     return np.array([DRAWN if v is None else check(name, v) for v in several], dtype=np.int64)
 
 
+def checked_rows(rows: Any, num_envs: int) -> IntArray:
+    """Environments by number, each once; None: all of them."""
+    if rows is None:
+        return np.arange(num_envs)
+    found = np.atleast_1d(np.asarray(rows))
+    if found.ndim != 1 or not found.size or found.dtype.kind not in "iu":
+        raise TypeError(f"rows must be numbers of environments, got {rows!r}")
+    if found.min() < 0 or found.max() >= num_envs or np.unique(found).size < found.size:
+        raise ValueError(f"rows must be different numbers in 0..{num_envs - 1}, got {found.tolist()}")
+    return found.astype(np.int64)
+
+
 def checked_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
     """A seed for each environment: ``seed + i``, or the entries of a list; None leaves a generator alone."""
     if seed is None:

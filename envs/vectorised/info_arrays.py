@@ -48,11 +48,12 @@ class InfoArrays:
         """Take over the present state of a shard."""
         grid, stepper, fleet, plan = shard.grid, shard.grid.stepper, shard.grid.fleet, self._plan
         node, branch, three = self._shown
+        voltages, loading, unbalance = self._tables
         write_info_rows(
             shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading, stepper.vuf_pct,
             plan.number_columns, plan.count_columns, plan.flag_bits,
             node.column, branch.column, three.column, fleet.delivered_p_mw, fleet.delivered_q_mvar,
-            self._numbers, self._counts, self._flags, *self._tables, self._p_mw, self._q_mvar,
+            self._numbers, self._counts, self._flags, voltages, loading, unbalance, self._p_mw, self._q_mvar,
         )  # fmt: skip
         for line, (_, clock) in zip(self._clocks, plan.clocks, strict=True):
             line[shard.rows] = getattr(grid, clock)

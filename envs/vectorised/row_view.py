@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.codecs import ActionCodec
+from ..core.planning import PlannedScenario
 from .shards import Shards
 
 #: What is asked of a single environment and known here for each row; the others are those of the vector.
 OWN = (
     "day", "step_index", "np_random", "np_random_seed", "neutral_action", "observation_space", "action_space",
-    "unwrapped", "obs", "reset", "action_masks",
+    "unwrapped", "obs", "reset", "scenario", "action_masks",
 )  # fmt: skip
 _MISSING = object()
 
@@ -87,9 +88,14 @@ class RowView:
         """Steps taken in this episode."""
         return int(self._at("step_index"))
 
+    @property
+    def scenario(self) -> PlannedScenario:
+        """What is played, and what comes, of this environment."""
+        return PlannedScenario(lambda _row: self._env.shards.at(self._index), self._env.codec)
+
     def _at(self, name: str) -> Any:
-        shard = next(s for s in self._env.shards if s.lo <= self._index < s.hi)
-        return getattr(shard.grid, name)[self._index - shard.lo]
+        grid, row = self._env.shards.at(self._index)
+        return getattr(grid, name)[row]
 
     @property
     def np_random(self) -> np.random.Generator:
@@ -123,9 +129,9 @@ class RowView:
 
     def obs(self) -> NDArray[np.float32]:
         """The current observation, (n_obs,) float32, a fresh array."""
-        shard = next(s for s in self._env.shards if s.lo <= self._index < s.hi)
-        row: NDArray[np.float32] = shard.grid.observe()[self._index - shard.lo].copy()
-        return row
+        grid, row = self._env.shards.at(self._index)
+        own: NDArray[np.float32] = grid.observe()[row].copy()
+        return own
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which codes can be followed next, flat; see ``DistGridEnv.action_masks``."""

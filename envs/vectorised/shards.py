@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...physics.numba_tools.lanes import LANES
 from ..core.grid import Grid, Outcome
+from ..resources.row_states import joined, taken
 from .workers import share
 
 IntArray = NDArray[np.int64]
@@ -114,16 +115,38 @@ class Shards:
         """Call ``then`` for each shard, on threads."""
         share(lambda k: then(self.shards[k]), len(self.shards), self.threads)
 
-    def state(self) -> list[dict[str, Any]]:
-        """Copies of everything that the future depends on, shard by shard."""
-        return [shard.grid.state() for shard in self.shards]
+    def at(self, row: int) -> tuple[Grid, int]:
+        """The grid that plays a row, and the row's place in it."""
+        shard = next(s for s in self.shards if s.lo <= row < s.hi)
+        return shard.grid, row - shard.lo
 
-    def load_state(self, states: Sequence[dict[str, Any]]) -> None:
-        """Restore what :meth:`state` returned. ValueError where it belongs to another batch or feeder."""
-        if len(states) != len(self.shards):
-            raise ValueError(f"this state has {len(states)} shards, this environment {len(self.shards)}")
-        for shard, state in zip(self.shards, states, strict=True):
-            shard.grid.load_state(state)
+    def state(self, rows: IntArray) -> dict[str, Any]:
+        """Copies of everything that the future of ``rows`` depends on, in their order."""
+        owner = self._owner(rows)
+        several = [
+            (at, shard.grid.state(rows[at] - shard.lo))
+            for k, shard in enumerate(self.shards)
+            if (at := np.flatnonzero(owner == k)).size
+        ]
+        order = np.argsort(np.concatenate([at for at, _ in several]))
+        return joined([state for _, state in several], order)
+
+    def load_state(self, state: Mapping[str, Any], rows: IntArray) -> None:
+        """Restore what :meth:`state` returned in ``rows``; a state of one row goes to each of them.
+
+        ValueError where it belongs to another feeder or fleet, or to other rows: nothing is loaded then.
+        """
+        self.grid.check_state(state, rows.size)
+        owner = self._owner(rows)
+        for k, shard in enumerate(self.shards):
+            at = np.flatnonzero(owner == k)
+            if at.size:
+                shard.grid.load_state(taken(state, at), rows[at] - shard.lo)
+
+    def _owner(self, rows: IntArray) -> IntArray:
+        """Which shard plays each row."""
+        firsts = np.array([shard.lo for shard in self.shards])
+        return np.searchsorted(firsts, rows, side="right") - 1
 
 
 _NOBODY = Restart(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), ())

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..flags import COLLAPSED, CONVERGED, DIVERGED, Flags
 from ..row_results import N_ENDED, N_MEASURED, RowResults
 from .adjustment import RowGroup, RowSettings, adjustment
 from .kernels.measure import measure_rows
@@ -104,35 +103,6 @@ class Stepper(RowResults):
         self.v_collapse_pu = state.pop("v_collapse_pu")
         for name, array in state.items():
             np.copyto(getattr(self, name), array)
-
-    @property
-    def converged(self) -> NDArray[np.bool_]:
-        """(batch,) a true solution."""
-        return (self.status & CONVERGED) != 0
-
-    @property
-    def diverged(self) -> NDArray[np.bool_]:
-        """(batch,) no solution was found."""
-        return (self.status & DIVERGED) != 0
-
-    @property
-    def collapsed(self) -> NDArray[np.bool_]:
-        """(batch,) some node is below the collapse voltage."""
-        return (self.status & COLLAPSED) != 0
-
-    @property
-    def failed(self) -> NDArray[np.bool_]:
-        """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
-        return (self.status & (DIVERGED | COLLAPSED)) != 0
-
-    def flags(self, row: int) -> Flags:
-        """The three flags of one row as Python bools."""
-        status = int(self.status[row])
-        return Flags(
-            bool(status & CONVERGED),
-            bool(status & DIVERGED),
-            bool(status & COLLAPSED),
-        )
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..flags import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED, Flags
+from ..flags import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED
 from ..numba_tools.lanes import LANES
 from ..row_results import ITERATIONS, N_ENDED, N_MEASURED, RowResults
 from .assembly.node_loads import LEGS
@@ -99,31 +99,6 @@ class Stepper3(RowResults):
         rows = 1 if batch == 1 else LANES
         shared = like is not None and like._rooms.rows == rows
         self._rooms: _Workspaces = like._rooms if like is not None and shared else _Workspaces(net, rows)
-
-    @property
-    def converged(self) -> NDArray[np.bool_]:
-        """(batch,) a true solution."""
-        return (self.status & CONVERGED) != 0
-
-    @property
-    def diverged(self) -> NDArray[np.bool_]:
-        """(batch,) no solution was found, or a voltage is above the operable."""
-        return (self.status & DIVERGED) != 0
-
-    @property
-    def collapsed(self) -> NDArray[np.bool_]:
-        """(batch,) some phase is below the collapse voltage."""
-        return (self.status & COLLAPSED) != 0
-
-    @property
-    def failed(self) -> NDArray[np.bool_]:
-        """(batch,) diverged or collapsed: what an environment calls a failed power flow."""
-        return (self.status & (DIVERGED | COLLAPSED)) != 0
-
-    def flags(self, row: int) -> Flags:
-        """The three flags of one row as Python bools."""
-        status = int(self.status[row])
-        return Flags(bool(status & CONVERGED), bool(status & DIVERGED), bool(status & COLLAPSED))
 
     def solve(self, tol: float = 1e-8, max_iter: int = 100, lo: int = 0, hi: int | None = None) -> None:
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""

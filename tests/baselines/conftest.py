@@ -51,8 +51,14 @@ class FakeGrid(gymnasium.Env[Any, Any]):
         )
         self.codec = BoxCodec(["battery_2.p", *(f"pv_{n}.q" for n, *_ in ratings)])
         self.neutral_action = np.zeros(4, dtype=np.float32)
+        self.has_solution = False
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
         self.observation_space = gymnasium.spaces.Box(-9.0, 9.0, (12,), np.float32)
+
+    @property
+    def scenario(self) -> FakeGrid:
+        """Its own: layout, fleet and neutral action are all that policies read here."""
+        return self
 
     def observation(self, v_pu: Any, p_mw: Any) -> Any:
         """(12,) or (rows, 12) float32 with these node voltages (..., 5) and available powers (..., 3)."""

@@ -18,8 +18,8 @@ from distgrid.baselines.jobs.runner import prepared, run_job
 class PrimesConfig(JobConfig):
     """Count the primes of blocks of numbers."""
 
-    blocks: int = Field(12, ge=1, description="How many blocks.")
-    size: int = Field(50, ge=1, description="Numbers of a block.")
+    blocks: int = Field(default=12, ge=1, description="How many blocks.")
+    size: int = Field(default=50, ge=1, description="Numbers of a block.")
 
 
 class Primes(Job[PrimesConfig]):

@@ -33,9 +33,9 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
 
     def __init__(self, name: str, rows: int = 1, tap: int = 0, dt_h: float = 0.25) -> None:
         feeder = cases.load(name)
-        self.net = physics.compile_per_phase(feeder)
+        self.net = self.network = physics.compile_per_phase(feeder)
         self.n_tap, self.n_cap = self.net.tap.size, self.net.cap_on.size
-        self.grid = SimpleNamespace(stepper=SimpleNamespace(solution=lambda: self.solved), dt_h=dt_h)
+        self.calendar, self.has_solution = SimpleNamespace(dt_h=dt_h), True
         names = [f"tap_{k}" for k in range(self.n_tap)] + [f"on_{k}" for k in range(self.n_cap)]
         what = [name.split("_")[0] for name in names]
         self.units = [SimpleNamespace(name=n, observation={what[k]: k}) for k, n in enumerate(names)]
@@ -65,6 +65,20 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
         self.tap_pos = np.full((rows, self.n_tap), tap)
         self.solved: physics.Solution3
         self.cap_on = np.repeat(self.net.cap_on[None], rows, axis=0)
+
+    @property
+    def scenario(self) -> PhaseStandIn:
+        """Its own."""
+        return self
+
+    @property
+    def neutral_action(self) -> Any:
+        """That of its fleet."""
+        return self.fleet.neutral_action
+
+    def solution(self) -> physics.Solution3:
+        """The state that was solved last."""
+        return self.solved
 
     def observe(self) -> Any:
         """Solve and look."""

@@ -58,7 +58,9 @@ def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     [
         ("VoltVar-33bw-v0", ("do-nothing", "random", "volt-var-fuzzy")),
         ("DistGrid-33bw-v0", ("random", "volt-var-vde4105", "power-factor-vde4105")),
-        ("VoltVar3-ieee13-v0", ("do-nothing", "random", "volt-var-ieee1547")),
+        pytest.param(
+            "VoltVar3-ieee13-v0", ("do-nothing", "random", "volt-var-ieee1547"), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_rows_give_the_bytes_of_one_by_one(env_id: str, policies: tuple[str, ...], widths: list[int]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,7 +27,6 @@ from distgrid.envs import (
     VoltVar3,
 )
 from distgrid.envs.core.time_axis import first_days
-from distgrid.envs.resources import Fleet
 
 from .world import FEEDER, FEEDER3
 
@@ -154,23 +152,6 @@ def test_a_state_in_the_middle_of_the_week_is_restored() -> None:
     for (obs, reward, *_, info), (again, same, *_, told) in zip(*played, strict=True):
         assert obs.tobytes() == again.tobytes()
         assert (reward, info["day"], info["t_index"]) == (same, told["day"], told["t_index"])
-
-
-def test_a_registered_id_plays_a_week() -> None:
-    """Nothing around the environment cuts the episode after its first day."""
-    task = VoltVar(episode=Duration(hours=168))
-    env = gym.make("distgrid/VoltVar-33bw-v0", task=task)
-    env.reset(seed=0)
-    action, n, over = env.unwrapped.neutral_action, 0, False  # type: ignore[attr-defined]
-    while not over:
-        _, _, terminated, truncated, _ = env.step(action)
-        n, over = n + 1, terminated or truncated
-    assert (n, truncated) == (672, True)
-    many = gym.make_vec("distgrid/VoltVar-33bw-v0", num_envs=2, task=task)
-    many.reset(seed=0)
-    for _ in range(97):
-        _, _, _, cut, _ = many.step(np.tile(action, (2, 1)))
-        assert not cut.any()
 
 
 # -- starts ----------------------------------------------------------------------------------------------
@@ -345,85 +326,3 @@ def test_years_of_ones_own_need_no_shipped_day() -> None:
         *_, truncated, info = env.step([0.0])
         assert info["delivered"]["p_mw"][0] == pytest.approx(0.125)
     assert truncated
-
-
-# -- cars ------------------------------------------------------------------------------------------------
-
-
-def played_stations(specs: list[EV], action: float, start: Any, n_hours: int) -> dict[str, np.ndarray]:
-    """What stations deliver and cost from `start` on, an entry a quarter hour."""
-    task = LossMinimisation(episode=Duration(hours=n_hours))
-    env = DistGridEnv(FEEDER, specs, task, days=range(366))
-    observation, _ = env.reset(seed=0, options={"start": start})
-    told: dict[str, list[Any]] = {"p": [], "cost": [], "plugged_in": [], "need_mwh": [], "departure_h": []}
-    for _ in range(4 * n_hours):
-        for name in ("plugged_in", "need_mwh", "departure_h"):
-            told[name].append(observation[env.layout[f"ev.{name}"]])
-        observation, *_, info = env.step(np.full(len(specs), action, dtype=np.float32))
-        told["p"].append(info["delivered"]["p_mw"])
-        told["cost"].append(info["cost_resource"])
-    return {name: np.array(values) for name, values in told.items()}
-
-
-@pytest.mark.parametrize("written", [(18.0, 7.0, 0.12), (18.0, 31.0, 0.12)])
-def test_a_car_stays_overnight(written: tuple[float, float, float]) -> None:
-    """Capability 57: what it takes before and after midnight is one need; it leaves in the morning."""
-    slow = EV(18, 0.01, sessions=[written], undelivered_cost_per_mwh=2.0)
-    told = played_stations([slow], -1.0, "2016-03-01 12:00", 24)
-    stay = slice(4 * 6, 4 * 19)
-    assert (told["plugged_in"][stay] == 1.0).all()
-    assert told["plugged_in"].sum() == 4 * 13
-    assert told["departure_h"][stay.start] == 13.0
-    assert told["need_mwh"][stay.start] == pytest.approx(0.12)
-    assert (told["p"][stay] <= 0.0).all()
-    assert (np.delete(told["p"], np.r_[stay]) == 0.0).all()
-    taken = -0.25 * told["p"].sum()
-    assert taken == pytest.approx(min(0.12 / 0.95, 13 * 0.01), rel=1e-9)
-    missing = 0.12 - 0.95 * taken
-    assert told["cost"][stay.stop - 1] == pytest.approx(2.0 * max(missing, 0.0), abs=1e-9)
-    assert (np.delete(told["cost"], stay.stop - 1) == 0.0).all()
-
-
-def test_a_car_stays_for_the_weekend() -> None:
-    """A weekly plan: from Friday 17:00 to Monday 6:00, over three midnights, and nobody else all week."""
-    told = played_stations([WEEKEND], 1.0, "2016-03-03", 168)  # a Thursday
-    there = np.flatnonzero(told["plugged_in"][:, 0])
-    assert (there[0], there[-1], there.size) == (4 * (24 + 17), 4 * (4 * 24 + 6) - 1, 4 * 61)
-    assert told["departure_h"][there[0], 0] == 61.0
-    assert told["cost"][there[-1]] == pytest.approx(0.4)  # +1: rests all the time
-
-
-def test_a_car_that_is_there_at_the_start_has_charged_since_it_came() -> None:
-    """As where nobody controls: what it needs at midnight is what was left of it then."""
-    car = EV(18, 0.01, sessions=[(18.0, 7.0, 0.12)])
-    before = played_stations([car], -1.0, "2016-03-01 12:00", 24)
-    after = played_stations([car], -1.0, "2016-03-02 00:00", 12)
-    np.testing.assert_allclose(after["need_mwh"][:, 0], before["need_mwh"][48:, 0], atol=1e-7)
-    np.testing.assert_allclose(after["p"], before["p"][48:], rtol=1e-9)
-    assert after["need_mwh"][0, 0] == pytest.approx(0.12 - 6 * 0.01 * 0.95)
-    fresh = played_stations([car], -1.0, "2016-03-01 18:00", 12)
-    assert fresh["need_mwh"][0, 0] == pytest.approx(0.12)
-
-
-night_stays = st.tuples(st.integers(48, 95), st.integers(1, 96), st.floats(0.0, 0.3))
-
-
-@settings(max_examples=25, deadline=None)
-@given(night_stays, st.lists(st.floats(-1.0, 1.0), min_size=192, max_size=192), st.sampled_from([0.0, 0.03]))
-def test_every_mwh_of_a_night_is_accounted_for(
-    drawn: tuple[int, int, float], actions: list[float], v2g: float
-) -> None:
-    """Capability 57, Trap 21: need is delivered or missing, to 1e-9, wherever midnight falls."""
-    first, length, energy = drawn
-    spec = EV(18, 0.04, sessions=[(first / 4, (first + length) / 4, energy)], v2g_mw=v2g)
-    fleet = Fleet([spec], FEEDER)
-    fleet.bind(1, 0.25, YEAR)
-    fleet.reset(np.zeros(1, dtype=np.int64), [np.random.default_rng(0)])
-    p, short = np.zeros(192), np.zeros(192)
-    for k, action in enumerate(actions):
-        fleet.advance(np.array([[action]]), np.array([96 * 60 + k]))
-        p[k], short[k] = fleet.delivered_p_mw[0, 0], fleet.state()["ev.undelivered_mwh"][0, 0]
-    stay = slice(first, first + length)
-    into = 0.25 * (0.95 * np.maximum(-p[stay], 0.0) - np.maximum(p[stay], 0.0) / 0.95)
-    assert energy - into.sum() == pytest.approx(short[stay.stop - 1], abs=1e-9)
-    assert (np.cumsum(into) >= -1e-9).all()

@@ -55,17 +55,28 @@ def bare(env: Any) -> DistGridEnv:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
-def test_the_task_alone_says_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
-    """A limit in the spec would cut a week-long task after its first day."""
-    assert gym.spec(entry.id).max_episode_steps is None
-    assert entry.task.episode.steps(profiles.DT_H) == 96
+def test_the_spec_tells_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
+    assert gym.spec(entry.id).max_episode_steps == 96 == entry.task.episode.steps(profiles.DT_H)
 
 
-def test_a_limit_of_time_is_what_was_asked_for() -> None:
-    """`max_episode_steps` of `make` stands in the spec; without it there is none."""
-    assert gym.make(ID).spec.max_episode_steps is None  # type: ignore[union-attr]
+def test_the_spec_of_an_environment_tells_it_too() -> None:
+    assert gym.make(ID).spec.max_episode_steps == 96  # type: ignore[union-attr]
     assert gym.make(ID, max_episode_steps=7).spec.max_episode_steps == 7  # type: ignore[union-attr]
-    assert gym.make_vec(ID, num_envs=2).spec.max_episode_steps is None  # type: ignore[union-attr]
+    assert gym.make_vec(ID, num_envs=2).spec.max_episode_steps == 96  # type: ignore[union-attr]
+
+
+def test_a_longer_task_lifts_the_limit_of_its_id() -> None:
+    """`max_episode_steps=-1`: then the task alone ends an episode, on both faces."""
+    two_days = VoltVar(episode=Duration(hours=48))
+    env = gym.make(ID, task=two_days, max_episode_steps=-1)
+    assert env.spec.max_episode_steps is None  # type: ignore[union-attr]
+    env.reset(seed=0)
+    neutral = env.action_space.sample() * 0
+    assert [env.step(neutral)[3] for _ in range(192)] == [False] * 191 + [True]
+    envs = gym.make_vec(ID, num_envs=2, task=two_days, max_episode_steps=-1)
+    envs.reset(seed=0)
+    ends = [envs.step(np.stack([neutral, neutral]))[3].any() for _ in range(192)]
+    assert ends == [False] * 191 + [True]
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])

@@ -77,6 +77,7 @@ def test_each_environment_keeps_the_options_that_it_was_given() -> None:
         [{"day": 17}, {}, {"day": 40}],
         [{}, {"day": 3}, {}],
         {"day": 9},
+        [{"start": 96 * 22 + 10}, {}, {"start": "2016-01-23 06:00"}],
         [{}, {}, {}],
         None,
     ]
@@ -95,9 +96,12 @@ def test_options_that_there_are_not_are_refused() -> None:
     env = ours(2)
     for options in ({"dya": 17}, [{"day": 3}, {"dya": 17}], [{}, {"reset_mask": np.ones(2, dtype=bool)}]):
         with pytest.raises(
-            ValueError, match=r"unknown reset option '(dya|reset_mask)'; the only option is 'day'"
+            ValueError, match=r"unknown reset option '(dya|reset_mask)'; options are 'day' and 'start'"
         ):
             env.set_options(options)
+    env.set_options([{"day": 3}, {"start": 96 * 22}])
+    with pytest.raises(ValueError, match="some environments were given a day, some a start"):
+        env.reset()
     with pytest.raises(TypeError, match="options must be a dict"):
         env.set_options([17, 18])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="2 of them, got 3"):

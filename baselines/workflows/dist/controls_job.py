@@ -24,9 +24,9 @@ class ControlsConfig(JobConfig):
     feeder: Annotated[str, Positional()] = Field(
         description="Shipped per-phase feeder, .dss script, or folder of tables."
     )
-    start: str = Field("stored", description="Taps to start from: stored or neutral.")
-    voltage_bands: bool = Field(False, description="Loads outside their voltage band as in OpenDSS.")
-    max_control_iter: int = Field(100, description="Power flows after which it is given up.")
+    start: str = Field(default="stored", description="Taps to start from: stored or neutral.")
+    voltage_bands: bool = Field(default=False, description="Loads outside their voltage band as in OpenDSS.")
+    max_control_iter: int = Field(default=100, description="Power flows after which it is given up.")
 
 
 class ControlsJob(Job[ControlsConfig]):

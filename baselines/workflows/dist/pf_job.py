@@ -29,17 +29,15 @@ class PowerFlowConfig(JobConfig):
     feeder: Annotated[str, Positional()] = Field(
         description="Shipped feeder, .m or .dss file, or folder of Parquet tables."
     )
-    method: str = Field("backward-forward", description="backward-forward, newton or fast-decoupled.")
-    loops: str = Field(
-        "keep", description="Branches that close loops: keep, prune (leave out) or refuse."
+    method: str = Field(default="backward-forward", description="backward-forward, newton or fast-decoupled.")
+    loops: str = Field(default="keep", description="Branches that close loops: keep, prune (leave out) or refuse."
     )
-    phases: str | None = Field(None, description="balanced or per-phase; as the feeder is where left out.")
-    tol: float = Field(1e-8, description="Largest voltage change of the last iteration, pu.")
-    max_iter: int = Field(100, description="Iterations after which it is given up.")
-    voltage_bands: bool = Field(
-        False, description="Per phase: loads outside their voltage band as in OpenDSS."
+    phases: str | None = Field(default=None, description="balanced or per-phase; as the feeder is where left out.")
+    tol: float = Field(default=1e-8, description="Largest voltage change of the last iteration, pu.")
+    max_iter: int = Field(default=100, description="Iterations after which it is given up.")
+    voltage_bands: bool = Field(default=False, description="Per phase: loads outside their voltage band as in OpenDSS."
     )
-    vuf_max_pct: float = Field(2.0, description="Per phase: unbalance |V2|/|V1| allowed, %.")
+    vuf_max_pct: float = Field(default=2.0, description="Per phase: unbalance |V2|/|V1| allowed, %.")
 
 
 class PowerFlowJob(Job[PowerFlowConfig]):

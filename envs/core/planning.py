@@ -1,0 +1,164 @@
+"""The planning door: what policies and planners may know of an environment, the same on every face."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..resources import Fleet
+from ..resources.base import ActionDim
+from ..resources.outlook import Outlook
+from .codecs import ActionCodec
+from .observation_layout import Layout
+
+if TYPE_CHECKING:
+    from ...cases import Feeder
+    from ...cases.profiles import Calendar, Profiles
+    from ..blocks import ForecastWindow
+    from ..tasks import Task
+    from .grid import Grid
+    from .load_source import LoadSource
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The next intervals of one environment, in the order of time.
+
+    Attributes:
+        t_index: (horizon,) rows of the profiles.
+        dt_h: hours of an interval.
+        load_p_mw, load_q_mvar: (horizon, load points) as the environment meets them, positive when consuming.
+        price_usd_mwh: (horizon,).
+        outlooks: of every program of the fleet, by the names that its costs and blocks have ("battery").
+    """
+
+    t_index: IntArray
+    dt_h: float
+    load_p_mw: FloatArray
+    load_q_mvar: FloatArray
+    price_usd_mwh: FloatArray
+    outlooks: Mapping[str, Outlook]
+
+
+class PlannedScenario:
+    """What is played, and what comes: ``env.scenario`` of single, vector and SB3 environments.
+
+    What all rows have in common is an attribute; what differs between them is asked by row. ``codec`` stands
+    between codes of the action space and floats.
+    """
+
+    def __init__(self, grid: Callable[[int], tuple[Grid, int]], codec: ActionCodec) -> None:
+        """``grid``: the grid that plays a row, and the row's place in it."""
+        self._grid, self.codec = grid, codec
+
+    @property
+    def _lead(self) -> Grid:
+        return self._grid(0)[0]
+
+    @property
+    def feeder(self) -> Feeder:
+        """Its tables."""
+        return self._lead.feeder
+
+    @property
+    def network(self) -> Any:
+        """The feeder compiled: `physics.Network` or `physics.Network3`."""
+        return self._lead.net
+
+    @property
+    def task(self) -> Task:
+        """What is observed, rewarded and charged."""
+        return self._lead.task
+
+    @property
+    def profiles(self) -> Profiles:
+        """Sun, prices and sessions."""
+        return self._lead.profiles
+
+    @property
+    def calendar(self) -> Calendar:
+        """The time axis of the intervals that are played."""
+        return self._lead.load.calendar
+
+    @property
+    def load(self) -> LoadSource:
+        """Where loads come from."""
+        return self._lead.load
+
+    @property
+    def fleet(self) -> Fleet:
+        """The resources; their arrays are those of the environment: read, never write."""
+        return self._lead.fleet
+
+    @property
+    def layout(self) -> Layout:
+        """Names, units and bounds of one environment's observation."""
+        return self._lead.observer.layout
+
+    @property
+    def action_layout(self) -> tuple[ActionDim, ...]:
+        """What each entry of an action drives."""
+        return self.fleet.action_dims
+
+    @property
+    def neutral_action(self) -> NDArray[np.float32]:
+        """(n_actions,) that leaves every resource alone; a copy."""
+        return self.fleet.neutral_action.astype(np.float32)
+
+    @property
+    def has_solution(self) -> bool:
+        """Whether :meth:`solution` tells the whole state: on a single per-phase environment."""
+        return self._lead.stepper.has_solution
+
+    def solution(self) -> Any:
+        """All of the state of the interval before, a `physics.Solution3`; ValueError where it is not kept."""
+        return self._lead.stepper.solution()
+
+    def now(self, row: int = 0) -> int:
+        """The interval that ``row`` decides next."""
+        grid, at = self._grid(row)
+        return int(grid.t_index[at])
+
+    def forecast(self, horizon: int, *, row: int = 0) -> ForecastWindow:
+        """What is forecast when ``row`` decides, as its observation shows it; the decided interval first.
+
+        Args:
+            horizon: intervals, 1 or more.
+            row: of a vector environment; forecasts differ between episodes.
+        """
+        grid, at = self._grid(row)
+        known = grid.observer.context.forecasts
+        return known.window(
+            int(grid.row_key[at]), int(grid.t_index[at]), operator.index(horizon),
+            grid.observer.random_load[at],
+        )  # fmt: skip
+
+    def window(self, start: int | None = None, horizon: int | None = None, *, row: int = 0) -> Window:
+        """The true values of ``horizon`` intervals from ``start`` on, as ``row`` will meet them.
+
+        Args:
+            start: interval of the calendar; None: the one that the row decides next.
+            horizon: intervals; None: to the end of the row's episode.
+            row: of a vector environment; what is drawn for an episode differs between rows.
+
+        Raises:
+            ValueError: the window is empty or reaches beyond the data.
+        """
+        grid, at = self._grid(row)
+        now = int(grid.t_index[at])
+        t_index = grid.intervals(
+            now if start is None else operator.index(start),
+            grid.steps_left(at) if horizon is None else operator.index(horizon),
+        )
+        p_mw, q_mvar = grid.loads(t_index, at)
+        prices = grid.profiles.price_usd_mwh[t_index]
+        outlooks = grid.fleet.outlooks(t_index, at, now)
+        return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)

@@ -1,0 +1,73 @@
+"""What a planner may know of a program's next intervals: its limits, what is available, what it owes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Session(NamedTuple):
+    """One stay of a car: intervals of the window in which it is there, and what it needs."""
+
+    unit: int  # of the program
+    first: int  # interval of the window, 0 where it is there already
+    stop: int  # first interval without it; the window's length where it stays longer
+    energy_mwh: float  # that it needs in its battery from ``first`` on
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Energy that units can keep; all (n_units,)."""
+
+    stored_mwh: Floats  # at the beginning of the interval that is decided next
+    min_mwh: Floats
+    max_mwh: Floats
+    eta_charge: Floats
+    eta_discharge: Floats
+    ramp_mw_per_h: Floats  # inf: none
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where units stand that move in whole steps; all (n_units,)."""
+
+    now: Floats
+    low: Floats
+    high: Floats
+    max_steps: Floats  # in one interval, inf: any number
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The intervals of a window as one program sees them.
+
+    Attributes:
+        units: names.
+        p_min_mw, p_max_mw: (horizon, n_units) bounds of the active power, positive when injecting.
+        s_mva, q_max_mvar: (n_units,) bounds of the apparent and of the reactive power.
+        available_mw: (horizon, n_units) power that the sun offers; None: the program has no such source.
+        storage: energy and its limits; None: no storage.
+        sessions: stays of cars, by unit and time.
+        positions: of devices that move; None: it injects.
+    """
+
+    units: tuple[str, ...]
+    p_min_mw: Floats
+    p_max_mw: Floats
+    s_mva: Floats
+    q_max_mvar: Floats
+    available_mw: Floats | None = None
+    storage: Storage | None = None
+    sessions: tuple[Session, ...] = ()
+    positions: Positions | None = None
+
+
+def held(values: Floats, horizon: int) -> Floats:
+    """(horizon, n_units) of numbers that hold in every interval."""
+    return np.repeat(values[None], horizon, axis=0)
