@@ -196,15 +196,16 @@ def _solve_lone_row(
     topology, nominal = net.topology, net.nominal_rows
     out = _memory(1, columns)
     try:
-        room = topology.workspaces.pop()
+        run = topology.lone_rows.pop()
     except IndexError:  # none yet, or all are lent to other threads
         room = workspace_for(topology.plan, net.cap_on.size, 1)
+        run = solve_rows.bind(plan=topology.plan, state=room)
     given = Inputs(
         p, q, _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START, nominal[4],
         nominal[5],
     )  # fmt: skip
-    answer = solve_rows(topology.plan, room, given, out, False, 0, 1, *numbers)
-    topology.workspaces.append(room)
+    answer = run(given, out, False, 0, 1, *numbers)
+    topology.lone_rows.append(run)
     if answer != ALL_GOOD:
         inputs = given._replace(p_mw=p.reshape(1, -1), q_mvar=q.reshape(1, -1))
         if answer == SOME_BAD:

