@@ -12,7 +12,7 @@ import numpy as np
 
 from ...cases import profiles as prof
 from ...cases.profiles.calendar import HOURS_PER_DAY
-from ..kernels.devices import ev_advance, ev_observe
+from ..kernels.devices import Chargers, Plans, ev_advance, ev_observe
 from .base import (
     BindContext,
     Entry,
@@ -162,19 +162,6 @@ class ChargerData(Protocol):
         """What single stations of a site saw, day by day."""
 
 
-class _Plans(NamedTuple):
-    """Which cars may come: plans of a day, by unit and weekday. Shapes as in `ev_observe`."""
-
-    first_weekday: int
-    reach: Ints
-    first: Ints
-    number: Ints
-    at: Ints
-    start: Ints
-    stop: Ints
-    ask: Floats
-
-
 class EVProgram(Resource):
     """Charging stations as columns; `need_mwh` (batch, n_units) is what the cars there still need.
 
@@ -232,6 +219,9 @@ class EVProgram(Resource):
         self._steps_per_day = round(HOURS_PER_DAY / ctx.dt_h)
         sampled = np.array([s.sessions is None for s in self._specs])
         self._plans = _plans(self._specs, ctx)
+        self._chargers = Chargers(
+            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price
+        )
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
         gain = self.rated_p_mw * self.eta_charge * ctx.dt_h
         self._asked = np.stack([self._ask_share, np.where(sampled, gain, np.inf), gain], axis=1)
@@ -253,11 +243,9 @@ class EVProgram(Resource):
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
         ev_advance(
-            action, exo.t_index, self._steps_per_day, *self._plans, self._asked,
-            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
-            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
-            self.accounts["undelivered_mwh"], self.accounts["throughput_mwh"],
-            self.accounts["undelivered_cost"],
+            self._plans, self._chargers, action, exo.t_index, self._steps_per_day, self._asked, exo.dt_h,
+            self._begun, self.draw, self.need_mwh, self.current_p_mw, self.accounts["undelivered_mwh"],
+            self.accounts["throughput_mwh"], self.accounts["undelivered_cost"],
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -311,7 +299,7 @@ class EVProgram(Resource):
         }  # fmt: skip
 
 
-def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
+def _plans(specs: Sequence[EV], ctx: BindContext) -> Plans:
     """Every plan that a day of one of the units may follow: their own, then those of the sites."""
     first, number = np.zeros((2, len(specs), 7), dtype=np.int64)
     reach = np.zeros(len(specs), dtype=np.int64)
@@ -334,7 +322,7 @@ def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
         parts.append(_random_load(days, ctx.dt_h))
     sizes, start, stop, ask = (np.concatenate(column) for column in zip(*parts, strict=True))
     weekday = getattr(source, "calendar", prof.MODEL_YEAR).weekday(0)
-    return _Plans(weekday, reach, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
+    return Plans(weekday, reach, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
 
 
 def _own(spec: EV, dt_h: float, per_day: int) -> tuple[Ints, Ints, Ints, Floats]:
