@@ -11,8 +11,8 @@ from .grid import Grid, Outcome
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
     """What the solved grid of ``row`` looks like; keys and order of `info_table.INFO`."""
     stepper, plan = grid.stepper, info_table.PLAN
-    columns = stepper.shown
-    others = [getattr(columns, key).filled(getattr(stepper, name)[row]) for key, name in plan.shown]
+    columns = stepper.info_columns
+    others = [getattr(columns, key).filled(getattr(stepper, name)[row]) for key, name in plan.places]
     others += [getattr(grid, name).item(row) for _, name in plan.clocks]
     return plan.row(stepper.measured[row], stepper.ended[row], others)
 

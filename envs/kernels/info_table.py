@@ -50,7 +50,7 @@ class Flag(NamedTuple):
     wanted: int
 
 
-class Shown(NamedTuple):
+class PerPlace(NamedTuple):
     """Many numbers a row: a field of the grid's ``shown``, of this array of the grid's results."""
 
     array: str
@@ -76,7 +76,7 @@ class InfoKey(NamedTuple):
     key: str
     unit: str
     meaning: str
-    source: Measured | Counted | Flag | Shown | Clock | Earned
+    source: Measured | Counted | Flag | PerPlace | Clock | Earned
 
 
 INFO: tuple[InfoKey, ...] = (
@@ -87,16 +87,16 @@ INFO: tuple[InfoKey, ...] = (
     InfoKey(
         "voltages", "pu",
         "(n_nodes,) voltage magnitudes; per phase (n_nodes, 3), between phases where there is no ground",
-        Shown("v_pu"),
+        PerPlace("v_pu"),
     ),
     InfoKey(
         "branch_loading", "1",
         "(n_branches,) apparent power over rating, the larger of both ends; per phase (n_branches, 3)",
-        Shown("loading"),
+        PerPlace("loading"),
     ),
     InfoKey(
         "vuf_pct", "%",
-        "voltage unbalance factor: 0 on balanced feeders; per phase (n_nodes,)", Shown("vuf_pct"),
+        "voltage unbalance factor: 0 on balanced feeders; per phase (n_nodes,)", PerPlace("vuf_pct"),
     ),
     InfoKey(
         "pf_converged", "", "converged and not collapsed: the numbers are a solution",
@@ -167,13 +167,13 @@ class InfoPlan:
     def __init__(self, keys: Sequence[InfoKey] = INFO) -> None:
         self.keys = tuple(keys)
         measured, counted = self._of(Measured), self._of(Counted)
-        flags, shown, clocks = self._of(Flag), self._of(Shown), self._of(Clock)
+        flags, places, clocks = self._of(Flag), self._of(PerPlace), self._of(Clock)
         #: Keys of what a state tells, in the order of the list; `step` adds the others.
         self.state = tuple(k.key for k in keys if not isinstance(k.source, Earned))
         self.numbers, self.counts, self.flags = (
             tuple(k for k, _ in part) for part in (measured, counted, flags)
         )
-        self.shown = tuple((key, source.array) for key, source in shown)
+        self.places = tuple((key, source.array) for key, source in places)
         self.clocks = tuple((key, source.array) for key, source in clocks)
         self.number_columns, self.count_columns = (
             np.array([s.column for _, s in part], dtype=np.int64) for part in (measured, counted)
@@ -181,7 +181,7 @@ class InfoPlan:
         self.clock_rows = np.array([CLOCKS.index(source.array) for _, source in clocks], dtype=np.int64)
         #: Of lines of numbers, counts, clocks, flags and what is shown: where each key of a state is.
         lines = (*self.numbers, *self.counts, *(key for key, _ in clocks), *self.flags)
-        lines = (*lines, *(key for key, _ in shown))
+        lines = (*lines, *(key for key, _ in places))
         self.pick_lines = itemgetter(*(lines.index(key) for key in self.state))
         self.column_of = {key: s.column for key, s in measured}
         self.flag_bits = np.array([source for _, source in flags], dtype=np.int64)
@@ -191,7 +191,7 @@ class InfoPlan:
         #: Of what `row` lists, in the order of its parts: where each key of a state is.
         place = {key: s.column for key, s in measured} | {key: N_MEASURED + s.column for key, s in counted}
         rest = N_MEASURED + N_ENDED
-        others = (*self.flags, *(key for key, _ in shown), *(key for key, _ in clocks))
+        others = (*self.flags, *(key for key, _ in places), *(key for key, _ in clocks))
         place |= {key: rest + k for k, key in enumerate(others)}
         self._pick = itemgetter(*(place[key] for key in self.state))
 

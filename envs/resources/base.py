@@ -126,11 +126,11 @@ class ResourceSpec(ABC):
     if TYPE_CHECKING:  # of most kinds: where they are connected, and how they are called
 
         @property
-        def bus(self) -> str | int:
+        def bus(self) -> str | int | None:
             """Node id."""
 
         @property
-        def phase(self) -> str:
+        def phase(self) -> str | None:
             """Phases to which it is connected."""
 
         @property

@@ -27,11 +27,11 @@ class InfoArrays:
     def __init__(self, rows: int, like: Shard) -> None:
         grid, plan = like.grid, info_table.PLAN
         units = grid.fleet.n_units
-        self._rows, self._plan, self._shown = rows, plan, grid.stepper.shown
+        self._rows, self._plan, self._columns = rows, plan, grid.stepper.info_columns
         self._numbers = np.empty((len(plan.numbers), rows + _PAD))
         self._counts = np.empty((len(plan.counts) + len(plan.clocks), rows + _PAD), dtype=np.int64)
         self._flags = np.empty((len(plan.flags), rows + _PAD), dtype=np.bool_)
-        self._tables = tuple(np.empty((rows, columns.size)) for columns in self._shown)
+        self._tables = tuple(np.empty((rows, columns.size)) for columns in self._columns)
         self.more: Tree = {}  # arrays of an environment's own, which it fills itself
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         switched_devices = grid.fleet.switched_devices
@@ -46,7 +46,7 @@ class InfoArrays:
     def write_state(self, shard: Shard) -> None:
         """Take over the present state of a shard."""
         grid, stepper, fleet, plan = shard.grid, shard.grid.stepper, shard.grid.fleet, self._plan
-        node, branch, three = self._shown
+        node, branch, three = self._columns
         voltages, loading, unbalance = self._tables
         write_info_rows(
             shard.lo, stepper.ended, stepper.measured, grid.clocks, stepper.v_pu, stepper.loading,
@@ -79,7 +79,7 @@ class InfoArrays:
     def state(self) -> Tree:
         """What ``envs.info.state_info`` tells, in the same order."""
         n, plan = self._rows, self._plan
-        tables = [columns.over(table) for columns, table in zip(self._shown, self._tables, strict=True)]
+        tables = [columns.over(table) for columns, table in zip(self._columns, self._tables, strict=True)]
         lines = (*self._numbers[:, :n], *self._counts[:, :n], *self._flags[:, :n], *tables)
         return dict(zip(plan.state, plan.pick_lines(lines), strict=True))
 

@@ -317,8 +317,9 @@ def test_prices_and_profiles_are_content_of_a_run() -> None:
 
     assert content(prices=price(1.0)) == content(prices=price(1.0))
     assert content(profiles=YEAR.resampled(1.0)) == content(profiles=copy.deepcopy(YEAR.resampled(1.0)))
-    every = [{}, {"prices": price(1.0)}, {"prices": price(2.0)}, {"profiles": YEAR.resampled(1.0)},
-             {"profiles": YEAR.with_series(price_usd_mwh=price(1.0))}]  # fmt: skip
+    every: list[dict[str, Any]] = [{}, {"prices": price(1.0)}, {"prices": price(2.0)}]
+    every += [{"profiles": YEAR.resampled(1.0)}]
+    every += [{"profiles": YEAR.with_series(price_usd_mwh=price(1.0))}]
     assert len({content(**options) for options in every}) == len(every)
 
 

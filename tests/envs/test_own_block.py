@@ -37,7 +37,8 @@ Floats = NDArray[np.float64]
 class Spread(Block):
     """Own block: how far voltages lie apart, and the largest angle."""
 
-    name, unit, reads = "spread", "1", ("v",)
+    name, unit = "spread", "1"
+    reads: tuple[str, ...] = ("v",)
     meaning = "range of the voltages in pu and of the angles in radian, last"
 
     def size(self, counts: Mapping[str, int]) -> int:

@@ -63,7 +63,7 @@ def test_a_copy_reads_its_own_results() -> None:
     """A copied environment goes on as the first one does, and leaves that one alone."""
     env = balanced()
     env.reset(seed=2)
-    action = np.full(env.action_space.shape, 0.4, dtype=np.float32)
+    action = np.full((env.num_envs, len(env.action_layout)), 0.4, dtype=np.float32)
     env.step(action)
     twin = copy.deepcopy(env)
     first = env.step(action)[1].copy()
