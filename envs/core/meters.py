@@ -92,7 +92,7 @@ class MeteredBlock(ArrayBlock):
     of: Block = field(kw_only=True)
     meter: Meter = field(kw_only=True)
     first: int = field(kw_only=True)
-    source = "readings"
+    source = "prepared"
 
     @property
     def name(self) -> str:
@@ -208,13 +208,17 @@ def metered(blocks: Sequence[Block], meters: Sequence[Meter], counts: Mapping[st
     return out
 
 
-class Readings:
-    """What the meters of a grid show, ``shown`` (batch, columns); advanced once a step."""
+def n_readings(blocks: Sequence[Block], context: BlockContext) -> int:
+    """Columns of what all meters show."""
+    return sum(block.size(context.counts) for block in blocks if isinstance(block, MeteredBlock))
 
-    def __init__(self, blocks: Sequence[Block], context: BlockContext, batch: int) -> None:
-        counts = context.counts
-        self._meters = [_Reading(b, context, batch) for b in blocks if isinstance(b, MeteredBlock)]
-        self.shown: FloatArray = np.zeros((batch, sum(m.block.size(counts) for m in self._meters)))
+
+class Readings:
+    """What the meters of a grid show, the first columns of ``shown`` (batch, ...); advanced once a step."""
+
+    def __init__(self, blocks: Sequence[Block], context: BlockContext, shown: FloatArray) -> None:
+        self._meters = [_Reading(b, context, len(shown)) for b in blocks if isinstance(b, MeteredBlock)]
+        self.shown, self._width = shown, n_readings(blocks, context)
 
     @property
     def random(self) -> bool:
@@ -231,7 +235,9 @@ class Readings:
 
     def state(self) -> dict[str, FloatArray]:
         """Live arrays that the future depends on, batch first."""
-        return {"shown": self.shown} | {f"past.{one.block.name}": one.past for one in self._meters}
+        return {"shown": self.shown[:, : self._width]} | {
+            f"past.{one.block.name}": one.past for one in self._meters
+        }
 
 
 class _Reading:

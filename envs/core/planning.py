@@ -171,5 +171,5 @@ class PlannedScenario:
         )
         p_mw, q_mvar = grid.loads(t_index, at)
         prices = grid.profiles.price_usd_mwh[t_index]
-        outlooks = grid.fleet.outlooks(t_index, at, now)
+        outlooks = grid.fleet.outlooks(t_index, at, now % grid.profiles.n_steps)
         return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)
