@@ -11,12 +11,12 @@ from .grid import Grid, Outcome
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
     """What the solved grid of ``row`` looks like; keys and order of `info_table.INFO`."""
     stepper, plan = grid.stepper, info_table.PLAN
-    info = plan.row(stepper.measured[row], stepper.ended[row])
-    for key, name in plan.shown:
-        info[key] = getattr(stepper.shown, key).filled(getattr(stepper, name)[row])
-    for key, name in plan.clocks:
-        info[key] = getattr(grid, name).item(row)
-    return info
+    voltages, loading, unbalance = stepper.shown
+    shown = [
+        voltages.filled(stepper.v_pu[row]), loading.filled(stepper.loading[row]),
+        unbalance.filled(stepper.vuf_pct[row]), *[clock.item(row) for clock in plan.clocks(grid)],
+    ]  # fmt: skip
+    return plan.row(stepper.measured[row].tolist(), stepper.ended[row].tolist(), shown)
 
 
 def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:

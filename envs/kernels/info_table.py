@@ -6,15 +6,16 @@ A new key of what is measured anyway is one line of `INFO`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
 from ...physics.row_results import (
     ITERATIONS,
+    N_ENDED,
+    N_MEASURED,
     N_OVERLOAD,
     N_UNBALANCE,
     N_VOLTAGE,
@@ -49,9 +50,7 @@ class Flag(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """Many numbers a row: a field of the grid's ``shown``, of this array of the grid's results."""
-
-    array: str
+    """Many numbers a row: the field of the grid's ``shown`` of this name, in their order."""
 
 
 class Clock(NamedTuple):
@@ -81,16 +80,16 @@ INFO: tuple[InfoKey, ...] = (
     InfoKey(
         "voltages", "pu",
         "(n_nodes,) voltage magnitudes; per phase (n_nodes, 3), between phases where there is no ground",
-        Shown("v_pu"),
+        Shown(),
     ),
     InfoKey(
         "branch_loading", "1",
         "(n_branches,) apparent power over rating, the larger of both ends; per phase (n_branches, 3)",
-        Shown("loading"),
+        Shown(),
     ),
     InfoKey(
         "vuf_pct", "%",
-        "voltage unbalance factor: 0 on balanced feeders; per phase (n_nodes,)", Shown("vuf_pct"),
+        "voltage unbalance factor: 0 on balanced feeders; per phase (n_nodes,)", Shown(),
     ),
     InfoKey(
         "pf_converged", "", "converged and not collapsed: the numbers are a solution",
@@ -167,9 +166,8 @@ class InfoPlan:
         self.numbers, self.counts, self.flags = (
             tuple(k for k, _ in part) for part in (measured, counted, flags)
         )
-        self.shown = tuple((key, source.array) for key, source in shown)
-        self.clocks = tuple((key, source.array) for key, source in clocks)
-        self._number, self._count = (itemgetter(*(s.column for _, s in part)) for part in (measured, counted))
+        self.clocks = attrgetter(*(source.array for _, source in clocks))  # of a grid
+        self.whole = (*self.counts, *(key for key, _ in clocks))  # what vectors keep as whole numbers
         self.number_columns, self.count_columns = (
             np.array([s.column for _, s in part], dtype=np.int64) for part in (measured, counted)
         )
@@ -178,18 +176,25 @@ class InfoPlan:
         self._flags = [
             tuple(status & s.mask == s.wanted for _, s in flags) for status in range(_ALL_BITS + 1)
         ]
-        self._blank = dict.fromkeys(self.state)
+        places = [*(s.column for _, s in measured), *(N_MEASURED + s.column for _, s in counted)]
+        rest = len(flags) + len(shown) + len(clocks)
+        places += range(N_MEASURED + N_ENDED, N_MEASURED + N_ENDED + rest)
+        listed = (*self.numbers, *self.counts, *self.flags, *(k for k, _ in (*shown, *clocks)))
+        self._pick = itemgetter(*(places[listed.index(key)] for key in self.state))
 
     def _of(self, kind: type) -> list[tuple[str, Any]]:
         return [(k.key, k.source) for k in self.keys if isinstance(k.source, kind)]
 
-    def row(self, measured: NDArray[np.float64], ended: NDArray[np.int64]) -> dict[str, Any]:
-        """What the two tables tell of one row, as Python numbers; the other keys of a state are None yet."""
-        info, counted = self._blank.copy(), ended.tolist()
-        info.update(zip(self.numbers, self._number(measured.tolist()), strict=True))
-        info.update(zip(self.counts, self._count(counted), strict=True))
-        info.update(zip(self.flags, self._flags[counted[STATUS] & _ALL_BITS], strict=True))
-        return info
+    def row(self, measured: list[Any], ended: list[int], shown: list[Any]) -> dict[str, Any]:
+        """What is told of one row: of its lines of both tables, then of what is shown and of the clocks.
+
+        The list ``measured`` is used up: steps of single environments come here.
+        """
+        flags = self._flags[ended[STATUS] & _ALL_BITS]
+        measured += ended
+        measured += flags
+        measured += shown
+        return dict(zip(self.state, self._pick(measured), strict=False))  # as many, by construction
 
 
 #: The plan of every face.

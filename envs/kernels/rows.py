@@ -155,16 +155,16 @@ def _to_places(column, values, out):  # type: ignore[no-untyped-def]
 @lean_kernel
 def write_info_rows(  # type: ignore[no-untyped-def]
     lo, ended, measured, v_pu, loading, vuf_pct, number_columns, count_columns, flag_bits,
-    node, branch, three, delivered_p, delivered_q,
+    node, branch, three, day, step_index, t_index, delivered_p, delivered_q,
     numbers, counts, flags, voltages, branch_loading, unbalance, p_mw, q_mvar,
 ):  # fmt: skip
     """Copy what infos tell of a batch to rows ``lo`` and following of the arrays that are handed out.
 
     ``numbers``, ``counts`` and ``flags`` (keys, rows) hold one quantity a line, so that each is contiguous:
     the columns of ``measured`` and of ``ended`` that ``number_columns`` and ``count_columns`` name, and
-    whether the bits ``flag_bits[k, 0]`` of the status are ``flag_bits[k, 1]``. ``node``, ``branch``,
-    ``three``: the column of each place of ``voltages``, ``branch_loading`` and ``unbalance``; see
-    `solved_grid.ColumnMap`.
+    whether the bits ``flag_bits[k, 0]`` of the status are ``flag_bits[k, 1]``; the clocks follow the
+    counts. ``node``, ``branch``, ``three``: the column of each place of ``voltages``, ``branch_loading`` and
+    ``unbalance``; see `solved_grid.ColumnMap`.
     """
     for row in range(ended.shape[0]):
         at, status = lo + row, ended[row, STATUS]
@@ -172,6 +172,8 @@ def write_info_rows(  # type: ignore[no-untyped-def]
             numbers[k, at] = measured[row, number_columns[k]]
         for k in range(count_columns.size):
             counts[k, at] = ended[row, count_columns[k]]
+        for k, clock in enumerate((day, step_index, t_index)):
+            counts[count_columns.size + k, at] = clock[row]
         for k in range(flag_bits.shape[0]):
             flags[k, at] = status & flag_bits[k, 0] == flag_bits[k, 1]
         _to_places(node, v_pu[row], voltages[at])

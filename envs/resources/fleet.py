@@ -242,7 +242,7 @@ class Fleet:
         for program in self.moving:
             program.apply(grid)
 
-    @property
+    @functools.cached_property
     def switched_devices(self) -> tuple[SwitchedDevice, ...]:
         """Programs that move taps or banks instead of injecting."""
         return tuple(p for p in self.programs if isinstance(p, SwitchedDevice))

@@ -29,9 +29,8 @@ class InfoArrays:
         units = grid.fleet.n_units
         self._rows, self._plan, self._shown = rows, plan, grid.stepper.shown
         self._numbers = np.empty((len(plan.numbers), rows + _PAD))
-        self._counts = np.empty((len(plan.counts), rows + _PAD), dtype=np.int64)
+        self._counts = np.empty((len(plan.whole), rows + _PAD), dtype=np.int64)
         self._flags = np.empty((len(plan.flags), rows + _PAD), dtype=np.bool_)
-        self._clocks = np.empty((len(plan.clocks), rows + _PAD), dtype=np.int64)
         self._tables = tuple(np.empty((rows, columns.size)) for columns in self._shown)
         self.more: Tree = {}  # arrays of an environment's own, which it fills itself
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
@@ -52,11 +51,10 @@ class InfoArrays:
         write_info_rows(
             shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading, stepper.vuf_pct,
             plan.number_columns, plan.count_columns, plan.flag_bits,
-            node.column, branch.column, three.column, fleet.delivered_p_mw, fleet.delivered_q_mvar,
+            node.column, branch.column, three.column, grid.day, grid.step_index, grid.t_index,
+            fleet.delivered_p_mw, fleet.delivered_q_mvar,
             self._numbers, self._counts, self._flags, voltages, loading, unbalance, self._p_mw, self._q_mvar,
         )  # fmt: skip
-        for line, (_, clock) in zip(self._clocks, plan.clocks, strict=True):
-            line[shard.rows] = getattr(grid, clock)
         for device in fleet.switched_devices:
             self._positions[device.info_name][shard.rows] = device.position
 
@@ -80,16 +78,15 @@ class InfoArrays:
         return self._earned[0, : self._rows]
 
     def state(self) -> Tree:
-        """What ``envs.info.state_info`` tells, in the same order."""
-        n, plan = self._rows, self._plan
-        told: Tree = dict.fromkeys(plan.state)
-        for keys, lines in (
-            (plan.numbers, self._numbers), (plan.counts, self._counts), (plan.flags, self._flags),
-        ):  # fmt: skip
-            told.update(zip(keys, lines[:, :n], strict=True))
-        told.update(zip([key for key, _ in plan.clocks], self._clocks[:, :n], strict=True))
-        for key, columns, table in zip(self._shown._fields, self._shown, self._tables, strict=True):
-            told[key] = columns.over(table)
+        """What ``envs.info.state_info`` tells."""
+        n, plan, shown = self._rows, self._plan, self._shown
+        told: Tree = dict(zip(plan.numbers, self._numbers[:, :n], strict=True))
+        told.update(zip(plan.whole, self._counts[:, :n], strict=True))
+        told.update(zip(plan.flags, self._flags[:, :n], strict=True))
+        voltages, loading, unbalance = self._tables
+        told["voltages"] = shown.voltages.over(voltages)
+        told["branch_loading"] = shown.branch_loading.over(loading)
+        told["vuf_pct"] = shown.vuf_pct.over(unbalance)
         return told
 
     def _delivered(self) -> Tree:
@@ -99,12 +96,12 @@ class InfoArrays:
     def step(self) -> Tree:
         """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
         rewards, costs = self._names
-        _, resource, cost, unserved, *terms = self._earned[:, : self._rows]
-        n = len(rewards)
+        lines = iter(self._earned[1:, : self._rows])
+        resource, cost, unserved = next(lines), next(lines), next(lines)
         return {
             "unserved_MW": unserved, "cost_resource": resource, "n_resource_violations": self._violations,
-            "rewards": dict(zip(rewards, terms[:n], strict=True)),
-            "costs": dict(zip(costs, terms[n:], strict=True)),
+            "rewards": {name: next(lines) for name in rewards},
+            "costs": {name: next(lines) for name in costs},
             "cost": cost, "delivered": self._delivered(),
         }  # fmt: skip
 
