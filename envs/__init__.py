@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from ..cases.profiles import Calendar, Duration, TimeSeries
+from .blocks import (
+    ArrayBlock,
+    Block,
+    BlockContext,
+    BlockView,
+    ForecastWindow,
+    LoadForecast,
+    PriceForecast,
+    PVForecast,
+    SeriesBlock,
+)
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
+from .core.forecasts import Forecaster, ForecastError, Forecasts
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
+from .core.meters import Meter
 from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
+from .graph import GraphLayout, GraphObservation
 from .resources import (
     EV,
     PV,
@@ -33,7 +47,11 @@ __all__ = [
     "PV",
     "ActionCodec",
     "ActionSpace",
+    "ArrayBlock",
     "Battery",
+    "Block",
+    "BlockContext",
+    "BlockView",
     "Calendar",
     "CapacitorBank",
     "ChargingSession",
@@ -50,15 +68,26 @@ __all__ = [
     "EnvOptions",
     "Exogenous",
     "Fleet",
+    "ForecastError",
+    "ForecastWindow",
+    "Forecaster",
+    "Forecasts",
+    "GraphLayout",
+    "GraphObservation",
     "Hybrid",
+    "LoadForecast",
     "LoadSource",
     "LossMinimisation",
     "MOWrapper",
+    "Meter",
     "MultiDiscrete",
+    "PVForecast",
+    "PriceForecast",
     "ProfileLoad",
     "Quantity",
     "Resource",
     "ResourceSpec",
+    "SeriesBlock",
     "SeriesLoad",
     "TapChanger",
     "Task",

@@ -45,7 +45,7 @@ class MOWrapper(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self.reward_names = inner.reward_names
         self.reward_space, self.reward_dim = inner.reward_space, inner.reward_dim
 
-    def step(self, action: Any) -> tuple[Any, Floats, bool, bool, dict[str, Any]]:  # type: ignore[override]
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """As ``step`` of the environment, the reward a vector (n,)."""
         observation, _, terminated, truncated, info = self.env.step(action)
         rewards = info["rewards"]

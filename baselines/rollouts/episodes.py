@@ -132,10 +132,22 @@ def _extremes(voltages: FloatArray, loading: FloatArray) -> dict[str, float]:
     """What is kept of the arrays of a step: the band of the voltages, and the heaviest loading."""
     return {
         "v_min_pu": float(np.fmin.reduce(voltages, axis=None)),
-        "v_median_pu": float(np.nanmedian(voltages)),
+        "v_median_pu": _median(voltages),
         "v_max_pu": float(np.fmax.reduce(voltages, axis=None)),
         "loading_max": float(np.fmax.reduce(loading, axis=None)) if loading.size else 0.0,
     }
+
+
+def _median(values: FloatArray) -> float:
+    """Median of what is there, to the bit that of `np.nanmedian`, which takes five times as long."""
+    there = values[~np.isnan(values)]
+    if not there.size:
+        return float("nan")
+    half = there.size // 2
+    if there.size % 2:
+        return float(np.partition(there, half)[half])
+    low, high = np.partition(there, (half - 1, half))[half - 1 : half + 1]
+    return float((low + high) / 2.0)
 
 
 def _append(rows: dict[str, list[Any]], row: dict[str, Any]) -> None:

@@ -129,7 +129,9 @@ class _Record:
         """Take over a step of the rows that are `playing`."""
         voltages, loading = _plain(infos["voltages"]), _plain(infos["branch_loading"])
         vuf_pct = _plain(infos["vuf_pct"]) if voltages.ndim == 3 else None
-        solved = Solved(voltages, loading, vuf_pct, infos["p_slack_MW"], infos["pf_converged"])
+        solved = Solved(
+            voltages, loading, vuf_pct, infos["p_slack_MW"], infos["unserved_MW"], infos["pf_converged"]
+        )
         self._violations.add_rows(step, t_index, solved, playing)
         self._envelope.add(voltages, loading, playing & solved.converged)
         row = {"step": np.full(playing.size, step), "t_index": t_index, "reward": reward,

@@ -42,7 +42,7 @@ class Envelope:
         low = by_node if by_node.ndim == 2 else np.fmin.reduce(by_node, axis=2)
         high = by_node if by_node.ndim == 2 else np.fmax.reduce(by_node, axis=2)
         heaviest = by_branch if by_branch.ndim == 2 else np.fmax.reduce(by_branch, axis=2)
-        where = converged[:, None]
+        where = True if converged.all() else converged[:, None]
         np.fmin(self.low, low, out=self.low, where=where)
         np.fmax(self.high, high, out=self.high, where=where)
         np.fmax(self.loading, heaviest, out=self.loading, where=where)

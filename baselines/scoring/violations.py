@@ -33,11 +33,11 @@ SCHEMA = pa.schema(
         (
             "kind",
             pa.string(),
-        ),  # overvoltage, undervoltage, overload, unbalance, reverse_flow, failed_power_flow
+        ),  # overvoltage, undervoltage, overload, unbalance, unserved, reverse_flow, failed_power_flow
         (
             "element",
             pa.string(),
-        ),  # node, branch or source id, with the phase: 675.A; the feeder's name for a failed power flow
+        ),  # node, branch or source id, with the phase: 675.A; the feeder's name for what is of all of it
         ("value", pa.float64()),
         ("limit", pa.float64()),
         ("magnitude", pa.float64()),  # how far beyond the limit, always positive
@@ -49,9 +49,9 @@ SCHEMA = pa.schema(
 #: The kinds in the order in which a step tells them, with the unit of value, limit and magnitude.
 KINDS = (
     ("failed_power_flow", ""), ("overvoltage", "pu"), ("undervoltage", "pu"), ("overload", "MVA"),
-    ("unbalance", "%"), ("reverse_flow", "MW"),
+    ("unbalance", "%"), ("unserved", "MW"), ("reverse_flow", "MW"),
 )  # fmt: skip
-_FAILED, _OVER, _UNDER, _OVERLOAD, _UNBALANCE, _REVERSE = range(len(KINDS))
+_FAILED, _OVER, _UNDER, _OVERLOAD, _UNBALANCE, _UNSERVED, _REVERSE = range(len(KINDS))
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Solved:
         loading: The same for branches, shares of the rating.
         vuf_pct: (rows, n_nodes) where there are phases.
         p_slack_mw: (rows,).
+        unserved_mw: (rows,).
         converged: (rows,).
     """
 
@@ -70,6 +71,7 @@ class Solved:
     loading: FloatArray
     vuf_pct: FloatArray | None
     p_slack_mw: FloatArray
+    unserved_mw: FloatArray
     converged: BoolArray
 
 
@@ -95,7 +97,7 @@ class Violations:
         v, vuf = _plain(info["voltages"])[None], info["vuf_pct"]
         solved = Solved(
             v, _plain(info["branch_loading"])[None], _plain(vuf)[None] if v.ndim == 3 else None,
-            np.array([info["p_slack_MW"]]), np.array([info["pf_converged"]]),
+            np.array([info["p_slack_MW"]]), np.array([info["unserved_MW"]]), np.array([info["pf_converged"]]),
         )  # fmt: skip
         self._add(np.array([len(self._keys) - 1]), step, np.array([t_index]), solved, np.array([True]))
 
@@ -141,6 +143,10 @@ class Violations:
             at, element = np.nonzero((uneven > 0.0) & judged)
             limit = np.full(at.size, self._vuf_max_pct)
             yield _UNBALANCE, at, element, solved.vuf_pct[at, element], limit, uneven[at, element]
+        at = np.flatnonzero((solved.unserved_mw > 0.0) & judged[:, 0])
+        if at.size:
+            lost = solved.unserved_mw[at]
+            yield _UNSERVED, at, np.zeros_like(at), lost, np.zeros(at.size), lost
         at = np.flatnonzero((solved.p_slack_mw < 0.0) & judged[:, 0])
         if at.size:
             back = -solved.p_slack_mw[at]
@@ -174,7 +180,7 @@ class Violations:
         of_kind = {
             _FAILED: [self._feeder.name], _OVER: self._phase_names(nodes), _UNDER: self._phase_names(nodes),
             _OVERLOAD: self._phase_names(branches), _UNBALANCE: [str(node) for node in nodes],
-            _REVERSE: [str(column("sources", "node_id")[0])],
+            _UNSERVED: [self._feeder.name], _REVERSE: [str(column("sources", "node_id")[0])],
         }  # fmt: skip
         out = np.empty(kind.size, dtype=object)
         for number, names in of_kind.items():
@@ -195,5 +201,6 @@ def _plain(values: NDArray[Any]) -> FloatArray:
 
 def _flat(values: FloatArray, *limits: FloatArray) -> tuple[FloatArray, ...]:
     """(rows, n) or (rows, n, 3) values as (rows, columns), and (n,) limits of each column."""
-    each = values.shape[2] if values.ndim == 3 else 1
-    return values.reshape(values.shape[0], -1), *(np.repeat(limit, each) for limit in limits)
+    if values.ndim == 2:
+        return values, *limits
+    return values.reshape(values.shape[0], -1), *(np.repeat(limit, values.shape[2]) for limit in limits)

@@ -21,7 +21,9 @@ from ..tasks import Task
 from .action_spaces import checked_action_space
 from .codecs import ActionCodec
 from .fixed import Fixed
+from .forecasts import Forecaster
 from .load_source import LoadSource
+from .meters import Meter
 from .options import EnvOptions, option_rows
 from .scenario import Scenario, scenario
 
@@ -48,6 +50,8 @@ class MadeWithOptions:
     load_scale = Fixed[float]("make another with load_scale=")
     v_source_pu = Fixed[float | None]("make another with v_source_pu=")
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
+    meters = Fixed[tuple[Meter, ...]]("make another with meters=")
+    forecaster = Fixed[Forecaster | None]("make another with forecaster=")
     power_flow = Fixed[PowerFlow | None]("make another with power_flow=")
 
     _scenario: Scenario
@@ -73,6 +77,7 @@ class MadeWithOptions:
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}
         found |= {"load_scale": options.load_scale, "v_source_pu": options.v_source_pu}
         found |= {"allow_mesh_pruning": options.allow_mesh_pruning, "power_flow": options.power_flow}
+        found |= {"meters": played.meters, "forecaster": played.forecaster}
         for name, value in found.items():
             getattr(kind, name).settle(self, value)
         self._scenario = played

@@ -22,8 +22,10 @@ from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
+from .forecasts import Forecasts
 from .load_source import LoadSource, fill_checked, shipped
-from .observer import ObservationBounds, Observer
+from .meters import Meter
+from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
 from .terms import (
@@ -78,6 +80,8 @@ class Grid:
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
+    ``meters``: how blocks of the observation are measured. ``forecasts``: what is known ahead, None: the
+    truth.
     ``power_flow``: what solves the rows; None: what the package has for such a network.
 
     Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
@@ -94,6 +98,8 @@ class Grid:
         like: Grid | None = None,
         max_steps: int | None = None,
         power_flow: PowerFlow | None = None,
+        meters: Sequence[Meter] = (),
+        forecasts: Forecasts | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
             net,
@@ -110,7 +116,8 @@ class Grid:
         fleet.bind(batch, self.dt_h, profiles)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
-            self.observer, self.worst = self._described()
+            known = Forecasts(load, profiles, None) if forecasts is None else forecasts
+            self.observer, self.worst = self._described(meters, known)
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
@@ -125,7 +132,7 @@ class Grid:
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges, self._own_costs = self._live_charges(), own_costs(task)
         self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
-        self._random_load = np.zeros((batch, load.n_random))
+        self._random_load = self.observer.random_load
         self._now = np.zeros(batch, dtype=np.int64)
         self.t_index = np.zeros(batch, dtype=np.int64)
         self.step_index = np.zeros(batch, dtype=np.int64)
@@ -134,22 +141,21 @@ class Grid:
         self._truncated = np.zeros(batch, dtype=np.bool_)
 
     @property
+    def row_key(self) -> NDArray[np.uint64]:
+        """(batch,) of each episode: what draws of meters and forecasts depend on; 0 where nothing draws."""
+        return self.observer.row_key
+
+    @property
     def feeder(self) -> Feeder:
         """The feeder, as its tables have it."""
         return self.net.feeder
 
-    def _described(self) -> tuple[Observer, WorstCase]:
+    def _described(self, meters: Sequence[Meter], forecasts: Forecasts) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
         stepper, fleet = self.stepper, self.fleet
         state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
-        prices = self.profiles.price_usd_mwh
-        limits = ObservationBounds(
-            state,
-            self.load.s_max_mva,
-            float(fleet.max_apparent_mva.sum()),
-            (float(prices.min()), float(prices.max())),
-        )
-        observer = Observer(self.task.blocks, self.feeder, fleet, stepper, self.profiles, limits)
+        context = context_of(fleet, stepper, self.profiles, forecasts, state, self.load.s_max_mva)
+        observer = Observer(self.task.blocks, context, fleet, stepper, meters)
         worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
         return observer, worst
 
@@ -174,6 +180,7 @@ class Grid:
             self.stepper.solve(lo=lo, hi=hi)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
+        self.observer.begin(rows, rngs, self._now)
         if self.names is None:
             self.names = self._named(opening.charged(self.fleet))
 
@@ -241,6 +248,8 @@ class Grid:
             self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
         else:
             self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
+        if self.observer.measures:
+            self.observer.read(self._now)
         return Outcome(
             self._total(rewards), rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
             self._truncated,
@@ -288,7 +297,7 @@ class Grid:
     def _live(self) -> dict[str, NDArray[Any]]:
         """Arrays that the future depends on, beside those of the fleet."""
         own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
-        return {**self.stepper.state(), **own, "random_load": self._random_load}
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
 
     def state(self, rows: IntArray | None = None) -> dict[str, Any]:
         """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium import spaces
 
+from ..blocks import Block
 from ..resources.base import Entry
 
 
@@ -23,15 +24,20 @@ class Row:
 
 
 class Layout(Mapping[str, slice]):
-    """Block name -> slice of the flat observation, in order; ``describe`` lists single entries."""
+    """Block name -> slice of the flat observation, in order; ``describe`` lists single entries.
 
-    def __init__(self, blocks: Sequence[tuple[str, Sequence[Entry]]]) -> None:
+    ``blocks`` has the block of each name, which says its unit and meaning.
+    """
+
+    def __init__(self, listed: Sequence[tuple[Block, Sequence[Entry]]]) -> None:
+        self.blocks: dict[str, Block] = {}
         self._slices: dict[str, slice] = {}
         self._entries: list[Entry] = []
-        for name, entries in blocks:
-            if name in self._slices:
-                raise ValueError(f"observation block {name!r} is listed twice")
-            self._slices[name] = slice(len(self._entries), len(self._entries) + len(entries))
+        for block, entries in listed:
+            if block.name in self._slices:
+                raise ValueError(f"observation block {block.name!r} is listed twice")
+            self.blocks[block.name] = block
+            self._slices[block.name] = slice(len(self._entries), len(self._entries) + len(entries))
             self._entries += list(entries)
 
     def __getitem__(self, name: str) -> slice:

@@ -26,7 +26,9 @@ from .arguments import (
     checked_source,
     checked_task,
 )
+from .forecasts import Forecaster, checked_forecaster
 from .load_source import LoadSource
+from .meters import Meter, checked_meters
 from .time_axis import checked_prices, checked_profiles
 
 
@@ -125,6 +127,20 @@ class EnvOptions:
             priced=True,
         ),
     )
+    meters: Sequence[Meter] = field(
+        default=(),
+        metadata=_about(
+            "how blocks of the observation are measured, such as ``[Meter('v_pu', std=0.002)]``; what has no "
+            "meter is observed as it is",
+            content="meter",
+        ),
+    )
+    forecaster: Forecaster | None = field(
+        default=None,
+        metadata=_about(
+            "how forecasts of loads, sun and prices err; None: they are the truth", content="forecaster"
+        ),
+    )
     power_flow: PowerFlow | None = field(
         default=None,
         metadata=_about(
@@ -157,6 +173,8 @@ class EnvOptions:
             "v_source_pu": checked_source(self.v_source_pu),
             "action_space": checked_action_space(self.action_space),
             "allow_mesh_pruning": None if prune is None else checked_flag("allow_mesh_pruning", prune),
+            "meters": checked_meters(self.meters),
+            "forecaster": checked_forecaster(self.forecaster),
             "power_flow": checked_power_flow(self.power_flow),
         }
         if self.split is not None and not isinstance(self.split, str):
@@ -195,6 +213,8 @@ class OptionKeywords(TypedDict, total=False):
     load_scale: float
     v_source_pu: float | None
     allow_mesh_pruning: bool | None
+    meters: Sequence[Meter]
+    forecaster: Forecaster | None
     power_flow: PowerFlow | None
     action_space: ActionSpace | str
 

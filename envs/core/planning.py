@@ -19,6 +19,7 @@ from .observation_layout import Layout
 if TYPE_CHECKING:
     from ...cases import Feeder
     from ...cases.profiles import Calendar, Profiles
+    from ..blocks import ForecastWindow
     from ..tasks import Task
     from .grid import Grid
     from .load_source import LoadSource
@@ -125,6 +126,20 @@ class PlannedScenario:
         """The interval that ``row`` decides next."""
         grid, at = self._grid(row)
         return int(grid.t_index[at])
+
+    def forecast(self, horizon: int, *, row: int = 0) -> ForecastWindow:
+        """What is forecast when ``row`` decides, as its observation shows it; the decided interval first.
+
+        Args:
+            horizon: intervals, 1 or more.
+            row: of a vector environment; forecasts differ between episodes.
+        """
+        grid, at = self._grid(row)
+        known = grid.observer.context.forecasts
+        return known.window(
+            int(grid.row_key[at]), int(grid.t_index[at]), operator.index(horizon),
+            grid.observer.random_load[at],
+        )  # fmt: skip
 
     def window(self, start: int | None = None, horizon: int | None = None, *, row: int = 0) -> Window:
         """The true values of ``horizon`` intervals from ``start`` on, as ``row`` will meet them.

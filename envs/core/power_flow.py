@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...physics import Network, Network3
 from ...physics.solved_grid import PowerFlow, SolvedGrid, SolveSetup
 from ...physics.violations import judged_band
+from ..blocks import chosen_blocks, details_read
 from .balanced_stepper import BalancedStepper
 from .phase_stepper import PhaseStepper
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 #: What solves a network that brings no solver of its own.
 SOLVERS: dict[type, PowerFlow] = {Network: BalancedStepper, Network3: PhaseStepper}
-#: Results that only some blocks of an observation read: writing them takes longer than solving.
-_READ_BY = {"v_deg": "v", "p_from_mw": "s_from", "q_from_mvar": "s_from", "i_ka": "i_ka"}
 
 
 def solved_grid(
@@ -35,7 +34,7 @@ def solved_grid(
         power_flow: what solves it; None: what the package has for such a network.
     """
     v_min, v_max = judged_band(net.feeder, task.v_band)
-    details = tuple({_READ_BY[block]: None for block in task.blocks if block in _READ_BY})
+    details = details_read(chosen_blocks(task.blocks))
     setup = SolveSetup(v_min, v_max, fleet.ports, task.vuf_max_pct, details)
     make = SOLVERS[type(net)] if power_flow is None else power_flow
     return make(net, batch, setup, like)

@@ -21,10 +21,14 @@ def reward_space(grid: Grid) -> spaces.Box:
     """
     task, worst, names = grid.task, grid.worst, grid.reward_names()
     price = task.failure_price
-    failure = grid.worst_reward * task.episode_steps if isinstance(price, str) else -float(price)
-    known = {UNSERVED: (-task.unserved_weight * worst.unserved_mw, 0.0), FAILURE: (min(failure, 0.0), 0.0)}
+    failure = grid.worst_reward * grid.aside.episode_steps if isinstance(price, str) else -float(price)
+    known: dict[str, tuple[float, float]] = {
+        UNSERVED: (-task.unserved_weight * worst.unserved_mw, 0.0),
+        FAILURE: (min(failure, 0.0), 0.0),
+    }
     if not is_own(task):
-        known |= {term.name: tuple(term.range(worst)) for term in task.reward_terms}
+        for term in task.reward_terms:
+            known[term.name] = term.range(worst)
     ranges = np.array([known.get(name, (-np.inf, np.inf)) for name in names]).reshape(-1, 2)
     low, high = np.minimum(ranges[:, 0], 0.0), np.maximum(ranges[:, 1], 0.0)  # 0 in a failed power flow
     outwards = np.float32(np.inf)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,8 +19,10 @@ from ..resources import Fleet
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
 from .arguments import checked_days, checked_task
+from .forecasts import Forecaster, Forecasts, checked_forecaster
 from .grid import Grid
 from .load_source import LoadSource, ProfileLoad, check_source
+from .meters import Meter, checked_meters
 from .observer import grid_size
 from .options import EnvOptions
 from .time_axis import check_fits, checked_start, first_days, played_profiles
@@ -42,6 +45,13 @@ class Scenario:
     days: NDArray[np.int64]  # that reset draws from: where an episode stays inside the split
     prune: bool | None = None  # whether loops are cut
     power_flow: PowerFlow | None = None  # what solves it; None: what the package has
+    meters: tuple[Meter, ...] = ()
+    forecaster: Forecaster | None = None
+
+    @functools.cached_property
+    def forecasts(self) -> Forecasts:
+        """What is known ahead of loads, sun and prices: the same for an observation and for a planner."""
+        return Forecasts(self.load, self.profiles, self.forecaster)
 
     @property
     def calendar(self) -> prof.Calendar:
@@ -66,9 +76,11 @@ class Scenario:
         max_steps: int | None = None,
     ) -> Grid:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
-        fleet = Fleet(resources, self.feeder, obs_offset=grid_size(self.task.blocks, self.feeder))
+        offset = grid_size(self.task.blocks, self.feeder, self.meters)
+        fleet = Fleet(resources, self.feeder, obs_offset=offset)
         return Grid(
-            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps, self.power_flow
+            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps, self.power_flow,
+            meters=self.meters, forecasts=self.forecasts,
         )  # fmt: skip
 
     def equipped(self, resources: Sequence[ResourceSpec | Resource]) -> Scenario:
@@ -118,8 +130,10 @@ def scenario(options: EnvOptions) -> Scenario:
     steps = task.episode.steps(profiles.dt_h)
     check_fits(source.calendar, 0, steps)
     drawn = first_days(source.calendar, listed, steps, name)
+    meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
     return Scenario(
-        feeder, net, source, task, profiles, name, listed, drawn, prune, options.power_flow
+        feeder, net, source, task, profiles, name, listed, drawn, prune, options.power_flow, meters,
+        forecaster,
     )  # fmt: skip
 
 

@@ -156,11 +156,3 @@ def chosen_start(options: Mapping[str, Any]) -> tuple[str, Any] | None:
     if len(given) > 1:
         raise ValueError("options 'day' and 'start' both say where an episode begins: give one of them")
     return given[0] if given else None
-
-
-def clock_of(profiles: Profiles) -> NDArray[np.float32]:
-    """(n_steps, 4) sine and cosine of the time of day and of the time of year."""
-    calendar = profiles.calendar
-    t = (np.arange(calendar.n_steps) + calendar.first_of_year) * (2.0 * np.pi)
-    angles = (t / calendar.steps_per_day, t / calendar.steps_per_year)
-    return np.stack([f(a) for a in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)

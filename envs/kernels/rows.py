@@ -11,17 +11,6 @@ from ...physics.flags import COLLAPSED, DIVERGED
 from ...physics.numba_tools.jit import inline, lean_kernel
 from ...physics.row_results import STATUS
 
-_CLOCK, _V_PU, _V_DEG, _LOAD_P, _LOAD_Q, _P_FROM, _Q_FROM = range(7)
-_I_KA, _LOADING, _P_SLACK, _Q_SLACK, _P_LOSS, _PRICE, _VUF = range(7, 14)
-
-#: Blocks of an observation that `observe_rows` knows, with the codes it knows them by.
-BLOCKS = {
-    "clock": _CLOCK, "v_pu": _V_PU, "v_deg": _V_DEG, "load_p_mw": _LOAD_P, "load_q_mvar": _LOAD_Q,
-    "p_from_mw": _P_FROM, "q_from_mvar": _Q_FROM, "i_ka": _I_KA, "loading": _LOADING,
-    "p_slack_mw": _P_SLACK, "q_slack_mvar": _Q_SLACK, "p_loss_mw": _P_LOSS, "price_usd_mwh": _PRICE,
-    "vuf_pct": _VUF,
-}  # fmt: skip
-
 
 @lean_kernel
 def tick_rows(  # type: ignore[no-untyped-def]
@@ -66,80 +55,6 @@ def mean_square_rows(values, reference, out):  # type: ignore[no-untyped-def]
         for i in range(whole, here.size):
             a, count = _add_square(here[i] - reference, a, count)
         out[row] = ((a + b) + (c + d)) / count
-
-
-@inline
-def _copy_reals(values, out):  # type: ignore[no-untyped-def]
-    """Both begin at 0: with an offset in the index the compiler would not use vectors."""
-    for i in range(values.size):
-        out[i] = values[i]
-
-
-@inline
-def _copy_flows(values, reactive, out):  # type: ignore[no-untyped-def]
-    for i in range(values.size):
-        out[i] = values[i].imag if reactive else values[i].real
-
-
-@inline
-def _copy_angles(v, out):  # type: ignore[no-untyped-def]
-    for i in range(v.size):
-        out[i] = np.arctan2(v[i].imag, v[i].real) * (180.0 / np.pi)
-
-
-@inline
-def _clip(out, low, high):  # type: ignore[no-untyped-def]
-    """Into the box; 0 for NaN (a dead node)."""
-    for i in range(out.size):
-        value = out[i]
-        if np.isnan(value):
-            value = np.float32(0.0)
-        out[i] = min(max(value, low[i]), high[i])
-
-
-@lean_kernel
-def observe_rows(  # type: ignore[no-untyped-def]
-    parts, t_index, clock, price, v, v_pu, load_p, load_q, s_from, i_ka, loading, vuf_pct, slack, loss,
-    fleet, low, high, out,
-):  # fmt: skip
-    """Write the blocks of the grid, then what the fleet observes, and clip the whole row to the box.
-
-    ``parts`` (blocks, 2): code of the block, first column; ``fleet`` (batch, the last columns);
-    ``low, high`` (n_obs,) and ``out`` (batch, n_obs) float32. Rounding to float32 and the last iterate of a
-    failed power flow may lie outside the box.
-    """
-    for row in range(out.shape[0]):
-        now = t_index[row] % clock.shape[0]
-        for k in range(parts.shape[0]):
-            block, room = parts[k, 0], out[row, parts[k, 1] :]
-            if block == _CLOCK:
-                _copy_reals(clock[now], room)
-            elif block == _V_PU:
-                _copy_reals(v_pu[row], room)
-            elif block == _V_DEG:
-                _copy_angles(v[row], room)
-            elif block == _LOAD_P:
-                _copy_reals(load_p[row], room)
-            elif block == _LOAD_Q:
-                _copy_reals(load_q[row], room)
-            elif block in (_P_FROM, _Q_FROM):
-                _copy_flows(s_from[row], block == _Q_FROM, room)
-            elif block == _I_KA:
-                _copy_reals(i_ka[row], room)
-            elif block == _LOADING:
-                _copy_reals(loading[row], room)
-            elif block == _VUF:
-                _copy_reals(vuf_pct[row], room)
-            elif block == _P_SLACK:
-                room[0] = slack[row].real
-            elif block == _Q_SLACK:
-                room[0] = slack[row].imag
-            elif block == _P_LOSS:
-                room[0] = loss[row].real
-            else:
-                room[0] = price[now]
-        _copy_reals(fleet[row], out[row, out.shape[1] - fleet.shape[1] :])
-        _clip(out[row], low, high)
 
 
 @inline

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -41,12 +41,13 @@ class ProfileData(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), and its bounds."""
+    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), its bounds, meaning."""
 
     name: str
     unit: str
     low: float
     high: float
+    meaning: str = ""  # for the documentation
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,7 @@ class Resource(ABC):
         entries = []
         for column in zip(*self.unit_observations, strict=True):
             for name, entry in zip(self.names, column, strict=True):
-                entries.append(Entry(f"{name}.{entry.name}", entry.unit, entry.low, entry.high))
+                entries.append(replace(entry, name=f"{name}.{entry.name}"))
         return tuple(entries)
 
     def locate(self, feeder: Feeder) -> None:

@@ -139,12 +139,14 @@ class BatteryProgram(Resource):
             np.array(x) for x in zip(*(s.soc_range for s in specs), strict=True)
         )
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
-        self.unit_observations = tuple((Entry("soc", "1", 0.0, 1.0),) for s in specs)
+        self.unit_observations = tuple(
+            (Entry("soc", "1", 0.0, 1.0, "stored share of each battery's capacity, now"),) for s in specs
+        )
         self._ramps = bool(np.isfinite(self.ramp_mw_per_h).any())
         if self._ramps:
             # Without this the state would alias: the reachable power depends on the present one.
             self.unit_observations = tuple(
-                (*entries, Entry("p_mw", "MW", -s.p_mw, s.p_mw))
+                (*entries, Entry("p_mw", "MW", -s.p_mw, s.p_mw, "power of each battery, last"))
                 for entries, s in zip(self.unit_observations, specs, strict=True)
             )
         self._col_p, self._col_q = action_columns(self.unit_actions)

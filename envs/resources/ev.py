@@ -206,9 +206,17 @@ class EVProgram(Resource):
         self._most_needed_mwh = np.array([s.most_needed_mwh for s in specs], dtype=np.float64)
         self.unit_observations = tuple(
             (
-                Entry("plugged_in", "1", 0.0, 1.0),
-                Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh),
-                Entry("departure_h", "h", 0.0, max(HOURS_PER_DAY, s.longest_stay_h)),
+                Entry(
+                    "plugged_in", "1", 0.0, 1.0, "whether a car is there, during the interval that is decided"
+                ),
+                Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh, "what the car still needs, now"),
+                Entry(
+                    "departure_h",
+                    "h",
+                    0.0,
+                    max(HOURS_PER_DAY, s.longest_stay_h),
+                    "hours until the car leaves, now",
+                ),
             )
             for s in specs
         )

@@ -122,7 +122,10 @@ class PVProgram(Resource):
         self.site = np.array([s.rated_site for s in specs], dtype=np.int64)
         self._reactive_first = np.array([s.priority == "reactive" for s in specs])
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
-        self.unit_observations = tuple((Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva),) for s in specs)
+        meaning = "power each plant could give, during the interval that is decided"
+        self.unit_observations = tuple(
+            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning),) for s in specs
+        )
         self._col_p, self._col_q = action_columns(self.unit_actions)
 
     @property

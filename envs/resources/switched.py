@@ -43,6 +43,7 @@ class SwitchedDevice(Resource):
     writes: ClassVar[tuple[str, ...]] = ("switchings", "wear_cost")
     info_name: ClassVar[str]  # key in info["delivered"]
     quantity: ClassVar[str]  # the action
+    meaning: ClassVar[str]  # of what is observed, for the documentation
     prefix: ClassVar[str]  # of the units' names
     attached: ClassVar[str]  # how to have one where the feeder has none
 
@@ -134,7 +135,8 @@ class SwitchedDevice(Resource):
         """Take over ranges, now that they are known."""
         self.low, self.high, self.start = low, high, start
         self.unit_observations = tuple(
-            (Entry(self.quantity, "1", a, b),) for a, b in zip(low.tolist(), high.tolist(), strict=True)
+            (Entry(self.quantity, "1", a, b, self.meaning),)
+            for a, b in zip(low.tolist(), high.tolist(), strict=True)
         )
         self.max_cost_per_step = float((self.price * np.minimum(self.limit, high - low)).sum())
 
@@ -240,6 +242,7 @@ class TapProgram(SwitchedDevice):
     kind: ClassVar[str] = "tap_changer"
     info_name: ClassVar[str] = "tap_pos"
     quantity: ClassVar[str] = "tap"
+    meaning: ClassVar[str] = "position of each tap changer, now"
     prefix: ClassVar[str] = "tap"
     attached: ClassVar[str] = 'attach one: TapChanger(branch="...")'
 
@@ -351,6 +354,7 @@ class BankProgram(SwitchedDevice):
     kind: ClassVar[str] = "capacitor_bank"
     info_name: ClassVar[str] = "cap_on"
     quantity: ClassVar[str] = "on"
+    meaning: ClassVar[str] = "whether each bank is on, now"
     prefix: ClassVar[str] = "bank"
     attached: ClassVar[str] = 'attach one: CapacitorBank(bus="...", q_mvar=...)'
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .base import GRID_BLOCKS, DataTask, StepView, Task, WorstCase
+from ..blocks import GRID_BLOCKS
+from .base import DataTask, StepView, Task, WorstCase
 from .loss import LossMinimisation
 from .quantities import QUANTITIES, Quantity, Range
 from .terms import COSTS, Term, TermRow

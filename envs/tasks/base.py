@@ -19,17 +19,15 @@ from numpy.typing import NDArray
 from ...cases.profiles import ONE_DAY, Duration, checked_duration
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
+from ..blocks import Block
 from ..kernels import info_table
-from ..kernels.rows import BLOCKS, mean_square_rows
+from ..kernels.rows import mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number
 from ..resources.class_names import made_of, name_of_class
 from .terms import Readers, Term, TermRow, as_terms, least_of, readers, row_of
 
 FloatArray = NDArray[np.float64]
-
-#: Observation blocks of the grid that a task may list; the fleet's own blocks always follow them.
-GRID_BLOCKS = tuple(BLOCKS)
 
 
 class StepView:
@@ -198,8 +196,8 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def blocks(self) -> tuple[str, ...]:
-        """Names out of ``GRID_BLOCKS``, in the order of the observation."""
+    def blocks(self) -> tuple[str | Block, ...]:
+        """Names out of ``GRID_BLOCKS`` and blocks of one's own, in the order of the observation."""
 
     @property
     def rewards(self) -> tuple[Term, ...]:
@@ -251,7 +249,14 @@ class DataTask(Task):
     ``blocks`` of the observation; ``rewards`` and ``costs`` as `Task` has them.
     """
 
-    blocks: tuple[str, ...] = ("clock", "v_pu", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
+    blocks: tuple[str | Block, ...] = (
+        "clock",
+        "v_pu",
+        "load_p_mw",
+        "load_q_mvar",
+        "p_slack_mw",
+        "q_slack_mvar",
+    )
     rewards: tuple[Term, ...] = ()
     costs: tuple[str | Term, ...] = ("voltage_violation", "thermal_overload", "vuf_violation", "resource")
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from distgrid import baselines, cases
+from distgrid import baselines, cases, physics
 from distgrid.baselines.scoring.violations import Violations
 from distgrid.baselines.workflows.dist.pf import power_flow
+from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, DistGrid3PhaseEnv, DistGridEnv, LossMinimisation, SeriesLoad, VoltVar
 from distgrid.envs.core.columns import load_points
 
@@ -141,6 +143,20 @@ WORLDS: dict[str, tuple[dict[str, Any], set[str]]] = {
 }  # fmt: skip
 
 
+def test_load_that_is_not_supplied_is_a_row_of_each_step() -> None:
+    """What was charged for it, one by one and side by side."""
+    island = FEEDER.with_switch("2-19", closed=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", physics.IslandWarning)
+        env = DistGridEnv(island, task=VoltVar(episode=Duration(hours=1)), load=day_of_load(np.full(96, 0.3)))
+        result = baselines.rollout(env, "do-nothing", 2, progress=False)
+    table = result.violations
+    rows = table.filter(pc.equal(table["kind"], "unserved")).to_pylist()
+    assert [row["magnitude"] for row in rows] == result.steps["cost_unserved"].to_pylist()
+    assert {(row["element"], row["unit"], row["limit"]) for row in rows} == {("case33bw", "MW", 0.0)}
+    assert rows[0]["magnitude"] == pytest.approx(0.3 * 0.36)
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_rows_add_up_to_the_costs_of_their_step(world: str) -> None:
     """On random days under random actions: what the table lists is what was charged, row by row."""
@@ -173,7 +189,7 @@ def at_points(feeder: cases.Feeder, column: str) -> np.ndarray:
 )
 def test_a_power_flow_reports_what_an_environment_charges(name: str, scale: float) -> None:
     """`dist pf` of the nominal loads and a step with these loads: the same limits, the same rows."""
-    feeder, kind = cases.load(name), DistGrid3PhaseEnv
+    feeder, kind = cases.load(name), cast(type[DistGridEnv], DistGrid3PhaseEnv)
     if feeder.phases == "balanced":
         p, q = (feeder.column("nodes", c) * scale for c in ("load_p_mw", "load_q_mvar"))
         feeder, kind = feeder.with_loads(p, q), DistGridEnv

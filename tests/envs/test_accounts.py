@@ -143,8 +143,8 @@ def test_rows_of_a_batch_have_the_accounts_of_single_environments() -> None:
     for row, day in enumerate((170, 171, 172)):
         env = DistGridEnv(FEEDER, FLEET, VoltVar())
         env.reset(seed=row, options={"day": day})
-        for action in actions[:, row]:
-            env.step(action)
+        for step in range(len(actions)):
+            env.step(actions[step, row])
         for name in ACCOUNTS:
             np.testing.assert_array_equal(vector.fleet.accounts[name][row], env.fleet.accounts[name][0])
 

@@ -13,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import SyncVectorEnv
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     PV,
     Battery,
@@ -259,7 +260,7 @@ def test_vector_environments_play_codes_as_single_ones_do(space: str, mode: str)
     """Bit for bit, ends, masks and last infos included."""
     options: dict[str, Any] = {
         "case": FEEDER, "resources": [Battery(18, 0.2, 0.8), PV(25, 0.5, site=3, controls="pq")],
-        "task": VoltVar(episode_steps=3), "action_space": SPACES[space],
+        "task": VoltVar(episode=Duration(hours=3 / 4)), "action_space": SPACES[space],
     }  # fmt: skip
     together = DistGridVectorEnv(num_envs=3, autoreset_mode=mode, threads=2, **options)
     autoreset = gym.vector.AutoresetMode(mode)
@@ -284,7 +285,7 @@ def test_per_phase_vectors_play_codes_as_single_ones_do(space: str) -> None:
     steps = [2.0 * k / 32 - 1.0 for k in range(33)]
     table = Discrete(table=[(tap, on, 0.0) for tap in steps for on in (-1.0, 1.0)])
     options: dict[str, Any] = {
-        "case": FEEDER3, "resources": TAPS, "task": LossMinimisation(episode_steps=4),
+        "case": FEEDER3, "resources": TAPS, "task": LossMinimisation(episode=Duration(hours=4 / 4)),
         "action_space": table if space == "table" else space,
     }  # fmt: skip
     together = DistGrid3PhaseVectorEnv(num_envs=2, **options)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -153,23 +152,6 @@ def test_a_state_in_the_middle_of_the_week_is_restored() -> None:
     for (obs, reward, *_, info), (again, same, *_, told) in zip(*played, strict=True):
         assert obs.tobytes() == again.tobytes()
         assert (reward, info["day"], info["t_index"]) == (same, told["day"], told["t_index"])
-
-
-def test_a_registered_id_plays_a_week() -> None:
-    """Nothing around the environment cuts the episode after its first day."""
-    task = VoltVar(episode=Duration(hours=168))
-    env = gym.make("distgrid/VoltVar-33bw-v0", task=task)
-    env.reset(seed=0)
-    action, n, over = env.unwrapped.neutral_action, 0, False  # type: ignore[attr-defined]
-    while not over:
-        _, _, terminated, truncated, _ = env.step(action)
-        n, over = n + 1, terminated or truncated
-    assert (n, truncated) == (672, True)
-    many = gym.make_vec("distgrid/VoltVar-33bw-v0", num_envs=2, task=task)
-    many.reset(seed=0)
-    for _ in range(97):
-        _, _, _, cut, _ = many.step(np.tile(action, (2, 1)))
-        assert not cut.any()
 
 
 # -- starts ----------------------------------------------------------------------------------------------

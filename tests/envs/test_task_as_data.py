@@ -8,7 +8,7 @@ import json
 import math
 import pickle
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from distgrid import cases
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     PV,
     Battery,
@@ -53,7 +54,7 @@ PEAK_SHAVING = DataTask(
     ),
     costs=("thermal_overload", "resource", Term("over_contract", "import_above_mw", 3.0, {"limit_mw": 1.4})),
     v_band=(0.95, 1.05),
-    episode_steps=48,
+    episode=Duration(hours=12),
 )
 VOLTAGE_AND_SWITCHING = DataTask(
     rewards=(
@@ -94,7 +95,9 @@ def test_the_terms_of_a_step_are_what_the_data_say() -> None:
     assert (seen > 0.0).all()
 
 
-@pytest.mark.parametrize("task", [PEAK_SHAVING, dataclasses.replace(VOLTAGE_AND_SWITCHING, episode_steps=48)])
+@pytest.mark.parametrize(
+    "task", [PEAK_SHAVING, dataclasses.replace(VOLTAGE_AND_SWITCHING, episode=Duration(hours=12))]
+)
 def test_all_faces_play_it_alike(task: DataTask) -> None:
     vector = DistGridVectorEnv(FEEDER, FLEET, task, num_envs=3)
     vector.reset(seed=0, options={"day": [170, 20, 300]})
@@ -305,8 +308,8 @@ LOSS = Term("loss", "loss_mw", -1.0)
         (lambda: Term("x", "import_above_mw", 1.0, {"limit_mw": "a"}), ValueError, "must be a finite number"),
         (lambda: DataTask(), ValueError, "a DataTask needs rewards"),
         (lambda: DataTask(rewards=(LOSS, LOSS)), ValueError, "rewards name 'loss' twice"),
-        (lambda: DataTask(rewards=LOSS), TypeError, r"write rewards=\(\.\.\.,\)"),
-        (lambda: DataTask(rewards=("loss_mw",)), TypeError, "rewards must be terms, got 'loss_mw'"),
+        (lambda: DataTask(rewards=cast(Any, LOSS)), TypeError, r"write rewards=\(\.\.\.,\)"),
+        (lambda: DataTask(rewards=cast(Any, ("loss_mw",))), TypeError, "rewards must be terms, got 'loss_mw'"),
         (lambda: DataTask(rewards=(LOSS,), costs=(LOSS,)), ValueError, "weight of a cost must be at least 0"),
         (lambda: DataTask(rewards=(LOSS,), costs=("loss",)), ValueError, "costs name 'loss': expected"),
         (lambda: VoltVar(unserved_weight=0.0), ValueError, "unserved_weight must be greater than 0"),

@@ -220,7 +220,9 @@ BLACKOUTS: dict[str, tuple[Any, str, Task, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", BLACKOUTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "low voltage" else n for n in BLACKOUTS]
+)
 def test_a_blackout_never_pays(name: str) -> None:
     """Whatever branch is lost, on heavy days with voltages far out of band: each step is worth less."""
     kind, case, task, options = BLACKOUTS[name]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     Battery,
     CostWrapper,
@@ -51,10 +52,10 @@ def test_the_vector_reward_adds_up_to_the_scalar_one() -> None:
 
 def test_wrappers_of_mo_gymnasium_work_on_it() -> None:
     """Its linear scalarisation with weights of 1 is the reward; its statistics record vector returns."""
-    from mo_gymnasium.wrappers import LinearReward, MORecordEpisodeStatistics
+    from mo_gymnasium.wrappers.wrappers import LinearReward, MORecordEpisodeStatistics
 
-    env = MORecordEpisodeStatistics(MOWrapper(DistGridEnv(FEEDER, [Battery(18, 0.2, 0.8)],
-                                                          VoltVar(episode_steps=5))), gamma=0.9)  # fmt: skip
+    short = DistGridEnv(FEEDER, [Battery(18, 0.2, 0.8)], VoltVar(episode=Duration(hours=1.25)))
+    env = MORecordEpisodeStatistics(MOWrapper(short), gamma=0.9)
     linear, plain = LinearReward(copy.deepcopy(env)), copy.deepcopy(env.unwrapped)
     for one in (env, linear, plain):
         one.reset(seed=3)
@@ -72,7 +73,8 @@ def test_wrappers_of_mo_gymnasium_work_on_it() -> None:
     halved = LinearReward(MOWrapper(copy.deepcopy(plain)), weight=np.full(5, 0.5))
     halved.reset(seed=3)
     plain.reset(seed=3)
-    assert halved.step([0.5])[1] == pytest.approx(0.5 * plain.step([0.5])[1], rel=1e-6)
+    _, scalar, *_ = plain.step([0.5])
+    assert halved.step([0.5])[1] == pytest.approx(0.5 * float(scalar), rel=1e-6)
 
 
 def test_a_failed_power_flow_is_an_objective() -> None:
@@ -130,7 +132,7 @@ def test_the_cost_comes_after_the_reward() -> None:
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_the_cost_of_a_last_step_is_not_lost(mode: AutoresetMode) -> None:
     """Where the next episode begins in the same step the info is of that one; the cost is not."""
-    task = VoltVar(episode_steps=2, v_band=(0.99, 1.01))
+    task = VoltVar(episode=Duration(hours=0.5), v_band=(0.99, 1.01))
     env = VectorCostWrapper(
         DistGridVectorEnv(FEEDER, task=task, load=flat_load(), num_envs=2, autoreset_mode=mode)
     )

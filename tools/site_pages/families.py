@@ -40,9 +40,9 @@ def family_page(family: str, played: Played) -> str:
         "Observation Space": _of_each(observation_table, live)
         + "\n`env.unwrapped.layout.describe()` lists every entry.\n",
         "Action Space": _of_each(action_table, live),
-        "Rewards": _rewards(one, info["rewards"]),
+        "Rewards": _rewards(one),
         "Costs": (
-            f'{band(one)} Names in `info["costs"]`: {listed(info["costs"])}. '
+            f'{_terms(one, "cost")}\n{band(one)} Names in `info["costs"]`: {listed(info["costs"])}. '
             "All keys of `info` are [on the overview page](index.md#info).\n"
         ),
         "Episode End": _failure_table(
@@ -151,10 +151,25 @@ def _scores(played: Played) -> str:
     )
 
 
-def _rewards(env: Any, terms: Mapping[str, float]) -> str:
-    """The docstring of the task and the names of its terms."""
+def _rewards(env: Any) -> str:
+    """The docstring of the task and its terms."""
     task = type(env.task)
-    return f'### The task: {task.__name__}\n\n{prose(task)}\nTerms in `info["rewards"]`: {listed(terms)}.\n'
+    return f"### The task: {task.__name__}\n\n{prose(task)}\n{_terms(env, 'reward')}"
+
+
+def _terms(env: Any, part: str) -> str:
+    """The terms of the reward, or the costs, as the task's data have them."""
+    rows = [
+        (
+            f"`{row.name}`",
+            number(row.weight),
+            row.unit,
+            row.meaning + (f" ({row.parameters})" * bool(row.parameters)),
+        )
+        for row in env.task.term_rows()
+        if row.part == part
+    ]
+    return table(("Term" if part == "reward" else "Cost", "Weight", "Per", "Of what"), rows)
 
 
 def _failure_table(live: Live) -> str:

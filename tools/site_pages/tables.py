@@ -6,32 +6,6 @@ from typing import Any
 
 from .markdown import number, span, table
 
-# What each block of the observation holds. "Last" is the end of the interval before the decision.
-BLOCKS = {
-    "clock": "sine and cosine of the time of day and of the day of the year",
-    "v_pu": "voltage magnitude at every node, last",
-    "v_deg": "voltage angle at every node, last",
-    "load_p_mw": "active load at every node, during the interval that is decided",
-    "load_q_mvar": "reactive load at every node, during the interval that is decided",
-    "p_from_mw": "active power into every branch at its from side, last",
-    "q_from_mvar": "reactive power into every branch at its from side, last",
-    "i_ka": "current of every branch, last",
-    "loading": "apparent power over rating of every branch, last",
-    "p_slack_mw": "active power taken from the substation, last",
-    "q_slack_mvar": "reactive power taken from the substation, last",
-    "p_loss_mw": "active losses, last",
-    "price_usd_mwh": "energy price, during the interval that is decided",
-    "vuf_pct": "negative over positive sequence voltage at every node with three phases, last",
-    "tap_changer.tap": "position of each tap changer, now",
-    "capacitor_bank.on": "whether each bank is on, now",
-    "battery.soc": "stored share of each battery's capacity, now",
-    "battery.p_mw": "power of each battery, last",
-    "pv.p_avail_mw": "power each plant could give, during the interval that is decided",
-    "ev.plugged_in": "whether a car is there, during the interval that is decided",
-    "ev.need_mwh": "what the car still needs, now",
-    "ev.departure_h": "hours until the car leaves, now",
-}
-
 #: What an entry of the action drives, where its word alone does not say it.
 QUANTITIES = {
     "p": "active power",
@@ -54,7 +28,7 @@ def observation_table(env: Any, prefix: str = "") -> str:
         first, last = block[0].name, block[-1].name
         names = f"`{first}`" if first == last else f"`{first}` … `{last}`"
         index = f"{where.start}" if len(block) == 1 else f"{where.start}–{where.stop - 1}"
-        rows.append((index, f"`{name}`", BLOCKS[name], names, units, low, high))
+        rows.append((index, f"`{name}`", env.layout.blocks[name].meaning, names, units, low, high))
     return table(("Index", "Block", "Meaning", "Entries", "Unit", "Low", "High"), rows)
 
 

@@ -1,0 +1,140 @@
+"""Blocks of what is forecast when an interval is decided, for the intervals behind it.
+
+They hold what the scenario's forecaster says, or the truth where there is none. The decided interval itself
+is in the blocks of loads and prices.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..resources import Fleet
+from ..resources.base import check_choice, check_number
+from ..resources.pv import PVProgram
+from .base import Block, BlockContext, BlockView, FloatArray
+
+
+@dataclass(frozen=True)
+class _Forecast(Block):
+    """``horizon`` entries, for 1, 2, ... steps behind the interval that is decided."""
+
+    horizon: int = 4
+
+    def __post_init__(self) -> None:
+        who = type(self).__name__
+        check_number(who, "horizon", self.horizon, 1.0, 10_000.0)
+        if self.horizon != int(self.horizon):
+            raise ValueError(f"{who}: horizon must be a whole number of steps, got {self.horizon!r}")
+
+    def size(self, counts: Mapping[str, int]) -> int:
+        """One for each step ahead."""
+        return self.horizon
+
+    def labels(self, context: BlockContext) -> Sequence[str]:
+        """Name and steps ahead."""
+        return [f"{self.name}[+{k}]" for k in range(1, self.horizon + 1)]
+
+    @abstractmethod
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """(batch, horizon, things) forecasts from the decided interval on."""
+
+    def fill(self, view: BlockView, out: FloatArray) -> None:
+        """Steps ahead, the decided interval left out; thing by thing where there are several."""
+        values = self.ahead(view, self.horizon + 1)[:, 1:]
+        out[:] = values.transpose(0, 2, 1).reshape(out.shape)
+
+
+@dataclass(frozen=True)
+class LoadForecast(_Forecast):
+    """Active load, ``of`` the "feeder" as a whole or of each "point" (node; per phase: phase with a load)."""
+
+    of: str = "feeder"
+    unit = "MW"
+    meaning = "active load as forecast, for steps after the interval that is decided"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("LoadForecast", "of", self.of, ("feeder", "point"))
+
+    @property
+    def name(self) -> str:
+        """By what it is of."""
+        return "total_load_forecast_mw" if self.of == "feeder" else "load_forecast_mw"
+
+    @property
+    def per(self) -> str | None:
+        """Point by point, or not."""
+        return "load" if self.of == "point" else None
+
+    def size(self, counts: Mapping[str, int]) -> int:
+        """One for each step ahead, and point."""
+        return self.horizon * (counts["load"] if self.of == "point" else 1)
+
+    def labels(self, context: BlockContext) -> Sequence[str]:
+        """Point and steps ahead."""
+        if self.of == "feeder":
+            return super().labels(context)
+        steps = range(1, self.horizon + 1)
+        return [f"{self.name}[{point},+{k}]" for point in context.names["load"] for k in steps]
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """Twice the largest load: errors are cut at 100 %."""
+        top = 2.0 * np.maximum(context.s_load_mva, 1e-3)
+        top = np.repeat(top if self.of == "point" else top.sum(keepdims=True), self.horizon)
+        return -top, top
+
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """Of the feeder or of each point."""
+        p, _ = view.forecasts.load(view.row_key, view.t_index, horizon, view.random_load)
+        return p if self.of == "point" else p.sum(axis=2, keepdims=True)
+
+
+class PriceForecast(_Forecast):
+    """Energy prices."""
+
+    name = "price_forecast_usd_mwh"
+    unit = "USD/MWh"
+    meaning = "energy price as forecast, for steps after the interval that is decided"
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """Those of the year, and room for errors."""
+        price, room = context.profiles.price_usd_mwh, context.forecasts.price_room_usd_mwh
+        return float(price.min()) - room, float(price.max()) + room
+
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """One price."""
+        return view.forecasts.price_usd_mwh(view.row_key, view.t_index, horizon)[:, :, None]
+
+
+class PVForecast(_Forecast):
+    """Power that all PV plants of the fleet together could give."""
+
+    name = "pv_forecast_mw"
+    unit = "MW"
+    meaning = "power that all PV plants could give as forecast, for steps after the interval that is decided"
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """What the inverters can pass."""
+        return 0.0, float(sum(program.s_mva.sum() for program in _plants(context.fleet)))
+
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """One power."""
+        sites = view.forecasts.pv(view.row_key, view.t_index, horizon)
+        total = np.zeros((*sites.shape[:2], 1))
+        for plants in _plants(view.fleet):
+            each = np.minimum(sites[:, :, plants.site] * plants.rated_p_mw, plants.s_mva)
+            total += each.sum(axis=2, keepdims=True)
+        return total
+
+
+def _plants(fleet: Fleet) -> list[PVProgram]:
+    """The PV plants of a fleet. ValueError where there are none."""
+    found = [program for program in fleet.programs if isinstance(program, PVProgram)]
+    if not found:
+        raise ValueError("PVForecast: the fleet has no PV plant to forecast")
+    return found

@@ -1,0 +1,196 @@
+"""Forecasts of loads, sun and prices, whose errors grow with lead time and are refined as time goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cases.profiles import Profiles
+from ..blocks import ForecastWindow
+from ..resources.base import check_number
+from .chance import KeyArray, draws, stream_of
+from .load_source import LoadSource, fill_checked, shipped
+from .time_axis import goes_round
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+_SHARED = np.array([2**32 - 1])  # number of the column whose draws all columns have in common
+
+
+@dataclass(frozen=True)
+class ForecastError:
+    """How far off forecasts of one quantity are.
+
+    The error is that of the best forecast of a first-order autoregressive process, with what is known now:
+    its standard deviation for ``h`` hours ahead is ``std * sqrt(1 - exp(-2 h / hours))``.
+
+    Attributes:
+        std: standard deviation far ahead; of loads and sun as share of the true value, of prices in USD/MWh.
+        hours: time constant of the growth. Errors of neighbouring hours are alike on this scale.
+        shared: correlation between columns (load points, sites), 0 to 1.
+    """
+
+    std: float
+    hours: float = 6.0
+    shared: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("ForecastError", "std", self.std, 0.0, math.inf)
+        check_number("ForecastError", "hours", self.hours, 0.0, math.inf, open_low=True)
+        check_number("ForecastError", "shared", self.shared, 0.0, 1.0)
+
+    def std_at(self, lead_h: float) -> float:
+        """Standard deviation of the error that many hours ahead."""
+        return self.std * math.sqrt(-math.expm1(-2.0 * lead_h / self.hours))
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """How forecasts come about. Deterministic: equal arguments give equal forecasts, in every face.
+
+    The value of an interval that is decided now (lead 0) is known. Each later interval brings a shock that is
+    known from then on; a forecast lacks the shocks between now and its interval. So a forecast that is made
+    later, with less lead time, differs from the earlier one by what became known meanwhile, and meets the
+    truth at lead 0.
+
+    Subclass it and write `disturbed` for a model of your own.
+    """
+
+    load: ForecastError = field(default=ForecastError(0.08, 6.0))
+    pv: ForecastError = field(default=ForecastError(0.25, 4.0, shared=0.7))
+    price_usd_mwh: ForecastError = field(default=ForecastError(8.0, 12.0))
+
+    @property
+    def random(self) -> bool:
+        """Whether forecasts depend on the row's key."""
+        return True
+
+    def disturbed(
+        self, quantity: str, truth: FloatArray, keys: KeyArray, t_index: IntArray, dt_h: float
+    ) -> FloatArray:
+        """Forecasts in place of the truth.
+
+        Args:
+            quantity: "load" (1 at every place: the factor on P and Q), "pv" or "price_usd_mwh".
+            truth: (rows, leads, columns) for the intervals of ``t_index``.
+            keys: (rows,) of the episodes.
+            t_index: (rows, leads) rows of the profiles, the first known.
+            dt_h: length of a step.
+        """
+        model: ForecastError = getattr(self, quantity)
+        error = errors(model, stream_of(f"forecast {quantity}"), truth.shape, keys, t_index, dt_h)
+        if quantity == "price_usd_mwh":
+            return truth + error
+        return np.asarray(truth * (1.0 + np.clip(error, -1.0, 1.0)))
+
+
+def errors(
+    model: ForecastError, stream: int, shape: tuple[int, ...], keys: KeyArray, t_index: IntArray, dt_h: float
+) -> FloatArray:
+    """(rows, leads, columns) of errors: 0 at the first lead, then shock upon shock, each fading."""
+    _, leads, n = shape
+    out = np.zeros(shape)
+    if model.std == 0.0 or leads < 2:
+        return out
+    who, when = np.repeat(keys, leads), t_index.ravel()
+    shock = math.sqrt(1.0 - model.shared) * draws(who, when, stream, np.arange(n))[0]
+    if model.shared:
+        shock += math.sqrt(model.shared) * draws(who, when, stream, _SHARED)[0]
+    shock = shock.reshape(shape) * model.std_at(dt_h)
+    kept = math.exp(-dt_h / model.hours)
+    for lead in range(1, leads):
+        out[:, lead] = kept * out[:, lead - 1] + shock[:, lead]
+    return out
+
+
+def checked_forecaster(forecaster: object) -> Forecaster | None:
+    """The forecaster; a mapping, as JSON has it, becomes what it was. TypeError for other things."""
+    if forecaster is None or isinstance(forecaster, Forecaster):
+        return forecaster
+    if isinstance(forecaster, Mapping):
+        parts = {k: ForecastError(**v) if isinstance(v, Mapping) else v for k, v in forecaster.items()}
+        return Forecaster(**parts)
+    raise TypeError(f"forecaster must be a Forecaster or None, got {type(forecaster).__name__}")
+
+
+class Forecasts:
+    """The forecasts of a scenario; without a forecaster they are the truth. Holds no state."""
+
+    def __init__(self, load: LoadSource, profiles: Profiles, forecaster: Forecaster | None) -> None:
+        self._load, self._profiles, self._forecaster = load, profiles, forecaster
+        self._shipped, self._goes_round = shipped(load), goes_round(profiles, load)
+
+    @property
+    def random(self) -> bool:
+        """Whether they depend on the row's key."""
+        return self._forecaster is not None and self._forecaster.random
+
+    @property
+    def n_random_load(self) -> int:
+        """Numbers that the load draws for each episode."""
+        return self._load.n_random
+
+    @property
+    def price_room_usd_mwh(self) -> float:
+        """How far forecast prices may lie outside those of the year: five standard deviations."""
+        return 0.0 if self._forecaster is None else 5.0 * self._forecaster.price_usd_mwh.std
+
+    def window(
+        self, row_key: int, t_index: int, horizon: int, random: FloatArray | None = None
+    ) -> ForecastWindow:
+        """Forecasts made when interval ``t_index`` is decided, of it and the ones behind it.
+
+        Args:
+            row_key: of the episode, ``env.grid.row_key[row]``.
+            t_index: row of the profiles. A year goes round; other data hold at their end.
+            horizon: number of intervals, 1 or more.
+            random: (n_random,) what a random load drew for the episode.
+        """
+        keys, now = np.array([row_key], dtype=np.uint64), np.array([t_index])
+        drawn = None if random is None else random[None]
+        p, q = self.load(keys, now, horizon, drawn)
+        price, pv = self.price_usd_mwh(keys, now, horizon), self.pv(keys, now, horizon)
+        return ForecastWindow(self._ahead(now, horizon)[0], p[0], q[0], price[0], pv[0])
+
+    def load(
+        self, keys: KeyArray, t_index: IntArray, horizon: int, random: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """(rows, horizon, load points) of MW and of MVAr."""
+        ahead = self._ahead(t_index, horizon)
+        shape = (*ahead.shape, self._load.s_max_mva.size)
+        p, q = np.empty((2, ahead.size, shape[2]))
+        if self._shipped is not None:
+            self._shipped.fill_rows(ahead.ravel(), p, q)
+        else:
+            if self._load.n_random and random is None:
+                raise ValueError(f"{type(self._load).__name__} is random: say what the episode drew, random=")
+            drawn = np.zeros((ahead.size, 0)) if random is None else np.repeat(random, horizon, axis=0)
+            fill_checked(self._load, ahead.ravel(), drawn, p, q)
+        factor = self._disturbed("load", np.ones(shape), keys, ahead)
+        return p.reshape(shape) * factor, q.reshape(shape) * factor
+
+    def price_usd_mwh(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon)."""
+        ahead = self._ahead(t_index, horizon)
+        truth = np.asarray(self._profiles.price_usd_mwh[ahead], dtype=np.float64)[:, :, None]
+        return self._disturbed("price_usd_mwh", truth, keys, ahead)[:, :, 0]
+
+    def pv(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon, sites) of output per unit of rated power."""
+        ahead = self._ahead(t_index, horizon)
+        return self._disturbed("pv", np.asarray(self._profiles.pv[ahead], dtype=np.float64), keys, ahead)
+
+    def _ahead(self, t_index: IntArray, horizon: int) -> IntArray:
+        """(rows, horizon) intervals; behind the last there is the first of a whole year, or it stays."""
+        ahead = np.asarray(t_index)[:, None] + np.arange(horizon)
+        last = self._profiles.n_steps - 1
+        return ahead % (last + 1) if self._goes_round else np.minimum(ahead, last)
+
+    def _disturbed(self, quantity: str, truth: FloatArray, keys: KeyArray, ahead: IntArray) -> FloatArray:
+        if self._forecaster is None:
+            return truth
+        return self._forecaster.disturbed(quantity, truth, keys, ahead, self._profiles.dt_h)
