@@ -255,7 +255,7 @@ class EVProgram(Resource):
             HOURS_PER_DAY / self._steps_per_day, self._begun, self.draw, self.need_mwh, out,
         )  # fmt: skip
 
-    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+    def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """Which cars are there, for how long and for what; power both ways while they are.
 
         A car needs all that it came for, but the one that is there `now` only what it still lacks.

@@ -304,9 +304,9 @@ class Fleet:
         put_rows(self._live(), state, rows)
         self._collect()
 
-    def outlooks(self, t_index: Ints, row: int, now: int) -> dict[str, Outlook]:
+    def outlooks(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> dict[str, Outlook]:
         """What every program says of the intervals `t_index`; see `Resource.outlook`."""
-        return {slot.key: slot.program.outlook(t_index, row, now) for slot in self._slots}
+        return {slot.key: slot.program.outlook(t_index, row, now, sun) for slot in self._slots}
 
     def expect(self, other: Fleet) -> None:
         """Costs must have the names that they have in another fleet of the same resources."""

@@ -90,12 +90,12 @@ class InfoArrays:
     def step(self) -> Tree:
         """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
         rewards, costs = self._names
-        _, resource, cost, unserved, *terms = self._earned[:, : self._rows]
-        n = len(rewards)
+        lines = iter(self._earned[1:, : self._rows])
+        resource, cost, unserved = next(lines), next(lines), next(lines)
         return {
             "unserved_MW": unserved, "cost_resource": resource, "n_resource_violations": self._violations,
-            "rewards": dict(zip(rewards, terms[:n], strict=True)),
-            "costs": dict(zip(costs, terms[n:], strict=True)),
+            "rewards": {name: next(lines) for name in rewards},
+            "costs": {name: next(lines) for name in costs},
             "cost": cost, "delivered": self._delivered(),
         }  # fmt: skip
 

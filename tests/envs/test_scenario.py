@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from distgrid.envs import EV, DistGrid3PhaseEnv, DistGridEnv, DistGridVectorEnv, TapChanger, VoltVar
+from distgrid.envs.core.forecasts import Forecaster, Forecasts
 
 from .test_vector import vector
 from .world import FEEDER, FEEDER3, make
@@ -142,3 +143,24 @@ def test_a_car_that_is_there_needs_what_it_lacks() -> None:
     assert now.energy_mwh == pytest.approx(0.05 - 2 * 0.25 * 0.02 * 0.95)
     (later,) = env.scenario.window(env.scenario.now() + 1, 10).outlooks["ev"].sessions
     assert (later.first, later.stop, later.energy_mwh) == (0, 10, 0.05)
+
+
+def test_a_forecast_is_what_blocks_would_show(env: DistGridEnv) -> None:
+    """Known at lead 0, uncertain later; sun and loads as the forecaster says; the truth without errors."""
+    door = env.scenario
+    truth, foretold = door.window(), door.window(forecast=Forecaster())
+    for name in ("load_p_mw", "price_usd_mwh"):
+        a, b = getattr(truth, name), getattr(foretold, name)
+        np.testing.assert_array_equal(a[0], b[0])
+        assert (a[1:] != b[1:]).any()
+    shown = Forecasts(env.load, env.profiles, Forecaster()).window(int(env.grid.row_key[0]), door.now(), 84)
+    np.testing.assert_array_equal(foretold.load_p_mw, shown.load_p_mw)
+    available = foretold.outlooks["pv"].available_mw
+    assert available is not None
+    np.testing.assert_allclose(available[:, 0], np.minimum(0.5 * shown.pv[:, 3], 0.5 * 1.1), rtol=1e-12)
+    later = door.window(door.now() + 5, 4, forecast=Forecaster())
+    np.testing.assert_array_equal(later.load_p_mw, foretold.load_p_mw[5:9])
+    same_as_truth = door.window(forecast=door.forecasts)
+    np.testing.assert_array_equal(same_as_truth.load_p_mw, truth.load_p_mw)
+    with pytest.raises(ValueError, match="a forecast from"):
+        door.window(door.now() - 1, 4, forecast=Forecaster())
