@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ...cases import Feeder
     from ...cases.profiles import Calendar, Profiles
     from ..blocks import ForecastWindow
+    from ..blocks.base import ForecastSource
     from ..tasks import Task
     from .grid import Grid
     from .load_source import LoadSource
@@ -154,7 +155,7 @@ class PlannedScenario:
         )  # fmt: skip
 
     @property
-    def forecasts(self) -> Forecasts:
+    def forecasts(self) -> ForecastSource:
         """Those that the environment was made with; without a forecaster they are the truth."""
         return self._lead.observer.context.forecasts
 

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
 from ...physics.row_results import (

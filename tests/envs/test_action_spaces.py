@@ -232,7 +232,7 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("made", "error", "message"), WRONG, ids=str)
+@pytest.mark.parametrize(("made", "error", "message"), WRONG, ids=[message[:24] for _, _, message in WRONG])
 def test_spaces_that_cannot_be_say_why(made: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         made()
