@@ -137,7 +137,7 @@ def test_devices_at_one_bus_forecasts_and_meters_have_features_of_their_own() ->
         meters=[Meter("v_pu", std=0.01, dropout=0.5, missing="mask", columns=["18", "5"])],
     )
     wrapped = GraphObservation(env)
-    graph, _ = wrapped.reset(seed=0)
+    graph: Any = wrapped.reset(seed=0)[0]
     names, row = wrapped.layout.node_names, graph.nodes[FEEDER.node_index["18"]]
     assert {"battery.soc", "battery.soc#2", "v_pu", "v_pu.measured", "load_forecast_mw[+2]"} < set(names)
     assert row[names.index("battery.soc")] == row[names.index("battery.soc#2")] == 0.5
