@@ -21,6 +21,7 @@ from ...envs.vectorised import info_arrays as vector_info
 from ...physics.balanced.kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
 from ...physics.balanced.stepper import Stepper
 from ...physics.numba_tools.lanes import LANES
+from ...physics.unbalanced.kernel_tables import Outputs as Outputs3
 from ...physics.unbalanced.kernels.solve_rows import solve_rows
 from ...physics.unbalanced.kernels.solve_rows import workspace_for as room_for_phases
 from ...physics.unbalanced.stepper import Stepper3
@@ -218,13 +219,13 @@ def _blocks(stepper: Stepper3) -> Callable[[], None]:
     net, size = stepper.net, min(LANES, stepper.batch)
     given, room = stepper.last_block, room_for_phases(net.topology.plan, net.cap_on.size, size)
     width = 6 * net.n_bus + 3 * len(net.sources)
-    out = np.empty((size, width), np.complex128), np.zeros((size, 3))
+    out = Outputs3(np.empty((size, width), np.complex128), np.zeros((size, 3)))
 
     def sweep() -> None:
         for _ in range(-(-stepper.batch // size)):
             solve_rows(
-                *net.topology.plan, *given, True, 0, size, 3.0 / net.base_mva, 1e-8, 100,
-                stepper.v_collapse_pu, *room, *out,
+                net.topology.plan, room, given, out, True, 0, size, 3.0 / net.base_mva, 1e-8, 100,
+                stepper.v_collapse_pu,
             )  # fmt: skip
 
     return sweep
@@ -242,8 +243,8 @@ def _rows(stepper: Stepper) -> Callable[[], None]:
 
     def sweep() -> None:
         sweep_rows(
-            *net.topology.plan, 0, batch, *inputs, source, start, 1.0 / net.base_mva, 1e-8, 100,
-            stepper.v_collapse_pu, *room, *outputs,
+            net.topology.plan, room, source, start, inputs, outputs, 0, batch, 1.0 / net.base_mva, 1e-8, 100,
+            stepper.v_collapse_pu,
         )  # fmt: skip
 
     return sweep

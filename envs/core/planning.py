@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..tasks import Task
     from .grid import Grid
     from .load_source import LoadSource
+    from .scenario import Scenario
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -55,9 +56,9 @@ class PlannedScenario:
     between codes of the action space and floats.
     """
 
-    def __init__(self, grid: Callable[[int], tuple[Grid, int]], codec: ActionCodec) -> None:
-        """``grid``: the grid that plays a row, and the row's place in it."""
-        self._grid, self.codec = grid, codec
+    def __init__(self, grid: Callable[[int], tuple[Grid, int]], codec: ActionCodec, played: Scenario) -> None:
+        """``grid``: the grid that plays a row, and the place of the row in it; ``played``: of all rows."""
+        self._grid, self.codec, self._played = grid, codec, played
 
     @property
     def _lead(self) -> Grid:
@@ -87,6 +88,16 @@ class PlannedScenario:
     def calendar(self) -> Calendar:
         """The time axis of the intervals that are played."""
         return self._lead.load.calendar
+
+    @property
+    def starts(self) -> IntArray:
+        """(n,) intervals at which ``reset`` begins an episode: from there on it stays inside its split."""
+        return self._played.starts
+
+    @property
+    def episode_steps(self) -> int:
+        """Intervals of an episode."""
+        return self._played.episode_steps
 
     @property
     def load(self) -> LoadSource:
@@ -160,5 +171,5 @@ class PlannedScenario:
         )
         p_mw, q_mvar = grid.loads(t_index, at)
         prices = grid.profiles.price_usd_mwh[t_index]
-        outlooks = grid.fleet.outlooks(t_index, at, now)
+        outlooks = grid.fleet.outlooks(t_index, at, now % grid.profiles.n_steps)
         return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)

@@ -7,10 +7,12 @@ injecting; energies in MWh; actions in [-1, 1] and clamped, so that no action dr
 from __future__ import annotations
 
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...physics.numba_tools.flattened import flattened
 from ...physics.numba_tools.jit import inline, lean_kernel
 
 Floats = NDArray[np.float64]
@@ -226,72 +228,88 @@ def ev_observe(
                 out[b, 2 * units + u] = (stop[s] - step) * dt_h
 
 
-@lean_kernel
-def ev_advance(
-    action: Floats,  # (batch, units)
-    t_index: Ints,  # (batch,) and the next ten as in `ev_observe`
-    per_day: int,
-    first_weekday: int,
-    reach: Ints,
-    first: Ints,
-    number: Ints,
-    at: Ints,
-    start: Ints,
-    stop: Ints,
-    ask: Floats,
-    asked: Floats,
-    p_max: Floats,  # (units,) MW of charging
-    v2g_max: Floats,  # (units,) MW of discharging
-    eta_charge: Floats,  # (units,)
-    eta_discharge: Floats,  # (units,)
-    price: Floats,  # (units,) cost of a MWh that a car leaves without
-    dt_h: float,
-    begun: Floats,  # (batch,) in, and 1 out
-    draw: Floats,  # (batch, units)
-    need: Floats,  # (batch, units) MWh that the car here still needs, in and out
-    p: Floats,  # (batch, units) MW, out
-    short: Floats,  # (batch, units) MWh missing in the car that left at the end of the interval, out
-    given_back: Floats,  # (batch, units) MWh from cars into the grid, out
-    cost: Floats,  # (batch, units) price of what is missing, out
-) -> None:
+class Plans(NamedTuple):
+    """Which cars may come: plans of a day, by unit and weekday. Shapes as in `ev_observe`."""
+
+    first_weekday: int
+    reach: Ints
+    first: Ints
+    number: Ints
+    at: Ints
+    start: Ints
+    stop: Ints
+    ask: Floats
+
+
+class Chargers(NamedTuple):
+    """Ratings of charging stations, (units,) each."""
+
+    p_max: Floats  # MW of charging
+    v2g_max: Floats  # MW of discharging
+    eta_charge: Floats
+    eta_discharge: Floats
+    price: Floats  # cost of a MWh that a car leaves without
+
+
+@flattened(plans=Plans, chargers=Chargers)
+def ev_advance(  # type: ignore[no-untyped-def]
+    plans, chargers, action, t_index, per_day, asked, dt_h, begun, draw, need, p, short, given_back, cost
+):
     """One interval of every charging station: -1 charges at `p_max`, +1 discharges at `v2g_max`.
 
     A car takes no more than it needs and gives back no more than it has taken since it came. Its need
     changes by `-eta_charge * charge * dt` or `discharge * dt / eta_discharge`, with the power that flows.
+
+    `action, need, p, short, given_back, cost` (batch, units): `need` in MWh, in and out; out are MW, MWh
+    missing in the car that left at the end of the interval, MWh from cars into the grid, the price of what is
+    missing. `begun` (batch,) in, and 1 out. Others as in `ev_observe`.
     """
     for b in range(action.shape[0]):
         day, now = t_index[b] // per_day, t_index[b] % per_day
-        weekday = (first_weekday + day) % 7
-        for u in range(first.shape[0]):
+        weekday = (plans.first_weekday + day) % 7
+        for u in range(plans.first.shape[0]):
             p[b, u] = short[b, u] = given_back[b, u] = cost[b, u] = 0.0
             s, step = _session(
-                first[u], number[u], at, start, stop, reach[u], per_day, draw[b, u], day, weekday, now
+                plans.first[u],
+                plans.number[u],
+                plans.at,
+                plans.start,
+                plans.stop,
+                plans.reach[u],
+                per_day,
+                draw[b, u],
+                day,
+                weekday,
+                now,
             )
             if s < 0:
                 need[b, u] = 0.0
                 continue
-            whole = min(ask[s] * asked[u, 0], asked[u, 1] * (stop[s] - start[s]))
-            have = _needed(whole, step - start[s], asked[u, 2], begun[b], need[b, u])
+            whole = min(plans.ask[s] * asked[u, 0], asked[u, 1] * (plans.stop[s] - plans.start[s]))
+            have = _needed(whole, step - plans.start[s], asked[u, 2], begun[b], need[b, u])
             a = min(max(action[b, u], -1.0), 1.0)
-            want = min(0.5 * (a + 1.0) * (p_max[u] + v2g_max[u]) - p_max[u], v2g_max[u])
+            want = min(
+                0.5 * (a + 1.0) * (chargers.p_max[u] + chargers.v2g_max[u]) - chargers.p_max[u],
+                chargers.v2g_max[u],
+            )
             power = want
             if want < 0.0:
-                limit = have / (eta_charge[u] * dt_h)
+                limit = have / (chargers.eta_charge[u] * dt_h)
                 if -want >= limit:
                     power, have = 0.0 - limit, 0.0
                 else:
-                    have = max(have + want * dt_h * eta_charge[u], 0.0)
+                    have = max(have + want * dt_h * chargers.eta_charge[u], 0.0)
             elif want > 0.0:
-                limit = max(whole - have, 0.0) * eta_discharge[u] / dt_h
+                limit = max(whole - have, 0.0) * chargers.eta_discharge[u] / dt_h
                 if want >= limit:
                     power, have = limit, max(have, whole)
                 else:
-                    have = min(have + want * dt_h / eta_discharge[u], whole)
+                    have = min(have + want * dt_h / chargers.eta_discharge[u], whole)
             p[b, u] = power
             given_back[b, u] = max(power, 0.0) * dt_h
-            if step + 1 == stop[s]:
+            if step + 1 == plans.stop[s]:
                 short[b, u] = have
-                cost[b, u] = have * price[u]
+                cost[b, u] = have * chargers.price[u]
                 have = 0.0
             need[b, u] = have
         begun[b] = 1.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,19 @@ class Accounts(Mapping[str, Floats]):
         self._none = np.zeros(batch)
         self._none.setflags(write=False)
         self._shape = shape
-        self._arrays: dict[str, Floats] = {name: np.zeros(shape) for name in self.written}
+        #: (accounts written, batch, units), as kernels read them.
+        self.table: Floats = np.zeros((len(self.written), *shape))
+        self._arrays: dict[str, Floats] = dict(zip(self.written, self.table, strict=True))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy, what were views of the table have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        self._arrays = dict(zip(self.written, self.table, strict=True))
+
+    @property
+    def first(self) -> Ints:
+        """(programs + 1,) where the units of each program begin."""
+        return self._first
 
     def of(self, program: int) -> dict[str, Floats]:
         """What the ``program``-th writes: views (batch, its units) by account."""
@@ -84,10 +96,11 @@ class Accounts(Mapping[str, Floats]):
 
     def total(self, name: str) -> Floats:
         """(batch,) sum over units: fresh, or read-only zeros where no unit writes the account."""
-        if name not in self.written:
+        account = self._arrays.get(name)
+        if account is None:
             return self._none
         out = np.empty(self._none.size)
-        sum_units(self._arrays[name], self._first, out)
+        sum_units(account, self._first, out)
         return out
 
     def take(self, program: int, writer: Writer, bounds: Mapping[str, float]) -> None:

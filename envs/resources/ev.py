@@ -12,7 +12,7 @@ import numpy as np
 
 from ...cases import profiles as prof
 from ...cases.profiles.calendar import HOURS_PER_DAY
-from ..kernels.devices import ev_advance, ev_observe
+from ..kernels.devices import Chargers, Plans, ev_advance, ev_observe
 from .base import (
     BindContext,
     Entry,
@@ -26,6 +26,7 @@ from .base import (
     check_number,
     check_phase,
 )
+from .outlook import Outlook, Session
 
 _PERIOD_H = {"daily": HOURS_PER_DAY, "weekly": 7.0 * HOURS_PER_DAY}
 _LONGER = "; write longer stays with repeats='weekly'"
@@ -161,19 +162,6 @@ class ChargerData(Protocol):
         """What single stations of a site saw, day by day."""
 
 
-class _Plans(NamedTuple):
-    """Which cars may come: plans of a day, by unit and weekday. Shapes as in `ev_observe`."""
-
-    first_weekday: int
-    reach: Ints
-    first: Ints
-    number: Ints
-    at: Ints
-    start: Ints
-    stop: Ints
-    ask: Floats
-
-
 class EVProgram(Resource):
     """Charging stations as columns; `need_mwh` (batch, n_units) is what the cars there still need.
 
@@ -231,6 +219,9 @@ class EVProgram(Resource):
         self._steps_per_day = round(HOURS_PER_DAY / ctx.dt_h)
         sampled = np.array([s.sessions is None for s in self._specs])
         self._plans = _plans(self._specs, ctx)
+        self._chargers = Chargers(
+            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price
+        )
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
         gain = self.rated_p_mw * self.eta_charge * ctx.dt_h
         self._asked = np.stack([self._ask_share, np.where(sampled, gain, np.inf), gain], axis=1)
@@ -252,11 +243,9 @@ class EVProgram(Resource):
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
         ev_advance(
-            action, exo.t_index, self._steps_per_day, *self._plans, self._asked,
-            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price,
-            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
-            self.accounts["undelivered_mwh"], self.accounts["throughput_mwh"],
-            self.accounts["undelivered_cost"],
+            self._plans, self._chargers, action, exo.t_index, self._steps_per_day, self._asked, exo.dt_h,
+            self._begun, self.draw, self.need_mwh, self.current_p_mw, self.accounts["undelivered_mwh"],
+            self.accounts["throughput_mwh"], self.accounts["undelivered_cost"],
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -265,6 +254,37 @@ class EVProgram(Resource):
             t_index, self._steps_per_day, *self._plans, self._asked,
             HOURS_PER_DAY / self._steps_per_day, self._begun, self.draw, self.need_mwh, out,
         )  # fmt: skip
+
+    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+        """Which cars are there, for how long and for what; power both ways while they are.
+
+        A car needs all that it came for, but the one that is there `now` only what it still lacks.
+        """
+        n, units, dt_h = t_index.size, self.n_units, HOURS_PER_DAY / self._steps_per_day
+        plugged, need, leaves_h = np.hsplit(self._seen(t_index, self._asked * [1.0, 1.0, 0.0], row, 0.0), 3)
+        if t_index[0] == now:
+            need[0] = self._seen(t_index[:1], self._asked, row, float(self._begun[row]))[0, units : 2 * units]
+        ends = np.arange(n)[:, None] + np.rint(leaves_h / dt_h).astype(np.int64)
+        sessions = []
+        for u in range(units):
+            here = np.flatnonzero(plugged[:, u])
+            first = here[np.append(True, np.diff(ends[here, u]) != 0)[: here.size]]
+            sessions += [Session(u, int(k), int(min(ends[k, u], n)), float(need[k, u])) for k in first]
+        return Outlook(
+            self.names, -self.rated_p_mw * plugged, self.v2g_mw * plugged, self.s_mva, self.q_max_mvar,
+            sessions=tuple(sessions),
+        )  # fmt: skip
+
+    def _seen(self, t_index: Ints, asked: Floats, row: int, begun: float) -> Floats:
+        """(horizon, 3 units) of what `row` observes in each of the intervals."""
+        n = t_index.size
+        out, draw = np.empty((n, 3 * self.n_units)), np.repeat(self.draw[row : row + 1], n, axis=0)
+        need = np.repeat(self.need_mwh[row : row + 1], n, axis=0)
+        ev_observe(
+            t_index, self._steps_per_day, *self._plans, asked, HOURS_PER_DAY / self._steps_per_day,
+            np.full(n, begun), draw, need, out,
+        )  # fmt: skip
+        return out
 
     def most_of(self, account: str, dt_h: float) -> float:
         """See `Resource.most_of`: a car can lack all that it came for."""
@@ -279,7 +299,7 @@ class EVProgram(Resource):
         }  # fmt: skip
 
 
-def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
+def _plans(specs: Sequence[EV], ctx: BindContext) -> Plans:
     """Every plan that a day of one of the units may follow: their own, then those of the sites."""
     first, number = np.zeros((2, len(specs), 7), dtype=np.int64)
     reach = np.zeros(len(specs), dtype=np.int64)
@@ -302,7 +322,7 @@ def _plans(specs: Sequence[EV], ctx: BindContext) -> _Plans:
         parts.append(_random_load(days, ctx.dt_h))
     sizes, start, stop, ask = (np.concatenate(column) for column in zip(*parts, strict=True))
     weekday = getattr(source, "calendar", prof.MODEL_YEAR).weekday(0)
-    return _Plans(weekday, reach, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
+    return Plans(weekday, reach, first, number, np.append(0, np.cumsum(sizes)), start, stop, ask)
 
 
 def _own(spec: EV, dt_h: float, per_day: int) -> tuple[Ints, Ints, Ints, Floats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .kernels.adjusted import BANK, CHARGING, CONSTANT, N_ADJUSTED, AdjustmentPlan, adjust_rows
 from .plan import SweepPlan
@@ -14,7 +15,34 @@ if TYPE_CHECKING:
     from .kernels.solve_rows import Workspace
     from .network import Network, SweepTopology
 
+Rows = slice | IntArray
 _KEPT = 64  # sets of branches and banks remembered for one topology
+
+
+class RowSettings(NamedTuple):
+    """Taps and banks of every row of a batch, as far as some row has others than the feeder."""
+
+    tap: IntArray  # (n,) branch rows
+    bank: IntArray  # (k,) rows of the capacitors
+    values: FloatArray  # (batch, n + k) ratios, then states
+
+    def of(self, rows: Rows) -> RowSettings:
+        """Those of some rows."""
+        return self._replace(values=self.values[rows])
+
+    def columns(self, n_branch: int) -> NDArray[np.int32]:
+        """(n_branch,) column of each branch's ratio, -1 where it is the feeder's."""
+        at = np.full(n_branch, -1, dtype=np.int32)
+        at[self.tap] = np.arange(self.tap.size)
+        return at
+
+
+class RowGroup(NamedTuple):
+    """Rows that are solved on the same tree."""
+
+    rows: Rows
+    topology: SweepTopology
+    settings: RowSettings | None  # taps and banks in which they differ from it, and from each other
 
 
 class Adjustment(NamedTuple):

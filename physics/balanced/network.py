@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -13,11 +14,10 @@ from numpy.typing import NDArray
 
 from ...cases.model.feeder import Feeder
 from ..flags import IslandWarning, MeshWarning
-from .adjustment import Adjustment
+from .adjustment import Adjustment, RowGroup
 from .branch_flows import Ends, ends_of, squared
 from .feeder_inputs import check_phases, regulator_columns, rows_of_ids, voltage_dependent_loads
 from .held_voltages import Held, held_columns, held_of
-from .kernels.solve_rows import Workspace
 from .loops import Loops, close_loops
 from .parallel_branches import (
     Bundles,
@@ -52,9 +52,14 @@ class SweepTopology:
     bundle_y: NDArray[np.complex128]  # (n_bus,) admittance to ground that stands for unequal ratios in them
     held: Held | None  # nodes whose voltage a generator holds; None where no source reaches one
     plain: bool  # the sweep alone solves it: no loops, bundles or held voltages
-    # Room for single rows, lent to calls, and how taps and banks of each row act, for those asked for so far.
-    workspaces: list[Workspace] = field(default_factory=list, repr=False)
+    # Sweeps of a single row with room of their own, lent to calls, and how taps and banks of each row act.
+    lone_rows: list[Callable[..., None]] = field(default_factory=list, repr=False)
     adjustments: dict[tuple[bytes, bytes], Adjustment] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def whole(self) -> tuple[RowGroup]:
+        """All rows, as the feeder has its taps and banks."""
+        return (RowGroup(slice(None), self, None),)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .adjustment import RowGroup, RowSettings
 from .arguments import refuse, states_of
 from .kernels.adjusted import differences, take_ratios
-from .network import Network, SweepTopology
+from .network import Network
 from .tree import BoolArray, FloatArray, IntArray
 
-Rows = slice | IntArray
 NO_COLUMNS, NO_SETTINGS = np.empty(0, dtype=np.int32), np.empty((0, 0))
-
-
-class RowSettings(NamedTuple):
-    """Taps and banks of every row of a batch, as far as some row has others than the feeder."""
-
-    tap: IntArray  # (n,) branch rows
-    bank: IntArray  # (k,) rows of the capacitors
-    values: FloatArray  # (batch, n + k) ratios, then states
-
-    def of(self, rows: Rows) -> RowSettings:
-        """Those of some rows."""
-        return self._replace(values=self.values[rows])
-
-    def columns(self, n_branch: int) -> NDArray[np.int32]:
-        """(n_branch,) column of each branch's ratio, -1 where it is the feeder's."""
-        at = np.full(n_branch, -1, dtype=np.int32)
-        at[self.tap] = np.arange(self.tap.size)
-        return at
-
-
-class RowGroup(NamedTuple):
-    """Rows that are solved on the same tree."""
-
-    rows: Rows
-    topology: SweepTopology
-    settings: RowSettings | None  # taps and banks in which they differ from it, and from each other
 
 
 def row_settings(

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..flags import COLLAPSED, CONVERGED, DIVERGED
 from ..flow_properties import FlowViews
+from .adjustment import RowGroup
 from .branch_flows import flow_rows
 from .kernels.solve_rows import Outputs
 from .network import Network
-from .row_inputs import NO_COLUMNS, NO_SETTINGS, RowGroup
+from .row_inputs import NO_COLUMNS, NO_SETTINGS
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..flags import CONVERGED, MeshWarning
 from ..numba_tools.threads import split_rows
 from . import pandapower_methods as external
-from .adjustment import adjustment
+from .adjustment import RowGroup, RowSettings, adjustment
 from .arguments import (
     batch_size,
     loads_of,
@@ -26,7 +26,7 @@ from .kernels import mesh_rows as mesh_kernels
 from .kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
 from .network import Network, SweepTopology
 from .parallel_branches import split_currents
-from .row_inputs import RowGroup, RowSettings, by_settings, row_settings
+from .row_inputs import by_settings, row_settings
 from .solution import Solution
 
 FloatArray = NDArray[np.float64]
@@ -140,17 +140,16 @@ def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers
     topology = net.topology
     outputs = _outputs(net, 1)
     try:
-        room = topology.workspaces.pop()
+        run = topology.lone_rows.pop()
     except IndexError:  # none yet, or all are lent to other threads
         room = workspace_for(topology.plan, 1)
-    sweep_rows(
-        *topology.plan, 0, 1, p, q, _NO_POWER, _NO_POWER, net.source_row, _NO_ROWS, *numbers, *room, *outputs
-    )
-    topology.workspaces.append(room)
+        run = sweep_rows.bind(plan=topology.plan, state=room, v_source=net.source_row, v_start=_NO_ROWS)
+    run(Inputs(p, q, _NO_POWER, _NO_POWER), outputs, 0, 1, *numbers)
+    topology.lone_rows.append(run)
     if outputs.ended[0, 0] != CONVERGED or topology.plan.link.shape[0] < net.n_bus:
         refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
         refuse("q_mvar", q[0], ~np.isfinite(q[0]), "a finite number")
-    return Solution(net, outputs, (RowGroup(_ALL, topology, None),), True)
+    return Solution(net, outputs, topology.whole, True)
 
 
 def _injections(
@@ -250,7 +249,7 @@ def _run(
         room = workspace_for(plan, hi - lo, n_own)
         if own is not None and settings is not None:
             own.fill(room, lo, hi, settings.values)
-        sweep_rows(*plan, lo, hi, *inputs, v_source, v_start, *numbers, *room, *outputs)
+        sweep_rows(plan, room, v_source, v_start, inputs, outputs, lo, hi, *numbers)
 
     split_rows(work, outputs.v.shape[0], threads)
 

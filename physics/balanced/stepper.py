@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..row_results import N_ENDED, N_MEASURED, RowResults
-from .adjustment import adjustment
+from .adjustment import RowGroup, RowSettings, adjustment
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
 from .network import Network
-from .row_inputs import RowGroup, RowSettings, by_settings
+from .row_inputs import by_settings
 from .solve import solve_group
 
 FloatArray = NDArray[np.float64]
@@ -83,14 +83,14 @@ class Stepper(RowResults):
         if self._adjusts and self._plain:
             self._own = adjustment(net, top, *self._settings[:2])
             plan, n_own = self._own.sweep, self._own.size
-        self._before = (*plan, *top.ends)
         self._sources = np.repeat(net.source_phasor[None], batch, axis=0)
         self._ratings = _ratings(net)
         self.q_held_mvar = np.zeros((batch, net.held_node.size))
-        self._arguments = (*inputs, self._sources, _NO_ROWS, net.base_mva)
-        self._room = room = workspace_for(plan, batch, n_own)
-        self._after = (
-            *room, *outputs, *StepLimits(self._band, self._ratings), *flows
+        self._room = workspace_for(plan, batch, n_own)
+        self._run = step_rows.bind(
+            plan=plan, ends=top.ends, inputs=inputs, v_source=self._sources, v_start=_NO_ROWS,
+            base_mva=net.base_mva, state=self._room, outputs=outputs,
+            limits=StepLimits(self._band, self._ratings), flows=flows,
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -114,9 +114,7 @@ class Stepper(RowResults):
             return
         if self._adjusts:
             self._own.fill(self._room, lo, hi, self._settings.values)
-        step_rows(
-            *self._before, lo, hi, *self._arguments, tol, max_iter, self.v_collapse_pu, *self._after
-        )  # fmt: skip
+        self._run(lo, hi, tol, max_iter, self.v_collapse_pu)
 
     def _solve_any(self, lo: int, hi: int, tol: float, max_iter: int) -> None:
         """The same where branches are parallel, make loops, or generators hold voltages."""

@@ -196,20 +196,18 @@ def _solve_lone_row(
     topology, nominal = net.topology, net.nominal_rows
     out = _memory(1, columns)
     try:
-        room = topology.workspaces.pop()
+        run = topology.lone_rows.pop()
     except IndexError:  # none yet, or all are lent to other threads
         room = workspace_for(topology.plan, net.cap_on.size, 1)
-    whole, number = topology.plan
-    answer = solve_rows(
-        whole, number, p, q, _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START,
-        nominal[4], nominal[5], False, 0, 1, *numbers, *room, *out,
+        run = solve_rows.bind(plan=topology.plan, state=room)
+    given = Inputs(
+        p, q, _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START, nominal[4],
+        nominal[5],
     )  # fmt: skip
-    topology.workspaces.append(room)
+    answer = run(given, out, False, 0, 1, *numbers)
+    topology.lone_rows.append(run)
     if answer != ALL_GOOD:
-        inputs = Inputs(
-            p.reshape(1, -1), q.reshape(1, -1), _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE,
-            net.source_row, _NO_START, nominal[4], nominal[5],
-        )  # fmt: skip
+        inputs = given._replace(p_mw=p.reshape(1, -1), q_mvar=q.reshape(1, -1))
         if answer == SOME_BAD:
             refuse(net, topology, inputs)
         finish(net, topology, inputs, False, np.zeros(1, dtype=np.int64), numbers, out)
@@ -307,7 +305,7 @@ def _run(
 
     def work(lo: int, hi: int) -> int:
         room = workspace_for(plan, net.cap_on.size, hi - lo)
-        return int(solve_rows(*plan, *inputs, all_legs, lo, hi, *numbers, *room, *out))
+        return int(solve_rows(plan, room, inputs, out, all_legs, lo, hi, *numbers))
 
     answers = split_rows(work, batch, threads)
     if SOME_BAD in answers:

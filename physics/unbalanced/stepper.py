@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from .assembly.node_loads import LEGS
 from .kernel_tables import FloatArray, Inputs, IntArray, Outputs
 from .kernels.measure import StepColumns, StepLimits, StepResults
 from .kernels.solve_rows import SOME_BAD, SOME_LEFT, workspace_for
-from .kernels.step_rows import Places, entries, step_rows
+from .kernels.step_rows import Demand, Places, entries, step_rows
 from .network import Network3
 from .newton_rows import measure_directly, solve_directly
 from .solution import Solution3
@@ -89,11 +88,13 @@ class Stepper3(RowResults):
         self._direct: Solution3 | None = None
         self._watch: StepColumns = watch(net, columns) if like is None else like._watch
         self.port_v_pu[:, np.setdiff1d(np.arange(ports), self._watch.port[:, 2])] = np.nan
-        self._before = (*net.topology.plan, *net.topology.flows, *self._watch, *limits)
         places = Places(columns.load, np.stack([columns.port, columns.port_slot], axis=1), columns.port_share)
-        self._given = (
-            *places, self.load_p_mw, self.load_q_mvar, self.inject_p_mw, self.inject_q_mvar, self.tap,
-            self.cap_on,
+        demand = Demand(
+            self.load_p_mw, self.load_q_mvar, self.inject_p_mw, self.inject_q_mvar, self.tap, self.cap_on
+        )
+        self._run = step_rows.bind(
+            plan=net.topology.plan, table=net.topology.flows, columns=self._watch, limits=limits,
+            places=places, demand=demand, results=self._results,
         )  # fmt: skip
         rows = 1 if batch == 1 else LANES
         shared = like is not None and like._rooms.rows == rows
@@ -109,10 +110,7 @@ class Stepper3(RowResults):
             return
         room = self._rooms.take()
         try:
-            arguments: tuple[Any, ...] = (
-                *self._before, tol, max_iter, lo, last, *self._given, *room.arguments, *self._results,
-            )  # fmt: skip
-            answer = step_rows(*arguments)
+            answer = self._run(*room.arguments, tol, max_iter, lo, last)
             if answer == SOME_BAD:
                 refuse(self.net, self.net.topology, room.inputs)
         finally:
@@ -175,9 +173,7 @@ class _Workspace:
         size = entries(n, net.n_branch, len(net.sources), net.tap.size)
         measured = np.zeros(size if rows == 1 else (size, rows))
         own = workspace_for(plan, net.cap_on.size, rows)
-        self.arguments = (
-            *powers, *states, self.inputs.v_source, self.inputs.v_start, *own, *self.out, measured
-        )  # fmt: skip
+        self.arguments = (self.inputs, own, self.out, measured)  # as `step_rows` takes them
 
 
 class _Workspaces:

@@ -12,7 +12,7 @@ from ...cases.model.feeder import Feeder
 from .assembly.build_program import SweepLayout
 from .assembly.equations import Equations
 from .assembly.forest import BoolArray
-from .kernel_tables import IntArray, SweepPlan, Workspace
+from .kernel_tables import IntArray, SweepPlan
 from .kernels.branch_flows import FlowTable
 from .kernels.newton_system import Memory
 
@@ -33,7 +33,7 @@ class SweepTopology:
     cut: dict[int, tuple[int, ...]]  # the same rows, with the phases that are cut where others carry on
     irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
     write: Callable[[], Equations] = field(repr=False)
-    workspaces: list[Workspace] = field(default_factory=list, repr=False)  # of lone rows, lent and given back
+    lone_rows: list[Callable[..., int]] = field(default_factory=list, repr=False)  # sweeps, lent and returned
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
 
     @cached_property

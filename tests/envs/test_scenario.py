@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distgrid.envs import DistGrid3PhaseEnv, DistGridEnv, DistGridVectorEnv, TapChanger, VoltVar
+from distgrid.envs import EV, DistGrid3PhaseEnv, DistGridEnv, DistGridVectorEnv, TapChanger, VoltVar
 
 from .test_vector import vector
-from .world import FEEDER3, make
+from .world import FEEDER, FEEDER3, make
 
 
 @pytest.fixture
@@ -108,3 +108,37 @@ def test_windows_that_cannot_be_are_refused(env: DistGridEnv) -> None:
         env.scenario.window(-1, 4)
     with pytest.raises(TypeError):
         env.scenario.window(1.5, 4)  # type: ignore[arg-type]
+
+
+def test_cars_come_as_foretold() -> None:
+    """Sessions of a day drawn from the sites: when cars are there and what they need."""
+    env = DistGridEnv(FEEDER, [EV(18, 0.05), EV(25, 0.05, site="caltech"), EV(8, 0.02, [(7.9, 17.0, 0.05)])])
+    env.reset(seed=5, options={"day": 100})
+    env.step(env.neutral_action)
+    outlook = env.scenario.window().outlooks["ev"]
+    assert {s.unit for s in outlook.sessions} >= {2}
+    (own,) = [s for s in outlook.sessions if s.unit == 2]
+    assert (own.first, own.stop, own.energy_mwh) == (31, 67, 0.05)
+    units, obs = env.fleet.units("ev"), env.obs()
+    for k in range(95):
+        for u, unit in enumerate(units):
+            here = [s for s in outlook.sessions if s.unit == u and s.first <= k < s.stop]
+            assert obs[unit.observation["plugged_in"]] == len(here) == (outlook.p_min_mw[k, u] < 0)
+            if here and here[0].first == k:
+                assert obs[unit.observation["need_mwh"]] == pytest.approx(here[0].energy_mwh, rel=1e-6)
+        obs = env.step(env.neutral_action)[0]
+
+
+def test_a_car_that_is_there_needs_what_it_lacks() -> None:
+    """Halfway through a stay a window begins with the rest of the need; a later one with the whole."""
+    env = DistGridEnv(FEEDER, [EV(8, 0.02, [(0.25, 17.0, 0.05)])])
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(env.neutral_action)
+    window = env.scenario.window()
+    (now,) = window.outlooks["ev"].sessions
+    lacking = env.obs()[env.fleet.units("ev")[0].observation["need_mwh"]]
+    assert now.energy_mwh == pytest.approx(float(lacking), rel=1e-6)
+    assert now.energy_mwh == pytest.approx(0.05 - 2 * 0.25 * 0.02 * 0.95)
+    (later,) = env.scenario.window(env.scenario.now() + 1, 10).outlooks["ev"].sessions
+    assert (later.first, later.stop, later.energy_mwh) == (0, 10, 0.05)

@@ -19,9 +19,9 @@ from .tree_newton import newton_step
 STEP_LIMIT_PU = 0.3  # of each component of a Newton step: keeps a row without solution finite
 
 # Fields of ``volt`` and, for currents, of ``flow``; rows of ``seen``: largest squared update, smallest
-# |V|^2, largest |I|^2 of a node, a number that is finite where all currents are.
+# |V|^2, largest |I|^2 of a node, a number that is finite where all currents are, the smallest pivot.
 RE, IM = 0, 1
-D2_MOST, V2_LEAST, I2_MOST, FINITE = 0, 1, 2, 3
+D2_MOST, V2_LEAST, I2_MOST, FINITE, PIVOT = 0, 1, 2, 3, 4
 
 
 @inline
@@ -198,9 +198,9 @@ def sweep_forward(plan, draw, nominal, volt, flow, seen):  # type: ignore[no-unt
 
 
 @inline
-def newton_forward(plan, draw, nominal, volt, flow, work, pivot, seen):  # type: ignore[no-untyped-def]
+def newton_forward(plan, draw, nominal, volt, flow, work, seen):  # type: ignore[no-untyped-def]
     """As :func:`sweep_forward`, with Newton's step in place of the sweep's."""
-    newton_step(plan, draw, nominal, volt, flow, work, pivot)
+    store(seen, 0, PIVOT, newton_step(plan, draw, nominal, volt, flow, work))
     found = every(flow, 0.0), every(flow, np.inf), every(flow, 0.0)
     low, high = every(flow, -STEP_LIMIT_PU), every(flow, STEP_LIMIT_PU)
     for k in range(plan.link.shape[0]):

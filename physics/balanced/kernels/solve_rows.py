@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...flags import COLLAPSED, CONVERGED, DIVERGED
-from ...numba_tools.jit import inline, lean_kernel
+from ...numba_tools.flattened import flattened
+from ...numba_tools.jit import inline
 from ...numba_tools.lanes import (
     LANES,
     aligned,
@@ -42,6 +43,7 @@ from .current_sweeps import (
     FINITE,
     I2_MOST,
     IM,
+    PIVOT,
     RE,
     V2_LEAST,
     currents_of_voltages,
@@ -73,8 +75,8 @@ PLAIN_SWEEPS = 16  # a row that needs more is near the nose: Newton's steps take
 NEWTON_STEPS = 40  # a row that needs more has no solution there
 
 # Fields of ``seen`` beyond those of current_sweeps.py.
-STREAK, SUNK, WRITTEN, SETTLED, VERDICT, UPDATE = 4, 5, 6, 7, 8, 9
-_N_SEEN = 10
+STREAK, SUNK, WRITTEN, SETTLED, VERDICT, UPDATE = 5, 6, 7, 8, 9, 10
+_N_SEEN = 11
 
 
 class Inputs(NamedTuple):
@@ -105,7 +107,6 @@ class Workspace(NamedTuple):
     flow: NDArray[np.float64]
     track: NDArray[np.float64]
     seen: NDArray[np.float64]
-    pivot: NDArray[np.float64]
     work: NDArray[np.float64]  # of Newton's steps: most calls never touch it
     adjusted: NDArray[np.float64]  # what taps and banks of these rows make of the plan; no rows: nothing
 
@@ -120,7 +121,7 @@ def workspace_for(plan: SweepPlan, rows: int, n_adjusted: int = 0) -> Workspace:
     lanes = () if rows == 1 else (LANES,)
     blocks = -(-rows // (1 if rows == 1 else LANES)) if n_adjusted else 0
     fields = (
-        (m, 2), (n_zip, 2), (m, 2), (m, 4), (1, N_TRACKED), (1, _N_SEEN), (1, 1), (m, N_FIELDS),
+        (m, 2), (n_zip, 2), (m, 2), (m, 4), (1, N_TRACKED), (1, _N_SEEN), (m, N_FIELDS),
         (blocks, N_ADJUSTED * n_adjusted),
     )  # fmt: skip
     return Workspace(*(aligned(shape + lanes) for shape in fields))
@@ -314,19 +315,19 @@ def _insist(  # type: ignore[no-untyped-def]
     plan, row, count, left, scale, tol, max_iter, v_collapse, state, track, seen, outputs
 ):
     """Current sweeps, then Newton's steps, until every lane has ended."""
-    draw, nominal, volt, flow, pivot, work = state
+    draw, nominal, volt, flow, work = state
     zero = every(seen, 0.0)
-    store(pivot, 0, 0, every(seen, 1.0))
+    store(seen, 0, PIVOT, every(seen, 1.0))
     last = PLAIN_SWEEPS + NEWTON_STEPS
     for sweep in range(1, last + 1):
         if sweep <= PLAIN_SWEEPS:
             sweep_forward(plan, draw, nominal, volt, flow, seen)
         else:
-            newton_forward(plan, draw, nominal, volt, flow, work, pivot, seen)
+            newton_forward(plan, draw, nominal, volt, flow, work, seen)
         gather_currents(plan, flow, seen)
         streak = choose(_close(seen, tol), load(seen, 0, STREAK) + 1.0, zero)
         store(seen, 0, STREAK, streak)
-        settled = _where_finite(seen, choose(load(pivot, 0, 0), larger(streak - 1.0, zero), zero))
+        settled = _where_finite(seen, choose(load(seen, 0, PIVOT), larger(streak - 1.0, zero), zero))
         _conclude(seen, settled, v_collapse)
         store(seen, 0, SETTLED, settled)
         for lane in range(count):
@@ -348,7 +349,7 @@ def solve_block(  # type: ignore[no-untyped-def]
     plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
 ):
     """Rows [row, row + count) side by side; whether ``state`` still holds what was written to ``answer``."""
-    draw, nominal, volt, flow, track, seen, pivot, work, _ = state
+    draw, nominal, volt, flow, track, seen, work, _ = state
     first_rate = WARM_RATE if v_start.shape[0] > 0 else COLD_RATE
     _begin(plan, row, row + count - 1, inputs, v_source, v_start, scale, state)
     sum_powers(plan, draw, nominal, flow, track, min(MOST_SWEEPS, max_iter - 1), tol, first_rate)
@@ -360,7 +361,7 @@ def solve_block(  # type: ignore[no-untyped-def]
     if left:
         _insist(
             plan, row, count, left, scale, tol, max_iter, v_collapse,
-            (draw, nominal, volt, flow, pivot, work), track, seen, outputs,
+            (draw, nominal, volt, flow, work), track, seen, outputs,
         )  # fmt: skip
     return left == 0
 
@@ -376,28 +377,21 @@ def reload(plan, row, count, state, outputs):  # type: ignore[no-untyped-def]
     currents_of_voltages(plan, state.draw, state.nominal, state.volt, state.flow, state.seen)
 
 
-@lean_kernel
+@flattened(plan=SweepPlan, state=Workspace, inputs=Inputs, outputs=Outputs)
 def sweep_rows(  # type: ignore[no-untyped-def]
-    link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, lo, hi,
-    load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar, v_source, v_start, scale, tol, max_iter, v_collapse,
-    draw, nominal, volt, flow, track, seen, pivot, work, adjusted,
-    v, current, s_source_mva, ended, measured,
-):  # fmt: skip
+    plan, state, v_source, v_start, inputs, outputs, lo, hi, scale, tol, max_iter, v_collapse
+):
     """Solve rows [lo, hi) of a batch.
 
-    Takes the fields of SweepPlan, Inputs, Workspace and Outputs one by one: a tuple costs three times
-    as much to pass.
     ``v_source`` (batch, source) complex in the order of the feeder's sources; ``v_start`` (batch or 0, bus)
     complex; ``scale`` 1 / base MVA.
     """
-    inputs = Inputs(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
-    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work, adjusted)
-    outputs = Outputs(v, current, s_source_mva, ended, measured)
-    for row in range(lo, hi, width(flow)):
-        count, block = min(width(flow), hi - row), (row - lo) // width(flow)
-        plan = BlockPlan(
-            link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, adjusted, block
-        )
+    for row in range(lo, hi, width(state.flow)):
+        count, block = min(width(state.flow), hi - row), (row - lo) // width(state.flow)
+        here = BlockPlan(
+            plan.link, plan.at_node, plan.at_branch, plan.z, plan.side, plan.zip_pos, plan.zip_coef,
+            plan.ratios, plan.shunts, state.adjusted, block,
+        )  # fmt: skip
         solve_block(
-            plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
+            here, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
         )

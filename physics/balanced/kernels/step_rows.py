@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...numba_tools.jit import inline, lean_kernel
+from ...numba_tools.flattened import flattened
+from ...numba_tools.jit import inline
 from ...numba_tools.lanes import choose, every, larger, load, pick, root, store, to_rows, to_rows_real, width
 from ...row_results import (
     N_OVERLOAD,
@@ -21,6 +22,7 @@ from ...row_results import (
 )
 from ...violations import JUST_ABOVE, excess, excess_of_band, told_loading
 from ..branch_flows import Ends, branch_flow
+from ..plan import SweepPlan
 from .adjusted import BlockPlan, written_ratio
 from .current_sweeps import IM, RE
 from .solve_rows import Inputs, Outputs, Workspace, reload, solve_block
@@ -52,44 +54,37 @@ class StepResults(NamedTuple):
 DETAILS = ("s_from", "s_to", "i_ka")
 
 
-@lean_kernel
+@flattened(
+    plan=SweepPlan, ends=Ends, inputs=Inputs, state=Workspace, outputs=Outputs, limits=StepLimits,
+    flows=StepResults,
+)  # fmt: skip
 def step_rows(  # type: ignore[no-untyped-def]
-    link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, rows, pi, lo, hi,
-    load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar,
-    v_source, v_start, base_mva, tol, max_iter, v_collapse,
-    draw, nominal, volt, flow, track, seen, pivot, work, adjusted,
-    v, current, s_source_mva, ended, measured, band, branch, s_from, s_to, v_pu, i_ka, loading,
+    plan, ends, inputs, v_source, v_start, base_mva, state, outputs, limits, flows, lo, hi, tol, max_iter,
+    v_collapse,
 ):  # fmt: skip
     """Solve rows [lo, hi) and measure them in one call, so that a lone row costs little beside its physics.
 
-    Takes the fields of SweepPlan, Ends, Inputs, Workspace, Outputs, StepLimits and StepResults one by one. A
-    block is measured while it is still at hand, side by side as it was solved.
+    A block is measured while it is still at hand, side by side as it was solved.
     """
-    inputs = Inputs(load_p_mw, load_q_mvar, inject_p_mw, inject_q_mvar)
-    state = Workspace(draw, nominal, volt, flow, track, seen, pivot, work, adjusted)
-    outputs = Outputs(v, current, s_source_mva, ended, measured)
-    limits, flows, scale = (
-        StepLimits(band, branch),
-        StepResults(s_from, s_to, v_pu, i_ka, loading),
-        1.0 / base_mva,
-    )
-    for row in range(lo, hi, width(flow)):
-        count, block = min(width(flow), hi - row), (row - lo) // width(flow)
-        plan = BlockPlan(
-            link, at_node, at_branch, z, side, zip_pos, zip_coef, ratios, shunts, adjusted, block
-        )
+    scale = 1.0 / base_mva
+    for row in range(lo, hi, width(state.flow)):
+        count, block = min(width(state.flow), hi - row), (row - lo) // width(state.flow)
+        here = BlockPlan(
+            plan.link, plan.at_node, plan.at_branch, plan.z, plan.side, plan.zip_pos, plan.zip_coef,
+            plan.ratios, plan.shunts, state.adjusted, block,
+        )  # fmt: skip
         if not solve_block(
-            plan, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
+            here, row, count, inputs, v_source, v_start, scale, tol, max_iter, v_collapse, state, outputs
         ):
-            reload(plan, row, count, state, outputs)
-        _measure_voltages(plan, row, count, state, outputs, limits, flows)
-        _measure_branches(plan, Ends(rows, pi), base_mva, row, count, state, outputs, limits, flows)
+            reload(here, row, count, state, outputs)
+        _measure_voltages(here, row, count, state, outputs, limits, flows)
+        _measure_branches(here, ends, base_mva, row, count, state, outputs, limits, flows)
         for lane in range(count):
             total = 0.0 + 0.0j
-            for s in range(s_source_mva.shape[1]):
-                total += s_source_mva[row + lane, s]
-            measured[row + lane, P_SLACK] = total.real
-            measured[row + lane, Q_SLACK] = total.imag
+            for s in range(outputs.s_source_mva.shape[1]):
+                total += outputs.s_source_mva[row + lane, s]
+            outputs.measured[row + lane, P_SLACK] = total.real
+            outputs.measured[row + lane, Q_SLACK] = total.imag
 
 
 @inline

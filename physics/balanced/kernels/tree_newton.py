@@ -75,10 +75,10 @@ def _dependent_slope(plan, nominal, volt, work):  # type: ignore[no-untyped-def]
 
 
 @inline
-def newton_step(plan, draw, nominal, volt, flow, work, pivot):  # type: ignore[no-untyped-def]
+def newton_step(plan, draw, nominal, volt, flow, work):  # type: ignore[no-untyped-def]
     """The step dV of every position; ``flow`` holds the branch currents J.
 
-    Written: fields 4 and 5 of ``work``; ``pivot`` receives the smallest determinant of (1 + Z M).
+    Written: fields 4 and 5 of ``work``. Answers the smallest determinant of (1 + Z M).
     """
     m = plan.link.shape[0]
     for k in range(m):
@@ -125,8 +125,8 @@ def newton_step(plan, draw, nominal, volt, flow, work, pivot):  # type: ignore[n
         store(work, up, 3, load(work, up, 3) + b22)
         store(work, up, 4, load(work, up, 4) + r_re)
         store(work, up, 5, load(work, up, 5) + r_im)
-    store(pivot, 0, 0, least)
     _substitute(plan, work)
+    return least
 
 
 @inline

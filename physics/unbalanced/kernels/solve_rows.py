@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...flags import COLLAPSED, CONVERGED, DIVERGED, UNSETTLED
+from ...numba_tools.flattened import flattened
 from ...numba_tools.jit import inline, lean_kernel
 from ...numba_tools.lanes import LANES, aligned
 from ...numba_tools.pointers import advance, get_lane, point, put, put_lane, width_of
@@ -268,6 +269,18 @@ def solve_block(  # type: ignore[no-untyped-def]
         move_on(net, cell)
 
 
+@inline
+def power_tables(inputs, n):  # type: ignore[no-untyped-def]
+    """Power by slot, ``n`` of them, taps and banks of Inputs as tables."""
+    return (
+        table(inputs.p_mw, n), table(inputs.q_mvar, n),
+        table(inputs.p_inject_mw, n), table(inputs.q_inject_mvar, n),
+        table(inputs.p_delta_mw, n), table(inputs.q_delta_mvar, n),
+        table(inputs.p_delta_inject_mw, n), table(inputs.q_delta_inject_mvar, n),
+        table(inputs.tap, inputs.tap.shape[1]), table(inputs.cap_on, inputs.cap_on.shape[1]),
+    )  # fmt: skip
+
+
 @lean_kernel
 def first_bad(array, allowed):  # type: ignore[no-untyped-def]
     """Flat place of the first entry that is not finite, or not zero where nothing may be; -1: none."""
@@ -292,37 +305,24 @@ def workspace_for(plan: SweepPlan, n_cap: int, rows: int) -> Workspace:
     return Workspace(cells, np.zeros(1 + n_item, dtype=np.int64), np.zeros((N_NOTES, LANES)))
 
 
-@lean_kernel
+@flattened(plan=SweepPlan, state=Workspace, inputs=Inputs, out=Outputs)
 def solve_rows(  # type: ignore[no-untyped-def]
-    whole, number, p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
-    q_delta_inject_mvar, v_source, v_start, tap, cap_on, all_legs, lo, hi, scale, tol, max_iter, v_collapse,
-    cells, live, lane_notes, phasors, notes,
-):  # fmt: skip
+    plan, state, inputs, out, all_legs, lo, hi, scale, tol, max_iter, v_collapse
+):
     """Solve rows [lo, hi) of a batch; ``scale`` is 1 over the base of one phase in MVA.
 
-    Takes the fields of SweepPlan, Inputs, Workspace and Outputs one by one: tuples cost three times as much
-    to pass. ``all_legs``: legs without a nominal load can draw power, because legs have arguments. Memory for
-    one row gives the scalar form of the same code, with the same bits. Answers ``SOME_BAD`` where power is
-    not finite or stands where none can be.
+    ``all_legs``: legs without a nominal load can draw power, because legs have arguments. Memory for one row
+    gives the scalar form of the same code, with the same bits. Answers ``SOME_BAD`` where power is not finite
+    or stands where none can be.
     """
-    net = steps_of(SweepPlan(whole, number), all_legs)
-    inputs = Inputs(
-        p_mw, q_mvar, p_inject_mw, q_inject_mvar, p_delta_mw, q_delta_mvar, p_delta_inject_mw,
-        q_delta_inject_mvar, v_source, v_start, tap, cap_on,
-    )  # fmt: skip
-    n = net.n_slot
-    arguments = (
-        table(p_mw, n), table(q_mvar, n), table(p_inject_mw, n), table(q_inject_mvar, n),
-        table(p_delta_mw, n), table(q_delta_mvar, n), table(p_delta_inject_mw, n),
-        table(q_delta_inject_mvar, n), table(tap, tap.shape[1]), table(cap_on, cap_on.shape[1]),
-    )  # fmt: skip
-    out = Outputs(phasors, notes)
-    cell = cell_of(net, cap_on.shape[1], point(cells), point(live))
+    net = steps_of(plan, all_legs)
+    arguments, n_cap = power_tables(inputs, net.n_slot), inputs.cap_on.shape[1]
+    cell = cell_of(net, n_cap, point(state.cells), point(state.live))
     step, answer = width_of(cell.v_re), ALL_GOOD
     for row in range(lo, hi, step):
         here = solve_block(
             net, cell, arguments, inputs, row, min(step, hi - row), scale, tol, max_iter, v_collapse, out,
-            lane_notes,
+            state.lane_notes,
         )  # fmt: skip
         if here == SOME_BAD:
             return SOME_BAD
