@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +157,7 @@ class PlannedScenario:
     @property
     def forecasts(self) -> ForecastSource:
         """Those that the environment was made with; without a forecaster they are the truth."""
-        return self._lead.observer.context.forecasts
+        return cast(Forecasts, self._lead.observer.context.forecasts)
 
     def window(
         self, start: int | None = None, horizon: int | None = None, *, row: int = 0,

@@ -64,7 +64,7 @@ def test_a_plan_on_a_window_can_be_played(env: DistGridEnv) -> None:
 
 
 def test_windows_of_rows_differ_as_their_days_do() -> None:
-    """A vector environment tells by row what its row meets; its views and SB3's adapter tell the same."""
+    """A vector environment tells by row what its row meets; its views tell the same."""
     env = vector("distgrid/VoltVar-33bw-v0", 3)
     env.reset(seed=0, options={"day": [3, 40, 3]})
     loads = [env.scenario.window(horizon=4, row=row).load_p_mw for row in range(3)]
@@ -76,7 +76,7 @@ def test_windows_of_rows_differ_as_their_days_do() -> None:
 
 
 def test_every_face_has_the_same_scenario() -> None:
-    """Feeder, network, task, fleet and neutral action of single, vector and SB3 faces."""
+    """Feeder, network, task, fleet and neutral action of single and vector faces."""
     single = make()
     vec = DistGridVectorEnv(single.feeder, single.resources, num_envs=2)
     for face in (single, vec):
