@@ -23,11 +23,11 @@ def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     """``state_info`` and what the step earned, cost and delivered."""
     info = state_info(grid, row)
     charged = [float(value[row]) for value in outcome.resource_costs.values()]
-    info["unserved_MW"] = float(outcome.unserved_mw[row])
+    info["unserved_MW"] = outcome.unserved_mw.item(row)
     info["cost_resource"] = sum(charged, 0.0)
     info["n_resource_violations"] = sum([value > 0.0 for value in charged])
-    info["rewards"] = {name: float(value[row]) for name, value in outcome.rewards.items()}
-    info["costs"] = {name: float(value[row]) for name, value in outcome.costs.items()}
+    info["rewards"] = {name: value.item(row) for name, value in outcome.rewards.items()}
+    info["costs"] = {name: float(value.item(row)) for name, value in outcome.costs.items()}
     info["cost"] = float(outcome.cost[row])
     info["delivered"] = grid.fleet.delivered(row)
     return info
