@@ -25,7 +25,7 @@ def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     info["cost_resource"] = sum(charged, 0.0)
     info["n_resource_violations"] = sum([value > 0.0 for value in charged])
     info["rewards"] = {name: value.item(row) for name, value in outcome.rewards.items()}
-    info["costs"] = {name: value.item(row) for name, value in outcome.costs.items()}
+    info["costs"] = {name: float(value.item(row)) for name, value in outcome.costs.items()}
     info["cost"] = outcome.cost.item(row)
     info["delivered"] = grid.fleet.delivered(row)
     return info

@@ -216,8 +216,9 @@ class Fleet:
                     )
                 np.take(v_pu, self.columns[slot.units], axis=1, out=exo.v_pu, mode="clip")
             program.advance(slot.action, exo)
-        for k, bounds in self._own_accounts.items():
-            self.accounts.take(k, self.programs[k], bounds)
+        if self._own_accounts:
+            for k, bounds in self._own_accounts.items():
+                self.accounts.take(k, self.programs[k], bounds)
         self._collect()
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
