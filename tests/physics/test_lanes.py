@@ -81,7 +81,7 @@ def test_threads_share_the_rows(
     net, ranges = network("case33bw"), []
 
     def spy(*arguments: object) -> None:
-        ranges.append(arguments[9:11])
+        ranges.append(arguments[6:8])
         kernels.sweep_rows(*arguments)
 
     monkeypatch.setattr(sys.modules["distgrid.physics.balanced.solve"], "sweep_rows", spy)
