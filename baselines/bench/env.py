@@ -13,7 +13,7 @@ from ...envs.core import grid as transition
 from .harness.stopwatch import Stopwatch, around
 from .harness.timing import Samples, take_turns, timing
 from .report.machine import describe
-from .report.results import EnvProfile, EnvReport, EnvRow, Part, Target
+from .report.results import EnvProfile, EnvReport, EnvRow, Target, TimePart
 
 #: Environments timed, with the steps per processor second wanted where there is a target.
 ENVIRONMENTS: dict[str, float | None] = {
@@ -151,7 +151,7 @@ def _shares(name: str, watch: Stopwatch, steps: int) -> EnvProfile:
     parts = watch.parts()
     total = sum(parts.values())
     listed = [
-        Part(name=part, microseconds=1e6 * s / steps, share=s / total)
+        TimePart(name=part, microseconds=1e6 * s / steps, share=s / total)
         for part, s in sorted(parts.items(), key=lambda item: -item[1])
     ]
     return EnvProfile(

@@ -28,7 +28,7 @@ from ...physics.unbalanced.stepper import Stepper3
 from .harness.stopwatch import Stopwatch, around
 from .harness.timing import Samples, take_turns, timing
 from .report.machine import describe
-from .report.results import EnvProfile, Part, Target, VectorMemory, VectorReport, VectorRow
+from .report.results import EnvProfile, Target, TimePart, VectorMemory, VectorReport, VectorRow
 
 SMALL, LARGE, LARGEST = "VoltVar-33bw-v0", "VoltVar-141-v0", "DistGrid-533mt_hi-v0"
 PHASES = "DistGrid3Phase-ieee123-v0"  # 20 resources
@@ -193,7 +193,7 @@ def _profile(name: str, num_envs: int, seed: int, steps: int) -> EnvProfile:
     parts[MEASURE], parts[SOLVE] = parts[SOLVE] - swept, swept
     total, each = sum(parts.values()), num_envs * taken
     listed = [
-        Part(name=part, microseconds=1e6 * s / each, share=s / total)
+        TimePart(name=part, microseconds=1e6 * s / each, share=s / total)
         for part, s in sorted(parts.items(), key=lambda item: -item[1])
     ]
     return EnvProfile(

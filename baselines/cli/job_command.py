@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from ..jobs.config_fields import Positional, Shown
-from ..jobs.job import Job, JobConfig, Outcome
+from ..jobs.config_fields import DisplayedField, Positional
+from ..jobs.job import Job, JobConfig, JobOutcome
 from .config_file import alternatives, checked, read_config
 
 FAILED = 3  # exit status; 0 is a result as wanted, 2 wrong input, 1 a machine that refuses
@@ -26,8 +26,8 @@ def command_of(job: type[AnyJob]) -> Callable[..., None]:
     """The command of a job, for Typer.
 
     Arguments and options come from the fields of `job.config_model`: names, types, defaults, descriptions,
-    with `Positional` and `Shown` of `jobs.config_fields` among their annotations. Every command also has
-    `--out`, `--fresh`, `--config` and `--schema`; those of many items have `--engine` and `--progress`. A run
+    with `Positional` and `DisplayedField` of `jobs.config_fields` among their annotations. Every
+    command also has `--out`, `--fresh`, `--config` and `--schema`; those of many items have `--engine` and `--progress`. A run
     is resumed when the same command is given again. Exit status: 0 for a result as wanted, 3 where the job's
     summary names a problem, 2 for wrong input.
     """
@@ -66,7 +66,9 @@ def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
     default = _REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
     if kind is str and isinstance(default, tuple | list):
         default = ",".join(map(str, default))
-    metavar = next((mark.metavar for mark in field.metadata if isinstance(mark, Positional | Shown)), None)
+    metavar = next(
+        (mark.metavar for mark in field.metadata if isinstance(mark, Positional | DisplayedField)), None
+    )
     wanted = kind | None if default is None else kind
     if any(isinstance(mark, Positional) for mark in field.metadata):
         return _parameter(
@@ -188,7 +190,7 @@ def command_line(job: AnyJob, engine: str, out: Path) -> list[str]:
     return ["distgrid", *job.kind.split(), *first, *options, "--out", str(out)]
 
 
-def _show(job: AnyJob, context: Any, outcome: Outcome, folder: Path) -> None:
+def _show(job: AnyJob, context: Any, outcome: JobOutcome, folder: Path) -> None:
     from rich.console import Console
 
     console = Console()
@@ -209,7 +211,7 @@ def _show(job: AnyJob, context: Any, outcome: Outcome, folder: Path) -> None:
         typer.echo(verdict, err=outcome.manifest.error is not None)
 
 
-def _resumed_text(outcome: Outcome) -> str:
+def _resumed_text(outcome: JobOutcome) -> str:
     if outcome.complete or not outcome.computed:
         return "This run was complete already; nothing was done again (--fresh does it anew)."
     if outcome.skipped:

@@ -14,7 +14,7 @@ class Positional:
 
 
 @dataclass(frozen=True)
-class Shown:
+class DisplayedField:
     """Help shows `metavar` as the value of the option, in place of its type."""
 
     metavar: str

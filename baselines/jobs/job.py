@@ -86,7 +86,7 @@ class Summary:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class JobOutcome:
     """A job that has ended.
 
     Attributes:
@@ -198,7 +198,7 @@ class Job(ABC, Generic[Config]):
         """The few results of the run; the facts of a single item where not overridden."""
         return Summary(dict(facts[0]) if len(facts) == 1 else {})
 
-    def draw(self, context: Any, outcome: Outcome) -> Mapping[str, bytes]:
+    def draw(self, context: Any, outcome: JobOutcome) -> Mapping[str, bytes]:
         """The `pictures` by name."""
         return {}
 
@@ -212,11 +212,11 @@ class Job(ABC, Generic[Config]):
         """The folder where none is named; None: one must be named."""
         return None
 
-    def show(self, context: Any, outcome: Outcome) -> Iterable[Any]:
+    def show(self, context: Any, outcome: JobOutcome) -> Iterable[Any]:
         """What the command prints: texts, and what rich can draw."""
         return [f"{name}: {value}" for name, value in outcome.manifest.results.items()]
 
-    def verdict(self, outcome: Outcome) -> str | None:
+    def verdict(self, outcome: JobOutcome) -> str | None:
         """How it ended, in a sentence: the problem, or the result of that name; None: nothing is said."""
         said = outcome.manifest.error or outcome.manifest.results.get("verdict")
         return None if said is None else str(said)

@@ -24,7 +24,7 @@ from .code_content import has_address, package_sha256
 from .engines import AnyJob, FinishedPart, engine_named
 from .files import table_bytes
 from .identity import Reader
-from .job import Chunk, Outcome, Tables
+from .job import Chunk, JobOutcome, Tables
 from .job_folder import JobFolder, note, read_parts
 from .manifest import ChunkRecord, GroupRecord, InputRecord, Manifest, Timings
 from .plan import cut, table_path
@@ -52,7 +52,7 @@ def run_job(
     fresh: bool = False,
     progress: bool = False,
     command: Sequence[str] | None = None,
-) -> Outcome:
+) -> JobOutcome:
     """Do a job, or what is left of it, and return its tables.
 
     Args:
@@ -99,7 +99,7 @@ class _Run:
     def outcome(
         self, out: Path | None, chunk_size: int | None, command: Sequence[str] | None, *, resume: bool,
         fresh: bool,
-    ) -> Outcome:  # fmt: skip
+    ) -> JobOutcome:  # fmt: skip
         wanted = self._manifest(chunk_size, command)
         if out is None:
             return self._in_memory(wanted)
@@ -108,7 +108,7 @@ class _Run:
             run = folder.claim(wanted, needed, resume=resume, fresh=fresh)
             if folder.complete:
                 tables = self._gathered(run, folder) if self.job.keeps_parts else folder.whole(run)
-                return Outcome(tables, run, out, len(run.chunks), 0, complete=True)
+                return JobOutcome(tables, run, out, len(run.chunks), 0, complete=True)
             if not self.job.keeps_parts:
                 return self._at_once(run, folder)
             with _Status(run, folder):
@@ -145,7 +145,7 @@ class _Run:
         ]
         return engine_named(self.engine)(self.job, self.context, chunks)
 
-    def _in_memory(self, run: Manifest) -> Outcome:
+    def _in_memory(self, run: Manifest) -> JobOutcome:
         """Do everything and write nothing."""
         if not self.job.keeps_parts:
             return self._at_once(run, None)
@@ -157,11 +157,11 @@ class _Run:
                 note(chunk, part)
                 bar.advance(chunk.n_items, label=chunk.label)
         run.timings.wall_s = round(sum(chunk.wall_s for chunk in run.chunks), 3)
-        outcome = Outcome(self._gathered(run, kept), run, None, 0, len(run.chunks), complete=False)
+        outcome = JobOutcome(self._gathered(run, kept), run, None, 0, len(run.chunks), complete=False)
         self._conclude(run, outcome)
         return outcome
 
-    def _in_parts(self, run: Manifest, folder: JobFolder) -> Outcome:
+    def _in_parts(self, run: Manifest, folder: JobFolder) -> JobOutcome:
         """Do what is pending, writing each chunk as it comes; then put the tables together and write them."""
         pending = [chunk for chunk in run.chunks if chunk.status == "pending"]
         with Progress(self.progress, _n_items(run.chunks), self.job.word) as bar:
@@ -173,11 +173,11 @@ class _Run:
                 bar.advance(chunk.n_items, label=chunk.label)
         tables = self._gathered(run, folder)
         skipped = len(run.chunks) - len(pending)
-        outcome = Outcome(tables, run, folder.path, skipped, len(pending), complete=False)
+        outcome = JobOutcome(tables, run, folder.path, skipped, len(pending), complete=False)
         self._write(run, folder, {name: table_bytes(table) for name, table in tables.items()}, outcome)
         return outcome
 
-    def _at_once(self, run: Manifest, folder: JobFolder | None) -> Outcome:
+    def _at_once(self, run: Manifest, folder: JobFolder | None) -> JobOutcome:
         """Do everything; only then run.json and the tables are written, where there is a folder."""
         started = time.perf_counter()
         groups = [GroupRecord(label=label, n_items=len(items)) for label, items in self.groups.items()]
@@ -187,7 +187,7 @@ class _Run:
             kept[part.index] = part
             note(run.chunks[part.index], part)
         tables = self._gathered(run, kept)
-        outcome = Outcome(
+        outcome = JobOutcome(
             tables, run, None if folder is None else folder.path, 0, len(run.chunks), complete=False
         )
         facts, run.notes = self._facts(run), [text for chunk in run.chunks for text in chunk.notes]
@@ -202,7 +202,7 @@ class _Run:
         return outcome
 
     def _write(
-        self, run: Manifest, folder: JobFolder, data: Mapping[str, bytes], outcome: Outcome,
+        self, run: Manifest, folder: JobFolder, data: Mapping[str, bytes], outcome: JobOutcome,
         facts: Sequence[Mapping[str, run_manifest.Scalar]] | None = None,
     ) -> None:  # fmt: skip
         """Write the tables and pictures of the whole run."""
@@ -214,7 +214,7 @@ class _Run:
     def _conclude(
         self,
         run: Manifest,
-        outcome: Outcome,
+        outcome: JobOutcome,
         facts: Sequence[Mapping[str, run_manifest.Scalar]] | None = None,
     ) -> None:
         """Note how the run ended."""

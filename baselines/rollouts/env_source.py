@@ -62,7 +62,7 @@ def episode_day(days: NDArray[np.int64], episode: int) -> int:
 
 
 @dataclass(frozen=True)
-class Source:
+class EnvSource:
     """How to get the environment: an id that is made with `split`, a factory, or an environment."""
 
     given: EnvLike
@@ -95,13 +95,13 @@ class Source:
             env.close()
 
 
-def make_source(env: EnvLike, split: str | None) -> Source:
+def make_source(env: EnvLike, split: str | None) -> EnvSource:
     """Look at `env` and settle the split: as asked, else the environment's own, else "test"."""
     if isinstance(env, str):
         full = resolve_id(env)
         if split is not None:
             check_split(split)
-        return Source(full, split or DEFAULT_SPLIT, full)
+        return EnvSource(full, split or DEFAULT_SPLIT, full)
     if isinstance(env, gymnasium.Env):
         opened = env
     elif callable(env):
@@ -118,7 +118,7 @@ def make_source(env: EnvLike, split: str | None) -> Source:
     chosen = split or grid.split
     if opened is not env:
         opened.close()
-    return Source(env, chosen, name)
+    return EnvSource(env, chosen, name)
 
 
 def _check_grid(env: object) -> None:

@@ -11,17 +11,17 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
 from ...cases.profiles.calendar import HOURS_PER_DAY
-from ..jobs.config_fields import Positional, Shown, commas
-from ..jobs.job import Chunk, Description, Job, JobConfig, Outcome, Part, Tables
+from ..jobs.config_fields import DisplayedField, Positional, commas
+from ..jobs.job import Chunk, Description, Job, JobConfig, JobOutcome, Part, Tables
 from ..jobs.manifest import ChunkRecord, Manifest, Scalar
 from ..jobs.plan import part_path
 from ..policy import plays_batches
 from ..scoring.summary import PolicySummary, episodes_table, summarise
 from .env_content import content_of
-from .env_source import Source, episode_day, input_records, make_source
+from .env_source import EnvSource, episode_day, input_records, make_source
 from .episodes import KINDS, Episodes, run_episodes
 from .rows import run_rows
-from .session import PolicyLike, Session, check_policies
+from .session import PolicyLike, RolloutSession, check_policies
 
 EPISODES = "episodes"
 REPORT = "report.png"
@@ -34,7 +34,7 @@ class RunConfig(JobConfig):
     """
 
     env: Annotated[str, Positional("ENV")] = Field(description="Environment, such as VoltVar-33bw-v0.")
-    policy: Annotated[tuple[str, ...], BeforeValidator(commas), Shown("NAME[,NAME…]")] = Field(
+    policy: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("NAME[,NAME…]")] = Field(
         description="One policy, or several with commas between them."
     )
     split: str = Field(
@@ -63,7 +63,7 @@ class RolloutJob(Job[RunConfig]):
     shown_out = "runs/ENV"
 
     def __init__(
-        self, config: RunConfig, source: Source | None = None,
+        self, config: RunConfig, source: EnvSource | None = None,
         policies: Sequence[PolicyLike] | None = None, report: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(config)
@@ -81,29 +81,29 @@ class RolloutJob(Job[RunConfig]):
         """Whether another process can open the environment."""
         return self.source.portable
 
-    def parameters(self, context: Session) -> Mapping[str, Scalar]:
+    def parameters(self, context: RolloutSession) -> Mapping[str, Scalar]:
         """What was asked for; the policies by name, their content is in `objects`."""
         return {
             "environment": self.source.name, "split": self.source.split, "seed": self.config.seed,
             "episodes": self.config.episodes, "policies": ",".join(context.policies),
         }  # fmt: skip
 
-    def describe(self, context: Session) -> Description:
+    def describe(self, context: RolloutSession) -> Description:
         """Environment, policies and data by content."""
         records, unknown = context.policy_records()
         attached = content_of(context.env)
         inputs = [*input_records(context.env, self.source.split, attached.sha256), *attached.own]
         return Description(inputs, records, [*unknown, *attached.unknown], seed=self.config.seed)
 
-    def prepare(self) -> Session:
+    def prepare(self) -> RolloutSession:
         """The environment and the policies made on it."""
-        return Session(self.source, self.entries)
+        return RolloutSession(self.source, self.entries)
 
-    def release(self, context: Session) -> None:
+    def release(self, context: RolloutSession) -> None:
         """Close the environment, unless it was handed in."""
         context.close()
 
-    def items(self, context: Session) -> list[tuple[str, int]]:
+    def items(self, context: RolloutSession) -> list[tuple[str, int]]:
         """Policy and episode."""
         return [(name, episode) for name in context.policies for episode in range(self.config.episodes)]
 
@@ -111,17 +111,17 @@ class RolloutJob(Job[RunConfig]):
         """The policy."""
         return item[0]
 
-    def do(self, context: Session, item: tuple[str, int]) -> Part:
+    def do(self, context: RolloutSession, item: tuple[str, int]) -> Part:
         """Play one episode."""
         return self.do_chunk(context, Chunk(0, item[0], item[1], (item,)))
 
-    def do_chunk(self, context: Session, chunk: Chunk) -> Part:
+    def do_chunk(self, context: RolloutSession, chunk: Chunk) -> Part:
         """Play consecutive episodes of one policy."""
         days = tuple(episode_day(context.grid.days, episode) for _, episode in chunk.items)
         episodes = Episodes(chunk.label, chunk.items[0][1], days, self.config.seed)
         return Part(play(context, episodes))
 
-    def chunk_size(self, context: Session, n_items: int) -> int:
+    def chunk_size(self, context: RolloutSession, n_items: int) -> int:
         """Of episodes that are played side by side, 128 at most: together they take a second or two."""
         if n_items > 1 and context.side_by_side():
             return min(n_items, 128)
@@ -146,19 +146,19 @@ class RolloutJob(Job[RunConfig]):
                 return f"{path} does not hold the episodes {chunk.first_item} to {last}"
         return None
 
-    def merge(self, context: Session, tables: Tables) -> Tables:
+    def merge(self, context: RolloutSession, tables: Tables) -> Tables:
         """The tables of the steps, and one row an episode made from them."""
         return {**tables, EPISODES: episodes_table(tables["steps"], context.dt_h, self.config.seed)}
 
-    def wanted_outputs(self, context: Session) -> frozenset[str]:
+    def wanted_outputs(self, context: RolloutSession) -> frozenset[str]:
         """All tables, and the picture where it is wanted."""
         return frozenset({*self.outputs, *((REPORT,) if self.report else ())})
 
-    def draw(self, context: Session, outcome: Outcome) -> Mapping[str, bytes]:
+    def draw(self, context: RolloutSession, outcome: JobOutcome) -> Mapping[str, bytes]:
         """The picture of the run."""
         return {REPORT: self._picture(context, outcome)} if self.report else {}
 
-    def scores(self, context: Session, outcome: Outcome) -> tuple[PolicySummary, ...]:
+    def scores(self, context: RolloutSession, outcome: JobOutcome) -> tuple[PolicySummary, ...]:
         """One entry a policy."""
         return summarise(outcome.tables[EPISODES], context.dt_h, _speeds(outcome.manifest))
 
@@ -166,20 +166,20 @@ class RolloutJob(Job[RunConfig]):
         """A folder of runs/ with the name of the environment."""
         return Path("runs") / self.name
 
-    def show(self, context: Session, outcome: Outcome) -> Iterable[Any]:
+    def show(self, context: RolloutSession, outcome: JobOutcome) -> Iterable[Any]:
         """The scores."""
         from ..scoring.score_table import score_table
 
         title = f"{self.name}: {self._count(context)} of {self.source.split}"
         return [score_table(self.scores(context, outcome), title)]
 
-    def _count(self, context: Session) -> str:
+    def _count(self, context: RolloutSession) -> str:
         """How many episodes there are, and of what."""
         hours = context.episode_h
         what = "days" if hours == HOURS_PER_DAY else f"episodes of {hours:g} h"
         return f"{self.config.episodes} {what}"
 
-    def _picture(self, context: Session, outcome: Outcome) -> bytes:
+    def _picture(self, context: RolloutSession, outcome: JobOutcome) -> bytes:
         from ..scoring.report import Scene, report_png
 
         grid = context.grid
@@ -203,7 +203,7 @@ class RolloutJob(Job[RunConfig]):
         return report_png(scene)
 
 
-def play(session: Session, episodes: Episodes) -> Tables:
+def play(session: RolloutSession, episodes: Episodes) -> Tables:
     """Play consecutive episodes of one policy: side by side, where policy and environment can."""
     policy, count = session.policies[episodes.policy], len(episodes.days)
     if count > 1 and session.has_rows and plays_batches(policy):

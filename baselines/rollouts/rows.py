@@ -21,7 +21,7 @@ from ..jobs.code_content import has_address
 from ..policy import Policy
 from ..scoring.extremes import BoolArray, Envelope, FloatArray
 from ..scoring.violations import Solved, Violations
-from .env_source import Source
+from .env_source import EnvSource
 from .episodes import KINDS, Episodes, cost_column, is_column
 
 AnyVectorEnv = VectorEnv[Any, Any, Any]
@@ -31,7 +31,7 @@ _FACES: dict[type, type[DistGridVectorEnv]] = {
 _WRAPPERS = (gymnasium.wrappers.OrderEnforcing, gymnasium.wrappers.TimeLimit)
 
 
-def has_rows(source: Source, env: gymnasium.Env[Any, Any]) -> bool:
+def has_rows(source: EnvSource, env: gymnasium.Env[Any, Any]) -> bool:
     """Whether the episodes of `env`, which `source` made, can be played by `open_rows`.
 
     An environment that was handed in is played itself. So is one with wrappers, or with a class, task, load

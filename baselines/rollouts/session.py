@@ -12,7 +12,7 @@ from ..errors import RunError
 from ..jobs.identity import parts_of
 from ..jobs.manifest import ObjectRecord
 from ..policy import Policy, plays_batches
-from .env_source import Source
+from .env_source import EnvSource
 from .rows import AnyVectorEnv, has_rows, open_rows
 
 PolicyLike = str | Policy
@@ -43,10 +43,10 @@ def check_policies(policy: PolicyLike | Sequence[PolicyLike]) -> tuple[PolicyLik
     return several
 
 
-class Session:
+class RolloutSession:
     """One environment in this process and the policies made on it."""
 
-    def __init__(self, source: Source, entries: tuple[PolicyLike, ...]) -> None:
+    def __init__(self, source: EnvSource, entries: tuple[PolicyLike, ...]) -> None:
         """Open the environment and make the policies; `close` it afterwards."""
         self.source = source
         self.env = source.open()

@@ -21,7 +21,7 @@ class PageError(ValueError):
 
 
 @dataclass(slots=True)
-class Reader:
+class ThriftReader:
     """The bytes of Thrift structures, from `at` on and before `end`."""
 
     data: bytes
@@ -132,7 +132,7 @@ def largest_claim(data: bytes, start: int, length: int) -> int:
     """
     if start < 0 or length < 0 or start + length > len(data):
         raise PageError("a column lies outside the file")
-    reader = Reader(data, start, start + length)
+    reader = ThriftReader(data, start, start + length)
     largest = 0
     while reader.at < reader.end:
         header = reader.struct()

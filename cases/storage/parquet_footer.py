@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .page_headers import PageError, Reader
+from .page_headers import PageError, ThriftReader
 
 MAGIC = b"PAR1"
 _LIST, _STRUCT, _BINARY = 9, 12, 8
@@ -47,7 +47,7 @@ def column_claims(data: bytes) -> list[ColumnClaim]:
     start = len(data) - 8 - size
     if start < 4:
         raise PageError("the footer is longer than the file")
-    reader = Reader(data, start, len(data) - 8)
+    reader = ThriftReader(data, start, len(data) - 8)
     claims: list[ColumnClaim] = []
     for field, kind in reader.fields():
         if field == _ROW_GROUPS and kind == _LIST:
@@ -58,7 +58,7 @@ def column_claims(data: bytes) -> list[ColumnClaim]:
     return claims
 
 
-def _group(reader: Reader) -> list[ColumnClaim]:
+def _group(reader: ThriftReader) -> list[ColumnClaim]:
     columns: list[tuple[str, dict[int, int]]] = []
     rows = 0
     for field, kind in reader.fields():
@@ -71,7 +71,7 @@ def _group(reader: Reader) -> list[ColumnClaim]:
     return [_claim(path, found, rows) for path, found in columns]
 
 
-def _chunk(reader: Reader) -> tuple[str, dict[int, int]]:
+def _chunk(reader: ThriftReader) -> tuple[str, dict[int, int]]:
     path = ""
     found: dict[int, int] = {}
     for field, kind in reader.fields():
@@ -84,7 +84,7 @@ def _chunk(reader: Reader) -> tuple[str, dict[int, int]]:
     return path, found
 
 
-def _meta(reader: Reader) -> tuple[str, dict[int, int]]:
+def _meta(reader: ThriftReader) -> tuple[str, dict[int, int]]:
     words: list[str] = []
     found: dict[int, int] = {}
     for field, kind in reader.fields():

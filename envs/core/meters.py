@@ -213,7 +213,7 @@ def n_readings(blocks: Sequence[Block], context: BlockContext) -> int:
     return sum(block.size(context.counts) for block in blocks if isinstance(block, MeteredBlock))
 
 
-class Readings:
+class MeterReadings:
     """What the meters of a grid show, the first columns of ``shown`` (batch, ...); advanced once a step."""
 
     def __init__(self, blocks: Sequence[Block], context: BlockContext, readings: FloatArray) -> None:

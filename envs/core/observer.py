@@ -20,7 +20,7 @@ from .chance import drawn_keys
 from .columns import sizes
 from .forecasts import Forecasts
 from .gather import Gather
-from .meters import Meter, Readings, metered, n_readings
+from .meters import Meter, MeterReadings, metered, n_readings
 from .observation_layout import Layout
 
 FloatArray = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Observer:
         self._view, self.fleet, self.stepper = view, view.fleet, view.grid
         batch = len(view.v_pu)
         self._prepared = np.zeros((batch, self._n_prepared))
-        self.readings = Readings(self._listed, self.context, self._prepared)
+        self.readings = MeterReadings(self._listed, self.context, self._prepared)
         self.measures, self.row_key = bool(self.readings), view.row_key
         self.random_load = view.random_load = np.zeros((batch, self.context.forecasts.n_random_load))
         view.readings = self._prepared

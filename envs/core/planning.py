@@ -161,7 +161,7 @@ class PlannedScenario:
 
     def window(
         self, start: int | None = None, horizon: int | None = None, *, row: int = 0,
-        forecast: Forecaster | Forecasts | None = None,
+        forecast: Forecaster | ForecastSource | None = None,
     ) -> Window:  # fmt: skip
         """``horizon`` intervals from ``start`` on, as ``row`` will meet them, or as they are foretold to it.
 
@@ -193,7 +193,7 @@ class PlannedScenario:
 
     @staticmethod
     def _foretold(
-        grid: Grid, at: int, now: int, horizon: int, by: Forecaster | Forecasts
+        grid: Grid, at: int, now: int, horizon: int, by: Forecaster | ForecastSource
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Loads, prices and sun of the intervals from ``now`` on, as known now."""
         whose = Forecasts(grid.load, grid.profiles, by) if isinstance(by, Forecaster) else by

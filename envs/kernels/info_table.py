@@ -60,7 +60,7 @@ class PerPlace(NamedTuple):
 CLOCKS = ("day", "step_index", "t_index")
 
 
-class Clock(NamedTuple):
+class ClockValue(NamedTuple):
     """One of `CLOCKS`."""
 
     array: str
@@ -76,7 +76,7 @@ class InfoKey(NamedTuple):
     key: str
     unit: str
     meaning: str
-    source: Measured | Counted | Flag | PerPlace | Clock | Earned
+    source: Measured | Counted | Flag | PerPlace | ClockValue | Earned
 
 
 INFO: tuple[InfoKey, ...] = (
@@ -131,10 +131,10 @@ INFO: tuple[InfoKey, ...] = (
     InfoKey(
         "n_vuf_violations", "", "number of nodes above it; 0 on balanced feeders", Counted(N_UNBALANCE)
     ),
-    InfoKey("day", "", "day of the data, counted from 0", Clock("day")),
-    InfoKey("step", "", "intervals done in this episode", Clock("step_index")),
+    InfoKey("day", "", "day of the data, counted from 0", ClockValue("day")),
+    InfoKey("step", "", "intervals done in this episode", ClockValue("step_index")),
     InfoKey(
-        "t_index", "", "row of the profiles of the interval that is decided next", Clock("t_index")
+        "t_index", "", "row of the profiles of the interval that is decided next", ClockValue("t_index")
     ),
     InfoKey(
         "unserved_MW", "MW", "load that got no power: on nodes that no source reaches, or shed", Earned()
@@ -167,7 +167,7 @@ class InfoPlan:
     def __init__(self, keys: Sequence[InfoKey] = INFO) -> None:
         self.keys = tuple(keys)
         measured, counted = self._of(Measured), self._of(Counted)
-        flags, places, clocks = self._of(Flag), self._of(PerPlace), self._of(Clock)
+        flags, places, clocks = self._of(Flag), self._of(PerPlace), self._of(ClockValue)
         #: Keys of what a state tells, in the order of the list; `step` adds the others.
         self.state = tuple(k.key for k in keys if not isinstance(k.source, Earned))
         self.numbers, self.counts, self.flags = (

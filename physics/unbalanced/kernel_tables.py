@@ -70,7 +70,7 @@ class SweepPlan(NamedTuple):
     the capacitors table); tap (row of the regulators table or -1, 1 where the child is its from end); zone
     (1 + tap entry that each conductor is behind, 0: none; the same of the parent of each tap entry); item
     (conductor, other or -1, slot of the power it shares in, 1: takes injections); root (conductor, source
-    row, phase); bar (slots, then slots of legs, where no power can be); afloat (nodes whose
+    row, phase); bar (slots, then slots of legs, where no power can be); ungrounded (nodes whose
     potential only shunts fix). ``number``: coefficients (complex as
     re, im; blocks row by row); shares of every conductor's P, then Q, that are constant power; susceptance of
     banks; ratio of tap entries at neutral; models of items; where power sums start and how banks react: see
@@ -193,7 +193,7 @@ class Cell(NamedTuple):
     live: Any  # how many items draw power, and which
 
 
-class Ends(NamedTuple):
+class SegmentEnds(NamedTuple):
     """What a segment's own code needs of `Steps` and `Cell`: a call passes every field."""
 
     coef: Any

@@ -171,7 +171,7 @@ class Network3:
             built = self._reached(closed, forest.irregular)
         else:
             layout = self._laid_out(forest, self._hung_on(closed))
-            irregular = self._bank_afloat(layout.floating) or self._half_fed(forest)
+            irregular = self._bank_ungrounded(layout.floating) or self._half_fed(forest)
             built = self._reached(closed, irregular) if irregular else self._swept(closed, layout, forest)
         if warn and built.cut:
             warnings.warn(
@@ -212,7 +212,7 @@ class Network3:
         node = self.feeder.column("nodes", "node_id")[min(met)[0]]
         return f"a load at node {node!r} has a dead terminal"
 
-    def _bank_afloat(self, floating: BoolArray) -> str:
+    def _bank_ungrounded(self, floating: BoolArray) -> str:
         """Why a capacitor bank keeps sweeps from finding the potential of a zone without ground."""
         for bank in self.node_loads.banks:
             if not bank.delta and floating[bank.node, bank.place]:

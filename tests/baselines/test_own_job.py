@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from distgrid.baselines.cli.job_command import command_of
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.jobs.job import Outcome, Part
+from distgrid.baselines.jobs.job import JobOutcome, Part
 from distgrid.baselines.jobs.runner import prepared, run_job
 
 from .made_up import Primes, PrimesConfig
@@ -43,7 +43,7 @@ def script(out: Path, engine: str, **environment: str) -> Ended:
     return code, log.read_text()
 
 
-def done(out: Path | None, engine: str = "local", **config: int) -> Outcome:
+def done(out: Path | None, engine: str = "local", **config: int) -> JobOutcome:
     job = Primes(PrimesConfig(**config))
     with prepared(job) as context:
         return run_job(job, context, out, engine=engine, chunk_size=2)

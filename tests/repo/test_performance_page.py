@@ -122,16 +122,16 @@ def timing(seconds: float) -> results.Timing:
     return results.Timing(wall_s=spread(seconds), cpu_s=spread(seconds), rounds=3, calls_per_round=2)
 
 
-def row(solver: str, seconds: float | None, ratio: float | None = None) -> results.Row:
+def row(solver: str, seconds: float | None, ratio: float | None = None) -> results.ReportRow:
     """One solver, not timed without seconds."""
     ratios = (
         [] if ratio is None else [results.Ratio(of="distgrid solve", wall=spread(ratio), cpu=spread(9.0))]
     )
     timed = None if seconds is None else timing(seconds)
-    return results.Row(solver=solver, package="", options="", timing=timed, ratios=ratios)
+    return results.ReportRow(solver=solver, package="", options="", timing=timed, ratios=ratios)
 
 
-def comparison(feeder: str, rows: list[results.Row], batch: int = 1) -> results.Comparison:
+def comparison(feeder: str, rows: list[results.ReportRow], batch: int = 1) -> results.Comparison:
     """Solvers on a feeder."""
     return results.Comparison(
         feeder=feeder, buses=33, solves_per_call=batch, target_error_pu=1e-8, reference="Newton",

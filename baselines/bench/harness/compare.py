@@ -13,7 +13,7 @@ from ..contenders import distgrid_balanced as ours
 from ..contenders.contender import Contender, Missing, Tuned, true_error, tune
 from ..problems.balanced import BalancedProblem, ComplexArray, FloatArray
 from ..problems.phases import PhaseProblem
-from ..report.results import Comparison, Row
+from ..report.results import Comparison, ReportRow
 from .timing import Samples, ratio, take_turns, timing
 
 
@@ -109,8 +109,8 @@ def compare(
 
 def _row(
     contender: Contender | Missing, tuned: Tuned | None, samples: dict[str, Samples], own: Sequence[str]
-) -> Row:
-    row = Row(solver=contender.name, package=contender.package, options=contender.options)
+) -> ReportRow:
+    row = ReportRow(solver=contender.name, package=contender.package, options=contender.options)
     if isinstance(contender, Missing):
         row.status = contender.why
         return row
@@ -130,7 +130,7 @@ def agreement(problem: BalancedProblem, reference: Reference, p_mw: FloatArray, 
     return true_error(ours.exact(problem, p_mw, q_mvar), reference.v)
 
 
-def find(comparison: Comparison, solver: str) -> Row | None:
+def find(comparison: Comparison, solver: str) -> ReportRow | None:
     """The row of one solver that has numbers."""
     return next((r for r in comparison.rows if r.solver == solver and r.timing is not None), None)
 

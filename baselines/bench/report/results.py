@@ -57,7 +57,7 @@ class Ratio(_Strict):
         return min(self.wall.median, self.cpu.median)
 
 
-class Row(_Strict):
+class ReportRow(_Strict):
     """One solver on one problem. ``status`` is "ok" or says why there are no numbers."""
 
     solver: str
@@ -103,7 +103,7 @@ class Comparison(_Strict):
     reference: str
     agreement_pu: float
     v_min_pu: float
-    rows: list[Row]
+    rows: list[ReportRow]
 
 
 class Exponent(_Strict):
@@ -182,7 +182,7 @@ class Pf3Report(_Strict):
     targets: list[Target]
 
 
-class Part(_Strict):
+class TimePart(_Strict):
     """Share of one part in a step, without what the parts inside it took."""
 
     name: str
@@ -207,7 +207,7 @@ class EnvProfile(_Strict):
     steps: int
     step_us: float  # the sum of the parts
     stopwatch_us: float  # taken off: what the stopwatch itself cost
-    parts: list[Part]
+    parts: list[TimePart]
 
 
 class EnvReport(_Strict):

@@ -17,8 +17,8 @@ from .results import (
     Pf3Report,
     PfReport,
     Ratio,
+    ReportRow,
     RolloutReport,
-    Row,
     Spread,
     Target,
     Threads,
@@ -71,7 +71,7 @@ def _ratio(ratios: list[Ratio], of: str) -> str:
     return f"{found.wall.median:.3g} / {found.cpu.median:.3g}"
 
 
-def _error(row: Row) -> list[str]:
+def _error(row: ReportRow) -> list[str]:
     if row.true_error_pu is None:
         return [_NONE] * 3
     iterations = _NONE if row.iterations is None else f"{row.iterations:.3g}"

@@ -10,7 +10,7 @@ from pydantic import Field
 from .... import cases
 from ...jobs.config_fields import Positional
 from ...jobs.feeder_content import feeder_sha256
-from ...jobs.job import Description, Job, JobConfig, Outcome, Part, Summary, Tables
+from ...jobs.job import Description, Job, JobConfig, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from .controls import check_start, settle
 
@@ -81,12 +81,12 @@ class ControlsJob(Job[ControlsConfig]):
         (found,) = facts
         return Summary(dict(found), None if found["settled"] else str(found["verdict"]))
 
-    def show(self, context: cases.Feeder, outcome: Outcome) -> Iterable[Any]:
+    def show(self, context: cases.Feeder, outcome: JobOutcome) -> Iterable[Any]:
         """One row per regulator; banks in the caption."""
         return [regulators_table(context, outcome)]
 
 
-def regulators_table(feeder: cases.Feeder, outcome: Outcome) -> Any:
+def regulators_table(feeder: cases.Feeder, outcome: JobOutcome) -> Any:
     """Where each regulator came to rest, for a terminal."""
     from rich import box
     from rich.markup import escape

@@ -10,7 +10,7 @@ from pydantic import Field
 from .... import cases
 from ...jobs.config_fields import Positional
 from ...jobs.feeder_content import feeder_sha256
-from ...jobs.job import Description, Job, JobConfig, Outcome, Part, Summary, Tables
+from ...jobs.job import Description, Job, JobConfig, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from .pf import check_options, in_phases, power_flow
 from .pf_result import PowerFlow
@@ -89,7 +89,7 @@ class PowerFlowJob(Job[PowerFlowConfig]):
         usable = found["converged"] and not found["collapsed"]
         return Summary(dict(found), None if usable else str(found["verdict"]))
 
-    def show(self, context: cases.Feeder, outcome: Outcome) -> Iterable[Any]:
+    def show(self, context: cases.Feeder, outcome: JobOutcome) -> Iterable[Any]:
         """The table of losses, then what was left out."""
         return [losses_table(context, outcome), *outcome.manifest.notes]
 
@@ -106,7 +106,7 @@ def _facts(flow: PowerFlow) -> dict[str, Scalar]:
     }
 
 
-def losses_table(feeder: cases.Feeder, outcome: Outcome) -> Any:
+def losses_table(feeder: cases.Feeder, outcome: JobOutcome) -> Any:
     """Sources, load, losses, extremes and violations per feeder id and in total, for a terminal."""
     from rich import box
     from rich.markup import escape

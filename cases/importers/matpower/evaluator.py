@@ -14,7 +14,7 @@ import numpy as np
 
 from .lexer import SourceText, refuse
 from .parser import parse
-from .syntax import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
+from .syntax import Assign, Call, Cells, ColumnList, Expr, Field, Matrix, Name, Num, Op, Statement, Str
 
 Value = float | str | np.ndarray
 
@@ -123,7 +123,7 @@ class _Run:
         refuse(self.case.file, line, what, expected)
 
     def do(self, statement: Statement) -> None:
-        if isinstance(statement, Columns):
+        if isinstance(statement, ColumnList):
             self.columns(statement)
         elif isinstance(statement.target, Name):
             if statement.target.name in FUNCTIONS or statement.target.name in COLUMN_NUMBERS:
@@ -136,7 +136,7 @@ class _Run:
         else:
             self.assign_part(statement.target, statement)
 
-    def columns(self, statement: Columns) -> None:
+    def columns(self, statement: ColumnList) -> None:
         if statement.function == "define_constants":
             for names, numbers in COLUMN_NUMBERS.values():
                 self.variables.update(zip(names, map(float, numbers), strict=True))

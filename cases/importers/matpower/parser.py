@@ -25,7 +25,7 @@ from typing import NoReturn
 import numpy as np
 
 from .lexer import Lexer, SourceText, Token, refuse
-from .syntax import Assign, Call, Cells, Columns, Expr, Field, Matrix, Name, Num, Op, Statement, Str
+from .syntax import Assign, Call, Cells, ColumnList, Expr, Field, Matrix, Name, Num, Op, Statement, Str
 
 # Both keep hostile files from exhausting the stack.
 MAX_DEPTH = 40  # nested brackets
@@ -137,7 +137,7 @@ class _Parser:
             self.fail("a statement of a case file, such as 'mpc.bus = [...]' or 'pf = 0.85'")
         head = self.step()
         if head.text == "define_constants":
-            return Columns((), head.text, line)
+            return ColumnList((), head.text, line)
         target: Name | Field = Name(head.text, line)
         if self.is_op("."):
             target = self.field(head)
@@ -158,7 +158,7 @@ class _Parser:
                 self.step()
         self.step()
         self.expect("=")
-        return Columns(tuple(names), self.name().text, line)
+        return ColumnList(tuple(names), self.name().text, line)
 
     def field(self, head: Token) -> Field:
         """The rest of a field whose struct's name was just read."""

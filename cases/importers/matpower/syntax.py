@@ -99,7 +99,7 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ColumnList:
     """`[names] = idx_bus` and its like."""
 
     names: tuple[str, ...]
@@ -107,4 +107,4 @@ class Columns:
     line: int
 
 
-Statement: TypeAlias = Assign | Columns
+Statement: TypeAlias = Assign | ColumnList

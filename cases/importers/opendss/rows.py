@@ -126,7 +126,8 @@ def dead_phases(buses: Mapping[str, Bus], shunts: Iterable[Shunt]) -> dict[str, 
     """Phases that loads and capacitors have at a bus and no line or transformer brings there, by bus.
 
     Raises:
-        CaseError: a device between phases that leaves such a phase afloat, or in series with what is grounded
+        CaseError: a device between phases that leaves such a phase without
+            ground, or one in series with what is grounded
             there: the power flow knows it only where parts from two live phases meet.
     """
     dead: dict[str, set[int]] = {}

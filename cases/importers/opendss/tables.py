@@ -20,7 +20,7 @@ from .objects import Circuit
 from .rows import Frame, Row, bank_control_row, capacitor_row, dead_phases, load_row, regulator_row, unit_row
 from .source import feed
 from .transformers import Unit, units
-from .ungrounded_windings import check_afloat
+from .ungrounded_windings import check_ungrounded
 
 BASE_MVA = 1.0
 
@@ -102,7 +102,7 @@ class Tables:
         self.feeder_id = feeder_id or self.circuit.name
         shunts = loads(self.circuit)
         banks = capacitors(self.circuit)
-        check_afloat(self.spans, self.source.bus, [*shunts, *banks])
+        check_ungrounded(self.spans, self.source.bus, [*shunts, *banks])
         self._add_dead_phases([*shunts, *banks])
         load_table = self._table(
             "loads", [load_row(self.frame, shunt) for shunt in shunts], [shunt.place for shunt in shunts]

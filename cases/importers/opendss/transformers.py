@@ -17,7 +17,7 @@ _PAIRS = {"xhl": ("xhl", "x12"), "xht": ("xht", "x13"), "xlt": ("xlt", "x23")}
 
 
 @dataclass
-class Winding:
+class DssWinding:
     """One winding while its properties are read."""
 
     bus: Param | None = None
@@ -38,7 +38,7 @@ class _Transformer:
     """A transformer while its properties are read."""
 
     phases: int = 3
-    windings: list[Winding] = field(default_factory=lambda: [Winding(), Winding()])
+    windings: list[DssWinding] = field(default_factory=lambda: [DssWinding(), DssWinding()])
     active: int = 0
     x_pct: dict[str, float] = field(default_factory=lambda: {"xhl": 7.0, "xht": 35.0, "xlt": 30.0})
     given: set[str] = field(default_factory=set)  # of x_pct
@@ -73,7 +73,7 @@ class Unit:
     noload_pct: float
     imag_pct: float
     ppm: float
-    windings: tuple[Winding, ...]
+    windings: tuple[DssWinding, ...]
     place: Place
 
     def turned(self) -> Unit:
@@ -186,7 +186,7 @@ def _windings(state: _Transformer, edit: Param) -> None:
     if not 2 <= count <= MAX_WINDINGS:
         raise edit.place.error("windings", edit.value, f"2 to {MAX_WINDINGS}")
     buses = [winding.bus for winding in state.windings] + [None] * count
-    state.windings = [Winding(bus, since=edit.order, ruled=edit.order) for bus in buses[:count]]
+    state.windings = [DssWinding(bus, since=edit.order, ruled=edit.order) for bus in buses[:count]]
     state.active = min(state.active, count - 1)
 
 

@@ -34,7 +34,7 @@ class _Groups:
             self.above[self.of(node)] = self.of(nodes[0])
 
 
-def check_afloat(found: list[Span], source: str, shunts: Iterable[Shunt]) -> None:
+def check_ungrounded(found: list[Span], source: str, shunts: Iterable[Shunt]) -> None:
     """Raise where a winding between two phases, called wye, is in a part of the feeder without ground.
 
     Raises:

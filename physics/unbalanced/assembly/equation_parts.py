@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elements import Element
-from .equations import Bank, Parts, Stamp, Wires
+from .equations import BankStamp, Parts, Stamp, Wires
 from .forest import BoolArray, Conductor, Placed, SourceTerminal
 from .node_loads import NodeLoads
 from .reach import Reach
@@ -21,7 +21,7 @@ def parts_of_forest(
     n_bus: int, elements: list[Element], sources: list[SourceTerminal], placed: list[Placed],
     conductor: dict[Conductor, int], node_shunt: ComplexArray, ungrounded: list[list[Conductor]],
 ) -> Parts:  # fmt: skip
-    """The same model that sweeps solve; ``afloat``: zones whose mean voltage is zero there."""
+    """The same model that sweeps solve; ``ungrounded``: zones whose mean voltage is zero there."""
     number = {at: k for k, at in enumerate(at for at in conductor if at[0] < n_bus)}
     phases: dict[int, list[int]] = {}
     for one in placed:
@@ -35,7 +35,7 @@ def parts_of_forest(
         elif element.centre_tap is not None:
             parts.centre_taps.append(element)
         else:
-            parts.banks.append(Bank(element, element.windings))
+            parts.banks.append(BankStamp(element, element.windings))
     for node in {node for node, _ in number}:
         if node_shunt[node].any():
             at = [number.get((node, p), -1) for p in range(3)]
@@ -60,7 +60,7 @@ def parts_of_reach(
         elif element.line_phases and closed[element.row]:
             _add_line(parts, element, reach)
         elif element.row in reach.windings:
-            parts.banks.append(Bank(element, reach.windings[element.row]))
+            parts.banks.append(BankStamp(element, reach.windings[element.row]))
             _add_charging(parts, element)
         elif element.row in reach.taps_centred:
             parts.centre_taps.append(element)

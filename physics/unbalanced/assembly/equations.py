@@ -78,7 +78,7 @@ class Wires:
 
 
 @dataclass(frozen=True, eq=False)
-class Bank:
+class BankStamp:
     """Winding pairs of a branch that carry current."""
 
     element: Element
@@ -105,7 +105,7 @@ class Parts:
     size: int  # conductors, also those that belong to no node
     sources: list[tuple[SourceTerminal, list[int]]]
     wires: list[Wires] = field(default_factory=list)
-    banks: list[Bank] = field(default_factory=list)
+    banks: list[BankStamp] = field(default_factory=list)
     centre_taps: list[Element] = field(default_factory=list)
     stamps: list[Stamp] = field(default_factory=list)
     ungrounded: list[list[int]] = field(
@@ -260,7 +260,7 @@ def _write_shared(all_wires: list[Wires], own: _Coefficients, flows: Currents, c
 
 
 def _write_bank(
-    bank: Bank, conductor: dict[Conductor, int], own: _Coefficients, flows: Currents, count: int
+    bank: BankStamp, conductor: dict[Conductor, int], own: _Coefficients, flows: Currents, count: int
 ) -> int:
     element = bank.element
     for winding in bank.windings:

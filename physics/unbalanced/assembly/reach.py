@@ -16,7 +16,7 @@ from .elements import Element
 from .forest import BoolArray, Conductor, SourceTerminal
 from .segments import Terminals, Winding
 
-Ends = tuple[int, int]  # two nodes, the smaller row first
+SegmentEnds = tuple[int, int]  # two nodes, the smaller row first
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Reach:
 class _Bundle:
     """All closed branches between the same two nodes."""
 
-    ends: Ends
+    ends: SegmentEnds
     lines: list[Element] = field(default_factory=list)
     banks: list[Element] = field(default_factory=list)
     fired: bool = False
@@ -60,14 +60,14 @@ class _Flood:
         self, n_bus: int, elements: list[Element], closed: BoolArray, sources: list[SourceTerminal],
         legs: Iterable[tuple[Conductor, Conductor]],
     ) -> None:  # fmt: skip
-        self.bundles: dict[Ends, _Bundle] = {}
+        self.bundles: dict[SegmentEnds, _Bundle] = {}
         self.at: dict[int, list[_Bundle]] = {}
         for element in elements:
             if closed[element.row] and element.from_node != element.to_node and not element.open_end:
                 self._enter(element)
         self.legs = list(legs)
         self.root_of: dict[Conductor, int] = {}
-        self.of_bundle: dict[Conductor, Ends] = {}  # through which bundle a phase was reached
+        self.of_bundle: dict[Conductor, SegmentEnds] = {}  # through which bundle a phase was reached
         self.line_phases: dict[int, set[int]] = {}
         self.windings: dict[int, list[Winding]] = {}
         self.taps_centred: list[int] = []
@@ -76,7 +76,7 @@ class _Flood:
         self.clash: set[int] = set()
         self.by_legs: set[Conductor] = set()
         self.in_series = False
-        self.done: set[tuple[Ends, int]] = set()  # phases of lines of a bundle that are settled
+        self.done: set[tuple[SegmentEnds, int]] = set()  # phases of lines of a bundle that are settled
         self.queue: deque[int] = deque()
         for s, source in enumerate(sources):
             for phase in source.phases:
@@ -91,7 +91,7 @@ class _Flood:
         bundle = self.bundles[ends]
         (bundle.lines if element.line_phases else bundle.banks).append(element)
 
-    def _light(self, at: Conductor, root: int, through: Ends | None) -> None:
+    def _light(self, at: Conductor, root: int, through: SegmentEnds | None) -> None:
         if at not in self.root_of:
             self.root_of[at] = root
             if through is not None:

@@ -30,7 +30,7 @@ from ..kernel_tables import (
     TAP_LEG,
     TRIPLE,
     WIRE,
-    Ends,
+    SegmentEnds,
 )
 
 V_FLOOR_PU = 0.05  # keeps numbers finite; a row that touches it is never reported as converged
@@ -280,7 +280,9 @@ def shunt_current(cell, coef, kind, n, first, j):  # type: ignore[no-untyped-def
 @inline
 def ends_of(net, cell):  # type: ignore[no-untyped-def]
     """What the functions below take."""
-    return Ends(net.coef, cell.ratio, cell.square, cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.track)
+    return SegmentEnds(
+        net.coef, cell.ratio, cell.square, cell.v_re, cell.v_im, cell.i_re, cell.i_im, cell.track
+    )
 
 
 @inline
