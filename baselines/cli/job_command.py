@@ -27,9 +27,9 @@ def command_of(job: type[AnyJob]) -> Callable[..., None]:
 
     Arguments and options come from the fields of `job.config_model`: names, types, defaults, descriptions,
     with `Positional` and `DisplayedField` of `jobs.config_fields` among their annotations. Every
-    command also has `--out`, `--fresh`, `--config` and `--schema`; those of many items have `--engine` and `--progress`. A run
-    is resumed when the same command is given again. Exit status: 0 for a result as wanted, 3 where the job's
-    summary names a problem, 2 for wrong input.
+    command also has `--out`, `--fresh`, `--config` and `--schema`; those of many items have `--engine` and
+    `--progress`. A run is resumed when the same command is given again. Exit status: 0 for a result,
+    3 where the job's summary names a problem, 2 for wrong input.
     """
     model = job.config_model
 
