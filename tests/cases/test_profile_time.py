@@ -190,7 +190,8 @@ def test_own_years_need_nothing_that_is_shipped() -> None:
     hours = Calendar("2023-03-01", 1.0, 24 * 5)
     mine = profiles.series_profiles(price_usd_mwh=TimeSeries(np.arange(120.0), hours), dt_h=0.5)
     assert (mine.day_label(0), mine.steps_per_day, mine.price_usd_mwh[3]) == ("2023-03-01", 48, 1.0)
-    assert mine.charger_days("jpl") is YEAR.charger_days("jpl")
+    shipped = profiles.load_profiles().charger_days("jpl")
+    np.testing.assert_array_equal(mine.charger_days("jpl").first, shipped.first)
     for ask, message in (
         (lambda: mine.pv, "no sun"), (lambda: mine.load_p, "give the loads by load="),
         (lambda: mine.split_days("train"), "shipped year 2016"), (lambda: mine.ev_sessions, "no table"),

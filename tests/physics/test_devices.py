@@ -32,7 +32,7 @@ class Cell:
     energy: Floats = field(default_factory=lambda: np.array([[0.2]]))
     p: Floats = field(default_factory=lambda: np.zeros((1, 1)))
     q: Floats = field(default_factory=lambda: np.zeros((1, 1)))
-    throughput: Floats = field(default_factory=lambda: np.zeros(1))
+    throughput: Floats = field(default_factory=lambda: np.zeros((1, 1)))
 
     def advance(self, p_action: float, q_action: float = 0.0) -> None:
         """One interval with the action (p, q)."""
@@ -96,7 +96,7 @@ def test_battery_keeps_its_bounds_and_its_energy(cell: Cell, actions: list[tuple
         assert abs(p) <= cell.p_max
         assert p * a >= 0.0  # never the other way round
         assert p * p + q * q <= cell.s_max**2 * (1.0 + 1e-12)
-        assert cell.throughput[0] == abs(p) * cell.dt_h
+        assert cell.throughput[0, 0] == abs(p) * cell.dt_h
 
 
 @given(cells, units, units)
@@ -152,7 +152,7 @@ def run_pv(
     action: list[float], step: int, *, reactive_first: bool, s_max: float = 1.0
 ) -> tuple[float, float, float]:
     """(P, Q, curtailed) of a 1 MW plant on site 1 with Q up to 0.44 MVAr."""
-    available, p, q, curtailed = np.zeros((1, 1)), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1)
+    available, p, q, curtailed = (np.zeros((1, 1)) for _ in range(4))
     pv_advance(
         np.array([action]),
         SUN,
@@ -169,7 +169,7 @@ def run_pv(
         q,
         curtailed,
     )
-    return float(p[0, 0]), float(q[0, 0]), float(curtailed[0])
+    return float(p[0, 0]), float(q[0, 0]), float(curtailed[0, 0])
 
 
 @given(units, units, st.sampled_from([0, 1]), st.booleans(), st.floats(0.44, 1.5))
