@@ -18,7 +18,7 @@ from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import Network, Network3
 from ...physics.solved_grid import PowerFlow, SolvedGrid
-from ..kernels.info_table import CLOCKS
+from ..kernels.info_table import CLOCKS, PLAN
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
@@ -31,6 +31,7 @@ from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
 from .terms import (
+    CHARGED_COLUMNS,
     FAILURE,
     bounded,
     checked_costs,
@@ -129,19 +130,18 @@ class Grid:
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
         self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-        self._zeros = np.zeros(batch)
-        self._zeros.setflags(write=False)
-        self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
-        self._charges, self._own_costs = self._live_charges(), own_costs(task)
-        self._lines = TermLines(task.reward_terms, self.stepper, fleet)
+        self.zeros = np.zeros(batch)
+        self.zeros.setflags(write=False)
+        self._view = StepView(self.stepper, fleet, self.zeros, self.dt_h)
+        self._own_costs = own_costs(task)
         self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
         self._random_load = self.observer.random_load
         self._now = np.zeros(batch, dtype=np.int64)
         #: (clocks, batch) in the order of `info_table.CLOCKS`.
         self.clocks = np.zeros((len(CLOCKS), batch), dtype=np.int64)
-        self.day, self.step_index, self.t_index = self.clocks
         self._terminated = np.zeros(batch, dtype=np.bool_)
         self._truncated = np.zeros(batch, dtype=np.bool_)
+        self._look_anew()
 
     @property
     def row_key(self) -> NDArray[np.uint64]:
@@ -199,9 +199,9 @@ class Grid:
             rewards = self.task.terms(self._view)
         if self._own_terms:
             checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
-        costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self._zeros))
+        costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self.zeros))
         if self._own_costs is not None:
-            costs |= dict.fromkeys(self._own_costs.names, self._zeros)
+            costs |= dict.fromkeys(self._own_costs.names, self.zeros)
         return named(self.task, rewards), named(self.task, costs)
 
     def reward_names(self) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ class Grid:
 
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
-        stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self._zeros
+        stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self.zeros
         fleet.advance(action, self._now, stepper.port_v_pu)
         self._inject()
         stepper.solve()
@@ -222,13 +222,13 @@ class Grid:
         lost = self._unserved.mw(stepper, fleet) if self._unserved.possible else zeros
         view.unserved_mw = lost
         if self._own_terms:
-            earned, rewards = zeros, self.task.terms(view)
+            rewards, earned, charged = self.task.terms(view), zeros, None
         else:
             lines = self._lines.read(view)
-            earned, rewards = lines[-1], dict(zip(self._lines.names, lines, strict=False))
+            rewards, earned, charged = dict(zip(self._lines.names, lines, strict=False)), lines[-2], lines[-1]
         costs = self._charges.copy()
         if resource_costs:
-            costs = self._with_resources(costs, resource_costs)
+            costs, charged = self._with_resources(costs, resource_costs), None
         any_failed = tick_rows(
             stepper.status, self._episode_steps, self._ring, self._steps_per_day, self.step_index,
             self.t_index, self.day, self._now, self._terminated, self._truncated,
@@ -240,20 +240,19 @@ class Grid:
             earned = self._total(rewards)
         if self._own_costs is not None:
             costs |= checked_costs(self.task, self._own_costs.of(view), self.batch, self._terminated)
+            charged = None
         rewards[UNSERVED], costs[UNSERVED] = zeros, lost
         if lost is not zeros:
             rewards[UNSERVED] = -self.task.unserved_weight * lost
-            earned = earned + rewards[UNSERVED]
+            earned, charged = earned + rewards[UNSERVED], None
         if any_failed:
             failed, task = self._terminated, self.task
             left = (self.aside.episode_steps - self.step_index + 1).astype(np.float64)
-            if (
-                self.aside.max_steps is not None
-            ):  # a limit of time cuts what has failed, too, as Gymnasium's does
+            if self.aside.max_steps is not None:  # it cuts what has failed, too, as Gymnasium's does
                 self._truncated |= self.step_index >= self.aside.max_steps
             rewards = priced(rewards, FAILURE, failed, task.failure_price, -1.0, self.worst_reward * left)
             costs = priced(costs, FAILURE, failed, task.failure_cost, 1.0, self.worst_cost * left)
-            earned = self._total(rewards)
+            earned, charged = self._total(rewards), None
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
         if self._shipped_load is not None:
@@ -263,7 +262,8 @@ class Grid:
         if self.observer.measures:
             self.observer.read(self._now)
         return Outcome(
-            earned, rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
+            earned, rewards, costs, self._total(costs) if charged is None else charged, resource_costs, lost,
+            self._terminated,
             self._truncated,
         )  # fmt: skip
 
@@ -280,16 +280,16 @@ class Grid:
         """The sum of all terms, a fresh array."""
         total = None
         for value in terms.values():
-            if value is not self._zeros:
+            if value is not self.zeros:
                 total = value.copy() if total is None else total + value
-        return self._zeros.copy() if total is None else total
+        return self.zeros.copy() if total is None else total
 
     def _live_charges(self) -> dict[str, FloatArray]:
         """What the task charges, as live arrays; the cost of resources is a new array in each step."""
         known = {
             "voltage_violation": self.stepper.voltage_violation_pu,
             "thermal_overload": self.stepper.overload_mva,
-            "vuf_violation": self.stepper.vuf_violation_pct, "resource": self._zeros,
+            "vuf_violation": self.stepper.vuf_violation_pct, "resource": self.zeros,
         }  # fmt: skip
         return {term.name: known[term.name] for term in self.task.cost_terms if is_live(term)}
 
@@ -300,9 +300,19 @@ class Grid:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
         self.__dict__.update(state)
+        self._look_anew()
+
+    def _look_anew(self) -> None:
+        """Views of arrays that live as long as the grid."""
+        stepper = self.stepper
         self.day, self.step_index, self.t_index = self.clocks
         self._charges = self._live_charges()
-        self._lines = TermLines(self.task.reward_terms, self.stepper, self.fleet)
+        columns = [CHARGED_COLUMNS[name] for name in self._charges if name in CHARGED_COLUMNS]
+        self._lines = TermLines(self.task.reward_terms, columns, stepper, self.fleet)
+        #: How each table of an info is read: what fills it, from which results.
+        self.info_places = tuple(
+            (getattr(stepper.info_columns, key).filled, getattr(stepper, name)) for key, name in PLAN.places
+        )
 
     def observe(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""

@@ -10,20 +10,22 @@ from .grid import Grid, Outcome
 
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
     """What the solved grid of ``row`` looks like; keys and order of `info_table.INFO`."""
-    stepper, plan = grid.stepper, info_table.PLAN
-    columns = stepper.info_columns
-    others = [getattr(columns, key).filled(getattr(stepper, name)[row]) for key, name in plan.places]
-    others += [getattr(grid, name).item(row) for _, name in plan.clocks]
-    return plan.row(stepper.measured[row], stepper.ended[row], others)
+    stepper = grid.stepper
+    others = [filled(results[row]) for filled, results in grid.info_places]
+    return info_table.PLAN.row(
+        stepper.measured[row].tolist(), stepper.ended[row].tolist(), others, grid.clocks[:, row].tolist()
+    )
 
 
 def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     """``state_info`` and what the step earned, cost and delivered."""
     info = state_info(grid, row)
-    charged = [float(value[row]) for value in outcome.resource_costs.values()]
     info["unserved_MW"] = outcome.unserved_mw.item(row)
-    info["cost_resource"] = sum(charged, 0.0)
-    info["n_resource_violations"] = sum([value > 0.0 for value in charged])
+    info["cost_resource"], info["n_resource_violations"] = 0.0, 0
+    if outcome.resource_costs:
+        charged = [value.item(row) for value in outcome.resource_costs.values()]
+        info["cost_resource"] = sum(charged, 0.0)
+        info["n_resource_violations"] = sum([value > 0.0 for value in charged])
     info["rewards"] = {name: value.item(row) for name, value in outcome.rewards.items()}
     info["costs"] = {name: float(value.item(row)) for name, value in outcome.costs.items()}
     info["cost"] = outcome.cost.item(row)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ...physics.row_results import OVERLOAD, VOLTAGE_VIOLATION, VUF_VIOLATION
 from ..resources.class_names import ships
 from ..tasks import COSTS, Task, Term, WorstCase
 from ..tasks.terms import Readers, readers
@@ -19,6 +20,14 @@ BoolArray = NDArray[np.bool_]
 
 #: The last term of every reward, and the last cost: what a failed power flow takes.
 FAILURE = "power_flow_failure"
+
+
+#: Costs that the power flow measures, by column.
+CHARGED_COLUMNS = {
+    "voltage_violation": VOLTAGE_VIOLATION,
+    "thermal_overload": OVERLOAD,
+    "vuf_violation": VUF_VIOLATION,
+}
 
 
 def is_own(task: Task) -> bool:

@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
 from ...physics.row_results import (
@@ -191,20 +190,20 @@ class InfoPlan:
         #: Of what `row` lists, in the order of its parts: where each key of a state is.
         place = {key: s.column for key, s in measured} | {key: N_MEASURED + s.column for key, s in counted}
         rest = N_MEASURED + N_ENDED
-        others = (*self.flags, *(key for key, _ in places), *(key for key, _ in clocks))
+        others = (*self.flags, *(key for key, _ in places))
         place |= {key: rest + k for k, key in enumerate(others)}
+        place |= {key: rest + len(others) + CLOCKS.index(source.array) for key, source in clocks}
         self._pick = itemgetter(*(place[key] for key in self.state))
 
     def _of(self, kind: type) -> list[tuple[str, Any]]:
         return [(k.key, k.source) for k in self.keys if isinstance(k.source, kind)]
 
     def row(
-        self, measured: NDArray[np.float64], ended: NDArray[np.int64], others: Sequence[Any]
+        self, measured: list[float], ended: list[int], places: list[Any], clocks: list[int]
     ) -> dict[str, Any]:
-        """The state of one row: its two tables as Python numbers; ``others``: what is shown, then clocks."""
-        counted = ended.tolist()
-        flags = self._flags[counted[STATUS] & _ALL_BITS]
-        return dict(zip(self.state, self._pick((*measured.tolist(), *counted, *flags, *others)), strict=True))
+        """The state of one row from its two tables, its tables by place, and `CLOCKS`."""
+        flags = self._flags[ended[STATUS] & _ALL_BITS]
+        return dict(zip(self.state, self._pick((*measured, *ended, *flags, *places, *clocks)), strict=True))
 
 
 #: The plan of every face.

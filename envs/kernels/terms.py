@@ -11,11 +11,12 @@ MEASURED, MEAN_SQUARE, ACCOUNT, ELSEWHERE = range(4)
 
 
 @lean_kernel
-def term_rows(kind, column, number, factor, measured, v_pu, accounts, first, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` (terms + 1, batch): each term, then their sum in the order of the terms.
+def term_rows(kind, column, number, factor, charged, measured, v_pu, accounts, first, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (terms + 2, batch): each term, their sum in the order of the terms, and the cost.
 
     ``kind, column, number, factor`` (terms,): source, its column or account, its reference, the weight.
-    ``accounts`` (accounts, batch, units), ``first`` (programs + 1,) as of `sum_units`.
+    ``accounts`` (accounts, batch, units), ``first`` (programs + 1,) where the units of each program begin.
+    The cost is the sum of the columns ``charged`` of ``measured``.
     """
     n = kind.size
     for row in range(out.shape[1]):
@@ -35,3 +36,8 @@ def term_rows(kind, column, number, factor, measured, v_pu, accounts, first, out
                 out[k, row] = factor[k] * total
             whole = out[k, row] if k == 0 else whole + out[k, row]
         out[n, row] = whole
+        cost = 0.0
+        for k in range(charged.size):
+            here = measured[row, charged[k]]
+            cost = here if k == 0 else cost + here
+        out[n + 1, row] = cost

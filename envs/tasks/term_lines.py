@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,15 +20,18 @@ FloatArray = NDArray[np.float64]
 
 
 class TermLines:
-    """Terms of one grid: the bytes of `Readers`, and their sum.
+    """Terms of one grid: the bytes of `Readers`, and their sum; beside it the cost that is measured.
 
     Args:
         terms: of the task.
+        charged: columns of ``measured`` that are costs.
         stepper: whose results are read.
         fleet: whose accounts are read.
     """
 
-    def __init__(self, terms: tuple[Term, ...], stepper: SolvedGrid, fleet: Fleet) -> None:
+    def __init__(
+        self, terms: tuple[Term, ...], charged: Sequence[int], stepper: SolvedGrid, fleet: Fleet
+    ) -> None:
         self.names = tuple(term.name for term in terms)
         n, written = len(terms), fleet.accounts.written
         kind, column = np.full(n, ELSEWHERE, dtype=np.int64), np.zeros(n, dtype=np.int64)
@@ -48,14 +52,15 @@ class TermLines:
                 assert source.kind == MEAN_SQUARE
                 number[k] = {**term.of.parameters, **dict(term.parameters)}[str(source.of)]
         self._others = tuple(others)
-        self._shape = (n + 1, stepper.batch)
+        self._shape = (n + 2, stepper.batch)
         accounts = fleet.accounts
         self._given = (
-            kind, column, number, factor, stepper.measured, stepper.v_pu, accounts.table, accounts.first,
+            kind, column, number, factor, np.array(charged, dtype=np.int64), stepper.measured,
+            stepper.v_pu, accounts.table, accounts.first,
         )  # fmt: skip
 
     def read(self, view: StepView) -> FloatArray:
-        """(terms + 1, batch) of the solved interval: each term, then their sum; a fresh array."""
+        """(terms + 2, batch) of the solved interval: each term, their sum, the cost; a fresh array."""
         out = np.empty(self._shape)
         for k, factor, value in self._others:
             out[k] = factor * value(view)

@@ -62,14 +62,14 @@ class InfoArrays:
         rewards, costs, charged = outcome.rewards, outcome.costs, outcome.resource_costs
         rows = shard.rows
         self.terminated[rows], self.truncated[rows] = outcome.terminated, outcome.truncated
-        lines = self._earned[:, rows]
+        lines, zeros = self._earned[:, rows], shard.grid.zeros
         lines[0], lines[2] = outcome.reward, outcome.cost
-        lines[1] = sum(charged.values()) if charged else 0.0
         if charged:
+            lines[1] = sum(charged.values())
             self._violations[rows] = sum((value > 0.0).astype(np.int64) for value in charged.values())
-        lines[3] = outcome.unserved_mw
-        for k, value in enumerate((*rewards.values(), *costs.values()), start=4):
-            lines[k] = value
+        for k, value in enumerate((outcome.unserved_mw, *rewards.values(), *costs.values()), start=3):
+            if value is not zeros:  # as they are: the lines are made of zeros
+                lines[k] = value
 
     @property
     def reward(self) -> NDArray[np.float64]:

@@ -55,7 +55,8 @@ def test_one_call_gives_every_quantity_and_their_sum(make: object) -> None:
         for line, value in zip(lines, wanted.values(), strict=False):
             np.testing.assert_array_equal(line, value)
             total = value if total is None else total + value
-        np.testing.assert_array_equal(lines[-1], total)
+        np.testing.assert_array_equal(lines[-2], total)
+        np.testing.assert_array_equal(lines[-1], grid.stepper.voltage_violation_pu)
         np.testing.assert_array_equal(reward, total)
 
 
