@@ -288,7 +288,7 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
     @property
     def scenario(self) -> PlannedScenario:
         """What is played, and what comes."""
-        return PlannedScenario(lambda _row: (self.grid, 0), self._codec)
+        return PlannedScenario(lambda _row: (self.grid, 0), self._codec, self._scenario)
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the future depends on, random generator included; restore with ``set_state``.

@@ -32,8 +32,8 @@ class GraphLayout:
     - Node features: blocks per node, load point and three-phase node; what the fleet observes, at the bus of
       each device (a second device of a kind at a bus: "battery.soc#2"); every number of the whole feeder
       (clock, prices, losses, forecasts) at every node.
-    - Edge features: blocks per branch, and of the branch's table the series impedance ``r_pu, x_pu`` (positive
-      sequence) and whether it is ``closed``.
+    - Edge features: blocks per branch, and of the branch's table the series impedance ``r_pu, x_pu``
+      (positive sequence) and whether it is ``closed``.
     - On per-phase feeders a block has a feature for each phase ("v_pu.A"), between phases "load_p_mw.AB";
       "phase.A" ... say which phases the node or branch has. Where there is none, the feature is 0.
 

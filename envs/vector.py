@@ -221,7 +221,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     @property
     def scenario(self) -> PlannedScenario:
         """What is played, and what comes; `window(row=...)` for one environment."""
-        return PlannedScenario(self._shards.at, self._codec)
+        return PlannedScenario(self._shards.at, self._codec, self._scenario)
 
     def obs(self) -> Observations:
         """(num_envs, n_obs) the current observations, a fresh array."""

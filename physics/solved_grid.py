@@ -49,7 +49,7 @@ class ColumnMap(Protocol):
         """The arrays of all rows from ``values`` (batch, size), in which places are filled already."""
 
 
-class Shown(NamedTuple):
+class InfoColumns(NamedTuple):
     """How voltages, loading and unbalance are shown."""
 
     voltages: ColumnMap
@@ -109,7 +109,7 @@ class SolvedGrid(Protocol):
         """Names of the columns."""
 
     @property
-    def shown(self) -> Shown:
+    def info_columns(self) -> InfoColumns:
         """How infos show the columns."""
 
     @property

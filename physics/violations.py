@@ -41,7 +41,7 @@ def excess_of_band(value, low, high, zero):  # type: ignore[no-untyped-def]
 
 
 @inline
-def told_loading(over, ratio, just_above):  # type: ignore[no-untyped-def]
+def loading_above(over, ratio, just_above):  # type: ignore[no-untyped-def]
     """``ratio`` of flow to rating, above 1 if and only if ``over``, their difference, is above 0."""
     return choose(over, larger(ratio, just_above), ratio)
 

@@ -127,9 +127,11 @@ class FolderLock:
 def _owner(folder: Path) -> str | None:
     """Who says that it runs in the folder, in words; None where nobody does."""
     try:
-        told = json.loads(read_regular(folder / OWNER_FILE, _OWNER_BYTES))
-        who = f"process {int(told['pid'])} on {told['host']}"
-        return printable(f"{who} has been running there since {told['since']} ({' '.join(told['command'])})")
+        owner = json.loads(read_regular(folder / OWNER_FILE, _OWNER_BYTES))
+        who = f"process {int(owner['pid'])} on {owner['host']}"
+        return printable(
+            f"{who} has been running there since {owner['since']} ({' '.join(owner['command'])})"
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -137,8 +139,8 @@ def _owner(folder: Path) -> str | None:
 def _is_stale(folder: Path) -> bool:
     """Whether the file that says who runs there is missing, or of a process of this machine that is gone."""
     try:
-        told = json.loads(read_regular(folder / OWNER_FILE, _OWNER_BYTES))
-        pid, born, host = int(told["pid"]), told["born"], told["host"]
+        owner = json.loads(read_regular(folder / OWNER_FILE, _OWNER_BYTES))
+        pid, born, host = int(owner["pid"]), owner["born"], owner["host"]
     except FileNotFoundError:
         return True
     except (OSError, ValueError, KeyError, TypeError):

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import physics
 from ...envs.core.planning import PlannedScenario
+from ...physics.controls.queue import ControlQueue
+from ...physics.controls.settings import LocalControls, local_controls
 from ..errors import RunError
 from ..policy import Action, AnyEnv, Policy, RuleActions, as_batch, scenario_of
 
@@ -33,12 +34,10 @@ Measure = Callable[[NDArray[np.floating[Any]], Mapping[str, Any]], State]
 class Relays:
     """The relays of many feeders alike, stepped by intervals; knows no environment."""
 
-    def __init__(
-        self, controls: physics.LocalControls, rows: int, dt_h: float, *, in_order: bool = True
-    ) -> None:
+    def __init__(self, controls: LocalControls, rows: int, dt_h: float, *, in_order: bool = True) -> None:
         """``in_order=False``: every relay whose delay has passed acts at once and all the way: it hunts."""
         self.controls, self.dt_s, self.in_order = controls, 3600.0 * dt_h, in_order
-        self.queue = physics.ControlQueue(controls, rows)
+        self.queue = ControlQueue(controls, rows)
 
     def decide(self, state: State, tap_pos: IntArray, cap_on: BoolArray) -> tuple[IntArray, BoolArray]:
         """Positions (rows, controls) and states (rows, n_capacitor) for the interval that begins now.
@@ -79,7 +78,7 @@ class LocalControl(Policy):
         self.transient = ("_relays", "_measure") if measure is None else ("_relays",)
         self._dt_h = float(scenario.calendar.dt_h if dt_h is None else dt_h)
         self._actions = RuleActions(env)
-        every = physics.local_controls(scenario.network)
+        every = local_controls(scenario.network)
         driven = {kind: _driven(scenario, kind) for kind in ("tap_changer", "capacitor_bank")}
         if not any(columns.rows.size for columns in driven.values()):
             raise RunError(

@@ -9,8 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..resources.base import ActionDim
 from ..resources.class_names import made_of, name_of_class
@@ -78,7 +80,7 @@ class Discrete(ActionSpace):
     """
 
     levels: int | Mapping[str, int] = 3
-    table: Sequence[Sequence[float]] | None = None
+    table: Sequence[Sequence[float]] | NDArray[np.floating[Any]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", _checked_levels(self.levels))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...physics import Network, StateBounds, Stepper, state_bounds
-from ...physics.solved_grid import ColumnNames, NoColumns, PlainColumns, Shown, SolveSetup
+from ...physics import Network, StateBounds, state_bounds
+from ...physics.balanced.stepper import Stepper
+from ...physics.solved_grid import ColumnNames, InfoColumns, NoColumns, PlainColumns, SolveSetup
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -29,9 +30,9 @@ class NodeColumns:
     v_collapse_pu: float = 0.5
 
     @cached_property
-    def shown(self) -> Shown:
+    def info_columns(self) -> InfoColumns:
         """As they are; there is no unbalance."""
-        return Shown(PlainColumns(self.net.n_bus), PlainColumns(self.net.n_branch), NoColumns())
+        return InfoColumns(PlainColumns(self.net.n_bus), PlainColumns(self.net.n_branch), NoColumns())
 
     @property
     def names(self) -> ColumnNames:

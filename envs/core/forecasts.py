@@ -151,8 +151,8 @@ class Forecasts:
             random: (n_random,) what a random load drew for the episode.
         """
         keys, now = np.array([row_key], dtype=np.uint64), np.array([t_index])
-        drawn = None if random is None else random[None]
-        p, q = self.load(keys, now, horizon, drawn)
+        random_row = None if random is None else random[None]
+        p, q = self.load(keys, now, horizon, random_row)
         price, pv = self.price_usd_mwh(keys, now, horizon), self.pv(keys, now, horizon)
         return ForecastWindow(self._ahead(now, horizon)[0], p[0], q[0], price[0], pv[0])
 
@@ -168,8 +168,8 @@ class Forecasts:
         else:
             if self._load.n_random and random is None:
                 raise ValueError(f"{type(self._load).__name__} is random: say what the episode drew, random=")
-            drawn = np.zeros((ahead.size, 0)) if random is None else np.repeat(random, horizon, axis=0)
-            fill_checked(self._load, ahead.ravel(), drawn, p, q)
+            random_row = np.zeros((ahead.size, 0)) if random is None else np.repeat(random, horizon, axis=0)
+            fill_checked(self._load, ahead.ravel(), random_row, p, q)
         factor = self._disturbed("load", np.ones(shape), keys, ahead)
         return p.reshape(shape) * factor, q.reshape(shape) * factor
 

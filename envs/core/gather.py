@@ -22,12 +22,14 @@ class Gather:
 
     Attributes: ``parts`` (n, 5) and ``scales`` (n,) as the kernel reads them; ``series`` (n_steps, columns)
     the tables over time side by side; ``fillers`` the blocks that compute their values, with their columns
-    among the ``n_filled`` that are computed.
+    among the ``n_prepared`` that are prepared; the first ``n_readings`` of these are what meters show.
     """
 
-    def __init__(self, blocks: Sequence[Block], places: Mapping[str, slice], context: BlockContext) -> None:
+    def __init__(
+        self, blocks: Sequence[Block], places: Mapping[str, slice], context: BlockContext, n_readings: int
+    ) -> None:
         self.fillers: list[tuple[Block, slice]] = []
-        self.n_filled = self._n_series = 0
+        self.n_prepared, self._n_series = n_readings, 0
         series = [np.zeros((context.profiles.n_steps, 0))]
         parts: list[tuple[_Part, float]] = []
         for block in blocks:
@@ -50,10 +52,10 @@ class Gather:
         return (SERIES, 0, first, size, where.start), 1.0
 
     def _filled_part(self, block: Block, where: slice) -> tuple[_Part, float]:
-        first, size = self.n_filled, where.stop - where.start
-        self.n_filled += size
+        first, size = self.n_prepared, where.stop - where.start
+        self.n_prepared += size
         self.fillers.append((block, slice(first, first + size)))
-        return (VALUE, _SOURCES["filled"], first, size, where.start), 1.0
+        return (VALUE, _SOURCES["prepared"], first, size, where.start), 1.0
 
 
 def _array_parts(block: ArrayBlock, start: int, context: BlockContext) -> list[tuple[_Part, float]]:

@@ -18,10 +18,12 @@ from ...cases import Feeder
 from ...cases.profiles import Profiles
 from ...physics import Network, Network3
 from ...physics.solved_grid import PowerFlow, SolvedGrid
+from ..kernels.info_table import CLOCKS
 from ..kernels.rows import tick_rows
 from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
+from ..tasks.term_lines import TermLines
 from .forecasts import Forecasts
 from .load_source import LoadSource, fill_checked, shipped
 from .meters import Meter
@@ -131,12 +133,13 @@ class Grid:
         self._zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self._zeros, self.dt_h)
         self._charges, self._own_costs = self._live_charges(), own_costs(task)
+        self._lines = TermLines(task.reward_terms, self.stepper, fleet)
         self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
         self._random_load = self.observer.random_load
         self._now = np.zeros(batch, dtype=np.int64)
-        self.t_index = np.zeros(batch, dtype=np.int64)
-        self.step_index = np.zeros(batch, dtype=np.int64)
-        self.day = np.zeros(batch, dtype=np.int64)
+        #: (clocks, batch) in the order of `info_table.CLOCKS`.
+        self.clocks = np.zeros((len(CLOCKS), batch), dtype=np.int64)
+        self.day, self.step_index, self.t_index = self.clocks
         self._terminated = np.zeros(batch, dtype=np.bool_)
         self._truncated = np.zeros(batch, dtype=np.bool_)
 
@@ -218,7 +221,12 @@ class Grid:
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
         lost = self._unserved.mw(stepper, fleet) if self._unserved.possible else zeros
         view.unserved_mw = lost
-        rewards, costs = self.task.terms(view), self._charges.copy()
+        if self._own_terms:
+            earned, rewards = zeros, self.task.terms(view)
+        else:
+            lines = self._lines.read(view)
+            earned, rewards = lines[-1], dict(zip(self._lines.names, lines, strict=False))
+        costs = self._charges.copy()
         if resource_costs:
             costs = self._with_resources(costs, resource_costs)
         any_failed = tick_rows(
@@ -229,10 +237,13 @@ class Grid:
             rewards = checked_terms(
                 self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
             )
+            earned = self._total(rewards)
         if self._own_costs is not None:
             costs |= checked_costs(self.task, self._own_costs.of(view), self.batch, self._terminated)
-        rewards[UNSERVED] = zeros if lost is zeros else -self.task.unserved_weight * lost
-        costs[UNSERVED] = lost
+        rewards[UNSERVED], costs[UNSERVED] = zeros, lost
+        if lost is not zeros:
+            rewards[UNSERVED] = -self.task.unserved_weight * lost
+            earned = earned + rewards[UNSERVED]
         if any_failed:
             failed, task = self._terminated, self.task
             left = (self.aside.episode_steps - self.step_index + 1).astype(np.float64)
@@ -242,6 +253,7 @@ class Grid:
                 self._truncated |= self.step_index >= self.aside.max_steps
             rewards = priced(rewards, FAILURE, failed, task.failure_price, -1.0, self.worst_reward * left)
             costs = priced(costs, FAILURE, failed, task.failure_cost, 1.0, self.worst_cost * left)
+            earned = self._total(rewards)
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
         if self._shipped_load is not None:
@@ -251,7 +263,7 @@ class Grid:
         if self.observer.measures:
             self.observer.read(self._now)
         return Outcome(
-            self._total(rewards), rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
+            earned, rewards, costs, self._total(costs), resource_costs, lost, self._terminated,
             self._truncated,
         )  # fmt: skip
 
@@ -288,7 +300,9 @@ class Grid:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a copy, what were live views of the stepper have become arrays of their own: look anew."""
         self.__dict__.update(state)
+        self.day, self.step_index, self.t_index = self.clocks
         self._charges = self._live_charges()
+        self._lines = TermLines(self.task.reward_terms, self.stepper, self.fleet)
 
     def observe(self, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """(batch, n_obs) for the decision about interval ``t_index``; a fresh array, or ``out`` filled."""

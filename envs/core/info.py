@@ -11,24 +11,22 @@ from .grid import Grid, Outcome
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:
     """What the solved grid of ``row`` looks like; keys and order of `info_table.INFO`."""
     stepper, plan = grid.stepper, info_table.PLAN
-    info = plan.row(stepper.measured[row], stepper.ended[row])
-    for key, name in plan.shown:
-        info[key] = getattr(stepper.shown, key).filled(getattr(stepper, name)[row])
-    for key, name in plan.clocks:
-        info[key] = getattr(grid, name).item(row)
-    return info
+    columns = stepper.info_columns
+    others = [getattr(columns, key).filled(getattr(stepper, name)[row]) for key, name in plan.places]
+    others += [getattr(grid, name).item(row) for _, name in plan.clocks]
+    return plan.row(stepper.measured[row], stepper.ended[row], others)
 
 
 def step_info(grid: Grid, outcome: Outcome, row: int = 0) -> dict[str, Any]:
     """``state_info`` and what the step earned, cost and delivered."""
     info = state_info(grid, row)
     charged = [float(value[row]) for value in outcome.resource_costs.values()]
-    info["unserved_MW"] = float(outcome.unserved_mw[row])
+    info["unserved_MW"] = outcome.unserved_mw.item(row)
     info["cost_resource"] = sum(charged, 0.0)
     info["n_resource_violations"] = sum([value > 0.0 for value in charged])
-    info["rewards"] = {name: float(value[row]) for name, value in outcome.rewards.items()}
-    info["costs"] = {name: float(value[row]) for name, value in outcome.costs.items()}
-    info["cost"] = float(outcome.cost[row])
+    info["rewards"] = {name: value.item(row) for name, value in outcome.rewards.items()}
+    info["costs"] = {name: float(value.item(row)) for name, value in outcome.costs.items()}
+    info["cost"] = outcome.cost.item(row)
     info["delivered"] = grid.fleet.delivered(row)
     return info
 

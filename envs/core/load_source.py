@@ -67,12 +67,13 @@ class LoadSource(ABC):
 
     def checked_draw(self, rng: np.random.Generator, day: int) -> FloatArray:
         """What :meth:`draw` returns; ValueError for a wrong shape or what is no number."""
-        drawn = np.asarray(self.draw(rng, day), dtype=np.float64)
-        if drawn.shape != (self.n_random,) or not np.isfinite(drawn).all():
+        random = np.asarray(self.draw(rng, day), dtype=np.float64)
+        if random.shape != (self.n_random,) or not np.isfinite(random).all():
             raise ValueError(
-                f"{type(self).__name__}.draw must return {self.n_random} finite numbers, got {drawn.tolist()}"
+                f"{type(self).__name__}.draw must return {self.n_random} finite numbers, got "
+                f"{random.tolist()}"
             )
-        return drawn
+        return random
 
 
 class ProfileLoad(LoadSource):
@@ -252,7 +253,7 @@ def shipped(load: LoadSource) -> ProfileLoad | SeriesLoad | None:
 def fill_checked(
     load: LoadSource,
     t_index: IntArray,
-    drawn: FloatArray,
+    random: FloatArray,
     p_mw: FloatArray,
     q_mvar: FloatArray,
 ) -> None:
@@ -262,7 +263,7 @@ def fill_checked(
     """
     t_index = np.minimum(t_index, load.calendar.n_steps - 1)
     if load.n_random:
-        load.fill(t_index, p_mw, q_mvar, drawn)  # type: ignore[call-arg]
+        load.fill(t_index, p_mw, q_mvar, random)  # type: ignore[call-arg]
     else:
         load.fill(t_index, p_mw, q_mvar)
     s = np.hypot(p_mw, q_mvar)

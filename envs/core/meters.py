@@ -92,7 +92,7 @@ class MeteredBlock(ArrayBlock):
     of: Block = field(kw_only=True)
     meter: Meter = field(kw_only=True)
     first: int = field(kw_only=True)
-    source = "readings"
+    source = "prepared"
 
     @property
     def name(self) -> str:
@@ -199,22 +199,26 @@ def metered(blocks: Sequence[Block], meters: Sequence[Meter], counts: Mapping[st
                 f"Meter of {block.name}: devices find their entries by position, so columns= and "
                 "missing='mask' are for blocks of the grid"
             )
-        shown = MeteredBlock(of=block, meter=meter, first=first)
-        first += shown.size(counts)
-        out.append(shown)
+        readings = MeteredBlock(of=block, meter=meter, first=first)
+        first += readings.size(counts)
+        out.append(readings)
     if by_name:
         names = ", ".join(block.name for block in blocks)
         raise ValueError(f"there is no block {next(iter(by_name))!r} to measure; the blocks are {names}")
     return out
 
 
-class Readings:
-    """What the meters of a grid show, ``shown`` (batch, columns); advanced once a step."""
+def n_readings(blocks: Sequence[Block], context: BlockContext) -> int:
+    """Columns of what all meters show."""
+    return sum(block.size(context.counts) for block in blocks if isinstance(block, MeteredBlock))
 
-    def __init__(self, blocks: Sequence[Block], context: BlockContext, batch: int) -> None:
-        counts = context.counts
-        self._meters = [_Reading(b, context, batch) for b in blocks if isinstance(b, MeteredBlock)]
-        self.shown: FloatArray = np.zeros((batch, sum(m.block.size(counts) for m in self._meters)))
+
+class Readings:
+    """What the meters of a grid show, the first columns of ``shown`` (batch, ...); advanced once a step."""
+
+    def __init__(self, blocks: Sequence[Block], context: BlockContext, readings: FloatArray) -> None:
+        self._meters = [_Reading(b, context, len(readings)) for b in blocks if isinstance(b, MeteredBlock)]
+        self.readings, self._width = readings, n_readings(blocks, context)
 
     @property
     def random(self) -> bool:
@@ -227,11 +231,13 @@ class Readings:
     def read(self, view: BlockView, rows: IntArray | None = None) -> None:
         """Measure the state as it stands: one step later in every row, or anew in ``rows``."""
         for one in self._meters:
-            one.read(view, self.shown, rows)
+            one.read(view, self.readings, rows)
 
     def state(self) -> dict[str, FloatArray]:
         """Live arrays that the future depends on, batch first."""
-        return {"shown": self.shown} | {f"past.{one.block.name}": one.past for one in self._meters}
+        return {"shown": self.readings[:, : self._width]} | {
+            f"past.{one.block.name}": one.past for one in self._meters
+        }
 
 
 class _Reading:
@@ -245,17 +251,17 @@ class _Reading:
         self._mask = slice(self._part.stop, block.first + block.size(context.counts))
         self.past: FloatArray = np.zeros((batch, int(block.meter.delay_steps), self._chosen.size))
 
-    def read(self, view: BlockView, shown: FloatArray, rows: IntArray | None) -> None:
+    def read(self, view: BlockView, readings: FloatArray, rows: IntArray | None) -> None:
         meter = self.block.meter
         self.block.of.fill(view, self._truth)
         value = self._truth[:, self._chosen]
         lost = np.zeros(value.shape, dtype=np.bool_)
         if meter.random:
-            normal, uniform = self._drawn(view.row_key, view.t_index)
+            normal, uniform = self._noise(view.row_key, view.t_index)
             value += (meter.std + meter.relative_std * np.abs(value)) * normal
             lost = uniform < meter.dropout
         if rows is not None:
-            shown[rows, self._part], shown[rows, self._mask] = value[rows], 1.0
+            readings[rows, self._part], readings[rows, self._mask] = value[rows], 1.0
             self.past[rows] = value[rows, None]
             return
         if meter.delay_steps:
@@ -263,9 +269,9 @@ class _Reading:
             self.past[:, 1:] = self.past[:, :-1].copy()
             self.past[:, 0] = value
             value = arriving
-        np.copyto(shown[:, self._part], value, where=~lost)
+        np.copyto(readings[:, self._part], value, where=~lost)
         if meter.missing == "mask":
-            shown[:, self._mask] = ~lost
+            readings[:, self._mask] = ~lost
 
-    def _drawn(self, keys: KeyArray, t_index: IntArray) -> tuple[FloatArray, FloatArray]:
+    def _noise(self, keys: KeyArray, t_index: IntArray) -> tuple[FloatArray, FloatArray]:
         return draws(keys, t_index, self._stream, self._chosen)

@@ -20,7 +20,7 @@ from .chance import drawn_keys
 from .columns import sizes
 from .forecasts import Forecasts
 from .gather import Gather
-from .meters import Meter, Readings, metered
+from .meters import Meter, Readings, metered, n_readings
 from .observation_layout import Layout
 
 FloatArray = NDArray[np.float64]
@@ -49,8 +49,10 @@ class Observer:
         self.layout = Layout([(block, block.entries(context)) for block in listed])
         self.space = self.layout.space()
         # Copies: whoever writes into the bounds of the space must not change what is observed.
-        self._low, self._high = self.space.low.copy(), self.space.high.copy()
-        self._gather = Gather(listed, self.layout, context)
+        self._box = np.stack([self.space.low, self.space.high])
+        gather = Gather(listed, self.layout, context, n_readings(listed, context))
+        self._parts, self._scales, self._series = gather.parts, gather.scales, gather.series
+        self._fillers, self._n_prepared = gather.fillers, gather.n_prepared
         self._take(BlockView(stepper, fleet, context))
 
     def of(self, fleet: Fleet, stepper: SolvedGrid) -> Observer:
@@ -62,11 +64,11 @@ class Observer:
     def _take(self, view: BlockView) -> None:
         self._view, self.fleet, self.stepper = view, view.fleet, view.grid
         batch = len(view.v_pu)
-        self._filled = np.zeros((batch, self._gather.n_filled))
-        self.readings = Readings(self._listed, self.context, batch)
+        self._prepared = np.zeros((batch, self._n_prepared))
+        self.readings = Readings(self._listed, self.context, self._prepared)
         self.measures, self.row_key = bool(self.readings), view.row_key
         self.random_load = view.random_load = np.zeros((batch, self.context.forecasts.n_random_load))
-        view.readings = self.readings.shown
+        view.readings = self._prepared
 
     def begin(self, rows: IntArray, rngs: Sequence[np.random.Generator], t_index: IntArray) -> None:
         """Episodes begin in ``rows``, one generator each; ``t_index`` (batch,) as in :meth:`observe`."""
@@ -88,16 +90,16 @@ class Observer:
     def observe(self, t_index: IntArray, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """A float32 (batch, n_obs) array inside the declared box: ``out``, or a fresh one."""
         if out is None:
-            out = np.empty((t_index.size, self._low.size), dtype=np.float32)
-        grid, gather = self.stepper, self._gather
-        if gather.fillers:
+            out = np.empty((t_index.size, self._box.shape[1]), dtype=np.float32)
+        grid = self.stepper
+        if self._fillers:
             self._view.t_index = t_index
-            for block, columns in gather.fillers:
-                block.fill(self._view, self._filled[:, columns])
+            for block, columns in self._fillers:
+                block.fill(self._view, self._prepared[:, columns])
         observe_rows(
-            gather.parts, gather.scales, t_index, gather.series, grid.v_pu, grid.load_p_mw, grid.load_q_mvar,
+            self._parts, self._scales, t_index, self._series, grid.v_pu, grid.load_p_mw, grid.load_q_mvar,
             grid.i_ka, grid.loading, grid.vuf_pct, grid.measured, self.fleet.observe(t_index),
-            self.readings.shown, self._filled, grid.v, grid.s_from, self._low, self._high, out,
+            self._prepared, grid.v, grid.s_from, self._box, out,
         )  # fmt: skip
         return out
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.phases import places
-from ...physics import V_TOP_PU, Columns, Network3, Solution3, StateBounds, Stepper3, phase_bounds
-from ...physics.solved_grid import ColumnNames, Port, Shown, SolveSetup
-from ...physics.unbalanced.stepper import terminals
+from ...physics import Network3, Solution3, StateBounds
+from ...physics.solved_grid import ColumnNames, InfoColumns, Port, SolveSetup
+from ...physics.unbalanced.bounds import V_TOP_PU, phase_bounds
+from ...physics.unbalanced.stepper import Columns, Stepper3, terminals
 from .columns import LEG_NAMES, branch_phases, letters, load_points, node_phases, three_phase_nodes
 
 FloatArray = NDArray[np.float64]
@@ -94,7 +95,7 @@ class PhaseStepper(Stepper3):
         )  # fmt: skip
         super().__init__(net, batch, columns, like)
         alive = net.topology.energised
-        self.shown = Shown(
+        self.info_columns = InfoColumns(
             _column_map((net.n_bus, 3), slot, alive.ravel()[slot]),
             _column_map((net.n_branch, 3), branch, np.isfinite(self.rating_mva)),
             _column_map((net.n_bus,), self.vuf_at, np.asarray(alive[self.vuf_at].all(axis=1))),

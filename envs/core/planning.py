@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,18 @@ from ..resources import Fleet
 from ..resources.base import ActionDim
 from ..resources.outlook import Outlook
 from .codecs import ActionCodec
+from .forecasts import Forecaster, Forecasts
 from .observation_layout import Layout
 
 if TYPE_CHECKING:
     from ...cases import Feeder
     from ...cases.profiles import Calendar, Profiles
     from ..blocks import ForecastWindow
+    from ..blocks.base import ForecastSource
     from ..tasks import Task
     from .grid import Grid
     from .load_source import LoadSource
+    from .scenario import Scenario
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -55,9 +58,9 @@ class PlannedScenario:
     between codes of the action space and floats.
     """
 
-    def __init__(self, grid: Callable[[int], tuple[Grid, int]], codec: ActionCodec) -> None:
-        """``grid``: the grid that plays a row, and the row's place in it."""
-        self._grid, self.codec = grid, codec
+    def __init__(self, grid: Callable[[int], tuple[Grid, int]], codec: ActionCodec, played: Scenario) -> None:
+        """``grid``: the grid that plays a row, and the place of the row in it; ``played``: of all rows."""
+        self._grid, self.codec, self._played = grid, codec, played
 
     @property
     def _lead(self) -> Grid:
@@ -87,6 +90,16 @@ class PlannedScenario:
     def calendar(self) -> Calendar:
         """The time axis of the intervals that are played."""
         return self._lead.load.calendar
+
+    @property
+    def starts(self) -> IntArray:
+        """(n,) intervals at which ``reset`` begins an episode: from there on it stays inside its split."""
+        return self._played.starts
+
+    @property
+    def episode_steps(self) -> int:
+        """Intervals of an episode."""
+        return self._played.episode_steps
 
     @property
     def load(self) -> LoadSource:
@@ -141,24 +154,49 @@ class PlannedScenario:
             grid.observer.random_load[at],
         )  # fmt: skip
 
-    def window(self, start: int | None = None, horizon: int | None = None, *, row: int = 0) -> Window:
-        """The true values of ``horizon`` intervals from ``start`` on, as ``row`` will meet them.
+    @property
+    def forecasts(self) -> ForecastSource:
+        """Those that the environment was made with; without a forecaster they are the truth."""
+        return cast(Forecasts, self._lead.observer.context.forecasts)
+
+    def window(
+        self, start: int | None = None, horizon: int | None = None, *, row: int = 0,
+        forecast: Forecaster | Forecasts | None = None,
+    ) -> Window:  # fmt: skip
+        """``horizon`` intervals from ``start`` on, as ``row`` will meet them, or as they are foretold to it.
 
         Args:
             start: interval of the calendar; None: the one that the row decides next.
             horizon: intervals; None: to the end of the row's episode.
             row: of a vector environment; what is drawn for an episode differs between rows.
+            forecast: whose forecasts of loads, prices and sun, made now, stand in place of the truth;
+                ``scenario.forecasts`` are those that observations show. Cars are told as they are.
 
         Raises:
-            ValueError: the window is empty or reaches beyond the data.
+            ValueError: the window is empty, reaches beyond the data, or is a forecast of the past.
         """
         grid, at = self._grid(row)
         now = int(grid.t_index[at])
-        t_index = grid.intervals(
-            now if start is None else operator.index(start),
-            grid.steps_left(at) if horizon is None else operator.index(horizon),
-        )
-        p_mw, q_mvar = grid.loads(t_index, at)
-        prices = grid.profiles.price_usd_mwh[t_index]
-        outlooks = grid.fleet.outlooks(t_index, at, now)
+        first = now if start is None else operator.index(start)
+        n = grid.steps_left(at) if horizon is None else operator.index(horizon)
+        t_index, sun = grid.intervals(first, n), None
+        if forecast is None:
+            p_mw, q_mvar = grid.loads(t_index, at)
+            prices = grid.profiles.price_usd_mwh[t_index]
+        else:
+            if first < now:
+                raise ValueError(f"a forecast from {first} on: the row decides {now} next, what was is known")
+            foretold = self._foretold(grid, at, now, first - now + n, forecast)
+            p_mw, q_mvar, prices, sun = (part[first - now :] for part in foretold)
+        outlooks = grid.fleet.outlooks(t_index, at, now % grid.profiles.n_steps, sun)
         return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)
+
+    @staticmethod
+    def _foretold(
+        grid: Grid, at: int, now: int, horizon: int, by: Forecaster | Forecasts
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Loads, prices and sun of the intervals from ``now`` on, as known now."""
+        whose = Forecasts(grid.load, grid.profiles, by) if isinstance(by, Forecaster) else by
+        drawn = grid.observer.random_load[at]
+        told = whose.window(int(grid.row_key[at]), now % grid.profiles.n_steps, horizon, drawn)
+        return told.load_p_mw, told.load_q_mvar, told.price_usd_mwh, told.pv

@@ -129,10 +129,10 @@ def scenario(options: EnvOptions) -> Scenario:
     name, listed = _days(source, profiles, options.split, options.days)
     steps = task.episode.steps(profiles.dt_h)
     check_fits(source.calendar, 0, steps)
-    drawn = first_days(source.calendar, listed, steps, name)
+    first = first_days(source.calendar, listed, steps, name)
     meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
     return Scenario(
-        feeder, net, source, task, profiles, name, listed, drawn, prune, options.power_flow, meters,
+        feeder, net, source, task, profiles, name, listed, first, prune, options.power_flow, meters,
         forecaster,
     )  # fmt: skip
 

@@ -318,15 +318,15 @@ def ev_advance(  # type: ignore[no-untyped-def]
 @lean_kernel
 def sum_units(
     account: Floats,  # (batch, units)
-    first: Ints,  # (programs + 1,) where the units of each program begin
+    spans: Ints,  # (programs, 2) where the units of each program begin and end
     out: Floats,  # (batch,)
 ) -> None:
     """Sum of an account over units: those of a program in their order, then programs in theirs."""
     for b in range(out.size):
         total = 0.0
-        for k in range(first.size - 1):
+        for k in range(spans.shape[0]):
             part = 0.0
-            for u in range(first[k], first[k + 1]):
+            for u in range(spans[k, 0], spans[k, 1]):
                 part += account[b, u]
             total += part
         out[b] = total

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from ...physics.flags import COLLAPSED, CONVERGED, DIVERGED
 from ...physics.row_results import (
     ITERATIONS,
+    N_ENDED,
+    N_MEASURED,
     N_OVERLOAD,
     N_UNBALANCE,
     N_VOLTAGE,
@@ -48,14 +50,18 @@ class Flag(NamedTuple):
     wanted: int
 
 
-class Shown(NamedTuple):
+class PerPlace(NamedTuple):
     """Many numbers a row: a field of the grid's ``shown``, of this array of the grid's results."""
 
     array: str
 
 
+#: The clocks of an environment, one integer a row each.
+CLOCKS = ("day", "step_index", "t_index")
+
+
 class Clock(NamedTuple):
-    """An array of the environment's clocks, one integer a row."""
+    """One of `CLOCKS`."""
 
     array: str
 
@@ -70,7 +76,7 @@ class InfoKey(NamedTuple):
     key: str
     unit: str
     meaning: str
-    source: Measured | Counted | Flag | Shown | Clock | Earned
+    source: Measured | Counted | Flag | PerPlace | Clock | Earned
 
 
 INFO: tuple[InfoKey, ...] = (
@@ -81,16 +87,16 @@ INFO: tuple[InfoKey, ...] = (
     InfoKey(
         "voltages", "pu",
         "(n_nodes,) voltage magnitudes; per phase (n_nodes, 3), between phases where there is no ground",
-        Shown("v_pu"),
+        PerPlace("v_pu"),
     ),
     InfoKey(
         "branch_loading", "1",
         "(n_branches,) apparent power over rating, the larger of both ends; per phase (n_branches, 3)",
-        Shown("loading"),
+        PerPlace("loading"),
     ),
     InfoKey(
         "vuf_pct", "%",
-        "voltage unbalance factor: 0 on balanced feeders; per phase (n_nodes,)", Shown("vuf_pct"),
+        "voltage unbalance factor: 0 on balanced feeders; per phase (n_nodes,)", PerPlace("vuf_pct"),
     ),
     InfoKey(
         "pf_converged", "", "converged and not collapsed: the numbers are a solution",
@@ -161,35 +167,44 @@ class InfoPlan:
     def __init__(self, keys: Sequence[InfoKey] = INFO) -> None:
         self.keys = tuple(keys)
         measured, counted = self._of(Measured), self._of(Counted)
-        flags, shown, clocks = self._of(Flag), self._of(Shown), self._of(Clock)
+        flags, places, clocks = self._of(Flag), self._of(PerPlace), self._of(Clock)
         #: Keys of what a state tells, in the order of the list; `step` adds the others.
         self.state = tuple(k.key for k in keys if not isinstance(k.source, Earned))
         self.numbers, self.counts, self.flags = (
             tuple(k for k, _ in part) for part in (measured, counted, flags)
         )
-        self.shown = tuple((key, source.array) for key, source in shown)
+        self.places = tuple((key, source.array) for key, source in places)
         self.clocks = tuple((key, source.array) for key, source in clocks)
-        self._number, self._count = (itemgetter(*(s.column for _, s in part)) for part in (measured, counted))
         self.number_columns, self.count_columns = (
             np.array([s.column for _, s in part], dtype=np.int64) for part in (measured, counted)
         )
+        self.clock_rows = np.array([CLOCKS.index(source.array) for _, source in clocks], dtype=np.int64)
+        #: Of lines of numbers, counts, clocks, flags and what is shown: where each key of a state is.
+        lines = (*self.numbers, *self.counts, *(key for key, _ in clocks), *self.flags)
+        lines = (*lines, *(key for key, _ in places))
+        self.pick_lines = itemgetter(*(lines.index(key) for key in self.state))
         self.column_of = {key: s.column for key, s in measured}
         self.flag_bits = np.array([source for _, source in flags], dtype=np.int64)
         self._flags = [
             tuple(status & s.mask == s.wanted for _, s in flags) for status in range(_ALL_BITS + 1)
         ]
-        self._blank = dict.fromkeys(self.state)
+        #: Of what `row` lists, in the order of its parts: where each key of a state is.
+        place = {key: s.column for key, s in measured} | {key: N_MEASURED + s.column for key, s in counted}
+        rest = N_MEASURED + N_ENDED
+        others = (*self.flags, *(key for key, _ in places), *(key for key, _ in clocks))
+        place |= {key: rest + k for k, key in enumerate(others)}
+        self._pick = itemgetter(*(place[key] for key in self.state))
 
     def _of(self, kind: type) -> list[tuple[str, Any]]:
         return [(k.key, k.source) for k in self.keys if isinstance(k.source, kind)]
 
-    def row(self, measured: NDArray[np.float64], ended: NDArray[np.int64]) -> dict[str, Any]:
-        """What the two tables tell of one row, as Python numbers; the other keys of a state are None yet."""
-        info, counted = self._blank.copy(), ended.tolist()
-        info.update(zip(self.numbers, self._number(measured.tolist()), strict=True))
-        info.update(zip(self.counts, self._count(counted), strict=True))
-        info.update(zip(self.flags, self._flags[counted[STATUS] & _ALL_BITS], strict=True))
-        return info
+    def row(
+        self, measured: NDArray[np.float64], ended: NDArray[np.int64], others: Sequence[Any]
+    ) -> dict[str, Any]:
+        """The state of one row: its two tables as Python numbers; ``others``: what is shown, then clocks."""
+        counted = ended.tolist()
+        flags = self._flags[counted[STATUS] & _ALL_BITS]
+        return dict(zip(self.state, self._pick((*measured.tolist(), *counted, *flags, *others)), strict=True))
 
 
 #: The plan of every face.

@@ -13,8 +13,7 @@ from ...physics.numba_tools.jit import inline, lean_kernel
 
 #: Arrays of one real number a column, (batch, columns), in the order of `observe_rows`' arguments.
 REAL_SOURCES = (
-    "v_pu", "load_p_mw", "load_q_mvar", "i_ka", "loading", "vuf_pct", "measured", "fleet", "readings",
-    "filled",
+    "v_pu", "load_p_mw", "load_q_mvar", "i_ka", "loading", "vuf_pct", "measured", "fleet", "prepared",
 )  # fmt: skip
 #: Arrays of complex numbers.
 COMPLEX_SOURCES = ("v", "s_from")
@@ -56,31 +55,32 @@ def _copy_angles(values, scale, low, high, out):  # type: ignore[no-untyped-def]
 @lean_kernel
 def observe_rows(  # type: ignore[no-untyped-def]
     parts, scales, t_index, series, v_pu, load_p_mw, load_q_mvar, i_ka, loading, vuf_pct, measured, fleet,
-    readings, filled, v, s_from, low, high, out,
+    prepared, v, s_from, box, out,
 ):  # fmt: skip
     """Write every part of every row, clipped to the box.
 
     ``parts`` (parts, 5) int64 and ``scales`` (parts,), see above; ``series`` (n_steps, columns) the tables
-    over time side by side; ``low, high`` (n_obs,) and ``out`` (batch, n_obs) float32. Rounding to float32 and
-    the last iterate of a failed power flow may lie outside the box.
+    over time side by side; ``prepared`` (batch, columns) what was computed elsewhere; ``box`` (2, n_obs)
+    lowest and highest value and ``out`` (batch, n_obs), float32. Rounding to float32 and the last iterate of
+    a failed power flow may lie outside the box.
     """
-    reals = (v_pu, load_p_mw, load_q_mvar, i_ka, loading, vuf_pct, measured, fleet, readings, filled)
+    reals = (v_pu, load_p_mw, load_q_mvar, i_ka, loading, vuf_pct, measured, fleet, prepared)
     for k in range(parts.shape[0]):
         op, source, first, scale = parts[k, OP], parts[k, SOURCE], parts[k, FIRST], scales[k]
         start, stop = parts[k, START], parts[k, START] + parts[k, COUNT]
-        bottom, top = low[start:stop], high[start:stop]
+        low, high = box[0, start:stop], box[1, start:stop]
         if op == VALUE:
             values = reals[source]
             for row in range(out.shape[0]):
-                _copy_reals(values[row, first:], scale, bottom, top, out[row, start:stop])
+                _copy_reals(values[row, first:], scale, low, high, out[row, start:stop])
         elif op == SERIES:
             for row in range(out.shape[0]):
                 now = t_index[row] % series.shape[0]
-                _copy_reals(series[now, first:], scale, bottom, top, out[row, start:stop])
+                _copy_reals(series[now, first:], scale, low, high, out[row, start:stop])
         else:
             phasors = v if source == 0 else s_from
             for row in range(out.shape[0]):
                 if op == DEGREES:
-                    _copy_angles(phasors[row, first:], scale, bottom, top, out[row, start:stop])
+                    _copy_angles(phasors[row, first:], scale, low, high, out[row, start:stop])
                 else:
-                    _copy_parts(phasors[row, first:], op == IMAG, scale, bottom, top, out[row, start:stop])
+                    _copy_parts(phasors[row, first:], op == IMAG, scale, low, high, out[row, start:stop])

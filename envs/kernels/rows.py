@@ -40,21 +40,26 @@ def _add_square(away, total, count):  # type: ignore[no-untyped-def]
     return total + (away * away if known else 0.0), count + known
 
 
+@inline
+def mean_square(here, reference):  # type: ignore[no-untyped-def]
+    """Mean of ``(here - reference)^2`` over entries that are not NaN; NaN if there is none."""
+    whole = here.size // 4 * 4
+    a, b, c, d, count = 0.0, 0.0, 0.0, 0.0, 0  # four sums at a time: each waits for itself only
+    for i in range(0, whole, 4):
+        a, count = _add_square(here[i] - reference, a, count)
+        b, count = _add_square(here[i + 1] - reference, b, count)
+        c, count = _add_square(here[i + 2] - reference, c, count)
+        d, count = _add_square(here[i + 3] - reference, d, count)
+    for i in range(whole, here.size):
+        a, count = _add_square(here[i] - reference, a, count)
+    return ((a + b) + (c + d)) / count
+
+
 @lean_kernel
 def mean_square_rows(values, reference, out):  # type: ignore[no-untyped-def]
     """``out[row]``: mean of ``(values[row] - reference)^2`` over entries that are not NaN; NaN if none."""
-    whole = values.shape[1] // 4 * 4
     for row in range(out.size):
-        here = values[row]
-        a, b, c, d, count = 0.0, 0.0, 0.0, 0.0, 0  # four sums at a time: each waits for itself only
-        for i in range(0, whole, 4):
-            a, count = _add_square(here[i] - reference, a, count)
-            b, count = _add_square(here[i + 1] - reference, b, count)
-            c, count = _add_square(here[i + 2] - reference, c, count)
-            d, count = _add_square(here[i + 3] - reference, d, count)
-        for i in range(whole, here.size):
-            a, count = _add_square(here[i] - reference, a, count)
-        out[row] = ((a + b) + (c + d)) / count
+        out[row] = mean_square(values[row], reference)
 
 
 @inline
@@ -69,17 +74,17 @@ def _to_places(column, values, out):  # type: ignore[no-untyped-def]
 
 @lean_kernel
 def write_info_rows(  # type: ignore[no-untyped-def]
-    lo, ended, measured, v_pu, loading, vuf_pct, number_columns, count_columns, flag_bits,
+    lo, ended, measured, clocks, v_pu, loading, vuf_pct, number_columns, count_columns, clock_rows, flag_bits,
     node, branch, three, delivered_p, delivered_q,
     numbers, counts, flags, voltages, branch_loading, unbalance, p_mw, q_mvar,
 ):  # fmt: skip
     """Copy what infos tell of a batch to rows ``lo`` and following of the arrays that are handed out.
 
     ``numbers``, ``counts`` and ``flags`` (keys, rows) hold one quantity a line, so that each is contiguous:
-    the columns of ``measured`` and of ``ended`` that ``number_columns`` and ``count_columns`` name, and
-    whether the bits ``flag_bits[k, 0]`` of the status are ``flag_bits[k, 1]``. ``node``, ``branch``,
-    ``three``: the column of each place of ``voltages``, ``branch_loading`` and ``unbalance``; see
-    `solved_grid.ColumnMap`.
+    the columns of ``measured`` and of ``ended`` that ``number_columns`` and ``count_columns`` name, after
+    these the rows ``clock_rows`` of ``clocks`` (clocks, rows), and whether the bits ``flag_bits[k, 0]`` of
+    the status are ``flag_bits[k, 1]``. ``node``, ``branch``, ``three``: the column of each place of
+    ``voltages``, ``branch_loading`` and ``unbalance``; see `solved_grid.ColumnMap`.
     """
     for row in range(ended.shape[0]):
         at, status = lo + row, ended[row, STATUS]
@@ -87,6 +92,8 @@ def write_info_rows(  # type: ignore[no-untyped-def]
             numbers[k, at] = measured[row, number_columns[k]]
         for k in range(count_columns.size):
             counts[k, at] = ended[row, count_columns[k]]
+        for k in range(clock_rows.size):
+            counts[count_columns.size + k, at] = clocks[clock_rows[k], row]
         for k in range(flag_bits.shape[0]):
             flags[k, at] = status & flag_bits[k, 0] == flag_bits[k, 1]
         _to_places(node, v_pu[row], voltages[at])

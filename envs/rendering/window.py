@@ -91,11 +91,11 @@ def _span(grid: Grid) -> TimeSpan:
 def _voltages(grid: Grid) -> NDArray[np.float64]:
     """(n_nodes,) or (n_nodes, 3) magnitudes; NaN where there is none."""
     stepper = grid.stepper
-    return np.ma.getdata(stepper.shown.voltages.filled(stepper.v_pu[0]))
+    return np.ma.getdata(stepper.info_columns.voltages.filled(stepper.v_pu[0]))
 
 
 def _loading(grid: Grid) -> NDArray[np.float64]:
     """(n_branches,) loading, that of the most loaded phase; 0 without a rating."""
     stepper = grid.stepper
-    loading = stepper.shown.branch_loading.filled(stepper.loading[0])
+    loading = stepper.info_columns.branch_loading.filled(stepper.loading[0])
     return np.asarray(loading if loading.ndim == 1 else loading.max(axis=1).filled(0.0))

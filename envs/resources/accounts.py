@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,10 +72,23 @@ class Accounts(Mapping[str, Floats]):
         self.written: tuple[str, ...] = tuple(
             name for name in ACCOUNTS if any(name in names for names in self._names)
         )
+        self._spans = {name: self._writing(name) for name in self.written}
         self._none = np.zeros(batch)
         self._none.setflags(write=False)
         self._shape = shape
-        self._arrays: dict[str, Floats] = {name: np.zeros(shape) for name in self.written}
+        #: (accounts written, batch, units), as kernels read them.
+        self.table: Floats = np.zeros((len(self.written), *shape))
+        self._arrays: dict[str, Floats] = dict(zip(self.written, self.table, strict=True))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a copy, what were views of the table have become arrays of their own: look anew."""
+        self.__dict__.update(state)
+        self._arrays = dict(zip(self.written, self.table, strict=True))
+
+    @property
+    def first(self) -> Ints:
+        """(programs + 1,) where the units of each program begin."""
+        return self._first
 
     def of(self, program: int) -> dict[str, Floats]:
         """What the ``program``-th writes: views (batch, its units) by account."""
@@ -84,11 +97,21 @@ class Accounts(Mapping[str, Floats]):
 
     def total(self, name: str) -> Floats:
         """(batch,) sum over units: fresh, or read-only zeros where no unit writes the account."""
-        if name not in self.written:
+        spans = self._spans.get(name)
+        if spans is None:
             return self._none
         out = np.empty(self._none.size)
-        sum_units(self._arrays[name], self._first, out)
+        sum_units(self._arrays[name], spans, out)
         return out
+
+    def _writing(self, name: str) -> Ints:
+        """(programs, 2) first and last but one unit of each program that writes an account."""
+        each = [
+            (a, b)
+            for a, b, names in zip(self._first, self._first[1:], self._names, strict=False)
+            if name in names
+        ]
+        return np.array(each, dtype=np.int64).reshape(-1, 2)
 
     def take(self, program: int, writer: Writer, bounds: Mapping[str, float]) -> None:
         """Take over what the user's own code wrote; ValueError where it is no amount, or beyond its bound.
@@ -139,5 +162,5 @@ def costs_of(accounts: Mapping[str, Floats]) -> dict[str, Floats]:
         label = ACCOUNTS[name].cost
         if label is not None:
             costs[label] = np.empty(len(account))
-            sum_units(account, np.array([0, account.shape[1]]), costs[label])
+            sum_units(account, np.array([[0, account.shape[1]]]), costs[label])
     return costs

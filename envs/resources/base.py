@@ -126,11 +126,11 @@ class ResourceSpec(ABC):
     if TYPE_CHECKING:  # of most kinds: where they are connected, and how they are called
 
         @property
-        def bus(self) -> str | int:
+        def bus(self) -> str | int | None:
             """Node id."""
 
         @property
-        def phase(self) -> str:
+        def phase(self) -> str | None:
             """Phases to which it is connected."""
 
         @property
@@ -320,11 +320,12 @@ class Resource(ABC):
             return self.max_cost_per_step
         return float(self.s_mva.sum()) * (dt_h if unit == "MWh" else 1.0)
 
-    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+    def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """What a planner may know of the intervals `t_index` (horizon,), as `row` will meet them.
 
         Limits, and what is available, stored or owed: anything up to `s_mva`, unless overridden. What is
         stored is that of `now`, the interval that the row decides next; all are rows of the profiles.
+        `sun`: forecasts (horizon, sites) of the output per unit of rated power, in place of the truth.
         """
         most = held(self.s_mva, t_index.size)
         return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar)

@@ -199,7 +199,7 @@ class BatteryProgram(Resource):
         if self._ramps:
             out[:, self.n_units :] = self.current_p_mw
 
-    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+    def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """Rated power both ways, none where it is not controlled; what is stored now, and its limits."""
         most = held(np.where(self._col_p >= 0, self.rated_p_mw, 0.0), t_index.size)
         storage = Storage(

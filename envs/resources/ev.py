@@ -26,6 +26,7 @@ from .base import (
     check_number,
     check_phase,
 )
+from .outlook import Outlook, Session
 
 _PERIOD_H = {"daily": HOURS_PER_DAY, "weekly": 7.0 * HOURS_PER_DAY}
 _LONGER = "; write longer stays with repeats='weekly'"
@@ -253,6 +254,37 @@ class EVProgram(Resource):
             t_index, self._steps_per_day, *self._plans, self._asked,
             HOURS_PER_DAY / self._steps_per_day, self._begun, self.draw, self.need_mwh, out,
         )  # fmt: skip
+
+    def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
+        """Which cars are there, for how long and for what; power both ways while they are.
+
+        A car needs all that it came for, but the one that is there `now` only what it still lacks.
+        """
+        n, units, dt_h = t_index.size, self.n_units, HOURS_PER_DAY / self._steps_per_day
+        plugged, need, leaves_h = np.hsplit(self._seen(t_index, self._asked * [1.0, 1.0, 0.0], row, 0.0), 3)
+        if t_index[0] == now:
+            need[0] = self._seen(t_index[:1], self._asked, row, float(self._begun[row]))[0, units : 2 * units]
+        ends = np.arange(n)[:, None] + np.rint(leaves_h / dt_h).astype(np.int64)
+        sessions = []
+        for u in range(units):
+            here = np.flatnonzero(plugged[:, u])
+            first = here[np.append(True, np.diff(ends[here, u]) != 0)[: here.size]]
+            sessions += [Session(u, int(k), int(min(ends[k, u], n)), float(need[k, u])) for k in first]
+        return Outlook(
+            self.names, -self.rated_p_mw * plugged, self.v2g_mw * plugged, self.s_mva, self.q_max_mvar,
+            sessions=tuple(sessions),
+        )  # fmt: skip
+
+    def _seen(self, t_index: Ints, asked: Floats, row: int, begun: float) -> Floats:
+        """(horizon, 3 units) of what `row` observes in each of the intervals."""
+        n = t_index.size
+        out, draw = np.empty((n, 3 * self.n_units)), np.repeat(self.draw[row : row + 1], n, axis=0)
+        need = np.repeat(self.need_mwh[row : row + 1], n, axis=0)
+        ev_observe(
+            t_index, self._steps_per_day, *self._plans, asked, HOURS_PER_DAY / self._steps_per_day,
+            np.full(n, begun), draw, need, out,
+        )  # fmt: skip
+        return out
 
     def most_of(self, account: str, dt_h: float) -> float:
         """See `Resource.most_of`: a car can lack all that it came for."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..kernels.devices import scatter_add
-from .accounts import ACCOUNTS, Accounts
+from .accounts import Accounts
 from .base import (
     ActionDim,
     BindContext,
@@ -27,7 +27,8 @@ from .base import (
 )
 from .class_names import ships
 from .outlook import Outlook
-from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys
+from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys, unit_infos
+from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
 from .switched import SwitchedDevice
 
@@ -107,7 +108,9 @@ class Fleet:
                 "dimensions; a resource's neutral_action must have one entry per action name"
             )
         self.observation_blocks: Mapping[str, slice] = self._blocks()
-        self._units = self._unit_infos(obs_offset)
+        self._units = unit_infos(
+            self.programs, self.node_rows, self.action_dims, self.observation_entries, obs_offset
+        )
         self._slots: list[_Slot] = []
         self._charging: list[_Slot] = []  # those whose programs have costs
         self._own_accounts: dict[int, dict[str, float]] = {}
@@ -163,7 +166,7 @@ class Fleet:
             p, q = self.delivered_p_mw[:, units], self.delivered_q_mvar[:, units]
             own = self.accounts.of(len(self._slots))
             program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own))
-            _check_bound(program, batch)
+            check_bound(program, batch)
             slot = _Slot(
                 key, program, units, actions, observations,
                 Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units))),
@@ -172,7 +175,7 @@ class Fleet:
             )  # fmt: skip
             self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
-        self._charging = [s for s in self._slots if _charges(s.program)]
+        self._charging = [s for s in self._slots if charges(s.program)]
         self._own_accounts = {  # bounds of what the user's own code writes
             k: {name: p.most_of(name, dt_h) for name in p.writes}
             for k, p in enumerate(self.programs) if p.writes and not ships(type(p))
@@ -213,8 +216,9 @@ class Fleet:
                     )
                 np.take(v_pu, self.columns[slot.units], axis=1, out=exo.v_pu, mode="clip")
             program.advance(slot.action, exo)
-        for k, bounds in self._own_accounts.items():
-            self.accounts.take(k, self.programs[k], bounds)
+        if self._own_accounts:
+            for k, bounds in self._own_accounts.items():
+                self.accounts.take(k, self.programs[k], bounds)
         self._collect()
 
     def add_injections(self, p_node: Floats, q_node: Floats) -> None:
@@ -240,15 +244,17 @@ class Fleet:
         for program in self.moving:
             program.apply(grid)
 
-    @property
+    @functools.cached_property
     def switched_devices(self) -> tuple[SwitchedDevice, ...]:
         """Programs that move taps or banks instead of injecting."""
         return tuple(p for p in self.programs if isinstance(p, SwitchedDevice))
 
     def delivered(self, row: int) -> dict[str, Floats]:
         """What `row` really got: power of every unit, positions of what moves; copies."""
-        told = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
-        return told | {device.info_name: device.position[row].copy() for device in self.switched_devices}
+        found = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
+        for device in self.switched_devices:
+            found[device.info_name] = device.position[row].copy()
+        return found
 
     def observe(self, t_index: Ints) -> Floats:
         """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
@@ -274,7 +280,7 @@ class Fleet:
                     f"{', '.join(slot.charged) or 'none'} at first, now {', '.join(own) or 'none'}"
                 )
             if own:
-                _check_costs(slot.program, own)
+                check_costs(slot.program, own)
                 costs |= {f"{slot.key}.{name}": value for name, value in own.items()}
         return costs
 
@@ -299,9 +305,9 @@ class Fleet:
         put_rows(self._live(), state, rows)
         self._collect()
 
-    def outlooks(self, t_index: Ints, row: int, now: int) -> dict[str, Outlook]:
+    def outlooks(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> dict[str, Outlook]:
         """What every program says of the intervals `t_index`; see `Resource.outlook`."""
-        return {slot.key: slot.program.outlook(t_index, row, now) for slot in self._slots}
+        return {slot.key: slot.program.outlook(t_index, row, now, sun) for slot in self._slots}
 
     def expect(self, other: Fleet) -> None:
         """Costs must have the names that they have in another fleet of the same resources."""
@@ -341,71 +347,3 @@ class Fleet:
                 blocks[name] = slice(column if run is None else run.start, column + 1)
                 column += 1
         return blocks
-
-    def _unit_infos(self, obs_offset: int) -> tuple[UnitInfo, ...]:
-        actions = {(d.resource_name, d.quantity): d.index for d in self.action_dims}
-        observed: dict[str, dict[str, int]] = {}
-        for column, entry in enumerate(self.observation_entries):
-            unit, _, quantity = entry.name.rpartition(".")
-            observed.setdefault(unit, {})[quantity] = obs_offset + column
-        infos: list[UnitInfo] = []
-        for program in self.programs:
-            for k, name in enumerate(program.names):
-                energy = float(program.energy_mwh[k])
-                infos.append(
-                    UnitInfo(
-                        index=len(infos),
-                        kind=program.kind,
-                        name=name,
-                        bus=program.buses[k],
-                        phase=program.phases[k],
-                        node_row=int(self.node_rows[len(infos)]),
-                        p_mw=float(program.rated_p_mw[k]),
-                        s_mva=float(program.s_mva[k]),
-                        q_max_mvar=float(program.q_max_mvar[k]),
-                        energy_mwh=None if np.isnan(energy) else energy,
-                        action_p=actions.get((name, "p")),
-                        action_q=actions.get((name, "q")),
-                        observation=observed.get(name, {}),
-                    )
-                )
-        return tuple(infos)
-
-
-def _charges(program: Resource) -> bool:
-    """Whether it may have costs: in money of its accounts, or by its own code."""
-    return type(program).costs is not Resource.costs or any(ACCOUNTS[n].cost for n in program.writes)
-
-
-def _check_bound(program: Resource, batch: int) -> None:
-    wanted = {
-        "current_p_mw": (batch, program.n_units),
-        "current_q_mvar": (batch, program.n_units),
-    }
-    for name, shape in wanted.items():
-        array = getattr(program, name, None)
-        if not isinstance(array, np.ndarray) or array.shape != shape:
-            raise ValueError(
-                f"{type(program).__name__}.bind must leave {name} of shape {shape}; "
-                "call super().bind(ctx) in it"
-            )
-    if not hasattr(program, "accounts"):
-        raise ValueError(
-            f"{type(program).__name__}.bind must call super().bind(ctx), which takes its accounts"
-        )
-
-
-def _check_costs(program: Resource, costs: Mapping[str, Floats]) -> None:
-    """A negative or unbounded cost would make a collapse pay; only resources that have costs come here."""
-    total = np.zeros(len(program.current_p_mw))
-    for name, value in costs.items():
-        if np.shape(value) != total.shape or not (value >= 0.0).all():
-            raise ValueError(
-                f"{type(program).__name__}: cost {name!r} must be (batch,) numbers >= 0, got {value}"
-            )
-        total += value
-    if (total > program.max_cost_per_step * (1.0 + 1e-9)).any():
-        raise ValueError(
-            f"{type(program).__name__}: costs reach {total.max():g} in one interval, above its "
-            f"max_cost_per_step {program.max_cost_per_step:g}; set that to a true bound"
-        )

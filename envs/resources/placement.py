@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .base import ActionDim, Ints, Resource, ResourceSpec, bus_id, check_phase
+from .base import ActionDim, Entry, Ints, Resource, ResourceSpec, UnitInfo, bus_id, check_phase
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -151,3 +151,37 @@ def action_dims(programs: Sequence[Resource]) -> tuple[ActionDim, ...]:
                 )
             dims.append(ActionDim(len(dims), name, unit, bus_of[unit], quantity, positions))
     return tuple(dims)
+
+
+def unit_infos(
+    programs: Sequence[Resource], rows: Ints, dims: Sequence[ActionDim], entries: Sequence[Entry],
+    obs_offset: int,
+) -> tuple[UnitInfo, ...]:  # fmt: skip
+    """Where every unit sits; observations of the fleet begin at column ``obs_offset``."""
+    actions = {(d.resource_name, d.quantity): d.index for d in dims}
+    observed: dict[str, dict[str, int]] = {}
+    for column, entry in enumerate(entries):
+        unit, _, quantity = entry.name.rpartition(".")
+        observed.setdefault(unit, {})[quantity] = obs_offset + column
+    infos: list[UnitInfo] = []
+    for program in programs:
+        for k, name in enumerate(program.names):
+            energy = float(program.energy_mwh[k])
+            infos.append(
+                UnitInfo(
+                    index=len(infos),
+                    kind=program.kind,
+                    name=name,
+                    bus=program.buses[k],
+                    phase=program.phases[k],
+                    node_row=int(rows[len(infos)]),
+                    p_mw=float(program.rated_p_mw[k]),
+                    s_mva=float(program.s_mva[k]),
+                    q_max_mvar=float(program.q_max_mvar[k]),
+                    energy_mwh=None if np.isnan(energy) else energy,
+                    action_p=actions.get((name, "p")),
+                    action_q=actions.get((name, "q")),
+                    observation=observed.get(name, {}),
+                )
+            )
+    return tuple(infos)

@@ -179,10 +179,12 @@ class PVProgram(Resource):
         if row >= 0:
             self._refuse(t_index[row])
 
-    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+    def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """What the sun offers in each interval: that, or less where the unit may curtail."""
         available = np.empty((t_index.size, self.n_units))
         self.observe(t_index, available)
+        if sun is not None:
+            available = np.minimum(sun[:, self.site] * self.rated_p_mw, self.s_mva)
         least = np.where(self._col_p >= 0, 0.0, available)
         return Outlook(
             self.names, least, available, self.s_mva, self.q_max_mvar, available_mw=available.copy()

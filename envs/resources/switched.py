@@ -100,7 +100,7 @@ class SwitchedDevice(Resource):
         """Positions."""
         out[:] = self.position
 
-    def outlook(self, t_index: Ints, row: int, now: int) -> Outlook:
+    def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """Where the units stand and how far they get; they inject nothing."""
         none = np.zeros((t_index.size, self.n_units))
         stands = Positions(self.position[row].copy(), self.low, self.high, self.limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..blocks import Block
 from .base import Task
 from .terms import Term
 
@@ -26,7 +27,7 @@ class LossMinimisation(Task):
         self.check_weights(*(f"{name}_penalty_weight" for name in ("loss", "voltage", "thermal", "resource")))
 
     @property
-    def blocks(self) -> tuple[str, ...]:
+    def blocks(self) -> tuple[str | Block, ...]:
         """Grid blocks of the observation."""
         return ("clock", "v_pu", "p_from_mw", "q_from_mvar", "i_ka", "load_p_mw", "load_q_mvar",
                 "p_slack_mw", "q_slack_mvar")  # fmt: skip

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...physics.row_results import OVERLOAD, P_LOSS, P_SLACK, VOLTAGE_VIOLATION, VUF_VIOLATION
+from ..kernels.terms import ACCOUNT, MEAN_SQUARE, MEASURED
 from ..resources.base import check_number
 
 if TYPE_CHECKING:
@@ -31,6 +33,13 @@ class Range(NamedTuple):
     most: float
 
 
+class KernelSource(NamedTuple):
+    """A kind of `kernels.terms`, and its column of ``measured``, its account or its parameter by name."""
+
+    kind: int
+    of: int | str
+
+
 @dataclass(frozen=True)
 class Quantity:
     """What an interval is judged by.
@@ -43,6 +52,8 @@ class Quantity:
         bounds: Of what ``value`` returns; called with the parameters by name.
         parameters: Names and defaults.
         scale: A factor that goes into the weight and so costs nothing; called with the parameters.
+        source: Where a compiled kernel finds the same value, which spares the call; None: only ``value``
+            knows.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Quantity:
     bounds: Callable[..., Range | tuple[float, float]]
     parameters: Mapping[str, float] = field(default_factory=dict)
     scale: Callable[..., float] | None = None
+    source: KernelSource | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not self.meaning:
@@ -154,7 +166,7 @@ def _slack_range(worst: WorstCase) -> Range:
 def _of_account(name: str, unit: str, meaning: str) -> Quantity:
     return Quantity(
         name, unit, meaning, functools.partial(_account, account=name),
-        functools.partial(_account_range, account=name),
+        functools.partial(_account_range, account=name), source=KernelSource(ACCOUNT, name),
     )  # fmt: skip
 
 
@@ -163,9 +175,9 @@ QUANTITIES: Mapping[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
         Quantity("loss_mw", "MW", "active losses of all branches", attrgetter("p_loss_mw"),
-                 _up_to("state.p_loss_mw")),
+                 _up_to("state.p_loss_mw"), source=KernelSource(MEASURED, P_LOSS)),
         Quantity("slack_mw", "MW", "active power taken from the upstream grid; fed back: negative",
-                 attrgetter("p_slack_mw"), _slack_range),
+                 attrgetter("p_slack_mw"), _slack_range, source=KernelSource(MEASURED, P_SLACK)),
         Quantity("import_above_mw", "MW", "power taken from the upstream grid beyond `limit_mw`",
                  _import_above, _slack_above, {"limit_mw": 0.0}),
         Quantity("import_above_square", "MW^2", "square of the power taken beyond `limit_mw`",
@@ -175,13 +187,17 @@ QUANTITIES: Mapping[str, Quantity] = {
                  _export_above, _slack_above, {"limit_mw": 0.0}),
         Quantity("voltage_deviation", "1",
                  "mean over live nodes (phases) of ((V - `reference_pu`) / `band_pu`)^2", _mean_square,
-                 _mean_square_range, {"reference_pu": 1.0, "band_pu": 0.05}, _per_band),
+                 _mean_square_range, {"reference_pu": 1.0, "band_pu": 0.05}, _per_band,
+                 source=KernelSource(MEAN_SQUARE, "reference_pu")),
         Quantity("voltage_violation_pu", "pu", "sum over nodes (phases) of pu outside the band",
-                 attrgetter("voltage_violation_pu"), _up_to("voltage_violation_pu")),
+                 attrgetter("voltage_violation_pu"), _up_to("voltage_violation_pu"),
+                 source=KernelSource(MEASURED, VOLTAGE_VIOLATION)),
         Quantity("thermal_overload_mva", "MVA", "sum over branches (phases) of MVA above rating",
-                 attrgetter("thermal_overload_mva"), _up_to("thermal_overload_mva")),
+                 attrgetter("thermal_overload_mva"), _up_to("thermal_overload_mva"),
+                 source=KernelSource(MEASURED, OVERLOAD)),
         Quantity("vuf_violation_pct", "%", "sum over nodes with three phases of unbalance above the limit",
-                 attrgetter("vuf_violation_pct"), _up_to("vuf_violation_pct")),
+                 attrgetter("vuf_violation_pct"), _up_to("vuf_violation_pct"),
+                 source=KernelSource(MEASURED, VUF_VIOLATION)),
         Quantity("unbalance_square", "1", "mean over live nodes with three phases of the square of "
                  "|V2| / |V1| over `limit_pct`, up to `most`", _unbalance,
                  _unbalance_range, {"limit_pct": 2.0, "most": 5.0}),
@@ -190,11 +206,11 @@ QUANTITIES: Mapping[str, Quantity] = {
         Quantity("unserved_mw", "MW", "load without voltage, and load that was shed",
                  attrgetter("unserved_mw"), _up_to("unserved_mw")),
         Quantity("switchings", "1", "tap steps and switchings of banks and switches", attrgetter("switched"),
-                 _up_to("switched_per_step")),
+                 _up_to("switched_per_step"), source=KernelSource(ACCOUNT, "switchings")),
         Quantity("throughput_mwh", "MWh", "energy through storage", attrgetter("throughput_mwh"),
-                 _up_to("storage_mwh_per_step")),
+                 _up_to("storage_mwh_per_step"), source=KernelSource(ACCOUNT, "throughput_mwh")),
         Quantity("curtailed_mw", "MW", "available power that was not used", attrgetter("curtailed_mw"),
-                 _up_to("curtailable_mw")),
+                 _up_to("curtailable_mw"), source=KernelSource(ACCOUNT, "curtailed_mw")),
         _of_account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),
         _of_account("undelivered_mwh", "MWh", "energy that cars left without"),
     )

@@ -131,23 +131,16 @@ class Readers(NamedTuple):
     """Terms as the hot path reads them."""
 
     names: tuple[str, ...]
-    factors: tuple[float, ...]
-    values: tuple[Callable[[StepView], FloatArray], ...]
+    each: tuple[tuple[str, float, Callable[[StepView], FloatArray]], ...]  # name, factor, value
 
     def of(self, view: StepView) -> dict[str, FloatArray]:
         """Each term of a solved interval, fresh arrays."""
-        return {
-            name: factor * value(view)
-            for name, factor, value in zip(self.names, self.factors, self.values, strict=True)
-        }
+        return {name: factor * value(view) for name, factor, value in self.each}
 
 
 def readers(terms: tuple[Term, ...]) -> Readers:
     """Terms made ready to be read in every step."""
-    each = [term.reader() for term in terms]
-    return Readers(
-        tuple(term.name for term in terms), tuple(factor for factor, _ in each), tuple(v for _, v in each)
-    )
+    return Readers(tuple(term.name for term in terms), tuple((term.name, *term.reader()) for term in terms))
 
 
 def least_of(terms: tuple[Term, ...], worst: WorstCase) -> float:

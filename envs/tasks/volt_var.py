@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..blocks import Block
 from .base import Task
 from .terms import Term
 
@@ -27,7 +28,7 @@ class VoltVar(Task):
         self.check_weights("loss_weight", "voltage_weight", "wear_weight")
 
     @property
-    def blocks(self) -> tuple[str, ...]:
+    def blocks(self) -> tuple[str | Block, ...]:
         """Grid blocks of the observation."""
         return ("clock", "v_pu", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..blocks import Block
 from .terms import Term
 from .volt_var import VoltVar
 
@@ -29,7 +30,7 @@ class VoltVar3(VoltVar):
         self.check_weights("unbalance_weight", "switching_weight")
 
     @property
-    def blocks(self) -> tuple[str, ...]:
+    def blocks(self) -> tuple[str | Block, ...]:
         """Grid blocks of the observation."""
         return ("clock", "v_pu", "vuf_pct", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
 

@@ -27,12 +27,11 @@ class InfoArrays:
     def __init__(self, rows: int, like: Shard) -> None:
         grid, plan = like.grid, info_table.PLAN
         units = grid.fleet.n_units
-        self._rows, self._plan, self._shown = rows, plan, grid.stepper.shown
+        self._rows, self._plan, self._columns = rows, plan, grid.stepper.info_columns
         self._numbers = np.empty((len(plan.numbers), rows + _PAD))
-        self._counts = np.empty((len(plan.counts), rows + _PAD), dtype=np.int64)
+        self._counts = np.empty((len(plan.counts) + len(plan.clocks), rows + _PAD), dtype=np.int64)
         self._flags = np.empty((len(plan.flags), rows + _PAD), dtype=np.bool_)
-        self._clocks = np.empty((len(plan.clocks), rows + _PAD), dtype=np.int64)
-        self._tables = tuple(np.empty((rows, columns.size)) for columns in self._shown)
+        self._tables = tuple(np.empty((rows, columns.size)) for columns in self._columns)
         self.more: Tree = {}  # arrays of an environment's own, which it fills itself
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         switched_devices = grid.fleet.switched_devices
@@ -47,16 +46,14 @@ class InfoArrays:
     def write_state(self, shard: Shard) -> None:
         """Take over the present state of a shard."""
         grid, stepper, fleet, plan = shard.grid, shard.grid.stepper, shard.grid.fleet, self._plan
-        node, branch, three = self._shown
+        node, branch, three = self._columns
         voltages, loading, unbalance = self._tables
         write_info_rows(
-            shard.lo, stepper.ended, stepper.measured, stepper.v_pu, stepper.loading, stepper.vuf_pct,
-            plan.number_columns, plan.count_columns, plan.flag_bits,
+            shard.lo, stepper.ended, stepper.measured, grid.clocks, stepper.v_pu, stepper.loading,
+            stepper.vuf_pct, plan.number_columns, plan.count_columns, plan.clock_rows, plan.flag_bits,
             node.column, branch.column, three.column, fleet.delivered_p_mw, fleet.delivered_q_mvar,
             self._numbers, self._counts, self._flags, voltages, loading, unbalance, self._p_mw, self._q_mvar,
         )  # fmt: skip
-        for line, (_, clock) in zip(self._clocks, plan.clocks, strict=True):
-            line[shard.rows] = getattr(grid, clock)
         for device in fleet.switched_devices:
             self._positions[device.info_name][shard.rows] = device.position
 
@@ -82,15 +79,9 @@ class InfoArrays:
     def state(self) -> Tree:
         """What ``envs.info.state_info`` tells, in the same order."""
         n, plan = self._rows, self._plan
-        told: Tree = dict.fromkeys(plan.state)
-        for keys, lines in (
-            (plan.numbers, self._numbers), (plan.counts, self._counts), (plan.flags, self._flags),
-        ):  # fmt: skip
-            told.update(zip(keys, lines[:, :n], strict=True))
-        told.update(zip([key for key, _ in plan.clocks], self._clocks[:, :n], strict=True))
-        for key, columns, table in zip(self._shown._fields, self._shown, self._tables, strict=True):
-            told[key] = columns.over(table)
-        return told
+        tables = [columns.over(table) for columns, table in zip(self._columns, self._tables, strict=True)]
+        lines = (*self._numbers[:, :n], *self._counts[:, :n], *self._flags[:, :n], *tables)
+        return dict(zip(plan.state, plan.pick_lines(lines), strict=True))
 
     def _delivered(self) -> Tree:
         """What ``Fleet.delivered`` tells."""
@@ -99,18 +90,21 @@ class InfoArrays:
     def step(self) -> Tree:
         """What ``envs.info.step_info`` adds; zeros where nothing was advanced."""
         rewards, costs = self._names
-        _, resource, cost, unserved, *terms = self._earned[:, : self._rows]
-        n = len(rewards)
+        lines = iter(self._earned[1:, : self._rows])
+        resource, cost, unserved = next(lines), next(lines), next(lines)
         return {
             "unserved_MW": unserved, "cost_resource": resource, "n_resource_violations": self._violations,
-            "rewards": dict(zip(rewards, terms[:n], strict=True)),
-            "costs": dict(zip(costs, terms[n:], strict=True)),
+            "rewards": {name: next(lines) for name in rewards},
+            "costs": {name: next(lines) for name in costs},
             "cost": cost, "delivered": self._delivered(),
         }  # fmt: skip
 
     def all(self) -> Tree:
         """Everything that is told."""
-        return self.state() | self.step() | self.more
+        tree = self.state()
+        tree.update(self.step())
+        tree.update(self.more)
+        return tree
 
     def forget(self, rows: BoolArray, reward: bool) -> None:
         """As if nothing had been earned or charged in ``rows``; ``reward``: that of the step as well."""

@@ -91,7 +91,9 @@ class RowView:
     @property
     def scenario(self) -> PlannedScenario:
         """What is played, and what comes, of this environment."""
-        return PlannedScenario(lambda _row: self._env.shards.at(self._index), self._env.codec)
+        return PlannedScenario(
+            lambda _row: self._env.shards.at(self._index), self._env.codec, self._env._scenario
+        )
 
     def _at(self, name: str) -> Any:
         grid, row = self._env.shards.at(self._index)

@@ -15,6 +15,7 @@ from distgrid.baselines.errors import RunError
 from distgrid.baselines.scripted.local_control import LocalControl, Relays
 from distgrid.cases.schema import table
 from distgrid.envs.core.codecs import BoxCodec
+from distgrid.physics.controls.settings import local_controls
 
 #: Where OpenDSS's controls end from neutral taps.
 OPENDSS = {
@@ -165,7 +166,7 @@ def test_a_bank_waits_for_its_discharge() -> None:
     feeder = dataclasses.replace(feeder, cap_controls=rows)
     net = physics.compile_per_phase(feeder)
     none = np.zeros(0, dtype=np.int64)
-    relays = Relays(physics.local_controls(net).only(none, np.zeros(1, dtype=np.int64)), 1, 0.25)
+    relays = Relays(local_controls(net).only(none, np.zeros(1, dtype=np.int64)), 1, 0.25)
     flat = np.zeros((1, net.n_branch, 3), dtype=complex)
     tap, states = np.zeros((1, 0), dtype=np.int64), net.cap_on[None] > 0
     on = []

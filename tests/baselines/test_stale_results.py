@@ -157,8 +157,8 @@ def test_an_own_resource_with_another_parameter_is_another_run(tmp_path: Path) -
 
 TASK = """
 class Priced(VoltVar):
-    def rewards(self, view):
-        return {name: 2.0 * value for name, value in super().rewards(view).items()}
+    def terms(self, view):
+        return {name: 2.0 * value for name, value in super().terms(view).items()}
 """
 
 

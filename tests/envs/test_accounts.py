@@ -137,7 +137,7 @@ def test_rows_of_a_batch_have_the_accounts_of_single_environments() -> None:
     vector = DistGridVectorEnv(FEEDER, FLEET, VoltVar(), num_envs=3)
     vector.reset(seed=0, options={"day": [170, 171, 172]})
     rng = np.random.default_rng(1)
-    actions = rng.uniform(-1.0, 1.0, (50, *vector.action_space.shape))
+    actions = rng.uniform(-1.0, 1.0, (50, 3, len(vector.action_layout)))
     for action in actions:
         vector.step(action)
     for row, day in enumerate((170, 171, 172)):

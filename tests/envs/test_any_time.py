@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distgrid import EV, PV, Battery, DistGrid3PhaseEnv, DistGridEnv, baselines
+from distgrid.baselines.rollouts.env_content import content_of
 from distgrid.cases import profiles
 from distgrid.envs import (
     Calendar,
@@ -52,6 +53,11 @@ def hours(**options: Any) -> dict[str, Any]:
 WORLDS: dict[str, tuple[Callable[..., DistGridEnv], Callable[..., Any], dict[str, Any], int]] = {
     "week": (DistGridEnv, DistGridVectorEnv, {"case": FEEDER, "resources": FLEET, **week()}, 672),
     "48 x 1 h": (DistGridEnv, DistGridVectorEnv, {"case": FEEDER, "resources": FLEET, **hours()}, 48),
+    "6 h x 5 min": (
+        DistGridEnv, DistGridVectorEnv,
+        {"case": FEEDER, "resources": FLEET, "profiles": YEAR.resampled(5 / 60),
+         "task": VoltVar(episode=Duration(hours=6))}, 72,
+    ),
     "48 x 1 h, per phase": (
         DistGrid3PhaseEnv, DistGrid3PhaseVectorEnv,
         {"case": FEEDER3, "resources": FLEET3, **hours(task=VoltVar3(episode=Duration(hours=48)))}, 48,
@@ -85,7 +91,7 @@ def test_a_row_of_a_vector_is_a_single_environment(name: str) -> None:
             assert (ended, cut) == (terminated[row], truncated[row]) == (False, step == steps)
             assert (info["day"], info["step"]) == (infos["day"][row], step)
         days.append(info["day"])
-    assert len(set(days)) == options["task"].episode.hours / 24
+    assert len(set(days)) == max(options["task"].episode.hours / 24, 1)
     observations, *_, infos = many.step(np.zeros_like(actions))  # the next episode begins
     for row, env in enumerate(singles):
         obs, info = env.reset()
@@ -181,6 +187,8 @@ def test_no_week_runs_from_train_into_test(split: str) -> None:
     env = DistGridEnv(FEEDER, **week(), split=split)
     inside = set(profiles.split_days(split).tolist())
     assert len(env.days) > 4
+    assert env.scenario.starts.tolist() == [96 * day for day in env.days]
+    assert env.scenario.episode_steps == 672
     for seed in range(20):
         _, info = env.reset(seed=seed)
         assert {info["day"] + k for k in range(7)} <= inside
@@ -277,6 +285,42 @@ def test_an_own_series_brings_its_own_calendar() -> None:
     cuts = [env.step(env.neutral_action)[3] for _ in range(48)]
     assert cuts == [False] * 47 + [True]
     assert env.reset(options={"day": 9})[1]["t_index"] == 48 * 9
+
+
+@pytest.mark.parametrize("dt_h", [1.0, 5 / 60])
+def test_an_own_series_in_other_steps_keeps_its_energy(dt_h: float) -> None:
+    """Of every day and node to 1e-9, P and Q; splits and dates stay."""
+    wave = 0.6 + 0.3 * np.sin(np.arange(480) / 7.0)[:, None]
+    june = Calendar("2016-06-01", 0.5, 480)
+    load = SeriesLoad(FEEDER, wave * P, wave[::-1] * Q, june, splits={"late": range(5, 10)})
+    other = load.resampled(dt_h)
+    assert (other.n_days, other.calendar.start, other.splits["late"].tolist()) == (
+        10,
+        june.start,
+        [5, 6, 7, 8, 9],
+    )
+    for name in ("active_mw", "reactive_mvar"):
+        mine, theirs = (
+            np.asarray(getattr(one, name)).reshape(10, -1, 33).mean(axis=1) for one in (other, load)
+        )
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_prices_and_profiles_are_content_of_a_run() -> None:
+    """Trap 39: equal ids and seeds, other prices or steps, another run; the same ones are the same run."""
+
+    def content(**options: Any) -> str:
+        return content_of(DistGridEnv(FEEDER, **options)).sha256
+
+    def price(of: float) -> TimeSeries:
+        return TimeSeries(np.full(240, of), Calendar("2016-03-01", 1.0, 240))
+
+    assert content(prices=price(1.0)) == content(prices=price(1.0))
+    assert content(profiles=YEAR.resampled(1.0)) == content(profiles=copy.deepcopy(YEAR.resampled(1.0)))
+    every: list[dict[str, Any]] = [{}, {"prices": price(1.0)}, {"prices": price(2.0)}]
+    every += [{"profiles": YEAR.resampled(1.0)}]
+    every += [{"profiles": YEAR.with_series(price_usd_mwh=price(1.0))}]
+    assert len({content(**options) for options in every}) == len(every)
 
 
 def test_what_is_short_is_told_with_by_how_much() -> None:

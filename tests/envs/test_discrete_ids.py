@@ -54,7 +54,7 @@ def test_rules_lose_little_on_levels() -> None:
     fleet = [PV(25, 1.0, site=3, controls="q"), PV(14, 0.8, controls="q")]
     scores = []
     for space in (Continuous(), MultiDiscrete(41)):
-        env = DistGridEnv(FEEDER, fleet, VoltVar(episode=Duration(hours=60 / 4)), "test", action_space=space)
+        env = DistGridEnv(FEEDER, fleet, VoltVar(episode=Duration(hours=15)), "test", action_space=space)
         result = baselines.rollout(env, ["volt-var-ieee1547"], episodes=1, progress=False)
         scores.append(result.summary[0].return_mean)
     assert scores[1] != scores[0]

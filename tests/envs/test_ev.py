@@ -246,7 +246,7 @@ def test_rows_of_a_vector_environment_are_single_environments() -> None:
     many = DistGridVectorEnv(num_envs=3, case=FEEDER, resources=RESOURCES, threads=1)
     observations, _ = many.reset(seed=7, options={"day": WEDNESDAY})
     observations = observations.copy()
-    actions = np.random.default_rng(1).uniform(-1, 1, (96, 3, many.single_action_space.shape[0]))
+    actions = np.random.default_rng(1).uniform(-1, 1, (96, 3, len(many.action_layout)))
     singles = [DistGridEnv(FEEDER, RESOURCES) for _ in range(3)]
     for row, env in enumerate(singles):
         obs, _ = env.reset(seed=7 + row, options={"day": WEDNESDAY})

@@ -7,6 +7,8 @@ import dataclasses
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,8 @@ Floats = NDArray[np.float64]
 class Spread(Block):
     """Own block: how far voltages lie apart, and the largest angle."""
 
-    name, unit, reads = "spread", "1", ("v",)
+    name, unit = "spread", "1"
+    reads: tuple[str, ...] = ("v",)
     meaning = "range of the voltages in pu and of the angles in radian, last"
 
     def size(self, counts: Mapping[str, int]) -> int:
@@ -128,7 +131,7 @@ def test_an_own_block_is_observed_alike_in_both_faces(world: str) -> None:
     assert envs.layout.describe() == single.layout.describe()
 
 
-def test_the_layout_describes_it_as_it_describes_shipped_ones() -> None:
+def test_the_layout_describes_it_as_it_describes_shipped_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the documentation's row of a block is made of: unit, meaning, entries, bounds."""
     env = make(task=Sees(seen=OWN))
     block = env.layout.blocks["spread"]
@@ -138,6 +141,9 @@ def test_the_layout_describes_it_as_it_describes_shipped_ones() -> None:
         ("spread[0]", "1", 0.0, 1.0), ("spread[1]", "1", 0.0, 2.0 * np.pi)
     ]  # fmt: skip
     assert [row.name for row in env.layout.describe()[env.layout["noon"]]] == ["noon"]
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
+    page = import_module("site_pages.tables").observation_table(env)
+    assert f"| `spread` | {Spread.meaning} | `spread[0]` … `spread[1]` | 1 | 0 | 1 to 6.283 |" in page
     assert env.units[0].observation["soc"] == env.layout["battery.soc"].start
 
 

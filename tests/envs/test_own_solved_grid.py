@@ -134,7 +134,7 @@ def test_a_vector_of_it_is_so_many_single_ones() -> None:
             o, r, _, _, info = one.step(action[k])
             np.testing.assert_allclose(obs[k], o, rtol=1e-6)
             assert reward[k] == pytest.approx(r, rel=1e-12)
-            assert list(infos)[::2] == list(info)
+            assert {key for key in infos if not key.startswith("_")} == set(info)
             assert infos["p_loss_MW"][k] == pytest.approx(info["p_loss_MW"], rel=1e-12)
             np.testing.assert_allclose(infos["voltages"][k], info["voltages"], rtol=1e-12)
     saved, action = env.get_state(), np.zeros((3, 3), dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -168,7 +168,7 @@ def test_a_source_says_how_long_its_day_is() -> None:
     """The same of a source of one's own: what the environment does not have is refused."""
 
     class Dateless(Steady):
-        calendar = None
+        calendar: Any = None
 
     class Partial(Steady):
         calendar = Calendar("2016-01-01 06:00", 0.25, 96)

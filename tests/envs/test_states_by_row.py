@@ -54,7 +54,7 @@ def test_one_state_branches_into_every_row(kind: str) -> None:
     single_face, vector_face, options = WORLDS[kind]()
     single, many = single_face(**options), vector_face(**options, num_envs=40, threads=2)
     single.reset(seed=3, options={"day": 2})
-    rng, size = np.random.default_rng(0), single.action_space.shape[0]
+    rng, size = np.random.default_rng(0), len(single.action_layout)
     for _ in range(3):
         single.step(rng.uniform(-1, 1, size).astype(np.float32))
     root = single.get_state()

@@ -309,7 +309,7 @@ LOSS = Term("loss", "loss_mw", -1.0)
         (lambda: DataTask(), ValueError, "a DataTask needs rewards"),
         (lambda: DataTask(rewards=(LOSS, LOSS)), ValueError, "rewards name 'loss' twice"),
         (lambda: DataTask(rewards=cast(Any, LOSS)), TypeError, r"write rewards=\(\.\.\.,\)"),
-        (lambda: DataTask(rewards=cast(Any, ("loss_mw",))), TypeError, "rewards must be terms, got 'loss_mw'"),
+        (lambda: DataTask(rewards=cast(Any, ("loss_mw",))), TypeError, "must be terms, got 'loss_mw'"),
         (lambda: DataTask(rewards=(LOSS,), costs=(LOSS,)), ValueError, "weight of a cost must be at least 0"),
         (lambda: DataTask(rewards=(LOSS,), costs=("loss",)), ValueError, "costs name 'loss': expected"),
         (lambda: VoltVar(unserved_weight=0.0), ValueError, "unserved_weight must be greater than 0"),

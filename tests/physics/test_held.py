@@ -13,6 +13,7 @@ from distgrid import cases, physics
 from distgrid.baselines.workflows.dist.pf import power_flow
 from distgrid.cases.importers.matpower.importer import feeder_from_text
 from distgrid.envs import DistGridEnv
+from distgrid.physics.balanced.stepper import Stepper
 
 from .grids import Features, Grid, chain, random_tree, with_parallel_branches
 from .oracle import Complex, load_power, pandapower_net
@@ -146,7 +147,7 @@ def test_limits_are_kept_where_they_are_enforced(seed: int) -> None:
         assert missing(net, sol) < 1e-7 * net.base_mva
     assert np.abs(both[0].v - both[1].v).max() < 1e-7
     fixed = physics.solve(net)
-    stepper = physics.Stepper(net, 2, np.full(net.n_bus, 0.9), np.full(net.n_bus, 1.1))
+    stepper = Stepper(net, 2, np.full(net.n_bus, 0.9), np.full(net.n_bus, 1.1))
     stepper.load_p_mw[:], stepper.load_q_mvar[:] = net.load_p_mw, net.load_q_mvar
     stepper.solve()
     assert stepper.v[1].tobytes() == fixed.v.tobytes()

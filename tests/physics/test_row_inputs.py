@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from distgrid import cases, physics
 from distgrid.physics.balanced.network import Network as Balanced
+from distgrid.physics.balanced.stepper import Stepper
 
 from .grids import Features, Grid, random_tree, with_parallel_branches
 from .oracle import dense_newton, pandapower_newton
@@ -20,9 +21,9 @@ from .oracle import dense_newton, pandapower_newton
 ALL = Features(taps=True, shifts=True, charging=True, shunts=True, zips=True, exponents=True, generation=True)
 
 
-def stepper_of(net: Any, batch: int) -> physics.Stepper:
+def stepper_of(net: Any, batch: int) -> Stepper:
     """A stepper with the nominal loads, which differ a little from row to row."""
-    stepper = physics.Stepper(net, batch, np.full(net.n_bus, 0.95), np.full(net.n_bus, 1.05))
+    stepper = Stepper(net, batch, np.full(net.n_bus, 0.95), np.full(net.n_bus, 1.05))
     share = np.linspace(0.8, 1.1, batch)[:, None]
     stepper.load_p_mw[:], stepper.load_q_mvar[:] = share * net.load_p_mw, share * net.load_q_mvar
     return stepper

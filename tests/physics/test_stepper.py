@@ -10,16 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid import cases, physics
+from distgrid.physics.balanced.stepper import Stepper
 
 from .grids import Features, chain, random_tree
 
 Floats = NDArray[np.float64]
 
 
-def filled(net: physics.Network, batch: int, seed: int) -> tuple[physics.Stepper, physics.Solution]:
+def filled(net: physics.Network, batch: int, seed: int) -> tuple[Stepper, physics.Solution]:
     """A stepper after one solve of random loads and injections, and the solution of the same by solve."""
     rng = np.random.default_rng(seed)
-    stepper = physics.Stepper(net, batch, np.full(net.n_bus, 0.95), np.full(net.n_bus, 1.02))
+    stepper = Stepper(net, batch, np.full(net.n_bus, 0.95), np.full(net.n_bus, 1.02))
     stepper.load_p_mw[:] = net.load_p_mw * rng.uniform(0, 2, (batch, net.n_bus))
     stepper.load_q_mvar[:] = net.load_q_mvar * rng.uniform(0, 2, (batch, net.n_bus))
     stepper.inject_p_mw[:] = 0.3 * np.abs(net.load_p_mw) * rng.uniform(-1, 1, (batch, net.n_bus))
@@ -33,7 +34,7 @@ def filled(net: physics.Network, batch: int, seed: int) -> tuple[physics.Stepper
     return stepper, sol
 
 
-def equal(stepper: physics.Stepper, sol: physics.Solution) -> None:
+def equal(stepper: Stepper, sol: physics.Solution) -> None:
     """Same bits where the same kernel wrote them, same numbers where sums are taken in another order."""
     assert stepper.v.tobytes() == sol.v.tobytes()
     for name in ("converged", "diverged", "collapsed", "iterations", "v_update_pu"):
@@ -87,7 +88,7 @@ def test_violations_are_zero_exactly_inside_the_limits() -> None:
     v = sol.v_pu
     low, high = np.full(4, v[3] + 1e-3), np.array([0.5, v[1] - 2e-3, np.nan, 2.0])
     low[:2], low[2] = 0.5, np.nan
-    stepper = physics.Stepper(net, 1, low, high)
+    stepper = Stepper(net, 1, low, high)
     stepper.load_p_mw[:], stepper.load_q_mvar[:] = net.load_p_mw, net.load_q_mvar
     stepper.solve()
     assert stepper.n_voltage_violations.tolist() == [3]
@@ -108,7 +109,7 @@ def test_dead_nodes_violate_nothing() -> None:
     grid.rows["branches"][1]["status"] = False
     with pytest.warns(physics.IslandWarning):
         net = physics.compile(grid.feeder())
-    stepper = physics.Stepper(net, 2, np.full(4, 0.9), np.full(4, 1.1))
+    stepper = Stepper(net, 2, np.full(4, 0.9), np.full(4, 1.1))
     stepper.load_p_mw[:] = net.load_p_mw
     stepper.solve()
     assert np.isnan(stepper.v_pu[:, 2:]).all()
@@ -122,7 +123,7 @@ def test_a_feeder_of_the_library_respects_its_own_limits_at_light_load() -> None
     """Capability 14: at a tenth of the load nothing of 33bw is out of band or overloaded."""
     feeder = cases.load("case33bw")
     net = physics.compile(feeder)
-    stepper = physics.Stepper(net, 1, feeder.column("nodes", "v_min"), feeder.column("nodes", "v_max"))
+    stepper = Stepper(net, 1, feeder.column("nodes", "v_min"), feeder.column("nodes", "v_max"))
     stepper.load_p_mw[:], stepper.load_q_mvar[:] = 0.1 * net.load_p_mw, 0.1 * net.load_q_mvar
     stepper.solve()
     assert stepper.n_voltage_violations[0] == stepper.n_overloads[0] == 0

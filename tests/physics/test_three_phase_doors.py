@@ -11,6 +11,7 @@ import pytest
 
 from distgrid import physics
 from distgrid.physics import IslandWarning, MeshWarning
+from distgrid.physics.unbalanced.stepper import Columns, Stepper3
 
 from .phase_grids import Grid3, random_feeder
 
@@ -267,11 +268,11 @@ def test_the_dense_direct_method_gives_the_sweeps_answer(seed: int) -> None:
 
 def all_of(
     net: physics.Network3, v_min: float, v_max: float, vuf_max_pct: float, ports: list[int]
-) -> physics.Columns:
+) -> Columns:
     """Every phase of every node and branch, loads wherever they can be; ports at given slots."""
     phases = np.flatnonzero(net.present)
     whole = np.flatnonzero(net.present.all(axis=1))
-    return physics.Columns(
+    return Columns(
         voltage=np.column_stack([phases, np.full(phases.size, -1)]), v_min=np.full(phases.size, v_min),
         v_max=np.full(phases.size, v_max), judged=np.empty((0, 2), dtype=np.int64),
         branch=np.arange(3 * net.n_branch), balance=whole, vuf_max_pct=vuf_max_pct, v_top_pu=2.0,
@@ -280,7 +281,7 @@ def all_of(
     )  # fmt: skip
 
 
-def nominal(net: physics.Network3, columns: physics.Columns) -> tuple[Any, Any]:
+def nominal(net: physics.Network3, columns: Columns) -> tuple[Any, Any]:
     p, q = (
         np.append(*pair) for pair in ((net.load_p_mw, net.delta_p_mw), (net.load_q_mvar, net.delta_q_mvar))
     )
@@ -294,7 +295,7 @@ def test_the_stepper_is_the_power_flow(net: physics.Network3, batch: int) -> Non
     node, c = net.feeder.node_index["b"], net.feeder.node_index["c"]
     ports = [3 * node + 1, 3 * net.n_bus + 3 * c + 2]
     columns = all_of(net, 0.99, 1.01, 0.5, ports)
-    stepper = physics.Stepper3(net, batch, columns)
+    stepper = Stepper3(net, batch, columns)
     scale = rng.uniform(0.5, 2.0, (batch, 1))
     for array, value in zip((stepper.load_p_mw, stepper.load_q_mvar), nominal(net, columns), strict=True):
         array[:] = value * scale
@@ -348,7 +349,7 @@ def test_the_stepper_is_the_power_flow(net: physics.Network3, batch: int) -> Non
 def test_crafted_unbalance_trips_each_limit(net: physics.Network3, what: str, phase: int) -> None:
     """Capability 109: a load on one phase breaks the limit of that phase."""
     columns = all_of(net, 0.9, 1.1, 1.0, [])
-    stepper = physics.Stepper3(net, 1, columns)
+    stepper = Stepper3(net, 1, columns)
     stepper.tap[:] = 1.0
     stepper.solve()
     assert getattr(stepper, what)[0] == 0
@@ -362,7 +363,7 @@ def test_crafted_unbalance_trips_each_limit(net: physics.Network3, what: str, ph
 
 def test_what_a_stepper_cannot_solve_is_refused(net: physics.Network3) -> None:
     """Power that is not a number, wherever its row is; the whole state of more rows than one."""
-    stepper = physics.Stepper3(net, 20, all_of(net, 0.9, 1.1, 1.0, []))
+    stepper = Stepper3(net, 20, all_of(net, 0.9, 1.1, 1.0, []))
     stepper.load_p_mw[18, 2] = np.nan
     with pytest.raises(ValueError, match="is nan: it must be a finite number"):
         stepper.solve()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .... import physics
+from ....physics.balanced.stepper import Stepper
 from ..problems.balanced import BalancedProblem, ComplexArray, FloatArray
 from .contender import Contender
 
@@ -37,11 +38,11 @@ def single(problem: BalancedProblem) -> list[Contender]:
 
 def _stepper(problem: BalancedProblem) -> Contender:
     no_limit = np.full(problem.n_bus, np.nan)
-    stepper = physics.Stepper(problem.net, 1, no_limit, no_limit)
+    stepper = Stepper(problem.net, 1, no_limit, no_limit)
     np.copyto(stepper.load_p_mw[0], problem.p_mw)
     np.copyto(stepper.load_q_mvar[0], problem.q_mvar)
 
-    def call(tol: float) -> physics.Stepper:
+    def call(tol: float) -> Stepper:
         stepper.solve(tol)
         return stepper
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ....physics.controls.laws import relay_volts
+from ....physics.controls.settings import local_controls
 from .... import cases, physics
 from ...errors import RunError, unknown
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table
@@ -93,11 +95,11 @@ def check_start(start: str) -> None:
 
 
 def _taps(net: physics.Network3, run: physics.Settled, start: str) -> pa.Table:
-    controls, sol, col = physics.local_controls(net), run.solution, net.feeder.column
+    controls, sol, col = local_controls(net), run.solution, net.feeder.column
     settings = controls.taps
     ends = sol.p_from_mw + 1j * sol.q_from_mvar, sol.p_to_mw + 1j * sol.q_to_mvar
     readings = controls.read(sol.v, *ends)
-    volts = physics.relay_volts(settings, readings, run.tap_pos, run.reversed)
+    volts = relay_volts(settings, readings, run.tap_pos, run.reversed)
     target = np.where(run.reversed, settings.rev_v_reg_v, settings.v_reg_v)
     band = np.where(run.reversed, settings.rev_band_v, settings.band_v)
     stored = col("regulators", "tap_pos")

@@ -16,7 +16,7 @@ from ...row_results import (
     Q_SLACK,
     VOLTAGE_VIOLATION,
 )
-from ...violations import JUST_ABOVE, excess, excess_of_band, told_loading
+from ...violations import JUST_ABOVE, excess, excess_of_band, loading_above
 from ..branch_flows import Ends, branch_flow
 
 
@@ -39,7 +39,7 @@ def measure_rows(  # type: ignore[no-untyped-def]
             apparent = max(abs(sent), abs(received))
             above = excess(apparent - branch[e, 0], 0.0)
             over, count = over + above, count + (above > 0.0)
-            loading[row, e] = told_loading(above, apparent / branch[e, 0], JUST_ABOVE)
+            loading[row, e] = loading_above(above, apparent / branch[e, 0], JUST_ABOVE)
             if s_from.shape[0] > 0:
                 s_from[row, e] = sent
             if s_to.shape[0] > 0:

@@ -20,7 +20,7 @@ from ...row_results import (
     Q_SLACK,
     VOLTAGE_VIOLATION,
 )
-from ...violations import JUST_ABOVE, excess, excess_of_band, told_loading
+from ...violations import JUST_ABOVE, excess, excess_of_band, loading_above
 from ..branch_flows import Ends, branch_flow
 from ..plan import SweepPlan
 from .adjusted import BlockPlan, written_ratio
@@ -187,7 +187,7 @@ def _measure_branches(plan, ends, base_mva, row, count, state, outputs, limits, 
         above = above + excess(over, zero)
         number = number + choose(over, one, zero)
         _emit_details(state, flows, row, count, e, limits.branch[e], sent, received)
-        _emit(state, flows.loading, row, count, e, told_loading(over, apparent / rating, just_above))
+        _emit(state, flows.loading, row, count, e, loading_above(over, apparent / rating, just_above))
     store(state.track, 0, 0, p_loss)
     store(state.track, 0, 1, q_loss)
     store(state.track, 0, 2, above)

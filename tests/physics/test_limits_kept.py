@@ -8,17 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distgrid import cases, physics
+from distgrid.physics.balanced.stepper import Stepper
 from distgrid.physics.violations import judged_band, of_band, of_rating, of_unbalance
 
 FEEDER = cases.load("case33bw")
 LOOP = FEEDER.with_switch("s25-29", closed=True)
 
 
-def solved(feeder: cases.Feeder, batch: int = 3) -> physics.Stepper:
+def solved(feeder: cases.Feeder, batch: int = 3) -> Stepper:
     """Nominal loads in every row; lanes and lone rows are solved by the same kernel."""
     net = physics.compile(feeder, keep_loops=True)
     low, high = judged_band(feeder)
-    stepper = physics.Stepper(net, batch, low, high)
+    stepper = Stepper(net, batch, low, high)
     stepper.load_p_mw[:], stepper.load_q_mvar[:] = net.load_p_mw, net.load_q_mvar
     stepper.solve()
     return stepper
