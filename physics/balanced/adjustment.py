@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels.adjusted import BANK, CHARGING, CONSTANT, N_ADJUSTED, AdjustmentPlan, adjust_rows
+from ..numba_tools.lanes import LANES
+from .kernels.adjusted import BANK, CHARGING, CONSTANT, N_ADJUSTED, AdjustmentPlan, adjust_rows, mark_of
+from .kernels.solve_rows import Workspace, workspace_for
 from .plan import SweepPlan
 from .tree import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from .kernels.solve_rows import Workspace
     from .network import Network, SweepTopology
 
 Rows = slice | IntArray
+_ROOMS, _LARGE = 2, 2**16  # rooms kept for one topology, numbers in ``adjusted`` of one that is kept
 _KEPT = 64  # sets of branches and banks remembered for one topology
 
 
@@ -50,6 +52,7 @@ class Adjustment(NamedTuple):
 
     sweep: SweepPlan  # as of the topology, with places in ``adjusted``
     rows: AdjustmentPlan
+    rooms: list[Workspace]  # the topology's, lent and returned
 
     @property
     def size(self) -> int:
@@ -59,6 +62,24 @@ class Adjustment(NamedTuple):
     def fill(self, room: Workspace, lo: int, hi: int, settings: FloatArray) -> None:
         """What the settings of rows [lo, hi) make of the plan, for the sweep that follows in ``room``."""
         adjust_rows(*self.rows, lo, hi, settings, room.adjusted)
+
+    def lend(self, rows: int) -> Workspace:
+        """Room for so many rows: fresh memory for a batch would cost more than filling it."""
+        try:
+            room = self.rooms.pop()
+        except IndexError:  # none yet, or all are lent to other threads
+            return workspace_for(self.sweep, rows, self.size)
+        blocks, fields = room.adjusted.shape[:2]
+        width = 1 if rows == 1 else LANES
+        same = (room.flow.ndim == 2) == (rows == 1)
+        if same and blocks * width >= rows and fields >= N_ADJUSTED * self.size:
+            return room
+        return workspace_for(self.sweep, rows, self.size)
+
+    def take_back(self, room: Workspace) -> None:
+        """Keep it for the next call, unless there are enough or it is a large one."""
+        if len(self.rooms) < _ROOMS and room.adjusted.size <= _LARGE:
+            self.rooms.append(room)
 
 
 def adjustment(net: Network, topology: SweepTopology, tap: IntArray, bank: IntArray) -> Adjustment:
@@ -84,26 +105,27 @@ def _adjustment(net: Network, topology: SweepTopology, tap: IntArray, bank: IntA
     entry[at] = np.arange(at.size)
     column, state = np.full(net.n_branch, -1), np.full(net.cap_node.size, -1)
     column[tap], state[bank] = np.arange(tap.size), tap.size + np.arange(bank.size)
-    place, branch, terms, values = [], np.zeros((at.size, N_ADJUSTED + 1)), [], []
+    place, branch, terms, values = [], np.zeros((at.size, 4)), [], []
+    link, summed = plan.link.copy(), plan.at_node[nodes]
     for j, k in enumerate(at):
         up, node, e, _ = plan.link[k]
         own = e if up >= 0 else -1
-        branch[j, 2:6] = *plan.side[k, :2], *plan.z[k]
-        branch[j, 6:] = ends.pi[own, :2] if own >= 0 else (1.0, 0.0)
-        if own >= 0 and column[own] >= 0:
-            branch[j, :4] = *ends.pi[own, 4:], net.r_pu[own], net.x_pu[own]
-        for kind, index, of, value in _terms(net, topology, int(node), column, state, entry, plan):
+        tapped, banked = own >= 0 and column[own] >= 0, bool((summed == k).any())
+        link[k, 3] = mark_of(j, tapped, banked)
+        if tapped:
+            branch[j] = *ends.pi[own, 4:], net.r_pu[own], net.x_pu[own]
+        found = _terms(net, topology, int(node), column, state, entry, plan) if banked else []
+        for kind, index, of, value in found:
             terms.append((kind, index, of))
             values.append(value)
-        place.append((column[own] if own >= 0 else -1, ends.rows[own, 2], len(terms)))
-    link = plan.link.copy()
-    link[:, 3] = entry
+        place.append((column[own] if tapped else -1, ends.rows[own, 2], len(terms)))
     return Adjustment(
         plan._replace(link=link),
         AdjustmentPlan(
             np.array(place, dtype=np.int32).reshape(-1, 3), branch,
             np.array(terms, dtype=np.int32).reshape(-1, 3), np.array(values, dtype=np.float64),
         ),
+        topology.rooms,
     )  # fmt: skip
 
 

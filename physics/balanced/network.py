@@ -18,6 +18,7 @@ from .adjustment import Adjustment, RowGroup
 from .branch_flows import Ends, ends_of, squared
 from .feeder_inputs import check_phases, regulator_columns, rows_of_ids, voltage_dependent_loads
 from .held_voltages import Held, held_columns, held_of
+from .kernels.solve_rows import Workspace
 from .loops import Loops, close_loops
 from .parallel_branches import (
     Bundles,
@@ -55,6 +56,7 @@ class SweepTopology:
     # Sweeps of a single row with room of their own, lent to calls, and how taps and banks of each row act.
     lone_rows: list[Callable[..., None]] = field(default_factory=list, repr=False)
     adjustments: dict[tuple[bytes, bytes], Adjustment] = field(default_factory=dict, repr=False)
+    rooms: list[Workspace] = field(default_factory=list, repr=False)  # lent to rows with taps of their own
 
     @cached_property
     def whole(self) -> tuple[RowGroup]:

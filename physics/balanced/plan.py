@@ -15,8 +15,8 @@ class SweepPlan(NamedTuple):
 
     link: NDArray[
         np.int32
-    ]  # (m, 4): parent's position (-1: a source), node row, branch row (-1 - source row), its place among
-    # those with taps or banks of each row (-1: none)
+    ]  # (m, 4): parent's position (-1: a source), node row, branch row (-1 - source row), the mark of
+    # what taps and banks of each row make of it (0: nothing; see kernels/adjusted.py)
     at_node: NDArray[np.int32]  # (n_bus,) position of each node, -1: dead
     at_branch: NDArray[
         np.int32
@@ -38,7 +38,7 @@ def sweep_plan(tree: Tree, source_rank: IntArray, n_bus: int, n_branch: int) -> 
     fed = np.flatnonzero(tree.parent >= 0)
     at_branch[tree.branch[fed]] = fed
     return SweepPlan(
-        link=np.stack([tree.parent, tree.order, feeding, np.full_like(feeding, -1)], axis=1).astype(np.int32),
+        link=np.stack([tree.parent, tree.order, feeding, np.zeros_like(feeding)], axis=1).astype(np.int32),
         at_node=at_node,
         at_branch=at_branch,
         z=np.stack([tree.z_re, tree.z_im], axis=1),

@@ -143,8 +143,8 @@ def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers
         run = topology.lone_rows.pop()
     except IndexError:  # none yet, or all are lent to other threads
         room = workspace_for(topology.plan, 1)
-        run = sweep_rows.bind(plan=topology.plan, state=room, v_source=net.source_row, v_start=_NO_ROWS)
-    run(Inputs(p, q, _NO_POWER, _NO_POWER), outputs, 0, 1, *numbers)
+        run = sweep_rows.bind_first(plan=topology.plan, state=room, v_source=net.source_row, v_start=_NO_ROWS)
+    run(p, q, _NO_POWER, _NO_POWER, *outputs, 0, 1, *numbers)  # the fields of Inputs, then of Outputs
     topology.lone_rows.append(run)
     if outputs.ended[0, 0] != CONVERGED or topology.plan.link.shape[0] < net.n_bus:
         refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
@@ -243,13 +243,15 @@ def _run(
 ) -> None:  # fmt: skip
     """Run the sweep over all rows."""
     own = None if settings is None else adjustment(net, topology, settings.tap, settings.bank)
-    plan, n_own = (topology.plan, 0) if own is None else (own.sweep, own.size)
+    plan = topology.plan if own is None else own.sweep
 
     def work(lo: int, hi: int) -> None:
-        room = workspace_for(plan, hi - lo, n_own)
+        room = workspace_for(plan, hi - lo) if own is None else own.lend(hi - lo)
         if own is not None and settings is not None:
             own.fill(room, lo, hi, settings.values)
         sweep_rows(plan, room, v_source, v_start, inputs, outputs, lo, hi, *numbers)
+        if own is not None:
+            own.take_back(room)
 
     split_rows(work, outputs.v.shape[0], threads)
 

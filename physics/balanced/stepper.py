@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..row_results import N_ENDED, N_MEASURED, RowResults
 from .adjustment import RowGroup, RowSettings, adjustment
+from .kernels.adjusted import ratios_of
 from .kernels.measure import measure_rows
 from .kernels.solve_rows import Inputs, Outputs, workspace_for
 from .kernels.step_rows import DETAILS, StepLimits, StepResults, step_rows
@@ -77,7 +78,7 @@ class Stepper(RowResults):
         values = np.empty((batch, n_reg + n_cap))
         values[:] = np.append(net.tap[net.reg_branch], net.cap_on)
         self._settings = RowSettings(net.reg_branch, np.arange(n_cap), values)
-        self._ratio, self.cap_on = values[:, :n_reg], values[:, n_reg:]
+        self.cap_on = values[:, n_reg:]
         self._adjusts, self._plain = n_reg + n_cap > 0, top.plain
         plan, n_own = top.plan, 0
         if self._adjusts and self._plain:
@@ -108,7 +109,7 @@ class Stepper(RowResults):
         """Solve rows [lo, hi), all by default, from no-load voltages: the past has no influence."""
         hi = self.batch if hi is None else hi
         if self._adjusts:
-            np.divide(self.net.reg_ratio, self.tap[lo:hi], out=self._ratio[lo:hi])
+            ratios_of(self.net.reg_ratio, self.tap, lo, hi, self._settings.values)
         if not self._plain:
             self._solve_any(lo, hi, tol, max_iter)
             return

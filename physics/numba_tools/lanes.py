@@ -42,7 +42,7 @@ def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """An array that begins where a line of the cache does: vectors across two lines take twice as long."""
     size = math.prod(shape)
     room = np.empty(size + _LINE)
-    first = -room.ctypes.data // room.itemsize % _LINE
+    first = -room.__array_interface__["data"][0] // room.itemsize % _LINE
     return room[first : first + size].reshape(shape)
 
 

@@ -199,15 +199,14 @@ def _solve_lone_row(
         run = topology.lone_rows.pop()
     except IndexError:  # none yet, or all are lent to other threads
         room = workspace_for(topology.plan, net.cap_on.size, 1)
-        run = solve_rows.bind(plan=topology.plan, state=room)
-    given = Inputs(
-        p, q, _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START, nominal[4],
-        nominal[5],
+        run = solve_rows.bind_first(plan=topology.plan, state=room)
+    rest = (
+        _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START, nominal[4], nominal[5],
     )  # fmt: skip
-    answer = run(given, out, False, 0, 1, *numbers)
+    answer = run(p, q, *rest, *out, False, 0, 1, *numbers)  # the fields of Inputs, then of Outputs
     topology.lone_rows.append(run)
     if answer != ALL_GOOD:
-        inputs = given._replace(p_mw=p.reshape(1, -1), q_mvar=q.reshape(1, -1))
+        inputs = Inputs(p.reshape(1, -1), q.reshape(1, -1), *rest)
         if answer == SOME_BAD:
             refuse(net, topology, inputs)
         finish(net, topology, inputs, False, np.zeros(1, dtype=np.int64), numbers, out)

@@ -71,6 +71,8 @@ def test_every_field_arrives_under_its_own_name() -> None:
         lambda: places.bind(out=out, factor=2.0)(sizes, limits),
         lambda: places.bind(sizes=sizes, factor=2.0)(limits, out),
         lambda: places.bind(sizes=sizes, limits=limits, out=out, factor=2.0)(),
+        lambda: places.bind_first(sizes=sizes)(*limits, out, 2.0),
+        lambda: places.bind_first(limits=limits, sizes=sizes)(out, 2.0),
     ]
     for way in ways:
         out[:] = 0.0
@@ -89,6 +91,10 @@ def test_a_tuple_of_another_class_is_refused() -> None:
         places.bind(limits=sizes)
     with pytest.raises(TypeError, match="places has no parameter 'size'; it has sizes, limits, out, factor"):
         places.bind(size=sizes)
+    with pytest.raises(TypeError, match="places: sizes must be Sizes, got Limits"):
+        places.bind_first(sizes=limits)
+    with pytest.raises(TypeError, match="places begins with sizes: bind these"):
+        places.bind_first(limits=limits)
     with pytest.raises(TypeError, match="no parameter 'size'"):
         flattened(size=Sizes)(places.flat.py_func)
 

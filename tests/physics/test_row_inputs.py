@@ -175,6 +175,22 @@ def test_a_copied_stepper_keeps_taps_of_its_own() -> None:
     assert np.abs(other.v - stepper.v).max() > 0.01
 
 
+@pytest.mark.parametrize("rows", [1, 5, 40, 300])
+def test_any_row_may_be_the_only_one_with_another_tap(rows: int) -> None:
+    """The last row too, whatever was solved before in the same memory; a bad tap there is named."""
+    net: Any = physics.compile(cases.load("case33bw"))
+    for branches in ([4, 7, 30], [2], [0, 4, 9, 20, 21]):
+        tap = np.repeat(net.tap[None], rows, axis=0)
+        tap[0, branches[0]], tap[-1, branches] = 1.01, 0.97
+        batch = physics.solve(net, net.load_p_mw[None], tap=tap, threads=2)
+        for row in {0, rows // 2, rows - 1}:
+            alone = physics.solve(physics.compile(edited(net.feeder, tap[row], net.cap_on)))
+            equal(batch, row, alone)
+        tap[-1, 12] = np.nan
+        with pytest.raises(ValueError, match=rf"tap\[{rows - 1}, 12\] is nan: it must be a finite number"):
+            physics.solve(net, tap=tap)
+
+
 def ring() -> Grid:
     """A loop of four buses with a bank."""
     grid = Grid(base_mva=10.0)
