@@ -205,7 +205,7 @@ class Duration:
         if whole < 1 or abs(steps - whole) > _NEAR:
             raise ValueError(
                 f"an episode of {self.hours:g} h is no whole number of steps of {dt_h:g} h: "
-                f"{max(whole, 1) * dt_h:g} h is"
+                f"{max(whole, 1) * dt_h:g} h is the nearest"
             )
         return whole
 
