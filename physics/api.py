@@ -125,41 +125,43 @@ def solve(
 def solve(net: Any, p_mw: Any = None, q_mvar: Any = None, **options: Any) -> Any:
     """Solve one case or a batch of independent cases.
 
-    Parameters
-    ----------
-    p_mw, q_mvar
-        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; of a per-phase network per phase
-        to ground, (n_bus, 3) or (batch, n_bus, 3). None: the nominal loads. ZIP and CVR shares of the
-        feeder's loads apply to it; these values are the power at 1 pu.
-    p_delta_mw, q_delta_mvar
-        Per-phase networks only: load between phases, legs AB, BC, CA; same shapes. None: the nominal ones.
-    p_inject_mw, q_inject_mvar, p_delta_inject_mw, q_delta_inject_mvar
-        Constant-power injection (resources), positive when it injects; same shapes.
-    v_source_pu
-        Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
-    closed
-        State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
-    tap
-        Ratio of each branch, (n_branch,) or (batch, n_branch); of a per-phase network of each row of
-        ``feeder.regulators``, (n_regulator,) or (batch, n_regulator). None: as stored.
-    cap_on
-        State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
-    v0
-        Where the sweep starts: a solution or complex pu. None: no-load voltages.
-    method
-        "backward-forward" (closes the loops of a network compiled with ``keep_loops=True``), or, for balanced
-        networks, pandapower's "newton" or "fast-decoupled", row by row: slow, and independent of the sweep.
-    tol, max_iter, v_collapse_pu
-        See :class:`Solution`. ``tol`` is in pu.
-    threads
-        Workers for batches of some hundred rows. Results do not depend on it.
-    currents, out
-        For large batches. ``currents=False``: voltages only, faster; asking the solution for branch currents,
-        flows or losses is then an AttributeError. ``out``: an earlier solution of as many rows whose memory
-        the new one takes over.
+    A power flow that fails is flagged, not raised.
 
-    A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, power on a
-    phase that does not exist, or switch states that connect two sources.
+    Args:
+        net: A compiled feeder.
+        p_mw: Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; of a per-phase network
+            per phase to ground, (n_bus, 3) or (batch, n_bus, 3). None: the nominal loads. ZIP and CVR
+            shares of the feeder's loads apply to it; these values are the power at 1 pu.
+        q_mvar: With ``p_mw``.
+        p_delta_mw: Per-phase networks only: load between phases, legs AB, BC, CA; same shapes. None: the
+            nominal ones.
+        q_delta_mvar: With ``p_delta_mw``.
+        p_inject_mw: Constant-power injection (resources), positive when it injects; same shapes.
+        q_inject_mvar: With ``p_inject_mw``.
+        p_delta_inject_mw: With ``p_inject_mw``.
+        q_delta_inject_mvar: With ``p_inject_mw``.
+        v_source_pu: Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
+        closed: State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+        tap: Ratio of each branch, (n_branch,) or (batch, n_branch); of a per-phase network of each row of
+            ``feeder.regulators``, (n_regulator,) or (batch, n_regulator). None: as stored.
+        cap_on: State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+        v0: Where the sweep starts: a solution or complex pu. None: no-load voltages.
+        method: "backward-forward" (closes the loops of a network compiled with ``keep_loops=True``), or,
+            for balanced networks, pandapower's "newton" or "fast-decoupled", row by row: slow, and
+            independent of the sweep.
+        tol: See :class:`Solution`. ``tol`` is in pu.
+        max_iter: With ``tol``.
+        v_collapse_pu: With ``tol``.
+        threads: Workers for batches of some hundred rows. Results do not depend on it.
+        currents: For large batches. ``currents=False``: voltages only, faster; asking the solution for
+            branch currents, flows or losses is then an AttributeError. ``out``: an earlier solution of as
+            many rows whose memory the new one takes over.
+        out: With ``currents``.
+        **options: Those from ``p_delta_mw`` on.
+
+    Raises:
+        ValueError: Arguments of wrong shape, NaN, power on a phase that does not exist, or switch states
+            that connect two sources.
     """
     if isinstance(net, Network3):
         return solve_per_phase(net, p_mw, q_mvar, **options)

@@ -40,21 +40,20 @@ def solve_in_chunks(
     What the solutions hold is what one :func:`solve` of the whole batch holds, bit for bit. Only one chunk
     of rows is read and solved at a time, so that the batch may be larger than memory.
 
-    Parameters
-    ----------
-    p_mw, q_mvar
-        As for :func:`solve`, with a batch axis. Arrays, or anything with a ``shape`` that gives rows when it
-        is sliced: a ``numpy.memmap`` of a file, an HDF5 data set.
-    rows_per_chunk
-        Rows solved at once. A row takes some 16 bytes for each bus and branch, of a per-phase network 100 for
-        each bus.
-    options
-        Of :func:`solve`, but ``out``. Those with a batch axis are sliced like the loads.
-
     The next chunk may overwrite a solution: copy out of it what you keep.
 
-    ValueError where nothing has a batch axis, where arguments disagree on the number of rows, and where
-    :func:`solve` raises it.
+    Args:
+        net: A compiled feeder.
+        p_mw: As for :func:`solve`, with a batch axis. Arrays, or anything with a ``shape`` that gives rows
+            when it is sliced: a ``numpy.memmap`` of a file, an HDF5 data set.
+        q_mvar: With ``p_mw``.
+        rows_per_chunk: Rows solved at once. A row takes some 16 bytes for each bus and branch, of a
+            per-phase network 100 for each bus.
+        **options: Of :func:`solve`, but ``out``. Those with a batch axis are sliced like the loads.
+
+    Raises:
+        ValueError: Nothing has a batch axis, arguments disagree on the number of rows, or :func:`solve`
+            raises it.
     """
     if rows_per_chunk < 1:
         raise ValueError(f"rows_per_chunk must be at least 1, got {rows_per_chunk}")

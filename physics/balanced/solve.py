@@ -60,40 +60,34 @@ def solve(
 ) -> Solution:
     """Solve one case or a batch of independent cases.
 
-    Parameters
-    ----------
-    p_mw, q_mvar
-        Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; None: the nominal loads. ZIP and
-        CVR shares of the feeder's loads apply to it; these values are the power at 1 pu.
-    p_inject_mw, q_inject_mvar
-        Constant-power injection per bus (resources), positive when it injects; same shapes.
-    v_source_pu
-        Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
-    closed
-        State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
-    tap
-        Ratio of each branch, (n_branch,) or (batch, n_branch). None: as stored, regulators included. Rows
-        with taps and banks of their own are solved together, like rows with loads of their own.
-    cap_on
-        State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
-    v0
-        Where the sweep starts: a Solution or complex (batch, n_bus) pu. None: no-load voltages.
-    method
-        "backward-forward" (closes the loops of a network compiled with ``keep_loops=True``), or pandapower's
-        "newton" or "fast-decoupled", row by row: slow, and independent of the sweep.
-    tol, max_iter, v_collapse_pu
-        See :class:`Solution`. ``tol`` is in pu.
-    threads
-        Workers for batches of some hundred rows. Results do not depend on it.
-    currents
-        False: voltages only. A large batch is solved about a third faster where nobody asks for its branch
-        currents, flows and losses; asking for them then is an AttributeError.
-    out
-        An earlier solution of as many rows whose memory the new one takes over; its numbers are lost. A large
-        batch spends more time on getting fresh memory than on a sweep.
+    A power flow that fails is flagged, not raised.
 
-    A power flow that fails is flagged, not raised. ValueError for arguments of wrong shape, NaN, or switch
-    states that connect two sources.
+    Args:
+        net: A compiled balanced feeder.
+        p_mw: Load per bus, (n_bus,) or (batch, n_bus), positive when it consumes; None: the nominal loads.
+            ZIP and CVR shares of the feeder's loads apply to it; these values are the power at 1 pu.
+        q_mvar: With ``p_mw``.
+        p_inject_mw: Constant-power injection per bus (resources), positive when it injects; same shapes.
+        q_inject_mvar: With ``p_inject_mw``.
+        v_source_pu: Source voltage: a number, (batch,), or (batch, n_source). None: as stored.
+        closed: State of each switch of ``feeder.switches``, (n_switch,) or (batch, n_switch) bool.
+        tap: Ratio of each branch, (n_branch,) or (batch, n_branch). None: as stored, regulators included.
+            Rows with taps and banks of their own are solved together, like rows with loads of their own.
+        cap_on: State of each bank of ``feeder.capacitors``, (n_cap,) or (batch, n_cap) bool.
+        v0: Where the sweep starts: a Solution or complex (batch, n_bus) pu. None: no-load voltages.
+        method: "backward-forward" (closes the loops of a network compiled with ``keep_loops=True``), or
+            pandapower's "newton" or "fast-decoupled", row by row: slow, and independent of the sweep.
+        tol: See :class:`Solution`. ``tol`` is in pu.
+        max_iter: With ``tol``.
+        v_collapse_pu: With ``tol``.
+        threads: Workers for batches of some hundred rows. Results do not depend on it.
+        currents: False: voltages only. A large batch is solved about a third faster where nobody asks for
+            its branch currents, flows and losses; asking for them then is an AttributeError.
+        out: An earlier solution of as many rows whose memory the new one takes over; its numbers are lost.
+            A large batch spends more time on getting fresh memory than on a sweep.
+
+    Raises:
+        ValueError: Arguments of wrong shape, NaN, or switch states that connect two sources.
     """
     if method not in _METHODS:
         raise ValueError(f"unknown method {method!r}; one of {', '.join(_METHODS)}")

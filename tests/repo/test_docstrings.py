@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -45,3 +46,11 @@ def test_the_packages_that_people_meet_first_have_an_example() -> None:
         if init.parent.name in FOLDERS:
             text = (import_module(f"distgrid.{init.parent.name}").__doc__ or "").splitlines()
             assert not any(line.startswith(("from ", "import ")) for line in text), init
+
+
+def test_docstrings_follow_one_convention() -> None:
+    """Google's: no section is underlined, as NumPy's are."""
+    sources = [path for folder in FOLDERS for path in (PACKAGE / folder).rglob("*.py")]
+    underlined = [path for path in sources if re.search(r"^ +-{4,}$", path.read_text(), re.MULTILINE)]
+    assert len(sources) > 200
+    assert underlined == []
