@@ -292,7 +292,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         return show
 
     def _observed(self, arrays: InfoArrays) -> Observations:
-        """Observations of all environments as they stand; ``told`` is filled beside."""
+        """Observations of all environments as they stand; ``arrays`` is filled beside."""
         observations = self._buffer()
         self._shards.visit(self._shower(arrays, observations))
         return observations

@@ -17,7 +17,7 @@ def load_power(nominal, z, i, exponent, v):  # type: ignore[no-untyped-def]
 
 @inline
 def load_power_slope(nominal, z, i, exponent, v):  # type: ignore[no-untyped-def]
-    """Derivative of :func:`drawn` by ``v``."""
+    """Derivative of :func:`load_power` by ``v``."""
     if np.isnan(exponent):
         return nominal * (2.0 * z * v + i)
     return nominal * exponent * v ** (exponent - 1.0)

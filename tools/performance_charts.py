@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from performance_numbers import Solve, Steps, solves, steps
 
+from distgrid.baselines.bench.report.table import seconds
+
 OURS = "distgrid solve"
 #: Programs in the order of the legend: colour, and the names of their methods, of which the fastest counts.
 PROGRAMS = {
@@ -179,14 +181,6 @@ def _dress(axes: Axes, *, grid: Literal["x", "both"]) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color("#bbbbbb")
-
-
-def seconds(value: float) -> str:
-    """Three digits and the unit that suits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value * 1e6:.3g} µs"
 
 
 def rounded(ratio: float) -> str:

@@ -117,7 +117,7 @@ class _Run:
     def _manifest(self, chunk_size: int | None, command: Sequence[str] | None) -> Manifest:
         """The manifest of a run that has not begun."""
         job, told, started = self.job, self.job.describe(self.context), run_manifest.now()
-        groups = [GroupRecord(label=label, n_items=len(items)) for label, items in self.groups.items()]
+        groups = self._group_records()
         size = chunk_size or job.chunk_size(self.context, max(group.n_items for group in groups))
         code, doubts = _code(job)
         run = Manifest(
@@ -136,6 +136,9 @@ class _Run:
         )
         run.id = f"{job.name}-{run.digits()}"
         return run
+
+    def _group_records(self) -> list[GroupRecord]:
+        return [GroupRecord(label=label, n_items=len(items)) for label, items in self.groups.items()]
 
     def _do(self, records: Sequence[ChunkRecord]) -> Iterator[FinishedPart]:
         """The results of these chunks, as they come."""
@@ -180,7 +183,7 @@ class _Run:
     def _at_once(self, run: Manifest, folder: JobFolder | None) -> JobOutcome:
         """Do everything; only then run.json and the tables are written, where there is a folder."""
         started = time.perf_counter()
-        groups = [GroupRecord(label=label, n_items=len(items)) for label, items in self.groups.items()]
+        groups = self._group_records()
         run.chunks = list(cut(groups, max(group.n_items for group in groups)))
         kept = {}
         for part in self._do(run.chunks):

@@ -286,11 +286,8 @@ class Grid:
 
     def _live_charges(self) -> dict[str, FloatArray]:
         """What the task charges, as live arrays; the cost of resources is a new array in each step."""
-        known = {
-            "voltage_violation": self.stepper.voltage_violation_pu,
-            "thermal_overload": self.stepper.overload_mva,
-            "vuf_violation": self.stepper.vuf_violation_pct, "resource": self.zeros,
-        }  # fmt: skip
+        measured = {name: self.stepper.measured[:, column] for name, column in CHARGED_COLUMNS.items()}
+        known = measured | {"resource": self.zeros}
         return {term.name: known[term.name] for term in self.task.cost_terms if is_live(term)}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -315,21 +315,27 @@ def ev_advance(  # type: ignore[no-untyped-def]
         begun[b] = 1.0
 
 
+@inline
+def sum_of_programs(account, first):  # type: ignore[no-untyped-def]
+    """Sum of one row of an account: units of a program in their order, then programs in theirs."""
+    total = 0.0
+    for k in range(first.size - 1):
+        part = 0.0
+        for u in range(first[k], first[k + 1]):
+            part += account[u]
+        total += part
+    return total
+
+
 @lean_kernel
 def sum_units(
     account: Floats,  # (batch, units)
-    spans: Ints,  # (programs, 2) where the units of each program begin and end
+    first: Ints,  # (programs + 1,) where the units of each program begin
     out: Floats,  # (batch,)
 ) -> None:
-    """Sum of an account over units: those of a program in their order, then programs in theirs."""
+    """Sum of an account over units; see `sum_of_programs`."""
     for b in range(out.size):
-        total = 0.0
-        for k in range(spans.shape[0]):
-            part = 0.0
-            for u in range(spans[k, 0], spans[k, 1]):
-                part += account[b, u]
-            total += part
-        out[b] = total
+        out[b] = sum_of_programs(account[b], first)
 
 
 @lean_kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...physics.numba_tools.jit import lean_kernel
+from .devices import sum_of_programs
 from .rows import mean_square
 
 #: Where a term's value comes from: a column of ``measured``, the mean square of voltages about a reference,
@@ -27,13 +28,7 @@ def term_rows(kind, column, number, factor, charged, measured, v_pu, accounts, f
             elif kind[k] == MEAN_SQUARE:
                 out[k, row] = factor[k] * mean_square(v_pu[row], number[k])
             elif kind[k] == ACCOUNT:
-                total = 0.0
-                for program in range(first.size - 1):
-                    part = 0.0
-                    for unit in range(first[program], first[program + 1]):
-                        part += accounts[column[k], row, unit]
-                    total += part
-                out[k, row] = factor[k] * total
+                out[k, row] = factor[k] * sum_of_programs(accounts[column[k], row], first)
             whole = out[k, row] if k == 0 else whole + out[k, row]
         out[n, row] = whole
         cost = 0.0

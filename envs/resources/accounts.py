@@ -66,13 +66,13 @@ class Accounts(Mapping[str, Floats]):
 
     def __init__(self, batch: int, sizes: Iterable[int], written: Iterable[tuple[str, ...]]) -> None:
         """``sizes``: units of each program; ``written``: names of the accounts that each of them writes."""
-        self._first: Ints = np.cumsum([0, *sizes], dtype=np.int64)
+        #: (programs + 1,) where the units of each program begin.
+        self.first: Ints = np.cumsum([0, *sizes], dtype=np.int64)
         self._names = tuple(written)
-        shape = (batch, int(self._first[-1]))
+        shape = (batch, int(self.first[-1]))
         self.written: tuple[str, ...] = tuple(
             name for name in ACCOUNTS if any(name in names for names in self._names)
         )
-        self._spans = {name: self._writing(name) for name in self.written}
         self._none = np.zeros(batch)
         self._none.setflags(write=False)
         self._shape = shape
@@ -85,33 +85,19 @@ class Accounts(Mapping[str, Floats]):
         self.__dict__.update(state)
         self._arrays = dict(zip(self.written, self.table, strict=True))
 
-    @property
-    def first(self) -> Ints:
-        """(programs + 1,) where the units of each program begin."""
-        return self._first
-
     def of(self, program: int) -> dict[str, Floats]:
         """What the ``program``-th writes: views (batch, its units) by account."""
-        units = slice(self._first[program], self._first[program + 1])
+        units = slice(self.first[program], self.first[program + 1])
         return {name: self._arrays[name][:, units] for name in self._names[program]}
 
     def total(self, name: str) -> Floats:
         """(batch,) sum over units: fresh, or read-only zeros where no unit writes the account."""
-        spans = self._spans.get(name)
-        if spans is None:
+        account = self._arrays.get(name)
+        if account is None:
             return self._none
         out = np.empty(self._none.size)
-        sum_units(self._arrays[name], spans, out)
+        sum_units(account, self.first, out)
         return out
-
-    def _writing(self, name: str) -> Ints:
-        """(programs, 2) first and last but one unit of each program that writes an account."""
-        each = [
-            (a, b)
-            for a, b, names in zip(self._first, self._first[1:], self._names, strict=False)
-            if name in names
-        ]
-        return np.array(each, dtype=np.int64).reshape(-1, 2)
 
     def take(self, program: int, writer: Writer, bounds: Mapping[str, float]) -> None:
         """Take over what the user's own code wrote; ValueError where it is no amount, or beyond its bound.
@@ -162,5 +148,5 @@ def costs_of(accounts: Mapping[str, Floats]) -> dict[str, Floats]:
         label = ACCOUNTS[name].cost
         if label is not None:
             costs[label] = np.empty(len(account))
-            sum_units(account, np.array([[0, account.shape[1]]]), costs[label])
+            sum_units(account, np.array([0, account.shape[1]]), costs[label])
     return costs

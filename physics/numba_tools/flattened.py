@@ -83,8 +83,9 @@ def flattened(**tuples: type[tuple[Any, ...]]) -> Callable[[Callable[..., Any]],
 
 def _fields(name: str, tuples: Tuples) -> list[str]:
     """Flat parameters of one parameter."""
-    fields = getattr(tuples[name], "_fields", ()) if name in tuples else ()
-    return [f"{name}_{field}" for field in fields] if name in tuples else [name]
+    if name not in tuples:
+        return [name]
+    return [f"{name}_{field}" for field in getattr(tuples[name], "_fields", ())]
 
 
 def _flat(function: Callable[..., Any], names: list[str], tuples: Tuples) -> Callable[..., Any]:

@@ -74,7 +74,7 @@ class SweepPlan(NamedTuple):
     potential only shunts fix). ``number``: coefficients (complex as
     re, im; blocks row by row); shares of every conductor's P, then Q, that are constant power; susceptance of
     banks; ratio of tap entries at neutral; models of items; where power sums start and how banks react: see
-    `profile`.
+    `start_profile`.
     """
 
     whole: IntArray

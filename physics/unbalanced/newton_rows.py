@@ -86,7 +86,7 @@ def measure_directly(
     limits: StepLimits,
     results: StepResults,
 ) -> None:
-    """Measure the ``kept`` rows of a solution into ``rows`` of ``seen``."""
+    """Measure the ``kept`` rows of a solution into ``rows`` of ``results``."""
     here = np.flatnonzero(kept)
     ends = [np.ascontiguousarray(side.reshape(len(side), -1)) for side in solved.currents]
     v = np.nan_to_num(solved.v).reshape(rows.size, -1)

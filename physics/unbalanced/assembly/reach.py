@@ -1,6 +1,6 @@
 """Which phases of which nodes a source reaches, through lines and windings, phase by phase.
 
-`spread` follows segments from the sources to the leaves and is what sweeps need. Some feeders are no such
+`forest` follows segments from the sources to the leaves and is what sweeps need. Some feeders are no such
 forest: branches stand parallel to each other, the phases of one line arrive from both of its ends, a winding
 has a dead terminal and is fed through its neighbours. Here only the question which phases live is answered,
 and where a loop is to be cut: in the one phase that closes it.

@@ -62,7 +62,8 @@ def bank_powers(net, cell, foresee):  # type: ignore[no-untyped-def]
 
     A bank's power moves its own voltage, which moves its power, so that sweeps would creep. The change d of
     the powers b |V|^2 that the sweep before went with solves ``d = b |V|^2 - power + b R d`` with the
-    slopes R of |V|^2 in these powers (`profile.reactions`). R is nearly right; where sweeps end d is zero.
+    slopes R of |V|^2 in these powers (`start_profile.reactions`). R is nearly right; where sweeps end d is
+    zero.
     """
     zero = like(cell.v_re, 0.0)
     n = net.n_cap

@@ -1,4 +1,4 @@
-"""The voltages where sweeps that sum powers begin, from the numbers that `profile` laid down."""
+"""The voltages where sweeps that sum powers begin, from the numbers that `start_profile` laid down."""
 
 from __future__ import annotations
 
