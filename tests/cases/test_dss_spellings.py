@@ -239,7 +239,10 @@ def large(n: int) -> str:
 
 
 def test_a_large_feeder_is_read_in_linear_time() -> None:
-    """Four times the size takes some four times the time, by a core's best of three; not sixteen."""
+    """The size of IEEE 8500 in less than two seconds of a core; four times the size of a quarter of it.
+
+    By the best of three: a single reading of the clock is also one of who else was running.
+    """
     spent = {}
     for n in (750, 3000):
         text, times = large(n), []
@@ -249,4 +252,5 @@ def test_a_large_feeder_is_read_in_linear_time() -> None:
             times.append(time.process_time() - start)
         spent[n] = min(times)
         assert feeder.n_nodes == n + 1 + 2 * (n // 3)
-    assert spent[3000] < 10 * spent[750]
+    assert spent[3000] < 2.0
+    assert spent[3000] < 8 * spent[750] + 0.2
