@@ -32,9 +32,14 @@ from .resources import (
     Entry,
     Exogenous,
     Fleet,
+    InverterFunctions,
     Resource,
     ResourceSpec,
+    SettlingResource,
     TapChanger,
+    VoltVarCurve,
+    VoltWattCurve,
+    WattVarCurve,
 )
 from .sb3 import sb3_vec_env
 from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
@@ -75,6 +80,7 @@ __all__ = [
     "GraphLayout",
     "GraphObservation",
     "Hybrid",
+    "InverterFunctions",
     "LoadForecast",
     "LoadSource",
     "LossMinimisation",
@@ -89,6 +95,7 @@ __all__ = [
     "ResourceSpec",
     "SeriesBlock",
     "SeriesLoad",
+    "SettlingResource",
     "TapChanger",
     "Task",
     "Term",
@@ -96,5 +103,8 @@ __all__ = [
     "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
+    "VoltVarCurve",
+    "VoltWattCurve",
+    "WattVarCurve",
     "sb3_vec_env",
 ]
