@@ -42,6 +42,7 @@ ACCOUNTS: Mapping[str, Account] = {
         Account("throughput_mwh", "MWh", "energy through storage, at its terminals"),
         Account("curtailed_mw", "MW", "available power that was not used"),
         Account("stored_mwh", "MWh", "energy in store at the end of the interval"),
+        Account("standing_loss_mwh", "MWh", "energy that left the store by itself"),
         Account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),
         Account("unserved_mw", "MW", "load that was shed"),
         Account("undelivered_mwh", "MWh", "energy that a car left without"),
