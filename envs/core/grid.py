@@ -30,6 +30,7 @@ from .meters import Meter
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
+from .settling import Settling, runs, settling_of
 from .terms import (
     CHARGED_COLUMNS,
     FAILURE,
@@ -73,6 +74,7 @@ class Aside:
     episode_steps: int  # of the task
     max_steps: int | None  # where a limit of time cuts episodes
     goes_round: bool  # whether the first interval of the data follows the last
+    settling: Settling | None  # what the fleet has that controls by voltage
     first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
     openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
@@ -125,7 +127,7 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         steps = task.episode.steps(self.dt_h)
-        self.aside = Aside(steps, max_steps, goes_round(profiles, load))
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load), settling_of(fleet))
         self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
@@ -179,8 +181,9 @@ class Grid:
         opening.begin(self.fleet, self.stepper, rows, rngs, before)
         self._draw_loads(rows, days, rngs)
         self._fill_loads(rows, before)
-        for lo, hi in _runs(rows):
+        for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
+        opening.settle(self.fleet, self.stepper)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
         self.observer.begin(rows, rngs, self._now)
@@ -215,8 +218,7 @@ class Grid:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self.zeros
         fleet.advance(action, self._now, stepper.port_v_pu)
-        self._inject()
-        stepper.solve()
+        self._solve()
         resource_costs = fleet.costs()
         view.resource_cost = self._total(resource_costs) if resource_costs else zeros
         lost = self._unserved.mw(stepper, fleet) if self._unserved.possible else zeros
@@ -379,6 +381,13 @@ class Grid:
         else:
             fill_checked(self.load, t_index, random, p_mw, q_mvar)
 
+    def _solve(self) -> None:
+        """Every row with what the fleet delivers, and as that answers to the voltages found."""
+        self._inject()
+        self.stepper.solve()
+        if self.aside.settling is not None:
+            self.aside.settling.run(self.stepper, self._inject)
+
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
         stepper = self.stepper
@@ -387,10 +396,3 @@ class Grid:
         self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
         if self.fleet.moving:
             self.fleet.apply(stepper)
-
-
-def _runs(rows: IntArray) -> list[tuple[int, int]]:
-    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
-    ends = np.flatnonzero(np.diff(rows) != 1)
-    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
-    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))

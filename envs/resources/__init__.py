@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .accounts import ACCOUNTS, Account, Accounts
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
-from .battery import Battery
+from .battery import Battery, CycleAgeing
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
+from .settling import SettlingResource
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
 
 __all__ = [
@@ -22,13 +24,19 @@ __all__ = [
     "BindContext",
     "CapacitorBank",
     "ChargingSession",
+    "CycleAgeing",
     "Entry",
     "Exogenous",
     "Fleet",
+    "InverterFunctions",
     "Resource",
     "ResourceSpec",
+    "SettlingResource",
     "SwitchedDevice",
     "TapChanger",
     "UnitInfo",
+    "VoltVarCurve",
+    "VoltWattCurve",
+    "WattVarCurve",
     "place",
 ]
