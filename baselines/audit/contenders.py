@@ -46,9 +46,8 @@ def play_reference(session: AuditSession, day: int) -> Tables:
     one = np.array([day])
     played = arena.sequences(one, found.actions[None])
     facts = {"start": found.start, "row_steps": float(found.row_steps)}
-    last = max(arena.steps // 12, 1)
     details = detail_rows("reference", "search", facts, day)
-    details += detail_rows("reference", "storage", emptied(arena, day, found.actions, last), day)
+    details += detail_rows("reference", "storage", emptied(arena, day, found.actions), day)
     return tables(episode_rows("reference", "reference", one, session.config.seed, played), details)
 
 

@@ -192,28 +192,39 @@ class DaySearch:
             self._block_reach = min(1.1 * self._block_reach, 1.0)
 
 
-def emptied(arena: Arena, day: int, actions: FloatArray, last: int) -> dict[str, float]:
-    """What the return gains when storage is emptied or filled in the last intervals, by what is done.
+def emptied(arena: Arena, day: int, actions: FloatArray) -> dict[str, float]:
+    """What the return gains when storage is emptied in the last intervals, by what is done.
+
+    Emptied is the storage of the reference, and that of the same day with idle storage: the reference has
+    perhaps sold already what its end is worth. Storage of the reference is filled, too.
 
     Args:
         arena: Where it is played.
         day: Which.
         actions: (steps, n_actions) the reference of the day.
-        last: Intervals that are replaced, at its own end and at that of the same day with idle storage.
     """
     stored = np.array([k for k in range(arena.n_actions) if stores(arena, k)], dtype=np.int64)
     if not stored.size:
         return {}
     idle = actions.copy()
     idle[:, stored] = arena.neutral[stored]
-    found: dict[str, float] = {}
-    for name, base in (("reference", actions), ("idle storage", idle)):
-        rows = np.repeat(base[None], 3, axis=0)
-        rows[1, -last:, stored], rows[2, -last:, stored] = 1.0, -1.0
-        returns = _rewards(arena, day, rows).sum(axis=1)
-        found[f"{name}, then +1"] = float(returns[1] - returns[0])
-        found[f"{name}, then -1"] = float(returns[2] - returns[0])
-    return found
+    names, rows, base_of = [], [actions, idle], []
+    for base, name, ends in ((0, "reference", (1.0, 0.5, -1.0)), (1, "idle storage", (1.0, 0.5))):
+        for part in _LAST_PARTS:
+            last = max(arena.steps // part, 1)
+            for end in ends:
+                row = rows[base].copy()
+                row[-last:, stored] = end
+                rows.append(row)
+                base_of.append(base)
+                names.append(f"{name}, last {last} steps at {end:+g}")
+    returns = _rewards(arena, day, np.array(rows)).sum(axis=1)
+    gains = returns[2:] - returns[base_of]
+    return dict(zip(names, gains.tolist(), strict=True))
+
+
+#: Of the steps of an episode, how many are replaced at its end: the 24th part, ...
+_LAST_PARTS = (24, 12, 6)
 
 
 def stores(arena: Arena, dim: int) -> bool:

@@ -80,8 +80,8 @@ def _rich(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> A
     from rich.table import Table
 
     table = Table(
-        title=escape(title), title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE_HEAD,
-        pad_edge=False,
+        title=escape(title), title_justify="left", title_style="bold", header_style="dim",
+        box=box.SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
     for k, head in enumerate(header):
         table.add_column(head, justify="left" if (k in (0, 4) and header is _VERDICTS) or k == 0 else "right")

@@ -18,8 +18,10 @@ def cross_entropy(
 
     Args:
         score: Of (population, dims).
-        mean, deviation: Of the first generation.
-        generations, population: How many, and of how many candidates; the best eighth makes the next.
+        mean: (dims,) of the first generation.
+        deviation: Of the first generation.
+        generations: How many.
+        population: Candidates of each; the best eighth makes the next.
         rng: Of what is drawn.
     """
     centre, spread = mean.copy(), np.full(mean.size, deviation)
@@ -42,7 +44,7 @@ def ascend(
     score: Callable[[FloatArray], FloatArray], start: FloatArray, generations: int, pairs: int,
     rng: np.random.Generator, deviation: float = 0.08, rate: float = 0.05,
 ) -> list[FloatArray]:  # fmt: skip
-    """Evolution strategies with mirrored samples and Adam; some of the points on the way, the last among them.
+    """Evolution strategies with mirrored samples and Adam; some points on the way, the last among them.
 
     Args:
         score: Returns (candidates, days) of (candidates, dims).

@@ -1,4 +1,4 @@
-"""What the items of an audit have in common in one process; what is expensive is found once, when asked for."""
+"""What the items of an audit have in common in one process; what is expensive is found once, when needed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ EPISODES = schema(
 
 #: Everything else that was measured: of a contender, on a day or on all (-1), what, of what, how much.
 DETAILS = schema(
-    ("contender", TEXT, ""), ("day", WHOLE, ""), ("what", TEXT, ""), ("name", TEXT, ""), ("value", NUMBER, ""),
+    ("contender", TEXT, ""), ("day", WHOLE, ""), ("what", TEXT, ""), ("name", TEXT, ""),
+    ("value", NUMBER, ""),
 )  # fmt: skip
 
 #: One row for each contender.

@@ -17,7 +17,7 @@ LEAST_LEFT = 0.30
 MOST_OF_CONSTANT = 0.60
 MOST_OF_DIMENSION = 0.50
 MOST_VIOLATING = 0.02  # share of steps, or a fifth of do-nothing's where that is more
-MOST_OF_STORAGE = 0.01
+MOST_OF_STORAGE = 0.005
 MOST_PRICE = 100.0  # normal days
 MOST_FAILED = 0.20  # of days under random actions
 
@@ -83,12 +83,10 @@ def _random(evidence: Evidence) -> Verdict:
 
 def _constant(evidence: Evidence) -> Verdict:
     found = evidence.standings
-    several = [*found.kinds("constant"), *found.kinds("extreme")]
-    best = max(several, key=found.share)
-    share = found.share(best)
+    share = found.share(found["best constant"])
     return Verdict(
         "no constant action is good", share, MOST_OF_CONSTANT, bool(share < MOST_OF_CONSTANT),
-        f"share of the gap of {best.name}",
+        "share of the gap of the best constant action",
     )  # fmt: skip
 
 
