@@ -19,6 +19,7 @@ from ..resources import Fleet
 
 if TYPE_CHECKING:
     from ...cases.profiles import Profiles
+    from .ledger import Ledger
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,10 +48,10 @@ class Opening:
 
     def begin(
         self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
-        before: IntArray,
+        before: IntArray, starts: IntArray, ledger: Ledger | None,
     ) -> None:  # fmt: skip
         """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
-        per entry of ``rows``) into the power flow.
+        per entry of ``rows``) into the power flow. ``ledger`` is opened with what there then is.
         """
         for lo in range(0, rows.size, self.rows):
             part = slice(lo, lo + self.rows)
@@ -58,6 +59,8 @@ class Opening:
             self._begin(fleet, rows[part], where, rngs[part])
             self._advance(before[part])
             self._inject(stepper, where, rows[part].size)
+            if ledger is not None:
+                ledger.open(rows[part], starts[part], self.fleet, self._advance)
 
     def _begin(self, fleet: Fleet, rows: IntArray, where: Where, rngs: Sequence[np.random.Generator]) -> None:
         """Both fleets start alike. Programs of the user's own get generators of their own that stand alike:
@@ -97,3 +100,10 @@ def _where(rows: IntArray) -> Where:
     """Ascending rows as an index: a slice, which is not copied, where they have no gaps."""
     first, last = rows.item(0), rows.item(-1)
     return slice(first, last + 1) if last - first + 1 == rows.size else rows
+
+
+def runs(rows: IntArray) -> list[tuple[int, int]]:
+    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
+    ends = np.flatnonzero(np.diff(rows) != 1)
+    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
+    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))

@@ -42,10 +42,9 @@ def is_live(term: Term) -> bool:
     return term == COSTS.get(term.name)  # a copy counts as well
 
 
-def own_costs(task: Task) -> Readers | None:
+def own_costs(task: Task) -> Readers:
     """The costs of a task that are terms of its own, ready to be read."""
-    own = tuple(term for term in task.cost_terms if not is_live(term))
-    return readers(own) if own else None
+    return readers(tuple(term for term in task.cost_terms if not is_live(term)))
 
 
 def cost_bound(task: Task, worst: WorstCase) -> float:
