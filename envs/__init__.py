@@ -8,11 +8,16 @@ from .blocks import (
     Block,
     BlockContext,
     BlockView,
+    EnergyBalance,
+    EpisodeLeft,
     ForecastWindow,
     LoadForecast,
+    PeakImport,
     PriceForecast,
     PVForecast,
     SeriesBlock,
+    Setpoint,
+    SettlementPrices,
 )
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
@@ -37,7 +42,20 @@ from .resources import (
     TapChanger,
 )
 from .sb3 import sb3_vec_env
-from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
+from .tasks import (
+    DataTask,
+    DERDispatch,
+    DispatchSignal,
+    LossMinimisation,
+    MoneyTask,
+    PeakShaving,
+    Quantity,
+    SetpointTracking,
+    Task,
+    Term,
+    VoltVar,
+    VoltVar3,
+)
 from .vector import DistGridVectorEnv
 from .vector3 import DistGrid3PhaseVectorEnv
 from .wrappers import CostWrapper, MOWrapper, VectorCostWrapper
@@ -57,15 +75,19 @@ __all__ = [
     "ChargingSession",
     "Continuous",
     "CostWrapper",
+    "DERDispatch",
     "DataTask",
     "Discrete",
+    "DispatchSignal",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
     "Duration",
+    "EnergyBalance",
     "Entry",
     "EnvOptions",
+    "EpisodeLeft",
     "Exogenous",
     "Fleet",
     "ForecastError",
@@ -80,8 +102,11 @@ __all__ = [
     "LossMinimisation",
     "MOWrapper",
     "Meter",
+    "MoneyTask",
     "MultiDiscrete",
     "PVForecast",
+    "PeakImport",
+    "PeakShaving",
     "PriceForecast",
     "ProfileLoad",
     "Quantity",
@@ -89,6 +114,9 @@ __all__ = [
     "ResourceSpec",
     "SeriesBlock",
     "SeriesLoad",
+    "Setpoint",
+    "SetpointTracking",
+    "SettlementPrices",
     "TapChanger",
     "Task",
     "Term",
