@@ -37,9 +37,14 @@ from .resources import (
     Entry,
     Exogenous,
     Fleet,
+    InverterFunctions,
     Resource,
     ResourceSpec,
+    SettlingResource,
     TapChanger,
+    VoltVarCurve,
+    VoltWattCurve,
+    WattVarCurve,
 )
 from .sb3 import sb3_vec_env
 from .tasks import (
@@ -97,6 +102,7 @@ __all__ = [
     "GraphLayout",
     "GraphObservation",
     "Hybrid",
+    "InverterFunctions",
     "LoadForecast",
     "LoadSource",
     "LossMinimisation",
@@ -117,6 +123,7 @@ __all__ = [
     "Setpoint",
     "SetpointTracking",
     "SettlementPrices",
+    "SettlingResource",
     "TapChanger",
     "Task",
     "Term",
@@ -124,5 +131,8 @@ __all__ = [
     "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
+    "VoltVarCurve",
+    "VoltWattCurve",
+    "WattVarCurve",
     "sb3_vec_env",
 ]

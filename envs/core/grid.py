@@ -29,8 +29,9 @@ from .ledger import Ledger, kept
 from .load_source import LoadSource, fill_checked, shipped
 from .meters import Meter
 from .observer import Observer, context_of
-from .opening import FEW_ROWS, MANY_ROWS, Opening, runs
+from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
+from .settling import Settling, runs, settling_of
 from .terms import (
     CHARGED_COLUMNS,
     FAILURE,
@@ -43,6 +44,7 @@ from .terms import (
     named,
     own_costs,
     priced,
+    with_resources,
 )
 from .time_axis import goes_round
 from .unserved import UNSERVED, Unserved
@@ -74,6 +76,7 @@ class Aside:
     episode_steps: int  # of the task
     max_steps: int | None  # where a limit of time cuts episodes
     goes_round: bool  # whether the first interval of the data follows the last
+    settling: Settling | None  # what the fleet has that controls by voltage
     first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
     openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
@@ -120,7 +123,7 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         steps = task.episode.steps(self.dt_h)
-        self.aside = Aside(steps, max_steps, goes_round(profiles, load))
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load), settling_of(fleet))
         self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
@@ -180,6 +183,7 @@ class Grid:
         self._fill_loads(rows, before)
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
+        opening.settle(self.fleet, self.stepper)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
         self.observer.begin(rows, rngs, self._now, self.task.signal is not None)
@@ -200,7 +204,7 @@ class Grid:
             rewards = self.task.terms(self._view)
         if self._own_terms:
             checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
-        costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self.zeros))
+        costs = with_resources(self._charges.copy(), dict.fromkeys(charged, self.zeros))
         costs |= dict.fromkeys(self._own_costs.names, self.zeros)
         return named(self.task, rewards), named(self.task, costs)
 
@@ -217,6 +221,8 @@ class Grid:
         fleet.advance(action, self._now, stepper.port_v_pu)
         self._inject()
         stepper.solve()
+        if self.aside.settling is not None:
+            self.aside.settling.run(stepper, self._inject)
         resource_costs = fleet.costs()
         lost = self._accounted(view, resource_costs)
         if self._own_terms:
@@ -226,7 +232,7 @@ class Grid:
             rewards, earned, charged = dict(zip(self._lines.names, lines, strict=False)), lines[-2], lines[-1]
         costs = self._charges.copy()
         if resource_costs:
-            costs, charged = self._with_resources(costs, resource_costs), None
+            costs, charged = with_resources(costs, resource_costs), None
         own = self._own_costs.of(view)
         any_failed = tick_rows(
             stepper.status, self._episode_steps, self._ring, self._steps_per_day, self.step_index,
@@ -254,10 +260,7 @@ class Grid:
             earned, charged = self._total(rewards), None
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
-        if self._shipped_load is not None:
-            self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
-        else:
-            self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
+        self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         if self.observer.measures:
             self.observer.read(self._now)
         return Outcome(
@@ -273,15 +276,6 @@ class Grid:
         if self.ledger is not None:
             self.ledger.close_interval(self._now, self.step_index)
         return view.unserved_mw
-
-    def _with_resources(
-        self, costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
-    ) -> dict[str, FloatArray]:
-        """``costs`` with those of the resources by name, where the task charges them and there are any."""
-        if "resource" in costs and resource_costs:
-            del costs["resource"]
-            costs.update(resource_costs)
-        return costs
 
     def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
         """The sum of all terms, a fresh array."""

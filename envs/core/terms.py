@@ -140,6 +140,16 @@ def _checked(what: str, value: object, batch: int, failed: BoolArray, first_row:
     return array
 
 
+def with_resources(
+    costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """``costs`` with those of the resources by name, where the task charges them and there are any."""
+    if "resource" in costs and resource_costs:
+        del costs["resource"]
+        costs.update(resource_costs)
+    return costs
+
+
 def priced(
     terms: Mapping[str, FloatArray],
     name: str,

@@ -7,8 +7,10 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
+from .settling import SettlingResource
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
 
 __all__ = [
@@ -25,10 +27,15 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
+    "InverterFunctions",
     "Resource",
     "ResourceSpec",
+    "SettlingResource",
     "SwitchedDevice",
     "TapChanger",
     "UnitInfo",
+    "VoltVarCurve",
+    "VoltWattCurve",
+    "WattVarCurve",
     "place",
 ]

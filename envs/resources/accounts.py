@@ -47,6 +47,7 @@ ACCOUNTS: Mapping[str, Account] = {
         Account("unserved_mw", "MW", "load that was shed"),
         Account("undelivered_mwh", "MWh", "energy that a car left without"),
         Account("switchings", "1", "tap steps, switchings of banks and of switches"),
+        Account("unsettled", "1", "units whose power does not agree with the voltage that it brings about"),
         Account("wear_cost", "money", "price of use: of switchings, of energy through storage", "wear"),
         Account("discomfort_cost", "money", "price of rooms too warm or cold, of load moved", "discomfort"),
         Account("undelivered_cost", "money", "price of energy that a car left without", "undelivered"),
