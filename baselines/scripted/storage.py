@@ -14,11 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...envs.core.planning import PlannedScenario
 from ...envs.resources.battery import BatteryProgram
+from ...envs.resources.pv import PVProgram
 from ..errors import RunError
 from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
 from .charging import mean_day, train_days
 
+_USED, _LOSS_SHARE = 0.8, 0.04  # of the batteries' energy; of the load
+_BELOW = 0.9  # of the peak so far
 _BACK_BY_H = 0.5  # before the end of the episode
 _BAND, _NEAR_PU = (0.95, 1.05), 0.02  # voltages, and how near to a limit power is held back
 
@@ -68,6 +72,7 @@ class StorageRule(Policy):
     """
 
     plays_batches = True
+    transient = ("_level_mw",)
     #: Blocks that the rule reads, beside those of the batteries.
     reads: tuple[str, ...] = ()
 
@@ -165,37 +170,45 @@ class BatteryPrice(StorageRule):
 
 
 class PeakShave(StorageRule):
-    """Holds the import at the head at a level: what is above it is discharged, and what is free below it
-    charges.
+    """Holds the import at the head at a level: what is above it is discharged, what is free below it charges.
 
-    The level is that to which the batteries could cut the mean day of the training days, or the peak of the
-    episode so far, where that is higher. Batteries charge while the import is below `charge_share` of it.
+    The level is that to which the batteries can cut the usual day, or nine tenths of the peak of the episode
+    so far, where that is higher. The usual day is the mean of the `alike` training days that are nearest in the year: loads
+    with a share for losses, less what the sun gave the plants. Batteries charge while the import is below
+    `charge_share` of the level.
     """
 
     name = "peak-shave"
     reads = ("p_slack_mw", "peak_import_mw")
 
-    def __init__(self, env: AnyEnv, charge_share: float = 0.85) -> None:
-        """`charge_share`: in [0, 1]."""
+    def __init__(self, env: AnyEnv, charge_share: float = 0.9, alike: int = 15) -> None:
+        """`charge_share`: in [0, 1]; `alike`: number of days."""
         super().__init__(env)
-        self.charge_share = float(charge_share)
+        self.charge_share, self.alike = float(charge_share), int(alike)
         scenario = scenario_of(env)
-        day = mean_day(scenario.load, train_days(scenario.load, scenario.profiles))
         units = self._batteries
-        energy = float((units.energy_mwh * units.eta_discharge).sum()) * 0.5
-        self.level_mw = _shaved(day, energy / scenario.calendar.dt_h, float(units.p_mw.sum()))
+        energy = _USED * float((units.energy_mwh * units.eta_discharge).sum()) / scenario.calendar.dt_h
+        self._steps_per_day = scenario.calendar.steps_per_day
+        usual = _usual_days(scenario, self.alike)
+        self._levels = np.array([_shaved(day, energy, float(units.p_mw.sum())) for day in usual])
+        self._level_mw = np.zeros(0)
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
-        """Level and share."""
-        return {"level_mw": self.level_mw, "charge_share": self.charge_share}
+        """Share and number of days."""
+        return {"charge_share": self.charge_share, "alike": self.alike}
+
+    def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
+        """The level is that of the day of `info["t_index"]`."""
+        day = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64)) // self._steps_per_day
+        self._level_mw = self._levels[day % self._levels.size]
+        return super().act(obs, info)
 
     def power_mw(self, obs: FloatArray, last_mw: FloatArray) -> FloatArray:
         """What the head would draw without batteries, less the level."""
         without = obs[:, self._at["p_slack_mw"]] + last_mw
-        level = np.maximum(self.level_mw, obs[:, self._at["peak_import_mw"]])
+        level = np.maximum(self._level_mw, _BELOW * obs[:, self._at["peak_import_mw"]])
         charge = np.minimum(without - self.charge_share * level, 0.0)
-        missing = obs[:, self._at["energy_balance_mwh"]] < 0.0
-        return np.where(without > level, without - level, np.where(missing, charge, 0.0))
+        return np.where(without > level, without - level, charge)
 
 
 class TrackSetpoint(StorageRule):
@@ -207,6 +220,22 @@ class TrackSetpoint(StorageRule):
     def power_mw(self, obs: FloatArray, last_mw: FloatArray) -> FloatArray:
         """The whole deviation: a proportional controller with feed-forward of the setpoint."""
         return obs[:, self._at["p_slack_mw"]] + last_mw - obs[:, self._at["setpoint_mw"]]
+
+
+def _usual_days(scenario: PlannedScenario, alike: int) -> FloatArray:
+    """(days, steps of a day) of MW at the head without batteries, as is usual at that time of the year."""
+    load, profiles = scenario.load, scenario.profiles
+    train = train_days(load, profiles)
+    seen = np.array([mean_day(load, train[k : k + 1]) for k in range(train.size)]) * (1.0 + _LOSS_SHARE)
+    steps = seen.shape[1]
+    for plants in scenario.fleet.programs:
+        if isinstance(plants, PVProgram):
+            sun = np.asarray(profiles.pv, dtype=np.float64)[:, plants.site] @ plants.rated_p_mw
+            seen -= sun[(train[:, None] * steps + np.arange(steps)) % sun.size]
+    year = load.calendar.n_steps // steps
+    apart = np.abs(np.arange(year)[:, None] - train)
+    nearest = np.argsort(np.minimum(apart, year - apart), axis=1, kind="stable")[:, :alike]
+    return np.asarray(seen[nearest].mean(axis=1))
 
 
 def _shaved(day: FloatArray, energy: float, power: float) -> float:
