@@ -219,10 +219,7 @@ class Grid:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self.zeros
         fleet.advance(action, self._now, stepper.port_v_pu)
-        self._inject()
-        stepper.solve()
-        if self.aside.settling is not None:
-            self.aside.settling.run(stepper, self._inject)
+        self._solve()
         resource_costs = fleet.costs()
         lost = self._accounted(view, resource_costs)
         if self._own_terms:
@@ -383,6 +380,13 @@ class Grid:
             self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
         else:
             fill_checked(self.load, t_index, random, p_mw, q_mvar)
+
+    def _solve(self) -> None:
+        """Every row with what the fleet delivers, and as that answers to the voltages found."""
+        self._inject()
+        self.stepper.solve()
+        if self.aside.settling is not None:
+            self.aside.settling.run(self.stepper, self._inject)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""

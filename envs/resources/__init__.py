@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .accounts import ACCOUNTS, Account, Accounts
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
-from .battery import Battery
+from .battery import Battery, CycleAgeing
 from .ev import EV, ChargingSession
 from .fleet import Fleet
 from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
@@ -24,6 +24,7 @@ __all__ = [
     "BindContext",
     "CapacitorBank",
     "ChargingSession",
+    "CycleAgeing",
     "Entry",
     "Exogenous",
     "Fleet",

@@ -43,6 +43,7 @@ ACCOUNTS: Mapping[str, Account] = {
         Account("owed_mwh", "MWh", "energy that cars and moved load still get, at the end of the interval"),
         Account("curtailed_mw", "MW", "available power that was not used"),
         Account("stored_mwh", "MWh", "energy in store at the end of the interval"),
+        Account("standing_loss_mwh", "MWh", "energy that left the store by itself"),
         Account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),
         Account("unserved_mw", "MW", "load that was shed"),
         Account("undelivered_mwh", "MWh", "energy that a car left without"),

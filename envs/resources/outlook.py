@@ -31,6 +31,8 @@ class Storage:
     eta_charge: Floats
     eta_discharge: Floats
     ramp_mw_per_h: Floats  # inf: none
+    standing_loss_per_h: Floats  # share of what is stored that is lost in an hour at rest
+    wear_cost_per_mwh: Floats  # money for a MWh at the terminals
 
 
 @dataclass(frozen=True)
