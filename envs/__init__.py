@@ -8,11 +8,16 @@ from .blocks import (
     Block,
     BlockContext,
     BlockView,
+    EnergyBalance,
+    EpisodeLeft,
     ForecastWindow,
     LoadForecast,
+    PeakImport,
     PriceForecast,
     PVForecast,
     SeriesBlock,
+    Setpoint,
+    SettlementPrices,
 )
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
@@ -43,7 +48,20 @@ from .resources import (
     WattVarCurve,
 )
 from .sb3 import sb3_vec_env
-from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
+from .tasks import (
+    DataTask,
+    DERDispatch,
+    DispatchSignal,
+    LossMinimisation,
+    MoneyTask,
+    PeakShaving,
+    Quantity,
+    SetpointTracking,
+    Task,
+    Term,
+    VoltVar,
+    VoltVar3,
+)
 from .vector import DistGridVectorEnv
 from .vector3 import DistGrid3PhaseVectorEnv
 from .wrappers import CostWrapper, MOWrapper, VectorCostWrapper
@@ -64,15 +82,19 @@ __all__ = [
     "Continuous",
     "CostWrapper",
     "CycleAgeing",
+    "DERDispatch",
     "DataTask",
     "Discrete",
+    "DispatchSignal",
     "DistGrid3PhaseEnv",
     "DistGrid3PhaseVectorEnv",
     "DistGridEnv",
     "DistGridVectorEnv",
     "Duration",
+    "EnergyBalance",
     "Entry",
     "EnvOptions",
+    "EpisodeLeft",
     "Exogenous",
     "Fleet",
     "ForecastError",
@@ -88,8 +110,11 @@ __all__ = [
     "LossMinimisation",
     "MOWrapper",
     "Meter",
+    "MoneyTask",
     "MultiDiscrete",
     "PVForecast",
+    "PeakImport",
+    "PeakShaving",
     "PriceForecast",
     "ProfileLoad",
     "Quantity",
@@ -97,6 +122,9 @@ __all__ = [
     "ResourceSpec",
     "SeriesBlock",
     "SeriesLoad",
+    "Setpoint",
+    "SetpointTracking",
+    "SettlementPrices",
     "SettlingResource",
     "TapChanger",
     "Task",

@@ -12,6 +12,7 @@ from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, Se
 from .fleet import FleetBlock, fleet_blocks
 from .forecasts import LoadForecast, PriceForecast, PVForecast
 from .grid import GRID
+from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
 from .time import TIME
 
 __all__ = [
@@ -20,12 +21,18 @@ __all__ = [
     "Block",
     "BlockContext",
     "BlockView",
+    "EnergyBalance",
+    "EpisodeLeft",
     "FleetBlock",
     "ForecastWindow",
+    "LedgerBlock",
     "LoadForecast",
     "PVForecast",
+    "PeakImport",
     "PriceForecast",
     "SeriesBlock",
+    "Setpoint",
+    "SettlementPrices",
     "block_of",
     "chosen_blocks",
     "details_read",

@@ -21,6 +21,7 @@ from .settling import settling_of
 
 if TYPE_CHECKING:
     from ...cases.profiles import Profiles
+    from .ledger import Ledger
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -51,10 +52,10 @@ class Opening:
 
     def begin(
         self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
-        before: IntArray,
+        before: IntArray, starts: IntArray, ledger: Ledger | None,
     ) -> None:  # fmt: skip
         """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
-        per entry of ``rows``) into the power flow.
+        per entry of ``rows``) into the power flow. ``ledger`` is opened with what there then is.
         """
         self._first_guesses = []
         for lo in range(0, rows.size, self.rows):
@@ -65,6 +66,8 @@ class Opening:
             self._inject(stepper, where, rows[part].size)
             if self._settling is not None:
                 self._first_guesses.append((rows[part], self.fleet.state()))
+            if ledger is not None:
+                ledger.open(rows[part], starts[part], self.fleet, self._advance)
 
     def settle(self, fleet: Fleet, stepper: SolvedGrid) -> None:
         """Bring the rows that begin to rest, once they are solved; nothing where no device settles."""
