@@ -32,12 +32,13 @@ from .resources import (
     Entry,
     Exogenous,
     Fleet,
+    HostingSite,
     Resource,
     ResourceSpec,
     TapChanger,
 )
 from .sb3 import sb3_vec_env
-from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
+from .tasks import DataTask, HostingCapacity, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
 from .vector import DistGridVectorEnv
 from .vector3 import DistGrid3PhaseVectorEnv
 from .wrappers import CostWrapper, MOWrapper, VectorCostWrapper
@@ -74,6 +75,8 @@ __all__ = [
     "Forecasts",
     "GraphLayout",
     "GraphObservation",
+    "HostingCapacity",
+    "HostingSite",
     "Hybrid",
     "LoadForecast",
     "LoadSource",

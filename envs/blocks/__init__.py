@@ -12,6 +12,7 @@ from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, Se
 from .fleet import FleetBlock, fleet_blocks
 from .forecasts import LoadForecast, PriceForecast, PVForecast
 from .grid import GRID
+from .rounds import StepsLeft
 from .time import TIME
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "PVForecast",
     "PriceForecast",
     "SeriesBlock",
+    "StepsLeft",
     "block_of",
     "chosen_blocks",
     "details_read",

@@ -24,11 +24,12 @@ from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
+from .ending import Ending
 from .forecasts import Forecasts
 from .load_source import LoadSource, fill_checked, shipped
 from .meters import Meter
 from .observer import Observer, context_of
-from .opening import FEW_ROWS, MANY_ROWS, Opening
+from .opening import FEW_ROWS, MANY_ROWS, Opening, runs
 from .power_flow import solved_grid
 from .terms import (
     CHARGED_COLUMNS,
@@ -73,6 +74,7 @@ class Aside:
     episode_steps: int  # of the task
     max_steps: int | None  # where a limit of time cuts episodes
     goes_round: bool  # whether the first interval of the data follows the last
+    ending: Ending  # by the task
     first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
     openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
@@ -104,14 +106,8 @@ class Grid:
         meters: Sequence[Meter] = (),
         forecasts: Forecasts | None = None,
     ) -> None:
-        self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
-            net,
-            fleet,
-            load,
-            task,
-            profiles,
-            batch,
-        )
+        self.net, self.fleet, self.load, self.task = net, fleet, load, task
+        self.profiles, self.batch = profiles, batch
         self.dt_h = profiles.dt_h
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
@@ -125,7 +121,6 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         steps = task.episode.steps(self.dt_h)
-        self.aside = Aside(steps, max_steps, goes_round(profiles, load))
         self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
@@ -133,6 +128,9 @@ class Grid:
         self.zeros = np.zeros(batch)
         self.zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self.zeros, self.dt_h)
+        ending = Ending(task, self.stepper, self._view)
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load), ending)
+        self._closes = self.observer.measures or ending.ends
         self._own_costs = own_costs(task)
         self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
         self._random_load = self.observer.random_load
@@ -179,8 +177,10 @@ class Grid:
         opening.begin(self.fleet, self.stepper, rows, rngs, before)
         self._draw_loads(rows, days, rngs)
         self._fill_loads(rows, before)
-        for lo, hi in _runs(rows):
+        for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
+        if self.aside.ending.compares:
+            self.aside.ending.begin(self.stepper, rows)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
         self.observer.begin(rows, rngs, self._now)
@@ -259,13 +259,19 @@ class Grid:
             self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
         else:
             self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
-        if self.observer.measures:
-            self.observer.read(self._now)
+        if self._closes:
+            self._close()
         return Outcome(
             earned, rewards, costs, self._total(costs) if charged is None else charged, resource_costs, lost,
-            self._terminated,
-            self._truncated,
+            self._terminated, self._truncated,
         )  # fmt: skip
+
+    def _close(self) -> None:
+        """What few environments have: meters to be read, a task that ends episodes."""
+        if self.observer.measures:
+            self.observer.read(self._now)
+        if self.aside.ending.ends:
+            self.aside.ending.close(self._terminated, self._truncated, self.step_index, self.aside.max_steps)
 
     def _with_resources(
         self, costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
@@ -318,7 +324,8 @@ class Grid:
     def _live(self) -> dict[str, NDArray[Any]]:
         """Arrays that the future depends on, beside those of the fleet."""
         own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
-        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state(),
+                **self.aside.ending.state()}  # fmt: skip
 
     def state(self, rows: IntArray | None = None) -> dict[str, Any]:
         """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""
@@ -387,10 +394,3 @@ class Grid:
         self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
         if self.fleet.moving:
             self.fleet.apply(stepper)
-
-
-def _runs(rows: IntArray) -> list[tuple[int, int]]:
-    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
-    ends = np.flatnonzero(np.diff(rows) != 1)
-    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
-    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))

@@ -97,3 +97,10 @@ def _where(rows: IntArray) -> Where:
     """Ascending rows as an index: a slice, which is not copied, where they have no gaps."""
     first, last = rows.item(0), rows.item(-1)
     return slice(first, last + 1) if last - first + 1 == rows.size else rows
+
+
+def runs(rows: IntArray) -> list[tuple[int, int]]:
+    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
+    ends = np.flatnonzero(np.diff(rows) != 1)
+    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
+    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))

@@ -7,6 +7,7 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .hosting import HostingSite
 from .placement import place
 from .pv import PV
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
@@ -25,6 +26,7 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
+    "HostingSite",
     "Resource",
     "ResourceSpec",
     "SwitchedDevice",

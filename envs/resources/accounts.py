@@ -41,6 +41,7 @@ ACCOUNTS: Mapping[str, Account] = {
     for account in (
         Account("throughput_mwh", "MWh", "energy through storage, at its terminals"),
         Account("curtailed_mw", "MW", "available power that was not used"),
+        Account("connected_mw", "MW", "generation that was newly connected"),
         Account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),
         Account("unserved_mw", "MW", "load that was shed"),
         Account("undelivered_mwh", "MWh", "energy that a car left without"),

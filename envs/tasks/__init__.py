@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..blocks import GRID_BLOCKS
 from .base import DataTask, StepView, Task, WorstCase
+from .hosting_capacity import HostingCapacity
 from .loss import LossMinimisation
 from .quantities import QUANTITIES, Quantity, Range
 from .terms import COSTS, Term, TermRow
@@ -15,6 +16,7 @@ __all__ = [
     "GRID_BLOCKS",
     "QUANTITIES",
     "DataTask",
+    "HostingCapacity",
     "LossMinimisation",
     "Quantity",
     "Range",
