@@ -24,17 +24,25 @@ def connect_rows(
     p: Floats,  # (batch, units) MW connected, in and out
     new: Floats,  # (batch, units) MW connected in this step, out
 ) -> None:
-    """Connect from nothing (-1) to `step_mw` (+1) at every site, no more than what has applied."""
+    """Connect a unit at one site: the first of those whose action is largest, and none where that is not
+    above 0. Its size is the action times `step_mw`, no more than what still asks there.
+    """
     for b in range(p.shape[0]):
+        chosen, most = -1, 0.0
         for u in range(p.shape[1]):
-            want = 0.5 * (min(max(action[b, u], -1.0), 1.0) + 1.0) * step_mw[u]
-            room = max(asked[b, u] - p[b, u], 0.0)
-            if want >= room:
-                new[b, u] = room
-                p[b, u] = max(p[b, u], asked[b, u])
-            else:
-                new[b, u] = want
-                p[b, u] = p[b, u] + want
+            new[b, u] = 0.0
+            if action[b, u] > most:
+                chosen, most = u, action[b, u]
+        if chosen < 0:
+            continue
+        want = min(most, 1.0) * step_mw[chosen]
+        room = max(asked[b, chosen] - p[b, chosen], 0.0)
+        if want >= room:
+            new[b, chosen] = room
+            p[b, chosen] = max(p[b, chosen], asked[b, chosen])
+        else:
+            new[b, chosen] = want
+            p[b, chosen] = p[b, chosen] + want
 
 
 @lean_kernel

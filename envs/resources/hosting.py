@@ -29,15 +29,16 @@ from .outlook import Outlook, held
 class HostingSite(ResourceSpec):
     """A site where new generation has applied for connection.
 
-    Action p: -1 connects nothing (the neutral action), +1 connects `step_mw`, linear between, and never more
-    than what has applied; what is connected stays and injects at its rated power, at unity power factor, in
+    In each step one unit is connected, at the site whose action p is the largest of all, and none where that
+    is not above 0 (the neutral action is -1). Its size is the action times `step_mw`, and never more than
+    what still asks there. What is connected stays and injects at its rated power, at unity power factor, in
     this interval and all that follow. How much has applied is drawn anew for each episode: spread evenly over
     orders of magnitude, log-uniform from `least_mw` to `p_mw`. Observed: `asked_mw`, what still asks, and
     `connected_mw`.
 
     - `bus`: node id. `p_mw`: the most that may ever apply. `least_mw`: the least (default: `p_mw`, the same
       in every episode).
-    - `step_mw`: the most that one step connects.
+    - `step_mw`: the largest unit.
 
     Raises ValueError for values that cannot be.
     """
@@ -120,8 +121,8 @@ class HostingProgram(Resource):
         left_rows(self.asked_mw, self.current_p_mw, out)
 
     def most_of(self, account: str, dt_h: float) -> float:
-        """See `Resource.most_of`: every site can connect a whole step."""
-        return float(self.step_mw.sum()) if account == "connected_mw" else super().most_of(account, dt_h)
+        """See `Resource.most_of`: one site connects a unit."""
+        return float(self.step_mw.max()) if account == "connected_mw" else super().most_of(account, dt_h)
 
     def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """What is connected stays; anything up to what has applied may be added."""

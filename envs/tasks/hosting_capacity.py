@@ -58,6 +58,11 @@ class HostingCapacity(Task):
         return True
 
     @property
+    def costs(self) -> tuple[str | Term, ...]:
+        """Of the step that violates, and of what the snapshot violates by itself."""
+        return ("voltage_violation", "thermal_overload", "resource")
+
+    @property
     def rewards(self) -> tuple[Term, ...]:
         """MW connected, and the price of those that violate."""
         limits = {"deviation_pu": self.deviation_pu, "most_loading": self.most_loading}
