@@ -39,7 +39,7 @@ def _priced(entry: RegisteredEnv, sites: Sizes) -> RegisteredEnv:
     task = entry.task
     assert isinstance(task, HostingCapacity)
     price = sum(sites.values()) + task.refused_weight * _UNIT * max(sites.values())
-    return replace(entry, task=replace(task, failure_price=round(1.25 * price), failure_cost=round(price)))
+    return replace(entry, task=replace(task, failure_price=1.25 * price, failure_cost=price))
 
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
