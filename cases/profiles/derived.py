@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .calendar import HOURS_PER_DAY, MODEL_YEAR, Calendar
 from .resampling import TimeSeries, resample
+from .splits import checked_set, split_days
 from .store import Profiles, load_profiles
 from .tables import frozen
 from .tariffs import find_tariff
@@ -33,9 +34,27 @@ def derived(base: Profiles, calendar: Calendar) -> Profiles:
         raise ValueError(f"profiles must cover whole days from midnight, not {calendar}")
     if calendar.start < base.calendar.start or calendar.end > base.calendar.end:
         raise ValueError(f"{calendar} is outside these profiles, which cover {base.calendar}")
+    return _kept(base, calendar, base.splits)
+
+
+def with_splits(base: Profiles, splits: str) -> Profiles:
+    """`base` with another set of splits; see `Profiles.with_splits`."""
+    if checked_set(splits) == base.splits:
+        return base
+    if not base.has_splits:
+        raise ValueError(
+            f"splits={splits!r} are days of the shipped year {MODEL_YEAR.start.year}, and these profiles "
+            f"cover {base.calendar}: name days by SeriesLoad(splits=...), or list them: days="
+        )
+    return _kept(base, base.calendar, splits)
+
+
+def _kept(base: Profiles, calendar: Calendar, splits: str) -> Profiles:
+    """The series of `base` on another calendar or with other splits; the same object for the same request."""
+    own = base.own_series()
     return base.source.kept(
-        f"from {calendar} {sorted((n, id(s)) for n, s in base.own_series().items())}",
-        lambda: DerivedProfiles(base.source, calendar, **base.own_series()),
+        f"from {calendar} {splits} {sorted((n, id(s)) for n, s in own.items())}",
+        lambda: DerivedProfiles(base.source, calendar, splits, **own),
     )
 
 
@@ -48,7 +67,7 @@ def with_series(base: Profiles, pv: TimeSeries | None, price_usd_mwh: TimeSeries
         own["price_usd_mwh"] = _checked("price_usd_mwh", price_usd_mwh, 1)
     given = {"pv": pv, "price_usd_mwh": price_usd_mwh}
     spans = {name: series.calendar for name, series in given.items() if series is not None}
-    return DerivedProfiles(base.source, common_span(base.calendar, spans), **own)
+    return DerivedProfiles(base.source, common_span(base.calendar, spans), base.splits, **own)
 
 
 def series_profiles(
@@ -107,6 +126,7 @@ class DerivedProfiles(Profiles):
     Args:
         source: whole profiles in the steps of the data.
         calendar: whole days from midnight.
+        splits: name of the set of splits; None: the source's.
         pv, price_usd_mwh: series in place of the source's, that cover `calendar`.
     """
 
@@ -114,11 +134,13 @@ class DerivedProfiles(Profiles):
         self,
         source: Profiles,
         calendar: Calendar,
+        splits: str | None = None,
         pv: TimeSeries | None = None,
         price_usd_mwh: TimeSeries | None = None,
     ) -> None:
         super().__init__(source.folder)
         self._source, self.calendar = source, calendar
+        self.splits = source.splits if splits is None else splits
         self._own = {name: s for name, s in (("pv", pv), ("price_usd_mwh", price_usd_mwh)) if s is not None}
         self._offset = (calendar.start - source.calendar.start).days  # first day, counted in the source
 
@@ -128,7 +150,8 @@ class DerivedProfiles(Profiles):
 
     def __reduce__(self) -> tuple[Callable[..., Profiles], tuple[object, ...]]:  # type: ignore[override]
         own = self._own
-        return DerivedProfiles, (self._source, self.calendar, own.get("pv"), own.get("price_usd_mwh"))
+        series = (own.get("pv"), own.get("price_usd_mwh"))
+        return DerivedProfiles, (self._source, self.calendar, self.splits, *series)
 
     @property
     def source(self) -> Profiles:
@@ -142,7 +165,9 @@ class DerivedProfiles(Profiles):
 
     def split_days(self, split: str) -> NDArray[np.int64]:
         """Days of the split among those of `calendar`, counted from its first; see `Profiles`."""
-        days = self._source.split_days(split) - self._offset
+        if not self.has_splits:
+            return self._source.split_days(split)
+        days = split_days(split, self.splits) - self._offset
         return frozen(days[(days >= 0) & (days < self.n_days)])
 
     def own_series(self) -> dict[str, TimeSeries]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import CaseError, Problem
 from .calendar import HOURS_PER_DAY, MODEL_YEAR, Calendar, When, instant
 from .resampling import TimeSeries
-from .splits import split_days
+from .splits import WEEKS, split_days
 from .tables import SHIPPED, check_numbers, check_rows, check_texts, frozen, matrix, read_table
 from .tariffs import TARIFFS, find_tariff
 from .vehicles import ChargerDays, charger_days
@@ -50,6 +50,7 @@ class Profiles:
 
     Attributes:
         calendar: the time axis of all series.
+        splits: name of the set of splits that `split_days` follows; see `cases.profiles.splits`.
         load_p: (35136, n_shapes) active shapes, each with annual maximum 1.
         load_q: (35136, n_shapes) reactive shapes in multiples of the nominal reactive power, |q| <= 1.2.
             Over the hours in which P is above its 95 % quantile, q averages what p averages, so a load has
@@ -64,6 +65,7 @@ class Profiles:
     """
 
     calendar: Calendar = MODEL_YEAR
+    splits: str = WEEKS
 
     def __init__(self, folder: str | Path | None = None) -> None:
         """Args: folder: where `simbench/` and `profiles/` lie; None: the data that come with the package."""
@@ -121,12 +123,22 @@ class Profiles:
         return True
 
     def split_days(self, split: str) -> NDArray[np.int64]:
-        """Days of a split, counted from the first of `calendar`, rising; none where it has none of them.
+        """Days of a split of the set `splits`, counted from the first of `calendar`, rising; may be none.
 
         Raises:
             ValueError: an unknown split; the nearest is suggested.
         """
-        return split_days(split)
+        return split_days(split, self.splits)
+
+    def with_splits(self, splits: str) -> Profiles:
+        """The same series with another set of splits: "weeks", or "weeks-apart" with gap days between them.
+
+        Raises:
+            ValueError: an unknown set, or profiles of a user's own years, which have none.
+        """
+        from .derived import with_splits
+
+        return with_splits(self, splits)
 
     def own_series(self) -> dict[str, TimeSeries]:
         """Series that are not of the files, by name."""

@@ -12,7 +12,7 @@ from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, Se
 from .fleet import FleetBlock, fleet_blocks
 from .forecasts import LoadForecast, PriceForecast, PVForecast
 from .grid import GRID
-from .rounds import StepsLeft
+from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
 from .time import TIME
 
 __all__ = [
@@ -21,13 +21,18 @@ __all__ = [
     "Block",
     "BlockContext",
     "BlockView",
+    "EnergyBalance",
+    "EpisodeLeft",
     "FleetBlock",
     "ForecastWindow",
+    "LedgerBlock",
     "LoadForecast",
     "PVForecast",
+    "PeakImport",
     "PriceForecast",
     "SeriesBlock",
-    "StepsLeft",
+    "Setpoint",
+    "SettlementPrices",
     "block_of",
     "chosen_blocks",
     "details_read",

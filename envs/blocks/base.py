@@ -40,6 +40,14 @@ class ForecastWindow(NamedTuple):
     pv: FloatArray  # (horizon, sites) output per unit of rated power
 
 
+class LedgerSource(Protocol):
+    """What an episode remembers, row by row; see `core.ledger`."""
+
+    memory: FloatArray  # (batch, columns)
+    signal: FloatArray  # (batch, steps), no columns without a dispatch signal
+    steps: int  # of an episode
+
+
 class ForecastSource(Protocol):
     """Forecasts made when interval ``t_index`` (rows,) is decided, for it (known) and those behind it."""
 
@@ -107,7 +115,9 @@ class BlockView:
     random load drew for it, ``readings`` what meters show.
     """
 
-    __slots__ = ("context", "fleet", "grid", "random_load", "readings", "row_key", "t_index")
+    __slots__ = (
+        "context", "fleet", "grid", "ledger", "random_load", "readings", "row_key", "step_index", "t_index",
+    )  # fmt: skip
 
     def __init__(self, grid: SolvedGrid, fleet: Fleet, context: BlockContext) -> None:
         self.grid, self.fleet, self.context = grid, fleet, context
@@ -116,6 +126,9 @@ class BlockView:
         self.row_key: NDArray[np.uint64] = np.zeros(batch, dtype=np.uint64)
         self.random_load: FloatArray = np.zeros((batch, 0))
         self.readings: FloatArray = np.zeros((batch, 0))
+        #: What the episode remembers, where the task needs it, and how many intervals of it are over.
+        self.ledger: LedgerSource | None = None
+        self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
 
     @property
     def forecasts(self) -> ForecastSource:

@@ -35,7 +35,9 @@ class Ending:
             view.opened = Opened(np.zeros_like(stepper.v_pu), np.zeros_like(stepper.loading), *limits)
 
     def begin(self, stepper: SolvedGrid, rows: IntArray) -> None:
-        """Keep the state of ``rows``, which open now."""
+        """Keep the state of ``rows``, which open now, where it is compared with."""
+        if not self.compares:
+            return
         opened = self._view.opened
         opened.v_pu[rows], opened.loading[rows] = stepper.v_pu[rows], stepper.loading[rows]
 
@@ -43,6 +45,8 @@ class Ending:
         self, terminated: BoolArray, truncated: BoolArray, step_index: IntArray, max_steps: int | None
     ) -> None:
         """Terminate what the task ends; a limit of time cuts that as well, as Gymnasium's does."""
+        if not self.ends:
+            return
         ended = np.asarray(self._task.ends(self._view))
         if ended.dtype != np.bool_ or ended.shape != terminated.shape:
             raise ValueError(

@@ -14,6 +14,7 @@ from ...cases.profiles import Profiles
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
 from ..blocks import Block, BlockContext, BlockView, chosen_blocks, fleet_blocks
+from ..blocks.base import LedgerSource
 from ..kernels.observe import observe_rows
 from ..resources import Fleet
 from .chance import drawn_keys
@@ -70,9 +71,22 @@ class Observer:
         self.random_load = view.random_load = np.zeros((batch, self.context.forecasts.n_random_load))
         view.readings = self._prepared
 
-    def begin(self, rows: IntArray, rngs: Sequence[np.random.Generator], t_index: IntArray) -> None:
-        """Episodes begin in ``rows``, one generator each; ``t_index`` (batch,) as in :meth:`observe`."""
-        if self.readings.random or self.context.forecasts.random:
+    def remember(self, ledger: LedgerSource | None, step_index: IntArray) -> None:
+        """What blocks may show of the episode: the ledger, where one is kept, and the live clock."""
+        self._view.ledger, self._view.step_index = ledger, step_index
+
+    def begin(
+        self,
+        rows: IntArray,
+        rngs: Sequence[np.random.Generator],
+        t_index: IntArray,
+        signal: bool = False,
+    ) -> None:
+        """Episodes begin in ``rows``, one generator each; ``t_index`` (batch,) as in :meth:`observe`.
+
+        ``signal``: whether a dispatch signal is drawn by the rows' keys.
+        """
+        if signal or self.readings.random or self.context.forecasts.random:
             self.row_key[rows] = drawn_keys(rngs)
         if self.measures:
             self._view.t_index = t_index

@@ -7,6 +7,7 @@ reset and nothing else: rows that go on are not touched, and the work is that of
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from ...physics.solved_grid import SETTINGS, SolvedGrid
 from ..resources import Fleet
+from .settling import settling_of
 
 if TYPE_CHECKING:
     from ...cases.profiles import Profiles
+    from .ledger import Ledger
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -39,6 +42,8 @@ class Opening:
         self._v_pu = np.ones((rows, stepper.port_v_pu.shape[1]))
         self._moved = self._settings(stepper) if fleet.moving else None
         self._own = fleet.own
+        self._settling = settling_of(self.fleet)
+        self._first_guesses: list[tuple[IntArray, dict[str, FloatArray]]] = []
 
     def _settings(self, stepper: SolvedGrid) -> SimpleNamespace:
         """The settings of a grid that devices move, for the rows of the second fleet."""
@@ -47,17 +52,33 @@ class Opening:
 
     def begin(
         self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
-        before: IntArray,
+        before: IntArray, starts: IntArray, ledger: Ledger | None,
     ) -> None:  # fmt: skip
         """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
-        per entry of ``rows``) into the power flow.
+        per entry of ``rows``) into the power flow. ``ledger`` is opened with what there then is.
         """
+        self._first_guesses = []
         for lo in range(0, rows.size, self.rows):
             part = slice(lo, lo + self.rows)
             where = _where(rows[part])
             self._begin(fleet, rows[part], where, rngs[part])
             self._advance(before[part])
             self._inject(stepper, where, rows[part].size)
+            if self._settling is not None:
+                self._first_guesses.append((rows[part], self.fleet.state()))
+            if ledger is not None:
+                ledger.open(rows[part], starts[part], self.fleet, self._advance)
+
+    def settle(self, fleet: Fleet, stepper: SolvedGrid) -> None:
+        """Bring the rows that begin to rest, once they are solved; nothing where no device settles."""
+        if self._settling is None:
+            return
+        for part, state in self._first_guesses:
+            self.fleet.load_state(state)
+            inject = functools.partial(self._inject, stepper, _where(part), part.size)
+            self._settling.run(stepper, inject, part)
+            fleet.accounts["unsettled"][part] = self.fleet.accounts["unsettled"][: part.size]
+        self._first_guesses = []
 
     def _begin(self, fleet: Fleet, rows: IntArray, where: Where, rngs: Sequence[np.random.Generator]) -> None:
         """Both fleets start alike. Programs of the user's own get generators of their own that stand alike:
@@ -97,10 +118,3 @@ def _where(rows: IntArray) -> Where:
     """Ascending rows as an index: a slice, which is not copied, where they have no gaps."""
     first, last = rows.item(0), rows.item(-1)
     return slice(first, last + 1) if last - first + 1 == rows.size else rows
-
-
-def runs(rows: IntArray) -> list[tuple[int, int]]:
-    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
-    ends = np.flatnonzero(np.diff(rows) != 1)
-    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
-    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))

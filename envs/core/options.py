@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ...cases import Feeder
 from ...cases.profiles import Profiles, TimeSeries
+from ...cases.profiles.splits import checked_set
 from ...physics.solved_grid import PowerFlow
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
@@ -78,10 +79,19 @@ class EnvOptions:
         default=None,
         metadata=_about(
             "``train`` (None), ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that ``reset`` "
-            "draws. A load of your own: all its days (None), or a split that it has"
+            "draws, and the suites that `splits` adds. A load of your own: all its days (None), or a split "
+            "that it has"
         ),
     )
     _: KW_ONLY
+    splits: str | None = field(
+        default=None,
+        metadata=_about(
+            "the set that ``split`` names one of: ``weeks``, or ``weeks-apart`` with gap days between train, "
+            "val and test and with the suites ``price-storm``, ``cloudy``, ``cold-snap``; None: that of the "
+            "profiles, ``weeks`` of the shipped year"
+        ),
+    )
     load: LoadSource | None = field(
         default=None,
         metadata=_about(
@@ -160,6 +170,8 @@ class EnvOptions:
     )
 
     def __post_init__(self) -> None:
+        if self.splits is not None:
+            checked_set(self.splits)
         scale = checked_number("load_scale", self.load_scale, 0.0, np.inf)
         prune = self.allow_mesh_pruning
         checked: dict[str, Any] = {
@@ -206,6 +218,7 @@ class EnvOptions:
 class OptionKeywords(TypedDict, total=False):
     """The fields of ``EnvOptions`` that are keywords only, for type checkers; a test compares the two."""
 
+    splits: str | None
     load: LoadSource | None
     profiles: Profiles | None
     prices: TimeSeries | ArrayLike | str | None

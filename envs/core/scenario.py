@@ -121,7 +121,13 @@ def scenario(options: EnvOptions) -> Scenario:
     feeder = feeder if volts is None else feeder.with_source(v_pu=volts)
     feeder = feeder if scale == 1.0 else _grown(feeder, scale)
     source = None if options.load is None else check_source(options.load, feeder)
+    if options.splits is not None and source is not None and source.splits:
+        raise ValueError(
+            f"splits={options.splits!r} are days of the shipped year, and this load names its own "
+            f"({', '.join(source.splits)}): leave splits= out"
+        )
     profiles = played_profiles(options.profiles, options.prices, source)
+    profiles = profiles if options.splits is None else profiles.with_splits(options.splits)
     prune = options.allow_mesh_pruning
     net = _compiled(feeder, prune)
     if source is None:

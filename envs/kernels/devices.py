@@ -19,60 +19,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@lean_kernel
-def battery_advance(
-    action: Floats,  # (batch, n_action)
-    col_p: Ints,  # (units,) action columns
-    col_q: Ints,  # (units,) -1: no reactive control
-    p_max: Floats,  # (units,) MW
-    s_max: Floats,  # (units,) MVA
-    ramp: Floats,  # (units,) MW per interval, inf: none
-    e_min: Floats,  # (units,) MWh
-    e_max: Floats,  # (units,) MWh
-    eta_charge: Floats,  # (units,)
-    eta_discharge: Floats,  # (units,)
-    dt_h: float,
-    energy: Floats,  # (batch, units) MWh, in and out
-    p: Floats,  # (batch, units) MW, in (previous interval) and out
-    q: Floats,  # (batch, units) MVAr, out
-    throughput: Floats,  # (batch, units) MWh at the terminals, out
-) -> None:
-    """One interval of every battery: the request is cut to the rating, the ramp, and the energy that is left.
-
-    Stored energy changes by `eta_charge * charge * dt` or `-discharge * dt / eta_discharge`, with the
-    power that flows. Where the energy limit binds, the energy lands on the bound itself. Q takes what P
-    leaves of the circle.
-    """
-    for b in range(action.shape[0]):
-        for u in range(col_p.shape[0]):
-            a = min(max(action[b, col_p[u]], -1.0), 1.0)
-            want = a * p_max[u]
-            want = min(max(want, p[b, u] - ramp[u]), p[b, u] + ramp[u])
-            have = energy[b, u]
-            power = want
-            if want > 0.0:
-                limit = max(have - e_min[u], 0.0) * eta_discharge[u] / dt_h
-                if want >= limit:
-                    power = limit
-                    energy[b, u] = min(have, e_min[u])
-                else:
-                    energy[b, u] = max(have - want * dt_h / eta_discharge[u], e_min[u])
-            elif want < 0.0:
-                limit = max(e_max[u] - have, 0.0) / (eta_charge[u] * dt_h)
-                if -want >= limit:
-                    power = 0.0 - limit  # not -0.0
-                    energy[b, u] = max(have, e_max[u])
-                else:
-                    energy[b, u] = min(have - want * dt_h * eta_charge[u], e_max[u])
-            p[b, u] = power
-            throughput[b, u] = abs(power) * dt_h
-            q[b, u] = 0.0
-            if col_q[u] >= 0:
-                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
-                ask = min(max(action[b, col_q[u]], -1.0), 1.0) * s_max[u]
-                q[b, u] = min(max(ask, -room), room)
-
-
 @inline
 def _sun(profile: Floats, step: int, site: int, p_max: float, s_max: float) -> float:
     """Power that the sun offers one plant, MW, never more than the inverter passes."""
@@ -142,18 +88,6 @@ def pv_advance(
             q[b, u] = vars_
             curtailed[b, u] = available[b, u] - power
     return -1
-
-
-@lean_kernel
-def stored_share(
-    energy: Floats,  # (batch, units) MWh
-    capacity: Floats,  # (units,) MWh
-    out: Floats,  # (batch, at least units) its first columns are written
-) -> None:
-    """Share of its capacity that each battery stores, for the observation."""
-    for b in range(energy.shape[0]):
-        for u in range(energy.shape[1]):
-            out[b, u] = energy[b, u] / capacity[u]
 
 
 _GOLDEN = 0.6180339887498949  # days after each other draw evenly spread plans

@@ -8,8 +8,10 @@ from .battery import Battery
 from .ev import EV, ChargingSession
 from .fleet import Fleet
 from .hosting import HostingSite
+from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
+from .settling import SettlingResource
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
 
 __all__ = [
@@ -27,10 +29,15 @@ __all__ = [
     "Exogenous",
     "Fleet",
     "HostingSite",
+    "InverterFunctions",
     "Resource",
     "ResourceSpec",
+    "SettlingResource",
     "SwitchedDevice",
     "TapChanger",
     "UnitInfo",
+    "VoltVarCurve",
+    "VoltWattCurve",
+    "WattVarCurve",
     "place",
 ]

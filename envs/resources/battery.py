@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..kernels.devices import battery_advance, stored_share
+from ..kernels.battery import battery_advance, stored_share
 from .base import (
     BindContext,
     Entry,
@@ -114,7 +114,7 @@ class BatteryProgram(Resource):
 
     kind: ClassVar[str] = "battery"
     uses_voltage: ClassVar[bool] = False
-    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh",)
+    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh", "stored_mwh")
 
     soc_mwh: Floats  # (batch, n_units) stored energy
 
@@ -155,6 +155,7 @@ class BatteryProgram(Resource):
         """Allocate; see `Resource.bind`."""
         super().bind(ctx)
         self._ramp_mw = self.ramp_mw_per_h * ctx.dt_h
+        self._kept, self._worth_h = np.ones(self.n_units), np.full(self.n_units, ctx.dt_h)
         self.soc_mwh = np.empty((ctx.batch, self.n_units))
         self.soc_mwh[:] = self.energy_mwh * self._init_low
 
@@ -172,9 +173,10 @@ class BatteryProgram(Resource):
                     self.e_min_mwh[random_start],
                     self.e_max_mwh[random_start],
                 )
+        self.accounts["stored_mwh"][rows] = self.soc_mwh[rows]
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
-        """One interval; see `physics.devices.battery_advance`."""
+        """One interval; see `envs.kernels.battery.battery_advance`."""
         battery_advance(
             action,
             self._col_p,
@@ -186,11 +188,14 @@ class BatteryProgram(Resource):
             self.e_max_mwh,
             self.eta_charge,
             self.eta_discharge,
+            self._kept,
+            self._worth_h,
             exo.dt_h,
             self.soc_mwh,
             self.current_p_mw,
             self.current_q_mvar,
             self.accounts["throughput_mwh"],
+            self.accounts["stored_mwh"],
         )
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -198,6 +203,10 @@ class BatteryProgram(Resource):
         stored_share(self.soc_mwh, self.energy_mwh, out)
         if self._ramps:
             out[:, self.n_units :] = self.current_p_mw
+
+    def most_of(self, account: str, dt_h: float) -> float:
+        """As `Resource.most_of`; what is stored never exceeds `soc_max` of the capacity."""
+        return float(self.e_max_mwh.sum()) if account == "stored_mwh" else super().most_of(account, dt_h)
 
     def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """Rated power both ways, none where it is not controlled; what is stored now, and its limits."""

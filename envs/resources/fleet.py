@@ -30,6 +30,7 @@ from .outlook import Outlook
 from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys, unit_infos
 from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
+from .settling import SettlingResource
 from .switched import SwitchedDevice
 
 if TYPE_CHECKING:
@@ -239,6 +240,16 @@ class Fleet:
         """Programs that move something of the grid."""
         return tuple(p for p in self.programs if type(p).apply is not Resource.apply)
 
+    @functools.cached_property
+    def settling(self) -> tuple[tuple[SettlingResource, slice], ...]:
+        """Programs that control by voltage within an interval, and their units."""
+        ends = np.cumsum([p.n_units for p in self.programs]).tolist()
+        return tuple(
+            (p, slice(end - p.n_units, end))
+            for p, end in zip(self.programs, ends, strict=True)
+            if isinstance(p, SettlingResource)
+        )
+
     def apply(self, grid: SolvedGrid) -> None:
         """What was moved, into the settings of every row of `grid`."""
         for program in self.moving:
@@ -250,10 +261,15 @@ class Fleet:
         return tuple(p for p in self.programs if isinstance(p, SwitchedDevice))
 
     def delivered(self, row: int) -> dict[str, Floats]:
-        """What `row` really got: power of every unit, positions of what moves; copies."""
+        """What `row` really got: power of every unit, positions of what moves; copies.
+
+        Where any device settles within an interval, `unsettled` (n_units,) is 1.0 for each that did not.
+        """
         found = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
         for device in self.switched_devices:
             found[device.info_name] = device.position[row].copy()
+        if self.settling:
+            found["unsettled"] = self.accounts["unsettled"][row].copy()
         return found
 
     def observe(self, t_index: Ints) -> Floats:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ...cases.profiles import Duration
-from ..blocks import Block, StepsLeft
+from ..blocks import Block, EpisodeLeft
 from ..resources.base import check_number
 from .base import BoolArray, StepView, Task
 from .hosting_limits import DEVIATION_PU, MOST_LOADING, violates
@@ -49,7 +49,7 @@ class HostingCapacity(Task):
     @property
     def blocks(self) -> tuple[str | Block, ...]:
         """The grid as it is, the snapshot of the load, and the steps that are left."""
-        left = StepsLeft(self.episode)
+        left = EpisodeLeft()
         return (left, "v_pu", "loading", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
 
     @property

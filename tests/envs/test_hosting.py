@@ -85,7 +85,7 @@ def test_one_site_gets_a_unit_and_no_more_than_what_asks() -> None:
         assert reward == pytest.approx((info["delivered"]["p_mw"] - before).sum())
         connected = observation[env.layout["site.connected_mw"]]
         np.testing.assert_allclose(observation[env.layout["site.asked_mw"]] + connected, asked, rtol=1e-6)
-    assert observation[env.layout["steps_left"]] == 10.0
+    assert observation[env.layout["episode_left"]] == pytest.approx(10.0 / 16.0)
 
 
 @settings(max_examples=25, deadline=None)
