@@ -65,6 +65,8 @@ class EV(ResourceSpec):
       from what the stations of `site` ("jpl", a workplace; "caltech", a campus) saw on such a weekday in
       2019, idle days included, stays beyond midnight (2 %) not; `eta_charge` times the energy that was
       metered there is needed, and no more than this station can give.
+    - `cars`: how many come and leave together where each day is drawn, in a car park that is one station: the
+      energy that they need is so many times that of one.
     - `v2g_mw`: power of discharging (default: none).
     - `repeats`: "daily", or "weekly": hours of `sessions` then count from Monday, 0 to 168, and a car may
       stay for several days.
@@ -85,6 +87,7 @@ class EV(ResourceSpec):
     phase: str = "ABC"
     name: str | None = None
     repeats: str = "daily"
+    cars: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
@@ -97,6 +100,11 @@ class EV(ResourceSpec):
         check_choice(who, "site", self.site, prof.CHARGER_SITES)
         check_phase(who, self.phase)
         check_choice(who, "repeats", self.repeats, tuple(_PERIOD_H))
+        check_count(who, "cars", self.cars)
+        if self.sessions is not None and self.cars != 1:
+            raise ValueError(
+                f"{who}: cars={self.cars!r} is for days that are drawn: sessions= say what they need"
+            )
         if self.sessions is not None:
             object.__setattr__(self, "sessions", _checked(who, self.sessions, _PERIOD_H[self.repeats]))
 
@@ -116,6 +124,12 @@ class EV(ResourceSpec):
     def program(specs: Sequence[EV]) -> EVProgram:
         """All `specs` as one array program."""
         return EVProgram(specs)
+
+
+def check_count(owner: str, label: str, value: object) -> None:
+    """ValueError unless `value` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{owner}: {label} must be a whole number of at least 1, got {value!r}")
 
 
 def _checked(who: str, sessions: Sequence[Any], period_h: float) -> tuple[ChargingSession, ...]:
@@ -222,7 +236,8 @@ class EVProgram(Resource):
         self._chargers = Chargers(
             self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price
         )
-        self._ask_share = np.where(sampled, self.eta_charge, 1.0)
+        cars = np.array([s.cars for s in self._specs], dtype=np.float64)
+        self._ask_share = np.where(sampled, self.eta_charge * cars, 1.0)
         gain = self.rated_p_mw * self.eta_charge * ctx.dt_h
         self._asked = np.stack([self._ask_share, np.where(sampled, gain, np.inf), gain], axis=1)
         self._most_missing_mwh = np.minimum(
