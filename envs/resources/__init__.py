@@ -7,6 +7,7 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery, CycleAgeing
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .hosting import HostingSite
 from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
@@ -28,6 +29,7 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
+    "HostingSite",
     "InverterFunctions",
     "Resource",
     "ResourceSpec",
