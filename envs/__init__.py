@@ -14,6 +14,10 @@ from .blocks import (
     PVForecast,
     SeriesBlock,
 )
+from .configuration.description import describe
+from .configuration.env_file import options_from_dict, options_to_dict, read_options, write_options
+from .configuration.making import load_env, load_vector_env, make_env, make_vector_env
+from .configuration.text_files import ConfigError
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
 from .core.forecasts import Forecaster, ForecastError, Forecasts
@@ -55,6 +59,7 @@ __all__ = [
     "Calendar",
     "CapacitorBank",
     "ChargingSession",
+    "ConfigError",
     "Continuous",
     "CostWrapper",
     "DataTask",
@@ -96,5 +101,14 @@ __all__ = [
     "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
+    "describe",
+    "load_env",
+    "load_vector_env",
+    "make_env",
+    "make_vector_env",
+    "options_from_dict",
+    "options_to_dict",
+    "read_options",
     "sb3_vec_env",
+    "write_options",
 ]
