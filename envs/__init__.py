@@ -19,6 +19,10 @@ from .blocks import (
     Setpoint,
     SettlementPrices,
 )
+from .configuration.description import describe
+from .configuration.env_file import options_from_dict, options_to_dict, read_options, write_options
+from .configuration.making import load_env, load_vector_env, make_env, make_vector_env
+from .configuration.text_files import ConfigError
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
 from .core.forecasts import Forecaster, ForecastError, Forecasts
@@ -82,6 +86,7 @@ __all__ = [
     "Calendar",
     "CapacitorBank",
     "ChargingSession",
+    "ConfigError",
     "Continuous",
     "CostWrapper",
     "CycleAgeing",
@@ -142,5 +147,14 @@ __all__ = [
     "VoltVarCurve",
     "VoltWattCurve",
     "WattVarCurve",
+    "describe",
+    "load_env",
+    "load_vector_env",
+    "make_env",
+    "make_vector_env",
+    "options_from_dict",
+    "options_to_dict",
+    "read_options",
     "sb3_vec_env",
+    "write_options",
 ]
