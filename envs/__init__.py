@@ -10,9 +10,11 @@ from .blocks import (
     BlockView,
     ForecastWindow,
     LoadForecast,
+    OutdoorForecast,
     PriceForecast,
     PVForecast,
     SeriesBlock,
+    WindForecast,
 )
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
@@ -32,9 +34,11 @@ from .resources import (
     Entry,
     Exogenous,
     Fleet,
+    HeatPump,
     Resource,
     ResourceSpec,
     TapChanger,
+    Wind,
 )
 from .sb3 import sb3_vec_env
 from .tasks import DataTask, LossMinimisation, Quantity, Task, Term, VoltVar, VoltVar3
@@ -74,6 +78,7 @@ __all__ = [
     "Forecasts",
     "GraphLayout",
     "GraphObservation",
+    "HeatPump",
     "Hybrid",
     "LoadForecast",
     "LoadSource",
@@ -81,6 +86,7 @@ __all__ = [
     "MOWrapper",
     "Meter",
     "MultiDiscrete",
+    "OutdoorForecast",
     "PVForecast",
     "PriceForecast",
     "ProfileLoad",
@@ -96,5 +102,7 @@ __all__ = [
     "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
+    "Wind",
+    "WindForecast",
     "sb3_vec_env",
 ]

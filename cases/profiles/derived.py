@@ -56,7 +56,7 @@ def _kept(base: Profiles, calendar: Calendar, splits: str) -> Profiles:
     own = base.own_series()
     return base.source.kept(
         f"from {calendar} {splits} {sorted((n, id(s)) for n, s in own.items())}",
-        lambda: DerivedProfiles(base.source, calendar, splits, **own),
+        lambda: DerivedProfiles(base.source, calendar, splits, own),
     )
 
 
@@ -64,7 +64,7 @@ def with_series(base: Profiles, given: Mapping[str, TimeSeries]) -> Profiles:
     """`base` with series of the user's own by name; see `Profiles.with_series`."""
     own = {**base.own_series(), **{name: _checked(name, series) for name, series in given.items()}}
     spans = {name: series.calendar for name, series in given.items()}
-    return DerivedProfiles(base.source, common_span(base.calendar, spans), base.splits, **own)
+    return DerivedProfiles(base.source, common_span(base.calendar, spans), base.splits, own)
 
 
 def series_profiles(
@@ -156,7 +156,7 @@ class DerivedProfiles(Profiles):
     Args:
         source: whole profiles in the steps of the data.
         calendar: whole days from midnight.
-        splits: name of the set of splits; None: the source's.
+        splits: name of the set of splits.
         own: series in place of the source's by name, that cover `calendar`.
     """
 
@@ -164,13 +164,13 @@ class DerivedProfiles(Profiles):
         self,
         source: Profiles,
         calendar: Calendar,
-        splits: str | None = None,
-        **own: TimeSeries,
+        splits: str,
+        own: Mapping[str, TimeSeries],
     ) -> None:
         super().__init__(source.folder)
         self._source, self.calendar = source, calendar
-        self.splits = source.splits if splits is None else splits
-        self._own = own
+        self.splits = splits
+        self._own = dict(own)
         self._offset = (calendar.start - source.calendar.start).days  # first day, counted in the source
 
     def __repr__(self) -> str:
@@ -178,7 +178,7 @@ class DerivedProfiles(Profiles):
         return f"Profiles({self.calendar}{own}, from {self.folder})"
 
     def __reduce__(self) -> tuple[Callable[..., Profiles], tuple[object, ...]]:  # type: ignore[override]
-        return _derived_again, (self._source, self.calendar, self.splits, self._own)
+        return DerivedProfiles, (self._source, self.calendar, self.splits, self._own)
 
     @property
     def source(self) -> Profiles:
@@ -264,12 +264,6 @@ class DerivedProfiles(Profiles):
     def charger_days(self, site: str) -> ChargerDays:
         """What single stations saw in the whole of the source, by weekday; see `Profiles`."""
         return self._source.charger_days(site)
-
-
-def _derived_again(
-    source: Profiles, calendar: Calendar, splits: str, own: Mapping[str, TimeSeries]
-) -> DerivedProfiles:
-    return DerivedProfiles(source, calendar, splits, **own)
 
 
 class SeriesProfiles(Profiles):

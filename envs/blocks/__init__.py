@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
-from .forecasts import LoadForecast, PriceForecast, PVForecast
+from .forecasts import LoadForecast, OutdoorForecast, PriceForecast, PVForecast, WindForecast
 from .grid import GRID
 from .time import TIME
 
@@ -23,9 +23,11 @@ __all__ = [
     "FleetBlock",
     "ForecastWindow",
     "LoadForecast",
+    "OutdoorForecast",
     "PVForecast",
     "PriceForecast",
     "SeriesBlock",
+    "WindForecast",
     "block_of",
     "chosen_blocks",
     "details_read",

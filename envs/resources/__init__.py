@@ -7,9 +7,11 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .heat_pump import HeatPump
 from .placement import place
 from .pv import PV
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
+from .wind import Wind
 
 __all__ = [
     "ACCOUNTS",
@@ -25,10 +27,12 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
+    "HeatPump",
     "Resource",
     "ResourceSpec",
     "SwitchedDevice",
     "TapChanger",
     "UnitInfo",
+    "Wind",
     "place",
 ]
