@@ -203,7 +203,7 @@ class Profiles:
 
     def has(self, series: str) -> bool:
         """Whether they have that series: "pv", "wind" or "outdoor_c"; data of a user's own may lack some."""
-        return (self.folder / _FILES[series]).is_file()
+        return self._once(f"has {series}", lambda: (self.folder / _FILES[series]).is_file())
 
     # -- loads -----------------------------------------------------------------------------------------
 
