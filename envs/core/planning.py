@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import ForecastWindow
 from ..resources import Fleet
 from ..resources.base import ActionDim
 from ..resources.outlook import Outlook
@@ -21,6 +20,7 @@ from .observation_layout import Layout
 if TYPE_CHECKING:
     from ...cases import Feeder
     from ...cases.profiles import Calendar, Profiles
+    from ..blocks import ForecastWindow
     from ..blocks.base import ForecastSource
     from ..tasks import Task
     from .grid import Grid
@@ -187,9 +187,14 @@ class PlannedScenario:
             if first < now:
                 raise ValueError(f"a forecast from {first} on: the row decides {now} next, what was is known")
             told = self._foretold(grid, at, now, first - now + n, forecast)
-            told = ForecastWindow(*(None if part is None else part[first - now :] for part in told))
-            p_mw, q_mvar, prices = told.load_p_mw, told.load_q_mvar, told.price_usd_mwh
-            weather = {name: part for name, part in told._asdict().items() if part is not None}
+            played = slice(first - now, None)
+            p_mw, q_mvar, prices = (
+                told.load_p_mw[played],
+                told.load_q_mvar[played],
+                told.price_usd_mwh[played],
+            )
+            known = (("pv", told.pv), ("wind", told.wind), ("outdoor_c", told.outdoor_c))
+            weather = {name: series[played] for name, series in known if series is not None}
         outlooks = grid.fleet.outlooks(t_index, at, now % grid.profiles.n_steps, weather)
         return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)
 

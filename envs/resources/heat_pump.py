@@ -81,8 +81,9 @@ class HeatPump(ResourceSpec):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
-        if not isinstance(self.t_init_c, tuple) and np.iterable(self.t_init_c):  # JSON has lists
-            object.__setattr__(self, "t_init_c", tuple(self.t_init_c))
+        given = cast(object, self.t_init_c)
+        if isinstance(given, list):  # as JSON has it
+            object.__setattr__(self, "t_init_c", tuple(given))
         who = f"HeatPump at bus {self.bus}"
         check_number(who, "p_mw", self.p_mw, 0.0, math.inf, open_low=True)
         check_number(who, "time_constant_h", self.time_constant_h, 0.1, 10_000.0)
@@ -99,8 +100,6 @@ class HeatPump(ResourceSpec):
             check_number(who, "t_cut_c", self.t_cut_c, self.t_max_c, _WARMEST_C)
         if self.discomfort_cost_per_kh is not None:
             check_number(who, "discomfort_cost_per_kh", self.discomfort_cost_per_kh, 0.0, math.inf)
-        if isinstance(self.t_init_c, tuple) and len(self.t_init_c) != 2:
-            raise ValueError(f"{who}: t_init_c must be x or (low, high), got {self.t_init_c!r}")
         low, high = self.init_range_c
         for end in (low, high):
             check_number(who, "t_init_c", end, _COLDEST_C, _WARMEST_C)
@@ -116,10 +115,15 @@ class HeatPump(ResourceSpec):
     @property
     def init_range_c(self) -> tuple[float, float]:
         """(low, high) of the indoor temperature at reset; equal when it is not drawn."""
-        if isinstance(self.t_init_c, tuple):
-            return self.t_init_c
-        given = self.middle_c if self.t_init_c is None else self.t_init_c
-        return given, given
+        if self.t_init_c is None:
+            return self.middle_c, self.middle_c
+        if not isinstance(self.t_init_c, tuple | list):
+            return self.t_init_c, self.t_init_c
+        if len(self.t_init_c) != 2:
+            raise ValueError(
+                f"HeatPump at bus {self.bus}: t_init_c must be x or (low, high), got {self.t_init_c!r}"
+            )
+        return self.t_init_c[0], self.t_init_c[1]
 
     @property
     def rated_heat_loss_mw_per_k(self) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 import distgrid
 from distgrid import cases
@@ -18,7 +19,7 @@ DATA = Path(distgrid.__file__).parent / "cases" / "data"
 YEAR = profiles.load_profiles()
 
 
-def _hourly(values: np.ndarray, start: str = "2016-03-01") -> profiles.TimeSeries:
+def _hourly(values: NDArray[np.float64], start: str = "2016-03-01") -> profiles.TimeSeries:
     return profiles.TimeSeries(values, profiles.Calendar(start, 1.0, len(values)))
 
 
@@ -30,7 +31,7 @@ def test_shipped_wind_is_per_unit_of_each_site() -> None:
     assert YEAR.wind.min() >= 0.0
     assert 0.95 < YEAR.wind.max() <= 1.0
     assert 0.2 < YEAR.wind.mean(axis=0).min() < YEAR.wind.mean(axis=0).max() < 0.65
-    between = np.corrcoef(YEAR.wind.T)[np.triu_indices(12, 1)]
+    between = np.asarray(np.corrcoef(YEAR.wind.T))[np.triu_indices(12, 1)]
     assert 0.3 < between.min() < between.max() < 0.98
     month = np.array([profiles.month(day) for day in range(366)])
     daily = YEAR.wind.mean(axis=1).reshape(366, 96).mean(axis=1)
