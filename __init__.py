@@ -22,8 +22,10 @@ from .envs import (
     ChargingSession,
     DistGrid3PhaseEnv,
     DistGridEnv,
+    HeatPump,
     HostingSite,
     TapChanger,
+    Wind,
 )
 from .envs.registration import register_all
 
@@ -40,8 +42,10 @@ __all__ = [
     "ChargingSession",
     "DistGrid3PhaseEnv",
     "DistGridEnv",
+    "HeatPump",
     "HostingSite",
     "TapChanger",
+    "Wind",
     "__version__",
     "baselines",
     "cases",

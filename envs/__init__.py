@@ -12,12 +12,14 @@ from .blocks import (
     EpisodeLeft,
     ForecastWindow,
     LoadForecast,
+    OutdoorForecast,
     PeakImport,
     PriceForecast,
     PVForecast,
     SeriesBlock,
     Setpoint,
     SettlementPrices,
+    WindForecast,
 )
 from .configuration.description import describe
 from .configuration.env_file import options_from_dict, options_to_dict, read_options, write_options
@@ -42,6 +44,7 @@ from .resources import (
     Entry,
     Exogenous,
     Fleet,
+    HeatPump,
     HostingSite,
     InverterFunctions,
     Resource,
@@ -51,6 +54,7 @@ from .resources import (
     VoltVarCurve,
     VoltWattCurve,
     WattVarCurve,
+    Wind,
 )
 from .sb3 import sb3_vec_env
 from .tasks import (
@@ -112,6 +116,7 @@ __all__ = [
     "Forecasts",
     "GraphLayout",
     "GraphObservation",
+    "HeatPump",
     "HostingCapacity",
     "HostingSite",
     "Hybrid",
@@ -123,6 +128,7 @@ __all__ = [
     "Meter",
     "MoneyTask",
     "MultiDiscrete",
+    "OutdoorForecast",
     "PVForecast",
     "PeakImport",
     "PeakShaving",
@@ -147,6 +153,8 @@ __all__ = [
     "VoltVarCurve",
     "VoltWattCurve",
     "WattVarCurve",
+    "Wind",
+    "WindForecast",
     "describe",
     "load_env",
     "load_vector_env",

@@ -7,12 +7,14 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery, CycleAgeing
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .heat_pump import HeatPump
 from .hosting import HostingSite
 from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
 from .settling import SettlingResource
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
+from .wind import Wind
 
 __all__ = [
     "ACCOUNTS",
@@ -29,6 +31,7 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
+    "HeatPump",
     "HostingSite",
     "InverterFunctions",
     "Resource",
@@ -40,5 +43,6 @@ __all__ = [
     "VoltVarCurve",
     "VoltWattCurve",
     "WattVarCurve",
+    "Wind",
     "place",
 ]

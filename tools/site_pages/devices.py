@@ -25,6 +25,8 @@ EXAMPLES = {
     "PV": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5, "controls": "pq"}),
     "EV": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.022}),
     "HostingSite": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 1.0, "step_mw": 0.2}),
+    "Wind": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5}),
+    "HeatPump": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.1}),
     "TapChanger": Example("DistGrid3PhaseEnv", "ieee13", {"regulator": "reg1"}),
     "CapacitorBank": Example("DistGrid3PhaseEnv", "ieee13", {"capacitor": "cap1"}),
 }
