@@ -14,7 +14,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import cases, envs, physics
-from .envs import EV, PV, Battery, CapacitorBank, ChargingSession, DistGrid3PhaseEnv, DistGridEnv, TapChanger
+from .envs import (
+    EV,
+    PV,
+    Battery,
+    CapacitorBank,
+    ChargingSession,
+    DistGrid3PhaseEnv,
+    DistGridEnv,
+    FlexibleLoad,
+    Generator,
+    TapChanger,
+)
 from .envs.registration import register_all
 
 if TYPE_CHECKING:
@@ -30,6 +41,8 @@ __all__ = [
     "ChargingSession",
     "DistGrid3PhaseEnv",
     "DistGridEnv",
+    "FlexibleLoad",
+    "Generator",
     "TapChanger",
     "__version__",
     "baselines",

@@ -7,6 +7,8 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .flexible_load import FlexibleLoad
+from .generator import Generator
 from .placement import place
 from .pv import PV
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
@@ -25,6 +27,8 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
+    "FlexibleLoad",
+    "Generator",
     "Resource",
     "ResourceSpec",
     "SwitchedDevice",

@@ -24,6 +24,14 @@ EXAMPLES = {
     "Battery": Example("DistGridEnv", "case33bw", {"bus": 18, "p_mw": 0.2, "energy_mwh": 0.8}),
     "PV": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5, "controls": "pq"}),
     "EV": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.022}),
+    "FlexibleLoad": Example(
+        "DistGridEnv",
+        "case33bw",
+        {"bus": 30, "curtail_mw": 0.05, "shift_mw": 0.05, "curtail_cost_per_mwh": 400.0, "return_h": 4.0},
+    ),
+    "Generator": Example(
+        "DistGridEnv", "case33bw", {"bus": 18, "p_mw": 0.3, "cost_per_mwh": 270.0, "p_min_mw": 0.1}
+    ),
     "TapChanger": Example("DistGrid3PhaseEnv", "ieee13", {"regulator": "reg1"}),
     "CapacitorBank": Example("DistGrid3PhaseEnv", "ieee13", {"capacitor": "cap1"}),
 }
