@@ -29,6 +29,7 @@ from .resources import (
     Battery,
     CapacitorBank,
     ChargingSession,
+    DataCenter,
     Entry,
     Exogenous,
     Fleet,
@@ -36,6 +37,7 @@ from .resources import (
     Generator,
     Resource,
     ResourceSpec,
+    SoftOpenPoint,
     TapChanger,
 )
 from .sb3 import sb3_vec_env
@@ -59,6 +61,7 @@ __all__ = [
     "ChargingSession",
     "Continuous",
     "CostWrapper",
+    "DataCenter",
     "DataTask",
     "Discrete",
     "DistGrid3PhaseEnv",
@@ -93,6 +96,7 @@ __all__ = [
     "ResourceSpec",
     "SeriesBlock",
     "SeriesLoad",
+    "SoftOpenPoint",
     "TapChanger",
     "Task",
     "Term",

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics.numba_tools.flattened import flattened
-from ...physics.numba_tools.jit import inline
+from ...physics.numba_tools.jit import inline, lean_kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-#: The range in which the fit of `cooling` was made, and a little beyond.
+#: The fit of `cooling`, and the temperatures (its own and a little beyond) that it is held at outside.
+CONSTANT, LINEAR, SQUARE = 1.0743, 0.0041, 7.1705e-5
 COLDEST_C, HOTTEST_C = -10.0, 45.0
 
 
@@ -40,7 +41,7 @@ class WorkAccounts(NamedTuple):
 def cooling(outdoor_c):  # type: ignore[no-untyped-def]
     """Power of servers and cooling over that of servers, with outside air where it is cold enough."""
     t = min(max(outdoor_c, COLDEST_C), HOTTEST_C)
-    return 1.0743 + (0.0041 + 7.1705e-5 * t) * t
+    return CONSTANT + (LINEAR + SQUARE * t) * t
 
 
 @flattened(servers=Servers, accounts=WorkAccounts)
@@ -87,3 +88,20 @@ def data_center_advance(
             accounts.owed_mwh[b, u] = pue * waiting
             accounts.dropped_mwh[b, u] = dropped
             accounts.dropped_cost[b, u] = dropped * servers.price[u]
+
+
+@lean_kernel
+def queue_seen(
+    queue: Floats,  # (batch, units, slots) MWh by the intervals left
+    soon: Ints,  # (units,) slots that are due soon
+    out: Floats,  # (batch, 2 units) MWh: all that waits, what is due soon
+) -> None:
+    """What waits, and what of it must be done soon."""
+    units = soon.shape[0]
+    for b in range(queue.shape[0]):
+        for u in range(units):
+            waiting = due = 0.0
+            for k in range(queue.shape[2]):
+                waiting += queue[b, u, k]
+                due += queue[b, u, k] if k < soon[u] else 0.0
+            out[b, u], out[b, units + u] = waiting, due

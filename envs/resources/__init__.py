@@ -5,12 +5,14 @@ from __future__ import annotations
 from .accounts import ACCOUNTS, Account, Accounts
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
 from .battery import Battery
+from .data_center import DataCenter
 from .ev import EV, ChargingSession
 from .fleet import Fleet
 from .flexible_load import FlexibleLoad
 from .generator import Generator
 from .placement import place
 from .pv import PV
+from .soft_open_point import SoftOpenPoint
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "BindContext",
     "CapacitorBank",
     "ChargingSession",
+    "DataCenter",
     "Entry",
     "Exogenous",
     "Fleet",
@@ -31,6 +34,7 @@ __all__ = [
     "Generator",
     "Resource",
     "ResourceSpec",
+    "SoftOpenPoint",
     "SwitchedDevice",
     "TapChanger",
     "UnitInfo",

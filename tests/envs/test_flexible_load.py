@@ -47,11 +47,11 @@ windows = st.sampled_from([{"window_h": 6.0}, {"window_h": 1.0}, {"return_h": 3.
     st.integers(0, 95),
 )  # fmt: skip
 def test_what_is_taken_is_returned_in_its_window(
-    window: dict[str, float], shift: float, back: float, curtail: float, share: float,
+    window: dict[str, Any], shift: float, back: float, curtail: float, share: float,
     plan: list[tuple[float, float, float]], start: int,
 ) -> None:  # fmt: skip
     """Capability 57, Trap 21: to 1e-9 in every interval, within ratings and the load that is there."""
-    priced = {"curtail_cost_per_mwh": 400.0} if curtail else {}
+    priced: dict[str, Any] = {"curtail_cost_per_mwh": 400.0} if curtail else {}
     spec = FlexibleLoad(
         18, curtail, shift, return_mw=back, share=share, shift_cost_per_mwh=7.0, **priced, **window
     )
@@ -95,11 +95,13 @@ def test_a_request_is_cut_to_what_can_be_returned() -> None:
 def test_a_rolling_window_closes_early_when_all_is_returned() -> None:
     """Observed: what is owed, and the hours until it must be back."""
     fleet = started(FlexibleLoad(18, shift_mw=0.1, return_h=2.0))
-    seen = []
+    seen: list[Any] = []
     for t, a in enumerate([0.5, 0.0, -1.0, 0.0, 0.5]):
         seen.append(fleet.observe(np.array([t]))[0].tolist())
         act(fleet, [a], t)
-    np.testing.assert_allclose(seen, [[0, 0], [0.0125, 1.75], [0.0125, 1.5], [0, 0], [0, 0]], atol=1e-12)
+    np.testing.assert_allclose(
+        seen, np.array([[0, 0], [0.0125, 1.75], [0.0125, 1.5], [0, 0], [0, 0]]), atol=1e-12
+    )
     fixed = started(FlexibleLoad(18, shift_mw=0.1, window_h=6.0))
     assert [fixed.observe(np.array([t]))[0, 1] for t in (0, 1, 23, 24, 95)] == [6.0, 5.75, 0.25, 6.0, 0.25]
 
@@ -139,7 +141,7 @@ def test_each_phase_gives_alike() -> None:
         for phase in ("ABC", "A", "BC")
     ]
     fleet = Fleet(specs, FEEDER3)
-    fleet.bind(1, 0.25, None, SimpleNamespace(names=SimpleNamespace(load=names)))  # type: ignore[arg-type]
+    fleet.bind(1, 0.25, None, SimpleNamespace(names=SimpleNamespace(load=names)))
     fleet.reset(np.arange(1), [np.random.default_rng(0)])
     fleet.advance(np.ones((1, 3)), np.zeros(1, dtype=np.int64), None, np.array([list(loads.values())]))
     np.testing.assert_allclose(fleet.delivered_p_mw, [[0.5 * (0.3 + 0.9), 0.05, 0.15]], rtol=1e-15)

@@ -41,8 +41,8 @@ def test_every_action_means_one_thing() -> None:
 
 def test_fuel_and_starts_cost_what_they_say() -> None:
     """In USD for the interval, by what was delivered (Trap 17); nothing while it is off."""
-    price = {"cost_per_h": 12.0, "cost_per_mwh": 80.0, "cost_per_mw2h": 20.0, "start_cost": 30.0}
-    env = DistGridEnv(FEEDER, [Generator(18, 0.5, p_min_mw=0.1, **price)], load=flat_load())
+    spec = Generator(18, 0.5, 80.0, p_min_mw=0.1, cost_per_h=12.0, cost_per_mw2h=20.0, start_cost=30.0)
+    env = DistGridEnv(FEEDER, [spec], load=flat_load())
     env.reset(seed=0)
     starts, fuel = [], []
     for a in (-1.0, 0.5, 1.0, -1.0, 0.0):

@@ -32,6 +32,10 @@ EXAMPLES = {
     "Generator": Example(
         "DistGridEnv", "case33bw", {"bus": 18, "p_mw": 0.3, "cost_per_mwh": 270.0, "p_min_mw": 0.1}
     ),
+    "DataCenter": Example(
+        "DistGridEnv", "case33bw", {"bus": 24, "p_mw": 0.3, "dropped_cost_per_mwh": 1000.0}
+    ),
+    "SoftOpenPoint": Example("DistGridEnv", "case33bw", {"bus_1": 12, "bus_2": 22, "s_mva": 0.5}),
     "TapChanger": Example("DistGrid3PhaseEnv", "ieee13", {"regulator": "reg1"}),
     "CapacitorBank": Example("DistGrid3PhaseEnv", "ieee13", {"capacitor": "cap1"}),
 }
