@@ -254,10 +254,14 @@ class EVProgram(Resource):
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
+        found = self.accounts
+        accounts = ChargerAccounts(
+            found["undelivered_mwh"], found["throughput_mwh"], found["undelivered_cost"], found["owed_mwh"],
+            found.get("wear_cost", self._no_wear),
+        )  # fmt: skip
         ev_advance(
-            self._plans, self._chargers, ChargerAccounts(**{"wear_cost": self._no_wear, **self.accounts}),
-            action, exo.t_index, self._steps_per_day, self._asked, exo.dt_h, self._begun, self.draw,
-            self.need_mwh, self.current_p_mw,
+            self._plans, self._chargers, accounts, action, exo.t_index, self._steps_per_day, self._asked,
+            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
