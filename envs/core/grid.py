@@ -115,7 +115,7 @@ class Grid:
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
-        fleet.bind(batch, self.dt_h, profiles)
+        fleet.bind(batch, self.dt_h, profiles, self.stepper)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             known = Forecasts(load, profiles, None) if forecasts is None else forecasts
@@ -180,10 +180,13 @@ class Grid:
         if opening is None:
             most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
             opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
-        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, self.ledger)
-        if self.load.n_random:
-            self._random_load[rows] = self.load.checked_draws(rngs, days)
-        self._fill_loads(rows, before)
+
+        def loads(part: slice) -> None:
+            if self.load.n_random:
+                self._random_load[rows[part]] = self.load.checked_draws(rngs[part], days[part])
+            self._fill_loads(rows[part], before[part])
+
+        opening.begin(self.fleet, self.stepper, rows, rngs, before, loads, starts, self.ledger)
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)
@@ -216,7 +219,7 @@ class Grid:
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self.zeros
-        fleet.advance(action, self._now, stepper.port_v_pu)
+        fleet.advance(action, self._now, stepper.port_v_pu, stepper.load_p_mw)
         self._solve()
         resource_costs = fleet.costs()
         lost = self._accounted(view, resource_costs)
