@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, SeriesBlock, block_of
+from .base import ArrayBlock, Block, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
-from .forecasts import LoadForecast, PriceForecast, PVForecast
+from .forecasts import ForecastBlock, LoadForecast, PriceForecast, PVForecast
 from .grid import GRID
-from .time import TIME
+from .part import PartBlock
+from .time import TIME, PriceAhead
+from .view import BlockContext, BlockView, ForecastWindow
 
 __all__ = [
     "GRID_BLOCKS",
@@ -21,9 +23,12 @@ __all__ = [
     "BlockContext",
     "BlockView",
     "FleetBlock",
+    "ForecastBlock",
     "ForecastWindow",
     "LoadForecast",
     "PVForecast",
+    "PartBlock",
+    "PriceAhead",
     "PriceForecast",
     "SeriesBlock",
     "block_of",

@@ -26,6 +26,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook
+from .times import COMING
 
 #: Sites of `cases.profiles.pv`.
 N_SITES = 25
@@ -39,7 +40,7 @@ class PV(ResourceSpec):
     passes all of it (the neutral action), -1 none, linear between. Action q (where controlled): asks for
     `q * q_max_frac * s_mva` MVAr, positive when injecting. Outside the circle P^2 + Q^2 <= s_mva^2 the
     inverter keeps Q and cuts P (`priority="reactive"`, as IEEE 1547 asks of volt-var) or keeps P and cuts
-    Q ("active"). Observed: `p_avail_mw` of the coming interval.
+    Q ("active"). Observed: `p_avail_mw`, of the coming interval at the level "oracle", else of the last one.
 
     - `bus`: node id. `p_mw`: rated power. `s_mva`: apparent power of the inverter (default `1.1 * p_mw`).
     - `site`: 0..24, whose clouds it sees; default: fixed by a hash of the bus.
@@ -122,9 +123,9 @@ class PVProgram(Resource):
         self.site = np.array([s.rated_site for s in specs], dtype=np.int64)
         self._reactive_first = np.array([s.priority == "reactive" for s in specs])
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
-        meaning = "power each plant could give, during the interval that is decided"
+        meaning = "power each plant could give"
         self.unit_observations = tuple(
-            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning),) for s in specs
+            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning, COMING),) for s in specs
         )
         self._col_p, self._col_q = action_columns(self.unit_actions)
 
