@@ -19,7 +19,8 @@ from ..kernels.ledger import (
     STORED_MWH,
 )
 from ..resources.base import check_number
-from .base import Block, BlockContext, BlockView, FloatArray
+from .base import Block
+from .view import BlockContext, BlockView, FloatArray
 
 
 class LedgerBlock(Block):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,33 +31,13 @@ from .present_load import PresentLoad
 from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
 from .settling import SettlingResource
+from .slots import Kept, Slot
 from .switched import SwitchedDevice
+from .times import COMING
 
 if TYPE_CHECKING:
     from ...cases import Feeder
     from ...physics.solved_grid import SolvedGrid
-
-
-@dataclasses.dataclass(slots=True)
-class _Slot:
-    """One program with its share of the fleet's columns."""
-
-    key: str  # "battery", "battery#2": prefix in blocks, costs, state
-    program: Resource
-    units: slice
-    actions: slice
-    observations: slice
-    exo: Exogenous
-    action: Floats  # (batch, n_action of the program), of the fleet's own
-    p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
-    q_mvar: Floats
-    observed: Floats  # (batch, n_observation of the program), of what the fleet observes
-    charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
-    load: PresentLoad | None = None  # of a program that uses it
-
-
-class _Kept(tuple[ResourceSpec | Resource, ...]):
-    """Resources that nobody else holds."""
 
 
 class Fleet:
@@ -80,8 +59,8 @@ class Fleet:
     ) -> None:
         self.feeder = feeder
         # An own instance may be changed by its owner later on: what is made again is made of a copy.
-        if not isinstance(resources, _Kept):
-            resources = _Kept(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
+        if not isinstance(resources, Kept):
+            resources = Kept(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
         self._made_of = (resources, obs_offset)
         self.programs: tuple[Resource, ...] = group(resources)
         for program in self.programs:
@@ -114,13 +93,20 @@ class Fleet:
         self._units = unit_infos(
             self.programs, self.node_rows, self.action_dims, self.observation_entries, obs_offset
         )
-        self._slots: list[_Slot] = []
-        self._charging: list[_Slot] = []  # those whose programs have costs
+        self._slots: list[Slot] = []
+        self._charging: list[Slot] = []  # those whose programs have costs
         self._own_accounts: dict[int, dict[str, float]] = {}
 
     def again(self) -> Fleet:
         """Another fleet of the same resources, not bound yet."""
         return Fleet(self._made_of[0], self.feeder, self._made_of[1])
+
+    def observe_from(self, column: int) -> None:
+        """The fleet's slice of the flat observation begins at `column`."""
+        if column != self._made_of[1]:
+            self._made_of = (self._made_of[0], column)
+            of = (self.programs, self.node_rows, self.action_dims, self.observation_entries)
+            self._units = unit_infos(*of, column)
 
     @property
     def own(self) -> bool:
@@ -167,7 +153,7 @@ class Fleet:
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))
-        self._observed: Floats = np.zeros((batch, self.n_observations))
+        self._observed, self._before = (np.zeros((batch, self.n_observations)) for _ in range(2))
         self._slots = []
         #: What units did, kept, missed or cost in the last interval: (batch, n_units) by account.
         self.accounts = Accounts(batch, [p.n_units for p in self.programs], [p.writes for p in self.programs])
@@ -183,14 +169,15 @@ class Fleet:
                 BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own, load)
             )
             check_bound(program, batch)
-            slot = _Slot(
+            slot = Slot(
                 key, program, units, actions, observations,
                 Exogenous(
                     np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units)),
                     np.zeros((batch, program.n_units if program.uses_load else 0)),
                 ),
                 self._action[:, actions], p, q,
-                self._observed[:, observations], load=load,
+                self._observed[:, observations],
+                np.flatnonzero([entry.time == COMING for entry in program.observation_spec]), load=load,
             )  # fmt: skip
             self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
@@ -305,16 +292,29 @@ class Fleet:
             found["unsettled"] = self.accounts["unsettled"][row].copy()
         return found
 
-    def observe(self, t_index: Ints) -> Floats:
+    def observe(self, t_index: Ints, t_last: Ints | None = None) -> Floats:
         """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
 
-        The array is the fleet's own: the next call fills it anew.
+        With `t_last` (batch,) what entries of the time `COMING` show is of that interval, the one before. The
+        array is the fleet's own: the next call fills it anew.
         """
         if t_index.shape != self._shape:
             raise ValueError(f"t_index has shape {t_index.shape}, expected {self._shape}, one for each row")
         for slot in self._slots:
-            slot.program.observe(t_index, slot.observed)
+            coming = slot.coming.size
+            if t_last is None or coming < slot.observed.shape[1]:
+                slot.program.observe(t_index, slot.observed)
+            elif coming:
+                slot.program.observe(t_last, slot.observed)
+            if t_last is not None and 0 < coming < slot.observed.shape[1]:
+                self._observe_last(slot, t_last)
         return self._observed
+
+    def _observe_last(self, slot: Slot, t_last: Ints) -> None:
+        """Put what the device would show of `t_last` into the columns of the time `COMING`."""
+        before = self._before[:, slot.observations]
+        slot.program.observe(t_last, before)
+        slot.observed[:, slot.coming] = before[:, slot.coming]
 
     def costs(self) -> dict[str, Floats]:
         """Costs of the last interval by name ("kind.cost"), each (batch,) and >= 0."""

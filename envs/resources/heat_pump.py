@@ -23,6 +23,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook, Rooms, held
+from .times import COMING
 
 #: Outdoor temperature for which the heat loss is sized where none is given, degC.
 DESIGN_C = -12.0
@@ -213,8 +214,7 @@ class HeatPumpProgram(Resource):
             (
                 Entry("indoor_c", "degC", _COLDEST_C, _WARMEST_C, "indoor temperature, now"),
                 Entry(
-                    "outdoor_c", "degC", _COLDEST_C, _WARMEST_C,
-                    "outdoor temperature, during the interval that is decided",
+                    "outdoor_c", "degC", _COLDEST_C, _WARMEST_C, "outdoor temperature", COMING,
                 ),
             )
             for _ in specs
