@@ -10,7 +10,7 @@ nothing, all that is constant at the ends of its range (together, and kind by ki
 random between the ends, and, on the worst days that this finds, hill-climbing on what each action does in
 each of twelve parts of the day, once for the reward and once for the cost. From all that was played on a day
 the worst of each interval is taken, whoever brought it: the sum of these is below every return that was
-found. ``failure_price`` and ``failure_cost`` in `envs/registration.py` are a quarter more than that. The
+found. ``failure_price`` and ``failure_cost`` in `envs/suites/` are a quarter more than that. The
 rigorous bound (``failure_price="bound"``) needs no search and is many times larger.
 """
 

@@ -202,7 +202,7 @@ def test_a_mapping_of_no_known_class_is_refused() -> None:
 def test_a_version_plays_its_own_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """An id `-v1` beside `-v0`: each is found by its whole id, not by its name."""
     old = next(entry for entry in ENTRIES if entry.id == ID)
-    new = dataclasses.replace(old, version=1, load_scale=0.7)
+    new = dataclasses.replace(old, version=1, options={**old.options, "load_scale": 0.7})
     monkeypatch.setattr(registered, "ENTRIES", (*ENTRIES, new))
     monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
     registered.register_all()

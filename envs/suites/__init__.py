@@ -1,0 +1,20 @@
+"""The registered environments: one module a family, each a table of ids.
+
+A new family is a module with its ``ENTRIES`` and its line here. What can move the scores of an id never
+changes: a new version does.
+"""
+
+from __future__ import annotations
+
+from . import bare, volt_var, volt_var3
+from .entry import RegisteredEnv
+
+__all__ = ["ENTRIES", "RegisteredEnv"]
+
+#: All ids, in the order in which they are registered and documented.
+ENTRIES: tuple[RegisteredEnv, ...] = (
+    *bare.ENTRIES,
+    *volt_var.ENTRIES,
+    *bare.ENTRIES3,
+    *volt_var3.ENTRIES,
+)

@@ -1,0 +1,95 @@
+"""What a registered environment is: an id, and the scenario that stands behind it, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...cases.profiles import DT_H, load_profiles
+from ..resources import PV, Battery, ResourceSpec
+from ..tasks import Task
+
+NAMESPACE = "distgrid"
+
+#: Rated MW by bus.
+Sizes = Mapping[str, float]
+#: Bus, phases, MW.
+Phased = tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True)
+class RegisteredEnv:
+    """One registered environment.
+
+    Attributes:
+        name: Family and feeder, and the variant where it is one: "VoltVar-33bw".
+        version: Of all that can move its scores.
+        case: Name of the shipped feeder.
+        task: What is observed, rewarded and charged, for how long.
+        resources: The fleet, in the order of its units.
+        summary: One line for the tables of the documentation.
+        per_phase: Whether the environment is a `DistGrid3PhaseEnv`.
+        options: Other fields of `EnvOptions`, such as ``load_scale``; none that takes time to make.
+        dt_h: Hours of a step: the shipped year is resampled where they are not its own.
+    """
+
+    name: str
+    version: int
+    case: str
+    task: Task
+    resources: tuple[ResourceSpec, ...]
+    summary: str
+    per_phase: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    dt_h: float = DT_H
+
+    @property
+    def id(self) -> str:
+        """The id that ``gymnasium.make`` takes."""
+        return f"{NAMESPACE}/{self.name}-v{self.version}"
+
+    @property
+    def episode_steps(self) -> int:
+        """Steps of an episode, for ``max_episode_steps``."""
+        return self.task.episode.steps(self.dt_h)
+
+    def arguments(self) -> dict[str, Any]:
+        """What it is made of, as arguments of its environment; makes what takes time."""
+        own = {"case": self.case, "resources": self.resources, "task": self.task, **self.options}
+        if self.dt_h != DT_H:
+            own["profiles"] = load_profiles().resampled(self.dt_h)
+        return own
+
+    def priced(self, failure_price: float, failure_cost: float) -> RegisteredEnv:
+        """With what a failed power flow takes from the reward, and its cost.
+
+        Both are a quarter above the worst day of a search, see tools/search_failure_price.py.
+        """
+        task = replace(self.task, failure_price=failure_price, failure_cost=failure_cost)
+        return replace(self, task=task)
+
+
+def batteries(sizes: Sizes, hours: float = 4.0) -> tuple[ResourceSpec, ...]:
+    """Batteries that are empty after so many hours at rated power."""
+    return tuple(Battery(bus, p_mw=p, energy_mwh=hours * p) for bus, p in sizes.items())
+
+
+def inverters(sizes: Sizes, controls: str) -> tuple[ResourceSpec, ...]:
+    """PV with cloud sites spread over the 25 of the data."""
+    return tuple(
+        PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls=controls) for i, (bus, p) in enumerate(sizes.items())
+    )
+
+
+def phase_batteries(units: Phased, hours: float = 4.0) -> tuple[ResourceSpec, ...]:
+    """`batteries` of some phases."""
+    return tuple(Battery(bus, p_mw=p, energy_mwh=hours * p, phase=phase) for bus, phase, p in units)
+
+
+def phase_inverters(units: Phased, controls: str) -> tuple[ResourceSpec, ...]:
+    """`inverters` of some phases."""
+    return tuple(
+        PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls=controls, phase=phase)
+        for i, (bus, phase, p) in enumerate(units)
+    )
