@@ -14,7 +14,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import cases, envs, physics
-from .envs import EV, PV, Battery, CapacitorBank, ChargingSession, DistGrid3PhaseEnv, DistGridEnv, TapChanger
+from .envs import (
+    EV,
+    PV,
+    Battery,
+    CapacitorBank,
+    ChargingSession,
+    DistGrid3PhaseEnv,
+    DistGridEnv,
+    HeatPump,
+    TapChanger,
+    Wind,
+)
 from .envs.registration import register_all
 
 if TYPE_CHECKING:
@@ -30,7 +41,9 @@ __all__ = [
     "ChargingSession",
     "DistGrid3PhaseEnv",
     "DistGridEnv",
+    "HeatPump",
     "TapChanger",
+    "Wind",
     "__version__",
     "baselines",
     "cases",

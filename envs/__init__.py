@@ -12,12 +12,14 @@ from .blocks import (
     EpisodeLeft,
     ForecastWindow,
     LoadForecast,
+    OutdoorForecast,
     PeakImport,
     PriceForecast,
     PVForecast,
     SeriesBlock,
     Setpoint,
     SettlementPrices,
+    WindForecast,
 )
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
@@ -38,6 +40,7 @@ from .resources import (
     Entry,
     Exogenous,
     Fleet,
+    HeatPump,
     InverterFunctions,
     Resource,
     ResourceSpec,
@@ -46,6 +49,7 @@ from .resources import (
     VoltVarCurve,
     VoltWattCurve,
     WattVarCurve,
+    Wind,
 )
 from .sb3 import sb3_vec_env
 from .tasks import (
@@ -103,6 +107,7 @@ __all__ = [
     "Forecasts",
     "GraphLayout",
     "GraphObservation",
+    "HeatPump",
     "Hybrid",
     "InverterFunctions",
     "LoadForecast",
@@ -112,6 +117,7 @@ __all__ = [
     "Meter",
     "MoneyTask",
     "MultiDiscrete",
+    "OutdoorForecast",
     "PVForecast",
     "PeakImport",
     "PeakShaving",
@@ -136,5 +142,7 @@ __all__ = [
     "VoltVarCurve",
     "VoltWattCurve",
     "WattVarCurve",
+    "Wind",
+    "WindForecast",
     "sb3_vec_env",
 ]

@@ -7,11 +7,13 @@ from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSp
 from .battery import Battery, CycleAgeing
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .heat_pump import HeatPump
 from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
 from .settling import SettlingResource
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
+from .wind import Wind
 
 __all__ = [
     "ACCOUNTS",
@@ -28,6 +30,7 @@ __all__ = [
     "Entry",
     "Exogenous",
     "Fleet",
+    "HeatPump",
     "InverterFunctions",
     "Resource",
     "ResourceSpec",
@@ -38,5 +41,6 @@ __all__ = [
     "VoltVarCurve",
     "VoltWattCurve",
     "WattVarCurve",
+    "Wind",
     "place",
 ]

@@ -173,6 +173,8 @@ class Resource(ABC):
     uses_voltage: ClassVar[bool] = True
     #: False: the units move something instead of injecting, and their s_mva is 0.
     injects: ClassVar[bool] = True
+    #: Which forecasts `outlook` takes in place of the truth: a field of ``ForecastWindow``.
+    foretold: ClassVar[str] = "pv"
     #: Names out of `ACCOUNTS` that `advance` fills.
     writes: ClassVar[tuple[str, ...]] = ()
     #: The most that all of `costs` can add up to in one row and one interval: bounds the worst episode.
@@ -325,7 +327,8 @@ class Resource(ABC):
 
         Limits, and what is available, stored or owed: anything up to `s_mva`, unless overridden. What is
         stored is that of `now`, the interval that the row decides next; all are rows of the profiles.
-        `sun`: forecasts (horizon, sites) of the output per unit of rated power, in place of the truth.
+        `sun`: forecasts (horizon, sites) of the output per unit of rated power, or of what `foretold` names,
+        in place of the truth.
         """
         most = held(self.s_mva, t_index.size)
         return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar)

@@ -321,9 +321,18 @@ class Fleet:
         put_rows(self._live(), state, rows)
         self._collect()
 
-    def outlooks(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> dict[str, Outlook]:
-        """What every program says of the intervals `t_index`; see `Resource.outlook`."""
-        return {slot.key: slot.program.outlook(t_index, row, now, sun) for slot in self._slots}
+    def outlooks(
+        self, t_index: Ints, row: int, now: int, weather: Mapping[str, Floats] | None = None
+    ) -> dict[str, Outlook]:
+        """What every program says of the intervals `t_index`; see `Resource.outlook`.
+
+        `weather`: forecasts by name, of which each program takes those that it names in `foretold`.
+        """
+        known = weather or {}
+        return {
+            slot.key: slot.program.outlook(t_index, row, now, known.get(slot.program.foretold))
+            for slot in self._slots
+        }
 
     def expect(self, other: Fleet) -> None:
         """Costs must have the names that they have in another fleet of the same resources."""

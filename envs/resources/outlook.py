@@ -46,6 +46,25 @@ class Positions:
 
 
 @dataclass(frozen=True)
+class Rooms:
+    """Buildings that heat pumps warm; (n_units,) where nothing else is said.
+
+    The temperature T of a room follows capacity dT/dt = heat_loss (outdoor - T) + cop * power drawn + gains.
+    """
+
+    indoor_c: Floats  # at the beginning of the interval that is decided next
+    outdoor_c: Floats  # (horizon,)
+    cop: Floats  # (horizon, n_units) heat over electricity
+    capacity_mwh_per_k: Floats
+    heat_loss_mw_per_k: Floats
+    gains_mw: Floats
+    t_min_c: Floats  # below and above, each kelvin hour has a price
+    t_max_c: Floats
+    t_cut_c: Floats  # the pump does not heat beyond
+    discomfort_cost_per_kh: Floats
+
+
+@dataclass(frozen=True)
 class Outlook:
     """The intervals of a window as one program sees them.
 
@@ -53,10 +72,11 @@ class Outlook:
         units: names.
         p_min_mw, p_max_mw: (horizon, n_units) bounds of the active power, positive when injecting.
         s_mva, q_max_mvar: (n_units,) bounds of the apparent and of the reactive power.
-        available_mw: (horizon, n_units) power that the sun offers; None: the program has no such source.
+        available_mw: (horizon, n_units) power that sun or wind offers; None: the program has no such source.
         storage: energy and its limits; None: no storage.
         sessions: stays of cars, by unit and time.
         positions: of devices that move; None: it injects.
+        rooms: that heat pumps warm; None: it has none.
     """
 
     units: tuple[str, ...]
@@ -68,6 +88,7 @@ class Outlook:
     storage: Storage | None = None
     sessions: tuple[Session, ...] = ()
     positions: Positions | None = None
+    rooms: Rooms | None = None
 
 
 def held(values: Floats, horizon: int) -> Floats:

@@ -24,6 +24,8 @@ EXAMPLES = {
     "Battery": Example("DistGridEnv", "case33bw", {"bus": 18, "p_mw": 0.2, "energy_mwh": 0.8}),
     "PV": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5, "controls": "pq"}),
     "EV": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.022}),
+    "Wind": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5}),
+    "HeatPump": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.1}),
     "TapChanger": Example("DistGrid3PhaseEnv", "ieee13", {"regulator": "reg1"}),
     "CapacitorBank": Example("DistGrid3PhaseEnv", "ieee13", {"capacitor": "cap1"}),
 }
