@@ -26,7 +26,7 @@ from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
 from .forecasts import Forecasts
 from .ledger import Ledger, kept
-from .load_source import LoadSource, fill_checked, shipped
+from .load_source import LoadSource, draw_rows, fill_checked, shipped
 from .meters import Meter
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
@@ -114,7 +114,7 @@ class Grid:
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
-        fleet.bind(batch, self.dt_h, profiles)
+        fleet.bind(batch, self.dt_h, profiles, self.stepper)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             known = Forecasts(load, profiles, None) if forecasts is None else forecasts
@@ -178,9 +178,12 @@ class Grid:
         if opening is None:
             most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
             opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
-        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, self.ledger)
-        self._draw_loads(rows, days, rngs)
-        self._fill_loads(rows, before)
+
+        def loads(part: slice) -> None:
+            draw_rows(self.load, rows[part], days[part], rngs[part], self._random_load)
+            self._fill_loads(rows[part], before[part])
+
+        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, loads, self.ledger)
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)
@@ -191,12 +194,6 @@ class Grid:
             self.ledger.ask(rows, starts, self.row_key[rows], self.load, self._random_load[rows])
         if self.names is None:
             self.names = self._named(opening.charged(self.fleet))
-
-    def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
-        """What a random load draws for the episode, from each row's own generator."""
-        if self.load.n_random:
-            for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
-                self._random_load[row] = self.load.checked_draw(rng, day)
 
     def _named(self, charged: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The names that each step will bring, the same in every one: infos have them from the start."""
@@ -218,7 +215,7 @@ class Grid:
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self.zeros
-        fleet.advance(action, self._now, stepper.port_v_pu)
+        fleet.advance(action, self._now, stepper.port_v_pu, stepper.load_p_mw)
         self._solve()
         resource_costs = fleet.costs()
         lost = self._accounted(view, resource_costs)

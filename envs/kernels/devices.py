@@ -183,26 +183,35 @@ class Chargers(NamedTuple):
     eta_charge: Floats
     eta_discharge: Floats
     price: Floats  # cost of a MWh that a car leaves without
+    wear_price: Floats  # cost of a MWh that a car gives back
 
 
-@flattened(plans=Plans, chargers=Chargers)
-def ev_advance(  # type: ignore[no-untyped-def]
-    plans, chargers, action, t_index, per_day, asked, dt_h, begun, draw, need, p, short, given_back, cost
-):
+class ChargerAccounts(NamedTuple):
+    """What charging stations write, (batch, units) each."""
+
+    undelivered_mwh: Floats  # missing in the car that left at the end of the interval
+    throughput_mwh: Floats  # from cars into the grid
+    undelivered_cost: Floats
+    owed_mwh: Floats  # that cars there are still to draw
+    wear_cost: Floats
+
+
+@flattened(plans=Plans, chargers=Chargers, accounts=ChargerAccounts)
+def ev_advance(plans, chargers, accounts, action, t_index, per_day, asked, dt_h, begun, draw, need, p):  # type: ignore[no-untyped-def]
     """One interval of every charging station: -1 charges at `p_max`, +1 discharges at `v2g_max`.
 
     A car takes no more than it needs and gives back no more than it has taken since it came. Its need
     changes by `-eta_charge * charge * dt` or `discharge * dt / eta_discharge`, with the power that flows.
 
-    `action, need, p, short, given_back, cost` (batch, units): `need` in MWh, in and out; out are MW, MWh
-    missing in the car that left at the end of the interval, MWh from cars into the grid, the price of what is
-    missing. `begun` (batch,) in, and 1 out. Others as in `ev_observe`.
+    `action, need, p` (batch, units): `need` in MWh, in and out; `p` in MW, out. `begun` (batch,) in, and 1
+    out. Others as in `ev_observe`.
     """
     for b in range(action.shape[0]):
         day, now = t_index[b] // per_day, t_index[b] % per_day
         weekday = (plans.first_weekday + day) % 7
         for u in range(plans.first.shape[0]):
-            p[b, u] = short[b, u] = given_back[b, u] = cost[b, u] = 0.0
+            p[b, u] = accounts.undelivered_mwh[b, u] = accounts.throughput_mwh[b, u] = 0.0
+            accounts.undelivered_cost[b, u] = accounts.owed_mwh[b, u] = accounts.wear_cost[b, u] = 0.0
             s, step = _session(
                 plans.first[u],
                 plans.number[u],
@@ -240,12 +249,15 @@ def ev_advance(  # type: ignore[no-untyped-def]
                 else:
                     have = min(have + want * dt_h / chargers.eta_discharge[u], whole)
             p[b, u] = power
-            given_back[b, u] = max(power, 0.0) * dt_h
+            given_back = max(power, 0.0) * dt_h
+            accounts.throughput_mwh[b, u] = given_back
+            accounts.wear_cost[b, u] = given_back * chargers.wear_price[u]
             if step + 1 == plans.stop[s]:
-                short[b, u] = have
-                cost[b, u] = have * chargers.price[u]
+                accounts.undelivered_mwh[b, u] = have
+                accounts.undelivered_cost[b, u] = have * chargers.price[u]
                 have = 0.0
             need[b, u] = have
+            accounts.owed_mwh[b, u] = have / chargers.eta_charge[u]
         begun[b] = 1.0
 
 
