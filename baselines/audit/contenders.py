@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ..registry import make
 from .arena import FloatArray
-from .learned import play_learner
+from .learned import can_learn, play_learner
 from .reference import DaySearch, emptied
 from .session import AuditSession
 from .tables import detail_rows, episode_rows, tables
