@@ -25,6 +25,7 @@ DEVICES = (
     "Battery", "PV", "EV", "FlexibleLoad", "Generator", "DataCenter", "SoftOpenPoint", "TapChanger",
     "CapacitorBank",
 )  # fmt: skip
+DEVICES = ("Battery", "PV", "Wind", "EV", "HeatPump", "TapChanger", "CapacitorBank")
 
 
 @pytest.fixture
