@@ -26,6 +26,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook
+from .times import COMING
 
 #: Sites of `cases.profiles.wind`.
 N_WIND_SITES = 12
@@ -139,10 +140,10 @@ class WindProgram(Resource):
         self._reactive_first = np.array([s.priority == "reactive" for s in specs])
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
         self._ramps = bool(np.isfinite(self.ramp_mw_per_h).any())
-        available = "power each turbine could give, during the interval that is decided"
+        available = "power each turbine could give"
         self.unit_observations = tuple(
             (
-                Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, available),
+                Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, available, COMING),
                 *([Entry("p_mw", "MW", 0.0, s.rated_s_mva, "power of each turbine, last")] * self._ramps),
             )
             for s in specs
