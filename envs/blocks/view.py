@@ -167,6 +167,9 @@ class BlockView:
         self.row_key: NDArray[np.uint64] = np.zeros(batch, dtype=np.uint64)
         self.random_load: FloatArray = np.zeros((batch, 0))
         self.readings: FloatArray = np.zeros((batch, 0))
+        #: What the episode remembers, where the task needs it, and how many intervals of it are over.
+        self.ledger: LedgerSource | None = None
+        self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
         self.shocks: dict[tuple[str, int], Shocks] = {}
         points = 0 if context.exact else grid.load_p_mw.shape[1]
         self.last_p_mw: FloatArray = np.zeros((batch, points))
