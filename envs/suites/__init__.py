@@ -6,7 +6,7 @@ changes: a new version does.
 
 from __future__ import annotations
 
-from . import bare, hosting_capacity, volt_var, volt_var3
+from . import bare, ev_charging, hosting_capacity, volt_var, volt_var3
 from .entry import RegisteredEnv
 
 __all__ = ["ENTRIES", "RegisteredEnv"]
@@ -18,4 +18,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     *bare.ENTRIES3,
     *volt_var3.ENTRIES,
     *hosting_capacity.ENTRIES,
+    *ev_charging.ENTRIES,
 )
