@@ -12,6 +12,7 @@ from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.local_control import LocalControl
 from .scripted.random import Random
+from .scripted.storage import BatteryPrice, PeakShave, TrackSetpoint
 from .scripted.vde4105 import VDE_VARIANTS, PowerFactor4105, VoltVar4105
 from .scripted.volt_var import IEEE1547_A, IEEE1547_B, PiecewiseVoltVar
 
@@ -47,6 +48,9 @@ def _catalogue() -> Mapping[str, Factory]:
     table["ev-asap"] = ChargeAsSoonAsPossible
     table["ev-valley-filling"] = ValleyFilling
     table["ev-cheapest"] = CheapestHours
+    table["battery-price"] = BatteryPrice  # of tasks in money
+    table["peak-shave"] = PeakShave
+    table["track-setpoint"] = TrackSetpoint
     return MappingProxyType(table)
 
 

@@ -8,8 +8,6 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from distgrid.cases.profiles import resample
-
 Array = NDArray[np.float64]
 
 #: Test reference year 2015 of the German weather service: 53.5591 N 8.5872 E (Bremerhaven), extreme winter.
@@ -23,7 +21,7 @@ def outdoor_c(folder: Path) -> Array:
 
     Hour HH of a day (1 to 24, CET, which is the clock of the model) is the one that ends at HH o'clock.
     Dates keep their place; 29 February is the mean of the days before and behind it, hour by hour. Quarter
-    hours lie on a line through the middle of each hour, with the mean of the hour kept.
+    hours lie on lines from the middle of one hour to that of the next, the year going round.
     """
     text = (folder / REFERENCE_YEAR).read_text(encoding="latin-1")
     head, _, body = text.partition("***")
@@ -36,7 +34,8 @@ def outdoor_c(folder: Path) -> Array:
     days = np.array([float(row[5]) for row in rows]).reshape(365, 24)
     leap_day = 0.5 * (days[_END_OF_FEBRUARY - 1] + days[_END_OF_FEBRUARY])
     hours = np.insert(days, _END_OF_FEBRUARY, leap_day, axis=0).reshape(-1)
-    return resample(hours, 24, 96, "linear")
+    quarters = np.arange(hours.size * 4)
+    return np.interp((quarters + 0.5) / 4, np.arange(hours.size) + 0.5, hours, period=float(hours.size))
 
 
 def wind_sites(folder: Path) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
-from .forecasts import LoadForecast, PriceForecast, PVForecast
+from .forecasts import LoadForecast, OutdoorForecast, PriceForecast, PVForecast, WindForecast
 from .grid import GRID
 from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
 from .time import TIME
@@ -27,12 +27,14 @@ __all__ = [
     "ForecastWindow",
     "LedgerBlock",
     "LoadForecast",
+    "OutdoorForecast",
     "PVForecast",
     "PeakImport",
     "PriceForecast",
     "SeriesBlock",
     "Setpoint",
     "SettlementPrices",
+    "WindForecast",
     "block_of",
     "chosen_blocks",
     "details_read",

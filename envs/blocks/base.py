@@ -38,6 +38,8 @@ class ForecastWindow(NamedTuple):
     load_q_mvar: FloatArray  # (horizon, load points)
     price_usd_mwh: FloatArray  # (horizon,)
     pv: FloatArray  # (horizon, sites) output per unit of rated power
+    wind: FloatArray | None = None  # (horizon, wind sites) the same; None: the profiles have none
+    outdoor_c: FloatArray | None = None  # (horizon,) degC; None: the profiles have none
 
 
 class LedgerSource(Protocol):
@@ -61,6 +63,12 @@ class ForecastSource(Protocol):
 
     def pv(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
         """(rows, horizon, sites) of output per unit of rated power."""
+
+    def wind(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon, wind sites) of output per unit of rated power."""
+
+    def outdoor_c(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon) degC."""
 
     def window(
         self, row_key: int, t_index: int, horizon: int, random: FloatArray | None = None

@@ -16,7 +16,10 @@ from numpy.typing import ArrayLike
 from ..resources import Fleet
 from ..resources.base import check_choice, check_number
 from ..resources.pv import PVProgram
+from ..resources.wind import WindProgram
 from .base import Block, BlockContext, BlockView, FloatArray
+
+_ROOM_K = 10.0  # by which a forecast may leave the temperatures of the data
 
 
 @dataclass(frozen=True)
@@ -138,3 +141,49 @@ def _plants(fleet: Fleet) -> list[PVProgram]:
     if not found:
         raise ValueError("PVForecast: the fleet has no PV plant to forecast")
     return found
+
+
+class WindForecast(_Forecast):
+    """Power that all wind turbines of the fleet together could give."""
+
+    name = "wind_forecast_mw"
+    unit = "MW"
+    meaning = "power that all turbines could give as forecast, for steps after the interval that is decided"
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """What the converters can pass."""
+        return 0.0, float(sum(program.s_mva.sum() for program in _turbines(context.fleet)))
+
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """One power."""
+        sites = view.forecasts.wind(view.row_key, view.t_index, horizon)
+        total = np.zeros((*sites.shape[:2], 1))
+        for turbines in _turbines(view.fleet):
+            each = np.minimum(sites[:, :, turbines.site] * turbines.rated_p_mw, turbines.s_mva)
+            total += each.sum(axis=2, keepdims=True)
+        return total
+
+
+def _turbines(fleet: Fleet) -> list[WindProgram]:
+    """The wind turbines of a fleet. ValueError where there are none."""
+    found = [program for program in fleet.programs if isinstance(program, WindProgram)]
+    if not found:
+        raise ValueError("WindForecast: the fleet has no wind turbine to forecast")
+    return found
+
+
+class OutdoorForecast(_Forecast):
+    """Outdoor temperature."""
+
+    name = "outdoor_forecast_c"
+    unit = "degC"
+    meaning = "outdoor temperature as forecast, for steps after the interval that is decided"
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """Those of the data, and room for errors."""
+        outdoor = context.profiles.outdoor_c
+        return float(outdoor.min()) - _ROOM_K, float(outdoor.max()) + _ROOM_K
+
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """One temperature."""
+        return view.forecasts.outdoor_c(view.row_key, view.t_index, horizon)[:, :, None]

@@ -76,6 +76,7 @@ class EnergyBalance(LedgerBlock):
         """All that the fleet can hold or owe."""
         dt_h, fleet = context.profiles.dt_h, context.fleet
         most = np.array([fleet.most_of(name, dt_h) for name in ("stored_mwh", "owed_mwh")])
+        most = np.maximum(most, 1e-3)  # a box needs room even where nothing is stored or owed
         return -most, most
 
     def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:

@@ -1,4 +1,4 @@
-"""Forecasts of loads, sun and prices, whose errors grow with lead time and are refined as time goes on."""
+"""Forecasts of loads, weather and prices, with errors that grow with lead time and shrink as time goes on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class ForecastError:
     its standard deviation for ``h`` hours ahead is ``std * sqrt(1 - exp(-2 h / hours))``.
 
     Attributes:
-        std: standard deviation far ahead; of loads and sun as share of the true value, of prices in USD/MWh.
+        std: standard deviation far ahead; of loads, sun and wind as share of the true value, of prices in
+            USD/MWh, of the outdoor temperature in K.
         hours: time constant of the growth. Errors of neighbouring hours are alike on this scale.
         shared: correlation between columns (load points, sites), 0 to 1.
     """
@@ -63,6 +64,8 @@ class Forecaster:
     load: ForecastError = field(default=ForecastError(0.08, 6.0))
     pv: ForecastError = field(default=ForecastError(0.25, 4.0, shared=0.7))
     price_usd_mwh: ForecastError = field(default=ForecastError(8.0, 12.0))
+    wind: ForecastError = field(default=ForecastError(0.25, 8.0, shared=0.7))
+    outdoor_c: ForecastError = field(default=ForecastError(2.0, 24.0))
 
     @property
     def random(self) -> bool:
@@ -75,7 +78,8 @@ class Forecaster:
         """Forecasts in place of the truth.
 
         Args:
-            quantity: "load" (1 at every place: the factor on P and Q), "pv" or "price_usd_mwh".
+            quantity: "load" (1 at every place: the factor on P and Q), "pv", "wind", "price_usd_mwh" or
+                "outdoor_c".
             truth: (rows, leads, columns) for the intervals of ``t_index``.
             keys: (rows,) of the episodes.
             t_index: (rows, leads) rows of the profiles, the first known.
@@ -83,7 +87,7 @@ class Forecaster:
         """
         model: ForecastError = getattr(self, quantity)
         error = errors(model, stream_of(f"forecast {quantity}"), truth.shape, keys, t_index, dt_h)
-        if quantity == "price_usd_mwh":
+        if quantity in ("price_usd_mwh", "outdoor_c"):
             return truth + error
         return np.asarray(truth * (1.0 + np.clip(error, -1.0, 1.0)))
 
@@ -154,7 +158,10 @@ class Forecasts:
         random_row = None if random is None else random[None]
         p, q = self.load(keys, now, horizon, random_row)
         price, pv = self.price_usd_mwh(keys, now, horizon), self.pv(keys, now, horizon)
-        return ForecastWindow(self._ahead(now, horizon)[0], p[0], q[0], price[0], pv[0])
+        has = self._profiles.has
+        wind = self.wind(keys, now, horizon)[0] if has("wind") else None
+        outdoor_c = self.outdoor_c(keys, now, horizon)[0] if has("outdoor_c") else None
+        return ForecastWindow(self._ahead(now, horizon)[0], p[0], q[0], price[0], pv[0], wind, outdoor_c)
 
     def load(
         self, keys: KeyArray, t_index: IntArray, horizon: int, random: FloatArray | None = None
@@ -183,6 +190,17 @@ class Forecasts:
         """(rows, horizon, sites) of output per unit of rated power."""
         ahead = self._ahead(t_index, horizon)
         return self._disturbed("pv", np.asarray(self._profiles.pv[ahead], dtype=np.float64), keys, ahead)
+
+    def wind(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon, wind sites) of output per unit of rated power."""
+        ahead = self._ahead(t_index, horizon)
+        return self._disturbed("wind", np.asarray(self._profiles.wind[ahead], dtype=np.float64), keys, ahead)
+
+    def outdoor_c(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon) degC."""
+        ahead = self._ahead(t_index, horizon)
+        truth = np.asarray(self._profiles.outdoor_c[ahead], dtype=np.float64)[:, :, None]
+        return self._disturbed("outdoor_c", truth, keys, ahead)[:, :, 0]
 
     def _ahead(self, t_index: IntArray, horizon: int) -> IntArray:
         """(rows, horizon) intervals; behind the last there is the first of a whole year, or it stays."""

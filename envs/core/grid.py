@@ -8,7 +8,7 @@ the reward is for interval *t*.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,15 +24,16 @@ from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
+from .aside import Aside
 from .ending import Ending
 from .forecasts import Forecasts
 from .ledger import Ledger, kept
-from .load_source import LoadSource, fill_checked, shipped
+from .load_source import LoadSource, draw_rows, fill_checked, shipped
 from .meters import Meter
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
-from .settling import Settling, runs, settling_of
+from .settling import runs, settling_of
 from .terms import (
     CHARGED_COLUMNS,
     FAILURE,
@@ -70,19 +71,6 @@ class Outcome:
     truncated: BoolArray
 
 
-@dataclass(slots=True)
-class Aside:
-    """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
-
-    episode_steps: int  # of the task
-    max_steps: int | None  # where a limit of time cuts episodes
-    goes_round: bool  # whether the first interval of the data follows the last
-    ending: Ending  # by the task
-    settling: Settling | None  # what the fleet has that controls by voltage
-    first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
-    openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
-
-
 class Grid:
     """A feeder with its fleet, loads and task, for ``batch`` independent rows.
 
@@ -115,7 +103,7 @@ class Grid:
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
-        fleet.bind(batch, self.dt_h, profiles)
+        fleet.bind(batch, self.dt_h, profiles, self.stepper)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             known = Forecasts(load, profiles, None) if forecasts is None else forecasts
@@ -180,10 +168,12 @@ class Grid:
         if opening is None:
             most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
             opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
-        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, self.ledger)
-        if self.load.n_random:
-            self._random_load[rows] = self.load.checked_draws(rngs, days)
-        self._fill_loads(rows, before)
+
+        def loads(part: slice) -> None:
+            draw_rows(self.load, rows[part], days[part], rngs[part], self._random_load)
+            self._fill_loads(rows[part], before[part])
+
+        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, loads, self.ledger)
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)
@@ -216,11 +206,8 @@ class Grid:
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self.zeros
-        fleet.advance(action, self._now, stepper.port_v_pu)
-        self._inject()
-        stepper.solve()
-        if self.aside.settling is not None:
-            self.aside.settling.run(stepper, self._inject)
+        fleet.advance(action, self._now, stepper.port_v_pu, stepper.load_p_mw)
+        self._solve()
         resource_costs = fleet.costs()
         lost = self._accounted(view, resource_costs)
         if self._own_terms:
@@ -387,6 +374,13 @@ class Grid:
             self._shipped_load.fill_rows(t_index, p_mw, q_mvar)
         else:
             fill_checked(self.load, t_index, random, p_mw, q_mvar)
+
+    def _solve(self) -> None:
+        """Every row with what the fleet delivers, and as that answers to the voltages found."""
+        self._inject()
+        self.stepper.solve()
+        if self.aside.settling is not None:
+            self.aside.settling.run(self.stepper, self._inject)
 
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""

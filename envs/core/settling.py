@@ -1,14 +1,14 @@
 """Where devices that control by voltage come to rest within an interval, row by row.
 
-An inverter follows its curve within seconds and an interval lasts minutes, so that what flows is what its curve
-gives at the voltage which that brings about. Rows are solved with powers, devices answer to the voltages, and rows
-go on (`kernels.settling`) until no power differs from its answer by more than `TOLERANCE` of the device's apparent
-power; then the answers are taken over and the row is solved a last time. A row that is done is left alone, so its
-bits are the same beside any others. One that has not settled after `ROUNDS` rounds has its last answers, and the
-account `unsettled` of its units says so.
+An inverter follows its curve within seconds and an interval lasts minutes, so what flows is what its curve
+gives at the voltage which that brings about. Rows are solved with powers, devices answer to the voltages, and
+rows go on (`kernels.settling`) until no power differs from its answer by more than `TOLERANCE` of the
+device's apparent power; then the answers are taken over and the row is solved a last time. A row that is done
+is left alone, so its bits are the same beside any others. One that has not settled after `ROUNDS` rounds has
+its last answers, and the account `unsettled` of its units says so.
 
-A device that has to switch off at the voltage where its row rests (momentary cessation) does so then, all those
-of a row at once, and the row settles once more.
+A device that has to switch off at the voltage where its row rests (momentary cessation) does so then, all
+those of a row at once, and the row settles once more.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def _watt_var(p, unit, table):  # type: ignore[no-untyped-def]
 
 @inline
 def _power_factor(p, unit, table):  # type: ignore[no-untyped-def]
-    """P and Q at the power factor: both shrink at the circle, P to what goes with all Q where Q has no more."""
+    """P and Q at the power factor: both shrink at the circle; where Q ends, P is what all of Q leaves."""
     s, factor = table.rated_s_mva[unit], table.q_per_p[unit]
     most = (table.q_injected[unit] if factor > 0.0 else table.q_absorbed[unit]) * s
     if not table.reactive_first[unit]:

@@ -1,12 +1,12 @@
-"""One round on the way to where the powers of voltage-controlled devices and their voltages agree, row by row.
+"""One round on the way to where the powers of devices and the voltages that rule them agree, row by row.
 
-A row is solved with powers x, its devices answer F(x) to the voltages found, and it rests where F(x) = x. The
-next x is that of Anderson's method (type II: of the last steps, the mixture whose answers differ least) with
-damping; where that leads astray, the row goes back to its best x and starts anew with half the damping, so that
-in the end it is a damped iteration. Rows never mix.
+A row is solved with powers x, its devices answer F(x) to the voltages found, and it rests where F(x) = x.
+The next x is that of Anderson's method (type II: of the last steps, the mixture whose answers differ least)
+with damping; where that leads astray, the row goes back to its best x and starts anew with half the damping,
+so that in the end it is a damped iteration. Rows never mix.
 
-Source: D. G. Anderson, Iterative procedures for nonlinear integral equations, J. ACM 12 (1965); H. F. Walker and
-P. Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal. 49 (2011).
+Source: D. G. Anderson, Iterative procedures for nonlinear integral equations, J. ACM 12 (1965); H. F. Walker
+and P. Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal. 49 (2011).
 """
 
 from __future__ import annotations
@@ -49,25 +49,28 @@ class Trail(NamedTuple):
 
 
 @inline
-def _mixture(m, steps, turns, r, scale, system):  # type: ignore[no-untyped-def]
-    """Weights of the last `m` steps, into the last column of `system`: least squares by elimination."""
-    n = r.size
+def _equations(m, turns, r, scale, system):  # type: ignore[no-untyped-def]
+    """Normal equations of the mixture of the last `m` turns that comes nearest to `r`, into `system`."""
+    largest = 0.0
     for i in range(m):
         for j in range(i + 1):
             total = 0.0
-            for d in range(n):
+            for d in range(r.size):
                 total += turns[i, d] * turns[j, d] * scale[d] * scale[d]
             system[i, j] = system[j, i] = total
+        largest = max(largest, system[i, i])
         total = 0.0
-        for d in range(n):
+        for d in range(r.size):
             total += turns[i, d] * r[d] * scale[d] * scale[d]
         system[i, m] = total
-    largest = 0.0
-    for i in range(m):
-        largest = max(largest, system[i, i])
     for i in range(m):
         system[i, i] += _ROUNDING * largest
-    for i in range(m):  # positive definite: pivots need no search
+
+
+@inline
+def _eliminate(m, system):  # type: ignore[no-untyped-def]
+    """Solve a positive definite system (no search for pivots) into its last column; False: it is none."""
+    for i in range(m):
         if not system[i, i] > 0.0:
             return False
         for k in range(i + 1, m):
@@ -83,20 +86,60 @@ def _mixture(m, steps, turns, r, scale, system):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _next(b, trail, r, scale):  # type: ignore[no-untyped-def]
+def _difference(x, r, scale):  # type: ignore[no-untyped-def]
+    """Answers less powers, in place of the answers; returns the largest."""
+    worst = 0.0
+    for d in range(r.size):
+        r[d] -= x[d]
+        worst = max(worst, abs(r[d]) * scale[d])
+    return worst
+
+
+@inline
+def _take_over(b, trail, r, scale, tolerance):  # type: ignore[no-untyped-def]
+    """The answers are the last powers; who still differs is noted."""
+    n = r.size // 2
+    trail.phase[b] = ENDS
+    for u in range(n):
+        off = max(abs(r[u]) * scale[u], abs(r[n + u]) * scale[n + u])
+        trail.missed[b, u] = not off <= tolerance
+    for d in range(r.size):
+        trail.x[b, d] += r[d]
+
+
+@inline
+def _remember(b, trail, r, worst):  # type: ignore[no-untyped-def]
+    """What the last step has changed; where it led astray, the row is back at its best powers."""
+    if trail.count[b] > 0:
+        slot = (trail.count[b] - 1) % MEMORY
+        for d in range(r.size):
+            trail.turns[b, slot, d] = r[d] - trail.r[b, d]
+    if worst < trail.best[b]:
+        trail.best[b] = worst
+        for d in range(r.size):
+            trail.x_best[b, d], trail.r_best[b, d] = trail.x[b, d], r[d]
+    elif worst > _ASTRAY * trail.best[b]:
+        trail.count[b] = 0
+        trail.damping[b] = max(0.5 * trail.damping[b], _LEAST_DAMPING)
+        for d in range(r.size):
+            trail.x[b, d], r[d] = trail.x_best[b, d], trail.r_best[b, d]
+
+
+@inline
+def _step(b, trail, r, scale):  # type: ignore[no-untyped-def]
     """The next powers of a row, into `trail.x`."""
-    x, damping, n = trail.x[b], trail.damping[b], r.size
-    m = min(trail.count[b], MEMORY)
-    mixed = m > 0 and _mixture(m, trail.steps[b], trail.turns[b], r, scale, trail.system)
-    for d in range(n):
+    damping, m = trail.damping[b], min(trail.count[b], MEMORY)
+    _equations(m, trail.turns[b], r, scale, trail.system)
+    mixed = m > 0 and _eliminate(m, trail.system)
+    for d in range(r.size):
         move = damping * r[d]
         if mixed:
             for i in range(m):
                 move -= trail.system[i, m] * (trail.steps[b, i, d] + damping * trail.turns[b, i, d])
         trail.r[b, d] = r[d]
-        x[d] += move
-        # The step is known now; what it changes is known after the next round.
-        trail.steps[b, trail.count[b] % MEMORY, d] = move
+        trail.x[b, d] += move
+        trail.steps[b, trail.count[b] % MEMORY, d] = move  # what it changes is known after the next round
+    trail.count[b] += 1
 
 
 @flattened(trail=Trail)
@@ -105,49 +148,24 @@ def seek(trail, answer, scale, failed, tolerance, last_round):  # type: ignore[n
 
     `answer` (batch, 2 n): what the devices give at the voltages that `trail.x` brought about; `scale` (2 n,):
     one over the apparent power of each; `failed` (batch,): the row has no solution, and is left alone.
-    A row whose powers all agree to `tolerance` of the apparent power gets what was answered and is solved a last
-    time. In the `last_round` every row does, and `trail.missed` says which units did not agree.
+    A row whose powers all agree to `tolerance` of the apparent power gets what was answered and is solved a
+    last time. In the `last_round` every row does, and `trail.missed` says which units did not agree.
     """
     going = 0
-    n = scale.size // 2
     for b in range(trail.x.shape[0]):
-        if trail.phase[b] == ENDS:
+        if trail.phase[b] == ENDS or failed[b]:
             trail.phase[b] = DONE
         if trail.phase[b] == DONE:
             continue
-        if failed[b]:
-            trail.phase[b] = DONE
-            continue
-        x, r = trail.x[b], answer[b]
-        worst = 0.0
-        for d in range(2 * n):
-            r[d] -= x[d]
-            worst = max(worst, abs(r[d]) * scale[d])
+        r = answer[b]
+        worst = _difference(trail.x[b], r, scale)
         if worst == 0.0:
             trail.phase[b] = DONE
             continue
         going += 1
         if worst <= tolerance or last_round:
-            trail.phase[b] = ENDS
-            for u in range(n):
-                off = max(abs(r[u]) * scale[u], abs(r[n + u]) * scale[n + u])
-                trail.missed[b, u] = not off <= tolerance
-            for d in range(2 * n):
-                x[d] += r[d]
-            continue
-        if trail.count[b] > 0:
-            slot = (trail.count[b] + MEMORY - 1) % MEMORY
-            for d in range(2 * n):
-                trail.turns[b, slot, d] = r[d] - trail.r[b, d]
-        if worst < trail.best[b]:
-            trail.best[b] = worst
-            for d in range(2 * n):
-                trail.x_best[b, d], trail.r_best[b, d] = x[d], r[d]
-        elif worst > _ASTRAY * trail.best[b]:
-            trail.count[b] = 0
-            trail.damping[b] = max(0.5 * trail.damping[b], _LEAST_DAMPING)
-            for d in range(2 * n):
-                x[d], r[d] = trail.x_best[b, d], trail.r_best[b, d]
-        _next(b, trail, r, scale)
-        trail.count[b] += 1
+            _take_over(b, trail, r, scale, tolerance)
+        else:
+            _remember(b, trail, r, worst)
+            _step(b, trail, r, scale)
     return going

@@ -28,6 +28,7 @@ from .base import (
 from .class_names import ships
 from .outlook import Outlook
 from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys, unit_infos
+from .present_load import PresentLoad
 from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
 from .settling import SettlingResource
@@ -53,6 +54,7 @@ class _Slot:
     q_mvar: Floats
     observed: Floats  # (batch, n_observation of the program), of what the fleet observes
     charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
+    load: PresentLoad | None = None  # of a program that uses it
 
 
 class _Kept(tuple[ResourceSpec | Resource, ...]):
@@ -148,8 +150,18 @@ class Fleet:
 
     # -- running ---------------------------------------------------------------------------------------------
 
-    def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
-        """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
+    @functools.cached_property
+    def uses_load(self) -> bool:
+        """Whether any program reads the load at its buses."""
+        return any(program.uses_load for program in self.programs)
+
+    def bind(
+        self, batch: int, dt_h: float, profiles: ProfileData | None, grid: SolvedGrid | None = None
+    ) -> None:
+        """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`.
+
+        `grid`: whose load the resources meet; needed only where one reads it.
+        """
         self.batch, self._shape = batch, (batch,)
         self._room = (batch, self.n_columns)  # of injections
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
@@ -166,13 +178,19 @@ class Fleet:
             observations = slice(obs, obs + n_obs)
             p, q = self.delivered_p_mw[:, units], self.delivered_q_mvar[:, units]
             own = self.accounts.of(len(self._slots))
-            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own))
+            load = self._load_of(program, grid)
+            program.bind(
+                BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own, load)
+            )
             check_bound(program, batch)
             slot = _Slot(
                 key, program, units, actions, observations,
-                Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units))),
+                Exogenous(
+                    np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units)),
+                    np.zeros((batch, program.n_units if program.uses_load else 0)),
+                ),
                 self._action[:, actions], p, q,
-                self._observed[:, observations],
+                self._observed[:, observations], load=load,
             )  # fmt: skip
             self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
@@ -196,12 +214,23 @@ class Fleet:
             slot.program.reset(rows, rngs)
         self._collect()
 
-    def advance(self, action: ArrayLike, t_index: Ints, v_pu: Floats | None = None) -> None:
+    def _load_of(self, program: Resource, grid: SolvedGrid | None) -> PresentLoad | None:
+        if not program.uses_load:
+            return None
+        if grid is None:
+            raise ValueError(f"resource {program.names[0]} reads the load at its bus: bind it with a grid")
+        per_phase = self.feeder.phases == "per-phase"
+        return PresentLoad(program.buses, program.phases, grid.names.load, per_phase)
+
+    def advance(
+        self, action: ArrayLike, t_index: Ints, v_pu: Floats | None = None, load_p_mw: Floats | None = None
+    ) -> None:
         """Act for one interval.
 
         `action` (batch, n_actions) in [-1, 1]; `t_index` (batch,) int64, the interval's row of the
-        profiles; `v_pu` (batch, n_nodes or n_ports), voltages at the end of the previous interval (needed
-        only when a resource reads them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`.
+        profiles; `v_pu` (batch, n_nodes or n_ports), voltages at the end of the previous interval, and
+        `load_p_mw` (batch, loads of the grid), loads during this one (both needed only when a resource reads
+        them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`.
         The caller has validated the action.
         """
         np.copyto(self._action, action)
@@ -216,6 +245,10 @@ class Fleet:
                         f"resource {program.names[0]} reads voltages: pass v_pu (batch, n_nodes)"
                     )
                 np.take(v_pu, self.columns[slot.units], axis=1, out=exo.v_pu, mode="clip")
+            if slot.load is not None:
+                if load_p_mw is None:
+                    raise ValueError(f"resource {program.names[0]} reads the load: pass load_p_mw")
+                slot.load.fill(load_p_mw, exo.load_mw)
             program.advance(slot.action, exo)
         if self._own_accounts:
             for k, bounds in self._own_accounts.items():
@@ -321,9 +354,18 @@ class Fleet:
         put_rows(self._live(), state, rows)
         self._collect()
 
-    def outlooks(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> dict[str, Outlook]:
-        """What every program says of the intervals `t_index`; see `Resource.outlook`."""
-        return {slot.key: slot.program.outlook(t_index, row, now, sun) for slot in self._slots}
+    def outlooks(
+        self, t_index: Ints, row: int, now: int, weather: Mapping[str, Floats] | None = None
+    ) -> dict[str, Outlook]:
+        """What every program says of the intervals `t_index`; see `Resource.outlook`.
+
+        `weather`: forecasts by name, of which each program takes those that it names in `foretold`.
+        """
+        known = weather or {}
+        return {
+            slot.key: slot.program.outlook(t_index, row, now, known.get(slot.program.foretold))
+            for slot in self._slots
+        }
 
     def expect(self, other: Fleet) -> None:
         """Costs must have the names that they have in another fleet of the same resources."""

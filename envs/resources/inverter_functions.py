@@ -1,12 +1,13 @@
-"""The voltage and power functions of IEEE Std 1547-2018 as settings: curves, and which of them an inverter runs.
+"""The voltage and power functions of IEEE Std 1547-2018 as settings: curves, and which an inverter runs.
 
-Powers are shares of the inverter's ratings, positive when injecting; voltages in pu. The ranges are those of the
-standard's tables 8 (volt-var), 9 (watt-var) and 10 (volt-watt); category A is for few DER on a stiff feeder, B for
-many with output that varies.
+Powers are shares of the inverter's ratings, positive when injecting; voltages in pu. The ranges are those of
+the standard's tables 8 (volt-var), 9 (watt-var) and 10 (volt-watt); category A is for few DER on a stiff
+feeder, B for many with output that varies.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -53,7 +54,7 @@ def _check_range(owner: str, label: str, value: float, low: float, high: float) 
 
 
 def _check_order(owner: str, label: str, values: Sequence[float], falling: bool = False) -> None:
-    if any((b > a) if falling else (b < a) for a, b in zip(values, values[1:], strict=False)):
+    if any((b > a) if falling else (b < a) for a, b in itertools.pairwise(values)):
         wanted = "never rise" if falling else "be in ascending order"
         raise ValueError(f"{owner}: {label} must {wanted}, got {tuple(values)}")
 
@@ -174,11 +175,11 @@ class InverterFunctions:
     At most one of `volt_var`, `watt_var` and `power_factor` rules the reactive power; without any the power
     factor is 1. `volt_watt` limits the active power and goes with each of them.
 
-    Reactive power is limited by the capability of the category: 0.44 of the apparent power injected; 0.25 (A) or
-    0.44 (B) absorbed. Below a fifth of the rated power it shrinks in proportion, and below a twentieth there is
-    none (`low_power="reduced"`, which is all that the standard asks for; "full" keeps it down to no power at all).
-    At `cease_above_pu` and above nothing flows any more (momentary cessation), for the rest of the interval:
-    the standard has an inverter wait for minutes before it enters service again.
+    Reactive power is limited by the capability of the category: 0.44 of the apparent power injected; 0.25 (A)
+    or 0.44 (B) absorbed. Below a fifth of the rated power it shrinks in proportion, and below a twentieth
+    there is none (`low_power="reduced"`, all that the standard asks for; "full" keeps it down to no power at
+    all). At `cease_above_pu` and above nothing flows any more (momentary cessation), for the rest of the
+    interval: the standard has an inverter wait for minutes before it enters service again.
 
     `InverterFunctions.named("volt-var+volt-watt-b")` are the standard's defaults.
 
@@ -225,8 +226,8 @@ class InverterFunctions:
         wrong = [one for one in functions if one not in _FUNCTIONS]
         if wrong or category.upper() not in _CATEGORIES or len(set(functions)) < len(functions):
             raise ValueError(
-                f"inverter functions {name!r} are unknown; expected {', '.join(_FUNCTIONS)}, several joined by "
-                "'+', and '-a' or '-b' at the end, as in 'volt-var+volt-watt-b'"
+                f"inverter functions {name!r} are unknown; expected {', '.join(_FUNCTIONS)}, several joined "
+                "by '+', and '-a' or '-b' at the end, as in 'volt-var+volt-watt-b'"
             )
         chosen: dict[str, Any] = {"category": category.upper()}
         of = f"category_{category}"

@@ -44,10 +44,10 @@ class PV(ResourceSpec):
     inverter keeps Q and cuts P (`priority="reactive"`, as IEEE 1547 asks of volt-var) or keeps P and cuts
     Q ("active"). Observed: `p_avail_mw` of the coming interval.
 
-    With `functions` the inverter controls itself by IEEE Std 1547-2018, faster than an interval is long: after
-    each step it rests where its Q is that of its curve at the voltage which it brings about, and so is its P. Its
-    voltage is that of its own phase, or the mean over its phases. It has no action q; an action p limits what
-    it may pass. Where no rest is found, `info["delivered"]["unsettled"]` is 1 for the unit.
+    With `functions` the inverter controls itself by IEEE Std 1547-2018, faster than an interval is long: in
+    each step it rests where P and Q are those of its curves at the voltage which they bring about, that of
+    its own phase or the mean over its phases. It has no action q; an action p limits what it may pass. Where
+    no rest is found, `info["delivered"]["unsettled"]` is 1 for the unit.
 
     - `bus`: node id. `p_mw`: rated power. `s_mva`: apparent power of the inverter (default `1.1 * p_mw`).
     - `site`: 0..24, whose clouds it sees; default: fixed by a hash of the bus.

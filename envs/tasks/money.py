@@ -39,8 +39,8 @@ class MoneyTask(Task):
     import_fee_usd_mwh: float = 0.0
     export_fee_usd_mwh: float = 0.0
     wear_usd_mwh: float = 0.0
-    voltage_usd_pu: float = 1000.0
-    overload_usd_mva: float = 200.0
+    voltage_usd_pu: float = 500.0
+    overload_usd_mva: float = 100.0
     unbalance_usd_pct: float = 50.0
     settlement_spread: float = 0.25
     unserved_weight: float = 2500.0  # per MW and interval: 10,000 USD/MWh at 15 minutes

@@ -77,7 +77,7 @@ def test_splits_choose_the_set_of_days() -> None:
         ("this load names its own", {"case": FEEDER, "load": named, "splits": "weeks-apart"}),
     ):
         with pytest.raises(ValueError, match=message):
-            DistGridEnv(**keywords)  # type: ignore[arg-type]
+            DistGridEnv(**keywords)
 
 
 def test_every_option_says_what_it_is() -> None:

@@ -21,7 +21,10 @@ from distgrid.cases import profiles
 
 IDS = [identity for identity in gymnasium.registry if identity.startswith("distgrid/")]
 FAMILIES = sorted({identity.removeprefix("distgrid/").partition("-")[0] for identity in IDS})
-DEVICES = ("Battery", "PV", "EV", "TapChanger", "CapacitorBank", "HostingSite")
+DEVICES = (
+    "Battery", "PV", "EV", "FlexibleLoad", "Generator", "DataCenter", "SoftOpenPoint", "TapChanger",
+    "CapacitorBank", "HostingSite",
+)  # fmt: skip
 
 
 @pytest.fixture
