@@ -145,6 +145,10 @@ class Arena:
         parts = [self._play(every[lo:hi], act(slice(lo, hi)), keep) for lo, hi in self._cuts(every.size)]
         return _joined(parts)
 
+    def together(self, days: IntArray, act: Act) -> Played:
+        """Play one row for each of ``days``, all at once however many there are."""
+        return self._play(days, act, keep=False)
+
     def policy(self, days: IntArray, make: Callable[[Any], Policy], seed: int = 0) -> Played:
         """Play a policy on ``days``; one that plays no batches, on the single environment, day by day."""
         if not plays_batches(make(self.env)):
@@ -201,6 +205,12 @@ class Arena:
             failed = failed or not info["pf_converged"]
             step += 1
         return Played(reward, violating, np.array([failed]), np.array([step]), kept)
+
+
+def mean_returns(played: Played, n_days: int) -> FloatArray:
+    """(candidates,) mean return of rows that stand candidate by candidate."""
+    found: FloatArray = played.returns.reshape(-1, n_days).mean(axis=1)
+    return found
 
 
 def violations(infos: Mapping[str, Any], grid: Any) -> Any:

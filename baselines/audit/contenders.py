@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ..registry import make
 from .arena import FloatArray
+from .learned import can_learn, play_learner
 from .reference import DaySearch, emptied
 from .session import AuditSession
 from .tables import detail_rows, episode_rows, tables
@@ -20,15 +21,10 @@ Tables = Mapping[str, pa.Table]
 def contender_names(session: AuditSession) -> list[str]:
     """Items that play all test days, cheap ones first."""
     rules = [f"rule {name}" for name in session.rules]
-    return [
-        "do-nothing",
-        "random",
-        "extremes",
-        *rules,
-        "best constant",
-        "best affine",
-        *session.config.learners,
-    ]
+    searched = ["best constant", "best affine"]
+    space = session.test.env.action_space
+    learners = [name for name in session.config.learners if can_learn(name, space)]
+    return ["do-nothing", "random", "extremes", *rules, *searched, *learners]
 
 
 def play_contender(session: AuditSession, name: str) -> Tables:
@@ -104,12 +100,7 @@ def _details(rows: list[Any]) -> Tables:
 
 
 def _learner(name: str) -> Callable[[AuditSession], Tables]:
-    def play(session: AuditSession) -> Tables:
-        from .learned import play_learner
-
-        return play_learner(session, name)
-
-    return play
+    return lambda session: play_learner(session, name)
 
 
 _PLAYERS: dict[str, Callable[[AuditSession], Tables]] = {

@@ -1,4 +1,4 @@
-"""Searches without gradients: cross-entropy and evolution strategies, with seeds of their own."""
+"""A search without gradients, and steps along those that were estimated."""
 
 from __future__ import annotations
 
@@ -40,36 +40,22 @@ def cross_entropy(
     return best
 
 
-def ascend(
-    score: Callable[[FloatArray], FloatArray], start: FloatArray, generations: int, pairs: int,
-    rng: np.random.Generator, deviation: float = 0.08, rate: float = 0.05,
-) -> list[FloatArray]:  # fmt: skip
-    """Evolution strategies with mirrored samples and Adam; some points on the way, the last among them.
+class Adam:
+    """Steps of Adam uphill (Kingma and Ba, 2015).
 
     Args:
-        score: Returns (candidates, days) of (candidates, dims).
-        start: (dims,).
-        generations: Steps.
-        pairs: Mirrored pairs a step.
-        rng: Of what is drawn.
-        deviation: Of the samples, halved over the generations.
-        rate: Of Adam, falling to a tenth.
+        size: Of the point that moves.
     """
-    point, first, second = start.copy(), np.zeros(start.size), np.zeros(start.size)
-    kept: list[FloatArray] = []
-    for k in range(generations):
-        part = k / max(generations - 1, 1)
-        width = deviation * (1.0 - 0.5 * part)
-        noise = rng.standard_normal((pairs, start.size))
-        both = score(np.concatenate([point + width * noise, point - width * noise]))
-        apart = both[:pairs] - both[pairs:]
-        scale = np.std(apart, axis=0)
-        apart = (apart / np.where(scale > 0.0, scale, 1.0)).mean(axis=1)
-        gradient = noise.T @ apart / pairs
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.98 * second + 0.02 * gradient**2
-        step = first / (1.0 - 0.9 ** (k + 1)) / (np.sqrt(second / (1.0 - 0.98 ** (k + 1))) + 1e-8)
-        point = point + rate * (1.0 - 0.9 * part) * step
-        if k % max(generations // 10, 1) == 0 or k == generations - 1:
-            kept.append(point.copy())
-    return kept
+
+    def __init__(self, size: int) -> None:
+        self._first, self._second, self._count = np.zeros(size), np.zeros(size), 0
+
+    def step(self, slope: FloatArray, rate: float) -> FloatArray:
+        """(size,) how far to go where the gradient is ``slope``."""
+        self._count += 1
+        self._first = 0.9 * self._first + 0.1 * slope
+        self._second = 0.98 * self._second + 0.02 * slope**2
+        mean = self._first / (1.0 - 0.9**self._count)
+        size = np.sqrt(self._second / (1.0 - 0.98**self._count))
+        moved: FloatArray = rate * mean / (size + 1e-12)
+        return moved

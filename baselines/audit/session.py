@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from .. import registry
 from ..errors import RunError
+from .affine import Affine, best_affine
 from .arena import Arena, FloatArray, IntArray, Played
-from .candidates import Affine, best_affine, best_constant, extremes
 from .config import BUDGETS, AuditConfig, Budget
+from .constants import best_constant, extremes
 from .reference import momentary
 
 #: Rules that are looked at without their variants, and those that are contenders of their own.
@@ -77,10 +78,9 @@ class AuditSession:
     @functools.cached_property
     def affine(self) -> Affine:
         """The best affine policy."""
-        days, more = self._search_days()
         return best_affine(
-            self.train, days, more, self.rng("affine"), self.constant, self.config.affine_features,
-            self.budget.affine_generations,
+            self.train, self._search_days()[1], self.rng("affine"), self.constant, self.momentary,
+            self.config.affine_features, self.budget.affine_generations, self.budget.search_days,
         )  # fmt: skip
 
     @functools.cached_property

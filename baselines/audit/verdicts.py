@@ -67,11 +67,12 @@ def _do_nothing(evidence: Evidence) -> Verdict:
     solved = [k for k, day in enumerate(random.days) if day in found.days and not random.failed[k]]
     days = tuple(random.days[k] for k in solved) or found.days
     low = min(random.mean(days), found[REST].mean(days))
-    spread = found[REFERENCE].mean(days) - low
-    left = (found[REFERENCE].mean(days) - found[REST].mean(days)) / spread if spread > 0.0 else 0.0
+    gap, spread = found[REFERENCE].mean(days) - found[REST].mean(days), found[REFERENCE].mean(days) - low
+    scale = min(spread, abs(found[REST].mean(days)))
+    left = gap / scale if gap > 0.0 and scale > 0.0 else 0.0
     return Verdict(
         "do-nothing leaves a gap", left, LEAST_LEFT, left >= LEAST_LEFT,
-        "(reference - do-nothing) / (reference - random), on days that random survives",
+        "reference - do-nothing, in units of |do-nothing| or of reference - random, whichever is less",
     )  # fmt: skip
 
 
@@ -96,12 +97,10 @@ def _ppo(evidence: Evidence) -> Verdict | None:
         return None
     rule = found.best("rule") or found[REST]
     apart = found.share(found["ppo"]) - found.share(rule)
-    steps = evidence.named("training").get("steps", float("nan"))
-    minutes = evidence.named("clock").get("minutes")
-    taken = "" if minutes is None else f", {minutes:.1f} minutes"
+    steps = evidence.named("training").get("ppo steps", float("nan"))
     return Verdict(
         "PPO beats the best rule", apart, 0.0, bool(apart > 0.0),
-        f"shares of the gap above {rule.name}; {steps:,.0f} steps{taken}",
+        f"shares of the gap above {rule.name}; {steps:,.0f} steps",
     )  # fmt: skip
 
 

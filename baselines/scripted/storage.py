@@ -173,9 +173,9 @@ class PeakShave(StorageRule):
     """Holds the import at the head at a level: what is above it is discharged, what is free below it charges.
 
     The level is that to which the batteries can cut the usual day, or nine tenths of the peak of the episode
-    so far, where that is higher. The usual day is the mean of the `alike` training days that are nearest in the year: loads
-    with a share for losses, less what the sun gave the plants. Batteries charge while the import is below
-    `charge_share` of the level.
+    so far, where that is higher. The usual day is the mean of the `alike` training days that are nearest in
+    the year: loads with a share for losses, less what the sun gave the plants. Batteries charge while the
+    import is below `charge_share` of the level.
     """
 
     name = "peak-shave"

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, SeriesBlock, block_of
+from .base import ArrayBlock, Block, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
-from .forecasts import LoadForecast, OutdoorForecast, PriceForecast, PVForecast, WindForecast
+from .forecasts import (
+    ForecastBlock,
+    LoadForecast,
+    OutdoorForecast,
+    PriceForecast,
+    PVForecast,
+    WindForecast,
+)
 from .grid import GRID
 from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
-from .time import TIME
+from .part import PartBlock
+from .time import TIME, PriceAhead
+from .view import BlockContext, BlockView, ForecastWindow
 
 __all__ = [
     "GRID_BLOCKS",
@@ -24,12 +33,15 @@ __all__ = [
     "EnergyBalance",
     "EpisodeLeft",
     "FleetBlock",
+    "ForecastBlock",
     "ForecastWindow",
     "LedgerBlock",
     "LoadForecast",
     "OutdoorForecast",
     "PVForecast",
+    "PartBlock",
     "PeakImport",
+    "PriceAhead",
     "PriceForecast",
     "SeriesBlock",
     "Setpoint",

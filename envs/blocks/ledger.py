@@ -19,11 +19,19 @@ from ..kernels.ledger import (
     STORED_MWH,
 )
 from ..resources.base import check_number
-from .base import Block, BlockContext, BlockView, FloatArray
+from ..resources.times import KNOWN, NOW, announced
+from .base import Block
+from .view import BlockContext, BlockView, FloatArray
 
 
 class LedgerBlock(Block):
-    """A block that reads the ledger: with one of them in a task, the grid keeps it."""
+    """A block that reads the ledger: with one of them in a task, the grid keeps it.
+
+    It is of the operator's own books, so that every level of observation shows it.
+    """
+
+    time = NOW
+    public = True
 
     def fill(self, view: BlockView, out: FloatArray) -> None:
         """From what the episode remembers; ValueError where nothing is."""
@@ -133,6 +141,7 @@ class Setpoint(LedgerBlock):
     """The dispatch signal of the interval that is decided and of ``lead`` intervals behind it."""
 
     lead: int = 4
+    time = KNOWN
     name = "setpoint_mw"
     unit = "MW"
     meaning = (
@@ -152,6 +161,11 @@ class Setpoint(LedgerBlock):
     def labels(self, context: BlockContext) -> Sequence[str]:
         """Name and steps ahead."""
         return [f"{self.name}[+{k}]" for k in range(1 + int(self.lead))]
+
+    def times(self, context: BlockContext) -> Sequence[str]:
+        """The decided interval, and those behind it."""
+        dt_h = context.profiles.dt_h
+        return [KNOWN, *(announced(k * dt_h) for k in range(1, 1 + int(self.lead)))]
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """Twice what the feeder can draw: a forecast and a wish."""

@@ -27,9 +27,9 @@ from ..tasks.term_lines import TermLines
 from .aside import Aside
 from .ending import Ending
 from .forecasts import Forecasts
+from .ladder import PLAIN, Observed
 from .ledger import Ledger, kept
 from .load_source import LoadSource, draw_rows, fill_checked, shipped
-from .meters import Meter
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
@@ -77,8 +77,7 @@ class Grid:
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
-    ``meters``: how blocks of the observation are measured. ``forecasts``: what is known ahead, None: the
-    truth.
+    ``observed``: what is shown, and how it is measured. ``forecasts``: what is known ahead, None: the truth.
     ``power_flow``: what solves the rows; None: what the package has for such a network.
 
     Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
@@ -95,7 +94,7 @@ class Grid:
         like: Grid | None = None,
         max_steps: int | None = None,
         power_flow: PowerFlow | None = None,
-        meters: Sequence[Meter] = (),
+        observed: Observed = PLAIN,
         forecasts: Forecasts | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task = net, fleet, load, task
@@ -107,7 +106,7 @@ class Grid:
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             known = Forecasts(load, profiles, None) if forecasts is None else forecasts
-            self.observer, self.worst = self._described(meters, known)
+            self.observer, self.worst = self._described(observed, known)
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
@@ -142,12 +141,12 @@ class Grid:
         """The feeder, as its tables have it."""
         return self.net.feeder
 
-    def _described(self, meters: Sequence[Meter], forecasts: Forecasts) -> tuple[Observer, WorstCase]:
+    def _described(self, observed: Observed, forecasts: Forecasts) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
         stepper, fleet = self.stepper, self.fleet
         state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
         context = context_of(fleet, stepper, self.profiles, forecasts, state, self.load.s_max_mva)
-        observer = Observer(self.task.blocks, context, fleet, stepper, meters)
+        observer = Observer(self.task.blocks, context, fleet, stepper, observed)
         worst = worst_case(
             stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h,
             self.profiles.price_usd_mwh, self.task.signal,
@@ -178,6 +177,7 @@ class Grid:
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)
         self.aside.ending.begin(self.stepper, rows)
+        self.observer.keep_loads(rows)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
         self.observer.begin(rows, rngs, self._now, self.task.signal is not None)
@@ -245,6 +245,7 @@ class Grid:
             earned, charged = self._total(rewards), None
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
+        self.observer.keep_loads()
         self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         if self._closes:
             self._close()

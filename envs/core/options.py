@@ -28,6 +28,7 @@ from .arguments import (
     checked_task,
 )
 from .forecasts import Forecaster, checked_forecaster
+from .ladder import checked_level
 from .load_source import LoadSource
 from .meters import Meter, checked_meters
 from .time_axis import checked_prices, checked_profiles
@@ -137,6 +138,22 @@ class EnvOptions:
             priced=True,
         ),
     )
+    observation: str | None = field(
+        default=None,
+        metadata=_about(
+            "how much is shown: ``'oracle'`` (None) is what the task lists, loads and sun of the interval "
+            "that is decided among it; these are not known with ``'global'``, ``'graph'``, ``'measured'``, "
+            "``'local+forecast'`` and ``'local'``",
+            content="observation",
+        ),
+    )
+    normalise: bool = field(
+        default=False,
+        metadata=_about(
+            "scale every entry of the observation by its bounds to [-1, 1]; ``layout.physical`` undoes it",
+            content="normalise",
+        ),
+    )
     meters: Sequence[Meter] = field(
         default=(),
         metadata=_about(
@@ -148,7 +165,9 @@ class EnvOptions:
     forecaster: Forecaster | None = field(
         default=None,
         metadata=_about(
-            "how forecasts of loads, sun and prices err; None: they are the truth", content="forecaster"
+            "how forecasts of loads, sun and prices err; None: at the level ``'oracle'`` they are the truth, "
+            "at others as good as those of weather services",
+            content="forecaster",
         ),
     )
     power_flow: PowerFlow | None = field(
@@ -185,6 +204,8 @@ class EnvOptions:
             "v_source_pu": checked_source(self.v_source_pu),
             "action_space": checked_action_space(self.action_space),
             "allow_mesh_pruning": None if prune is None else checked_flag("allow_mesh_pruning", prune),
+            "observation": checked_level(self.observation),
+            "normalise": checked_flag("normalise", self.normalise),
             "meters": checked_meters(self.meters),
             "forecaster": checked_forecaster(self.forecaster),
             "power_flow": checked_power_flow(self.power_flow),
@@ -207,7 +228,7 @@ class EnvOptions:
         """Name and value of all that decides a result, beside feeder and days, which are hashed apart."""
         for item in fields(self):
             name, value = item.metadata["content"], getattr(self, item.name)
-            if name is None or value is None:
+            if name is None or value is None or value is item.default is False:
                 continue
             if isinstance(value, tuple):
                 yield from ((f"{name} {k}, {type(one).__name__}", one) for k, one in enumerate(value, 1))
@@ -226,6 +247,8 @@ class OptionKeywords(TypedDict, total=False):
     load_scale: float
     v_source_pu: float | None
     allow_mesh_pruning: bool | None
+    observation: str | None
+    normalise: bool
     meters: Sequence[Meter]
     forecaster: Forecaster | None
     power_flow: PowerFlow | None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...cases import Feeder
     from ...cases.profiles import Calendar, Profiles
     from ..blocks import ForecastWindow
-    from ..blocks.base import ForecastSource
+    from ..blocks.view import ForecastSource
     from ..tasks import Task
     from .grid import Grid
     from .load_source import LoadSource

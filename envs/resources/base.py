@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from .accounts import ACCOUNTS, check_names, costs_of
 from .class_names import made_of, name_of_class
 from .outlook import Outlook, held
+from .times import NOW
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -42,13 +43,20 @@ class ProfileData(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), its bounds, meaning."""
+    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), bounds, meaning.
+
+    `time`: of when it is, a word of `times`; where `COMING`, levels but "oracle" show the last interval's.
+    """
 
     name: str
     unit: str
     low: float
     high: float
     meaning: str = ""  # for the documentation
+    time: str = NOW
+    bus: str | None = None  # where it stands; None: nowhere, or not known yet
+    branch: str | None = None
+    phase: str | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook, Session
+from .times import KNOWN
 
 _PERIOD_H = {"daily": HOURS_PER_DAY, "weekly": 7.0 * HOURS_PER_DAY}
 _LONGER = "; write longer stays with repeats='weekly'"
@@ -217,9 +218,7 @@ class EVProgram(Resource):
         self._most_needed_mwh = np.array([s.most_needed_mwh for s in specs], dtype=np.float64)
         self.unit_observations = tuple(
             (
-                Entry(
-                    "plugged_in", "1", 0.0, 1.0, "whether a car is there, during the interval that is decided"
-                ),
+                Entry("plugged_in", "1", 0.0, 1.0, "whether a car is there", KNOWN),
                 Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh, "what the car still needs, now"),
                 Entry(
                     "departure_h",

@@ -33,6 +33,7 @@ from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
 from .settling import SettlingResource
 from .switched import SwitchedDevice
+from .times import COMING
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -53,6 +54,7 @@ class _Slot:
     p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
     q_mvar: Floats
     observed: Floats  # (batch, n_observation of the program), of what the fleet observes
+    coming: Ints  # columns of it that show the interval that is decided
     charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
     load: PresentLoad | None = None  # of a program that uses it
 
@@ -122,6 +124,13 @@ class Fleet:
         """Another fleet of the same resources, not bound yet."""
         return Fleet(self._made_of[0], self.feeder, self._made_of[1])
 
+    def observe_from(self, column: int) -> None:
+        """The fleet's slice of the flat observation begins at `column`."""
+        if column != self._made_of[1]:
+            self._made_of = (self._made_of[0], column)
+            of = (self.programs, self.node_rows, self.action_dims, self.observation_entries)
+            self._units = unit_infos(*of, column)
+
     @property
     def own(self) -> bool:
         """Whether any program is the user's own: what it depends on may be more than its ``state`` lists."""
@@ -167,7 +176,7 @@ class Fleet:
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))
-        self._observed: Floats = np.zeros((batch, self.n_observations))
+        self._observed, self._before = (np.zeros((batch, self.n_observations)) for _ in range(2))
         self._slots = []
         #: What units did, kept, missed or cost in the last interval: (batch, n_units) by account.
         self.accounts = Accounts(batch, [p.n_units for p in self.programs], [p.writes for p in self.programs])
@@ -190,7 +199,8 @@ class Fleet:
                     np.zeros((batch, program.n_units if program.uses_load else 0)),
                 ),
                 self._action[:, actions], p, q,
-                self._observed[:, observations], load=load,
+                self._observed[:, observations],
+                np.flatnonzero([entry.time == COMING for entry in program.observation_spec]), load=load,
             )  # fmt: skip
             self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
@@ -305,16 +315,29 @@ class Fleet:
             found["unsettled"] = self.accounts["unsettled"][row].copy()
         return found
 
-    def observe(self, t_index: Ints) -> Floats:
+    def observe(self, t_index: Ints, t_last: Ints | None = None) -> Floats:
         """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
 
-        The array is the fleet's own: the next call fills it anew.
+        With `t_last` (batch,) what entries of the time `COMING` show is of that interval, the one before. The
+        array is the fleet's own: the next call fills it anew.
         """
         if t_index.shape != self._shape:
             raise ValueError(f"t_index has shape {t_index.shape}, expected {self._shape}, one for each row")
         for slot in self._slots:
-            slot.program.observe(t_index, slot.observed)
+            coming = slot.coming.size
+            if t_last is None or coming < slot.observed.shape[1]:
+                slot.program.observe(t_index, slot.observed)
+            elif coming:
+                slot.program.observe(t_last, slot.observed)
+            if t_last is not None and 0 < coming < slot.observed.shape[1]:
+                self._observe_last(slot, t_last)
         return self._observed
+
+    def _observe_last(self, slot: _Slot, t_last: Ints) -> None:
+        """Put what the device would show of `t_last` into the columns of the time `COMING`."""
+        before = self._before[:, slot.observations]
+        slot.program.observe(t_last, before)
+        slot.observed[:, slot.coming] = before[:, slot.coming]
 
     def costs(self) -> dict[str, Floats]:
         """Costs of the last interval by name ("kind.cost"), each (batch,) and >= 0."""

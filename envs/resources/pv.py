@@ -29,6 +29,7 @@ from .base import (
 from .inverter_functions import InverterFunctions, cease_limits, function_table, functions_of
 from .outlook import Outlook
 from .settling import BoolArray, SettlingResource
+from .times import COMING
 
 #: Sites of `cases.profiles.pv`.
 N_SITES = 25
@@ -42,7 +43,7 @@ class PV(ResourceSpec):
     passes all of it (the neutral action), -1 none, linear between. Action q (where controlled): asks for
     `q * q_max_frac * s_mva` MVAr, positive when injecting. Outside the circle P^2 + Q^2 <= s_mva^2 the
     inverter keeps Q and cuts P (`priority="reactive"`, as IEEE 1547 asks of volt-var) or keeps P and cuts
-    Q ("active"). Observed: `p_avail_mw` of the coming interval.
+    Q ("active"). Observed: `p_avail_mw`, of the coming interval at the level "oracle", else of the last one.
 
     With `functions` the inverter controls itself by IEEE Std 1547-2018, faster than an interval is long: in
     each step it rests where P and Q are those of its curves at the voltage which they bring about, that of
@@ -146,9 +147,9 @@ class PVProgram(Resource):
         self.site = np.array([s.rated_site for s in specs], dtype=np.int64)
         self._reactive_first = np.array([s.priority == "reactive" for s in specs])
         self.unit_actions = tuple(tuple(s.quantities) for s in specs)
-        meaning = "power each plant could give, during the interval that is decided"
+        meaning = "power each plant could give"
         self.unit_observations = tuple(
-            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning),) for s in specs
+            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning, COMING),) for s in specs
         )
         self._col_p, self._col_q = action_columns(self.unit_actions)
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..blocks import Block
-from ..blocks.forecasts import LoadForecast, PriceForecast
+from ..blocks import Block, PriceAhead
 from ..blocks.ledger import EnergyBalance, EpisodeLeft, SettlementPrices
 from .base import Task
 from .terms import Term
@@ -56,7 +55,7 @@ class MoneyTask(Task):
     def blocks(self) -> tuple[str | Block, ...]:
         """Grid blocks of the observation."""
         return (
-            "clock", "price_usd_mwh", PriceForecast(8), LoadForecast(8), "v_pu", "loading", "load_p_mw",
+            "clock", "price_usd_mwh", PriceAhead(), "v_pu", "loading", "load_p_mw",
             "load_q_mvar", "p_slack_mw", "q_slack_mvar", EnergyBalance(), SettlementPrices(), EpisodeLeft(),
         )  # fmt: skip
 
