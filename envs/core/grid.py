@@ -24,6 +24,7 @@ from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
+from .aside import Aside
 from .ending import Ending
 from .forecasts import Forecasts
 from .ladder import PLAIN, Observed
@@ -162,8 +163,8 @@ class Grid:
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)
-        self.observer.keep_loads(rows)
         self.aside.ending.begin(self.stepper, rows)
+        self.observer.keep_loads(rows)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
         self.observer.begin(rows, rngs, self._now, self.task.signal is not None)
