@@ -14,7 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import cases, envs, physics
-from .envs import EV, PV, Battery, CapacitorBank, ChargingSession, DistGrid3PhaseEnv, DistGridEnv, TapChanger
+from .envs import (
+    EV,
+    PV,
+    Battery,
+    CapacitorBank,
+    ChargingSession,
+    DataCenter,
+    DistGrid3PhaseEnv,
+    DistGridEnv,
+    FlexibleLoad,
+    Generator,
+    HeatPump,
+    SoftOpenPoint,
+    TapChanger,
+    Wind,
+)
 from .envs.registration import register_all
 
 if TYPE_CHECKING:
@@ -28,9 +43,15 @@ __all__ = [
     "Battery",
     "CapacitorBank",
     "ChargingSession",
+    "DataCenter",
     "DistGrid3PhaseEnv",
     "DistGridEnv",
+    "FlexibleLoad",
+    "Generator",
+    "HeatPump",
+    "SoftOpenPoint",
     "TapChanger",
+    "Wind",
     "__version__",
     "baselines",
     "cases",

@@ -12,6 +12,7 @@ from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.local_control import LocalControl
 from .scripted.random import Random
+from .scripted.storage import BatteryPrice, PeakShave, TrackSetpoint
 from .scripted.vde4105 import VDE_VARIANTS, PowerFactor4105, VoltVar4105
 from .scripted.volt_var import IEEE1547_A, IEEE1547_B, PiecewiseVoltVar
 
@@ -46,6 +47,9 @@ def _catalogue() -> Mapping[str, Factory]:
     table["local-control"] = LocalControl  # per-phase environments with tap changers or banks
     table["ev-asap"] = ChargeAsSoonAsPossible
     table["ev-valley-filling"] = ValleyFilling
+    table["battery-price"] = BatteryPrice  # of tasks in money
+    table["peak-shave"] = PeakShave
+    table["track-setpoint"] = TrackSetpoint
     return MappingProxyType(table)
 
 

@@ -68,7 +68,7 @@ def registered(identity: str) -> RegisteredEnv:
 def _arguments(entry: RegisteredEnv, options: Mapping[str, Any]) -> dict[str, Any]:
     """What an entry is made of, as arguments of its environment, with ``options`` in their place."""
     own = entry.arguments()
-    if priced_options() & options.keys():
+    if priced_options() & options.keys() or options.get("split") in entry.unpriced_splits:
         own["task"] = unpriced(entry.task)
     if options.get("load") is not None:
         own.pop("load_scale", None)  # it is for the loads of the case

@@ -3,15 +3,17 @@
     python tools/search_failure_price.py                  # all ids, about ten minutes
     python tools/search_failure_price.py VoltVar-33bw-v0  # these
 
-A failed power flow must never pay, at whatever time of the day. All terms of the registered tasks are
-penalties, so what is left of a day costs no more than the whole day: a price above the worst day is above the
-worst remainder. The worst day is sought by an adversary on the vector face, on all days of the year: doing
-nothing, all that is constant at the ends of its range (together, and kind by kind), chance, switching at
-random between the ends, and, on the worst days that this finds, hill-climbing on what each action does in
-each of twelve parts of the day, once for the reward and once for the cost. From all that was played on a day
-the worst of each interval is taken, whoever brought it: the sum of these is below every return that was
-found. ``failure_price`` and ``failure_cost`` in `envs/suites/` are a quarter more than that. The
-rigorous bound (``failure_price="bound"``) needs no search and is many times larger.
+A failed power flow must never pay, at whatever time of the day: its price must be above the worst that the
+rest of any day can bring. Where a reward is money an interval may earn something, and what is earned before a
+failure or instead of it is nobody's reason to fail: only intervals that cost count here, so that their sum is
+above every remainder of the day, however much others earn. The worst day is sought by an adversary on the
+vector face, on all days of the year (but those of suites for which an id states no price): doing nothing, all
+that is constant at the ends of its range (together, and kind by kind), chance, switching at random between
+the ends, and, on the worst days that this finds, hill-climbing on what each action does in each of twelve
+parts of the day, once for the reward and once for the cost. From all that was played on a day the worst of
+each interval is taken, whoever brought it: the sum of these is below every return that was found.
+``failure_price`` and ``failure_cost`` in `envs/suites/` are a quarter more than that. The rigorous bound
+(``failure_price="bound"``) needs no search and is many times larger.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ _CELLS = 3e8  # nodes (phases) times steps that a climb may take
 
 @dataclass
 class Worst:
-    """The worst of every interval of every day that any plan brought: penalties, so all >= 0."""
+    """The worst of every interval of every day that any plan brought; 0 where none cost anything."""
 
     penalty: Floats  # (days, steps)
     cost: Floats
@@ -120,10 +122,12 @@ def _parts(signs: Floats, steps: int) -> Plan:
 
 def search(entry: RegisteredEnv) -> dict[str, float]:
     """What one id brought, and the prices that follow."""
-    rng, year = np.random.default_rng(20261126), np.arange(profiles.N_DAYS)
+    rng = np.random.default_rng(20261126)
+    left_out = [profiles.split_days(name, entry.options["splits"]) for name in entry.unpriced_splits]
+    year = np.setdiff1d(np.arange(profiles.N_DAYS), np.concatenate([*left_out, []]))
     many: Any = gymnasium.make_vec(entry.id, num_envs=year.size)
     steps = many.task.episode.steps(many.profiles.dt_h)
-    worst = Worst(np.zeros((year.size, steps)), np.zeros((year.size, steps)))
+    worst = Worst(np.zeros((profiles.N_DAYS, steps)), np.zeros((profiles.N_DAYS, steps)))
     normal, single = 0.0, 0.0
     many.reset(seed=0)
     for k, plan in enumerate(constants(many, year.size, rng)):

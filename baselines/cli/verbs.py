@@ -14,6 +14,7 @@ from .job_command import command_of
 #: Module and class of every job with a verb; its kind says where it stands: "dist pf" is `distgrid dist pf`.
 JOBS: tuple[tuple[str, str], ...] = (
     ("rollouts.job", "RolloutJob"),
+    ("audit.job", "AuditJob"),
     ("workflows.dist.pf_job", "PowerFlowJob"),
     ("workflows.dist.controls_job", "ControlsJob"),
 )

@@ -51,9 +51,10 @@ def resolve_id(name: str) -> str:
 
 
 def check_split(split: str) -> str:
-    """`split` itself when the profiles have it; RunError with the nearest one otherwise."""
-    if split not in case_profiles.SPLITS:
-        raise unknown("split", split, case_profiles.SPLITS)
+    """`split` itself when a set of the profiles' splits has it; RunError with the nearest one otherwise."""
+    known = tuple(dict.fromkeys(name for found in case_profiles.SPLIT_SETS.values() for name in found))
+    if split not in known:
+        raise unknown("split", split, known)
     return split
 
 

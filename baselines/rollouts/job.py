@@ -40,7 +40,7 @@ class RunConfig(JobConfig):
         description="One policy, or several with commas between them."
     )
     split: str = Field(
-        default="test", description="Which days to play: train, val, test, summer-pv, winter-peak."
+        default="test", description="Which days to play: train, val, test, summer-pv or another suite."
     )
     episodes: int = Field(default=5, ge=1, description="Days that each policy plays, spread over the split.")
     seed: int = Field(default=0, ge=0, description="Seed of the first episode.")

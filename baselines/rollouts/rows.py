@@ -46,15 +46,30 @@ def has_rows(source: EnvSource, env: gymnasium.Env[Any, Any]) -> bool:
     )
 
 
-def open_rows(env: gymnasium.Env[Any, Any], rows: int) -> AnyVectorEnv:
+def face_of(env: gymnasium.Env[Any, Any]) -> type[DistGridVectorEnv]:
+    """The vector environment of environments like `env`; RunError for a class that has none."""
+    kind = type(env.unwrapped)
+    if kind not in _FACES:
+        raise RunError(
+            f"{kind.__name__} has no vector environment: expected {' or '.join(k.__name__ for k in _FACES)}, "
+            "with task, loads and resources of your own as its arguments"
+        )
+    return _FACES[kind]
+
+
+def open_rows(
+    env: gymnasium.Env[Any, Any], rows: int, threads: int = 1,
+    autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+) -> AnyVectorEnv:  # fmt: skip
     """Environments like `env` as `rows` rows.
 
-    On one thread: the bytes do not depend on threads, and the other cores may have chunks of their own.
+    On one thread by default: the bytes do not depend on threads, and the other cores may have chunks of their
+    own.
     """
     grid: Any = env.unwrapped
     limits = [layer._max_episode_steps for layer in _layers(env) if hasattr(layer, "_max_episode_steps")]
-    return _FACES[type(grid)](
-        options=grid.options, num_envs=rows, threads=1, autoreset_mode=AutoresetMode.NEXT_STEP,
+    return face_of(env)(
+        options=grid.options, num_envs=rows, threads=threads, autoreset_mode=autoreset_mode,
         max_episode_steps=min(limits, default=None),
     )  # fmt: skip
 

@@ -19,18 +19,23 @@ Rules: the share of the available reactive power, positive injects.
 
 The firing strength of a rule is the product of its memberships; the output is the weighted mean of the
 rules. Every column falls from top to bottom, so at any output the controller never injects more at a higher
-voltage. The share multiplies what is available at the present power, min(q_max, sqrt(S^2 - P^2)), so the
-setpoint is inside the inverter's circle without curtailing anything.
+voltage. The share multiplies what is available: with active priority (the default) at the present power,
+min(q_max, sqrt(S^2 - P^2)), so that nothing is curtailed; with reactive priority, as IEEE Std 1547-2018 has
+it, q_max, and an inverter whose own priority is reactive gives up active power for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from ..errors import unknown
 from ..policy import AnyEnv, FloatArray
 from .inverters import STEP_RESPONSE, InverterPolicy, circle_headroom_mvar
 
 V_CENTRES = (0.92, 0.95, 1.00, 1.05, 1.08)  # very low, low, normal, high, very high; pu
+PRIORITIES = ("active", "reactive")
 P_CENTRES = (0.2, 0.5, 0.8)  # idle, medium, full; fraction of the installed power
 
 #: Share of the available reactive power; rows in the order of V_CENTRES, columns of P_CENTRES.
@@ -69,13 +74,27 @@ class FuzzyVoltVar(InverterPolicy):
     """The rules above on every PV unit."""
 
     def __init__(
-        self, env: AnyEnv, *, name: str = "volt-var-fuzzy", step_response: float = STEP_RESPONSE
+        self,
+        env: AnyEnv,
+        *,
+        name: str = "volt-var-fuzzy",
+        step_response: float = STEP_RESPONSE,
+        priority: str = "active",
     ) -> None:
-        """`step_response`: see `InverterPolicy`."""
+        """`step_response`: see `InverterPolicy`. `priority`: "active" or "reactive"."""
         super().__init__(env, name=name, step_response=step_response)
+        if priority not in PRIORITIES:
+            raise unknown("priority", priority, PRIORITIES)
+        self.priority = priority
+
+    def config(self) -> Mapping[str, str | int | float | bool | None]:
+        """Damping and priority."""
+        return {**super().config(), "priority": self.priority}
 
     def limit_mvar(self, p_mw: FloatArray) -> FloatArray:
-        """What the inverter can deliver beside `p_mw`."""
+        """What the inverter can deliver: beside `p_mw`, or in its place."""
+        if self.priority == "reactive":
+            return super().limit_mvar(p_mw)
         return circle_headroom_mvar(p_mw, self.inverters.s_mva, self.inverters.q_max_mvar)
 
     def target_mvar(self, v_pu: FloatArray, p_mw: FloatArray) -> FloatArray:

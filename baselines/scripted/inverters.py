@@ -66,6 +66,14 @@ def circle_headroom_mvar(p_mw: FloatArray, s_mva: FloatArray, q_max_mvar: FloatA
     return np.minimum(q_max_mvar, np.sqrt(np.maximum(s_mva**2 - p_mw**2, 0.0)))
 
 
+def low_power_share(p_pu: FloatArray) -> FloatArray:
+    """Share of the reactive capability that IEEE Std 1547-2018 asks for, at a share of the rated power.
+
+    All from 0.2 on, in proportion below it, none below 0.05: at night such an inverter gives none.
+    """
+    return np.where(p_pu < 0.05, 0.0, np.minimum(p_pu / 0.2, 1.0))
+
+
 class InverterPolicy(Policy):
     """Sets the reactive power of each PV unit from what it measures itself; other actions stay neutral.
 

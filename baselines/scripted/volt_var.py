@@ -8,6 +8,9 @@ Default curves of IEEE Std 1547-2018, Table 8, in per unit of the unit's apparen
 | B | 0.92 | 0.98 | 1.02 | 1.08 | +0.44 | 0 | -0.44 |
 
 Beyond V1 and V4 the output stays at its last value. Category B is for feeders with much PV: the default here.
+The standard asks for less reactive power at low sun and for none at night (`capability="ieee1547"`); by
+default the policy uses all that the environment's inverters have (`"full"`). Inverters that run the
+standard's functions by themselves, to rest in every interval, are `PV(functions=...)` of the environment.
 """
 
 from __future__ import annotations
@@ -17,9 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import RunError
+from ..errors import RunError, unknown
 from ..policy import AnyEnv, FloatArray
-from .inverters import STEP_RESPONSE, InverterPolicy
+from .inverters import STEP_RESPONSE, InverterPolicy, low_power_share
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Curve:
 
 #: Category A: V2 = V3 = 1.00, so three points.
 IEEE1547_A = Curve((0.90, 1.00, 1.10), (0.25, 0.0, -0.25))
+CAPABILITIES = ("full", "ieee1547")
 IEEE1547_B = Curve((0.92, 0.98, 1.02, 1.08), (0.44, 0.0, 0.0, -0.44))
 
 
@@ -64,14 +68,22 @@ class PiecewiseVoltVar(InverterPolicy):
         curve: Curve = IEEE1547_B,
         name: str = "volt-var-ieee1547",
         step_response: float = STEP_RESPONSE,
+        capability: str = "full",
     ) -> None:
-        """`curve`: fraction of s_mva over the voltage in pu."""
+        """`curve`: fraction of s_mva over the voltage in pu. `capability`: "full" or "ieee1547"."""
         super().__init__(env, name=name, step_response=step_response)
-        self.curve = curve
+        if capability not in CAPABILITIES:
+            raise unknown("capability", capability, CAPABILITIES)
+        self.curve, self.capability = curve, capability
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
-        """Curve and damping."""
-        return {**super().config(), "curve": str(self.curve)}
+        """Curve, capability and damping."""
+        return {**super().config(), "curve": str(self.curve), "capability": self.capability}
+
+    def limit_mvar(self, p_mw: FloatArray) -> FloatArray:
+        """All that the inverter has, or what the standard asks for at `p_mw`."""
+        limit = super().limit_mvar(p_mw)
+        return limit if self.capability == "full" else limit * low_power_share(p_mw / self.inverters.p_mw)
 
     def target_mvar(self, v_pu: FloatArray, p_mw: FloatArray) -> FloatArray:
         """The curve times the apparent power of each unit."""

@@ -28,7 +28,7 @@ from .calendar import (
 from .derived import series_profiles
 from .load_assignment import Assignment, assignment, stored_feeders
 from .resampling import TimeSeries, check_cover, resample
-from .splits import SPLIT_HASHES, SPLITS, split_days, split_hash
+from .splits import SPLIT_HASHES, SPLIT_SETS, SPLITS, split_days, split_hash
 from .store import Profiles, load_profiles
 from .tariffs import TARIFFS, Season, Tariff, find_tariff
 from .vehicles import CHARGER_SITES, ChargerDays, charger_days
@@ -42,6 +42,7 @@ __all__ = [
     "ONE_DAY",
     "SPLITS",
     "SPLIT_HASHES",
+    "SPLIT_SETS",
     "STEPS_PER_DAY",
     "TARIFFS",
     "Assignment",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ..errors import CaseError, Problem
 from .calendar import HOURS_PER_DAY, MODEL_YEAR, Calendar
 from .resampling import TimeSeries, resample
-from .store import Profiles, load_profiles
+from .splits import checked_set, split_days
+from .store import OUTDOOR_RANGE_C, Profiles, load_profiles
 from .tables import frozen
 from .tariffs import find_tariff
 from .vehicles import ChargerDays
@@ -33,42 +36,63 @@ def derived(base: Profiles, calendar: Calendar) -> Profiles:
         raise ValueError(f"profiles must cover whole days from midnight, not {calendar}")
     if calendar.start < base.calendar.start or calendar.end > base.calendar.end:
         raise ValueError(f"{calendar} is outside these profiles, which cover {base.calendar}")
+    return _kept(base, calendar, base.splits)
+
+
+def with_splits(base: Profiles, splits: str) -> Profiles:
+    """`base` with another set of splits; see `Profiles.with_splits`."""
+    if checked_set(splits) == base.splits:
+        return base
+    if not base.has_splits:
+        raise ValueError(
+            f"splits={splits!r} are days of the shipped year {MODEL_YEAR.start.year}, and these profiles "
+            f"cover {base.calendar}: name days by SeriesLoad(splits=...), or list them: days="
+        )
+    return _kept(base, base.calendar, splits)
+
+
+def _kept(base: Profiles, calendar: Calendar, splits: str) -> Profiles:
+    """The series of `base` on another calendar or with other splits; the same object for the same request."""
+    own = base.own_series()
     return base.source.kept(
-        f"from {calendar} {sorted((n, id(s)) for n, s in base.own_series().items())}",
-        lambda: DerivedProfiles(base.source, calendar, **base.own_series()),
+        f"from {calendar} {splits} {sorted((n, id(s)) for n, s in own.items())}",
+        lambda: DerivedProfiles(base.source, calendar, splits, own),
     )
 
 
-def with_series(base: Profiles, pv: TimeSeries | None, price_usd_mwh: TimeSeries | None) -> Profiles:
-    """`base` with sun or prices of the user's own; see `Profiles.with_series`."""
-    own = base.own_series()
-    if pv is not None:
-        own["pv"] = _checked("pv", pv, 2)
-    if price_usd_mwh is not None:
-        own["price_usd_mwh"] = _checked("price_usd_mwh", price_usd_mwh, 1)
-    given = {"pv": pv, "price_usd_mwh": price_usd_mwh}
-    spans = {name: series.calendar for name, series in given.items() if series is not None}
-    return DerivedProfiles(base.source, common_span(base.calendar, spans), **own)
+def with_series(base: Profiles, given: Mapping[str, TimeSeries]) -> Profiles:
+    """`base` with series of the user's own by name; see `Profiles.with_series`."""
+    own = {**base.own_series(), **{name: _checked(name, series) for name, series in given.items()}}
+    spans = {name: series.calendar for name, series in given.items()}
+    return DerivedProfiles(base.source, common_span(base.calendar, spans), base.splits, own)
 
 
 def series_profiles(
-    *, price_usd_mwh: TimeSeries, pv: TimeSeries | None = None, dt_h: float | None = None
+    *,
+    price_usd_mwh: TimeSeries,
+    pv: TimeSeries | None = None,
+    wind: TimeSeries | None = None,
+    outdoor_c: TimeSeries | None = None,
+    dt_h: float | None = None,
 ) -> Profiles:
-    """Profiles of the user's own years: prices, and sun where there are PV units; loads come by `load=`.
+    """Profiles of the user's own years: prices, and what the devices need; loads come by `load=`.
 
     Charging sessions of a site are those of the shipped stations on the same weekday. There are no splits:
     name them in the load, or list days.
 
     Args:
         price_usd_mwh: (n_steps,) prices.
-        pv: (n_steps, sites) sun per unit of the rating.
+        pv: (n_steps, sites) sun per unit of the rating, for PV.
+        wind: (n_steps, sites) wind power per unit of the rating, for Wind.
+        outdoor_c: (n_steps,) outdoor temperature, for HeatPump.
         dt_h: hours of a step; None: that of the prices.
 
     Raises:
         ValueError: no whole day in common, or a wrong number of columns.
+        CaseError: a value out of its range; names series, row and column.
     """
     base = SeriesProfiles(price_usd_mwh.calendar.resampled(dt_h or price_usd_mwh.calendar.dt_h))
-    return with_series(base, pv, price_usd_mwh)
+    return base.with_series(pv=pv, price_usd_mwh=price_usd_mwh, wind=wind, outdoor_c=outdoor_c)
 
 
 def common_span(calendar: Calendar, spans: dict[str, Calendar]) -> Calendar:
@@ -90,14 +114,39 @@ def _midnight(time: datetime.datetime) -> datetime.datetime:
     return datetime.datetime.combine(time.date(), datetime.time())
 
 
-def _checked(name: str, series: object, ndim: int) -> TimeSeries:
+class _Form(NamedTuple):
+    """What a series of the user's own must be, and how it is made finer."""
+
+    ndim: int
+    low: float
+    high: float
+    unit: str
+    refine: str
+
+
+_FORMS = {
+    "pv": _Form(2, 0.0, np.inf, "per unit of the rating", "linear"),
+    "price_usd_mwh": _Form(1, -np.inf, np.inf, "USD/MWh", "hold"),
+    "wind": _Form(2, 0.0, 1.1, "per unit of the rating", "linear"),
+    "outdoor_c": _Form(1, *OUTDOOR_RANGE_C, "degC", "linear"),
+}
+
+
+def _checked(name: str, series: object) -> TimeSeries:
+    """The series; TypeError, ValueError or CaseError for one that cannot be that."""
     if not isinstance(series, TimeSeries):
         raise TypeError(f"{name} must be a TimeSeries(values, Calendar(...)), got {type(series).__name__}")
-    if series.values.ndim != ndim:
-        wanted = "(n_steps,)" if ndim == 1 else "(n_steps, sites)"
-        raise ValueError(f"{name} must have shape {wanted}, got {series.values.shape}")
-    if ndim == 2 and series.values.min() < 0.0:
-        raise ValueError(f"{name} must be 0 or more, per unit of the rating, got {series.values.min():g}")
+    form, values = _FORMS[name], series.values
+    if values.ndim != form.ndim or not values.size:
+        wanted = "(n_steps,)" if form.ndim == 1 else "(n_steps, sites)"
+        raise ValueError(f"{name} must have shape {wanted}, got {values.shape}")
+    bad = np.argwhere((values < form.low) | (values > form.high))
+    if bad.size:
+        at = tuple(int(i) for i in bad[0])
+        top = "or more" if np.isinf(form.high) else f"to {form.high:g}"
+        expected = f"{form.low:g} {top}, {form.unit}"
+        column = f"column {at[1]}" if len(at) == 2 else ""
+        raise CaseError([Problem(name, at[0], column, f"{values[at]:g}", expected)])
     return series
 
 
@@ -107,19 +156,21 @@ class DerivedProfiles(Profiles):
     Args:
         source: whole profiles in the steps of the data.
         calendar: whole days from midnight.
-        pv, price_usd_mwh: series in place of the source's, that cover `calendar`.
+        splits: name of the set of splits.
+        own: series in place of the source's by name, that cover `calendar`.
     """
 
     def __init__(
         self,
         source: Profiles,
         calendar: Calendar,
-        pv: TimeSeries | None = None,
-        price_usd_mwh: TimeSeries | None = None,
+        splits: str,
+        own: Mapping[str, TimeSeries],
     ) -> None:
         super().__init__(source.folder)
         self._source, self.calendar = source, calendar
-        self._own = {name: s for name, s in (("pv", pv), ("price_usd_mwh", price_usd_mwh)) if s is not None}
+        self.splits = splits
+        self._own = dict(own)
         self._offset = (calendar.start - source.calendar.start).days  # first day, counted in the source
 
     def __repr__(self) -> str:
@@ -127,8 +178,7 @@ class DerivedProfiles(Profiles):
         return f"Profiles({self.calendar}{own}, from {self.folder})"
 
     def __reduce__(self) -> tuple[Callable[..., Profiles], tuple[object, ...]]:  # type: ignore[override]
-        own = self._own
-        return DerivedProfiles, (self._source, self.calendar, own.get("pv"), own.get("price_usd_mwh"))
+        return DerivedProfiles, (self._source, self.calendar, self.splits, self._own)
 
     @property
     def source(self) -> Profiles:
@@ -142,12 +192,18 @@ class DerivedProfiles(Profiles):
 
     def split_days(self, split: str) -> NDArray[np.int64]:
         """Days of the split among those of `calendar`, counted from its first; see `Profiles`."""
-        days = self._source.split_days(split) - self._offset
+        if not self.has_splits:
+            return self._source.split_days(split)
+        days = split_days(split, self.splits) - self._offset
         return frozen(days[(days >= 0) & (days < self.n_days)])
 
     def own_series(self) -> dict[str, TimeSeries]:
         """Series in place of the source's, by name."""
         return dict(self._own)
+
+    def has(self, series: str) -> bool:
+        """Whether the series is the user's own, or the source has it."""
+        return series in self._own or self._source.has(series)
 
     def _cut(self, series: Array, refine: str) -> Array:
         """The source's series on the days and in the steps of these profiles."""
@@ -157,8 +213,11 @@ class DerivedProfiles(Profiles):
             return series
         return frozen(resample(series[rows], per_day, self.steps_per_day, refine))
 
-    def _replaced(self, name: str, refine: str) -> Array:
-        """A series of the user's own, in the steps of these profiles."""
+    def _series(self, name: str) -> Array:
+        """A series of the user's own, in the steps of these profiles; or the source's."""
+        refine = _FORMS[name].refine
+        if name not in self._own:
+            return self._cut(getattr(self._source, name), refine)
         return frozen(self._own[name].resampled(self.dt_h, refine).within(self.calendar, name).copy())
 
     def _loads(self) -> tuple[Array, Array]:
@@ -171,17 +230,18 @@ class DerivedProfiles(Profiles):
         return self._source.pv_sites
 
     def _pv(self) -> Array:
-        return self._replaced("pv", "linear") if "pv" in self._own else self._cut(self._source.pv, "linear")
+        return self._series("pv")
+
+    def _wind(self) -> Array:
+        return self._series("wind")
+
+    def _outdoor(self) -> Array:
+        return self._series("outdoor_c")
 
     @property
     def price_usd_mwh(self) -> Array:
         """(n_steps,) price of each step."""
-        return self._once("price of a step", self._price_of_steps)
-
-    def _price_of_steps(self) -> Array:
-        if "price_usd_mwh" in self._own:
-            return self._replaced("price_usd_mwh", "hold")
-        return self._cut(self._source.price_usd_mwh, "hold")
+        return self._once("price of a step", lambda: self._series("price_usd_mwh"))
 
     def _price(self) -> Array:
         return frozen(resample(self.price_usd_mwh, self.steps_per_day, int(HOURS_PER_DAY), "hold"))
@@ -231,9 +291,24 @@ class SeriesProfiles(Profiles):
     def _loads(self) -> tuple[Array, Array]:
         raise ValueError("profiles of series of your own have no load shapes: give the loads by load=")
 
+    def has(self, series: str) -> bool:
+        """Nothing that is not given."""
+        return False
+
     def _pv(self) -> Array:
         raise ValueError(
             "these profiles have no sun, which PV needs: series_profiles(..., pv=TimeSeries(...))"
+        )
+
+    def _wind(self) -> Array:
+        raise ValueError(
+            "these profiles have no wind, which Wind needs: series_profiles(..., wind=TimeSeries(...))"
+        )
+
+    def _outdoor(self) -> Array:
+        raise ValueError(
+            "these profiles have no outdoor temperature, which HeatPump needs: "
+            "series_profiles(..., outdoor_c=TimeSeries(...))"
         )
 
     def _sessions(self) -> pa.Table:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import CaseError, Problem
 from .calendar import HOURS_PER_DAY, MODEL_YEAR, Calendar, When, instant
 from .resampling import TimeSeries
-from .splits import split_days
+from .splits import WEEKS, split_days
 from .tables import SHIPPED, check_numbers, check_rows, check_texts, frozen, matrix, read_table
 from .tariffs import TARIFFS, find_tariff
 from .vehicles import ChargerDays, charger_days
@@ -23,6 +23,15 @@ from .vehicles import ChargerDays, charger_days
 Array = NDArray[np.float64]
 T = TypeVar("T")
 
+#: Names of the shipped sites of wind power, as SimBench has them.
+WIND_SITES = tuple(f"WP{k}" for k in range(1, 13))
+#: Coldest and warmest air that a series of outdoor temperatures may have, degC.
+OUTDOOR_RANGE_C = (-90.0, 60.0)
+_FILES = {
+    "pv": "profiles/pv.parquet",
+    "wind": "simbench/wind.parquet",
+    "outdoor_c": "profiles/outdoor.parquet",
+}
 _SESSION_LIMITS = {
     "day": (0.0, MODEL_YEAR.n_days - 1.0),
     "arrival_h": (0.0, HOURS_PER_DAY),
@@ -34,27 +43,31 @@ _SESSION_LIMITS = {
 
 
 class Profiles:
-    """One year at 15 min: load shapes, photovoltaic power, prices, tariffs, electric-vehicle sessions.
+    """One year at 15 min: load shapes, sun, wind, outdoor temperature, prices, tariffs, charging sessions.
 
     Step k of day d is row 96*d + k and covers the quarter hour that begins k*15 min after midnight, local
     standard time (UTC+1). All arrays are float64, C-contiguous and read-only, the same object on each access.
     Each table is read when one of its arrays is first used; access is thread-safe.
 
     Load shapes come from SimBench (ODbL); `tools/load_shapes.py` says how single households are summed and
-    how the reactive shapes are scaled. Photovoltaic power is a clear sky times a cloud process. Prices are
-    ERCOT's day-ahead prices of 2021, whose weekdays are those of 2016: day d holds 2021-01-01 + d. The winter
-    storm of February 2021 (up to 9000 USD/MWh) is among them. See cases/data/SOURCES.md.
+    how the reactive shapes are scaled. Photovoltaic power is a clear sky times a cloud process. Wind power is
+    SimBench's, the outdoor temperature that of a test reference year with a cold winter in Bremerhaven.
+    Prices are ERCOT's day-ahead prices of 2021, whose weekdays are those of 2016: day d holds 2021-01-01 + d.
+    The winter storm of February 2021 (up to 9000 USD/MWh) is among them. See cases/data/SOURCES.md.
 
     At another step length, on other days or with series of your own: `resampled`, `between`, `with_series`
     give profiles of the same kind, with their own `calendar` and arrays of its length.
 
     Attributes:
         calendar: the time axis of all series.
+        splits: name of the set of splits that `split_days` follows; see `cases.profiles.splits`.
         load_p: (35136, n_shapes) active shapes, each with annual maximum 1.
         load_q: (35136, n_shapes) reactive shapes in multiples of the nominal reactive power, |q| <= 1.2.
             Over the hours in which P is above its 95 % quantile, q averages what p averages, so a load has
             there its nominal ratio of Q to P.
         pv: (35136, 25) power per unit of each site's AC rating, 0 to 1.
+        wind: (35136, 12) power per unit of each site's rating, 0 to 1.
+        outdoor_c: (35136,) outdoor air temperature, degC.
         price_usd_mwh: (35136,) each hour's price four times.
         price_hourly_usd_mwh: (8784,).
         ev_sessions: charging sessions of ACN-Data; see `ev_sessions`.
@@ -64,6 +77,7 @@ class Profiles:
     """
 
     calendar: Calendar = MODEL_YEAR
+    splits: str = WEEKS
 
     def __init__(self, folder: str | Path | None = None) -> None:
         """Args: folder: where `simbench/` and `profiles/` lie; None: the data that come with the package."""
@@ -121,12 +135,22 @@ class Profiles:
         return True
 
     def split_days(self, split: str) -> NDArray[np.int64]:
-        """Days of a split, counted from the first of `calendar`, rising; none where it has none of them.
+        """Days of a split of the set `splits`, counted from the first of `calendar`, rising; may be none.
 
         Raises:
             ValueError: an unknown split; the nearest is suggested.
         """
-        return split_days(split)
+        return split_days(split, self.splits)
+
+    def with_splits(self, splits: str) -> Profiles:
+        """The same series with another set of splits: "weeks", or "weeks-apart" with gap days between them.
+
+        Raises:
+            ValueError: an unknown set, or profiles of a user's own years, which have none.
+        """
+        from .derived import with_splits
+
+        return with_splits(self, splits)
 
     def own_series(self) -> dict[str, TimeSeries]:
         """Series that are not of the files, by name."""
@@ -156,18 +180,30 @@ class Profiles:
         return derived(self, self.calendar.part(instant(start, "start"), instant(end, "end")))
 
     def with_series(
-        self, *, pv: TimeSeries | None = None, price_usd_mwh: TimeSeries | None = None
+        self,
+        *,
+        pv: TimeSeries | None = None,
+        price_usd_mwh: TimeSeries | None = None,
+        wind: TimeSeries | None = None,
+        outdoor_c: TimeSeries | None = None,
     ) -> Profiles:
-        """With sun (n_steps, sites; per unit of the rating) or prices of your own, on the days that all have.
+        """With sun or wind (n_steps, sites; per unit of the rating), prices or temperatures of your own.
 
-        They may have another step, and are resampled to that of these profiles.
+        They may have another step, and are resampled to that of these profiles; what is played are the days
+        that all have.
 
         Raises:
             ValueError: no day in common, or values with a wrong number of columns.
+            CaseError: a value out of its range; names series, row and column.
         """
         from .derived import with_series
 
-        return with_series(self, pv, price_usd_mwh)
+        given = {"pv": pv, "price_usd_mwh": price_usd_mwh, "wind": wind, "outdoor_c": outdoor_c}
+        return with_series(self, {name: series for name, series in given.items() if series is not None})
+
+    def has(self, series: str) -> bool:
+        """Whether they have that series: "pv", "wind" or "outdoor_c"; data of a user's own may lack some."""
+        return self._once(f"has {series}", lambda: (self.folder / _FILES[series]).is_file())
 
     # -- loads -----------------------------------------------------------------------------------------
 
@@ -222,7 +258,7 @@ class Profiles:
         return self._once("pv", self._pv)
 
     def _pv(self) -> Array:
-        path = self.folder / "profiles" / "pv.parquet"
+        path = self.folder / _FILES["pv"]
         names = self.pv_sites["site"].to_pylist()
         return matrix(read_table(path, tuple(names), MODEL_YEAR.n_steps), names, path, 0.0, 1.1)
 
@@ -238,6 +274,27 @@ class Profiles:
         check_texts(table, ("site",), path, unique=True)
         check_numbers(table, {"x_km": (-1e6, 1e6), "y_km": (-1e6, 1e6)}, path)
         return table
+
+    # -- weather ---------------------------------------------------------------------------------------
+
+    @property
+    def wind(self) -> Array:
+        """(n_steps, n_wind_sites) wind power per unit of each site's rating."""
+        return self._once("wind", self._wind)
+
+    def _wind(self) -> Array:
+        path = self.folder / _FILES["wind"]
+        return matrix(read_table(path, WIND_SITES, MODEL_YEAR.n_steps), list(WIND_SITES), path, 0.0, 1.0)
+
+    @property
+    def outdoor_c(self) -> Array:
+        """(n_steps,) outdoor air temperature, degC."""
+        return self._once("outdoor", self._outdoor)
+
+    def _outdoor(self) -> Array:
+        path = self.folder / _FILES["outdoor_c"]
+        table = read_table(path, ("outdoor_c",), MODEL_YEAR.n_steps)
+        return frozen(matrix(table, ["outdoor_c"], path, *OUTDOOR_RANGE_C, per_unit=100.0)[:, 0].copy())
 
     # -- money -----------------------------------------------------------------------------------------
 

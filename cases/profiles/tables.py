@@ -98,11 +98,13 @@ def check_rows(table: pa.Table, path: Path) -> None:
         raise CaseError([Problem(str(path), None, "", "0 rows", "at least one row")])
 
 
-def matrix(table: pa.Table, names: list[str], path: Path, low: float, high: float) -> Array:
+def matrix(
+    table: pa.Table, names: list[str], path: Path, low: float, high: float, per_unit: float = 1e4
+) -> Array:
     """Columns as one C-contiguous, read-only (rows, columns) array of float64.
 
-    An integer column holds ten-thousandths (Parquet metadata "distgrid.quantum" says so too); a floating one
-    holds the values themselves.
+    An integer column holds ten-thousandths, or 1 / `per_unit` (Parquet metadata "distgrid.quantum" says so
+    too); a floating one holds the values themselves.
 
     Raises:
         CaseError: names row and column of each null, NaN or value outside [low, high] (first per column).
@@ -121,7 +123,8 @@ def matrix(table: pa.Table, names: list[str], path: Path, low: float, high: floa
     for begin in range(0, table.num_rows, 512):
         for j, value in enumerate(values):
             out[begin : begin + 512, j] = value[begin : begin + 512]
-    out /= [1e4 if pa.types.is_integer(column.type) and not column.null_count else 1.0 for column in columns]
+    whole = [pa.types.is_integer(column.type) for column in columns]
+    out /= np.where(whole, per_unit, 1.0)
     # Nulls became NaN; a comparison with NaN is false, so this finds both.
     good = (out >= low) & (out <= high)
     if not good.all():

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .base import ArrayBlock, Block, BlockContext, BlockView, ForecastWindow, SeriesBlock, block_of
+from .base import ArrayBlock, Block, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
-from .forecasts import LoadForecast, PriceForecast, PVForecast
+from .forecasts import (
+    ForecastBlock,
+    LoadForecast,
+    OutdoorForecast,
+    PriceForecast,
+    PVForecast,
+    WindForecast,
+)
 from .grid import GRID
-from .time import TIME
+from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
+from .part import PartBlock
+from .time import TIME, PriceAhead
+from .view import BlockContext, BlockView, ForecastWindow
 
 __all__ = [
     "GRID_BLOCKS",
@@ -20,12 +30,23 @@ __all__ = [
     "Block",
     "BlockContext",
     "BlockView",
+    "EnergyBalance",
+    "EpisodeLeft",
     "FleetBlock",
+    "ForecastBlock",
     "ForecastWindow",
+    "LedgerBlock",
     "LoadForecast",
+    "OutdoorForecast",
     "PVForecast",
+    "PartBlock",
+    "PeakImport",
+    "PriceAhead",
     "PriceForecast",
     "SeriesBlock",
+    "Setpoint",
+    "SettlementPrices",
+    "WindForecast",
     "block_of",
     "chosen_blocks",
     "details_read",

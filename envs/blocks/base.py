@@ -8,172 +8,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ...physics.solved_grid import SolvedGrid
 from ..resources.base import Entry
 from ..resources.class_names import made_of, name_of_class
-
-if TYPE_CHECKING:
-    from ...cases import Feeder
-    from ...cases.profiles import Profiles
-    from ..resources import Fleet
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-T = TypeVar("T", bound=NDArray[Any])
+from ..resources.times import COMING, KNOWN, LAST
+from .places import located
+from .view import BlockContext, BlockView, FloatArray, IntArray
 
 #: Results of a power flow that are only kept where a block reads them: see `Block.reads`.
 DETAILS = ("v", "s_from", "i_ka")
-
-
-class ForecastWindow(NamedTuple):
-    """Forecasts of consecutive intervals, the first of which is known."""
-
-    t_index: IntArray  # (horizon,) rows of the profiles
-    load_p_mw: FloatArray  # (horizon, load points)
-    load_q_mvar: FloatArray  # (horizon, load points)
-    price_usd_mwh: FloatArray  # (horizon,)
-    pv: FloatArray  # (horizon, sites) output per unit of rated power
-
-
-class ForecastSource(Protocol):
-    """Forecasts made when interval ``t_index`` (rows,) is decided, for it (known) and those behind it."""
-
-    def load(
-        self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int, random: FloatArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """(rows, horizon, load points) of MW and of MVAr."""
-
-    def price_usd_mwh(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
-        """(rows, horizon)."""
-
-    def pv(self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int) -> FloatArray:
-        """(rows, horizon, sites) of output per unit of rated power."""
-
-    def window(
-        self, row_key: int, t_index: int, horizon: int, random: FloatArray | None = None
-    ) -> ForecastWindow:
-        """All of them for one episode."""
-
-    @property
-    def price_room_usd_mwh(self) -> float:
-        """How far forecast prices may lie outside those of the year."""
-
-    @property
-    def random(self) -> bool:
-        """Whether they depend on the row's key."""
-
-    @property
-    def n_random_load(self) -> int:
-        """Numbers that a random load draws for each episode."""
-
-
-@dataclass(frozen=True, eq=False)
-class BlockContext:
-    """What a block may look at when its entries and bounds are made. Nothing in it changes afterwards.
-
-    ``names``: of the columns of voltages ("node"), loads ("load"), branches ("branch") and unbalance
-    ("unbalance"); a per-phase feeder has one column for each phase that exists ("671.A").
-    """
-
-    feeder: Feeder
-    fleet: Fleet
-    profiles: Profiles
-    forecasts: ForecastSource
-    names: Mapping[str, Sequence[str]]
-    v_high_pu: FloatArray  # (voltages,) the most that a solved state can have; NaN where nothing is solved
-    s_branch_mva: FloatArray  # (branches,) the most that can flow, at least 1 kVA
-    i_branch_ka: FloatArray  # (branches,) the same as current
-    rating_mva: FloatArray  # (branches,) NaN: none
-    s_load_mva: FloatArray  # (load points,) largest load
-    s_total_mva: float  # loads, fleet and losses of the whole feeder at their largest
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of columns by kind."""
-        return {kind: len(names) for kind, names in self.names.items()}
-
-
-class BlockView:
-    """The state that an observation shows, batch first. Arrays are live: read, never keep, never write.
-
-    The grid is that of the last solved interval; loads are those of the interval that is decided next, whose
-    row of the profiles is ``t_index`` (batch,). ``fleet`` has what its devices delivered last. ``row_key``
-    (batch,) is what draws of meters and forecasts depend on in an episode, ``random_load`` (batch, n) what a
-    random load drew for it, ``readings`` what meters show.
-    """
-
-    __slots__ = ("context", "fleet", "grid", "random_load", "readings", "row_key", "t_index")
-
-    def __init__(self, grid: SolvedGrid, fleet: Fleet, context: BlockContext) -> None:
-        self.grid, self.fleet, self.context = grid, fleet, context
-        batch = len(grid.v_pu)
-        self.t_index: IntArray = np.zeros(batch, dtype=np.int64)
-        self.row_key: NDArray[np.uint64] = np.zeros(batch, dtype=np.uint64)
-        self.random_load: FloatArray = np.zeros((batch, 0))
-        self.readings: FloatArray = np.zeros((batch, 0))
-
-    @property
-    def forecasts(self) -> ForecastSource:
-        """Forecasts of loads, sun and prices."""
-        return self.context.forecasts
-
-    @property
-    def v(self) -> NDArray[np.complex128]:
-        """(batch, voltages) complex, pu; a detail."""
-        return self._kept(self.grid.v, "v")
-
-    @property
-    def v_pu(self) -> FloatArray:
-        """(batch, voltages), NaN where nothing is solved."""
-        return self.grid.v_pu
-
-    @property
-    def s_from(self) -> NDArray[np.complex128]:
-        """(batch, branches) MVA into the branch at its from side; a detail."""
-        return self._kept(self.grid.s_from, "s_from")
-
-    @property
-    def i_ka(self) -> FloatArray:
-        """(batch, branches); a detail."""
-        return self._kept(self.grid.i_ka, "i_ka")
-
-    @property
-    def loading(self) -> FloatArray:
-        """(batch, branches) apparent power over rating."""
-        return self.grid.loading
-
-    @property
-    def vuf_pct(self) -> FloatArray:
-        """(batch, nodes with three phases)."""
-        return self.grid.vuf_pct
-
-    @property
-    def load_p_mw(self) -> FloatArray:
-        """(batch, load points) of the coming interval."""
-        return self.grid.load_p_mw
-
-    @property
-    def load_q_mvar(self) -> FloatArray:
-        """(batch, load points) of the coming interval."""
-        return self.grid.load_q_mvar
-
-    @property
-    def measured(self) -> FloatArray:
-        """(batch, quantities): what a step measures of the whole feeder."""
-        return self.grid.measured
-
-    def _kept(self, array: T, name: str) -> T:
-        if not array.size:
-            raise ValueError(
-                f"{name!r} is kept only where a block says that it reads it: write reads = ({name!r},) in "
-                "the class of your block"
-            )
-        return array
 
 
 @dataclass(frozen=True)
@@ -216,7 +63,20 @@ class Block(ABC):
     @property
     @abstractmethod
     def meaning(self) -> str:
-        """What it holds, and of when ("last": of the interval before the decision), for the documentation."""
+        """What it holds, for the documentation."""
+
+    @property
+    def time(self) -> str:
+        """Of when it is, a word of `envs.resources.times`: "last", of the interval before the decision.
+
+        What is ``COMING`` by its class shows the interval that is decided at the level "oracle" alone.
+        """
+        return LAST
+
+    @property
+    def public(self) -> bool:
+        """Whether everybody knows it without measuring, so that every level of observation shows it."""
+        return False
 
     @property
     def per(self) -> str | None:
@@ -239,6 +99,15 @@ class Block(ABC):
         size = self.size(context.counts)
         return [self.name] if size == 1 else [f"{self.name}[{k}]" for k in range(size)]
 
+    def places(self, context: BlockContext) -> Sequence[str | None]:
+        """Name of the column ``per`` which each entry stands; None where it stands nowhere."""
+        return [None] * self.size(context.counts) if self.per is None else context.names[self.per]
+
+    def times(self, context: BlockContext) -> Sequence[str]:
+        """Of when each entry is."""
+        time = LAST if self.time == COMING and not context.exact else self.time
+        return [time] * self.size(context.counts)
+
     @abstractmethod
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """Lowest and highest value, one for all entries or one each; finite. What lies outside is clipped."""
@@ -248,7 +117,10 @@ class Block(ABC):
         """Write the (batch, size) values; NaN is observed as 0. Row *i* must not depend on row *j*."""
 
     def entries(self, context: BlockContext) -> list[Entry]:
-        """Every entry with unit and bounds. ValueError where those do not fit its size, or are not finite."""
+        """Every entry with unit, bounds, time and place.
+
+        ValueError where those do not fit its size, or are not finite.
+        """
         labels, size = self.labels(context), self.size(context.counts)
         if len(labels) != size:
             raise ValueError(f"observation block {self.name!r} has {len(labels)} labels for {size} entries")
@@ -258,9 +130,12 @@ class Block(ABC):
             raise ValueError(
                 f"observation block {self.name!r}: {labels[k]} has bounds {low[k]} and {high[k]}"
             )
+        where = [located(self.per, place, context.feeder) for place in self.places(context)]
         return [
-            Entry(label, self.unit, a, b, self.meaning)
-            for label, a, b in zip(labels, low.tolist(), high.tolist(), strict=True)
+            Entry(label, self.unit, a, b, self.meaning, time, *place)
+            for label, a, b, time, place in zip(
+                labels, low.tolist(), high.tolist(), self.times(context), where, strict=True
+            )
         ]
 
     def _checked_bound(self, bound: ArrayLike, size: int) -> FloatArray:
@@ -315,7 +190,20 @@ class ArrayBlock(Block):
 
 
 class SeriesBlock(Block):
-    """A block that depends on nothing but the interval: a table over time, which the gather reads."""
+    """A block that depends on nothing but the interval: a table over time, which the gather reads.
+
+    What it shows of the interval that is decided is known: override ``time`` and ``public`` where it is not.
+    """
+
+    @property
+    def time(self) -> str:
+        """Known of the interval that is decided."""
+        return KNOWN
+
+    @property
+    def public(self) -> bool:
+        """Everybody knows it."""
+        return True
 
     @abstractmethod
     def series(self, context: BlockContext) -> FloatArray:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..resources import Fleet
 from ..resources.base import Entry
-from .base import ArrayBlock, BlockContext, BlockView, FloatArray, IntArray
+from ..resources.times import COMING, LAST
+from .base import ArrayBlock
+from .view import BlockContext, BlockView, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class FleetBlock(ArrayBlock):
         """What the device says about it."""
         return self.of[0].meaning
 
+    @property
+    def time(self) -> str:
+        """What the device says about it."""
+        return self.of[0].time
+
     def size(self, counts: Mapping[str, int]) -> int:
         """One for each device that has the quantity."""
         return len(self.of)
@@ -45,8 +52,10 @@ class FleetBlock(ArrayBlock):
         return np.array([e.low for e in self.of]), np.array([e.high for e in self.of])
 
     def entries(self, context: BlockContext) -> list[Entry]:
-        """As the devices wrote them."""
-        return list(self.of)
+        """As the devices wrote them; what is of the interval that is decided at "oracle" is "last" else."""
+        if context.exact:
+            return list(self.of)
+        return [replace(one, time=LAST) if one.time == COMING else one for one in self.of]
 
     def columns(self, context: BlockContext) -> IntArray:
         """Of the fleet's observation."""
@@ -54,12 +63,16 @@ class FleetBlock(ArrayBlock):
 
     def fill(self, view: BlockView, out: FloatArray) -> None:
         """What the fleet observes."""
-        out[:] = view.fleet.observe(view.t_index)[:, self.first : self.first + len(self.of)]
+        out[:] = view.observed_fleet()[:, self.first : self.first + len(self.of)]
 
 
 def fleet_blocks(fleet: Fleet) -> list[FleetBlock]:
-    """All of them, in their order."""
-    return [
-        FleetBlock(tuple(fleet.observation_entries[part]), part.start, name)
-        for name, part in fleet.observation_blocks.items()
-    ]
+    """All of them, in their order; entries have the bus and the phase of their units."""
+    units = {unit.name: unit for unit in fleet.units()}
+    blocks = []
+    for name, part in fleet.observation_blocks.items():
+        found = fleet.observation_entries[part]
+        own = [units[entry.name.rpartition(".")[0]] for entry in found]
+        placed = (replace(e, bus=u.bus, phase=u.phase) for e, u in zip(found, own, strict=True))
+        blocks.append(FleetBlock(tuple(placed), part.start, name))
+    return blocks

@@ -1,7 +1,8 @@
-"""Blocks of what is forecast when an interval is decided, for the intervals behind it.
+"""Blocks of what is forecast when an interval is decided.
 
-They hold what the scenario's forecaster says, or the truth where there is none. The decided interval itself
-is in the blocks of loads and prices.
+They hold what the scenario's forecaster says. At the level "oracle" the decided interval itself is in the
+blocks of loads and prices, and forecasts begin behind it; without a forecaster they are the truth. At other
+levels they begin with the decided interval, which is one step behind the last that is known.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from numpy.typing import ArrayLike
 from ..resources import Fleet
 from ..resources.base import check_choice, check_number
 from ..resources.pv import PVProgram
-from .base import Block, BlockContext, BlockView, FloatArray
+from ..resources.times import forecast
+from ..resources.wind import WindProgram
+from .base import Block
+from .view import BlockContext, BlockView, FloatArray
+
+_ROOM_K = 10.0  # by which a forecast may leave the temperatures of the data
 
 
 @dataclass(frozen=True)
-class _Forecast(Block):
-    """``horizon`` entries, for 1, 2, ... steps behind the interval that is decided."""
+class ForecastBlock(Block):
+    """Something foretold: ``horizon`` entries, for 1, 2, ... steps behind the last interval that is known."""
 
     horizon: int = 4
 
@@ -39,23 +45,39 @@ class _Forecast(Block):
         """Name and steps ahead."""
         return [f"{self.name}[+{k}]" for k in range(1, self.horizon + 1)]
 
+    @property
+    def time(self) -> str:
+        """What each is for is in `times`."""
+        return "forecast"
+
+    @property
+    def public(self) -> bool:
+        """Weather services and markets publish them."""
+        return True
+
+    def times(self, context: BlockContext) -> Sequence[str]:
+        """Hours behind the last interval that is known."""
+        ahead = [forecast(k * context.profiles.dt_h) for k in range(1, self.horizon + 1)]
+        return ahead * (self.size(context.counts) // self.horizon)
+
     @abstractmethod
     def ahead(self, view: BlockView, horizon: int) -> FloatArray:
         """(batch, horizon, things) forecasts from the decided interval on."""
 
     def fill(self, view: BlockView, out: FloatArray) -> None:
-        """Steps ahead, the decided interval left out; thing by thing where there are several."""
-        values = self.ahead(view, self.horizon + 1)[:, 1:]
+        """Steps ahead, without the decided interval where it is known; thing by thing."""
+        known = int(view.context.exact)
+        values = self.ahead(view, self.horizon + known)[:, known:]
         out[:] = values.transpose(0, 2, 1).reshape(out.shape)
 
 
 @dataclass(frozen=True)
-class LoadForecast(_Forecast):
+class LoadForecast(ForecastBlock):
     """Active load, ``of`` the "feeder" as a whole or of each "point" (node; per phase: phase with a load)."""
 
     of: str = "feeder"
     unit = "MW"
-    meaning = "active load as forecast, for steps after the interval that is decided"
+    meaning = "active load as forecast"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,16 +112,24 @@ class LoadForecast(_Forecast):
 
     def ahead(self, view: BlockView, horizon: int) -> FloatArray:
         """Of the feeder or of each point."""
-        p, _ = view.forecasts.load(view.row_key, view.t_index, horizon, view.random_load)
-        return p if self.of == "point" else p.sum(axis=2, keepdims=True)
+        given = (view.row_key, view.t_index, horizon, view.random_load)
+        if self.of == "feeder":
+            return view.forecasts.total_load_mw(*given)[:, :, None]
+        return view.forecasts.load(*given)[0]
+
+    def places(self, context: BlockContext) -> Sequence[str | None]:
+        """Point by point."""
+        if self.of == "feeder":
+            return super().places(context)
+        return [point for point in context.names["load"] for _ in range(self.horizon)]
 
 
-class PriceForecast(_Forecast):
+class PriceForecast(ForecastBlock):
     """Energy prices."""
 
     name = "price_forecast_usd_mwh"
     unit = "USD/MWh"
-    meaning = "energy price as forecast, for steps after the interval that is decided"
+    meaning = "energy price as forecast"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """Those of the year, and room for errors."""
@@ -111,12 +141,12 @@ class PriceForecast(_Forecast):
         return view.forecasts.price_usd_mwh(view.row_key, view.t_index, horizon)[:, :, None]
 
 
-class PVForecast(_Forecast):
+class PVForecast(ForecastBlock):
     """Power that all PV plants of the fleet together could give."""
 
     name = "pv_forecast_mw"
     unit = "MW"
-    meaning = "power that all PV plants could give as forecast, for steps after the interval that is decided"
+    meaning = "power that all PV plants could give as forecast"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """What the inverters can pass."""
@@ -124,12 +154,11 @@ class PVForecast(_Forecast):
 
     def ahead(self, view: BlockView, horizon: int) -> FloatArray:
         """One power."""
-        sites = view.forecasts.pv(view.row_key, view.t_index, horizon)
-        total = np.zeros((*sites.shape[:2], 1))
+        total = np.zeros((view.t_index.size, horizon))
         for plants in _plants(view.fleet):
-            each = np.minimum(sites[:, :, plants.site] * plants.rated_p_mw, plants.s_mva)
-            total += each.sum(axis=2, keepdims=True)
-        return total
+            of = (plants.site, plants.rated_p_mw, plants.s_mva)
+            total += view.forecasts.total_pv_mw(view.row_key, view.t_index, horizon, *of)
+        return total[:, :, None]
 
 
 def _plants(fleet: Fleet) -> list[PVProgram]:
@@ -138,3 +167,49 @@ def _plants(fleet: Fleet) -> list[PVProgram]:
     if not found:
         raise ValueError("PVForecast: the fleet has no PV plant to forecast")
     return found
+
+
+class WindForecast(ForecastBlock):
+    """Power that all wind turbines of the fleet together could give."""
+
+    name = "wind_forecast_mw"
+    unit = "MW"
+    meaning = "power that all turbines could give as forecast"
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """What the converters can pass."""
+        return 0.0, float(sum(program.s_mva.sum() for program in _turbines(context.fleet)))
+
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """One power."""
+        sites = view.forecasts.wind(view.row_key, view.t_index, horizon)
+        total = np.zeros((*sites.shape[:2], 1))
+        for turbines in _turbines(view.fleet):
+            each = np.minimum(sites[:, :, turbines.site] * turbines.rated_p_mw, turbines.s_mva)
+            total += each.sum(axis=2, keepdims=True)
+        return total
+
+
+def _turbines(fleet: Fleet) -> list[WindProgram]:
+    """The wind turbines of a fleet. ValueError where there are none."""
+    found = [program for program in fleet.programs if isinstance(program, WindProgram)]
+    if not found:
+        raise ValueError("WindForecast: the fleet has no wind turbine to forecast")
+    return found
+
+
+class OutdoorForecast(ForecastBlock):
+    """Outdoor temperature."""
+
+    name = "outdoor_forecast_c"
+    unit = "degC"
+    meaning = "outdoor temperature as forecast"
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """Those of the data, and room for errors."""
+        outdoor = context.profiles.outdoor_c
+        return float(outdoor.min()) - _ROOM_K, float(outdoor.max()) + _ROOM_K
+
+    def ahead(self, view: BlockView, horizon: int) -> FloatArray:
+        """One temperature."""
+        return view.forecasts.outdoor_c(view.row_key, view.t_index, horizon)[:, :, None]

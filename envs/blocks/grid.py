@@ -1,4 +1,4 @@
-"""Blocks of the solved grid and of the loads of the coming interval: columns of arrays that exist anyway."""
+"""Blocks of the solved grid and of its loads: columns of arrays that exist anyway."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...physics.row_results import P_LOSS, P_SLACK, Q_SLACK
-from .base import ArrayBlock, BlockContext, IntArray
+from ..resources.times import COMING
+from .base import ArrayBlock
+from .view import BlockContext, IntArray
 
 _SOME = 1e-3  # a box needs room even where a node has no load
 
@@ -15,7 +17,7 @@ class Voltage(ArrayBlock):
     """Voltage magnitudes."""
 
     name, unit, per, source = "v_pu", "pu", "node", "v_pu"
-    meaning = "voltage magnitude at every node, last"
+    meaning = "voltage magnitude at every node"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """From nothing to the most that a solved state can have."""
@@ -26,7 +28,7 @@ class VoltageAngle(ArrayBlock):
     """Voltage angles."""
 
     name, unit, per, source, part = "v_deg", "deg", "node", "v", "degrees"
-    meaning = "voltage angle at every node, last"
+    meaning = "voltage angle at every node"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """Half a turn either way."""
@@ -34,7 +36,7 @@ class VoltageAngle(ArrayBlock):
 
 
 class _Load(ArrayBlock):
-    per = "load"
+    per, time = "load", COMING
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """The largest load of each point either way."""
@@ -46,14 +48,14 @@ class ActiveLoad(_Load):
     """Active power of loads."""
 
     name, unit, source = "load_p_mw", "MW", "load_p_mw"
-    meaning = "active load at every node, during the interval that is decided"
+    meaning = "active load at every node"
 
 
 class ReactiveLoad(_Load):
     """Reactive power of loads."""
 
     name, unit, source = "load_q_mvar", "MVAr", "load_q_mvar"
-    meaning = "reactive load at every node, during the interval that is decided"
+    meaning = "reactive load at every node"
 
 
 class _Flow(ArrayBlock):
@@ -68,21 +70,21 @@ class ActiveFlow(_Flow):
     """Active power into branches."""
 
     name, unit, part = "p_from_mw", "MW", "real"
-    meaning = "active power into every branch at its from side, last"
+    meaning = "active power into every branch at its from side"
 
 
 class ReactiveFlow(_Flow):
     """Reactive power into branches."""
 
     name, unit, part = "q_from_mvar", "MVAr", "imag"
-    meaning = "reactive power into every branch at its from side, last"
+    meaning = "reactive power into every branch at its from side"
 
 
 class Current(ArrayBlock):
     """Currents of branches."""
 
     name, unit, per, source = "i_ka", "kA", "branch", "i_ka"
-    meaning = "current of every branch, last"
+    meaning = "current of every branch"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """A current that carries the most that can flow at the lowest voltage."""
@@ -93,7 +95,7 @@ class Loading(ArrayBlock):
     """Apparent power over rating."""
 
     name, unit, per, source = "loading", "1", "branch", "loading"
-    meaning = "apparent power over rating of every branch, last"
+    meaning = "apparent power over rating of every branch"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """The most that can flow over the rating; a branch without one has loading 0."""
@@ -105,7 +107,7 @@ class Unbalance(ArrayBlock):
     """Voltage unbalance factor."""
 
     name, unit, per, source = "vuf_pct", "%", "unbalance", "vuf_pct"
-    meaning = "negative over positive sequence voltage at every node with three phases, last"
+    meaning = "negative over positive sequence voltage at every node with three phases"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """Per cent."""
@@ -131,21 +133,21 @@ class SourceActive(_Total):
     """Active power of the source."""
 
     name, unit, at = "p_slack_mw", "MW", P_SLACK
-    meaning = "active power taken from the substation, last"
+    meaning = "active power taken from the substation"
 
 
 class SourceReactive(_Total):
     """Reactive power of the source."""
 
     name, unit, at = "q_slack_mvar", "MVAr", Q_SLACK
-    meaning = "reactive power taken from the substation, last"
+    meaning = "reactive power taken from the substation"
 
 
 class Losses(_Total):
     """Active losses."""
 
     name, unit, at = "p_loss_mw", "MW", P_LOSS
-    meaning = "active losses, last"
+    meaning = "active losses"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """From nothing up."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .base import BlockContext, FloatArray, SeriesBlock
+from ...cases.profiles.calendar import HOURS_PER_DAY
+from ..resources.base import check_number
+from ..resources.times import announced
+from .base import SeriesBlock
+from .view import BlockContext, FloatArray
+
+_PUBLISHED_H = 13.0  # when a day-ahead market has told the prices of the next day
 
 
 class Clock(SeriesBlock):
@@ -40,7 +47,7 @@ class Price(SeriesBlock):
     """Energy price."""
 
     name, unit = "price_usd_mwh", "USD/MWh"
-    meaning = "energy price, during the interval that is decided"
+    meaning = "energy price"
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """Lowest and highest of the year."""
@@ -55,6 +62,51 @@ class Price(SeriesBlock):
                 f"prices have shape {profiles.price_usd_mwh.shape}, expected one for {profiles.n_steps} steps"
             )
         return np.asarray(profiles.price_usd_mwh, dtype=np.float64)[:, None]
+
+
+@dataclass(frozen=True)
+class PriceAhead(SeriesBlock):
+    """Energy prices 1, 2, ... ``hours`` hours behind the decided interval, as a day-ahead market tells them.
+
+    Prices of a day are published at 13:00 of the day before. Until then its entries hold the price at the
+    same time of the day before, which is known.
+    """
+
+    hours: int = 23
+    name = "price_ahead_usd_mwh"
+    unit = "USD/MWh"
+    meaning = "day-ahead energy price; where it is not published yet, that of the same time a day earlier"
+
+    def __post_init__(self) -> None:
+        check_number("PriceAhead", "hours", self.hours, 1.0, HOURS_PER_DAY - 1.0)
+        if self.hours != int(self.hours):
+            raise ValueError(f"PriceAhead: hours must be a whole number, got {self.hours!r}")
+
+    def size(self, counts: Mapping[str, int]) -> int:
+        """One for each hour."""
+        return self.hours
+
+    def labels(self, context: BlockContext) -> Sequence[str]:
+        """Name and hours ahead."""
+        return [f"{self.name}[+{k}h]" for k in range(1, self.hours + 1)]
+
+    def times(self, context: BlockContext) -> Sequence[str]:
+        """Hours behind the decided interval."""
+        return [announced(k) for k in range(1, self.hours + 1)]
+
+    def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
+        """Lowest and highest of the year."""
+        return Price().bounds(context)
+
+    def series(self, context: BlockContext) -> FloatArray:
+        """(n_steps, hours)."""
+        price = Price().series(context)[:, 0]
+        day = context.profiles.calendar.steps_per_day
+        now = np.arange(price.size)[:, None]
+        wanted = now + np.rint(np.arange(1, self.hours + 1) * day / HOURS_PER_DAY).astype(np.int64)
+        published = now // day + (now % day >= _PUBLISHED_H * day / HOURS_PER_DAY)  # the last day that is
+        known = (wanted // day <= published) & (wanted < price.size)
+        return np.asarray(price[np.where(known, wanted, wanted - day)])
 
 
 #: Shipped blocks of time.

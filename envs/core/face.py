@@ -52,6 +52,8 @@ class MadeWithOptions:
     allow_mesh_pruning = Fixed[bool | None]("make another with allow_mesh_pruning=")
     meters = Fixed[tuple[Meter, ...]]("make another with meters=")
     forecaster = Fixed[Forecaster | None]("make another with forecaster=")
+    observation = Fixed[str]("make another with observation=")
+    normalise = Fixed[bool]("make another with normalise=")
     power_flow = Fixed[PowerFlow | None]("make another with power_flow=")
 
     _scenario: Scenario
@@ -77,7 +79,8 @@ class MadeWithOptions:
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}
         found |= {"load_scale": options.load_scale, "v_source_pu": options.v_source_pu}
         found |= {"allow_mesh_pruning": options.allow_mesh_pruning, "power_flow": options.power_flow}
-        found |= {"meters": played.meters, "forecaster": played.forecaster}
+        found |= {"meters": played.observed.meters, "forecaster": played.forecaster}
+        found |= {"observation": played.observed.level, "normalise": played.observed.normalise}
         for name, value in found.items():
             getattr(kind, name).settle(self, value)
         self._scenario = played

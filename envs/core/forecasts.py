@@ -1,7 +1,8 @@
-"""Forecasts of loads, sun and prices, whose errors grow with lead time and are refined as time goes on."""
+"""Forecasts of loads, weather and prices, with errors that grow with lead time and shrink as time goes on."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...cases.profiles import Profiles
 from ..blocks import ForecastWindow
+from ..kernels.forecasts import forecast_totals
 from ..resources.base import check_number
 from .chance import KeyArray, draws, stream_of
 from .load_source import LoadSource, fill_checked, shipped
@@ -19,6 +21,7 @@ from .time_axis import goes_round
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 _SHARED = np.array([2**32 - 1])  # number of the column whose draws all columns have in common
+_CHUNK = 4096  # intervals whose loads are summed at a time
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class ForecastError:
     its standard deviation for ``h`` hours ahead is ``std * sqrt(1 - exp(-2 h / hours))``.
 
     Attributes:
-        std: standard deviation far ahead; of loads and sun as share of the true value, of prices in USD/MWh.
+        std: standard deviation far ahead; of loads, sun and wind as share of the true value, of prices in
+            USD/MWh, of the outdoor temperature in K.
         hours: time constant of the growth. Errors of neighbouring hours are alike on this scale.
         shared: correlation between columns (load points, sites), 0 to 1.
     """
@@ -52,10 +56,10 @@ class ForecastError:
 class Forecaster:
     """How forecasts come about. Deterministic: equal arguments give equal forecasts, in every face.
 
-    The value of an interval that is decided now (lead 0) is known. Each later interval brings a shock that is
-    known from then on; a forecast lacks the shocks between now and its interval. So a forecast that is made
-    later, with less lead time, differs from the earlier one by what became known meanwhile, and meets the
-    truth at lead 0.
+    The value at lead 0 is known: at the level "oracle" of observation that is the interval that is decided
+    now, else the one before it. Each later interval brings a shock that is known from then on; a forecast
+    lacks the shocks between now and its interval. So a forecast that is made later, with less lead time,
+    differs from the earlier one by what became known meanwhile, and meets the truth at lead 0.
 
     Subclass it and write `disturbed` for a model of your own.
     """
@@ -63,6 +67,8 @@ class Forecaster:
     load: ForecastError = field(default=ForecastError(0.08, 6.0))
     pv: ForecastError = field(default=ForecastError(0.25, 4.0, shared=0.7))
     price_usd_mwh: ForecastError = field(default=ForecastError(8.0, 12.0))
+    wind: ForecastError = field(default=ForecastError(0.25, 8.0, shared=0.7))
+    outdoor_c: ForecastError = field(default=ForecastError(2.0, 24.0))
 
     @property
     def random(self) -> bool:
@@ -75,7 +81,8 @@ class Forecaster:
         """Forecasts in place of the truth.
 
         Args:
-            quantity: "load" (1 at every place: the factor on P and Q), "pv" or "price_usd_mwh".
+            quantity: "load" (1 at every place: the factor on P and Q), "pv", "wind", "price_usd_mwh" or
+                "outdoor_c".
             truth: (rows, leads, columns) for the intervals of ``t_index``.
             keys: (rows,) of the episodes.
             t_index: (rows, leads) rows of the profiles, the first known.
@@ -83,7 +90,7 @@ class Forecaster:
         """
         model: ForecastError = getattr(self, quantity)
         error = errors(model, stream_of(f"forecast {quantity}"), truth.shape, keys, t_index, dt_h)
-        if quantity == "price_usd_mwh":
+        if quantity in ("price_usd_mwh", "outdoor_c"):
             return truth + error
         return np.asarray(truth * (1.0 + np.clip(error, -1.0, 1.0)))
 
@@ -117,12 +124,29 @@ def checked_forecaster(forecaster: object) -> Forecaster | None:
     raise TypeError(f"forecaster must be a Forecaster or None, got {type(forecaster).__name__}")
 
 
-class Forecasts:
-    """The forecasts of a scenario; without a forecaster they are the truth. Holds no state."""
+_CERTAIN = ForecastError(0.0, shared=1.0)
 
-    def __init__(self, load: LoadSource, profiles: Profiles, forecaster: Forecaster | None) -> None:
-        self._load, self._profiles, self._forecaster = load, profiles, forecaster
-        self._shipped, self._goes_round = shipped(load), goes_round(profiles, load)
+
+#: What levels of observation show where no forecaster is given: errors of the weather, alike at all places;
+#: prices of the day ahead are known.
+PRACTICE = Forecaster(
+    ForecastError(0.08, 6.0, shared=1.0), ForecastError(0.25, 4.0, shared=1.0), ForecastError(0.0)
+)
+
+
+class Forecasts:
+    """The forecasts of a scenario; without a forecaster they are the truth.
+
+    ``exact``: whether the interval that is decided is known. Else what is known is the one before, and the
+    forecast of the decided interval has the error of one step.
+    """
+
+    def __init__(
+        self, load: LoadSource, profiles: Profiles, forecaster: Forecaster | None, exact: bool = True
+    ) -> None:
+        self._load, self._profiles, self.exact = load, profiles, exact
+        self._forecaster = PRACTICE if forecaster is None and not exact else forecaster
+        self._shipped, self.goes_round = shipped(load), goes_round(profiles, load)
 
     @property
     def random(self) -> bool:
@@ -142,7 +166,7 @@ class Forecasts:
     def window(
         self, row_key: int, t_index: int, horizon: int, random: FloatArray | None = None
     ) -> ForecastWindow:
-        """Forecasts made when interval ``t_index`` is decided, of it and the ones behind it.
+        """Forecasts made when interval ``t_index`` is decided, of it and of those behind it.
 
         Args:
             row_key: of the episode, ``env.grid.row_key[row]``.
@@ -154,7 +178,10 @@ class Forecasts:
         random_row = None if random is None else random[None]
         p, q = self.load(keys, now, horizon, random_row)
         price, pv = self.price_usd_mwh(keys, now, horizon), self.pv(keys, now, horizon)
-        return ForecastWindow(self._ahead(now, horizon)[0], p[0], q[0], price[0], pv[0])
+        has = self._profiles.has
+        wind = self.wind(keys, now, horizon)[0] if has("wind") else None
+        outdoor_c = self.outdoor_c(keys, now, horizon)[0] if has("outdoor_c") else None
+        return ForecastWindow(self._ahead(now, horizon)[0], p[0], q[0], price[0], pv[0], wind, outdoor_c)
 
     def load(
         self, keys: KeyArray, t_index: IntArray, horizon: int, random: FloatArray | None = None
@@ -173,6 +200,30 @@ class Forecasts:
         factor = self._disturbed("load", np.ones(shape), keys, ahead)
         return p.reshape(shape) * factor, q.reshape(shape) * factor
 
+    def total_load_mw(
+        self, keys: KeyArray, t_index: IntArray, horizon: int, random: FloatArray | None = None
+    ) -> FloatArray:
+        """(rows, horizon) of MW of all load points together."""
+        if self._shipped is None or not self._sums("load", points=True):
+            return np.asarray(self.load(keys, t_index, horizon, random)[0].sum(axis=2))
+        of = (self._total_mw, np.zeros(1, dtype=np.int64), np.ones(1), np.full(1, np.inf))
+        return self._totals("load", keys, t_index, horizon, *of)
+
+    def total_pv_mw(
+        self,
+        keys: KeyArray,
+        t_index: IntArray,
+        horizon: int,
+        site: IntArray,
+        p_mw: FloatArray,
+        s_mva: FloatArray,
+    ) -> FloatArray:
+        """(rows, horizon) of MW that plants could give: each its rated ``p_mw``, at most ``s_mva``."""
+        if not self._sums("pv"):
+            each = np.minimum(self.pv(keys, t_index, horizon)[:, :, site] * p_mw, s_mva)
+            return np.asarray(each.sum(axis=2))
+        return self._totals("pv", keys, t_index, horizon, self._sun, site, p_mw, s_mva)
+
     def price_usd_mwh(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
         """(rows, horizon)."""
         ahead = self._ahead(t_index, horizon)
@@ -184,13 +235,65 @@ class Forecasts:
         ahead = self._ahead(t_index, horizon)
         return self._disturbed("pv", np.asarray(self._profiles.pv[ahead], dtype=np.float64), keys, ahead)
 
+    def wind(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon, wind sites) of output per unit of rated power."""
+        ahead = self._ahead(t_index, horizon)
+        return self._disturbed("wind", np.asarray(self._profiles.wind[ahead], dtype=np.float64), keys, ahead)
+
+    def outdoor_c(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
+        """(rows, horizon) degC."""
+        ahead = self._ahead(t_index, horizon)
+        truth = np.asarray(self._profiles.outdoor_c[ahead], dtype=np.float64)[:, :, None]
+        return self._disturbed("outdoor_c", truth, keys, ahead)[:, :, 0]
+
     def _ahead(self, t_index: IntArray, horizon: int) -> IntArray:
         """(rows, horizon) intervals; behind the last there is the first of a whole year, or it stays."""
         ahead = np.asarray(t_index)[:, None] + np.arange(horizon)
         last = self._profiles.n_steps - 1
-        return ahead % (last + 1) if self._goes_round else np.minimum(ahead, last)
+        return ahead % (last + 1) if self.goes_round else np.minimum(ahead, last)
 
     def _disturbed(self, quantity: str, truth: FloatArray, keys: KeyArray, ahead: IntArray) -> FloatArray:
         if self._forecaster is None:
             return truth
-        return self._forecaster.disturbed(quantity, truth, keys, ahead, self._profiles.dt_h)
+        dt_h, disturbed = self._profiles.dt_h, self._forecaster.disturbed
+        if self.exact:
+            return disturbed(quantity, truth, keys, ahead, dt_h)
+        before = np.concatenate([ahead[:, :1] - 1, ahead], axis=1)  # what is known is one interval older
+        padded = np.concatenate([truth[:, :1], truth], axis=1)
+        return disturbed(quantity, padded, keys, before, dt_h)[:, 1:]
+
+    def _sums(self, quantity: str, points: bool = False) -> bool:
+        """Whether one compiled call knows the sum over places; ``points``: only where errors are alike."""
+        if self._forecaster is None:
+            return True
+        model: ForecastError = getattr(self._forecaster, quantity)
+        return type(self._forecaster) is Forecaster and (not points or model.shared == 1.0 or not model.std)
+
+    def _totals(
+        self, quantity: str, keys: KeyArray, t_index: IntArray, horizon: int, table: FloatArray,
+        column: IntArray, scale: FloatArray, limit: FloatArray,
+    ) -> FloatArray:  # fmt: skip
+        model, dt_h = getattr(self._forecaster, quantity, _CERTAIN), self._profiles.dt_h
+        out = np.empty((t_index.size, horizon))
+        forecast_totals(
+            keys, t_index, self.exact, self.goes_round, table, column, scale, limit,
+            stream_of(f"forecast {quantity}"), int(_SHARED[0]), model.shared, model.std_at(dt_h),
+            math.exp(-dt_h / model.hours), np.empty(column.size), out,
+        )  # fmt: skip
+        return out
+
+    @functools.cached_property
+    def _sun(self) -> FloatArray:
+        return np.ascontiguousarray(self._profiles.pv, dtype=np.float64)
+
+    @functools.cached_property
+    def _total_mw(self) -> FloatArray:
+        """(n_steps, 1) MW of all load points together."""
+        n, points = self._profiles.n_steps, self._load.s_max_mva.size
+        total = np.empty((n, 1))
+        for first in range(0, n, _CHUNK):
+            t_index = np.arange(first, min(first + _CHUNK, n))
+            p, q = np.empty((2, t_index.size, points))
+            self._load.fill(t_index, p, q)
+            total[t_index, 0] = p.sum(axis=1)
+        return total

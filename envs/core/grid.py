@@ -25,11 +25,13 @@ from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
 from .forecasts import Forecasts
-from .load_source import LoadSource, fill_checked, shipped
-from .meters import Meter
+from .ladder import PLAIN, Observed
+from .ledger import Ledger, kept
+from .load_source import LoadSource, draw_rows, fill_checked, shipped
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .power_flow import solved_grid
+from .settling import Settling, runs, settling_of
 from .terms import (
     CHARGED_COLUMNS,
     FAILURE,
@@ -42,6 +44,7 @@ from .terms import (
     named,
     own_costs,
     priced,
+    with_resources,
 )
 from .time_axis import goes_round
 from .unserved import UNSERVED, Unserved
@@ -73,6 +76,7 @@ class Aside:
     episode_steps: int  # of the task
     max_steps: int | None  # where a limit of time cuts episodes
     goes_round: bool  # whether the first interval of the data follows the last
+    settling: Settling | None  # what the fleet has that controls by voltage
     first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
     openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
@@ -83,8 +87,7 @@ class Grid:
     Knows no Gymnasium: faces call :meth:`reset`, :meth:`step`, :meth:`observe` and read ``stepper`` and
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
-    ``meters``: how blocks of the observation are measured. ``forecasts``: what is known ahead, None: the
-    truth.
+    ``observed``: what is shown, and how it is measured. ``forecasts``: what is known ahead, None: the truth.
     ``power_flow``: what solves the rows; None: what the package has for such a network.
 
     Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
@@ -101,31 +104,25 @@ class Grid:
         like: Grid | None = None,
         max_steps: int | None = None,
         power_flow: PowerFlow | None = None,
-        meters: Sequence[Meter] = (),
+        observed: Observed = PLAIN,
         forecasts: Forecasts | None = None,
     ) -> None:
-        self.net, self.fleet, self.load, self.task, self.profiles, self.batch = (
-            net,
-            fleet,
-            load,
-            task,
-            profiles,
-            batch,
-        )
+        self.net, self.fleet, self.load, self.task = net, fleet, load, task
+        self.profiles, self.batch = profiles, batch
         self.dt_h = profiles.dt_h
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
-        fleet.bind(batch, self.dt_h, profiles)
+        fleet.bind(batch, self.dt_h, profiles, self.stepper)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             known = Forecasts(load, profiles, None) if forecasts is None else forecasts
-            self.observer, self.worst = self._described(meters, known)
+            self.observer, self.worst = self._described(observed, known)
         else:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         steps = task.episode.steps(self.dt_h)
-        self.aside = Aside(steps, max_steps, goes_round(profiles, load))
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load), settling_of(fleet))
         self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
@@ -133,6 +130,7 @@ class Grid:
         self.zeros = np.zeros(batch)
         self.zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self.zeros, self.dt_h)
+        self.ledger = Ledger(task, profiles, fleet, self.stepper, self._view) if kept(task) else None
         self._own_costs = own_costs(task)
         self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
         self._random_load = self.observer.random_load
@@ -153,13 +151,16 @@ class Grid:
         """The feeder, as its tables have it."""
         return self.net.feeder
 
-    def _described(self, meters: Sequence[Meter], forecasts: Forecasts) -> tuple[Observer, WorstCase]:
+    def _described(self, observed: Observed, forecasts: Forecasts) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
         stepper, fleet = self.stepper, self.fleet
         state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
         context = context_of(fleet, stepper, self.profiles, forecasts, state, self.load.s_max_mva)
-        observer = Observer(self.task.blocks, context, fleet, stepper, meters)
-        worst = worst_case(stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h)
+        observer = Observer(self.task.blocks, context, fleet, stepper, observed)
+        worst = worst_case(
+            stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h,
+            self.profiles.price_usd_mwh, self.task.signal,
+        )  # fmt: skip
         return observer, worst
 
     def reset(self, rows: IntArray, starts: IntArray, rngs: Sequence[np.random.Generator]) -> None:
@@ -176,22 +177,23 @@ class Grid:
         if opening is None:
             most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
             opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
-        opening.begin(self.fleet, self.stepper, rows, rngs, before)
-        self._draw_loads(rows, days, rngs)
-        self._fill_loads(rows, before)
-        for lo, hi in _runs(rows):
+
+        def loads(part: slice) -> None:
+            draw_rows(self.load, rows[part], days[part], rngs[part], self._random_load)
+            self._fill_loads(rows[part], before[part])
+
+        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, loads, self.ledger)
+        for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
+        opening.settle(self.fleet, self.stepper)
+        self.observer.keep_loads(rows)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
-        self.observer.begin(rows, rngs, self._now)
+        self.observer.begin(rows, rngs, self._now, self.task.signal is not None)
+        if self.ledger is not None:
+            self.ledger.ask(rows, starts, self.row_key[rows], self.load, self._random_load[rows])
         if self.names is None:
             self.names = self._named(opening.charged(self.fleet))
-
-    def _draw_loads(self, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator]) -> None:
-        """What a random load draws for the episode, from each row's own generator."""
-        if self.load.n_random:
-            for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
-                self._random_load[row] = self.load.checked_draw(rng, day)
 
     def _named(self, charged: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The names that each step will bring, the same in every one: infos have them from the start."""
@@ -199,9 +201,8 @@ class Grid:
             rewards = self.task.terms(self._view)
         if self._own_terms:
             checked_terms(self.task, rewards, self.batch, np.ones(self.batch, dtype=np.bool_))
-        costs = self._with_resources(self._charges.copy(), dict.fromkeys(charged, self.zeros))
-        if self._own_costs is not None:
-            costs |= dict.fromkeys(self._own_costs.names, self.zeros)
+        costs = with_resources(self._charges.copy(), dict.fromkeys(charged, self.zeros))
+        costs |= dict.fromkeys(self._own_costs.names, self.zeros)
         return named(self.task, rewards), named(self.task, costs)
 
     def reward_names(self) -> tuple[str, ...]:
@@ -214,13 +215,10 @@ class Grid:
     def step(self, action: FloatArray) -> Outcome:
         """Advance every row by one interval; ``action`` (batch, n_actions) is finite and in [-1, 1]."""
         stepper, fleet, view, zeros = self.stepper, self.fleet, self._view, self.zeros
-        fleet.advance(action, self._now, stepper.port_v_pu)
-        self._inject()
-        stepper.solve()
+        fleet.advance(action, self._now, stepper.port_v_pu, stepper.load_p_mw)
+        self._solve()
         resource_costs = fleet.costs()
-        view.resource_cost = self._total(resource_costs) if resource_costs else zeros
-        lost = self._unserved.mw(stepper, fleet) if self._unserved.possible else zeros
-        view.unserved_mw = lost
+        lost = self._accounted(view, resource_costs)
         if self._own_terms:
             rewards, earned, charged = self.task.terms(view), zeros, None
         else:
@@ -228,7 +226,8 @@ class Grid:
             rewards, earned, charged = dict(zip(self._lines.names, lines, strict=False)), lines[-2], lines[-1]
         costs = self._charges.copy()
         if resource_costs:
-            costs, charged = self._with_resources(costs, resource_costs), None
+            costs, charged = with_resources(costs, resource_costs), None
+        own = self._own_costs.of(view)
         any_failed = tick_rows(
             stepper.status, self._episode_steps, self._ring, self._steps_per_day, self.step_index,
             self.t_index, self.day, self._now, self._terminated, self._truncated,
@@ -238,8 +237,8 @@ class Grid:
                 self.task, rewards, self.batch, self._terminated, self.names, self.aside.first_row
             )
             earned = self._total(rewards)
-        if self._own_costs is not None:
-            costs |= checked_costs(self.task, self._own_costs.of(view), self.batch, self._terminated)
+        if own:
+            costs |= checked_costs(self.task, own, self.batch, self._terminated)
             charged = None
         rewards[UNSERVED], costs[UNSERVED] = zeros, lost
         if lost is not zeros:
@@ -255,26 +254,23 @@ class Grid:
             earned, charged = self._total(rewards), None
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
-        if self._shipped_load is not None:
-            self._shipped_load.fill_rows(self._now, stepper.load_p_mw, stepper.load_q_mvar)
-        else:
-            self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
+        self.observer.keep_loads()
+        self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         if self.observer.measures:
             self.observer.read(self._now)
         return Outcome(
             earned, rewards, costs, self._total(costs) if charged is None else charged, resource_costs, lost,
-            self._terminated,
-            self._truncated,
+            self._terminated, self._truncated,
         )  # fmt: skip
 
-    def _with_resources(
-        self, costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
-    ) -> dict[str, FloatArray]:
-        """``costs`` with those of the resources by name, where the task charges them and there are any."""
-        if "resource" in costs and resource_costs:
-            del costs["resource"]
-            costs.update(resource_costs)
-        return costs
+    def _accounted(self, view: StepView, resource_costs: Mapping[str, FloatArray]) -> FloatArray:
+        """Complete what tasks read of the solved interval; returns the load in MW that was not supplied."""
+        view.resource_cost = self._total(resource_costs) if resource_costs else self.zeros
+        possible = self._unserved.possible
+        view.unserved_mw = self._unserved.mw(self.stepper, self.fleet) if possible else self.zeros
+        if self.ledger is not None:
+            self.ledger.close_interval(self._now, self.step_index)
+        return view.unserved_mw
 
     def _total(self, terms: Mapping[str, FloatArray]) -> FloatArray:
         """The sum of all terms, a fresh array."""
@@ -305,7 +301,10 @@ class Grid:
         self.day, self.step_index, self.t_index = self.clocks
         self._charges = self._live_charges()
         columns = [CHARGED_COLUMNS[name] for name in self._charges if name in CHARGED_COLUMNS]
-        self._lines = TermLines(self.task.reward_terms, columns, stepper, self.fleet)
+        self._lines = TermLines(self.task.reward_terms, columns, stepper, self.fleet, self._view.entries)
+        if self.ledger is not None:
+            self.ledger.look_anew(self.fleet, stepper)
+        self.observer.remember(self.ledger, self.step_index)
         #: How each table of an info is read: what fills it, from which results.
         self.info_places = tuple(
             (getattr(stepper.info_columns, key).filled, getattr(stepper, name)) for key, name in PLAN.places
@@ -318,7 +317,8 @@ class Grid:
     def _live(self) -> dict[str, NDArray[Any]]:
         """Arrays that the future depends on, beside those of the fleet."""
         own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
-        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state(),
+                **({} if self.ledger is None else self.ledger.state())}  # fmt: skip
 
     def state(self, rows: IntArray | None = None) -> dict[str, Any]:
         """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""
@@ -379,6 +379,13 @@ class Grid:
         else:
             fill_checked(self.load, t_index, random, p_mw, q_mvar)
 
+    def _solve(self) -> None:
+        """Every row with what the fleet delivers, and as that answers to the voltages found."""
+        self._inject()
+        self.stepper.solve()
+        if self.aside.settling is not None:
+            self.aside.settling.run(self.stepper, self._inject)
+
     def _inject(self) -> None:
         """What the fleet delivers, where the power flow looks for it."""
         stepper = self.stepper
@@ -387,10 +394,3 @@ class Grid:
         self.fleet.inject(stepper.inject_p_mw, stepper.inject_q_mvar)
         if self.fleet.moving:
             self.fleet.apply(stepper)
-
-
-def _runs(rows: IntArray) -> list[tuple[int, int]]:
-    """Ascending ``rows`` as ranges [lo, hi) without gaps."""
-    ends = np.flatnonzero(np.diff(rows) != 1)
-    firsts, lasts = rows[np.append(0, ends + 1)], rows[np.append(ends, rows.size - 1)]
-    return list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))

@@ -277,6 +277,15 @@ def fill_checked(
         )
 
 
+def draw_rows(
+    load: LoadSource, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator], out: FloatArray
+) -> None:
+    """What a random load draws for the episodes of `rows`, from each row's own generator, into `out`."""
+    if load.n_random:
+        for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
+            out[row] = load.checked_draw(rng, day)
+
+
 def check_source(load: object, feeder: Feeder) -> LoadSource:
     """The source, where it is one for ``feeder``; TypeError and ValueError say what was expected."""
     if isinstance(load, type) and issubclass(load, LoadSource):

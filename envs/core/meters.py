@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..blocks import ArrayBlock, Block, BlockContext, BlockView, FleetBlock, SeriesBlock
 from ..resources.base import Entry, check_choice, check_number
+from ..resources.times import older
 from .chance import KeyArray, draws, stream_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+T = TypeVar("T")
 _ROOM = 5.0  # standard deviations that bounds are widened by: one reading in 2e6 would be clipped
 
 
@@ -117,9 +120,33 @@ class MeteredBlock(ArrayBlock):
         return "; ".join([self.of.meaning, ", ".join(["measured", *said])])
 
     @property
+    def time(self) -> str:
+        """That of the block."""
+        return self.of.time
+
+    @property
+    def public(self) -> bool:
+        """That of the block."""
+        return self.of.public
+
+    @property
     def per(self) -> str | None:
         """That of the block."""
         return self.of.per
+
+    def places(self, context: BlockContext) -> Sequence[str | None]:
+        """Those of the block that are measured."""
+        return self._of_each(self.of.places(context), context)
+
+    def times(self, context: BlockContext) -> Sequence[str]:
+        """Those of the block, as late as readings come."""
+        late_h = self.meter.delay_steps * context.profiles.dt_h
+        return [older(time, late_h) for time in self._of_each(self.of.times(context), context)]
+
+    def _of_each(self, every: Sequence[T], context: BlockContext) -> list[T]:
+        """Of what is measured, and once more of the mask."""
+        chosen = [every[k] for k in self.chosen(context)]
+        return chosen * (2 if self.meter.missing == "mask" else 1)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -172,8 +199,7 @@ class MeteredBlock(ArrayBlock):
         """Every entry; those of the mask have no unit."""
         found, n = super().entries(context), self.n_read(context.counts)
         meaning = "1 where the reading is of now, 0 where it is an earlier one"
-        mask = [Entry(one.name, "1", one.low, one.high, meaning) for one in found[n:]]
-        return found[:n] + mask
+        return found[:n] + [replace(one, unit="1", meaning=meaning) for one in found[n:]]
 
     def columns(self, context: BlockContext) -> IntArray:
         """Of the readings."""

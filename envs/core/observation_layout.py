@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from ..blocks import Block
 from ..resources.base import Entry
@@ -14,22 +16,43 @@ from ..resources.base import Entry
 
 @dataclass(frozen=True)
 class Row:
-    """One entry of the observation."""
+    """One entry of the observation.
+
+    Attributes:
+        index: where it stands.
+        name: "v_pu[671.A]", "battery_18.soc".
+        unit: of its value and bounds; "1" for none.
+        low: its lowest value, in its unit.
+        high: its highest value.
+        time: of when it is: "last" (the interval before the decision), "now" (the moment of the decision),
+            "coming (exact)", "coming (known)", "forecast +0.25 h", "+3 h (as announced)".
+        bus: node where it stands, or None.
+        branch: branch where it stands, or None.
+        phase: "A", "AB" ...; "ABC" for all of them together; None where it stands nowhere.
+    """
 
     index: int
     name: str
     unit: str
     low: float
     high: float
+    time: str
+    bus: str | None
+    branch: str | None
+    phase: str | None
 
 
 class Layout(Mapping[str, slice]):
     """Block name -> slice of the flat observation, in order; ``describe`` lists single entries.
 
-    ``blocks`` has the block of each name, which says its unit and meaning.
+    ``blocks`` has the block of each name, which says its unit and meaning. ``level`` is that of the
+    observation, ``normalised`` whether it shows the entries scaled to [-1, 1] by their bounds.
     """
 
-    def __init__(self, listed: Sequence[tuple[Block, Sequence[Entry]]]) -> None:
+    def __init__(
+        self, listed: Sequence[tuple[Block, Sequence[Entry]]], level: str = "oracle", normalised: bool = False
+    ) -> None:
+        self.level, self.normalised = level, normalised
         self.blocks: dict[str, Block] = {}
         self._slices: dict[str, slice] = {}
         self._entries: list[Entry] = []
@@ -57,11 +80,33 @@ class Layout(Mapping[str, slice]):
         return len(self._entries)
 
     def describe(self) -> list[Row]:
-        """Index, name, unit and bounds of every entry."""
-        return [Row(i, e.name, e.unit, e.low, e.high) for i, e in enumerate(self._entries)]
+        """Index, name, unit, bounds, time and place of every entry."""
+        return [
+            Row(i, e.name, e.unit, e.low, e.high, e.time, e.bus, e.branch, e.phase)
+            for i, e in enumerate(self._entries)
+        ]
+
+    def bounds(self) -> NDArray[np.float32]:
+        """(2, size) lowest and highest value of every entry, in its unit."""
+        low = np.array([e.low for e in self._entries], dtype=np.float32)
+        return np.stack([low, np.array([e.high for e in self._entries], dtype=np.float32)])
 
     def space(self) -> spaces.Box:
         """The float32 box that holds every observation."""
-        low = np.array([e.low for e in self._entries], dtype=np.float32)
-        high = np.array([e.high for e in self._entries], dtype=np.float32)
+        low, high = self.bounds()
+        if self.normalised:
+            low, high = np.full_like(low, -1.0), np.full_like(high, 1.0)
         return spaces.Box(low, high, dtype=np.float32)
+
+    def physical(self, observation: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Observations (..., size) in their units, float64: as they are, or with the scaling undone.
+
+        ValueError for another size.
+        """
+        values = np.asarray(observation, dtype=np.float64)
+        if values.shape[-1:] != (self.size,):
+            raise ValueError(f"an observation has {self.size} entries, got an array of shape {values.shape}")
+        if not self.normalised:
+            return values
+        low, high = self.bounds().astype(np.float64)
+        return np.asarray(low + 0.5 * (values + 1.0) * (high - low))

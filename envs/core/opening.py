@@ -7,7 +7,8 @@ reset and nothing else: rows that go on are not touched, and the work is that of
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from ...physics.solved_grid import SETTINGS, SolvedGrid
 from ..resources import Fleet
+from .settling import settling_of
 
 if TYPE_CHECKING:
     from ...cases.profiles import Profiles
+    from .ledger import Ledger
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -32,13 +35,16 @@ class Opening:
     def __init__(self, fleet: Fleet, stepper: SolvedGrid, profiles: Profiles, rows: int) -> None:
         self.rows = rows
         self.fleet = fleet.again()
-        self.fleet.bind(rows, profiles.dt_h, profiles)
+        self.fleet.bind(rows, profiles.dt_h, profiles, stepper)
         columns = stepper.inject_p_mw.shape[1]
+        self._load = np.zeros((rows, stepper.load_p_mw.shape[1])) if fleet.uses_load else None
         self._p_mw, self._q_mvar = np.zeros((rows, columns)), np.zeros((rows, columns))
         self._neutral = np.repeat(fleet.neutral_action[None], rows, axis=0)
         self._v_pu = np.ones((rows, stepper.port_v_pu.shape[1]))
         self._moved = self._settings(stepper) if fleet.moving else None
         self._own = fleet.own
+        self._settling = settling_of(self.fleet)
+        self._first_guesses: list[tuple[IntArray, dict[str, FloatArray]]] = []
 
     def _settings(self, stepper: SolvedGrid) -> SimpleNamespace:
         """The settings of a grid that devices move, for the rows of the second fleet."""
@@ -47,17 +53,36 @@ class Opening:
 
     def begin(
         self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
-        before: IntArray,
+        before: IntArray, starts: IntArray, loads: Callable[[slice], None], ledger: Ledger | None,
     ) -> None:  # fmt: skip
         """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
-        per entry of ``rows``) into the power flow.
+        per entry of ``rows``) into the power flow. ``loads`` draws and fills the loads of a part of the rows.
+        ``ledger`` is opened with what there then is.
         """
+        self._first_guesses = []
         for lo in range(0, rows.size, self.rows):
             part = slice(lo, lo + self.rows)
             where = _where(rows[part])
             self._begin(fleet, rows[part], where, rngs[part])
-            self._advance(before[part])
+            loads(part)
+            self._advance(before[part], stepper, where)
             self._inject(stepper, where, rows[part].size)
+            if self._settling is not None:
+                self._first_guesses.append((rows[part], self.fleet.state()))
+            if ledger is not None:
+                go_on = functools.partial(self._advance, stepper=stepper, where=where)
+                ledger.open(rows[part], starts[part], self.fleet, go_on)
+
+    def settle(self, fleet: Fleet, stepper: SolvedGrid) -> None:
+        """Bring the rows that begin to rest, once they are solved; nothing where no device settles."""
+        if self._settling is None:
+            return
+        for part, state in self._first_guesses:
+            self.fleet.load_state(state)
+            inject = functools.partial(self._inject, stepper, _where(part), part.size)
+            self._settling.run(stepper, inject, part)
+            fleet.accounts["unsettled"][part] = self.fleet.accounts["unsettled"][: part.size]
+        self._first_guesses = []
 
     def _begin(self, fleet: Fleet, rows: IntArray, where: Where, rngs: Sequence[np.random.Generator]) -> None:
         """Both fleets start alike. Programs of the user's own get generators of their own that stand alike:
@@ -70,10 +95,12 @@ class Opening:
             fleet.reset(rows, rngs)
             self.fleet.take_rows(fleet, where, rows.size)
 
-    def _advance(self, before: IntArray) -> None:
+    def _advance(self, before: IntArray, stepper: SolvedGrid, where: Where) -> None:
         t_index = np.full(self.rows, before[0])
         t_index[: before.size] = before
-        self.fleet.advance(self._neutral, t_index, self._v_pu)
+        if self._load is not None:
+            self._load[: before.size] = stepper.load_p_mw[where]
+        self.fleet.advance(self._neutral, t_index, self._v_pu, self._load)
 
     def _inject(self, stepper: SolvedGrid, where: Where, n: int) -> None:
         p, q = self._p_mw, self._q_mvar

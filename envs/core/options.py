@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ...cases import Feeder
 from ...cases.profiles import Profiles, TimeSeries
+from ...cases.profiles.splits import checked_set
 from ...physics.solved_grid import PowerFlow
 from ..resources.base import Resource, ResourceSpec
 from ..tasks import Task
@@ -27,6 +28,7 @@ from .arguments import (
     checked_task,
 )
 from .forecasts import Forecaster, checked_forecaster
+from .ladder import checked_level
 from .load_source import LoadSource
 from .meters import Meter, checked_meters
 from .time_axis import checked_prices, checked_profiles
@@ -78,10 +80,19 @@ class EnvOptions:
         default=None,
         metadata=_about(
             "``train`` (None), ``val``, ``test``, ``summer-pv`` or ``winter-peak``: the days that ``reset`` "
-            "draws. A load of your own: all its days (None), or a split that it has"
+            "draws, and the suites that `splits` adds. A load of your own: all its days (None), or a split "
+            "that it has"
         ),
     )
     _: KW_ONLY
+    splits: str | None = field(
+        default=None,
+        metadata=_about(
+            "the set that ``split`` names one of: ``weeks``, or ``weeks-apart`` with gap days between train, "
+            "val and test and with the suites ``price-storm``, ``cloudy``, ``cold-snap``; None: that of the "
+            "profiles, ``weeks`` of the shipped year"
+        ),
+    )
     load: LoadSource | None = field(
         default=None,
         metadata=_about(
@@ -127,6 +138,22 @@ class EnvOptions:
             priced=True,
         ),
     )
+    observation: str | None = field(
+        default=None,
+        metadata=_about(
+            "how much is shown: ``'oracle'`` (None) is what the task lists, loads and sun of the interval "
+            "that is decided among it; these are not known with ``'global'``, ``'graph'``, ``'measured'``, "
+            "``'local+forecast'`` and ``'local'``",
+            content="observation",
+        ),
+    )
+    normalise: bool = field(
+        default=False,
+        metadata=_about(
+            "scale every entry of the observation by its bounds to [-1, 1]; ``layout.physical`` undoes it",
+            content="normalise",
+        ),
+    )
     meters: Sequence[Meter] = field(
         default=(),
         metadata=_about(
@@ -138,7 +165,9 @@ class EnvOptions:
     forecaster: Forecaster | None = field(
         default=None,
         metadata=_about(
-            "how forecasts of loads, sun and prices err; None: they are the truth", content="forecaster"
+            "how forecasts of loads, sun and prices err; None: at the level ``'oracle'`` they are the truth, "
+            "at others as good as those of weather services",
+            content="forecaster",
         ),
     )
     power_flow: PowerFlow | None = field(
@@ -160,6 +189,8 @@ class EnvOptions:
     )
 
     def __post_init__(self) -> None:
+        if self.splits is not None:
+            checked_set(self.splits)
         scale = checked_number("load_scale", self.load_scale, 0.0, np.inf)
         prune = self.allow_mesh_pruning
         checked: dict[str, Any] = {
@@ -173,6 +204,8 @@ class EnvOptions:
             "v_source_pu": checked_source(self.v_source_pu),
             "action_space": checked_action_space(self.action_space),
             "allow_mesh_pruning": None if prune is None else checked_flag("allow_mesh_pruning", prune),
+            "observation": checked_level(self.observation),
+            "normalise": checked_flag("normalise", self.normalise),
             "meters": checked_meters(self.meters),
             "forecaster": checked_forecaster(self.forecaster),
             "power_flow": checked_power_flow(self.power_flow),
@@ -195,7 +228,7 @@ class EnvOptions:
         """Name and value of all that decides a result, beside feeder and days, which are hashed apart."""
         for item in fields(self):
             name, value = item.metadata["content"], getattr(self, item.name)
-            if name is None or value is None:
+            if name is None or value is None or value is item.default is False:
                 continue
             if isinstance(value, tuple):
                 yield from ((f"{name} {k}, {type(one).__name__}", one) for k, one in enumerate(value, 1))
@@ -206,6 +239,7 @@ class EnvOptions:
 class OptionKeywords(TypedDict, total=False):
     """The fields of ``EnvOptions`` that are keywords only, for type checkers; a test compares the two."""
 
+    splits: str | None
     load: LoadSource | None
     profiles: Profiles | None
     prices: TimeSeries | ArrayLike | str | None
@@ -213,6 +247,8 @@ class OptionKeywords(TypedDict, total=False):
     load_scale: float
     v_source_pu: float | None
     allow_mesh_pruning: bool | None
+    observation: str | None
+    normalise: bool
     meters: Sequence[Meter]
     forecaster: Forecaster | None
     power_flow: PowerFlow | None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...cases import Feeder
     from ...cases.profiles import Calendar, Profiles
     from ..blocks import ForecastWindow
-    from ..blocks.base import ForecastSource
+    from ..blocks.view import ForecastSource
     from ..tasks import Task
     from .grid import Grid
     from .load_source import LoadSource
@@ -169,7 +169,7 @@ class PlannedScenario:
             start: interval of the calendar; None: the one that the row decides next.
             horizon: intervals; None: to the end of the row's episode.
             row: of a vector environment; what is drawn for an episode differs between rows.
-            forecast: whose forecasts of loads, prices and sun, made now, stand in place of the truth;
+            forecast: whose forecasts of loads, prices and weather, made now, stand in place of the truth;
                 ``scenario.forecasts`` are those that observations show. Cars are told as they are.
 
         Raises:
@@ -179,24 +179,30 @@ class PlannedScenario:
         now = int(grid.t_index[at])
         first = now if start is None else operator.index(start)
         n = grid.steps_left(at) if horizon is None else operator.index(horizon)
-        t_index, sun = grid.intervals(first, n), None
+        t_index, weather = grid.intervals(first, n), None
         if forecast is None:
             p_mw, q_mvar = grid.loads(t_index, at)
             prices = grid.profiles.price_usd_mwh[t_index]
         else:
             if first < now:
                 raise ValueError(f"a forecast from {first} on: the row decides {now} next, what was is known")
-            foretold = self._foretold(grid, at, now, first - now + n, forecast)
-            p_mw, q_mvar, prices, sun = (part[first - now :] for part in foretold)
-        outlooks = grid.fleet.outlooks(t_index, at, now % grid.profiles.n_steps, sun)
+            told = self._foretold(grid, at, now, first - now + n, forecast)
+            played = slice(first - now, None)
+            p_mw, q_mvar, prices = (
+                told.load_p_mw[played],
+                told.load_q_mvar[played],
+                told.price_usd_mwh[played],
+            )
+            known = (("pv", told.pv), ("wind", told.wind), ("outdoor_c", told.outdoor_c))
+            weather = {name: series[played] for name, series in known if series is not None}
+        outlooks = grid.fleet.outlooks(t_index, at, now % grid.profiles.n_steps, weather)
         return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)
 
     @staticmethod
     def _foretold(
         grid: Grid, at: int, now: int, horizon: int, by: Forecaster | ForecastSource
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Loads, prices and sun of the intervals from ``now`` on, as known now."""
+    ) -> ForecastWindow:
+        """Loads, prices and weather of the intervals from ``now`` on, as known now."""
         whose = Forecasts(grid.load, grid.profiles, by) if isinstance(by, Forecaster) else by
         drawn = grid.observer.random_load[at]
-        told = whose.window(int(grid.row_key[at]), now % grid.profiles.n_steps, horizon, drawn)
-        return told.load_p_mw, told.load_q_mvar, told.price_usd_mwh, told.pv
+        return whose.window(int(grid.row_key[at]), now % grid.profiles.n_steps, horizon, drawn)

@@ -21,9 +21,9 @@ from ..tasks import Task
 from .arguments import checked_days, checked_task
 from .forecasts import Forecaster, Forecasts, checked_forecaster
 from .grid import Grid
+from .ladder import ORACLE, PLAIN, Observed
 from .load_source import LoadSource, ProfileLoad, check_source
-from .meters import Meter, checked_meters
-from .observer import grid_size
+from .meters import checked_meters
 from .options import EnvOptions
 from .time_axis import check_fits, checked_start, first_days, played_profiles
 
@@ -45,13 +45,13 @@ class Scenario:
     days: NDArray[np.int64]  # that reset draws from: where an episode stays inside the split
     prune: bool | None = None  # whether loops are cut
     power_flow: PowerFlow | None = None  # what solves it; None: what the package has
-    meters: tuple[Meter, ...] = ()
+    observed: Observed = PLAIN
     forecaster: Forecaster | None = None
 
     @functools.cached_property
     def forecasts(self) -> Forecasts:
         """What is known ahead of loads, sun and prices: the same for an observation and for a planner."""
-        return Forecasts(self.load, self.profiles, self.forecaster)
+        return Forecasts(self.load, self.profiles, self.forecaster, self.observed.exact)
 
     @property
     def calendar(self) -> prof.Calendar:
@@ -76,11 +76,10 @@ class Scenario:
         max_steps: int | None = None,
     ) -> Grid:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
-        offset = grid_size(self.task.blocks, self.feeder, self.meters)
-        fleet = Fleet(resources, self.feeder, obs_offset=offset)
+        fleet = Fleet(resources, self.feeder)
         return Grid(
             self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps, self.power_flow,
-            meters=self.meters, forecasts=self.forecasts,
+            observed=self.observed, forecasts=self.forecasts,
         )  # fmt: skip
 
     def equipped(self, resources: Sequence[ResourceSpec | Resource]) -> Scenario:
@@ -120,7 +119,13 @@ def scenario(options: EnvOptions) -> Scenario:
     feeder = feeder if volts is None else feeder.with_source(v_pu=volts)
     feeder = feeder if scale == 1.0 else _grown(feeder, scale)
     source = None if options.load is None else check_source(options.load, feeder)
+    if options.splits is not None and source is not None and source.splits:
+        raise ValueError(
+            f"splits={options.splits!r} are days of the shipped year, and this load names its own "
+            f"({', '.join(source.splits)}): leave splits= out"
+        )
     profiles = played_profiles(options.profiles, options.prices, source)
+    profiles = profiles if options.splits is None else profiles.with_splits(options.splits)
     prune = options.allow_mesh_pruning
     net = _compiled(feeder, prune)
     if source is None:
@@ -131,8 +136,9 @@ def scenario(options: EnvOptions) -> Scenario:
     check_fits(source.calendar, 0, steps)
     first = first_days(source.calendar, listed, steps, name)
     meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
+    observed = Observed(options.observation or ORACLE, meters, options.normalise)
     return Scenario(
-        feeder, net, source, task, profiles, name, listed, first, prune, options.power_flow, meters,
+        feeder, net, source, task, profiles, name, listed, first, prune, options.power_flow, observed,
         forecaster,
     )  # fmt: skip
 

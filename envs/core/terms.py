@@ -42,10 +42,9 @@ def is_live(term: Term) -> bool:
     return term == COSTS.get(term.name)  # a copy counts as well
 
 
-def own_costs(task: Task) -> Readers | None:
+def own_costs(task: Task) -> Readers:
     """The costs of a task that are terms of its own, ready to be read."""
-    own = tuple(term for term in task.cost_terms if not is_live(term))
-    return readers(own) if own else None
+    return readers(tuple(term for term in task.cost_terms if not is_live(term)))
 
 
 def cost_bound(task: Task, worst: WorstCase) -> float:
@@ -139,6 +138,16 @@ def _checked(what: str, value: object, batch: int, failed: BoolArray, first_row:
         row = int(bad.argmax())
         raise ValueError(f"{what} is {array[row]} in environment {first_row + row}: expected a finite number")
     return array
+
+
+def with_resources(
+    costs: dict[str, FloatArray], resource_costs: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """``costs`` with those of the resources by name, where the task charges them and there are any."""
+    if "resource" in costs and resource_costs:
+        del costs["resource"]
+        costs.update(resource_costs)
+    return costs
 
 
 def priced(

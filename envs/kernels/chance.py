@@ -26,6 +26,18 @@ def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return c0, c1, c2, c3
 
 
+@inline
+def normal_number(key, t_index, stream, column):  # type: ignore[no-untyped-def]
+    """The standard normal number of `draw_rows` for one row, time, stream and column."""
+    wide = np.uint64(key)
+    a, b, _, _ = _philox(
+        np.uint64(column) & _LOW, np.uint64(t_index) & _LOW, np.uint64(stream) & _LOW, np.uint64(0),
+        wide & _LOW, wide >> _HALF,
+    )  # fmt: skip
+    radius = np.sqrt(-2.0 * np.log((np.float64(a) + 1.0) * 2.0**-32))
+    return radius * np.cos(2.0 * np.pi * 2.0**-32 * np.float64(b))
+
+
 @lean_kernel
 def philox_words(counters, keys, out):  # type: ignore[no-untyped-def]
     """Words (n, 4) of counters (n, 4) and keys (n, 2), uint64 below 2^32: for tests against known ones."""

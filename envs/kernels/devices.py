@@ -19,60 +19,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@lean_kernel
-def battery_advance(
-    action: Floats,  # (batch, n_action)
-    col_p: Ints,  # (units,) action columns
-    col_q: Ints,  # (units,) -1: no reactive control
-    p_max: Floats,  # (units,) MW
-    s_max: Floats,  # (units,) MVA
-    ramp: Floats,  # (units,) MW per interval, inf: none
-    e_min: Floats,  # (units,) MWh
-    e_max: Floats,  # (units,) MWh
-    eta_charge: Floats,  # (units,)
-    eta_discharge: Floats,  # (units,)
-    dt_h: float,
-    energy: Floats,  # (batch, units) MWh, in and out
-    p: Floats,  # (batch, units) MW, in (previous interval) and out
-    q: Floats,  # (batch, units) MVAr, out
-    throughput: Floats,  # (batch, units) MWh at the terminals, out
-) -> None:
-    """One interval of every battery: the request is cut to the rating, the ramp, and the energy that is left.
-
-    Stored energy changes by `eta_charge * charge * dt` or `-discharge * dt / eta_discharge`, with the
-    power that flows. Where the energy limit binds, the energy lands on the bound itself. Q takes what P
-    leaves of the circle.
-    """
-    for b in range(action.shape[0]):
-        for u in range(col_p.shape[0]):
-            a = min(max(action[b, col_p[u]], -1.0), 1.0)
-            want = a * p_max[u]
-            want = min(max(want, p[b, u] - ramp[u]), p[b, u] + ramp[u])
-            have = energy[b, u]
-            power = want
-            if want > 0.0:
-                limit = max(have - e_min[u], 0.0) * eta_discharge[u] / dt_h
-                if want >= limit:
-                    power = limit
-                    energy[b, u] = min(have, e_min[u])
-                else:
-                    energy[b, u] = max(have - want * dt_h / eta_discharge[u], e_min[u])
-            elif want < 0.0:
-                limit = max(e_max[u] - have, 0.0) / (eta_charge[u] * dt_h)
-                if -want >= limit:
-                    power = 0.0 - limit  # not -0.0
-                    energy[b, u] = max(have, e_max[u])
-                else:
-                    energy[b, u] = min(have - want * dt_h * eta_charge[u], e_max[u])
-            p[b, u] = power
-            throughput[b, u] = abs(power) * dt_h
-            q[b, u] = 0.0
-            if col_q[u] >= 0:
-                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
-                ask = min(max(action[b, col_q[u]], -1.0), 1.0) * s_max[u]
-                q[b, u] = min(max(ask, -room), room)
-
-
 @inline
 def _sun(profile: Floats, step: int, site: int, p_max: float, s_max: float) -> float:
     """Power that the sun offers one plant, MW, never more than the inverter passes."""
@@ -142,18 +88,6 @@ def pv_advance(
             q[b, u] = vars_
             curtailed[b, u] = available[b, u] - power
     return -1
-
-
-@lean_kernel
-def stored_share(
-    energy: Floats,  # (batch, units) MWh
-    capacity: Floats,  # (units,) MWh
-    out: Floats,  # (batch, at least units) its first columns are written
-) -> None:
-    """Share of its capacity that each battery stores, for the observation."""
-    for b in range(energy.shape[0]):
-        for u in range(energy.shape[1]):
-            out[b, u] = energy[b, u] / capacity[u]
 
 
 _GOLDEN = 0.6180339887498949  # days after each other draw evenly spread plans
@@ -249,26 +183,35 @@ class Chargers(NamedTuple):
     eta_charge: Floats
     eta_discharge: Floats
     price: Floats  # cost of a MWh that a car leaves without
+    wear_price: Floats  # cost of a MWh that a car gives back
 
 
-@flattened(plans=Plans, chargers=Chargers)
-def ev_advance(  # type: ignore[no-untyped-def]
-    plans, chargers, action, t_index, per_day, asked, dt_h, begun, draw, need, p, short, given_back, cost
-):
+class ChargerAccounts(NamedTuple):
+    """What charging stations write, (batch, units) each."""
+
+    undelivered_mwh: Floats  # missing in the car that left at the end of the interval
+    throughput_mwh: Floats  # from cars into the grid
+    undelivered_cost: Floats
+    owed_mwh: Floats  # that cars there are still to draw
+    wear_cost: Floats
+
+
+@flattened(plans=Plans, chargers=Chargers, accounts=ChargerAccounts)
+def ev_advance(plans, chargers, accounts, action, t_index, per_day, asked, dt_h, begun, draw, need, p):  # type: ignore[no-untyped-def]
     """One interval of every charging station: -1 charges at `p_max`, +1 discharges at `v2g_max`.
 
     A car takes no more than it needs and gives back no more than it has taken since it came. Its need
     changes by `-eta_charge * charge * dt` or `discharge * dt / eta_discharge`, with the power that flows.
 
-    `action, need, p, short, given_back, cost` (batch, units): `need` in MWh, in and out; out are MW, MWh
-    missing in the car that left at the end of the interval, MWh from cars into the grid, the price of what is
-    missing. `begun` (batch,) in, and 1 out. Others as in `ev_observe`.
+    `action, need, p` (batch, units): `need` in MWh, in and out; `p` in MW, out. `begun` (batch,) in, and 1
+    out. Others as in `ev_observe`.
     """
     for b in range(action.shape[0]):
         day, now = t_index[b] // per_day, t_index[b] % per_day
         weekday = (plans.first_weekday + day) % 7
         for u in range(plans.first.shape[0]):
-            p[b, u] = short[b, u] = given_back[b, u] = cost[b, u] = 0.0
+            p[b, u] = accounts.undelivered_mwh[b, u] = accounts.throughput_mwh[b, u] = 0.0
+            accounts.undelivered_cost[b, u] = accounts.owed_mwh[b, u] = accounts.wear_cost[b, u] = 0.0
             s, step = _session(
                 plans.first[u],
                 plans.number[u],
@@ -306,12 +249,15 @@ def ev_advance(  # type: ignore[no-untyped-def]
                 else:
                     have = min(have + want * dt_h / chargers.eta_discharge[u], whole)
             p[b, u] = power
-            given_back[b, u] = max(power, 0.0) * dt_h
+            given_back = max(power, 0.0) * dt_h
+            accounts.throughput_mwh[b, u] = given_back
+            accounts.wear_cost[b, u] = given_back * chargers.wear_price[u]
             if step + 1 == plans.stop[s]:
-                short[b, u] = have
-                cost[b, u] = have * chargers.price[u]
+                accounts.undelivered_mwh[b, u] = have
+                accounts.undelivered_cost[b, u] = have * chargers.price[u]
                 have = 0.0
             need[b, u] = have
+            accounts.owed_mwh[b, u] = have / chargers.eta_charge[u]
         begun[b] = 1.0
 
 

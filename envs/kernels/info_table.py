@@ -151,7 +151,8 @@ INFO: tuple[InfoKey, ...] = (
     InfoKey(
         "delivered", "MW, MVAr",
         "`p_mw` and `q_mvar` of each unit, positive when injecting: what really flowed; `tap_pos` and "
-        "`cap_on` of tap changers and banks",
+        "`cap_on` of tap changers and banks; where devices control by voltage, `unsettled`: 1 for each "
+        "unit that found no rest",
         Earned(),
     ),
 )  # fmt: skip

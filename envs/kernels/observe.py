@@ -84,3 +84,15 @@ def observe_rows(  # type: ignore[no-untyped-def]
                     _copy_angles(phasors[row, first:], scale, low, high, out[row, start:stop])
                 else:
                     _copy_parts(phasors[row, first:], op == IMAG, scale, low, high, out[row, start:stop])
+
+
+@lean_kernel
+def normalise_rows(low, gain, one, out):  # type: ignore[no-untyped-def]
+    """Scale ``out`` (batch, n_obs) float32 in place to ``(out - low) * gain - one``, within [-1, 1].
+
+    ``low``, ``gain``, ``one`` (n_obs,) float64; where an entry cannot vary, ``gain`` and ``one`` are 0.
+    """
+    for row in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            scaled = (np.float64(out[row, k]) - low[k]) * gain[k] - one[k]
+            out[row, k] = np.float32(min(max(scaled, -1.0), 1.0))

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from .accounts import ACCOUNTS, Account, Accounts
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
-from .battery import Battery
+from .battery import Battery, CycleAgeing
+from .data_center import DataCenter
 from .ev import EV, ChargingSession
 from .fleet import Fleet
+from .flexible_load import FlexibleLoad
+from .generator import Generator
+from .heat_pump import HeatPump
+from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
+from .settling import SettlingResource
+from .soft_open_point import SoftOpenPoint
 from .switched import CapacitorBank, SwitchedDevice, TapChanger
+from .wind import Wind
 
 __all__ = [
     "ACCOUNTS",
@@ -22,13 +30,25 @@ __all__ = [
     "BindContext",
     "CapacitorBank",
     "ChargingSession",
+    "CycleAgeing",
+    "DataCenter",
     "Entry",
     "Exogenous",
     "Fleet",
+    "FlexibleLoad",
+    "Generator",
+    "HeatPump",
+    "InverterFunctions",
     "Resource",
     "ResourceSpec",
+    "SettlingResource",
+    "SoftOpenPoint",
     "SwitchedDevice",
     "TapChanger",
     "UnitInfo",
+    "VoltVarCurve",
+    "VoltWattCurve",
+    "WattVarCurve",
+    "Wind",
     "place",
 ]

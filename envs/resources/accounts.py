@@ -40,14 +40,25 @@ ACCOUNTS: Mapping[str, Account] = {
     account.name: account
     for account in (
         Account("throughput_mwh", "MWh", "energy through storage, at its terminals"),
+        Account("owed_mwh", "MWh", "energy that cars and moved load still get, at the end of the interval"),
         Account("curtailed_mw", "MW", "available power that was not used"),
+        Account("stored_mwh", "MWh", "energy in store at the end of the interval"),
+        Account("standing_loss_mwh", "MWh", "energy that left the store by itself"),
         Account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),
         Account("unserved_mw", "MW", "load that was shed"),
         Account("undelivered_mwh", "MWh", "energy that a car left without"),
         Account("switchings", "1", "tap steps, switchings of banks and of switches"),
+        Account("unsettled", "1", "units whose power does not agree with the voltage that it brings about"),
         Account("wear_cost", "money", "price of use: of switchings, of energy through storage", "wear"),
         Account("discomfort_cost", "money", "price of rooms too warm or cold, of load moved", "discomfort"),
         Account("undelivered_cost", "money", "price of energy that a car left without", "undelivered"),
+        Account("load_curtailed_mw", "MW", "load that was curtailed at its own price"),
+        Account("owed_mwh", "MWh", "energy put off that is still to be drawn, when the interval ends"),
+        Account("dropped_mwh", "MWh", "work of servers that was not done in time"),
+        Account("curtailment_cost", "money", "price of load that was curtailed", "curtailment"),
+        Account("fuel_cost", "money", "fuel of generators", "fuel"),
+        Account("start_cost", "money", "starts of generators", "start"),
+        Account("dropped_cost", "money", "price of work that was not done in time", "dropped"),
     )
 }
 

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from .accounts import ACCOUNTS, check_names, costs_of
 from .class_names import made_of, name_of_class
 from .outlook import Outlook, held
+from .times import NOW
 
 if TYPE_CHECKING:
     from ...cases import Feeder
     from ...physics.solved_grid import SolvedGrid
+    from .present_load import PresentLoad
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,13 +43,20 @@ class ProfileData(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), its bounds, meaning."""
+    """One number of the observation: `name` ("battery_18.soc"), unit ("1", "MW"...), bounds, meaning.
+
+    `time`: of when it is, a word of `times`; where `COMING`, levels but "oracle" show the last interval's.
+    """
 
     name: str
     unit: str
     low: float
     high: float
     meaning: str = ""  # for the documentation
+    time: str = NOW
+    bus: str | None = None  # where it stands; None: nowhere, or not known yet
+    branch: str | None = None
+    phase: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class BindContext:
     current_p_mw: Floats  # (batch, n_units) zeros, for the resource to fill in each interval
     current_q_mvar: Floats
     accounts: Mapping[str, Floats]  # (batch, n_units) zeros by name, those that the resource `writes`
+    load: PresentLoad | None = None  # where the load of the units stands, of a resource that `uses_load`
 
 
 @dataclass(slots=True)
@@ -111,6 +121,7 @@ class Exogenous:
     t_index: Ints  # (batch,) row of the profiles
     dt_h: float
     v_pu: Floats  # (batch, n_units) voltage at the unit's bus at the end of the previous interval
+    load_mw: Floats  # (batch, n_units) load at the unit's bus and phases during the interval, 0 or more
 
 
 @dataclass(frozen=True)
@@ -171,8 +182,12 @@ class Resource(ABC):
     kind: ClassVar[str] = "custom"
     #: False spares the fleet the gather of `Exogenous.v_pu` (it is then left as it was).
     uses_voltage: ClassVar[bool] = True
+    #: True fills `Exogenous.load_mw` (without columns otherwise).
+    uses_load: ClassVar[bool] = False
     #: False: the units move something instead of injecting, and their s_mva is 0.
     injects: ClassVar[bool] = True
+    #: Which forecasts `outlook` takes in place of the truth: a field of ``ForecastWindow``.
+    foretold: ClassVar[str] = "pv"
     #: Names out of `ACCOUNTS` that `advance` fills.
     writes: ClassVar[tuple[str, ...]] = ()
     #: The most that all of `costs` can add up to in one row and one interval: bounds the worst episode.
@@ -325,7 +340,8 @@ class Resource(ABC):
 
         Limits, and what is available, stored or owed: anything up to `s_mva`, unless overridden. What is
         stored is that of `now`, the interval that the row decides next; all are rows of the profiles.
-        `sun`: forecasts (horizon, sites) of the output per unit of rated power, in place of the truth.
+        `sun`: forecasts (horizon, sites) of the output per unit of rated power, or of what `foretold` names,
+        in place of the truth.
         """
         most = held(self.s_mva, t_index.size)
         return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar)

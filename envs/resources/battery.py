@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..kernels.devices import battery_advance, stored_share
+from ..kernels.battery import (
+    MOST_TURNS,
+    Wear,
+    battery_advance,
+    battery_wear,
+    standing_losses,
+    stored_share,
+)
 from .base import (
     BindContext,
     Entry,
@@ -28,6 +35,41 @@ from .outlook import Outlook, Storage, held
 
 
 @dataclass(frozen=True)
+class CycleAgeing:
+    """What cycles cost: of depth d (share of the capacity), `factor * d ** exponent` of a new battery each.
+
+    Half cycles of the stored share count half, as rainflow counting has them, and each interval is charged by
+    what they have grown. The exponent makes one deep cycle dearer than many shallow ones of the same energy.
+
+    Attributes:
+        replacement_cost_per_mwh: money for a new MWh of capacity.
+        factor: share of its life that a full cycle takes.
+        exponent: 1 or more.
+
+    The defaults are those of a lithium nickel manganese cobalt cell: B. Xu, J. Zhao, T. Zheng, E. Litvinov
+    and D. S. Kirschen, Factoring the cycle aging cost of batteries participating in electricity markets, IEEE
+    Transactions on Power Systems 33 (2018) 2248-2259.
+
+    Raises ValueError for values that cannot be.
+    """
+
+    replacement_cost_per_mwh: float
+    factor: float = 5.24e-4
+    exponent: float = 2.03
+
+    def __post_init__(self) -> None:
+        who = "CycleAgeing"
+        check_number(who, "replacement_cost_per_mwh", self.replacement_cost_per_mwh, 0.0, math.inf)
+        check_number(who, "factor", self.factor, 0.0, 1.0)
+        check_number(who, "exponent", self.exponent, 1.0, 10.0)
+
+    @property
+    def half_cycle_cost_per_mwh(self) -> float:
+        """Money for a half cycle of the whole capacity, for each MWh of it."""
+        return 0.5 * self.factor * self.replacement_cost_per_mwh
+
+
+@dataclass(frozen=True)
 class Battery(ResourceSpec):
     """A battery behind an inverter.
 
@@ -36,12 +78,21 @@ class Battery(ResourceSpec):
     dt stores `P * dt * eta_charge`; discharging P draws `P * dt / eta_discharge`; power is cut so that
     the state of charge stays in [soc_min, soc_max]. Observed: `soc`, the stored share of `energy_mwh`
     (and `p_mw`, the present power, if any battery of the fleet has a ramp limit, because the next power
-    then depends on it).
+    then depends on it; and `turn_soc`, where its present half cycle began, if any has `ageing`).
+
+    What is stored is lost at a rate of `standing_loss_per_h` of itself, solved exactly over an interval
+    (1 % an hour: 0.99 of it is left after an hour at rest); that alone may take it below `soc_min`. Use costs
+    `wear_cost_per_mwh` for each MWh at the terminals, and what `ageing` says of the depth of cycles; both
+    are the account `wear_cost`. Energy balance of an interval: the change of `stored_mwh` is `eta_charge *
+    charged - discharged / eta_discharge - standing_loss_mwh`.
 
     - `bus`: node id. `p_mw`: rated power, both ways. `energy_mwh`: capacity.
     - `soc_init`: share stored at reset, or (low, high): drawn anew for each episode.
     - `s_mva`: apparent power of the inverter (default `p_mw`).
     - `ramp_mw_per_h`: largest change of power per hour (default none).
+    - `standing_loss_per_h`: share of the stored energy that is lost in an hour, below 1 (default 0).
+    - `wear_cost_per_mwh`: money for a MWh in or out at the terminals (default 0).
+    - `ageing`: a `CycleAgeing` (default none).
 
     Raises ValueError for values that cannot be.
     """
@@ -61,6 +112,9 @@ class Battery(ResourceSpec):
     phase: str = "ABC"
     name: str | None = None
     ramp_mw_per_h: float | None = None
+    standing_loss_per_h: float = 0.0
+    wear_cost_per_mwh: float = 0.0
+    ageing: CycleAgeing | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
@@ -84,6 +138,11 @@ class Battery(ResourceSpec):
             check_number(who, "s_mva", self.s_mva, self.p_mw, math.inf)
         if self.ramp_mw_per_h is not None:
             check_number(who, "ramp_mw_per_h", self.ramp_mw_per_h, 0.0, math.inf, open_low=True)
+        check_number(who, "standing_loss_per_h", self.standing_loss_per_h, 0.0, 1.0)
+        if self.standing_loss_per_h == 1.0:
+            raise ValueError(f"{who}: standing_loss_per_h must be below 1, got 1: nothing would stay")
+        check_number(who, "wear_cost_per_mwh", self.wear_cost_per_mwh, 0.0, math.inf)
+        object.__setattr__(self, "ageing", _ageing_of(who, self.ageing))
         check_choice(who, "controls", self.controls, ("p", "pq"))
         check_phase(who, self.phase)
 
@@ -106,7 +165,24 @@ class Battery(ResourceSpec):
     @staticmethod
     def program(specs: Sequence[Battery]) -> BatteryProgram:
         """All `specs` as one array program."""
-        return BatteryProgram(specs)
+        return WearingBatteryProgram(specs) if any(s.wears for s in specs) else BatteryProgram(specs)
+
+    @property
+    def wears(self) -> bool:
+        """Whether use or standing costs anything, in energy or money."""
+        return bool(self.standing_loss_per_h or self.wear_cost_per_mwh or self.ageing)
+
+
+def _ageing_of(owner: str, given: Any) -> CycleAgeing | None:
+    """The settings themselves, or made of their fields, as JSON and YAML have them."""
+    if isinstance(given, Mapping):
+        unknown = sorted(set(given) - {field.name for field in fields(CycleAgeing)})
+        if unknown:
+            raise ValueError(f"{owner}: ageing has no field {unknown[0]!r}")
+        return CycleAgeing(**given)
+    if given is None or isinstance(given, CycleAgeing):
+        return given
+    raise TypeError(f"{owner}: ageing must be a CycleAgeing, got {given!r}")
 
 
 class BatteryProgram(Resource):
@@ -114,7 +190,7 @@ class BatteryProgram(Resource):
 
     kind: ClassVar[str] = "battery"
     uses_voltage: ClassVar[bool] = False
-    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh",)
+    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh", "stored_mwh")
 
     soc_mwh: Floats  # (batch, n_units) stored energy
 
@@ -135,6 +211,8 @@ class BatteryProgram(Resource):
         self.ramp_mw_per_h = np.array(
             [math.inf if s.ramp_mw_per_h is None else s.ramp_mw_per_h for s in specs]
         )
+        self._standing_loss_per_h = np.array([s.standing_loss_per_h for s in specs], dtype=np.float64)
+        self._wear_cost_per_mwh = np.array([s.wear_cost_per_mwh for s in specs], dtype=np.float64)
         self._init_low, self._init_high = (
             np.array(x) for x in zip(*(s.soc_range for s in specs), strict=True)
         )
@@ -155,6 +233,11 @@ class BatteryProgram(Resource):
         """Allocate; see `Resource.bind`."""
         super().bind(ctx)
         self._ramp_mw = self.ramp_mw_per_h * ctx.dt_h
+        rate = -np.log1p(-self._standing_loss_per_h)  # of decay, 1/h
+        self._kept = np.exp(-rate * ctx.dt_h)
+        self._worth_h = np.full(self.n_units, ctx.dt_h)
+        lossy = rate > 0.0
+        self._worth_h[lossy] = -np.expm1(-rate[lossy] * ctx.dt_h) / rate[lossy]
         self.soc_mwh = np.empty((ctx.batch, self.n_units))
         self.soc_mwh[:] = self.energy_mwh * self._init_low
 
@@ -172,9 +255,10 @@ class BatteryProgram(Resource):
                     self.e_min_mwh[random_start],
                     self.e_max_mwh[random_start],
                 )
+        self.accounts["stored_mwh"][rows] = self.soc_mwh[rows]
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
-        """One interval; see `physics.devices.battery_advance`."""
+        """One interval; see `envs.kernels.battery.battery_advance`."""
         battery_advance(
             action,
             self._col_p,
@@ -186,11 +270,14 @@ class BatteryProgram(Resource):
             self.e_max_mwh,
             self.eta_charge,
             self.eta_discharge,
+            self._kept,
+            self._worth_h,
             exo.dt_h,
             self.soc_mwh,
             self.current_p_mw,
             self.current_q_mvar,
             self.accounts["throughput_mwh"],
+            self.accounts["stored_mwh"],
         )
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -199,15 +286,94 @@ class BatteryProgram(Resource):
         if self._ramps:
             out[:, self.n_units :] = self.current_p_mw
 
+    def most_of(self, account: str, dt_h: float) -> float:
+        """As `Resource.most_of`; what is stored never exceeds `soc_max` of the capacity."""
+        return float(self.e_max_mwh.sum()) if account == "stored_mwh" else super().most_of(account, dt_h)
+
     def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """Rated power both ways, none where it is not controlled; what is stored now, and its limits."""
         most = held(np.where(self._col_p >= 0, self.rated_p_mw, 0.0), t_index.size)
         storage = Storage(
             self.soc_mwh[row].copy(), self.e_min_mwh, self.e_max_mwh, self.eta_charge, self.eta_discharge,
-            self.ramp_mw_per_h,
+            self.ramp_mw_per_h, self._standing_loss_per_h, self._wear_cost_per_mwh,
         )  # fmt: skip
         return Outlook(self.names, -most, most, self.s_mva, self.q_max_mvar, storage=storage)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
         return {**super().state(), "soc_mwh": self.soc_mwh}
+
+
+class WearingBatteryProgram(BatteryProgram):
+    """Batteries some of which lose energy by standing, or wear at a price."""
+
+    writes: ClassVar[tuple[str, ...]] = (*BatteryProgram.writes, "standing_loss_mwh", "wear_cost")
+
+    def __init__(self, specs: Sequence[Battery]) -> None:
+        super().__init__(specs)
+        cycles = [s.ageing or CycleAgeing(0.0) for s in specs]
+        each = [c.half_cycle_cost_per_mwh for c in cycles]
+        self._half_cycle_cost = np.array(each) * self.energy_mwh
+        self._exponent = np.array([c.exponent for c in cycles], dtype=np.float64)
+        self._ages = bool((self._half_cycle_cost > 0.0).any())
+        if self._ages:
+            turn = Entry("turn_soc", "1", 0.0, 1.0, "stored share at which its present half cycle began")
+            self.unit_observations = tuple((*entries, turn) for entries in self.unit_observations)
+
+    def bind(self, ctx: BindContext) -> None:
+        """Allocate; see `BatteryProgram.bind`."""
+        super().bind(ctx)
+        shape = (ctx.batch, self.n_units)
+        self._before = np.zeros(shape)
+        self._wear = Wear(
+            self._wear_cost_per_mwh, self._half_cycle_cost, self._exponent, self.energy_mwh,
+            np.zeros((*shape, MOST_TURNS)), np.ones(shape), np.zeros(shape),
+        )  # fmt: skip
+        self._begin(slice(None))
+        self.max_cost_per_step = float(self._most_costs(ctx.dt_h).sum())
+
+    def _most_costs(self, dt_h: float) -> Floats:
+        """(n_units,) the most that an interval can cost: full power, at the end of the deepest half cycle."""
+        gain = np.maximum(self.eta_charge, 1.0 / self.eta_discharge)
+        moved = np.minimum(self.rated_p_mw * dt_h * gain / self.energy_mwh + 1.0 - self._kept, 1.0)
+        deepest = self._half_cycle_cost * (1.0 - (1.0 - moved) ** self._exponent)
+        return np.asarray(self._wear_cost_per_mwh * self.rated_p_mw * dt_h + deepest)
+
+    def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
+        """Every episode begins with a half cycle of its own; see `BatteryProgram.reset`."""
+        super().reset(rows, rngs)
+        self._begin(rows)
+
+    def _begin(self, rows: Ints | slice) -> None:
+        self._wear.share[rows] = self.soc_mwh[rows] / self.energy_mwh
+        self._wear.turns[rows] = 0.0
+        self._wear.turns[rows, :, 0], self._wear.n_turns[rows] = self._wear.share[rows], 1.0
+
+    def advance(self, action: Floats, exo: Exogenous) -> None:
+        """One interval, and what it took of energy and life."""
+        self._before[:] = self.soc_mwh
+        super().advance(action, exo)
+        standing_losses(
+            self._before, self.current_p_mw, self.eta_charge, self.eta_discharge, self._kept, self._worth_h,
+            exo.dt_h, self.accounts["standing_loss_mwh"],
+        )  # fmt: skip
+        accounts = self.accounts
+        battery_wear(self._wear, self.soc_mwh, accounts["throughput_mwh"], accounts["wear_cost"])
+
+    def observe(self, t_index: Ints, out: Floats) -> None:
+        """As `BatteryProgram.observe`, and the last turns where any battery ages."""
+        super().observe(t_index, out[:, : out.shape[1] - self.n_units] if self._ages else out)
+        if self._ages:
+            last = self._wear.n_turns.astype(np.int64)[..., None] - 1
+            out[:, -self.n_units :] = np.take_along_axis(self._wear.turns, last, axis=2)[..., 0]
+
+    def most_of(self, account: str, dt_h: float) -> float:
+        """As `BatteryProgram.most_of`; all that is stored can be lost at most."""
+        if account == "standing_loss_mwh":
+            return float((self.e_max_mwh + self.rated_p_mw * self.eta_charge * dt_h).sum())
+        return super().most_of(account, dt_h)
+
+    def state(self) -> dict[str, Floats]:
+        """Live arrays; see `Resource.state`."""
+        wear = {name: getattr(self._wear, name) for name in ("turns", "n_turns", "share")}
+        return {**super().state(), **wear}

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...cases import profiles as prof
 from ...cases.profiles.calendar import HOURS_PER_DAY
-from ..kernels.devices import Chargers, Plans, ev_advance, ev_observe
+from ..kernels.devices import ChargerAccounts, Chargers, Plans, ev_advance, ev_observe
 from .base import (
     BindContext,
     Entry,
@@ -27,6 +27,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook, Session
+from .times import KNOWN
 
 _PERIOD_H = {"daily": HOURS_PER_DAY, "weekly": 7.0 * HOURS_PER_DAY}
 _LONGER = "; write longer stays with repeats='weekly'"
@@ -57,7 +58,8 @@ class EV(ResourceSpec):
     `P * dt / eta_discharge` from it. Observed: `plugged_in` (0 or 1), `need_mwh`, what the car still needs,
     and `departure_h`, the hours until it leaves; a car that comes later is not announced. A car that stands
     there when the episode begins has charged since it came, as it does where nobody controls; what one lacks
-    that stays beyond its end is charged for nowhere.
+    that stays beyond its end is the account `owed_mwh` of the last interval (what the station is still to
+    draw for the cars there), which tasks settle.
 
     - `bus`: node id. `p_mw`: power of the station.
     - `sessions`: cars of every day, as `ChargingSession` or (arrival_h, departure_h, energy_mwh), no two at a
@@ -65,7 +67,8 @@ class EV(ResourceSpec):
       from what the stations of `site` ("jpl", a workplace; "caltech", a campus) saw on such a weekday in
       2019, idle days included, stays beyond midnight (2 %) not; `eta_charge` times the energy that was
       metered there is needed, and no more than this station can give.
-    - `v2g_mw`: power of discharging (default: none).
+    - `v2g_mw`: power of discharging (default: none). `v2g_cost_per_mwh`: price of a MWh that a car gives
+      back, the cost `wear` of its battery.
     - `repeats`: "daily", or "weekly": hours of `sessions` then count from Monday, 0 to 168, and a car may
       stay for several days.
 
@@ -85,6 +88,7 @@ class EV(ResourceSpec):
     phase: str = "ABC"
     name: str | None = None
     repeats: str = "daily"
+    v2g_cost_per_mwh: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
@@ -94,6 +98,11 @@ class EV(ResourceSpec):
         check_number(who, "eta_charge", self.eta_charge, 0.0, 1.0, open_low=True)
         check_number(who, "eta_discharge", self.eta_discharge, 0.0, 1.0, open_low=True)
         check_number(who, "undelivered_cost_per_mwh", self.undelivered_cost_per_mwh, 0.0, math.inf)
+        check_number(who, "v2g_cost_per_mwh", self.v2g_cost_per_mwh, 0.0, math.inf)
+        if self.v2g_cost_per_mwh > 0.0 and self.v2g_mw == 0.0:
+            raise ValueError(
+                f"{who}: v2g_cost_per_mwh is {self.v2g_cost_per_mwh:g}, but v2g_mw is 0; expected 0"
+            )
         check_choice(who, "site", self.site, prof.CHARGER_SITES)
         check_phase(who, self.phase)
         check_choice(who, "repeats", self.repeats, tuple(_PERIOD_H))
@@ -115,7 +124,7 @@ class EV(ResourceSpec):
     @staticmethod
     def program(specs: Sequence[EV]) -> EVProgram:
         """All `specs` as one array program."""
-        return EVProgram(specs)
+        return WornEVProgram(specs) if any(s.v2g_cost_per_mwh for s in specs) else EVProgram(specs)
 
 
 def _checked(who: str, sessions: Sequence[Any], period_h: float) -> tuple[ChargingSession, ...]:
@@ -148,8 +157,9 @@ def _checked(who: str, sessions: Sequence[Any], period_h: float) -> tuple[Chargi
     for before, after in itertools.pairwise([*found, *again]):
         if after.arrival_h < before.departure_h:
             raise ValueError(
-                f"{who}: a car comes at {after.arrival_h!r} h before the one before it leaves at "
-                f"{before.departure_h!r} h; a station has one outlet"
+                f"{who}: sessions {tuple(before)} and {tuple(after)} overlap: a car comes at "
+                f"{after.arrival_h!r} h before the one before it leaves at {before.departure_h!r} h; a "
+                "station has one outlet"
             )
     return tuple(found)
 
@@ -170,7 +180,7 @@ class EVProgram(Resource):
 
     kind: ClassVar[str] = "ev"
     uses_voltage: ClassVar[bool] = False
-    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh", "undelivered_mwh", "undelivered_cost")
+    writes: ClassVar[tuple[str, ...]] = ("throughput_mwh", "undelivered_mwh", "undelivered_cost", "owed_mwh")
 
     need_mwh: Floats
     draw: Floats
@@ -190,12 +200,11 @@ class EVProgram(Resource):
         self.eta_charge = np.array([s.eta_charge for s in specs], dtype=np.float64)
         self.eta_discharge = np.array([s.eta_discharge for s in specs], dtype=np.float64)
         self.price = np.array([s.undelivered_cost_per_mwh for s in specs], dtype=np.float64)
+        self.wear_price = np.array([s.v2g_cost_per_mwh for s in specs], dtype=np.float64)
         self._most_needed_mwh = np.array([s.most_needed_mwh for s in specs], dtype=np.float64)
         self.unit_observations = tuple(
             (
-                Entry(
-                    "plugged_in", "1", 0.0, 1.0, "whether a car is there, during the interval that is decided"
-                ),
+                Entry("plugged_in", "1", 0.0, 1.0, "whether a car is there", KNOWN),
                 Entry("need_mwh", "MWh", 0.0, s.most_needed_mwh, "what the car still needs, now"),
                 Entry(
                     "departure_h",
@@ -220,7 +229,7 @@ class EVProgram(Resource):
         sampled = np.array([s.sessions is None for s in self._specs])
         self._plans = _plans(self._specs, ctx)
         self._chargers = Chargers(
-            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price
+            self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price, self.wear_price
         )
         self._ask_share = np.where(sampled, self.eta_charge, 1.0)
         gain = self.rated_p_mw * self.eta_charge * ctx.dt_h
@@ -228,8 +237,10 @@ class EVProgram(Resource):
         self._most_missing_mwh = np.minimum(
             self._most_needed_mwh, self._ask_share * self._plans.ask.max(initial=0.0)
         )
-        self.max_cost_per_step = float((self.price * self._most_missing_mwh).sum())
+        self._most_wear = float((self.wear_price * self.v2g_mw).sum() * ctx.dt_h)
+        self.max_cost_per_step = float((self.price * self._most_missing_mwh).sum()) + self._most_wear
         shape = (ctx.batch, self.n_units)
+        self._no_wear = np.zeros(shape)
         self.draw, self.need_mwh = (np.zeros(shape) for _ in range(2))
         self._begun = np.zeros(ctx.batch)
 
@@ -243,9 +254,9 @@ class EVProgram(Resource):
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
         ev_advance(
-            self._plans, self._chargers, action, exo.t_index, self._steps_per_day, self._asked, exo.dt_h,
-            self._begun, self.draw, self.need_mwh, self.current_p_mw, self.accounts["undelivered_mwh"],
-            self.accounts["throughput_mwh"], self.accounts["undelivered_cost"],
+            self._plans, self._chargers, ChargerAccounts(**{"wear_cost": self._no_wear, **self.accounts}),
+            action, exo.t_index, self._steps_per_day, self._asked, exo.dt_h, self._begun, self.draw,
+            self.need_mwh, self.current_p_mw,
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -288,15 +299,25 @@ class EVProgram(Resource):
 
     def most_of(self, account: str, dt_h: float) -> float:
         """See `Resource.most_of`: a car can lack all that it came for."""
-        if account == "undelivered_mwh":
-            return float(self._most_missing_mwh.sum())
-        return super().most_of(account, dt_h)
+        bounds = {
+            "undelivered_mwh": self._most_missing_mwh,
+            "undelivered_cost": self.price * self._most_missing_mwh,
+            "owed_mwh": self._most_missing_mwh / self.eta_charge,
+            "wear_cost": self._most_wear,
+        }
+        return float(np.sum(bounds[account])) if account in bounds else super().most_of(account, dt_h)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
         return {
             **super().state(), "draw": self.draw, "need_mwh": self.need_mwh, "begun": self._begun,
         }  # fmt: skip
+
+
+class WornEVProgram(EVProgram):
+    """Charging stations some of which charge for what cars give back."""
+
+    writes: ClassVar[tuple[str, ...]] = (*EVProgram.writes, "wear_cost")
 
 
 def _plans(specs: Sequence[EV], ctx: BindContext) -> Plans:

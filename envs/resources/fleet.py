@@ -28,9 +28,12 @@ from .base import (
 from .class_names import ships
 from .outlook import Outlook
 from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys, unit_infos
+from .present_load import PresentLoad
 from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
+from .settling import SettlingResource
 from .switched import SwitchedDevice
+from .times import COMING
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -51,7 +54,9 @@ class _Slot:
     p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
     q_mvar: Floats
     observed: Floats  # (batch, n_observation of the program), of what the fleet observes
+    coming: Ints  # columns of it that show the interval that is decided
     charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
+    load: PresentLoad | None = None  # of a program that uses it
 
 
 class _Kept(tuple[ResourceSpec | Resource, ...]):
@@ -119,6 +124,13 @@ class Fleet:
         """Another fleet of the same resources, not bound yet."""
         return Fleet(self._made_of[0], self.feeder, self._made_of[1])
 
+    def observe_from(self, column: int) -> None:
+        """The fleet's slice of the flat observation begins at `column`."""
+        if column != self._made_of[1]:
+            self._made_of = (self._made_of[0], column)
+            of = (self.programs, self.node_rows, self.action_dims, self.observation_entries)
+            self._units = unit_infos(*of, column)
+
     @property
     def own(self) -> bool:
         """Whether any program is the user's own: what it depends on may be more than its ``state`` lists."""
@@ -147,14 +159,24 @@ class Fleet:
 
     # -- running ---------------------------------------------------------------------------------------------
 
-    def bind(self, batch: int, dt_h: float, profiles: ProfileData | None) -> None:
-        """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`."""
+    @functools.cached_property
+    def uses_load(self) -> bool:
+        """Whether any program reads the load at its buses."""
+        return any(program.uses_load for program in self.programs)
+
+    def bind(
+        self, batch: int, dt_h: float, profiles: ProfileData | None, grid: SolvedGrid | None = None
+    ) -> None:
+        """Allocate for `batch` rows and steps of `dt_h` hours; call before `reset`.
+
+        `grid`: whose load the resources meet; needed only where one reads it.
+        """
         self.batch, self._shape = batch, (batch,)
         self._room = (batch, self.n_columns)  # of injections
         self.delivered_p_mw: Floats = np.zeros((batch, self.n_units))  # positive when injecting
         self.delivered_q_mvar: Floats = np.zeros((batch, self.n_units))
         self._action: Floats = np.zeros((batch, self.n_actions))
-        self._observed: Floats = np.zeros((batch, self.n_observations))
+        self._observed, self._before = (np.zeros((batch, self.n_observations)) for _ in range(2))
         self._slots = []
         #: What units did, kept, missed or cost in the last interval: (batch, n_units) by account.
         self.accounts = Accounts(batch, [p.n_units for p in self.programs], [p.writes for p in self.programs])
@@ -165,13 +187,20 @@ class Fleet:
             observations = slice(obs, obs + n_obs)
             p, q = self.delivered_p_mw[:, units], self.delivered_q_mvar[:, units]
             own = self.accounts.of(len(self._slots))
-            program.bind(BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own))
+            load = self._load_of(program, grid)
+            program.bind(
+                BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own, load)
+            )
             check_bound(program, batch)
             slot = _Slot(
                 key, program, units, actions, observations,
-                Exogenous(np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units))),
+                Exogenous(
+                    np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units)),
+                    np.zeros((batch, program.n_units if program.uses_load else 0)),
+                ),
                 self._action[:, actions], p, q,
                 self._observed[:, observations],
+                np.flatnonzero([entry.time == COMING for entry in program.observation_spec]), load=load,
             )  # fmt: skip
             self._slots.append(slot)
             unit, act, obs = units.stop, act + n_act, obs + n_obs
@@ -195,12 +224,23 @@ class Fleet:
             slot.program.reset(rows, rngs)
         self._collect()
 
-    def advance(self, action: ArrayLike, t_index: Ints, v_pu: Floats | None = None) -> None:
+    def _load_of(self, program: Resource, grid: SolvedGrid | None) -> PresentLoad | None:
+        if not program.uses_load:
+            return None
+        if grid is None:
+            raise ValueError(f"resource {program.names[0]} reads the load at its bus: bind it with a grid")
+        per_phase = self.feeder.phases == "per-phase"
+        return PresentLoad(program.buses, program.phases, grid.names.load, per_phase)
+
+    def advance(
+        self, action: ArrayLike, t_index: Ints, v_pu: Floats | None = None, load_p_mw: Floats | None = None
+    ) -> None:
         """Act for one interval.
 
         `action` (batch, n_actions) in [-1, 1]; `t_index` (batch,) int64, the interval's row of the
-        profiles; `v_pu` (batch, n_nodes or n_ports), voltages at the end of the previous interval (needed
-        only when a resource reads them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`.
+        profiles; `v_pu` (batch, n_nodes or n_ports), voltages at the end of the previous interval, and
+        `load_p_mw` (batch, loads of the grid), loads during this one (both needed only when a resource reads
+        them). What flowed is then in `delivered_p_mw` and `delivered_q_mvar`.
         The caller has validated the action.
         """
         np.copyto(self._action, action)
@@ -215,6 +255,10 @@ class Fleet:
                         f"resource {program.names[0]} reads voltages: pass v_pu (batch, n_nodes)"
                     )
                 np.take(v_pu, self.columns[slot.units], axis=1, out=exo.v_pu, mode="clip")
+            if slot.load is not None:
+                if load_p_mw is None:
+                    raise ValueError(f"resource {program.names[0]} reads the load: pass load_p_mw")
+                slot.load.fill(load_p_mw, exo.load_mw)
             program.advance(slot.action, exo)
         if self._own_accounts:
             for k, bounds in self._own_accounts.items():
@@ -239,6 +283,16 @@ class Fleet:
         """Programs that move something of the grid."""
         return tuple(p for p in self.programs if type(p).apply is not Resource.apply)
 
+    @functools.cached_property
+    def settling(self) -> tuple[tuple[SettlingResource, slice], ...]:
+        """Programs that control by voltage within an interval, and their units."""
+        ends = np.cumsum([p.n_units for p in self.programs]).tolist()
+        return tuple(
+            (p, slice(end - p.n_units, end))
+            for p, end in zip(self.programs, ends, strict=True)
+            if isinstance(p, SettlingResource)
+        )
+
     def apply(self, grid: SolvedGrid) -> None:
         """What was moved, into the settings of every row of `grid`."""
         for program in self.moving:
@@ -250,22 +304,40 @@ class Fleet:
         return tuple(p for p in self.programs if isinstance(p, SwitchedDevice))
 
     def delivered(self, row: int) -> dict[str, Floats]:
-        """What `row` really got: power of every unit, positions of what moves; copies."""
+        """What `row` really got: power of every unit, positions of what moves; copies.
+
+        Where any device settles within an interval, `unsettled` (n_units,) is 1.0 for each that did not.
+        """
         found = {"p_mw": self.delivered_p_mw[row].copy(), "q_mvar": self.delivered_q_mvar[row].copy()}
         for device in self.switched_devices:
             found[device.info_name] = device.position[row].copy()
+        if self.settling:
+            found["unsettled"] = self.accounts["unsettled"][row].copy()
         return found
 
-    def observe(self, t_index: Ints) -> Floats:
+    def observe(self, t_index: Ints, t_last: Ints | None = None) -> Floats:
         """(batch, n_observations), as known when interval `t_index` (batch,) is decided.
 
-        The array is the fleet's own: the next call fills it anew.
+        With `t_last` (batch,) what entries of the time `COMING` show is of that interval, the one before. The
+        array is the fleet's own: the next call fills it anew.
         """
         if t_index.shape != self._shape:
             raise ValueError(f"t_index has shape {t_index.shape}, expected {self._shape}, one for each row")
         for slot in self._slots:
-            slot.program.observe(t_index, slot.observed)
+            coming = slot.coming.size
+            if t_last is None or coming < slot.observed.shape[1]:
+                slot.program.observe(t_index, slot.observed)
+            elif coming:
+                slot.program.observe(t_last, slot.observed)
+            if t_last is not None and 0 < coming < slot.observed.shape[1]:
+                self._observe_last(slot, t_last)
         return self._observed
+
+    def _observe_last(self, slot: _Slot, t_last: Ints) -> None:
+        """Put what the device would show of `t_last` into the columns of the time `COMING`."""
+        before = self._before[:, slot.observations]
+        slot.program.observe(t_last, before)
+        slot.observed[:, slot.coming] = before[:, slot.coming]
 
     def costs(self) -> dict[str, Floats]:
         """Costs of the last interval by name ("kind.cost"), each (batch,) and >= 0."""
@@ -305,9 +377,18 @@ class Fleet:
         put_rows(self._live(), state, rows)
         self._collect()
 
-    def outlooks(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> dict[str, Outlook]:
-        """What every program says of the intervals `t_index`; see `Resource.outlook`."""
-        return {slot.key: slot.program.outlook(t_index, row, now, sun) for slot in self._slots}
+    def outlooks(
+        self, t_index: Ints, row: int, now: int, weather: Mapping[str, Floats] | None = None
+    ) -> dict[str, Outlook]:
+        """What every program says of the intervals `t_index`; see `Resource.outlook`.
+
+        `weather`: forecasts by name, of which each program takes those that it names in `foretold`.
+        """
+        known = weather or {}
+        return {
+            slot.key: slot.program.outlook(t_index, row, now, known.get(slot.program.foretold))
+            for slot in self._slots
+        }
 
     def expect(self, other: Fleet) -> None:
         """Costs must have the names that they have in another fleet of the same resources."""

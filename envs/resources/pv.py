@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..kernels.devices import pv_advance, pv_available
+from ..kernels.inverter_functions import cease, inverter_response, note_rest
 from .base import (
     BindContext,
     Entry,
@@ -25,7 +26,10 @@ from .base import (
     check_number,
     check_phase,
 )
+from .inverter_functions import InverterFunctions, cease_limits, function_table, functions_of
 from .outlook import Outlook
+from .settling import BoolArray, SettlingResource
+from .times import COMING
 
 #: Sites of `cases.profiles.pv`.
 N_SITES = 25
@@ -39,11 +43,17 @@ class PV(ResourceSpec):
     passes all of it (the neutral action), -1 none, linear between. Action q (where controlled): asks for
     `q * q_max_frac * s_mva` MVAr, positive when injecting. Outside the circle P^2 + Q^2 <= s_mva^2 the
     inverter keeps Q and cuts P (`priority="reactive"`, as IEEE 1547 asks of volt-var) or keeps P and cuts
-    Q ("active"). Observed: `p_avail_mw` of the coming interval.
+    Q ("active"). Observed: `p_avail_mw`, of the coming interval at the level "oracle", else of the last one.
+
+    With `functions` the inverter controls itself by IEEE Std 1547-2018, faster than an interval is long: in
+    each step it rests where P and Q are those of its curves at the voltage which they bring about, that of
+    its own phase or the mean over its phases. It has no action q; an action p limits what it may pass. Where
+    no rest is found, `info["delivered"]["unsettled"]` is 1 for the unit.
 
     - `bus`: node id. `p_mw`: rated power. `s_mva`: apparent power of the inverter (default `1.1 * p_mw`).
     - `site`: 0..24, whose clouds it sees; default: fixed by a hash of the bus.
-    - `controls`: "q", "pq" or "p".
+    - `functions`: an `InverterFunctions`, or the name of defaults, as "volt-var-b" or "volt-var+volt-watt-a".
+    - `controls`: "q" (default), "pq" or "p"; with `functions` "" (default) or "p".
 
     Raises ValueError for values that cannot be.
     """
@@ -55,21 +65,30 @@ class PV(ResourceSpec):
     s_mva: float | None = None
     site: int | None = None
     q_max_frac: float = 0.44
-    controls: str = "q"
+    controls: str | None = None
     priority: str = "reactive"
     phase: str = "ABC"
     name: str | None = None
+    functions: InverterFunctions | str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
         who = f"PV at bus {self.bus}"
+        object.__setattr__(self, "functions", functions_of(who, self.functions))
+        if self.controls is None:
+            object.__setattr__(self, "controls", "q" if self.functions is None else "")
+        if self.functions is not None and "q" in str(self.controls):
+            raise ValueError(
+                f"{who}: its functions set Q, so controls must be '' or 'p', got {self.controls!r}"
+            )
         check_number(who, "p_mw", self.p_mw, 0.0, math.inf, open_low=True)
         if self.s_mva is not None:
             check_number(who, "s_mva", self.s_mva, 0.0, math.inf, open_low=True)
-        check_choice(who, "controls", self.controls, ("q", "pq", "p"))
+        choices = ("q", "pq", "p") if self.functions is None else ("", "p")
+        check_choice(who, "controls", self.quantities, choices)
         check_choice(who, "priority", self.priority, ("reactive", "active"))
         check_number(who, "q_max_frac", self.q_max_frac, 0.0, 1.0)
-        if "q" in self.controls and self.q_max_frac == 0.0:
+        if "q" in self.quantities and self.q_max_frac == 0.0:
             raise ValueError(f"{who}: q_max_frac is 0, so its q action would do nothing; use controls='p'")
         if self.site is not None and (
             isinstance(self.site, bool)
@@ -80,6 +99,11 @@ class PV(ResourceSpec):
                 f"{who}: site must be an integer from 0 to {N_SITES - 1} or None, got {self.site!r}"
             )
         check_phase(who, self.phase)
+
+    @property
+    def quantities(self) -> str:
+        """What its actions control: letters of "pq"."""
+        return str(self.controls)
 
     @property
     def rated_s_mva(self) -> float:
@@ -96,7 +120,8 @@ class PV(ResourceSpec):
     @staticmethod
     def program(specs: Sequence[PV]) -> PVProgram:
         """All `specs` as one array program."""
-        return PVProgram(specs)
+        autonomous = any(spec.functions is not None for spec in specs)
+        return AutonomousPVProgram(specs) if autonomous else PVProgram(specs)
 
 
 class PVProgram(Resource):
@@ -117,14 +142,14 @@ class PVProgram(Resource):
         )
         self.rated_p_mw = np.array([s.p_mw for s in specs], dtype=np.float64)
         self.q_max_mvar = np.array(
-            [s.q_max_frac * s.rated_s_mva if "q" in s.controls else 0.0 for s in specs]
+            [s.q_max_frac * s.rated_s_mva if "q" in s.quantities else 0.0 for s in specs]
         )
         self.site = np.array([s.rated_site for s in specs], dtype=np.int64)
         self._reactive_first = np.array([s.priority == "reactive" for s in specs])
-        self.unit_actions = tuple(tuple(s.controls) for s in specs)
-        meaning = "power each plant could give, during the interval that is decided"
+        self.unit_actions = tuple(tuple(s.quantities) for s in specs)
+        meaning = "power each plant could give"
         self.unit_observations = tuple(
-            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning),) for s in specs
+            (Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, meaning, COMING),) for s in specs
         )
         self._col_p, self._col_q = action_columns(self.unit_actions)
 
@@ -199,3 +224,57 @@ class PVProgram(Resource):
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
         return {**super().state(), "p_avail_mw": self.p_avail_mw}
+
+
+class AutonomousPVProgram(SettlingResource, PVProgram):
+    """PV plants some of which run functions of IEEE Std 1547-2018; the others are as in `PVProgram`."""
+
+    uses_voltage: ClassVar[bool] = True
+    writes: ClassVar[tuple[str, ...]] = (*PVProgram.writes, *SettlingResource.writes)
+
+    offered_mw: Floats  # (batch, n_units) what may flow in the interval, by the sun and the action
+    ceased: Floats  # (batch, n_units) 1.0 where nothing flows until the end of the interval
+
+    def __init__(self, specs: Sequence[PV]) -> None:
+        super().__init__(specs)
+        functions = [functions_of("PV", spec.functions) for spec in specs]
+        self._table = function_table(functions, self.rated_p_mw, self.s_mva, self._reactive_first)
+        self._cease_pu = cease_limits(functions)
+
+    def bind(self, ctx: BindContext) -> None:
+        """Allocate; see `PVProgram.bind`."""
+        super().bind(ctx)
+        shape = (ctx.batch, self.n_units)
+        self.offered_mw, self.ceased = np.zeros(shape), np.zeros(shape)
+        self._p_mw, self._q_mvar = np.zeros(shape), np.zeros(shape)
+
+    def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
+        """Start with nothing flowing, all on; see `Resource.reset`."""
+        super().reset(rows, rngs)
+        self.offered_mw[rows] = self.ceased[rows] = 0.0
+
+    def advance(self, action: Floats, exo: Exogenous) -> None:
+        """What may flow in the interval, and what would at the voltages of the last one: a first guess."""
+        super().advance(action, exo)
+        self.offered_mw[:] = self._p_mw[:] = self.current_p_mw
+        self._q_mvar[:] = self.current_q_mvar
+        self.ceased.fill(0.0)
+        self.respond(exo.v_pu, self._p_mw, self._q_mvar)
+        self.rest(self._p_mw, self._q_mvar, np.zeros(self._p_mw.shape, dtype=np.bool_))
+
+    def respond(self, v_pu: Floats, p_mw: Floats, q_mvar: Floats) -> None:
+        """See `SettlingResource.respond` and `envs.kernels.inverter_functions`."""
+        inverter_response(self._table, v_pu, self.offered_mw, self.ceased, p_mw, q_mvar)
+
+    def switch_off(self, v_pu: Floats, rows: BoolArray, changed: BoolArray) -> bool:
+        """Momentary cessation."""
+        return bool(cease(v_pu, self._cease_pu, rows, self.ceased, changed))
+
+    def rest(self, p_mw: Floats, q_mvar: Floats, missed: BoolArray) -> None:
+        """Powers, and what was curtailed: of what the sun offered, all that does not flow."""
+        self.current_p_mw[:], self.current_q_mvar[:] = p_mw, q_mvar
+        note_rest(self.p_avail_mw, p_mw, missed, self.accounts["curtailed_mw"], self.accounts["unsettled"])
+
+    def state(self) -> dict[str, Floats]:
+        """Live arrays; see `Resource.state`."""
+        return {**super().state(), "offered_mw": self.offered_mw, "ceased": self.ceased}

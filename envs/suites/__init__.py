@@ -6,7 +6,7 @@ changes: a new version does.
 
 from __future__ import annotations
 
-from . import bare, volt_var, volt_var3
+from . import bare, der_dispatch, peak_shaving, setpoint_tracking, volt_var, volt_var3
 from .entry import RegisteredEnv
 
 __all__ = ["ENTRIES", "RegisteredEnv"]
@@ -17,4 +17,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     *volt_var.ENTRIES,
     *bare.ENTRIES3,
     *volt_var3.ENTRIES,
+    *der_dispatch.ENTRIES,
+    *peak_shaving.ENTRIES,
+    *setpoint_tracking.ENTRIES,
 )

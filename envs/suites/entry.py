@@ -31,6 +31,8 @@ class RegisteredEnv:
         summary: One line for the tables of the documentation.
         per_phase: Whether the environment is a `DistGrid3PhaseEnv`.
         options: Other fields of `EnvOptions`, such as ``load_scale``; none that takes time to make.
+        unpriced_splits: Suites of days for which the stated prices of a failed power flow were not searched,
+            as energy costs too much there: the task's bound takes their place.
         dt_h: Hours of a step: the shipped year is resampled where they are not its own.
     """
 
@@ -43,6 +45,7 @@ class RegisteredEnv:
     per_phase: bool = False
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     dt_h: float = DT_H
+    unpriced_splits: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -20,11 +20,12 @@ from ...cases.profiles import ONE_DAY, Duration, checked_duration
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
 from ..blocks import Block
-from ..kernels import info_table
+from ..kernels import info_table, ledger
 from ..kernels.rows import mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number
 from ..resources.class_names import made_of, name_of_class
+from .signal import DispatchSignal
 from .terms import Readers, Term, TermRow, as_terms, least_of, readers, row_of
 
 FloatArray = NDArray[np.float64]
@@ -33,10 +34,12 @@ FloatArray = NDArray[np.float64]
 class StepView:
     """The solved interval, batch first. Arrays are live: read, never keep, never write."""
 
-    __slots__ = ("_fleet", "_stepper", "dt_h", "resource_cost", "unserved_mw")
+    __slots__ = ("_fleet", "_stepper", "dt_h", "entries", "resource_cost", "unserved_mw")
 
     def __init__(self, stepper: SolvedGrid, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
         self._stepper, self._fleet = stepper, fleet
+        #: (batch, columns of `kernels.ledger`) what the interval brought, where the task reads any of it.
+        self.entries = np.zeros((resource_cost.size, ledger.N_ENTRIES))
         self.resource_cost = resource_cost  # (batch,)
         self.unserved_mw = resource_cost * 0.0  # (batch,) load on dead nodes, and load that was shed
         self.dt_h = dt_h
@@ -58,6 +61,11 @@ class StepView:
     def p_slack_mw(self) -> FloatArray:
         """(batch,) power taken from the upstream grid."""
         return self._stepper.slack_mva.real
+
+    @property
+    def price_usd_mwh(self) -> FloatArray:
+        """(batch,) energy price of the interval."""
+        return self.entries[:, ledger.PRICE]
 
     @property
     def v_pu(self) -> FloatArray:
@@ -126,6 +134,9 @@ class WorstCase:
     unserved_mw: float = 0.0
     slack_mw: float = math.inf  # either way
     accounts: Mapping[str, float] = field(default_factory=dict)
+    dt_h: float = 1.0
+    price_usd_mwh: tuple[float, float] = (0.0, 0.0)  # lowest and highest
+    signal_mw: float = 0.0  # the most that a dispatch signal asks for, either way; 0: there is none
 
     @property
     def voltage_violation_pu(self) -> float:
@@ -208,6 +219,11 @@ class Task(ABC):
     def costs(self) -> tuple[str | Term, ...]:
         """Costs that this task charges, by name or as terms; ``info["cost_…"]`` tells the others, too."""
         return ("voltage_violation", "thermal_overload", "vuf_violation", "resource")
+
+    @property
+    def signal(self) -> DispatchSignal | None:
+        """The power at the head that is asked for; None: there is no such signal."""
+        return None
 
     def terms(self, view: StepView) -> dict[str, FloatArray]:
         """Weighted reward contributions by name, each (batch,) or one number for all rows; finite."""

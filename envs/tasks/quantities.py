@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics.row_results import OVERLOAD, P_LOSS, P_SLACK, VOLTAGE_VIOLATION, VUF_VIOLATION
-from ..kernels.terms import ACCOUNT, MEAN_SQUARE, MEASURED
+from ..kernels import ledger
+from ..kernels.terms import ACCOUNT, LEDGER, MEAN_SQUARE, MEASURED
 from ..resources.base import check_number
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Range(NamedTuple):
 
 
 class KernelSource(NamedTuple):
-    """A kind of `kernels.terms`, and its column of ``measured``, its account or its parameter by name."""
+    """A kind of `kernels.terms`, and its column (of ``measured``, of the ledger), account or parameter."""
 
     kind: int
     of: int | str
@@ -170,6 +171,41 @@ def _of_account(name: str, unit: str, meaning: str) -> Quantity:
     )  # fmt: skip
 
 
+def _entry(view: StepView, column: int) -> FloatArray:
+    return view.entries[:, column]
+
+
+def _of_ledger(
+    name: str, unit: str, meaning: str, column: int, bounds: Callable[[WorstCase], Range]
+) -> Quantity:
+    return Quantity(
+        name, unit, meaning, functools.partial(_entry, column=column), bounds,
+        source=KernelSource(LEDGER, column),
+    )  # fmt: skip
+
+
+def _energy_usd_range(worst: WorstCase) -> Range:
+    most = worst.slack_mw * worst.dt_h * max(abs(price) for price in worst.price_usd_mwh)
+    return Range(-most, most)
+
+
+def _energy_range(worst: WorstCase, path: str) -> Range:
+    return Range(0.0, float(attrgetter(path)(worst)) * worst.dt_h)
+
+
+def _settled_range(worst: WorstCase) -> Range:
+    energy = worst.accounts.get("stored_mwh", 0.0) + worst.accounts.get("owed_mwh", 0.0)
+    return Range(0.0, energy * max(0.0, *worst.price_usd_mwh))
+
+
+def _setpoint_range(worst: WorstCase, power: int) -> Range:
+    return Range(0.0, (worst.slack_mw + worst.signal_mw) ** power if worst.signal_mw else 0.0)
+
+
+def _energy_of(path: str) -> Callable[[WorstCase], Range]:
+    return functools.partial(_energy_range, path=path)
+
+
 #: Every quantity that terms and costs may name, by name.
 QUANTITIES: Mapping[str, Quantity] = {
     quantity.name: quantity
@@ -213,6 +249,30 @@ QUANTITIES: Mapping[str, Quantity] = {
                  _up_to("curtailable_mw"), source=KernelSource(ACCOUNT, "curtailed_mw")),
         _of_account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),
         _of_account("undelivered_mwh", "MWh", "energy that cars left without"),
+        _of_ledger("energy_cost_usd", "USD", "price times the energy taken from the upstream grid; what is "
+                   "fed back earns as much", ledger.ENERGY_USD, _energy_usd_range),
+        _of_ledger("imported_mwh", "MWh", "energy taken from the upstream grid", ledger.IMPORTED_MWH,
+                   _energy_of("slack_mw")),
+        _of_ledger("exported_mwh", "MWh", "energy fed back into the upstream grid", ledger.EXPORTED_MWH,
+                   _energy_of("slack_mw")),
+        _of_ledger("loss_mwh", "MWh", "active losses of all branches", ledger.LOSS_MWH,
+                   _energy_of("state.p_loss_mw")),
+        _of_ledger("curtailed_mwh", "MWh", "available energy that was not used", ledger.CURTAILED_MWH,
+                   _energy_of("curtailable_mw")),
+        _of_ledger("peak_rise_mw", "MW", "by how much power taken from the upstream grid exceeds the most of "
+                   "the episode before; over an episode the sum is its peak", ledger.PEAK_RISE_MW,
+                   _up_to("slack_mw")),
+        _of_ledger("energy_deficit_usd", "USD", "in the last interval of an episode: energy that storage "
+                   "holds less than at its beginning, and that loads and cars are owed more, at the highest "
+                   "price of the episode", ledger.DEFICIT_USD, _settled_range),
+        _of_ledger("energy_surplus_usd", "USD", "in the last interval of an episode: energy that storage "
+                   "holds more than at its beginning, and that loads and cars are owed less, at the lowest "
+                   "price of the episode", ledger.SURPLUS_USD, _settled_range),
+        _of_ledger("setpoint_deviation_mw", "MW", "how far the power taken from the upstream grid is from "
+                   "the dispatch signal", ledger.SETPOINT_MW, functools.partial(_setpoint_range, power=1)),
+        _of_ledger("setpoint_deviation_square", "MW^2", "square of the distance of the power taken from the "
+                   "upstream grid from the dispatch signal", ledger.SETPOINT_MW2,
+                   functools.partial(_setpoint_range, power=2)),
     )
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.terms import ACCOUNT, ELSEWHERE, MEAN_SQUARE, MEASURED, term_rows
+from ..kernels.terms import ACCOUNT, ELSEWHERE, LEDGER, MEAN_SQUARE, MEASURED, term_rows
 from .terms import Term
 
 if TYPE_CHECKING:
@@ -27,10 +27,16 @@ class TermLines:
         charged: columns of ``measured`` that are costs.
         stepper: whose results are read.
         fleet: whose accounts are read.
+        entries: of the ledger, (batch, columns).
     """
 
     def __init__(
-        self, terms: tuple[Term, ...], charged: Sequence[int], stepper: SolvedGrid, fleet: Fleet
+        self,
+        terms: tuple[Term, ...],
+        charged: Sequence[int],
+        stepper: SolvedGrid,
+        fleet: Fleet,
+        entries: FloatArray,
     ) -> None:
         self.names = tuple(term.name for term in terms)
         n, written = len(terms), fleet.accounts.written
@@ -44,7 +50,7 @@ class TermLines:
                 others.append((k, float(factor[k]), value))
                 continue
             kind[k] = source.kind
-            if source.kind == MEASURED:
+            if source.kind in (MEASURED, LEDGER):
                 column[k] = source.of
             elif source.kind == ACCOUNT:
                 column[k] = written.index(str(source.of))
@@ -56,7 +62,7 @@ class TermLines:
         accounts = fleet.accounts
         self._given = (
             kind, column, number, factor, np.array(charged, dtype=np.int64), stepper.measured,
-            stepper.v_pu, accounts.table, accounts.first,
+            stepper.v_pu, accounts.table, accounts.first, entries,
         )  # fmt: skip
 
     def read(self, view: StepView) -> FloatArray:

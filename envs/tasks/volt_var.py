@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..blocks import Block
 from .base import Task
@@ -16,16 +16,22 @@ class VoltVar(Task):
     Per step: ``-loss_weight * p_loss_MW``, ``-voltage_weight * mean over nodes of ((V - 1) / 0.05)^2`` and
     ``-wear_weight * MWh through storage``. The quadratic deviation is smooth everywhere and 1 at the edge of
     the usual band, so a policy is drawn to the middle before it can be charged for leaving.
+    ``violation_weight`` takes that much per pu outside the band, summed over nodes (phases): where it is not
+    0, leaving the band costs more than anything that it could save, and reward and cost agree.
+    ``undelivered_weight`` takes that much per MWh that a car leaves without.
     """
 
     v_band: tuple[float, float] | None = (0.95, 1.05)
     loss_weight: float = 1.0  # per MW
     voltage_weight: float = 0.5
     wear_weight: float = 0.02  # per MWh
+    violation_weight: float = field(default=0.0, kw_only=True)  # per pu
+    undelivered_weight: float = field(default=0.0, kw_only=True)  # per MWh
 
     def __post_init__(self) -> None:
         Task.__post_init__(self)
         self.check_weights("loss_weight", "voltage_weight", "wear_weight")
+        self.check_weights("violation_weight", "undelivered_weight")
 
     @property
     def blocks(self) -> tuple[str | Block, ...]:
@@ -41,8 +47,13 @@ class VoltVar(Task):
     def rewards(self) -> tuple[Term, ...]:
         """Losses, deviation from 1 pu in units of the usual band, wear of storage."""
         usual = {"reference_pu": 1.0, "band_pu": 0.05}
-        return (
+        terms = (
             Term("loss", "loss_mw", -self.loss_weight),
             Term("voltage", "voltage_deviation", -self.voltage_weight, usual),
             Term("wear", "throughput_mwh", -self.wear_weight),
         )
+        more = (
+            Term("violation", "voltage_violation_pu", -self.violation_weight),
+            Term("undelivered", "undelivered_mwh", -self.undelivered_weight),
+        )
+        return (*terms, *(term for term in more if term.weight))

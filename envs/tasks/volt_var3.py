@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..blocks import Block
 from .terms import Term
@@ -19,15 +19,17 @@ class VoltVar3(VoltVar):
     0.05)^2``, ``-unbalance_weight * mean over nodes with three phases of (|V2| / |V1| / vuf_max_pct)^2`` (to
     five times the limit), ``-switching_weight`` per tap step or switching of a bank, and ``-wear_weight * MWh
     through storage``. Both squares are smooth, so a policy is drawn inside before it can be charged for
-    leaving.
+    leaving. ``violation_weight`` is that of `VoltVar`; ``vuf_violation_weight`` takes that much per % of
+    unbalance above the limit, summed over nodes with three phases.
     """
 
     unbalance_weight: float = 0.25
     switching_weight: float = 0.001  # per tap step
+    vuf_violation_weight: float = field(default=0.0, kw_only=True)  # per %
 
     def __post_init__(self) -> None:
         VoltVar.__post_init__(self)
-        self.check_weights("unbalance_weight", "switching_weight")
+        self.check_weights("unbalance_weight", "switching_weight", "vuf_violation_weight")
 
     @property
     def blocks(self) -> tuple[str | Block, ...]:
@@ -43,8 +45,11 @@ class VoltVar3(VoltVar):
     def rewards(self) -> tuple[Term, ...]:
         """Those of `VoltVar`, unbalance and switching."""
         unbalance = {"limit_pct": self.vuf_max_pct, "most": _MOST}
-        return (
+        terms = [
             *super().rewards,
             Term("unbalance", "unbalance_square", -self.unbalance_weight, unbalance),
             Term("switching", "switchings", -self.switching_weight),
-        )
+        ]
+        if self.vuf_violation_weight > 0.0:
+            terms.append(Term("vuf_violation", "vuf_violation_pct", -self.vuf_violation_weight))
+        return tuple(terms)

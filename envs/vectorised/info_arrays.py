@@ -36,6 +36,8 @@ class InfoArrays:
         self._p_mw, self._q_mvar = np.empty((rows, units)), np.empty((rows, units))
         switched_devices = grid.fleet.switched_devices
         self._positions = {device.info_name: np.empty((rows, device.n_units)) for device in switched_devices}
+        if grid.fleet.settling:
+            self._positions["unsettled"] = np.empty((rows, units))
         self.terminated, self.truncated = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
         self._violations = np.zeros(rows, dtype=np.int64)
         assert grid.names is not None  # known from the first reset on
@@ -56,6 +58,8 @@ class InfoArrays:
         )  # fmt: skip
         for device in fleet.switched_devices:
             self._positions[device.info_name][shard.rows] = device.position
+        if fleet.settling:
+            self._positions["unsettled"][shard.rows] = fleet.accounts["unsettled"]
 
     def write_outcome(self, shard: Shard, outcome: Outcome) -> None:
         """Take over what a step of a shard brought."""

@@ -137,6 +137,19 @@ def test_ieee1547_is_a_fraction_of_the_apparent_power(name: str, curve: Any, fak
         assert action * limit == pytest.approx(np.clip(wanted, -limit, limit), rel=1e-6, abs=1e-9)
 
 
+def test_the_capability_of_the_standard_at_low_sun(fake_grid: Any) -> None:
+    """`capability="ieee1547"`: none below 5 % of the rated power, a half at 10 %, all from 20 % on."""
+    full, asked = (PiecewiseVoltVar(fake_grid, capability=c) for c in ("full", "ieee1547"))
+    for share, part in ((0.0, 0.0), (0.04, 0.0), (0.1, 0.5), (0.2, 1.0), (1.0, 1.0)):
+        obs = fake_grid.observation(np.full(5, 1.10), share * full.inverters.p_mw)
+        most, q = settle(full, obs)[1:], settle(asked, obs)[1:]
+        assert (most < -0.5).all()
+        assert q == pytest.approx(part * most, rel=1e-6, abs=1e-9)
+    assert (full.config()["capability"], asked.config()["capability"]) == ("full", "ieee1547")
+    with pytest.raises(RunError, match="unknown capability 'half'"):
+        PiecewiseVoltVar(fake_grid, capability="half")
+
+
 def test_the_plain_name_is_category_b(fake_grid: Any) -> None:
     """Documented default."""
     obs = fake_grid.observation(np.full(5, 1.07), np.zeros(3))
@@ -201,6 +214,20 @@ def test_fuzzy_setpoint_is_inside_the_circle_while_power_rises(
     p = bright[9:12].astype(np.float64)
     room = np.sqrt(np.maximum(units.s_mva**2 - p**2, 0.0))
     assert (np.abs(q) <= np.minimum(room, units.q_max_mvar) * (1.0 + 1e-6)).all()
+
+
+def test_fuzzy_with_reactive_priority_uses_all_reactive_power(fake_grid: Any) -> None:
+    """At full sun and a very high voltage: what the circle leaves beside P, or everything there is."""
+    shares = {}
+    for priority in ("active", "reactive"):
+        policy = FuzzyVoltVar(fake_grid, priority=priority)
+        obs = fake_grid.observation(np.full(5, 1.2), 1.05 * policy.inverters.p_mw)
+        shares[priority] = settle(policy, obs)[1:]
+        assert policy.config()["priority"] == priority
+    assert shares["reactive"] == pytest.approx([-1.0, -1.0, -1.0])
+    assert (shares["active"] > -0.9).any()
+    with pytest.raises(RunError, match="unknown priority 'both'"):
+        FuzzyVoltVar(fake_grid, priority="both")
 
 
 def test_do_nothing_returns_a_fresh_neutral_action(fake_grid: Any) -> None:

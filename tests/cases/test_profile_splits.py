@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 from pathlib import Path
@@ -15,6 +16,9 @@ from distgrid.cases import profiles
 
 SOURCES = Path(distgrid.__file__).parent / "cases" / "data" / "SOURCES.md"
 COMMON = ("train", "val", "test")
+SETS = [(splits, split) for splits, names in profiles.SPLIT_SETS.items() for split in names]
+APART = "weeks-apart"
+SUITES = ("summer-pv", "winter-peak", "price-storm", "cloudy", "cold-snap")
 
 
 def test_splits_are_disjoint_and_cover_the_year() -> None:
@@ -24,19 +28,6 @@ def test_splits_are_disjoint_and_cover_the_year() -> None:
         assert not set(profiles.split_days(a)) & set(profiles.split_days(b)), (a, b)
     together = np.sort(np.concatenate([profiles.split_days(s) for s in profiles.SPLITS]))
     assert np.array_equal(together, np.arange(366))
-
-
-@pytest.mark.parametrize("split", profiles.SPLITS)
-def test_hashes_are_the_published_ones(split: str) -> None:
-    """Trap 13: days on disk, the literal in the code and the page of sources say the same."""
-    days = profiles.split_days(split)
-    text = ",".join(str(d) for d in days)
-    assert hashlib.sha256(text.encode()).hexdigest() == profiles.split_hash(split)
-    assert profiles.split_hash(split) == profiles.SPLIT_HASHES[split]
-    assert profiles.SPLIT_HASHES[split] in SOURCES.read_text(encoding="utf-8")
-    assert len(set(profiles.SPLIT_HASHES.values())) == 5
-    assert not days.flags.writeable
-    assert (np.diff(days) > 0).all()
 
 
 @pytest.mark.parametrize("split", COMMON)
@@ -85,6 +76,93 @@ def test_suites_are_what_they_are_called() -> None:
     others = np.concatenate([profiles.split_days(s) for s in COMMON])
     cold = [d for d in others if profiles.month(d) in (11, 12, 1, 2)]
     assert load[winter].max(axis=1).min() >= load[cold].max()
+
+
+def beside(days: np.ndarray) -> set[int]:
+    """The days and their neighbours, round the year."""
+    return {int(day + k) % 366 for day in days for k in (-1, 0, 1)}
+
+
+@pytest.mark.parametrize(("splits", "split"), SETS)
+def test_hashes_of_every_set_are_the_published_ones(splits: str, split: str) -> None:
+    """Trap 13: days on disk, the literal in the code and the page of sources say the same, set by set."""
+    days = profiles.split_days(split, splits)
+    assert hashlib.sha256(",".join(map(str, days)).encode()).hexdigest() == profiles.split_hash(split, splits)
+    assert profiles.split_hash(split, splits) == profiles.SPLIT_SETS[splits][split]
+    assert profiles.SPLIT_SETS[splits][split] in SOURCES.read_text(encoding="utf-8")
+    assert (np.diff(days) > 0).all()
+    assert not days.flags.writeable
+
+
+def test_gap_days_lie_between_the_splits_apart() -> None:
+    """No day of train, val or test is, or lies beside, a day of another of them or of a suite."""
+    assert tuple(profiles.SPLIT_SETS[APART]) == (*COMMON, *SUITES)
+    for split in COMMON:
+        mine = beside(profiles.split_days(split, APART))
+        for other in (*COMMON, *SUITES):
+            if other != split:
+                assert not mine & set(profiles.split_days(other, APART).tolist()), (split, other)
+
+
+def test_splits_apart_are_those_of_the_weeks_less_gap_days() -> None:
+    """Each common split keeps its role, train yields the most, and the suites of before are unchanged."""
+    for split in COMMON:
+        new, old = profiles.split_days(split, APART), profiles.split_days(split)
+        assert set(new.tolist()) < set(old.tolist())
+        assert len(new) >= {"train": 150, "val": 45, "test": 49}[split]
+    for split in ("summer-pv", "winter-peak"):
+        assert np.array_equal(profiles.split_days(split, APART), profiles.split_days(split))
+
+
+@pytest.mark.parametrize("split", [*COMMON, "price-storm", "cloudy", "cold-snap"])
+def test_a_week_fits_inside_every_split_apart(split: str) -> None:
+    """Episodes of 168 hours have somewhere to begin."""
+    days = set(profiles.split_days(split, APART).tolist())
+    weeks = [day for day in days if set(range(day, day + 7)) <= days]
+    assert len(weeks) >= {"train": 50, "val": 5, "test": 6}.get(split, 2)
+
+
+def test_new_suites_are_what_they_are_called() -> None:
+    """price-storm: the days of the storm; cloudy: more movement at a middling yield."""
+    year = profiles.load_profiles()
+    price = year.price_usd_mwh.reshape(366, 96).max(axis=1)
+    sun = year.pv.mean(axis=1).reshape(366, 96).mean(axis=1)
+    ramp = np.abs(np.diff(year.pv, axis=0, prepend=0.0)).mean(axis=1).reshape(366, 96).sum(axis=1)
+    storm, cloudy = (profiles.split_days(split, APART) for split in ("price-storm", "cloudy"))
+    assert [year.day_label(storm[0]), year.day_label(storm[-1])] == ["2016-02-13", "2016-02-20"]
+    assert np.median(price[storm]) > 20 * np.median(price)
+    assert price[storm].max() == price.max()
+    assert ramp[cloudy].mean() > 1.35 * ramp.mean()
+    assert np.quantile(sun, 0.33) < sun[cloudy].mean() < np.quantile(sun, 0.67)
+    for split in COMMON:
+        assert price[profiles.split_days(split, APART)].max() < 2000.0
+
+
+def test_profiles_follow_the_set_that_they_are_given() -> None:
+    """`split_days` and the days of an environment are those of `splits`; the series stay the same arrays."""
+    year = profiles.load_profiles()
+    apart = year.with_splits(APART)
+    assert apart.splits == APART
+    assert apart is year.with_splits(APART)
+    assert apart.with_splits("weeks").split_days("val").tolist() == profiles.split_days("val").tolist()
+    assert np.shares_memory(apart.pv, year.pv)
+    assert apart.split_days("cloudy").tolist() == profiles.split_days("cloudy", APART).tolist()
+    assert apart.resampled(1.0).split_days("val").tolist() == profiles.split_days("val", APART).tolist()
+    june = apart.between("2016-06-01", "2016-07-01")
+    assert june.split_days("cloudy").tolist() == [167 - 152 + k for k in range(7)]
+    copied = copy.deepcopy(june)
+    assert copied.split_days("cloudy").tolist() == june.split_days("cloudy").tolist()
+
+
+def test_unknown_sets_are_refused() -> None:
+    """Bad input: the set, or a split of the other set."""
+    with pytest.raises(ValueError, match="did you mean 'weeks-apart'"):
+        profiles.split_days("train", "weeks_apart")
+    with pytest.raises(ValueError, match="not one of splits='weeks', but of splits='weeks-apart'"):
+        profiles.split_days("cloudy")
+    price = profiles.TimeSeries(np.ones(96), profiles.Calendar("2023-01-01", 0.25, 96))
+    with pytest.raises(ValueError, match="shipped year 2016"):
+        profiles.series_profiles(price_usd_mwh=price).with_splits(APART)
 
 
 def test_unknown_split_names_the_nearest() -> None:

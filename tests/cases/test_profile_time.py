@@ -131,7 +131,7 @@ def test_the_year_in_other_steps(dt_h: float) -> None:
     assert other.n_steps == round(366 * 24 / dt_h)
     assert other.n_days == 366
     assert other.dt_h == pytest.approx(dt_h)
-    for name in ("load_p", "load_q", "pv", "price_usd_mwh"):
+    for name in ("load_p", "load_q", "pv", "wind", "price_usd_mwh"):
         mine, theirs = (getattr(p, name).reshape(366, p.steps_per_day, -1).sum(axis=1) * p.dt_h
                         for p in (other, YEAR))  # fmt: skip
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9)
@@ -193,7 +193,8 @@ def test_own_years_need_nothing_that_is_shipped() -> None:
     shipped = profiles.load_profiles().charger_days("jpl")
     np.testing.assert_array_equal(mine.charger_days("jpl").first, shipped.first)
     for ask, message in (
-        (lambda: mine.pv, "no sun"), (lambda: mine.load_p, "give the loads by load="),
+        (lambda: mine.pv, "no sun"), (lambda: mine.wind, "no wind"), (lambda: mine.outdoor_c, "no outdoor"),
+        (lambda: mine.load_p, "give the loads by load="),
         (lambda: mine.split_days("train"), "shipped year 2016"), (lambda: mine.ev_sessions, "no table"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
@@ -207,7 +208,10 @@ def test_own_years_need_nothing_that_is_shipped() -> None:
         (lambda: YEAR.with_series(pv=_untyped([0.5] * 24)), "pv must be a TimeSeries"),
         (lambda: YEAR.with_series(pv=_day(np.ones(24))), r"pv must have shape \(n_steps, sites\)"),
         (lambda: YEAR.with_series(price_usd_mwh=_day(np.ones((24, 2)))), r"price_usd_mwh must have shape"),
-        (lambda: YEAR.with_series(pv=_day(np.full((24, 2), -0.1))), "pv must be 0 or more"),
+        (
+            lambda: YEAR.with_series(pv=_day(np.full((24, 2), -0.1))),
+            "pv, row 0: column 0 = -0.1: expected 0 or more",
+        ),
         (lambda: YEAR.resampled(0.7), "dt_h must be hours that divide a day"),
     ],
 )

@@ -51,7 +51,7 @@ def test_every_account_has_a_unit_in_its_name_and_a_meaning() -> None:
         assert account.unit == units.get(name.rpartition("_")[2], "1")
         assert account.meaning
         assert (account.cost is not None) == (account.unit == "money")
-    assert len({account.cost for account in ACCOUNTS.values() if account.cost}) == 3
+    assert len({account.cost for account in ACCOUNTS.values() if account.cost}) == 7
 
 
 def test_units_write_what_they_delivered() -> None:

@@ -104,6 +104,19 @@ def test_delivered_is_what_flowed_not_what_was_asked() -> None:
     np.testing.assert_allclose(fleet.accounts.total("throughput_mwh"), 0.05)
 
 
+def test_what_is_stored_is_an_account() -> None:
+    """At reset the energy at the start, after a step that at its end, for each row and unit."""
+    fleet = started(Battery(18, 0.2, 0.8, soc_init=(0.3, 0.6)), Battery(22, 0.3, 1.2), batch=3)
+    stored, capacity = fleet.accounts["stored_mwh"], np.array([0.8, 1.2])
+    np.testing.assert_array_equal(stored, fleet.state()["battery.soc_mwh"])
+    assert np.unique(stored[:, 0]).size == 3
+    act(fleet, [1.0, -0.5])
+    np.testing.assert_allclose(stored, soc(fleet) * capacity, rtol=1e-15)
+    act(fleet, [-1.0, 1.0])
+    np.testing.assert_array_equal(stored, fleet.state()["battery.soc_mwh"])
+    assert fleet.most_of("stored_mwh", 0.25) == 2.0
+
+
 def test_round_trip_loses_what_the_efficiencies_say() -> None:
     """Trap 21: a full charge and a full discharge return eta_charge * eta_discharge of what was taken."""
     fleet = started(Battery(18, 0.2, 0.8, soc_init=0.0, eta_charge=0.9, eta_discharge=0.8))

@@ -16,7 +16,6 @@ from distgrid.cases import profiles
 from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, Battery, DistGridEnv, Fleet, LoadSource, LossMinimisation, SeriesLoad, VoltVar
 from distgrid.envs.core.grid import Grid, Outcome
-from distgrid.envs.core.observer import grid_size
 from distgrid.envs.tasks import GRID_BLOCKS, Task
 
 from .world import FEEDER, make
@@ -45,7 +44,7 @@ def surge() -> SeriesLoad:
 
 def world(batch: int, task: Task, load: LoadSource) -> Grid:
     specs = (Battery(18, 0.2, 0.8, soc_init=(0.2, 0.8)), PV(25, 0.5, site=3, controls="pq"))
-    fleet = Fleet(specs, FEEDER, obs_offset=grid_size(task.blocks, FEEDER))
+    fleet = Fleet(specs, FEEDER)
     return Grid(NET, fleet, load, task, profiles.load_profiles(), batch)
 
 

@@ -200,22 +200,22 @@ def test_a_mapping_of_no_known_class_is_refused() -> None:
 
 
 def test_a_version_plays_its_own_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An id `-v1` beside `-v0`: each is found by its whole id, not by its name."""
+    """An id `-v8` beside `-v0`: each is found by its whole id, not by its name."""
     old = next(entry for entry in ENTRIES if entry.id == ID)
-    new = dataclasses.replace(old, version=1, options={**old.options, "load_scale": 0.7})
+    new = dataclasses.replace(old, version=8, options={**old.options, "load_scale": 0.7})
     monkeypatch.setattr(registered, "ENTRIES", (*ENTRIES, new))
     monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
     registered.register_all()
     with pytest.warns(DeprecationWarning, match="out of date"):
         both = {0: gym.make("distgrid/VoltVar-33bw-v0")}
-    both[1] = gym.make("distgrid/VoltVar-33bw-v1")
+    both[1] = gym.make("distgrid/VoltVar-33bw-v8")
     assert [bare(env).load_scale for env in both.values()] == [1.4, 0.7]
     p = [env.reset(options={"day": 5})[0][bare(env).layout["load_p_mw"]].sum() for env in both.values()]
     assert p[1] == pytest.approx(p[0] / 2, rel=1e-5)
-    many = gym.make_vec("distgrid/VoltVar-33bw-v1", num_envs=2)
+    many = gym.make_vec("distgrid/VoltVar-33bw-v8", num_envs=2)
     assert many.unwrapped.get_attr("load_scale") == (0.7, 0.7)  # type: ignore[attr-defined]
     with pytest.raises(
-        ValueError, match=r"'distgrid/VoltVar-33bw-v9'; did you mean .*distgrid/VoltVar-33bw-v[01]"
+        ValueError, match=r"'distgrid/VoltVar-33bw-v9'; did you mean .*distgrid/VoltVar-33bw-v[018]"
     ):
         registered.create("distgrid/VoltVar-33bw-v9")
 

@@ -238,7 +238,7 @@ def test_bounds_have_room_for_noise_and_meaning_says_it() -> None:
     at = env.layout["p_slack_mw"].start
     assert env.observation_space.high[at] == pytest.approx(bare.observation_space.high[at] + 2.5)
     assert env.layout.blocks["p_slack_mw"].meaning == (
-        "active power taken from the substation, last; measured, with noise, 1 steps old, the last reading "
+        "active power taken from the substation; measured, with noise, 1 steps old, the last reading "
         "where one is missing"
     )
 

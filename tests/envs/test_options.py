@@ -21,6 +21,7 @@ from distgrid.envs import (
     DistGridVectorEnv,
     EnvOptions,
     LossMinimisation,
+    SeriesLoad,
     VoltVar,
     sb3_vec_env,
 )
@@ -60,6 +61,23 @@ def test_type_checkers_know_the_same_keywords() -> None:
     wanted = get_type_hints(EnvOptions)
     assert {name: wanted[name] for name in NAMES} == get_type_hints(EnvKeywords)
     assert set(get_type_hints(OptionKeywords)) == set(NAMES) - {"case", "resources", "task", "split"}
+
+
+def test_splits_choose_the_set_of_days() -> None:
+    """`splits="weeks-apart"` draws from its days, and `profiles` say so; bad values are refused."""
+    env = DistGridEnv(split="cloudy", splits="weeks-apart")
+    assert env.days.tolist() == env.profiles.split_days("cloudy").tolist()
+    assert env.profiles.splits == "weeks-apart"
+    assert DistGridEnv().profiles.splits == "weeks"
+    mine = flat_load(days=2)
+    named = SeriesLoad(FEEDER, mine.active_mw, splits={"train": [0], "test": [1]})
+    for message, keywords in (
+        ("unknown set of splits 'week'; did you mean 'weeks'", {"splits": "week"}),
+        ("'cloudy' is not one of splits='weeks'", {"split": "cloudy"}),
+        ("this load names its own", {"case": FEEDER, "load": named, "splits": "weeks-apart"}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DistGridEnv(**keywords)
 
 
 def test_every_option_says_what_it_is() -> None:

@@ -143,7 +143,7 @@ def test_the_layout_describes_it_as_it_describes_shipped_ones(monkeypatch: pytes
     assert [row.name for row in env.layout.describe()[env.layout["noon"]]] == ["noon"]
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
     page = import_module("site_pages.tables").observation_table(env)
-    assert f"| `spread` | {Spread.meaning} | `spread[0]` … `spread[1]` | 1 | 0 | 1 to 6.283 |" in page
+    assert f"| `spread` | {Spread.meaning} | last | `spread[0]` … `spread[1]` | 1 | 0 | 1 to 6.283 |" in page
     assert env.units[0].observation["soc"] == env.layout["battery.soc"].start
 
 

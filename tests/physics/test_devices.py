@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from distgrid.envs.kernels.devices import battery_advance, pv_advance, pv_available, scatter_add
+from distgrid.envs.kernels.battery import battery_advance
+from distgrid.envs.kernels.devices import pv_advance, pv_available, scatter_add
 
 Floats = NDArray[np.float64]
 SUN = np.array([[0.0, 0.4], [0.8, 1.1]])  # (steps, sites)
@@ -33,6 +34,9 @@ class Cell:
     p: Floats = field(default_factory=lambda: np.zeros((1, 1)))
     q: Floats = field(default_factory=lambda: np.zeros((1, 1)))
     throughput: Floats = field(default_factory=lambda: np.zeros((1, 1)))
+    stored: Floats = field(default_factory=lambda: np.zeros((1, 1)))
+    kept: float = 1.0
+    worth_h: float | None = None  # None: all of the interval
 
     def advance(self, p_action: float, q_action: float = 0.0) -> None:
         """One interval with the action (p, q)."""
@@ -47,11 +51,14 @@ class Cell:
             np.array([self.e_max]),
             np.array([self.eta_c]),
             np.array([self.eta_d]),
+            np.array([self.kept]),
+            np.array([self.dt_h if self.worth_h is None else self.worth_h]),
             self.dt_h,
             self.energy,
             self.p,
             self.q,
             self.throughput,
+            self.stored,
         )
 
 

@@ -93,7 +93,7 @@ def test_keys_of_info_are_documented(repo_root: Path) -> None:
 
 
 #: What an environment names by its fleet: a block of the observation, a cost.
-OF_A_FLEET = ("battery.soc", "ev.undelivered")
+OF_A_FLEET = ("battery.soc", "ev.undelivered", "heat_pump.discomfort")
 
 
 def test_every_place_is_a_name_a_key_a_column_a_file_or_not_yet() -> None:

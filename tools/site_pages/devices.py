@@ -24,6 +24,20 @@ EXAMPLES = {
     "Battery": Example("DistGridEnv", "case33bw", {"bus": 18, "p_mw": 0.2, "energy_mwh": 0.8}),
     "PV": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5, "controls": "pq"}),
     "EV": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.022}),
+    "Wind": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5}),
+    "HeatPump": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.1}),
+    "FlexibleLoad": Example(
+        "DistGridEnv",
+        "case33bw",
+        {"bus": 30, "curtail_mw": 0.05, "shift_mw": 0.05, "curtail_cost_per_mwh": 400.0, "return_h": 4.0},
+    ),
+    "Generator": Example(
+        "DistGridEnv", "case33bw", {"bus": 18, "p_mw": 0.3, "cost_per_mwh": 270.0, "p_min_mw": 0.1}
+    ),
+    "DataCenter": Example(
+        "DistGridEnv", "case33bw", {"bus": 24, "p_mw": 0.3, "dropped_cost_per_mwh": 1000.0}
+    ),
+    "SoftOpenPoint": Example("DistGridEnv", "case33bw", {"bus_1": 12, "bus_2": 22, "s_mva": 0.5}),
     "TapChanger": Example("DistGrid3PhaseEnv", "ieee13", {"regulator": "reg1"}),
     "CapacitorBank": Example("DistGrid3PhaseEnv", "ieee13", {"capacitor": "cap1"}),
 }

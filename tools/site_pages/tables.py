@@ -28,8 +28,9 @@ def observation_table(env: Any, prefix: str = "") -> str:
         first, last = block[0].name, block[-1].name
         names = f"`{first}`" if first == last else f"`{first}` … `{last}`"
         index = f"{where.start}" if len(block) == 1 else f"{where.start}–{where.stop - 1}"
-        rows.append((index, f"`{name}`", env.layout.blocks[name].meaning, names, units, low, high))
-    return table(("Index", "Block", "Meaning", "Entries", "Unit", "Low", "High"), rows)
+        times = ", ".join(dict.fromkeys(row.time for row in block))
+        rows.append((index, f"`{name}`", env.layout.blocks[name].meaning, times, names, units, low, high))
+    return table(("Index", "Block", "Meaning", "Of when", "Entries", "Unit", "Low", "High"), rows)
 
 
 def action_table(env: Any) -> str:

@@ -1,0 +1,137 @@
+"""PPO and SAC of stable-baselines3 as contenders: fixed seeds, budgets in the configuration, test days.
+
+Both see observations and rewards that are normalised by what they have met so far (``VecNormalize``), learn
+on train days of the environment's own vector face, and act by the mean of their distribution on test days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from ..errors import RunError
+from ..rollouts.rows import open_rows
+from .arena import Act, Arena, FloatArray, IntArray, Played
+from .config import Budget
+from .session import AuditSession
+from .tables import DetailRow, detail_rows, episode_rows, tables
+
+#: Spaces of actions that each of them can learn on.
+_SPACES: dict[str, tuple[type[spaces.Space[Any]], ...]] = {
+    "ppo": (spaces.Box, spaces.Discrete, spaces.MultiDiscrete),
+    "sac": (spaces.Box,),
+}
+
+PPO = {
+    "n_steps": 96, "batch_size": 512, "n_epochs": 5, "learning_rate": 3e-4, "gamma": 0.97, "gae_lambda": 0.9,
+    "policy_kwargs": {"net_arch": [64, 64]},
+}  # fmt: skip
+SAC = {
+    "batch_size": 256, "learning_rate": 1e-3, "gamma": 0.97, "train_freq": 1, "gradient_steps": 8,
+    "policy_kwargs": {"net_arch": [64, 64]},
+}  # fmt: skip
+
+
+def can_learn(name: str, space: spaces.Space[Any]) -> bool:
+    """Whether stable-baselines3 has this algorithm for a space of actions."""
+    return isinstance(space, _SPACES[name])
+
+
+class Learned:
+    """A trained model with the normalisation of observations that it was trained under."""
+
+    def __init__(self, model: Any, normalise: Any) -> None:
+        self._model = model
+        self._mean = normalise.obs_rms.mean
+        self._deviation = np.sqrt(normalise.obs_rms.var + normalise.epsilon)
+        self._clip = normalise.clip_obs
+
+    def codes(self, obs: NDArray[Any]) -> Any:
+        """(rows,) actions in the code of the environment's space."""
+        seen = np.clip((obs - self._mean) / self._deviation, -self._clip, self._clip)
+        return self._model.predict(seen.astype(np.float32), deterministic=True)[0]
+
+
+def play_learner(session: AuditSession, name: str) -> Mapping[str, pa.Table]:
+    """Train one of them, play the test days, and once more without each dimension of the action."""
+    model = train(session.train, name, session.budget, session.config.seed)
+    played = _play(session.test, session.days, model)
+    steps = getattr(session.budget, f"{name}_steps")
+    details = detail_rows(name, "training", {f"{name} steps": float(steps)})
+    if name == "ppo":
+        details += _ablations(session, model, played)
+    rows = episode_rows(name, "learned", session.days, session.config.seed, played)
+    return tables(rows, details)
+
+
+def train(arena: Arena, name: str, budget: Budget, seed: int) -> Learned:
+    """A model that was trained on the days of ``arena``; RunError without stable-baselines3."""
+    try:
+        import stable_baselines3 as sb3
+        from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
+    except ImportError as error:
+        raise RunError(
+            'learners need the package stable-baselines3: pip install "distgrid[rl]", or --learners none'
+        ) from error
+    from ...envs.sb3 import sb3_vec_env
+
+    steps, n_envs = getattr(budget, f"{name}_steps"), budget.envs
+    made: Any = open_rows(arena.env, n_envs, arena.threads, AutoresetMode.SAME_STEP)
+    env = VecNormalize(VecMonitor(sb3_vec_env(made)), gamma=0.97)
+    with _one_torch_thread():
+        if name == "ppo":
+            size = min(PPO["n_steps"] * n_envs, 512)
+            settings = {**PPO, "batch_size": size}
+            model: Any = sb3.PPO("MlpPolicy", env, seed=seed, device="cpu", **settings)
+        else:
+            first = min(3000, steps // 4)
+            model = sb3.SAC("MlpPolicy", env, seed=seed, device="cpu", learning_starts=first, **SAC)
+        model.learn(steps)
+    env.close()
+    return Learned(model, env)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Networks this small are fastest on one thread, and their sums do not depend on the machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _play(arena: Arena, days: IntArray, model: Learned, frozen: int | None = None) -> Played:
+    def act(_rows: slice) -> Act:
+        def one(_step: int, obs: NDArray[Any], _infos: Mapping[str, Any]) -> FloatArray:
+            floats: FloatArray = np.array(arena.codec.decode(model.codes(obs), obs.shape[0]))
+            if frozen is not None:
+                floats[:, frozen] = arena.neutral[frozen]
+            return floats
+
+        return one
+
+    with _one_torch_thread():
+        return arena.candidates(days, 1, act)
+
+
+def _ablations(session: AuditSession, model: Learned, played: Played) -> list[DetailRow]:
+    """For each dimension, the share of what PPO gains over do-nothing that is lost where it stays neutral."""
+    arena, days = session.test, session.days
+    rest = arena.constants(days, arena.neutral[None]).returns.mean()
+    own = played.returns.mean()
+    lost = {}
+    for dim, name in enumerate(arena.names):
+        frozen = _play(arena, days, model, dim).returns.mean()
+        lost[name] = float((own - frozen) / (own - rest)) if own > rest else float("nan")
+    return detail_rows("ppo", "ablation", lost)

@@ -1,0 +1,120 @@
+"""What the items of an audit have in common in one process; what is expensive is found once, when needed."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import registry
+from ..errors import RunError
+from .affine import Affine, best_affine
+from .arena import Arena, FloatArray, IntArray, Played
+from .config import BUDGETS, AuditConfig, Budget
+from .constants import best_constant, extremes
+from .reference import momentary
+
+#: Rules that are looked at without their variants, and those that are contenders of their own.
+_OWN = ("do-nothing", "random")
+
+
+class AuditSession:
+    """One environment on its train and its test days.
+
+    Attributes:
+        train, test: Where searches and scores are played.
+        budget: How much is done.
+        days: (n,) test days that everybody plays; the first ``reference_days`` of them have a reference.
+    """
+
+    def __init__(self, config: AuditConfig) -> None:
+        self.config = config
+        self.budget = budget_of(config)
+        self.test = Arena(config.env, "test", config.seed, config.threads)
+        self.train = Arena(config.env, "train", config.seed, config.threads)
+        self.days: IntArray = self.test.chosen_days(config.days)
+        wanted = self.budget.reference_days or self.days.size
+        self.reference_days: IntArray = self.days[:wanted]
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.test.close()
+        self.train.close()
+
+    def rng(self, *of: str | int) -> np.random.Generator:
+        """The generator of a part of the audit: draws of one part do not move those of another."""
+        words = [zlib.crc32(str(word).encode()) for word in of]
+        return np.random.default_rng([self.config.seed, *words])
+
+    @functools.cached_property
+    def rules(self) -> tuple[str, ...]:
+        """The scripted policies that have something to control here."""
+        names = registry.names()
+        basic = [name for name in names if name.rpartition("-")[0] not in names and name not in _OWN]
+        return tuple(name for name in basic if self._fits(name))
+
+    def _fits(self, name: str) -> bool:
+        try:
+            registry.make(name, self.test.env)
+        except RunError:
+            return False
+        return True
+
+    @functools.cached_property
+    def extremes(self) -> dict[str, FloatArray]:
+        """Constant actions at the ends."""
+        return extremes(self.test)
+
+    @functools.cached_property
+    def constant(self) -> FloatArray:
+        """The best constant action."""
+        days, more = self._search_days()
+        return best_constant(self.train, days, more, self.rng("constant"), self.budget.constant_generations)
+
+    @functools.cached_property
+    def affine(self) -> Affine:
+        """The best affine policy."""
+        return best_affine(
+            self.train, self._search_days()[1], self.rng("affine"), self.constant, self.momentary,
+            self.config.affine_features, self.budget.affine_generations, self.budget.search_days,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def momentary(self) -> NDArray[np.bool_]:
+        """Which dimensions of the action matter in their own interval alone."""
+        return momentary(self.train, int(self._search_days()[0][0]), self.rng("momentary"))
+
+    def _search_days(self) -> tuple[IntArray, IntArray]:
+        more = self.train.chosen_days(self.budget.choice_days)
+        return more[: self.budget.search_days], more
+
+    # -- sequences that the reference of a day begins with ---------------------------------------------------
+
+    def starts(self, day: int) -> FloatArray:
+        """(n, steps, n_actions) what the contenders that need no training do on ``day``."""
+        one = np.array([day])
+        constant = [self.test.neutral, self.constant, *self.extremes.values()]
+        found = [np.repeat(action[None], self.test.steps, axis=0) for action in constant]
+        found.append(_actions(self.affine.play(self.test, one)))
+        found += [_actions(self.play_rule(name, one)) for name in self.rules]
+        return np.array(found)
+
+    def play_rule(self, name: str, days: IntArray) -> Played:
+        """A scripted policy on ``days``."""
+        return self.test.policy(days, lambda env: registry.make(name, env), self.config.seed)
+
+
+def _actions(played: Played) -> FloatArray:
+    assert played.actions is not None
+    return played.actions[0]
+
+
+def budget_of(config: AuditConfig) -> Budget:
+    """The budget with what the configuration says otherwise."""
+    names = ("reference_days", "ppo_steps", "sac_steps")
+    said: dict[str, Any] = {name: getattr(config, name) for name in names}
+    return replace(BUDGETS[config.budget], **{k: v for k, v in said.items() if v is not None})

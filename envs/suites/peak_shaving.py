@@ -1,0 +1,38 @@
+"""`PeakShaving-*`: a demand charge on the highest import of the day, beside energy and wear."""
+
+from __future__ import annotations
+
+from ..resources import EV, PV, Battery
+from ..tasks import PeakShaving
+from .entry import RegisteredEnv, Sizes
+
+Cars = tuple[tuple[str, float, float, float, float], ...]  # bus, MW, from and to hour, MWh
+
+
+def _first(
+    name: str, case: str, task: PeakShaving, storage: Sizes, sun: Sizes, cars: Cars, load_scale: float,
+    v_source_pu: float,
+) -> RegisteredEnv:  # fmt: skip
+    return RegisteredEnv(
+        name=f"PeakShaving-{name}", version=0, case=case, task=task,
+        resources=(
+            *(Battery(bus, p_mw=p, energy_mwh=3.0 * p) for bus, p in storage.items()),
+            *(PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls="q") for i, (bus, p) in enumerate(sun.items())),
+            *(EV(bus, p, sessions=((come, leave, energy),), undelivered_cost_per_mwh=300.0)
+              for bus, p, come, leave, energy in cars),
+        ),
+        options={"load_scale": load_scale, "v_source_pu": v_source_pu, "splits": "weeks-apart"},
+        unpriced_splits=("price-storm",),
+        summary="batteries, vehicles and inverters against a charge on the highest import of the day",
+    )  # fmt: skip
+
+
+ENTRIES: tuple[RegisteredEnv, ...] = (
+    _first(
+        "33bw", "case33bw", PeakShaving(), {"3": 0.4, "6": 0.4, "24": 0.3, "28": 0.3},
+        {"14": 0.5, "24": 0.8, "30": 0.6, "32": 0.5},
+        (("11", 0.25, 16.5, 23.5, 1.0), ("22", 0.3, 8.0, 17.5, 1.2), ("29", 0.3, 16.0, 22.5, 1.0),
+         ("20", 0.3, 17.0, 23.75, 1.2)),
+        load_scale=1.1, v_source_pu=1.04,
+    ),
+)  # fmt: skip
