@@ -74,7 +74,7 @@ def written_form(cls: type, special: dict[str, Special] | None = None) -> Any:
 
 
 def _subclasses(base: type) -> list[type]:
-    found = []
+    found: list[type] = []
     for cls in base.__subclasses__():
         found += [cls, *_subclasses(cls)]
     return found
@@ -99,8 +99,7 @@ def _model(cls: type, kind: str | None, special: dict[str, Special]) -> type[Bas
         if not item.init:
             continue
         if item.name in special:
-            own = special[item.name]
-            form = Annotated[own.form, AfterValidator(own.made)]
+            form: Any = _special_form(special[item.name])
         else:
             form = _form(hints[item.name])
         if form is None:
@@ -110,10 +109,17 @@ def _model(cls: type, kind: str | None, special: dict[str, Special]) -> type[Bas
             continue
         text = item.metadata.get("meaning")
         wanted[item.name] = (form, Field(... if _required(item) else None, description=text))
-    check = model_validator(mode="before")(functools.partial(_check_names, list(wanted), formless))
-    return create_model(  # type: ignore[no-any-return, call-overload]
+    names = functools.partial(_check_names, list(wanted), formless)
+    check: Any = model_validator(mode="before")(names)
+    made: type[BaseModel] = create_model(
         cls.__name__, __config__=_STYLE, __validators__={"check_names": check}, **wanted
     )
+    return made
+
+
+def _special_form(special: Special) -> Any:
+    form: Any = special.form
+    return Annotated[form, AfterValidator(special.made)]
 
 
 def _check_names(known: list[str], formless: list[str], given: Any) -> Any:
@@ -171,7 +177,7 @@ def _class_form(cls: type) -> Any:
         return _one_of(cls)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         hints = typing.get_type_hints(cls)
-        return _form(tuple[tuple(hints[name] for name in cls._fields)])  # type: ignore[misc, attr-defined]
+        return _form(tuple[tuple(hints[name] for name in cls._fields)])  # type: ignore[misc]
     return written_form(cls) if dataclasses.is_dataclass(cls) else None
 
 
