@@ -32,7 +32,7 @@ from .ledger import Ledger, kept
 from .load_source import LoadSource, fill_checked, shipped
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
-from .outcome import Aside, Outcome
+from .outcome import Outcome
 from .power_flow import solved_grid
 from .settling import runs, settling_of
 from .terms import (

@@ -1,15 +1,11 @@
-"""What a step of a grid brings, and what a grid keeps aside."""
+"""What a step of a grid brings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .ending import Ending
-from .opening import Opening
-from .settling import Settling
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -27,16 +23,3 @@ class Outcome:
     unserved_mw: FloatArray
     terminated: BoolArray
     truncated: BoolArray
-
-
-@dataclass(slots=True)
-class Aside:
-    """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
-
-    episode_steps: int  # of the task
-    max_steps: int | None  # where a limit of time cuts episodes
-    goes_round: bool  # whether the first interval of the data follows the last
-    ending: Ending  # by the task
-    settling: Settling | None  # what the fleet has that controls by voltage
-    first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
-    openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many

@@ -137,8 +137,7 @@ def _results(front: SolvedGrid, grid: SolvedGrid) -> list[tuple[NDArray[Any], ND
 def _check_columns(variant: Variant, grid: SolvedGrid, front: SolvedGrid) -> None:
     """ValueError where a network has other columns, or phases without supply."""
     same = grid.names == front.names and all(
-        np.array_equal(mine, other)
-        for mine, other in zip(grid.dead_columns, front.dead_columns, strict=True)
+        np.array_equal(mine, other) for mine, other in zip(grid.dead_columns, front.dead_columns, strict=True)
     )
     if not same:
         raise ValueError(

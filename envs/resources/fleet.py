@@ -26,7 +26,16 @@ from .base import (
 )
 from .class_names import ships
 from .outlook import Outlook
-from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys, unit_infos
+from .placement import (
+    action_dims,
+    assign_names,
+    group,
+    node_rows,
+    observation_blocks,
+    ports_of,
+    program_keys,
+    unit_infos,
+)
 from .present_load import PresentLoad
 from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
@@ -89,7 +98,7 @@ class Fleet:
                 f"neutral actions have {self.neutral_action.size} entries for {self.n_actions} action "
                 "dimensions; a resource's neutral_action must have one entry per action name"
             )
-        self.observation_blocks: Mapping[str, slice] = self._blocks()
+        self.observation_blocks: Mapping[str, slice] = observation_blocks(self._keys, self.programs)
         self._units = unit_infos(
             self.programs, self.node_rows, self.action_dims, self.observation_entries, obs_offset
         )
@@ -387,21 +396,3 @@ class Fleet:
                 slot.p_mw[:] = p
             if q is not slot.q_mvar:
                 slot.q_mvar[:] = q
-
-    # -- describing ------------------------------------------------------------------------------------------
-
-    def _blocks(self) -> dict[str, slice]:
-        """Runs of one quantity of one program, as "battery.soc" -> slice of the fleet's observation."""
-        blocks: dict[str, slice] = {}
-        column = 0
-        for key, program in zip(self._keys, self.programs, strict=True):
-            for entry in program.observation_spec:
-                name = f"{key}.{entry.name.rpartition('.')[2]}"
-                run = blocks.get(name)
-                if run is not None and run.stop != column:
-                    raise ValueError(
-                        f"{key}: observations must be ordered quantity by quantity ({entry.name} is not)"
-                    )
-                blocks[name] = slice(column if run is None else run.start, column + 1)
-                column += 1
-        return blocks

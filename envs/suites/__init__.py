@@ -6,7 +6,6 @@ changes: a new version does.
 
 from __future__ import annotations
 
-from . import bare, der_dispatch, hosting_capacity, peak_shaving, setpoint_tracking, volt_var, volt_var3
 from . import (
     bare,
     der_dispatch,
