@@ -79,9 +79,7 @@ def test_the_reference_never_gets_worse_and_is_the_same_each_time() -> None:
     shop: Any = Shop()
     quick, starts = np.array([True, True, True, False]), np.zeros((3, STEPS, 4))
     starts[1, :, :3] = TARGET
-    first, again = (
-        DaySearch(shop, 0, starts, quick, np.random.default_rng(2)).run(20_000) for _ in range(2)
-    )
+    first, again = (DaySearch(shop, 0, starts, quick, np.random.default_rng(2)).run(20_000) for _ in range(2))
     assert first.start == pytest.approx(0.0)
     assert first.score >= first.start
     assert np.array_equal(first.actions, again.actions)
