@@ -28,12 +28,13 @@ from .configuration.text_files import ConfigError
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
 from .core.forecasts import Forecaster, ForecastError, Forecasts
+from .core.graph_layout import GraphLayout
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.meters import Meter
 from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
-from .graph import GraphLayout, GraphObservation
+from .graph import GraphObservation
 from .resources import (
     EV,
     PV,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..resources import EV, PV, Battery
 from ..tasks import DERDispatch
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     RegisteredEnv(
@@ -20,7 +20,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             EV("29", 0.4, sessions=((8.0, 16.75, 1.4),), undelivered_cost_per_mwh=300.0),
             EV("11", 0.35, sessions=((16.5, 23.5, 1.3),), undelivered_cost_per_mwh=300.0),
         ),
-        options={"load_scale": 1.2, "v_source_pu": 1.04, "splits": "weeks-apart"},
+        options={"load_scale": 1.2, "v_source_pu": 1.04, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="batteries, PV and vehicles at the day-ahead price, inside the limits of the network",
     ),

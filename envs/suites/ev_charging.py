@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from ...cases.profiles import Duration
 from ..resources import EV, PV, ChargingSession
 from ..tasks import EVCharging
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
 
 _MISSING_USD_MWH = 450.0
 _V2G = 0.3  # of the power of charging, where cars give back
@@ -88,7 +88,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             *_roofs({"12": ("ABC", 0.6), "24": ("ABC", 1.2), "28": ("ABC", 0.8), "32": ("ABC", 0.8),
                      "20": ("ABC", 0.6)}),
         ),
-        options={"load_scale": 0.75, "v_source_pu": 1.03, "splits": "weeks-apart"},
+        options={"load_scale": 0.75, "v_source_pu": 1.03, **FORESEEN},
         summary="car parks and depots charge at the market's prices, inside voltages and ratings",
     ),
     RegisteredEnv(
@@ -106,7 +106,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             *_roofs({"342": ("C", 0.004), "611": ("A", 0.004), "682": ("B", 0.004), "861": ("A", 0.004),
                      "785": ("B", 0.004)}),
         ),
-        options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", "splits": "weeks-apart"},
+        options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **FORESEEN},
         summary="homes charge on single phases at a tariff, inside voltages, ratings and balance",
     ),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..resources import PV, Battery
 from ..tasks import DispatchSignal, SetpointTracking
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     RegisteredEnv(
@@ -16,7 +16,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             *(PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls="pq", s_mva=1.1 * p)
               for i, (bus, p) in enumerate({"14": 0.5, "24": 0.9, "30": 0.7, "32": 0.5}.items())),
         ),
-        options={"load_scale": 1.1, "v_source_pu": 1.03, "splits": "weeks-apart"},
+        options={"load_scale": 1.1, "v_source_pu": 1.03, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="batteries and PV follow a dispatch signal at the head, inside the limits of the network",
     ),
