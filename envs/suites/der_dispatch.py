@@ -50,7 +50,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
               for bus, p in {"3": 0.8, "6": 0.8, "13": 0.3, "28": 0.6}.items()),
             PV("14", 0.8, site=1, controls="pq"), PV("17", 0.5, site=8, controls="q"),
-            PV("24", 1.2, site=15, controls="pq"), PV("30", 1.0, site=22, controls="q"),
+            PV("24", 1.2, site=15, controls="pq"), PV("30", 1.0, site=22, controls="p"),
             PV("32", 0.8, site=4, controls="pq"),
             _cars("22", 0.4, 7.75, 17.5, 1.4), _cars("29", 0.4, 8.0, 16.75, 1.4),
             _cars("11", 0.35, 16.5, 23.5, 1.3),
