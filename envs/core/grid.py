@@ -8,7 +8,7 @@ the reward is for interval *t*.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,17 @@ from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
+from .aside import Aside
+from .ending import Ending
 from .forecasts import Forecasts
 from .ladder import PLAIN, Observed
 from .ledger import Ledger, kept
-from .load_source import LoadSource, draw_rows, fill_checked, shipped
+from .load_source import LoadSource, fill_checked, shipped
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
+from .outcome import Outcome
 from .power_flow import solved_grid
-from .settling import Settling, runs, settling_of
+from .settling import runs, settling_of
 from .terms import (
     CHARGED_COLUMNS,
     FAILURE,
@@ -52,33 +55,6 @@ from .worst import worst_case
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one step brought, batch first. Arrays may be live: read them before the next step."""
-
-    reward: FloatArray
-    rewards: dict[str, FloatArray]
-    costs: dict[str, FloatArray]
-    cost: FloatArray
-    resource_costs: dict[str, FloatArray]
-    unserved_mw: FloatArray
-    terminated: BoolArray
-    truncated: BoolArray
-
-
-@dataclass(slots=True)
-class Aside:
-    """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
-
-    episode_steps: int  # of the task
-    max_steps: int | None  # where a limit of time cuts episodes
-    goes_round: bool  # whether the first interval of the data follows the last
-    settling: Settling | None  # what the fleet has that controls by voltage
-    first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
-    openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
 
 class Grid:
@@ -108,8 +84,7 @@ class Grid:
         forecasts: Forecasts | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task = net, fleet, load, task
-        self.profiles, self.batch = profiles, batch
-        self.dt_h = profiles.dt_h
+        self.profiles, self.batch, self.dt_h = profiles, batch, profiles.dt_h
         self.stepper: SolvedGrid = solved_grid(
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
@@ -122,7 +97,6 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         steps = task.episode.steps(self.dt_h)
-        self.aside = Aside(steps, max_steps, goes_round(profiles, load), settling_of(fleet))
         self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
@@ -130,6 +104,9 @@ class Grid:
         self.zeros = np.zeros(batch)
         self.zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self.zeros, self.dt_h)
+        ending = Ending(task, self.stepper, self._view)
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load), ending, settling_of(fleet))
+        self._closes = self.observer.measures or ending.ends
         self.ledger = Ledger(task, profiles, fleet, self.stepper, self._view) if kept(task) else None
         self._own_costs = own_costs(task)
         self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
@@ -137,8 +114,7 @@ class Grid:
         self._now = np.zeros(batch, dtype=np.int64)
         #: (clocks, batch) in the order of `info_table.CLOCKS`.
         self.clocks = np.zeros((len(CLOCKS), batch), dtype=np.int64)
-        self._terminated = np.zeros(batch, dtype=np.bool_)
-        self._truncated = np.zeros(batch, dtype=np.bool_)
+        self._terminated, self._truncated = (np.zeros(batch, dtype=np.bool_) for _ in range(2))
         self._look_anew()
 
     @property
@@ -179,13 +155,15 @@ class Grid:
             opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
 
         def loads(part: slice) -> None:
-            draw_rows(self.load, rows[part], days[part], rngs[part], self._random_load)
+            if self.load.n_random:
+                self._random_load[rows[part]] = self.load.checked_draws(rngs[part], days[part])
             self._fill_loads(rows[part], before[part])
 
-        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, loads, self.ledger)
+        opening.begin(self.fleet, self.stepper, rows, rngs, before, loads, starts, self.ledger)
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)
+        self.aside.ending.begin(self.stepper, rows)
         self.observer.keep_loads(rows)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
@@ -256,12 +234,18 @@ class Grid:
             rewards[FAILURE] = costs[FAILURE] = zeros
         self.observer.keep_loads()
         self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
-        if self.observer.measures:
-            self.observer.read(self._now)
+        if self._closes:
+            self._close()
         return Outcome(
             earned, rewards, costs, self._total(costs) if charged is None else charged, resource_costs, lost,
             self._terminated, self._truncated,
         )  # fmt: skip
+
+    def _close(self) -> None:
+        """What few environments have: meters to be read, a task that ends episodes."""
+        if self.observer.measures:
+            self.observer.read(self._now)
+        self.aside.ending.close(self._terminated, self._truncated, self.step_index, self.aside.max_steps)
 
     def _accounted(self, view: StepView, resource_costs: Mapping[str, FloatArray]) -> FloatArray:
         """Complete what tasks read of the solved interval; returns the load in MW that was not supplied."""
@@ -317,8 +301,8 @@ class Grid:
     def _live(self) -> dict[str, NDArray[Any]]:
         """Arrays that the future depends on, beside those of the fleet."""
         own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
-        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state(),
-                **({} if self.ledger is None else self.ledger.state())}  # fmt: skip
+        own |= self.aside.ending.state() | ({} if self.ledger is None else self.ledger.state())
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
 
     def state(self, rows: IntArray | None = None) -> dict[str, Any]:
         """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""

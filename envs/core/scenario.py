@@ -25,6 +25,7 @@ from .ladder import ORACLE, PLAIN, Observed
 from .load_source import LoadSource, ProfileLoad, check_source
 from .meters import checked_meters
 from .options import EnvOptions
+from .snapshot_load import SnapshotLoad
 from .time_axis import check_fits, checked_start, first_days, played_profiles
 
 ALL_DAYS = "all"  # the split of a load of one's own, where none is asked for
@@ -135,6 +136,8 @@ def scenario(options: EnvOptions) -> Scenario:
     steps = task.episode.steps(profiles.dt_h)
     check_fits(source.calendar, 0, steps)
     first = first_days(source.calendar, listed, steps, name)
+    if task.snapshot_hours is not None:
+        source = SnapshotLoad(source, task.snapshot_hours)
     meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
     observed = Observed(options.observation or ORACLE, meters, options.normalise)
     return Scenario(

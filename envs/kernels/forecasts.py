@@ -15,7 +15,7 @@ def _interval(t_index, n_steps, ring):  # type: ignore[no-untyped-def]
 
 @lean_kernel
 def remember_shocks(keys, t_index, n_steps, ring, stream, column, of_key, of_t, shocks):  # type: ignore[no-untyped-def]
-    """Fill ``shocks`` (rows, horizon): the normal numbers of ``column`` for ``t_index`` (rows,) and behind it.
+    """Fill ``shocks`` (rows, horizon): the normal numbers of ``column`` from ``t_index`` (rows,) on.
 
     What stands there for the same ``of_key`` and another ``of_t`` (rows,) is shifted instead of drawn again;
     both are then ``keys`` and ``t_index``. Numbers do not depend on what stood there.
@@ -34,7 +34,8 @@ def remember_shocks(keys, t_index, n_steps, ring, stream, column, of_key, of_t, 
 
 @lean_kernel
 def forecast_totals(  # type: ignore[no-untyped-def]
-    keys, t_index, known, ring, table, column, scale, limit, stream, shared, step_std, kept, shocks, error, out,
+    keys, t_index, known, ring, table, column, scale, limit, stream, shared, step_std, kept, shocks, error,
+    out,
 ):  # fmt: skip
     """Fill ``out`` (rows, horizon) with ``sum of min(table[t, column] * (1 + error) * scale, limit)``.
 

@@ -108,8 +108,8 @@ def heat_pump_advance(  # type: ignore[no-untyped-def]
 
     `action, indoor, p, q, heat, lost, cost, owed` (batch, units), `profile` (n_steps,), `t_index` (batch,).
     `indoor` in degC, in and out; out are MW and MVAr (negative: drawn), MWh of heat from the pump and lost to
-    the outside, the price of discomfort, MWh that it takes to warm the room to the middle of the band. Power
-    is cut where the room would be warmer than `cut` in the end.
+    the outside, the price of discomfort, MWh drawn to warm the room from there to the middle of the band.
+    Power is cut where the room would be warmer than `cut` in the end.
     Returns as `room_observe` does.
     """
     for b in range(action.shape[0]):

@@ -217,8 +217,7 @@ class HeatPumpProgram(Resource):
             (
                 Entry("indoor_c", "degC", _COLDEST_C, _WARMEST_C, "indoor temperature, now"),
                 Entry(
-                    "outdoor_c", "degC", _COLDEST_C, _WARMEST_C,
-                    "outdoor temperature", COMING,
+                    "outdoor_c", "degC", _COLDEST_C, _WARMEST_C, "outdoor temperature", COMING,
                 ),
             )
             for _ in specs

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, cast, runtime_checkable
 import numpy as np
 
 from ..kernels.wind import wind_advance, wind_available
+from .action_columns import action_columns
 from .base import (
     BindContext,
     Entry,
@@ -19,7 +20,6 @@ from .base import (
     Ints,
     Resource,
     ResourceSpec,
-    action_columns,
     bus_id,
     check_choice,
     check_number,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..resources import EV, PV, Battery, FlexibleLoad, Generator, HeatPump, ResourceSpec, Wind
 from ..tasks import DERDispatch
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
 
 
 def _first(
@@ -18,7 +18,7 @@ def _first(
 ) -> RegisteredEnv:  # fmt: skip
     return RegisteredEnv(
         name=f"DERDispatch-{name}", version=0, case=case, task=task, resources=resources,
-        per_phase=per_phase, options={**options, "splits": "weeks-apart", "observation": "global"},
+        per_phase=per_phase, options={**options, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="batteries, generators, vehicles, flexible loads and inverters at the day-ahead price, "
         "inside the limits of the network",

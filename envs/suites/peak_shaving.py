@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..resources import EV, PV, Battery
 from ..tasks import PeakShaving
-from .entry import RegisteredEnv, Sizes
+from .entry import FORESEEN, RegisteredEnv, Sizes
 
 Cars = tuple[tuple[str, float, float, float, float], ...]  # bus, MW, from and to hour, MWh
 
@@ -21,8 +21,7 @@ def _first(
             *(EV(bus, p, sessions=((come, leave, energy),), undelivered_cost_per_mwh=300.0)
               for bus, p, come, leave, energy in cars),
         ),
-        options={"load_scale": load_scale, "v_source_pu": v_source_pu, "splits": "weeks-apart",
-                 "observation": "global"},
+        options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="batteries, vehicles and inverters against a charge on the highest import of the day",
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..resources import EV, PV, Battery, ResourceSpec
 from ..tasks import DispatchSignal, SetpointTracking
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
 
 
 def _first(
@@ -14,8 +14,7 @@ def _first(
     return RegisteredEnv(
         name=f"SetpointTracking-{name}", version=0, case=case, task=task, resources=resources,
         per_phase=per_phase,
-        options={"load_scale": load_scale, "v_source_pu": v_source_pu, "splits": "weeks-apart",
-                 "observation": "global"},
+        options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="batteries, vehicles and PV follow a dispatch signal at the head, inside the limits of the "
         "network",

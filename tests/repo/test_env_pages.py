@@ -23,7 +23,7 @@ IDS = [identity for identity in gymnasium.registry if identity.startswith("distg
 FAMILIES = sorted({identity.removeprefix("distgrid/").partition("-")[0] for identity in IDS})
 DEVICES = (
     "Battery", "PV", "Wind", "EV", "HeatPump", "FlexibleLoad", "Generator", "DataCenter", "SoftOpenPoint",
-    "TapChanger", "CapacitorBank",
+    "TapChanger", "CapacitorBank", "HostingSite",
 )  # fmt: skip
 
 
