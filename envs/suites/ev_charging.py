@@ -23,6 +23,7 @@ _CAR_MW = 0.004  # of an outlet in a car park
 #: What the cars of a night need, of what the station could give them, from some weekday on.
 _NIGHTS = (0.9, 0.45, 0.7, 0.3, 0.6, 0.25, 0.4)
 _EPISODE = Duration(hours=30.0)
+_SEEN = {"splits": "weeks-apart", "observation": "global"}
 
 
 def _nights(p_mw: float, arrival_h: float, departure_h: float, first: int) -> tuple[ChargingSession, ...]:
@@ -79,22 +80,23 @@ _HOME_MW = 0.0046  # 20 A on one phase
 ENTRIES: tuple[RegisteredEnv, ...] = (
     RegisteredEnv(
         name="EVCharging-33bw", version=0, case="case33bw",
-        task=EVCharging(episode=_EPISODE, wear_usd_mwh=5.0, import_fee_usd_mwh=20.0, export_fee_usd_mwh=10.0),
+        task=EVCharging(episode=_EPISODE, import_fee_usd_mwh=60.0, export_fee_usd_mwh=20.0),
         resources=(
             _park("8", 60, "jpl"), _park("14", 40, "jpl"), _park("24", 100, "jpl"),
             _park("30", 60, "jpl", v2g=True), _park("11", 50, "caltech"),
             _park("21", 60, "caltech", v2g=True),
             *(_overnight(bus, p, come, go, k, v2g) for k, (bus, p, come, go, v2g) in enumerate(_DEPOTS)),
-            *_roofs({"12": ("ABC", 0.6), "24": ("ABC", 1.2), "28": ("ABC", 0.8), "32": ("ABC", 0.8),
-                     "20": ("ABC", 0.6)}),
+            *_roofs({"4": ("ABC", 2.0), "6": ("ABC", 1.8), "24": ("ABC", 1.6), "28": ("ABC", 1.0),
+                     "12": ("ABC", 0.5), "32": ("ABC", 0.65), "20": ("ABC", 0.9)}),
         ),
-        options={"load_scale": 0.75, "v_source_pu": 1.03, **FORESEEN},
+        options={"load_scale": 0.75, "v_source_pu": 1.03, **_SEEN},
+        unpriced_splits=("price-storm",),
         summary="car parks and depots charge at the market's prices, inside voltages and ratings",
     ),
     RegisteredEnv(
         name="EVCharging-european_lv", version=0, case="european_lv", per_phase=True,
         task=EVCharging(
-            episode=_EPISODE, v_band=(0.94, 1.1), wear_usd_mwh=5.0, voltage_usd_pu=0.5, overload_usd_mva=1.0,
+            episode=_EPISODE, v_band=(0.94, 1.1), voltage_usd_pu=0.5, overload_usd_mva=1.0,
             unbalance_usd_pct=0.01,
         ),
         resources=(
@@ -106,7 +108,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             *_roofs({"342": ("C", 0.004), "611": ("A", 0.004), "682": ("B", 0.004), "861": ("A", 0.004),
                      "785": ("B", 0.004)}),
         ),
-        options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **FORESEEN},
+        options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **_SEEN},
         summary="homes charge on single phases at a tariff, inside voltages, ratings and balance",
     ),
 )  # fmt: skip
