@@ -121,7 +121,7 @@ def _parts(signs: Floats, steps: int) -> Plan:
 def search(entry: RegisteredEnv) -> dict[str, float]:
     """What one id brought, and the prices that follow."""
     rng, year = np.random.default_rng(20261126), np.arange(profiles.N_DAYS)
-    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size)
+    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size, action_space="continuous")
     steps = many.task.episode.steps(many.profiles.dt_h)
     worst = Worst(np.zeros((year.size, steps)), np.zeros((year.size, steps)))
     normal, single = 0.0, 0.0

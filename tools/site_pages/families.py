@@ -103,7 +103,7 @@ def _ids(family: str, live: Live) -> str:
                 f"`{feeder.name}`",
                 f"{feeder.n_nodes}, {feeder.n_branches}",
                 env.observation_space.shape[0],
-                env.action_space.shape[0],
+                len(env.action_layout),
                 _fleet(env),
                 number(env.load_scale),
                 number(env.v_source_pu),
