@@ -10,7 +10,7 @@ from typing import Any
 from .catalogue import device_kinds, families, make
 from .days import Played
 from .markdown import listed, number, prose, sections, sentence, table, tabs
-from .tables import action_table, band, device_table, observation_table
+from .tables import action_table, band, device_table, level_table, observation_table
 
 #: Sections that the docstring of an environment must have, in the order of the page.
 SECTIONS = (
@@ -38,7 +38,9 @@ def family_page(family: str, played: Played) -> str:
     made = {
         "Description": f"### Devices\n\n{_of_each(device_table, live)}\n{_device_links(live)}",
         "Observation Space": _of_each(observation_table, live)
-        + "\n`env.unwrapped.layout.describe()` lists every entry.\n",
+        + "\n`env.unwrapped.layout.describe()` lists every entry: bus, phase, and of when it is.\n\n"
+        + f"### By level\n\n`{entries[0].id}` at each [level of observation](../observations.md):\n\n"
+        + level_table(lambda level: make(entries[0], observation=level)),
         "Action Space": _of_each(action_table, live),
         "Rewards": _rewards(one),
         "Costs": (
