@@ -125,7 +125,7 @@ def search(entry: RegisteredEnv) -> dict[str, float]:
     rng = np.random.default_rng(20261126)
     left_out = [profiles.split_days(name, entry.options["splits"]) for name in entry.unpriced_splits]
     year = np.setdiff1d(np.arange(profiles.N_DAYS), np.concatenate([*left_out, []]))
-    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size)
+    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size, action_space="continuous")
     steps = many.task.episode.steps(many.profiles.dt_h)
     worst = Worst(np.zeros((profiles.N_DAYS, steps)), np.zeros((profiles.N_DAYS, steps)))
     normal, single = 0.0, 0.0

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from ...cases.profiles import Duration
 from ..resources import EV, PV, ChargingSession
 from ..tasks import EVCharging
-from .entry import FORESEEN, RegisteredEnv
+from .entry import RegisteredEnv
 
 _MISSING_USD_MWH = 450.0
 _V2G = 0.3  # of the power of charging, where cars give back
