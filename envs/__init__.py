@@ -16,6 +16,7 @@ from .blocks import (
     PeakImport,
     PriceForecast,
     PVForecast,
+    RandomisedFactors,
     SeriesBlock,
     Setpoint,
     SettlementPrices,
@@ -31,6 +32,7 @@ from .core.forecasts import Forecaster, ForecastError, Forecasts
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.meters import Meter
 from .core.options import EnvOptions
+from .core.randomise import Randomisation, SwitchStates
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .graph import GraphLayout, GraphObservation
@@ -136,6 +138,8 @@ __all__ = [
     "PriceForecast",
     "ProfileLoad",
     "Quantity",
+    "Randomisation",
+    "RandomisedFactors",
     "Resource",
     "ResourceSpec",
     "SeriesBlock",
@@ -145,6 +149,7 @@ __all__ = [
     "SettlementPrices",
     "SettlingResource",
     "SoftOpenPoint",
+    "SwitchStates",
     "TapChanger",
     "Task",
     "Term",
@@ -152,6 +157,11 @@ __all__ = [
     "VectorCostWrapper",
     "VoltVar",
     "VoltVar3",
+    "VoltVarCurve",
+    "VoltWattCurve",
+    "WattVarCurve",
+    "Wind",
+    "WindForecast",
     "describe",
     "load_env",
     "load_vector_env",
@@ -160,11 +170,6 @@ __all__ = [
     "options_from_dict",
     "options_to_dict",
     "read_options",
-    "VoltVarCurve",
-    "VoltWattCurve",
-    "WattVarCurve",
-    "Wind",
-    "WindForecast",
     "sb3_vec_env",
     "write_options",
 ]

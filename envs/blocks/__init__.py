@@ -21,6 +21,7 @@ from .forecasts import (
 from .grid import GRID
 from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
 from .part import PartBlock
+from .randomised import RandomisedFactors
 from .time import TIME, PriceAhead
 from .view import BlockContext, BlockView, ForecastWindow
 
@@ -43,6 +44,7 @@ __all__ = [
     "PeakImport",
     "PriceAhead",
     "PriceForecast",
+    "RandomisedFactors",
     "SeriesBlock",
     "Setpoint",
     "SettlementPrices",

@@ -46,7 +46,9 @@ class SwitchStates:
             raise ValueError(f"SwitchStates: {twice[0]!r} is listed twice")
 
     def __str__(self) -> str:
-        words = [f"{verb} {', '.join(ids)}" for verb, ids in (("close", self.close), ("open", self.open)) if ids]
+        words = [
+            f"{verb} {', '.join(ids)}" for verb, ids in (("close", self.close), ("open", self.open)) if ids
+        ]
         return "; ".join(words) or "as in the case"
 
 
@@ -93,13 +95,15 @@ class Randomisation:
         for name, least in (("networks", 1), ("seed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"Randomisation: {name} must be a whole number of at least {least}, got {value!r}")
+                raise ValueError(
+                    f"Randomisation: {name} must be a whole number of at least {least}, got {value!r}"
+                )
         if self.topologies is not None:
             object.__setattr__(self, "topologies", _topologies(self.topologies))
         if self.n_networks > MAX_NETWORKS:
             raise ValueError(
-                f"Randomisation: {self.n_networks} networks would be compiled, at most {MAX_NETWORKS} may be: "
-                "lower networks, or list fewer topologies"
+                f"Randomisation: {self.n_networks} networks would be compiled, at most {MAX_NETWORKS} may "
+                "be: lower networks, or list fewer topologies"
             )
 
     @property
@@ -141,7 +145,9 @@ def checked_randomisation(given: object) -> Randomisation | None:
         known = {item.name for item in fields(Randomisation)}
         for name in given:
             if name not in known:
-                raise TypeError(f"randomise has no field {name!r}: expected some of {', '.join(sorted(known))}")
+                raise TypeError(
+                    f"randomise has no field {name!r}: expected some of {', '.join(sorted(known))}"
+                )
         return Randomisation(**given)
     raise TypeError(f"randomise must be a Randomisation or None, got {type(given).__name__}")
 
