@@ -177,8 +177,8 @@ class BlockView:
     """
 
     __slots__ = (
-        "context", "draws", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "random_load", "readings",
-        "row_key", "shocks", "step_index", "t_index", "t_last",
+        "context", "draws", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "memory", "random_load",
+        "readings", "row_key", "shocks", "step_index", "t_index", "t_last",
     )  # fmt: skip
 
     def __init__(self, grid: SolvedGrid, fleet: Fleet, context: BlockContext) -> None:
@@ -192,6 +192,7 @@ class BlockView:
         #: What the episode remembers, where the task needs it, and how many intervals of it are over.
         self.ledger: LedgerSource | None = None
         self.draws: DrawSource | None = None
+        self.memory: FloatArray = np.zeros((batch, 0))  # of the ledger
         self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
         self.shocks: dict[tuple[str, int], Shocks] = {}
         points = 0 if context.exact else grid.load_p_mw.shape[1]

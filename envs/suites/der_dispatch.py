@@ -61,7 +61,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             _heat("19", 0.3), _heat("31", 0.2),
         ),
         DERDispatch(), load_scale=1.2, v_source_pu=1.04,
-    ),
+    ).priced(110000.0, 5800.0),
     _first(
         "118zh", "case118zh",
         (
@@ -76,7 +76,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             _gas("70", 1.0), _heat("20", 0.4), _heat("79", 0.4),
         ),
         DERDispatch(voltage_usd_pu=250.0), load_scale=0.85, v_source_pu=1.035,
-    ),
+    ).priced(200000.0, 9400.0),
     _first(
         "141", "case141",
         (
@@ -91,7 +91,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             _gas("55", 0.8), _heat("73", 0.3), _heat("10", 0.3),
         ),
         DERDispatch(voltage_usd_pu=250.0), load_scale=1.4, v_source_pu=1.03,
-    ),
+    ).priced(140000.0, 7000.0),
     _first(
         "ieee123", "ieee123",
         (
@@ -105,5 +105,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             _gas("300", 0.4),
         ),
         DERDispatch(voltage_usd_pu=100.0, vuf_max_pct=1.5), per_phase=True, load_scale=1.0, v_source_pu=0.96,
-    ),
+    ).priced(41000.0, 1900.0),
 )  # fmt: skip

@@ -34,7 +34,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             EV("11", 0.25, sessions=((16.5, 23.5, 1.0),), undelivered_cost_per_mwh=300.0),
         ),
         load_scale=1.0, v_source_pu=1.04,
-    ),
+    ).priced(24000.0, 860.0),
     _first(
         "ieee123", "ieee123",
         SetpointTracking(
@@ -49,5 +49,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             EV("108", 0.15, sessions=((16.5, 23.5, 0.6),), undelivered_cost_per_mwh=300.0),
         ),
         load_scale=0.85, v_source_pu=0.963, per_phase=True,
-    ),
+    ).priced(15000.0, 610.0),
 )  # fmt: skip
