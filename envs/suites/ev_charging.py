@@ -3,7 +3,7 @@
 Cars that charge as they come do so into the evening's peak of loads and prices, and violate limits by it.
 Depots and homes have nights of very different need, by weekday, and cars at work stay long or hardly long
 enough, as real ones did: so there is no rate that suits all of them. The price of energy that is missing at
-departure is some ten times that of energy, as on a fast charger beside the road.
+departure is some three times what energy costs with its fees, as on a fast charger beside the road.
 
 An episode is a day and the night behind it.
 """
@@ -17,8 +17,8 @@ from ..resources import EV, PV, ChargingSession
 from ..tasks import EVCharging
 from .entry import RegisteredEnv
 
-_MISSING_USD_MWH = 450.0
-_V2G = 0.3  # of the power of charging, where cars give back
+_MISSING_USD_MWH = 300.0
+_V2G = 0.2  # of the power of charging, where cars give back
 _CAR_MW = 0.004  # of an outlet in a car park
 #: What the cars of a night need, of what the station could give them, from some weekday on.
 _NIGHTS = (0.9, 0.45, 0.7, 0.3, 0.6, 0.25, 0.4)
