@@ -23,6 +23,7 @@ def build_app() -> typer.Typer:
     """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap."""
     from .baselines.cli.bench import app as bench_app
     from .baselines.cli.case import app as case_app
+    from .baselines.cli.describe import describe_env
     from .baselines.cli.verbs import add_verbs
 
     app = typer.Typer(
@@ -34,6 +35,7 @@ def build_app() -> typer.Typer:
     )
     app.add_typer(bench_app, name="bench")
     app.add_typer(case_app, name="case")
+    app.command("describe")(describe_env)
     add_verbs(app)
     app.command()(version)
     return app

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from ..envs.configuration.text_files import nearest
 
 
 class RunError(ValueError):
@@ -12,11 +13,7 @@ class RunError(ValueError):
 
 def unknown(kind: str, value: str, known: Iterable[str]) -> RunError:
     """The error for a `value` that is no `kind`, suggesting the nearest of `known`."""
-    names = list(known)
-    lowered = {name.lower(): name for name in reversed(names)}
-    near = difflib.get_close_matches(value.lower(), lowered, n=1, cutoff=0.4)
-    hint = f"; did you mean {lowered[near[0]]!r}?" if near else "."
-    return RunError(f"unknown {kind} {value!r}{hint} Known: {', '.join(names) or 'none'}")
+    return RunError(nearest(kind, value, known))
 
 
 def printable(text: str) -> str:

@@ -21,15 +21,20 @@ from .blocks import (
     SettlementPrices,
     WindForecast,
 )
+from .configuration.description import describe
+from .configuration.env_file import options_from_dict, options_to_dict, read_options, write_options
+from .configuration.making import load_env, load_vector_env, make_env, make_vector_env
+from .configuration.text_files import ConfigError
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
 from .core.forecasts import Forecaster, ForecastError, Forecasts
+from .core.graph_layout import GraphLayout
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.meters import Meter
 from .core.options import EnvOptions
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
-from .graph import GraphLayout, GraphObservation
+from .graph import GraphObservation
 from .resources import (
     EV,
     PV,
@@ -90,6 +95,7 @@ __all__ = [
     "Calendar",
     "CapacitorBank",
     "ChargingSession",
+    "ConfigError",
     "Continuous",
     "CostWrapper",
     "CycleAgeing",
@@ -158,5 +164,14 @@ __all__ = [
     "WattVarCurve",
     "Wind",
     "WindForecast",
+    "describe",
+    "load_env",
+    "load_vector_env",
+    "make_env",
+    "make_vector_env",
+    "options_from_dict",
+    "options_to_dict",
+    "read_options",
     "sb3_vec_env",
+    "write_options",
 ]

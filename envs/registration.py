@@ -37,7 +37,7 @@ class _Creator:
         from .dist import DistGridEnv
         from .dist3 import DistGrid3PhaseEnv
 
-        found = _entry(entry)
+        found = registered(entry)
         face = DistGrid3PhaseEnv if found.per_phase else DistGridEnv
         return face(**_arguments(found, options))
 
@@ -51,12 +51,12 @@ def create_vector(entry: str, num_envs: int = 1, **options: Any) -> VectorEnv[An
     from .vector import DistGridVectorEnv
     from .vector3 import DistGrid3PhaseVectorEnv
 
-    found = _entry(entry)
+    found = registered(entry)
     face = DistGrid3PhaseVectorEnv if found.per_phase else DistGridVectorEnv
     return face(num_envs=num_envs, **_arguments(found, options))
 
 
-def _entry(identity: str) -> RegisteredEnv:
+def registered(identity: str) -> RegisteredEnv:
     """The entry of an id, version and all; ValueError with the nearest ids for another one."""
     known = {entry.id: entry for entry in ENTRIES}
     if identity not in known:

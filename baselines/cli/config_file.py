@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import types
 import typing
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from ..errors import RunError, unknown
+from ...envs.configuration.text_files import ConfigError, nearest, read_text_file
+from ..errors import RunError
 from ..jobs.job import JobConfig
 
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
@@ -25,42 +25,13 @@ def read_config(path: Path, model: type[JobConfig]) -> dict[str, Any]:
     RunError, naming the file, where it cannot be read, is no mapping, or has an unknown key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise RunError(f"cannot read {path}: {reason}") from error
-    found = _parsed(path, text)
-    if not isinstance(found, dict):
-        raise RunError(f"{path} must hold a mapping of names to values, it holds a {type(found).__name__}")
-    for key in found:
+        text = read_text_file(path)
+    except ConfigError as error:
+        raise RunError(str(error)) from error
+    for key in text.content:
         if key not in model.model_fields:
-            raise RunError(f"{path}: {unknown('key', str(key), model.model_fields)}")
-    return found
-
-
-def _parsed(path: Path, text: str) -> Any:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".json":
-            return json.loads(text)
-        if suffix == ".toml":
-            import tomllib
-
-            return tomllib.loads(text)
-        if suffix in (".yaml", ".yml"):
-            return _parsed_yaml(path, text)
-    except ValueError as error:  # of JSON and TOML
-        raise RunError(f"{path} cannot be read: {error}") from error
-    raise RunError(f"{path} must end in .yaml, .yml, .toml or .json")
-
-
-def _parsed_yaml(path: Path, text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+            raise RunError(f"{text.where((key,))}: {nearest('key', key, model.model_fields)}")
+    return dict(text.content)
 
 
 def checked(model: type[JobConfig], values: Mapping[str, Any], named: Mapping[str, str]) -> JobConfig:

@@ -7,7 +7,9 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -15,6 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases import profiles as case_profiles
+from ...envs import EnvOptions
+from ...envs.configuration.env_file import options_to_dict, read_options
+from ...envs.configuration.making import make_env
+from ...envs.configuration.text_files import is_config_file
+from ...envs.core.scenario import GIVEN_DAYS
 from ..errors import RunError, unknown
 from ..jobs.feeder_content import feeder_sha256
 from ..jobs.files import sha256_of
@@ -64,11 +71,15 @@ def episode_day(days: NDArray[np.int64], episode: int) -> int:
 
 @dataclass(frozen=True)
 class EnvSource:
-    """How to get the environment: an id that is made with `split`, a factory, or an environment."""
+    """How to get the environment: an id that is made with `split`, a factory, or an environment.
+
+    `content_sha256`: of what a file of configuration describes, where one does.
+    """
 
     given: EnvLike
     split: str
     name: str
+    content_sha256: str | None = None
 
     @property
     def portable(self) -> bool:
@@ -98,6 +109,8 @@ class EnvSource:
 
 def make_source(env: EnvLike, split: str | None) -> EnvSource:
     """Look at `env` and settle the split: as asked, else the environment's own, else "test"."""
+    if isinstance(env, str) and is_config_file(env):
+        return _file_source(env, split)
     if isinstance(env, str):
         full = resolve_id(env)
         if split is not None:
@@ -120,6 +133,29 @@ def make_source(env: EnvLike, split: str | None) -> EnvSource:
     if opened is not env:
         opened.close()
     return EnvSource(env, chosen, name)
+
+
+def _file_source(file: str, split: str | None) -> EnvSource:
+    """The environment that a file describes, read once: where it is opened the file need not be.
+
+    The days that a file lists are played where no split is asked for, or the split "days".
+    """
+    options = read_options(file)
+    chosen = split or (GIVEN_DAYS if options.days is not None else options.split or DEFAULT_SPLIT)
+    if options.days is None or chosen != GIVEN_DAYS:
+        options = replace(options, days=None, split=check_split(chosen))
+    content = options_to_dict(options)
+    played = {name: value for name, value in content.items() if name not in ("split", "days")}
+    digest = sha256_of(json.dumps(played, sort_keys=True).encode())
+    return EnvSource(partial(_made, options, file), chosen, Path(file).stem, digest)
+
+
+def _made(options: EnvOptions, file: str) -> gymnasium.Env[Any, Any]:
+    """The environment; its errors name the file."""
+    try:
+        return make_env(options)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{file}: {error}") from error
 
 
 def _check_grid(env: object) -> None:

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..jobs.config_fields import DisplayedField, Positional, commas
 from ..jobs.job import Chunk, Description, Job, JobConfig, JobOutcome, Part, Tables
-from ..jobs.manifest import ChunkRecord, Manifest, Scalar
+from ..jobs.manifest import ChunkRecord, InputRecord, Manifest, Scalar
 from ..jobs.plan import part_path
 from ..policy import plays_batches
 from ..scoring.summary import PolicySummary, episodes_table, summarise
@@ -33,7 +33,9 @@ class RunConfig(JobConfig):
     A run that was interrupted goes on where it stopped when the same command is given again.
     """
 
-    env: Annotated[str, Positional("ENV")] = Field(description="Environment, such as VoltVar-33bw-v0.")
+    env: Annotated[str, Positional("ENV")] = Field(
+        description="Environment: an id such as VoltVar-33bw-v0, or a file such as mine.yaml."
+    )
     policy: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("NAME[,NAME…]")] = Field(
         description="One policy, or several with commas between them."
     )
@@ -93,6 +95,8 @@ class RolloutJob(Job[RunConfig]):
         records, unknown = context.policy_records()
         attached = content_of(context.env)
         inputs = [*input_records(context.env, self.source.split, attached.sha256), *attached.own]
+        if self.source.content_sha256 is not None:
+            inputs.append(InputRecord(name="environment file", sha256=self.source.content_sha256))
         return Description(inputs, records, [*unknown, *attached.unknown], seed=self.config.seed)
 
     def prepare(self) -> RolloutSession:

@@ -14,7 +14,7 @@ from ...cases.profiles.calendar import HOURS_PER_DAY
 from ...envs.core.load_source import LoadSource, ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, scenario_of
 
 _SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
 _PUBLISHED_H = 13.0  # when prices of the next day are known
@@ -62,7 +62,7 @@ class ChargeAsSoonAsPossible(Policy):
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations. RunError when there are none."""
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         self._stations = find_stations(env)
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
@@ -70,7 +70,7 @@ class ChargeAsSoonAsPossible(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The same for each row of `obs`."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         action = self._actions.neutral(batch.shape[0])
         action[:, self._stations.action] = -1.0
         return self._actions.coded(action, single)
@@ -93,11 +93,11 @@ class ValleyFilling(Policy):
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations and the mean day of the load. RunError when there are none."""
         self._stations = find_stations(env)
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         scenario = scenario_of(env)
         self._dt_h = scenario.calendar.dt_h
         self._day = mean_day(scenario.load, train_days(scenario.load, scenario.profiles))
-        longest_h = scenario.layout.space().high[self._stations.departure].max()
+        longest_h = scenario.layout.bounds()[1][self._stations.departure].max()
         self._ahead = np.arange(round(float(longest_h) / self._dt_h))  # as long as any car may stay
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class ValleyFilling(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The first interval of each plan."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
         if batch.shape[0] != now.size:
             raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")
@@ -137,11 +137,11 @@ class CheapestHours(Policy):
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations and the prices. RunError when there are no stations."""
         self._stations = find_stations(env)
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         scenario = scenario_of(env)
         self._dt_h, self._per_day = scenario.calendar.dt_h, scenario.calendar.steps_per_day
         self._price = np.asarray(scenario.profiles.price_usd_mwh, dtype=np.float64)
-        longest_h = scenario.layout.space().high[self._stations.departure].max()
+        longest_h = scenario.layout.bounds()[1][self._stations.departure].max()
         self._ahead = np.arange(round(float(longest_h) / self._dt_h))
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
@@ -149,7 +149,7 @@ class CheapestHours(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """Full power where fewer intervals that are cheaper are left than the car needs."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
         if batch.shape[0] != now.size:
             raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")

@@ -8,7 +8,7 @@ the reward is for interval *t*.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,10 @@ from .ending import Ending
 from .forecasts import Forecasts
 from .ladder import PLAIN, Observed
 from .ledger import Ledger, kept
-from .load_source import LoadSource, draw_rows, fill_checked, shipped
+from .load_source import LoadSource, fill_checked, shipped
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
+from .outcome import Outcome
 from .power_flow import solved_grid
 from .settling import runs, settling_of
 from .terms import (
@@ -54,21 +55,6 @@ from .worst import worst_case
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one step brought, batch first. Arrays may be live: read them before the next step."""
-
-    reward: FloatArray
-    rewards: dict[str, FloatArray]
-    costs: dict[str, FloatArray]
-    cost: FloatArray
-    resource_costs: dict[str, FloatArray]
-    unserved_mw: FloatArray
-    terminated: BoolArray
-    truncated: BoolArray
 
 
 class Grid:
@@ -169,10 +155,11 @@ class Grid:
             opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
 
         def loads(part: slice) -> None:
-            draw_rows(self.load, rows[part], days[part], rngs[part], self._random_load)
+            if self.load.n_random:
+                self._random_load[rows[part]] = self.load.checked_draws(rngs[part], days[part])
             self._fill_loads(rows[part], before[part])
 
-        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, loads, self.ledger)
+        opening.begin(self.fleet, self.stepper, rows, rngs, before, loads, starts, self.ledger)
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)

@@ -84,11 +84,7 @@ class Observer:
             view.last_p_mw[rows], view.last_q_mvar[rows] = grid.load_p_mw[rows], grid.load_q_mvar[rows]
 
     def begin(
-        self,
-        rows: IntArray,
-        rngs: Sequence[np.random.Generator],
-        t_index: IntArray,
-        signal: bool = False,
+        self, rows: IntArray, rngs: Sequence[np.random.Generator], t_index: IntArray, signal: bool = False
     ) -> None:
         """Episodes begin in ``rows``, one generator each; ``t_index`` (batch,) as in :meth:`observe`.
 

@@ -53,7 +53,7 @@ class EV(ResourceSpec):
     Action p: -1 charges at `p_mw`, +1 discharges at `v2g_mw` (0: rests), linear between; the neutral action
     is -1, what a station without control does. A car charges from the first whole interval after its arrival
     to the last before its departure, takes no more than it needs, and gives back no more than it has taken
-    since it came. What it lacks when it leaves is the cost `undelivered`, `undelivered_cost_per_mwh` for
+    since it came. What it lacks when it leaves is the cost `undelivered`, `undelivered_cost_per_mwh` USD for
     each MWh. Charging P for dt gives the car `P * dt * eta_charge`; discharging P takes
     `P * dt / eta_discharge` from it. Observed: `plugged_in` (0 or 1), `need_mwh`, what the car still needs,
     and `departure_h`, the hours until it leaves; a car that comes later is not announced. A car that stands
@@ -268,10 +268,14 @@ class EVProgram(Resource):
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
+        found = self.accounts
+        accounts = ChargerAccounts(
+            found["undelivered_mwh"], found["throughput_mwh"], found["undelivered_cost"], found["owed_mwh"],
+            found.get("wear_cost", self._no_wear),
+        )  # fmt: skip
         ev_advance(
-            self._plans, self._chargers, ChargerAccounts(**{"wear_cost": self._no_wear, **self.accounts}),
-            action, exo.t_index, self._steps_per_day, self._asked, exo.dt_h, self._begun, self.draw,
-            self.need_mwh, self.current_p_mw,
+            self._plans, self._chargers, accounts, action, exo.t_index, self._steps_per_day, self._asked,
+            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -288,6 +292,7 @@ class EVProgram(Resource):
         """
         n, units, dt_h = t_index.size, self.n_units, HOURS_PER_DAY / self._steps_per_day
         plugged, need, leaves_h = np.hsplit(self._seen(t_index, self._asked * [1.0, 1.0, 0.0], row, 0.0), 3)
+        whole = need.copy()
         if t_index[0] == now:
             need[0] = self._seen(t_index[:1], self._asked, row, float(self._begun[row]))[0, units : 2 * units]
         ends = np.arange(n)[:, None] + np.rint(leaves_h / dt_h).astype(np.int64)
@@ -295,7 +300,13 @@ class EVProgram(Resource):
         for u in range(units):
             here = np.flatnonzero(plugged[:, u])
             first = here[np.append(True, np.diff(ends[here, u]) != 0)[: here.size]]
-            sessions += [Session(u, int(k), int(min(ends[k, u], n)), float(need[k, u])) for k in first]
+            etas = float(self.eta_charge[u]), float(self.eta_discharge[u])
+            sessions += [
+                Session(u, k, min(int(end), n), float(lacks), float(asked - lacks), *etas)
+                for k, end, lacks, asked in zip(
+                    first.tolist(), ends[first, u], need[first, u], whole[first, u], strict=True
+                )
+            ]
         return Outlook(
             self.names, -self.rated_p_mw * plugged, self.v2g_mw * plugged, self.s_mva, self.q_max_mvar,
             sessions=tuple(sessions),

@@ -13,7 +13,6 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-from distgrid.cases import profiles
 from distgrid.envs import DistGridEnv
 from distgrid.envs.registration import ENTRIES
 from distgrid.envs.tasks import Task
@@ -75,10 +74,10 @@ def test_every_action_dimension_has_an_effect(env: DistGridEnv) -> None:
     n = env.action_space.shape[0]
     assert n > 0
 
-    def day(action: np.ndarray) -> np.ndarray:
-        env.reset(seed=0, options={"day": 172})  # long and bright
+    def day(action: np.ndarray, when: int) -> np.ndarray:
+        env.reset(seed=0, options={"day": when})
         slack = []
-        for _ in range(60):
+        for _ in range(76):  # into the evening, when cars come home
             *_, terminated, truncated, info = env.step(action)
             told = (info["p_slack_MW"], info["q_slack_MVAr"], *np.nan_to_num(env.grid.stepper.v_pu[0]))
             slack.append(told)  # a tap may move few loads, but it moves voltages
@@ -87,20 +86,25 @@ def test_every_action_dimension_has_an_effect(env: DistGridEnv) -> None:
         return np.array(slack)
 
     neutral = env.neutral_action
-    base = day(neutral)
+    bright, cold = 172, 20  # long days for plants, short ones for heat pumps
+    base = {when: day(neutral, when) for when in (bright, cold)}
     for dimension in range(n):
         moved = neutral.copy()
         moved[dimension] = -0.5 if neutral[dimension] >= 0.5 else 0.5
-        here = day(moved)
-        steps = min(len(here), len(base))
-        assert np.abs(here[:steps] - base[:steps]).max() > 1e-4, env.action_layout[dimension].name
+        for when in (bright, cold):
+            here = day(moved, when)
+            steps = min(len(here), len(base[when]))
+            apart = np.abs(here[:steps] - base[when][:steps]).max()
+            if apart > 1e-4:
+                break
+        assert apart > 1e-4, env.action_layout[dimension].name
 
 
 @every_env
 def test_splits_draw_their_own_days(env: DistGridEnv) -> None:
     """Trap 13: `split=` changes the data, and reset stays inside it."""
     days = {env.reset(seed=seed)[1]["day"] for seed in range(40)}
-    assert days <= set(profiles.split_days("test").tolist())
+    assert days <= set(env.profiles.split_days("test").tolist())
     assert len(days) > 15
 
 
