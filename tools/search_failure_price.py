@@ -133,7 +133,7 @@ def search(entry: RegisteredEnv) -> dict[str, float]:
     """What one id brought, and the prices that follow."""
     rng = np.random.default_rng(20261126)
     year = days_of(entry)
-    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size)
+    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size, action_space="continuous")
     steps = many.task.episode.steps(many.profiles.dt_h)
     worst = Worst(np.zeros((profiles.N_DAYS, steps)), np.zeros((profiles.N_DAYS, steps)))
     normal, single = 0.0, 0.0
