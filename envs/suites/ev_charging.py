@@ -3,7 +3,7 @@
 Cars that charge as they come do so into the evening's peak of loads and prices, and violate limits by it.
 Depots and homes have nights of very different need, by weekday, and cars at work stay long or hardly long
 enough, as real ones did: so there is no rate that suits all of them. The price of energy that is missing at
-departure is some ten times that of energy, as on a fast charger beside the road.
+departure is some three times what energy costs with its fees, as on a fast charger beside the road.
 
 An episode is a day and the night behind it.
 """
@@ -15,15 +15,14 @@ from collections.abc import Mapping
 from ...cases.profiles import Duration
 from ..resources import EV, PV, ChargingSession
 from ..tasks import EVCharging
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
 
-_MISSING_USD_MWH = 450.0
-_V2G = 0.3  # of the power of charging, where cars give back
+_MISSING_USD_MWH = 300.0
+_V2G = 0.2  # of the power of charging, where cars give back
 _CAR_MW = 0.004  # of an outlet in a car park
 #: What the cars of a night need, of what the station could give them, from some weekday on.
 _NIGHTS = (0.9, 0.45, 0.7, 0.3, 0.6, 0.25, 0.4)
 _EPISODE = Duration(hours=30.0)
-_SEEN = {"splits": "weeks-apart", "observation": "global"}
 
 
 def _nights(p_mw: float, arrival_h: float, departure_h: float, first: int) -> tuple[ChargingSession, ...]:
@@ -89,7 +88,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             *_roofs({"4": ("ABC", 2.0), "6": ("ABC", 1.8), "24": ("ABC", 1.6), "28": ("ABC", 1.0),
                      "12": ("ABC", 0.5), "32": ("ABC", 0.65), "20": ("ABC", 0.9)}),
         ),
-        options={"load_scale": 0.75, "v_source_pu": 1.03, **_SEEN},
+        options={"load_scale": 0.75, "v_source_pu": 1.03, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="car parks and depots charge at the market's prices, inside voltages and ratings",
     ),
@@ -108,7 +107,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             *_roofs({"342": ("C", 0.004), "611": ("A", 0.004), "682": ("B", 0.004), "861": ("A", 0.004),
                      "785": ("B", 0.004)}),
         ),
-        options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **_SEEN},
+        options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **FORESEEN},
         summary="homes charge on single phases at a tariff, inside voltages, ratings and balance",
     ),
 )  # fmt: skip
