@@ -16,6 +16,7 @@ from .blocks import (
     PeakImport,
     PriceForecast,
     PVForecast,
+    RandomisedFactors,
     SeriesBlock,
     Setpoint,
     SettlementPrices,
@@ -32,6 +33,7 @@ from .core.graph_layout import GraphLayout
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.meters import Meter
 from .core.options import EnvOptions
+from .core.randomise import Randomisation, SwitchStates
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .graph import GraphObservation
@@ -143,6 +145,8 @@ __all__ = [
     "PriceForecast",
     "ProfileLoad",
     "Quantity",
+    "Randomisation",
+    "RandomisedFactors",
     "Resource",
     "ResourceSpec",
     "SeriesBlock",
@@ -152,6 +156,7 @@ __all__ = [
     "SettlementPrices",
     "SettlingResource",
     "SoftOpenPoint",
+    "SwitchStates",
     "TapChanger",
     "Task",
     "Term",

@@ -68,7 +68,8 @@ def _show(found: Mapping[str, Any]) -> None:
         "task": f"{task['kind']}, voltages in {task['v_limits_pu'][0]:g} to {task['v_limits_pu'][1]:g} pu; a "
         f"failed power flow takes {task['failure_price']} from the reward and costs {task['failure_cost']}",
         "episode": f"{episode['hours']:g} h, {episode['steps']} steps of {episode['dt_h']:g} h",
-        "splits": ", ".join(
+        "splits": f"{found['split_set']}: "
+        + ", ".join(
             f"{name} {days} days{' (chosen)' if name == found['split'] else ''}"
             for name, days in found["splits"].items()
         ),
@@ -79,8 +80,11 @@ def _show(found: Mapping[str, Any]) -> None:
     units = [{**unit, "actions": ", ".join(unit["actions"])} for unit in found["resources"]]
     _table(console, "fleet", units)
     _table(console, "rewards and costs", task["terms"])
-    size = sum(block["size"] for block in found["observation"])
-    _table(console, f"observation: {size} numbers", found["observation"], ("first",))
+    seen = found["observation"]
+    scaled = ", scaled to [-1, 1]" if seen["normalised"] else ""
+    title = f"observation: {seen['size']} numbers, level {seen['level']}{scaled}"
+    blocks = [{**block, "when": _when(block["when"])} for block in seen["blocks"]]
+    _table(console, title, blocks, ("first",))
     _table(console, f"actions: {len(found['actions'])}, {found['action_space']}", found["actions"])
 
 
@@ -102,6 +106,10 @@ def _table(
     for row in rows:
         table.add_row(*(escape(_cell(row[name])) for name in names))
     console.print(table)
+
+
+def _when(times: Sequence[str]) -> str:
+    return ", ".join(times) if len(times) < 3 else f"{times[0]} ... {times[-1]}"
 
 
 def _cell(value: Any) -> str:

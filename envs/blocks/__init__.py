@@ -14,6 +14,7 @@ from .forecasts import ForecastBlock, LoadForecast, OutdoorForecast, PriceForeca
 from .grid import GRID
 from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
 from .part import PartBlock
+from .randomised import RandomisedFactors
 from .time import TIME, PriceAhead
 from .view import BlockContext, BlockView, ForecastWindow
 
@@ -36,6 +37,7 @@ __all__ = [
     "PeakImport",
     "PriceAhead",
     "PriceForecast",
+    "RandomisedFactors",
     "SeriesBlock",
     "Setpoint",
     "SettlementPrices",

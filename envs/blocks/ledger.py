@@ -111,7 +111,10 @@ class SettlementPrices(LedgerBlock):
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """From 0 to the highest of the year."""
-        return 0.0, max(float(context.profiles.price_usd_mwh.max()), 0.0)
+        highest = float(context.profiles.price_usd_mwh.max())
+        if context.draws is not None:
+            highest = float(context.draws.price_ends(highest, highest)[1])
+        return 0.0, max(highest, 0.0)
 
     def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:
         """Two prices."""

@@ -56,6 +56,26 @@ class Shocks:
         self.values: FloatArray = np.zeros((rows, horizon))
 
 
+class DrawSource(Protocol):
+    """What each row drew for its episode; see `core.episode_draws`."""
+
+    scale: FloatArray  # (batch,) of prices
+    shift_usd_mwh: FloatArray  # (batch,)
+    names: tuple[str, ...]  # of the columns of `table`, and their bounds
+    low: FloatArray
+    high: FloatArray
+
+    @property
+    def varies_prices(self) -> bool:
+        """Whether rows have prices of their own."""
+
+    def price_ends(self, low: Any, high: Any) -> tuple[Any, Any]:
+        """Lowest and highest price of any episode, given those of the profiles."""
+
+    def table(self, random_load: FloatArray) -> FloatArray:
+        """(batch, columns) of all that was drawn."""
+
+
 class ForecastSource(Protocol):
     """Forecasts made when interval ``t_index`` (rows,) is decided, for it and those behind it.
 
@@ -136,12 +156,14 @@ class BlockContext:
     rating_mva: FloatArray  # (branches,) NaN: none
     s_load_mva: FloatArray  # (load points,) largest load
     s_total_mva: float  # loads, fleet and losses of the whole feeder at their largest
+    draws: DrawSource | None = None  # what episodes draw beside their day, where anything
     exact: bool = True  # whether loads and sun of the interval that is decided are known: level "oracle"
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of columns by kind."""
-        return {kind: len(names) for kind, names in self.names.items()}
+        """Number of columns by kind; "drawn": of what episodes draw."""
+        drawn = 0 if self.draws is None else len(self.draws.names)
+        return {"drawn": drawn} | {kind: len(names) for kind, names in self.names.items()}
 
 
 class BlockView:
@@ -155,7 +177,7 @@ class BlockView:
     """
 
     __slots__ = (
-        "context", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "random_load", "readings",
+        "context", "draws", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "random_load", "readings",
         "row_key", "shocks", "step_index", "t_index", "t_last",
     )  # fmt: skip
 
@@ -169,6 +191,7 @@ class BlockView:
         self.readings: FloatArray = np.zeros((batch, 0))
         #: What the episode remembers, where the task needs it, and how many intervals of it are over.
         self.ledger: LedgerSource | None = None
+        self.draws: DrawSource | None = None
         self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
         self.shocks: dict[tuple[str, int], Shocks] = {}
         points = 0 if context.exact else grid.load_p_mw.shape[1]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...cases.profiles import SPLITS
+from ...cases.profiles import SPLIT_SETS
+from ..core.grown_load import GrownLoad
 from ..core.load_source import ProfileLoad
 from ..core.options import EnvOptions
 from ..dist import DistGridEnv
@@ -22,9 +23,9 @@ def describe(env: DistGridEnv) -> dict[str, Any]:
 
     Returns:
         ``feeder``, ``resources`` (one entry a unit), ``task`` with its ``terms``, ``episode``, ``split`` and
-        ``splits`` (number of days by name), ``observation`` (one entry a block, whose ``meaning`` says of
-        when it is), ``actions`` (one entry a dimension), and ``options``: how what is observed is measured,
-        forecast and encoded, where that is not as by default.
+        ``splits`` (number of days by name), ``observation`` with its ``level`` and its ``blocks``, which say
+        of ``when`` they are and so what is known of the coming interval, ``actions`` (one entry a dimension),
+        and ``options``: meters, forecaster, randomisation and the like, where not as by default.
     """
     return {
         "feeder": _feeder(env),
@@ -34,6 +35,7 @@ def describe(env: DistGridEnv) -> dict[str, Any]:
             "hours": env.task.episode.hours, "steps": env.scenario.episode_steps, "dt_h": env.profiles.dt_h,
         },
         "split": env.split,
+        "split_set": env.profiles.splits,
         "splits": _splits(env),
         "observation": _observation(env),
         "action_space": str(env.action_space),
@@ -80,21 +82,30 @@ def _task(env: DistGridEnv) -> dict[str, Any]:
 
 def _splits(env: DistGridEnv) -> dict[str, int]:
     """Number of days of every split; those of `env.split` that an episode may begin on come first."""
-    load = env.load
+    load = env.load.source if isinstance(env.load, GrownLoad) else env.load
     if isinstance(load, ProfileLoad) and not load.splits:
-        found = {name: len(env.profiles.split_days(name)) for name in SPLITS if env.profiles.has_splits}
+        names = SPLIT_SETS[env.profiles.splits] if env.profiles.has_splits else ()
+        found = {name: len(env.profiles.split_days(name)) for name in names}
     else:
         found = {name: len(days) for name, days in load.splits.items()}
     return found if env.split in found else {env.split: len(env.days), **found}
 
 
-def _observation(env: DistGridEnv) -> list[dict[str, Any]]:
+def _observation(env: DistGridEnv) -> dict[str, Any]:
+    layout = env.layout
+    return {
+        "level": layout.level, "normalised": layout.normalised, "size": layout.size, "blocks": _blocks(env),
+    }  # fmt: skip
+
+
+def _blocks(env: DistGridEnv) -> list[dict[str, Any]]:
     rows = env.layout.describe()
     found = []
     for name, where in env.layout.items():
         part, block = rows[where], env.layout.blocks[name]
         found.append({
             "block": name, "unit": block.unit, "first": where.start, "size": len(part),
+            "when": list(dict.fromkeys(row.time for row in part)),
             "low": min((row.low for row in part), default=0.0),
             "high": max((row.high for row in part), default=0.0), "meaning": block.meaning,
         })  # fmt: skip
@@ -112,5 +123,6 @@ def _actions(env: DistGridEnv) -> list[dict[str, Any]]:
 
 
 def _options(options: EnvOptions) -> dict[str, Any]:
-    told = {"meters": options.meters, "forecaster": options.forecaster, "action_space": options.action_space}
-    return {name: plain(value, name) for name, value in told.items() if value}
+    told = ("meters", "forecaster", "randomise", "action_space")
+    given = {name: getattr(options, name) for name in told}
+    return {name: plain(value, name) for name, value in given.items() if value}

@@ -25,6 +25,7 @@ from .forecasts import Forecaster
 from .load_source import LoadSource
 from .meters import Meter
 from .options import EnvOptions, option_rows
+from .randomise import Randomisation
 from .scenario import Scenario, scenario
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class MadeWithOptions:
     observation = Fixed[str]("make another with observation=")
     normalise = Fixed[bool]("make another with normalise=")
     power_flow = Fixed[PowerFlow | None]("make another with power_flow=")
+    randomise = Fixed[Randomisation | None]("make another with randomise=")
 
     _scenario: Scenario
     _codec: ActionCodec
@@ -79,6 +81,7 @@ class MadeWithOptions:
         found |= {"split": played.split, "days": played.days, "profiles": played.profiles}
         found |= {"load_scale": options.load_scale, "v_source_pu": options.v_source_pu}
         found |= {"allow_mesh_pruning": options.allow_mesh_pruning, "power_flow": options.power_flow}
+        found |= {"randomise": options.randomise}
         found |= {"meters": played.observed.meters, "forecaster": played.forecaster}
         found |= {"observation": played.observed.level, "normalise": played.observed.normalise}
         for name, value in found.items():

@@ -26,6 +26,7 @@ from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
 from .aside import Aside
 from .ending import Ending
+from .episode_draws import EpisodeDraws
 from .forecasts import Forecasts
 from .ladder import PLAIN, Observed
 from .ledger import Ledger, kept
@@ -34,6 +35,7 @@ from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
 from .outcome import Outcome
 from .power_flow import solved_grid
+from .randomise import Randomisation
 from .settling import runs, settling_of
 from .terms import (
     CHARGED_COLUMNS,
@@ -64,7 +66,7 @@ class Grid:
     ``fleet`` for their info. Rows never influence each other. ``like``: a grid of the same scenario, whose
     tables and names are taken over. ``max_steps``: episodes are cut there, if the task's are longer.
     ``observed``: what is shown, and how it is measured. ``forecasts``: what is known ahead, None: the truth.
-    ``power_flow``: what solves the rows; None: what the package has for such a network.
+    ``power_flow``: what solves the rows, None: the package's own. ``randomise``: what episodes draw.
 
     Interval t of the load is interval t of the profiles: sun, prices, sessions and clock are those of then.
     """
@@ -82,6 +84,7 @@ class Grid:
         power_flow: PowerFlow | None = None,
         observed: Observed = PLAIN,
         forecasts: Forecasts | None = None,
+        randomise: Randomisation | None = None,
     ) -> None:
         self.net, self.fleet, self.load, self.task = net, fleet, load, task
         self.profiles, self.batch, self.dt_h = profiles, batch, profiles.dt_h
@@ -89,6 +92,7 @@ class Grid:
             net, batch, fleet, task, None if like is None else like.stepper, power_flow
         )
         fleet.bind(batch, self.dt_h, profiles, self.stepper)
+        self.draws = EpisodeDraws(batch, randomise, self.stepper)
         self._unserved = Unserved(self.stepper, fleet)
         if like is None:
             known = Forecasts(load, profiles, None) if forecasts is None else forecasts
@@ -107,9 +111,10 @@ class Grid:
         ending = Ending(task, self.stepper, self._view)
         self.aside = Aside(steps, max_steps, goes_round(profiles, load), ending, settling_of(fleet))
         self._closes = self.observer.measures or ending.ends
-        self.ledger = Ledger(task, profiles, fleet, self.stepper, self._view) if kept(task) else None
-        self._own_costs = own_costs(task)
-        self._ring = profiles.n_steps  # a year goes round; a load of fewer days holds at its ends
+        made = (task, profiles, fleet, self.stepper, self._view, self.draws)
+        self.ledger = Ledger(*made) if kept(task) else None
+        #: A year goes round; a load of fewer days holds at its ends.
+        self._own_costs, self._ring = own_costs(task), profiles.n_steps
         self._random_load = self.observer.random_load
         self._now = np.zeros(batch, dtype=np.int64)
         #: (clocks, batch) in the order of `info_table.CLOCKS`.
@@ -129,13 +134,13 @@ class Grid:
 
     def _described(self, observed: Observed, forecasts: Forecasts) -> tuple[Observer, WorstCase]:
         """What is observed and how bad it can get; the same for every grid of a scenario."""
-        stepper, fleet = self.stepper, self.fleet
-        state = stepper.bounds(self.load.s_max_mva, fleet.s_mva_by_column())
-        context = context_of(fleet, stepper, self.profiles, forecasts, state, self.load.s_max_mva)
+        stepper, fleet, s_mva, draws = self.stepper, self.fleet, self.load.s_max_mva, self.draws
+        state = stepper.bounds(s_mva, fleet.s_mva_by_column())
+        context = context_of(fleet, stepper, self.profiles, forecasts, state, s_mva, draws)
         observer = Observer(self.task.blocks, context, fleet, stepper, observed)
         worst = worst_case(
             stepper, state, fleet, self.load, self._unserved, self.feeder, self.dt_h,
-            self.profiles.price_usd_mwh, self.task.signal,
+            draws.of_profiles(self.profiles), self.task.signal,
         )  # fmt: skip
         return observer, worst
 
@@ -153,6 +158,7 @@ class Grid:
         if opening is None:
             most = min(self.batch, FEW_ROWS if few else MANY_ROWS)
             opening = self.aside.openings[few] = Opening(self.fleet, self.stepper, self.profiles, most)
+        self.draws.begin(rows, rngs)
 
         def loads(part: slice) -> None:
             if self.load.n_random:
@@ -288,7 +294,7 @@ class Grid:
         self._lines = TermLines(self.task.reward_terms, columns, stepper, self.fleet, self._view.entries)
         if self.ledger is not None:
             self.ledger.look_anew(self.fleet, stepper)
-        self.observer.remember(self.ledger, self.step_index)
+        self.observer.remember(self.ledger, self.step_index, self.draws)
         #: How each table of an info is read: what fills it, from which results.
         self.info_places = tuple(
             (getattr(stepper.info_columns, key).filled, getattr(stepper, name)) for key, name in PLAN.places
@@ -302,7 +308,8 @@ class Grid:
         """Arrays that the future depends on, beside those of the fleet."""
         own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
         own |= self.aside.ending.state() | ({} if self.ledger is None else self.ledger.state())
-        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state(),
+                **self.draws.state()}  # fmt: skip
 
     def state(self, rows: IntArray | None = None) -> dict[str, Any]:
         """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""

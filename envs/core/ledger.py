@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ...physics.solved_grid import SolvedGrid
     from ..resources import Fleet
     from ..tasks import StepView, Task
+    from .episode_draws import EpisodeDraws
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -53,11 +54,12 @@ class Ledger:
     """
 
     def __init__(
-        self, task: Task, profiles: Profiles, fleet: Fleet, stepper: SolvedGrid, view: StepView
-    ) -> None:
+        self, task: Task, profiles: Profiles, fleet: Fleet, stepper: SolvedGrid, view: StepView,
+        draws: EpisodeDraws,
+    ) -> None:  # fmt: skip
         self.entries, self.dt_h, self.spec = view.entries, profiles.dt_h, task.signal
         self.steps = task.episode.steps(self.dt_h)
-        batch = len(self.entries)
+        batch, self._draws = len(self.entries), draws
         self.memory = np.zeros((batch, columns.N_MEMORY))
         self.signal = np.zeros((batch, 0 if self.spec is None else self.steps))
         self.price = np.ascontiguousarray(profiles.price_usd_mwh, dtype=np.float64)
@@ -91,7 +93,7 @@ class Ledger:
             ("owed_mwh", columns.OWED_MWH, columns.OWED_FIRST_MWH),
         ):
             mine[:, now] = mine[:, first] = fleet.accounts.total(name)[:n]
-        prices = self.price[self._intervals(starts)]
+        prices = self._draws.of_rows(rows, self.price[self._intervals(starts)])
         mine[:, columns.HIGHEST_PRICE] = np.maximum(prices.max(axis=1), 0.0)
         mine[:, columns.LOWEST_PRICE] = np.maximum(prices.min(axis=1), 0.0)
         self.memory[rows], self.entries[rows] = mine, 0.0
@@ -129,8 +131,8 @@ class Ledger:
     def close_interval(self, now: IntArray, step_index: IntArray) -> None:
         """The solved interval, ``now`` in the data and ``step_index`` in the episode, of every row."""
         close_interval(
-            now, step_index, self.steps - 1, self.dt_h, self.price, self.signal, *self._read, self.memory,
-            self.entries,
+            now, step_index, self.steps - 1, self.dt_h, self.price, self._draws.scale,
+            self._draws.shift_usd_mwh, self.signal, *self._read, self.memory, self.entries,
         )  # fmt: skip
 
     def _intervals(self, starts: IntArray) -> IntArray:

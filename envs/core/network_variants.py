@@ -13,6 +13,7 @@ from ... import physics
 from ...cases import CaseError, Feeder
 from .randomise import Randomisation, SwitchStates
 
+Factors = NDArray[np.float64]
 _NUMBERS, _MATRICES = {"line_r": "r", "line_x": "x"}, {"line_r": "r_ohm", "line_x": "x_ohm"}
 
 
@@ -21,6 +22,8 @@ class Variant(NamedTuple):
 
     net: Any
     topology: int  # which of its topologies
+    line_r: float  # mean factors of the lines
+    line_x: float
     what: str  # in words, for messages
 
 
@@ -36,10 +39,12 @@ def network_variants(feeder: Feeder, spec: Randomisation) -> tuple[Variant, ...]
         what = f"topologies[{k}] ({states})"
         switched = _switched(feeder, states, what)
         for n in range(spec.draws_per_topology):
-            drawn = _with_lines(switched, spec, rng) if spec.varies_lines else switched
+            factors = _line_factors(switched, spec, rng)
+            drawn = _with_lines(switched, factors) if spec.varies_lines else switched
             limited = feeder.phases == "balanced"
             net = physics.compile(drawn, allow_mesh_pruning=False, enforce_q_limits=limited)
-            found.append(Variant(net, k, f"{what}, lines {n}" if spec.varies_lines else what))
+            words = f"{what}, lines {n}" if spec.varies_lines else what
+            found.append(Variant(net, k, *(float(f.mean()) for f in factors.values()), words))
     return tuple(found)
 
 
@@ -61,8 +66,8 @@ def _switched(feeder: Feeder, states: SwitchStates, what: str) -> Feeder:
         some = sorted(dark)
         more = f" and {len(some) - 8} more" if len(some) > 8 else ""
         raise ValueError(
-            f"Randomisation: {what} leaves nodes {', '.join(some[:8])}{more} without a source: close a switch "
-            "that feeds them"
+            f"Randomisation: {what} leaves nodes {', '.join(some[:8])}{more} without a source: close a "
+            "switch that feeds them"
         )
     return changed
 
@@ -71,26 +76,31 @@ def _dark(feeder: Feeder) -> set[str]:
     return {node for island in feeder.topology().islands if not island.energised for node in island.nodes}
 
 
-def _with_lines(feeder: Feeder, spec: Randomisation, rng: np.random.Generator) -> Feeder:
-    """The feeder with the impedances of its lines drawn."""
-    lines = feeder.column("branches", "type") == "line"
+def _line_factors(feeder: Feeder, spec: Randomisation, rng: np.random.Generator) -> dict[str, Factors]:
+    """Of the resistance and of the reactance of each line, in the order of the table."""
+    n = int((feeder.column("branches", "type") == "line").sum())
     length = rng.uniform(*spec.line_length)
-    table = feeder.branches
-    for name in ("line_r", "line_x"):
-        drawn = rng.uniform(*getattr(spec, name), size=lines.size) * length
-        factor = np.where(lines, drawn, 1.0)
+    return {name: rng.uniform(*getattr(spec, name), size=n) * length for name in ("line_r", "line_x")}
+
+
+def _with_lines(feeder: Feeder, factors: dict[str, Factors]) -> Feeder:
+    """The feeder with the impedances of its lines drawn."""
+    lines, table = feeder.column("branches", "type") == "line", feeder.branches
+    for name, drawn in factors.items():
+        factor = np.ones(lines.size)
+        factor[lines] = drawn
         table = _scaled(table, _NUMBERS[name], factor)
         table = _scaled_matrices(table, _MATRICES[name], factor)
     return replace(feeder, branches=table)
 
 
-def _scaled(table: pa.Table, column: str, factor: NDArray[np.float64]) -> pa.Table:
+def _scaled(table: pa.Table, column: str, factor: Factors) -> pa.Table:
     at = table.schema.get_field_index(column)
     values = np.asarray(table.column(column).to_numpy(), dtype=np.float64) * factor
     return table.set_column(at, table.schema.field(at), pa.array(values))
 
 
-def _scaled_matrices(table: pa.Table, column: str, factor: NDArray[np.float64]) -> pa.Table:
+def _scaled_matrices(table: pa.Table, column: str, factor: Factors) -> pa.Table:
     at = table.schema.get_field_index(column)
     field = table.schema.field(at)
     rows = table.column(column).to_pylist()

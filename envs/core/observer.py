@@ -13,10 +13,11 @@ from ...cases.profiles import Profiles
 from ...physics import StateBounds
 from ...physics.solved_grid import SolvedGrid
 from ..blocks import Block, BlockContext, BlockView, fleet_blocks
-from ..blocks.view import LedgerSource
+from ..blocks.view import DrawSource, LedgerSource
 from ..kernels.observe import normalise_rows, observe_rows
 from ..resources import Fleet
 from .chance import drawn_keys
+from .drawn_prices import drawn_prices
 from .forecasts import Forecasts
 from .gather import Gather
 from .ladder import Observed
@@ -44,7 +45,7 @@ class Observer:
         observed: Observed,
     ) -> None:
         self.context, own = context, fleet_blocks(fleet)
-        known = (*observed.of_task(blocks, context), *own)
+        known = (*drawn_prices(observed.of_task(blocks, context), context), *own)
         listed = self._listed = metered(known, observed.all_meters(known), context.counts)
         entries = [(block, block.entries(context)) for block in listed]
         self.layout = Layout(entries, observed.level, observed.normalise)
@@ -73,9 +74,9 @@ class Observer:
         self.random_load = view.random_load = np.zeros((batch, self.context.forecasts.n_random_load))
         view.readings = self._prepared
 
-    def remember(self, ledger: LedgerSource | None, step_index: IntArray) -> None:
-        """What blocks may show of the episode: the ledger, where one is kept, and the live clock."""
-        self._view.ledger, self._view.step_index = ledger, step_index
+    def remember(self, ledger: LedgerSource | None, step_index: IntArray, draws: DrawSource) -> None:
+        """What blocks may show of the episode: the ledger, where one is kept, the live clock, its draws."""
+        self._view.ledger, self._view.step_index, self._view.draws = ledger, step_index, draws
 
     def keep_loads(self, rows: IntArray | slice = slice(None)) -> None:
         """The loads that were solved with are the last ones, before those of the next interval come."""
@@ -151,6 +152,7 @@ def context_of(
     forecasts: Forecasts,
     state: StateBounds,
     s_load_mva: FloatArray,
+    draws: DrawSource | None = None,
 ) -> BlockContext:
     """What blocks may look at: names of the columns, and bounds that hold for every solved interval.
 
@@ -165,5 +167,6 @@ def context_of(
         i_branch_ka=stepper.i_max_ka(s_branch, state.v_low_pu), rating_mva=stepper.rating_mva,
         s_load_mva=s_load_mva,
         s_total_mva=float(s_load_mva.sum() + float(fleet.max_apparent_mva.sum()) + state.p_loss_mw),
+        draws=draws,
         exact=forecasts.exact,
     )  # fmt: skip

@@ -31,6 +31,7 @@ from .forecasts import Forecaster, checked_forecaster
 from .ladder import checked_level
 from .load_source import LoadSource
 from .meters import Meter, checked_meters
+from .randomise import Randomisation, checked_randomisation
 from .time_axis import checked_prices, checked_profiles
 
 
@@ -179,6 +180,15 @@ class EnvOptions:
         ),
     )
 
+    randomise: Randomisation | None = field(
+        default=None,
+        metadata=_about(
+            "what differs from episode to episode beside the day: ``Randomisation(load_growth=(0.9, 1.2))``, "
+            "lines, topologies, prices; None: nothing",
+            content="randomise",
+            priced=True,
+        ),
+    )
     action_space: ActionSpace | str = field(
         default=Continuous(),
         metadata=_about(
@@ -209,6 +219,7 @@ class EnvOptions:
             "meters": checked_meters(self.meters),
             "forecaster": checked_forecaster(self.forecaster),
             "power_flow": checked_power_flow(self.power_flow),
+            "randomise": checked_randomisation(self.randomise),
         }
         if self.split is not None and not isinstance(self.split, str):
             raise TypeError(f"split must be the name of a split or None, got {self.split!r}")
@@ -252,6 +263,7 @@ class OptionKeywords(TypedDict, total=False):
     meters: Sequence[Meter]
     forecaster: Forecaster | None
     power_flow: PowerFlow | None
+    randomise: Randomisation | None
     action_space: ActionSpace | str
 
 

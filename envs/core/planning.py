@@ -200,7 +200,7 @@ class PlannedScenario:
         t_index, weather = grid.intervals(first, n), None
         if forecast is None:
             p_mw, q_mvar = grid.loads(t_index, at)
-            prices = grid.profiles.price_usd_mwh[t_index]
+            prices = grid.draws.prices(at, grid.profiles.price_usd_mwh[t_index])
         else:
             if first < now:
                 raise ValueError(f"a forecast from {first} on: the row decides {now} next, what was is known")
@@ -209,7 +209,7 @@ class PlannedScenario:
             p_mw, q_mvar, prices = (
                 told.load_p_mw[played],
                 told.load_q_mvar[played],
-                told.price_usd_mwh[played],
+                grid.draws.prices(at, told.price_usd_mwh[played]),
             )
             known = (("pv", told.pv), ("wind", told.wind), ("outdoor_c", told.outdoor_c))
             weather = {name: series[played] for name, series in known if series is not None}

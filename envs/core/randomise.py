@@ -102,8 +102,8 @@ class Randomisation:
             object.__setattr__(self, "topologies", _topologies(self.topologies))
         if self.n_networks > MAX_NETWORKS:
             raise ValueError(
-                f"Randomisation: {self.n_networks} networks would be compiled, at most {MAX_NETWORKS} may be: "
-                "lower networks, or list fewer topologies"
+                f"Randomisation: {self.n_networks} networks would be compiled, at most {MAX_NETWORKS} may "
+                "be: lower networks, or list fewer topologies"
             )
 
     @property

@@ -21,12 +21,17 @@ from ..tasks import Task
 from .arguments import checked_days, checked_task
 from .forecasts import Forecaster, Forecasts, checked_forecaster
 from .grid import Grid
+from .grown_load import GrownLoad
 from .ladder import ORACLE, PLAIN, Observed
 from .load_source import LoadSource, ProfileLoad, check_source
 from .meters import checked_meters
+from .network_variants import network_variants
 from .options import EnvOptions
+from .power_flow import SOLVERS
+from .randomise import Randomisation
 from .snapshot_load import SnapshotLoad
 from .time_axis import check_fits, checked_start, first_days, played_profiles
+from .varied_grid import VariedFlow
 
 ALL_DAYS = "all"  # the split of a load of one's own, where none is asked for
 GIVEN_DAYS = "days"  # the split where days were listed
@@ -48,6 +53,7 @@ class Scenario:
     power_flow: PowerFlow | None = None  # what solves it; None: what the package has
     observed: Observed = PLAIN
     forecaster: Forecaster | None = None
+    randomise: Randomisation | None = None
 
     @functools.cached_property
     def forecasts(self) -> Forecasts:
@@ -79,9 +85,17 @@ class Scenario:
         """A grid of ``batch`` rows with a fleet of its own; see ``Grid`` for the others."""
         fleet = Fleet(resources, self.feeder)
         return Grid(
-            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps, self.power_flow,
-            observed=self.observed, forecasts=self.forecasts,
+            self.net, fleet, self.load, self.task, self.profiles, batch, like, max_steps, self._solver,
+            observed=self.observed, forecasts=self.forecasts, randomise=self.randomise,
         )  # fmt: skip
+
+    @functools.cached_property
+    def _solver(self) -> PowerFlow | None:
+        """What solves the rows: each on its own network, where networks are randomised."""
+        if self.randomise is None or not self.randomise.varies_network:
+            return self.power_flow
+        solver = SOLVERS[type(self.net)] if self.power_flow is None else self.power_flow
+        return VariedFlow(network_variants(self.feeder, self.randomise), solver)
 
     def equipped(self, resources: Sequence[ResourceSpec | Resource]) -> Scenario:
         """The scenario on a feeder with what ``resources`` add to it; itself where they add nothing."""
@@ -141,9 +155,16 @@ def scenario(options: EnvOptions) -> Scenario:
     meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
     observed = Observed(options.observation or ORACLE, meters, options.normalise)
     return Scenario(
-        feeder, net, source, task, profiles, name, listed, first, prune, options.power_flow, observed,
-        forecaster,
+        feeder, net, _grows(source, options.randomise), task, profiles, name, listed, first, prune,
+        options.power_flow, observed, forecaster, options.randomise,
     )  # fmt: skip
+
+
+def _grows(source: LoadSource, randomise: Randomisation | None) -> LoadSource:
+    """The loads, those of each episode grown by what it draws."""
+    if randomise is None or randomise.load_growth == (1.0, 1.0):
+        return source
+    return GrownLoad(source, randomise.load_growth)
 
 
 def _compiled(feeder: Feeder, prune: bool | None) -> physics.Network:

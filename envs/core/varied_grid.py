@@ -7,6 +7,7 @@ gathered, solved together and put back. A row has the bits that it has alone on 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -40,7 +41,7 @@ class VariedGrid:
         grids = []
         for k, variant in enumerate(variants):
             grids.append(solver(variant.net, rows, setup, None if like is None else like._grids[k]))
-        self._grids, self._rows = tuple(grids), rows
+        self._grids, self._rows, self._variants = tuple(grids), rows, tuple(variants)
         if like is None:
             for variant, grid in zip(variants, grids, strict=True):
                 _check_columns(variant, grid, self._front)
@@ -90,6 +91,15 @@ class VariedGrid:
         for mine, other in results:
             mine[where] = other[:n]
 
+    def drawn(self) -> dict[str, FloatArray]:
+        """(batch,) each, by name: 1 for the topology that a row has, mean factors of its lines."""
+        of = self._variants
+        topology = np.array([one.topology for one in of])[self.network]
+        n = of[-1].topology + 1
+        found = {f"topology[{k}]": (topology == k).astype(np.float64) for k in range(n) if n > 1}
+        means = {"line_r": [one.line_r for one in of], "line_x": [one.line_x for one in of]}
+        return found | {name: np.array(values)[self.network] for name, values in means.items()}
+
     def bounds(self, s_load_mva: FloatArray, s_port_mva: FloatArray) -> StateBounds:
         """Bounds that hold on every network."""
         every = [grid.bounds(s_load_mva, s_port_mva) for grid in self._grids]
@@ -109,13 +119,16 @@ class VariedGrid:
         return {**self._front.state(), "network": self.network}
 
 
-def varied_grid(variants: Sequence[Variant], solver: PowerFlow) -> PowerFlow:
-    """What makes a `VariedGrid` of these networks; ``solver`` solves each of them."""
+@dataclass(frozen=True, eq=False)
+class VariedFlow:
+    """The power flow of rows on these networks, each of which ``solver`` solves."""
 
-    def make(_net: Any, batch: int, setup: SolveSetup, like: Any) -> SolvedGrid:
-        return cast(SolvedGrid, VariedGrid(variants, solver, batch, setup, like))
+    variants: tuple[Variant, ...]
+    solver: PowerFlow
 
-    return make
+    def __call__(self, _net: Any, batch: int, setup: SolveSetup, like: Any) -> SolvedGrid:
+        """See `PowerFlow`."""
+        return cast(SolvedGrid, VariedGrid(self.variants, self.solver, batch, setup, like))
 
 
 def _inputs(front: SolvedGrid, grid: SolvedGrid) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -141,6 +154,6 @@ def _check_columns(variant: Variant, grid: SolvedGrid, front: SolvedGrid) -> Non
     )
     if not same:
         raise ValueError(
-            f"Randomisation: {variant.what} leaves phases without a source that another topology feeds: every "
-            "topology must feed every phase"
+            f"Randomisation: {variant.what} leaves phases without a source that another topology feeds: "
+            "every topology must feed every phase"
         )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..resources.accounts import ACCOUNTS
 from ..tasks import WorstCase
@@ -24,7 +23,7 @@ _V2_TOP = 4.0  # loads at a source draw at most this much of their nominal power
 
 def worst_case(
     stepper: SolvedGrid, state: StateBounds, fleet: Fleet, load: LoadSource, lost: Unserved, feeder: Feeder,
-    dt_h: float, price_usd_mwh: NDArray[np.floating[Any]], signal: DispatchSignal | None,
+    dt_h: float, price_usd_mwh: tuple[float, float], signal: DispatchSignal | None,
 ) -> WorstCase:  # fmt: skip
     """Bounds of an interval of ``dt_h`` hours, given those of its power flow."""
     s_mva = float(fleet.max_apparent_mva.sum())
@@ -36,7 +35,7 @@ def worst_case(
         unserved_mw=lost.most_mw(load.s_max_mva, fleet, dt_h),
         slack_mw=_slack_mw(stepper, state, fleet, load, feeder),
         accounts={name: fleet.most_of(name, dt_h) for name in ACCOUNTS}, dt_h=dt_h,
-        price_usd_mwh=(float(np.min(price_usd_mwh)), float(np.max(price_usd_mwh))),
+        price_usd_mwh=price_usd_mwh,
         signal_mw=0.0 if signal is None else float(
             (load.s_max_mva.sum() + s_mva) * (1.0 + signal.loss_share) + signal.swing_mw
         ),

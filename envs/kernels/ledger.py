@@ -23,22 +23,23 @@ N_MEMORY = 7
 
 @lean_kernel
 def close_interval(  # type: ignore[no-untyped-def]
-    now, step_index, last_step, dt_h, price, signal, measured, accounts, first, stored, owed, curtailed,
-    memory, entries,
+    now, step_index, last_step, dt_h, price, scale, shift, signal, measured, accounts, first, stored, owed,
+    curtailed, memory, entries,
 ):  # fmt: skip
     """Fill ``entries`` (batch, N_ENTRIES) with what the solved interval brought; bring ``memory`` up to date.
 
     ``now``, ``step_index`` (batch,): row of the data, and number in the episode, of the interval that was
-    solved; ``last_step``: that of the last one. ``price`` (n,) USD/MWh over time. ``signal`` (batch, steps
-    or more): power at the head that is asked for; no columns where none is. ``accounts`` (accounts, batch,
-    units) with ``first`` as in `sum_of_programs`, of which ``stored``, ``owed`` and ``curtailed`` are the
-    numbers, -1 where no unit writes them.
+    solved; ``last_step``: that of the last one. ``price`` (n,) USD/MWh over time; a row has ``scale``
+    (batch,) times that, and ``shift`` (batch,) more. ``signal`` (batch, steps or more): power at the head
+    that is asked for; no columns where none is. ``accounts`` (accounts, batch, units) with ``first`` as in
+    `sum_of_programs`, of which ``stored``, ``owed`` and ``curtailed`` are the numbers, -1 where no unit
+    writes them.
     """
     for row in range(now.size):
         mine, out = memory[row], entries[row]
         step, here = step_index[row], measured[row, P_SLACK]
         energy = here * dt_h
-        out[PRICE] = price[now[row] % price.size]
+        out[PRICE] = price[now[row] % price.size] * scale[row] + shift[row]
         out[ENERGY_USD] = out[PRICE] * energy
         out[IMPORTED_MWH] = max(energy, 0.0)
         out[EXPORTED_MWH] = max(-energy, 0.0)

@@ -289,15 +289,12 @@ def test_describe_tells_all_that_there_is() -> None:
     assert told["split"] == "days"
     assert told["splits"]["days"] == 2
     assert told["splits"]["test"] > 40
-    blocks = {row["block"]: row for row in told["observation"]}
-    assert "last" in blocks["v_pu"]["meaning"]
+    blocks = {row["block"]: row for row in told["observation"]["blocks"]}
+    assert told["observation"]["level"] == "oracle"
+    assert blocks["v_pu"]["when"] == ["last"]
+    assert blocks["clock"]["when"] == ["coming (known)"]
     assert blocks["total_load_forecast_mw"]["size"] == 2
-    assert sum(row["size"] for row in told["observation"]) == load_env_size()
+    (size,) = DistGridEnv(options=FULL).observation_space.shape
+    assert sum(row["size"] for row in told["observation"]["blocks"]) == told["observation"]["size"] == size
     assert [row["positions"] for row in told["actions"]] == [None] * 4
     assert set(told["options"]) == {"meters", "forecaster", "action_space"}
-
-
-def load_env_size() -> int:
-    """Entries of the observation of `FULL`."""
-    (size,) = DistGridEnv(options=FULL).observation_space.shape
-    return int(size)

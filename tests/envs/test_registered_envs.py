@@ -100,8 +100,8 @@ def test_every_action_dimension_has_an_effect(env: DistGridEnv) -> None:
         moved[dimension] = -0.5 if neutral[dimension] >= 0.5 else 0.5
         for when in (bright, cold):
             here = day(moved, when)
-            steps = min(len(here), len(base[when]))
-            apart = np.abs(here[:steps] - base[when][:steps]).max()
+            both = min(len(here), len(base[when]))
+            apart = np.abs(here[:both] - base[when][:both]).max()
             if apart > 1e-4:
                 break
         assert apart > 1e-4, env.action_layout[dimension].name
