@@ -22,20 +22,26 @@ from distgrid.envs import (
     BlockView,
     Calendar,
     CapacitorBank,
+    DataCenter,
     DataTask,
     DistGrid3PhaseVectorEnv,
     DistGridEnv,
     DistGridVectorEnv,
     EnvOptions,
+    FlexibleLoad,
     Forecaster,
+    Generator,
     GraphObservation,
+    HeatPump,
     LossMinimisation,
     Meter,
     PriceForecast,
     SeriesLoad,
+    SoftOpenPoint,
     TapChanger,
     Term,
     TimeSeries,
+    Wind,
 )
 from distgrid.envs.blocks import GRID_BLOCKS, BlockContext, PriceAhead
 from distgrid.envs.core.columns import load_points
@@ -49,11 +55,14 @@ VECTORS: dict[str, Callable[..., Any]] = {"balanced": DistGridVectorEnv, "per-ph
 FEEDERS = {"balanced": FEEDER, "per-phase": FEEDER3}
 FLEETS: dict[str, list[Any]] = {
     "balanced": [
-        Battery(18, 0.2, 0.8), PV(25, 0.5, controls="pq"), EV(30, 0.02, sessions=[(1.0, 5.0, 0.05)]),
+        Battery(18, 0.2, 0.8, ramp_mw_per_h=0.1), PV(25, 0.5, controls="pq"), Wind(22, 0.4),
+        HeatPump(14, 0.05, heat_loss_mw_per_k=0.002, t_init_c=21.0), FlexibleLoad(24, 0.005, 0.0, 90.0),
+        Generator(31, 0.1, 100.0), DataCenter(6, 0.1, 50.0), SoftOpenPoint(18, 33, 0.1),
+        EV(30, 0.02, sessions=[(1.0, 5.0, 0.05)]),
     ],
     "per-phase": [
         TapChanger("reg1"), CapacitorBank("cap1"), PV("675", 0.5, phase="A"), PV("671", 0.3),
-        EV("634", 0.02, sessions=[(1.0, 5.0, 0.05)], phase="B"),
+        EV("634", 0.02, sessions=[(1.0, 5.0, 0.05)], phase="B"), Wind("680", 0.2),
     ],
 }  # fmt: skip
 TIME = re.compile(
@@ -83,13 +92,19 @@ def series(feeder: Feeder, changed_from: int) -> SeriesLoad:
     return SeriesLoad(feeder, p, 0.3 * p)
 
 
-def sunny(changed_from: int) -> Profiles:
-    """The same of sun, at night, too."""
+def weather(changed_from: int) -> Profiles:
+    """The same of sun, at night, too, of wind and of temperatures."""
     year = load_profiles()
-    pv = np.random.default_rng(3).uniform(0.2, 0.9, (96 * DAYS, year.pv.shape[1]))
-    pv[changed_from:] = np.random.default_rng(4).uniform(0.2, 0.9, pv[changed_from:].shape)
     calendar = Calendar(year.calendar.start, 0.25, 96 * DAYS)
-    return year.with_series(pv=TimeSeries(pv, calendar))
+
+    def changed(columns: tuple[int, ...], low: float, high: float) -> TimeSeries:
+        values = np.random.default_rng(3).uniform(low, high, (96 * DAYS, *columns))
+        later = values[changed_from:].shape
+        values[changed_from:] = np.random.default_rng(4).uniform(low, high, later)
+        return TimeSeries(values, calendar)
+
+    sun, wind = (changed(table.shape[1:], 0.2, 0.9) for table in (year.pv, year.wind))
+    return year.with_series(pv=sun, wind=wind, outdoor_c=changed((), -5.0, 10.0))
 
 
 def shown(env: Any, steps: int) -> tuple[Any, NDArray[np.float32]]:
@@ -103,12 +118,12 @@ def shown(env: Any, steps: int) -> tuple[Any, NDArray[np.float32]]:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("world", WORLDS)
 def test_nothing_of_the_coming_interval_leaks(world: str, level: str) -> None:
-    """Other loads and other sun from the decided interval on: the same bits, but for what is forecast."""
+    """Other loads and weather from the decided interval on: the same bits, but for what is forecast."""
     feeder, steps = FEEDERS[world], 7
     (env, one), (_, other) = (
         shown(
             WORLDS[world](
-                resources=FLEETS[world], task=Sees(), load=series(feeder, t), profiles=sunny(t),
+                resources=FLEETS[world], task=Sees(), load=series(feeder, t), profiles=weather(t),
                 observation=level,
             ),
             steps,
@@ -120,7 +135,8 @@ def test_nothing_of_the_coming_interval_leaks(world: str, level: str) -> None:
     moved = one != other
     if level == "oracle":
         assert moved[env.layout["load_p_mw"]].all()
-        assert moved[env.layout["pv.p_avail_mw"]].all()
+        for name in ("pv.p_avail_mw", "wind.p_avail_mw", "heat_pump.outdoor_c"):
+            assert name not in env.layout or moved[env.layout[name]].all()
     else:
         assert one[~foretold].tobytes() == other[~foretold].tobytes()
         assert moved[foretold].all()
