@@ -68,7 +68,8 @@ def _do_nothing(evidence: Evidence) -> Verdict:
     days = tuple(random.days[k] for k in solved) or found.days
     low = min(random.mean(days), found[REST].mean(days))
     gap, spread = found[REFERENCE].mean(days) - found[REST].mean(days), found[REFERENCE].mean(days) - low
-    scale = min(spread, abs(found[REST].mean(days)))
+    worth = abs(found[REST].mean(days)) or spread  # doing nothing may be worth nothing
+    scale = min(spread, worth)
     left = gap / scale if gap > 0.0 and scale > 0.0 else 0.0
     return Verdict(
         "do-nothing leaves a gap", left, LEAST_LEFT, left >= LEAST_LEFT,

@@ -38,9 +38,7 @@ class NearestFirst(Policy):
         scenario = scenario_of(env)
         units = scenario.fleet.units(HostingProgram.kind)
         if not units:
-            raise RunError(
-                "this environment has no HostingSite to connect at: choose another policy"
-            )
+            raise RunError("this environment has no HostingSite to connect at: choose another policy")
         layout = scenario.layout
         for block in ("v_pu", "loading"):
             if block not in layout or scenario.feeder.phases != "balanced":

@@ -91,7 +91,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         options={"load_scale": 0.75, "v_source_pu": 1.03, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="car parks and depots charge at the market's prices, inside voltages and ratings",
-    ),
+    ).priced(45_000.0, 28_000.0),
     RegisteredEnv(
         name="EVCharging-european_lv", version=0, case="european_lv", per_phase=True,
         task=EVCharging(
