@@ -129,6 +129,19 @@ def test_what_is_remembered_is_restored_and_the_same_in_every_face(world: str, t
     assert after == rewards[60:]
 
 
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_no_term_leaves_its_bounds(task: Task) -> None:
+    """The price of a failed power flow rests on them, and so does the vector of rewards."""
+    env = make(task=task)
+    infos, _ = played(env, 200)
+    for term in task.reward_terms:
+        least, most = term.range(env.grid.worst)
+        values = [info["rewards"][term.name] for info in infos]
+        assert least <= min(values)
+        assert max(values) <= most
+        assert np.isfinite([least, most]).all()
+
+
 def test_storage_at_the_end_is_worth_what_it_costs() -> None:
     """Capability 91: at every price level of the year's evenings, emptying or filling a battery in the last
     hours earns nothing.
