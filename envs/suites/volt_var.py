@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..resources import CapacitorBank, TapChanger
 from ..tasks import VoltVar
 from .entry import FORESEEN, RegisteredEnv, Sizes, batteries, inverters
+from .variants import variant
 
 
 def _first(
@@ -44,6 +45,9 @@ _SUN_118 = {
     "109": 1.5, "111": 2.5, "54": 1.5,
 }  # fmt: skip
 _SUN_141 = dict.fromkeys(("87", "84", "82", "76", "65", "69", "56", "74", "62", "80"), 2.2)
+_SECOND_33 = _second(
+    "33bw", 1, "case33bw", {"18": 0.3, "25": 0.5, "33": 0.5}, _SUN_33, load_scale=1.4, v_source_pu=1.02
+)
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
@@ -52,9 +56,8 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "141", "case141", {"65": 1.0, "80": 1.0, "87": 1.0}, _SUN_141, load_scale=1.7, v_source_pu=1.01
     ).priced(610.0, 660.0),
-    _second(
-        "33bw", 1, "case33bw", {"18": 0.3, "25": 0.5, "33": 0.5}, _SUN_33, load_scale=1.4, v_source_pu=1.02
-    ),
+    _SECOND_33,
+    *(variant(_SECOND_33, kind) for kind in ("hard", "week", "hourly")),
     _second(
         "118zh",
         0,

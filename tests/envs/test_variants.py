@@ -14,7 +14,7 @@ from distgrid.envs.registration import ENTRIES
 from distgrid.envs.suites import variant
 from distgrid.envs.suites.variants import VARIANTS
 
-BASES = {entry.name: entry for entry in ENTRIES if entry.name in ("VoltVar-33bw", "VoltVar3-ieee13")}
+BASES = {e.name: e for e in ENTRIES if e.id in ("distgrid/VoltVar-33bw-v0", "distgrid/VoltVar3-ieee13-v0")}
 MADE = [
     variant(base, kind)
     for name, base in BASES.items()
