@@ -15,7 +15,10 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from ..envs.core.ladder import GRAPH
+from ..envs.core.observation_layout import in_units
 from ..envs.core.planning import PlannedScenario
+from ..envs.core.shown import batch_of, form_of
 from .errors import RunError
 
 FloatArray = NDArray[np.float64]
@@ -80,6 +83,12 @@ def plays_batches(policy: Policy) -> bool:
     return bool(kind.plays_batches) and "act" not in vars(policy)
 
 
+def n_rows(obs: Any) -> int:
+    """How many observations `obs` is."""
+    rows = batch_of(obs)
+    return 1 if rows is None else rows
+
+
 def as_batch(obs: NDArray[np.floating[Any]]) -> tuple[FloatArray, bool]:
     """Return `obs` as float64 (rows, n_obs), and whether it was one observation.
 
@@ -131,3 +140,18 @@ class RuleActions:
         """What the environment is stepped with: a code for each of (rows, n_action), or that of one row."""
         codes = self._codec.encode(action)
         return self._codec.one(codes) if single else codes
+
+
+class RuleObservations:
+    """What rules read: flat numbers in their units, at whatever level and in whatever form they are shown."""
+
+    def __init__(self, env: AnyEnv) -> None:
+        scenario = scenario_of(env)
+        layout = scenario.layout
+        self._form = form_of(scenario) if layout.level == GRAPH else None
+        self._bounds = layout.bounds() if layout.normalised else None
+
+    def batch(self, obs: Any) -> tuple[FloatArray, bool]:
+        """`obs` as (rows, n_obs) in the units of the layout, and whether it was one observation."""
+        batch, single = as_batch(obs if self._form is None else self._form.flat(obs))
+        return batch if self._bounds is None else in_units(batch, self._bounds), single

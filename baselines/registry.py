@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from .errors import unknown
 from .policy import AnyEnv, Policy
-from .scripted.charging import ChargeAsSoonAsPossible, ValleyFilling
+from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
 from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.local_control import LocalControl
@@ -47,6 +47,7 @@ def _catalogue() -> Mapping[str, Factory]:
     table["local-control"] = LocalControl  # per-phase environments with tap changers or banks
     table["ev-asap"] = ChargeAsSoonAsPossible
     table["ev-valley-filling"] = ValleyFilling
+    table["ev-cheapest"] = CheapestHours
     table["battery-price"] = BatteryPrice  # of tasks in money
     table["peak-shave"] = PeakShave
     table["track-setpoint"] = TrackSetpoint

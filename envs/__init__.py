@@ -29,13 +29,14 @@ from .configuration.text_files import ConfigError
 from .core.action_spaces import ActionSpace, Continuous, Discrete, Hybrid, MultiDiscrete
 from .core.codecs import ActionCodec
 from .core.forecasts import Forecaster, ForecastError, Forecasts
+from .core.graph_layout import GraphLayout
 from .core.load_source import LoadSource, ProfileLoad, SeriesLoad
 from .core.meters import Meter
 from .core.options import EnvOptions
 from .core.randomise import Randomisation, SwitchStates
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
-from .graph import GraphLayout, GraphObservation
+from .graph import GraphObservation
 from .resources import (
     EV,
     PV,
@@ -50,6 +51,7 @@ from .resources import (
     FlexibleLoad,
     Generator,
     HeatPump,
+    HostingSite,
     InverterFunctions,
     Resource,
     ResourceSpec,
@@ -66,6 +68,8 @@ from .tasks import (
     DataTask,
     DERDispatch,
     DispatchSignal,
+    EVCharging,
+    HostingCapacity,
     LossMinimisation,
     MoneyTask,
     PeakShaving,
@@ -107,6 +111,7 @@ __all__ = [
     "DistGridEnv",
     "DistGridVectorEnv",
     "Duration",
+    "EVCharging",
     "EnergyBalance",
     "Entry",
     "EnvOptions",
@@ -122,6 +127,8 @@ __all__ = [
     "GraphLayout",
     "GraphObservation",
     "HeatPump",
+    "HostingCapacity",
+    "HostingSite",
     "Hybrid",
     "InverterFunctions",
     "LoadForecast",

@@ -23,6 +23,7 @@ from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
 from .core.planning import PlannedScenario
 from .core.reward_space import reward_space
+from .core.shown import form_of
 from .core.time_axis import chosen_start
 from .rendering.window import View
 from .resources import Fleet, place
@@ -94,7 +95,7 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
     render_mode = Fixed["str | None"]("make another with render_mode=")
 
     # Gymnasium types a space by its dtype, Box does not.
-    observation_space: spaces.Box  # type: ignore[assignment]
+    observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": 8}  # noqa: RUF012 - Gymnasium's API
 
@@ -125,7 +126,8 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
 
     def _build(self) -> None:
         self.grid = self._scenario.grid(self.resources, 1)
-        self.observation_space = self.grid.observer.space
+        self._form = form_of(self)
+        self.observation_space = self._form.space
         self._codec = codec = self._bound_codec(self.grid.fleet)
         self.action_space, self._decode = codec.space, codec.decode
         self._masked = isinstance(codec.space, spaces.Discrete)
@@ -270,7 +272,7 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
         info = step_info(grid, outcome)
         if self._masked:
             self._with_mask(info)
-        return grid.observe()[0], float(outcome.reward[0]), terminated, truncated, info
+        return self._form.one(grid.observe()[0]), float(outcome.reward[0]), terminated, truncated, info
 
     def _draw_step(self, mode: str) -> None:
         if self._view is None:
@@ -280,8 +282,9 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
             self.render()
 
     def obs(self) -> Observation:
-        """The current observation, (n_obs,) float32, a fresh array; blocks in ``layout``."""
-        return self.grid.observe()[0]
+        """The current observation, (n_obs,) float32, a fresh array; blocks in ``layout``. Or a graph."""
+        shown: Observation = self._form.one(self.grid.observe()[0])
+        return shown
 
     # -- planning --------------------------------------------------------------------------------------------
 

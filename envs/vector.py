@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ..cases import Feeder
 from .core.arguments import checked_count, checked_flag, checked_options
-from .core.codecs import batched_box
 from .core.columns import sizes
 from .core.face import MadeWithOptions, takes_options
 from .core.fixed import Fixed
@@ -27,6 +26,7 @@ from .core.observation_layout import Layout
 from .core.options import EnvOptions, OptionKeywords
 from .core.planning import PlannedScenario
 from .core.scenario import Scenario
+from .core.shown import form_of
 from .core.time_axis import chosen_start
 from .resources import Fleet
 from .resources.base import ActionDim, Resource, ResourceSpec, UnitInfo
@@ -57,7 +57,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         num_envs, autoreset_mode, threads, copy: see :class:`DistGridVectorEnv`.
     """
 
-    single_observation_space: spaces.Box
+    single_observation_space: spaces.Space[Any]
     single_action_space: spaces.Space[Any]
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's API
     num_envs = Fixed[int]("make another with num_envs=")
@@ -80,10 +80,11 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         workers = os.cpu_count() or 1 if threads is None else checked_count("threads", threads)
         self._shards = Shards(make, self.num_envs, sizes(played.feeder)["node"], workers)
         self._lead = self._shards.shards[0]
-        self.single_observation_space = self._lead.grid.observer.space
+        self._form = form_of(self)
+        self.single_observation_space = self._form.row_space
         self._codec = self._bound_codec(self.fleet)
         self.single_action_space = self._codec.space
-        self.observation_space = batched_box(self.single_observation_space, self.num_envs)
+        self.observation_space = self._form.batched(self.num_envs)
         self.action_space = self._codec.batched(self.num_envs)
         self._rngs: list[np.random.Generator] = []
         self._seeds: list[int] = []
@@ -167,8 +168,8 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         arrays = self._new_infos()
         observations = self._observed(arrays)
         if rows.size == self.num_envs:
-            return observations, masked(arrays.all(), self._all)
-        return observations, masked(blank(arrays.all(), ~mask), mask)
+            return self._form.many(observations), masked(arrays.all(), self._all)
+        return self._form.many(observations), masked(blank(arrays.all(), ~mask), mask)
 
     def step(self, actions: Any) -> Stepped:
         """One interval in every environment; what has ended is begun anew as ``autoreset_mode`` says."""
@@ -192,7 +193,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
             infos = self._begin_in_the_same_step(arrays, observations)
         else:
             infos = masked(arrays.all(), self._all)
-        return observations, arrays.reward, arrays.terminated, arrays.truncated, infos
+        return self._form.many(observations), arrays.reward, arrays.terminated, arrays.truncated, infos
 
     def _begin_in_the_same_step(self, arrays: InfoArrays, observations: Observations) -> dict[str, Any]:
         """Reset what has ended; its last observation and info go to ``final_obs`` and ``final_info``."""
@@ -200,7 +201,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         rows = np.flatnonzero(done)
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row, last in zip(rows.tolist(), observations[rows], strict=True):
-            final_obs[row] = last
+            final_obs[row] = self._form.many(last)
         final = blank(copied(arrays.all()), going)
         self._shards.reset(self._restart(rows, None), self._shower(arrays, observations))
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
@@ -231,7 +232,8 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
             shard.grid.observe(observations[shard.rows])
 
         self._shards.visit(show)
-        return observations
+        shown: Observations = self._form.many(observations)
+        return shown
 
     def get_state(self, rows: Sequence[int] | None = None) -> dict[str, Any]:
         """Everything that the future of ``rows`` (None: all) depends on, random generators included.
@@ -263,7 +265,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
     # -- parts -----------------------------------------------------------------------------------------------
 
     def _new_observations(self) -> Observations:
-        return np.empty((self.num_envs, *self.single_observation_space.shape), dtype=np.float32)
+        return np.empty((self.num_envs, self.layout.size), dtype=np.float32)
 
     def _new_infos(self) -> InfoArrays:
         arrays = InfoArrays(self.num_envs, self._lead)

@@ -15,12 +15,15 @@ from ..rollouts.env_source import input_records, make_source
 from .checks import CHECKS, play_check
 from .config import LEARNERS, AuditConfig
 from .contenders import contender_names, play_contender, play_reference
-from .report import scores_table, verdicts_table
+from .report import report_json, scores_table, verdicts_table
 from .scores import Standings
 from .session import AuditSession
 from .verdicts import verdicts
 
 Item = tuple[str, str | int]
+
+#: Scores and verdicts with the command and the seed that gave them, for the page of the environment.
+REPORT = "audit.json"
 
 
 class AuditJob(Job[AuditConfig]):
@@ -37,6 +40,7 @@ class AuditJob(Job[AuditConfig]):
     config_model = AuditConfig
     tables = ("episodes", "details")
     outputs = ("episodes", "details", "scores", "verdicts")
+    pictures = (REPORT,)
     word = "parts"
     shown_out = "runs/audit-ENV"
 
@@ -112,6 +116,10 @@ class AuditJob(Job[AuditConfig]):
         failed = failing(tables["verdicts"])
         said = f"{self.env} is accepted" if not failed else f"{self.env} is not accepted: {'; '.join(failed)}"
         return Summary({"accepted": not failed, "verdict": said}, said if failed else None)
+
+    def draw(self, context: AuditSession, outcome: JobOutcome) -> Mapping[str, bytes]:
+        """Scores and verdicts as one file, to be committed."""
+        return {REPORT: report_json(self.env, outcome, vars(context.budget))}
 
     def default_out(self) -> Path:
         """A folder of runs/ with the name of the environment."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+
+from ..jobs.job import JobOutcome
 
 _SCORES = ("Contender", "Return", "± over days", "Violating steps, %", "Failed days", "Share of the gap")
 _VERDICTS = ("Verdict", "Value", "Threshold", "", "Of what")
@@ -62,9 +65,21 @@ def markdown(scores: pa.Table, verdicts: pa.Table) -> str:
     )
 
 
+def report_json(env: str, outcome: JobOutcome, budget: Mapping[str, Any]) -> bytes:
+    """Scores and verdicts with what gave them: command, seed, budget and versions."""
+    run = outcome.manifest
+    told = {
+        "env": env, "command": run.command, "seed": run.seed, "budget": dict(budget),
+        "versions": run.versions, "verdicts": outcome.tables["verdicts"].to_pylist(),
+        "scores": outcome.tables["scores"].to_pylist(),
+    }  # fmt: skip
+    return (json.dumps(told, indent=1) + "\n").encode()
+
+
 def _lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     rule = ["---"] + ["--:"] * (len(header) - 1)
-    return ["| " + " | ".join(row) + " |" for row in (header, rule, *rows)]
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, rule, *rows)]
+    return ["| " + " | ".join(row) + " |" for row in lines]
 
 
 def _number(value: float | None) -> str:

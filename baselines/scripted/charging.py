@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.profiles import Profiles
+from ...cases.profiles.calendar import HOURS_PER_DAY
 from ...envs.core.load_source import LoadSource, ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, scenario_of
 
 _SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
+_PUBLISHED_H = 13.0  # when prices of the next day are known
 _HALVINGS = 40  # of the level that a plan fills up to: beyond what an observation can tell
 
 
@@ -60,7 +62,7 @@ class ChargeAsSoonAsPossible(Policy):
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations. RunError when there are none."""
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         self._stations = find_stations(env)
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
@@ -68,7 +70,7 @@ class ChargeAsSoonAsPossible(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The same for each row of `obs`."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         action = self._actions.neutral(batch.shape[0])
         action[:, self._stations.action] = -1.0
         return self._actions.coded(action, single)
@@ -91,11 +93,11 @@ class ValleyFilling(Policy):
     def __init__(self, env: AnyEnv) -> None:
         """Find the stations and the mean day of the load. RunError when there are none."""
         self._stations = find_stations(env)
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         scenario = scenario_of(env)
         self._dt_h = scenario.calendar.dt_h
         self._day = mean_day(scenario.load, train_days(scenario.load, scenario.profiles))
-        longest_h = scenario.layout.space().high[self._stations.departure].max()
+        longest_h = scenario.layout.bounds()[1][self._stations.departure].max()
         self._ahead = np.arange(round(float(longest_h) / self._dt_h))  # as long as any car may stay
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
@@ -103,7 +105,7 @@ class ValleyFilling(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The first interval of each plan."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
         if batch.shape[0] != now.size:
             raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")
@@ -118,6 +120,62 @@ class ValleyFilling(Policy):
             share = (units.p_mw[u] - plan[:, 0]) / (units.p_mw[u] + units.v2g_mw[u])
             action[:, units.action[u]] = 2.0 * share - 1.0
         return self._actions.coded(action, single)
+
+
+class CheapestHours(Policy):
+    """Every car in the cheapest intervals of its stay, as prices are known, at full power.
+
+    Prices are those of the market of the day ahead: known to the end of the day, from 13:00 to the end of the
+    next; behind that the price of the same time a day earlier stands in. Of equal prices the earlier interval
+    is taken. What can be delivered is delivered. The network is not looked at, discharging is not used, and
+    other devices rest.
+    """
+
+    name = "ev-cheapest"
+    plays_batches = True
+
+    def __init__(self, env: AnyEnv) -> None:
+        """Find the stations and the prices. RunError when there are no stations."""
+        self._stations = find_stations(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
+        scenario = scenario_of(env)
+        self._dt_h, self._per_day = scenario.calendar.dt_h, scenario.calendar.steps_per_day
+        self._price = np.asarray(scenario.profiles.price_usd_mwh, dtype=np.float64)
+        longest_h = scenario.layout.bounds()[1][self._stations.departure].max()
+        self._ahead = np.arange(round(float(longest_h) / self._dt_h))
+
+    def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
+        """Nothing to forget: the time is that of `info["t_index"]`."""
+
+    def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
+        """Full power where fewer intervals that are cheaper are left than the car needs."""
+        batch, single = self._observations.batch(obs)
+        now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
+        if batch.shape[0] != now.size:
+            raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")
+        units, ahead = self._stations, self._ahead
+        price = known_prices(self._price, now, ahead, self._per_day)
+        cheaper = price < price[:, :1]  # (rows, intervals)
+        stay = np.rint(batch[:, units.departure] / self._dt_h)  # (rows, units)
+        before = (cheaper[:, None, :] & (ahead < stay[:, :, None])).sum(axis=2)
+        wanted = _SURELY * batch[:, units.need] / (units.eta_charge * units.p_mw * self._dt_h)
+        power = np.where(stay > 0.0, np.clip(wanted - before, 0.0, 1.0), 0.0) * units.p_mw
+        action = self._actions.neutral(batch.shape[0])
+        action[:, units.action] = 2.0 * (units.p_mw - power) / (units.p_mw + units.v2g_mw) - 1.0
+        return self._actions.coded(action, single)
+
+
+def known_prices(
+    price: FloatArray, now: NDArray[np.int64], ahead: NDArray[np.int64], per_day: int
+) -> FloatArray:
+    """(rows, intervals) of prices, `ahead` of the intervals `now` (rows,), as they are published by then.
+
+    `price` is the whole series; one that is not published is that of a day earlier.
+    """
+    wanted = now[:, None] + ahead
+    published = now // per_day + (now % per_day >= _PUBLISHED_H * per_day / HOURS_PER_DAY)  # the last day
+    late = np.maximum(wanted // per_day - published[:, None], 0)
+    return np.asarray(price[(wanted - late * per_day) % price.size])
 
 
 def fill_valley(load: FloatArray, total: FloatArray, limit: float, open_: NDArray[np.bool_]) -> FloatArray:

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, n_rows, scenario_of
+from .columns import Shown, mean_of
 
 #: Share of the way from the last setpoint to the curve's that is gone in one step (see the text above).
 STEP_RESPONSE = 0.5
@@ -35,8 +36,8 @@ class Inverters:
     p_mw: FloatArray  # installed active power
     s_mva: FloatArray  # apparent power of the inverter
     q_max_mvar: FloatArray  # reactive power at action +1
-    v_column: NDArray[np.int64]  # column of the observation: voltage at the unit's bus, pu
-    p_column: NDArray[np.int64]  # column of the observation: available active power, MW
+    v_columns: tuple[tuple[int, ...], ...]  # of the observation: voltages at each unit, pu
+    p_column: NDArray[np.int64]  # column of the observation: available active power as it is shown, MW
     q_action: NDArray[np.int64]  # column of the action
 
 
@@ -49,13 +50,13 @@ def find_inverters(env: AnyEnv) -> Inverters:
             "this environment has no PV unit whose reactive power can be set; "
             'give it PV(..., controls="q") or choose another policy'
         )
-    first_voltage = scenario.layout["v_pu"].start
+    shown = Shown(scenario, "a rule for inverters")
     return Inverters(
         names=tuple(u.name for u in units),
         p_mw=np.array([u.p_mw for u in units], dtype=np.float64),
         s_mva=np.array([u.s_mva for u in units], dtype=np.float64),
         q_max_mvar=np.array([u.q_max_mvar for u in units], dtype=np.float64),
-        v_column=np.array([first_voltage + u.node_row for u in units], dtype=np.int64),
+        v_columns=tuple(shown.columns("v_pu", u.bus, u.phase) for u in units),
         p_column=np.array([u.observation["p_avail_mw"] for u in units], dtype=np.int64),
         q_action=np.array([u.action_q for u in units], dtype=np.int64),
     )
@@ -90,7 +91,7 @@ class InverterPolicy(Policy):
         self.name = name
         self.step_response = float(step_response)
         self.inverters = find_inverters(env)
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         self._q_mvar = np.zeros((0, len(self.inverters.names)))  # (rows, n_units) setpoints of the last step
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
@@ -107,7 +108,7 @@ class InverterPolicy(Policy):
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Every row starts at Q = 0, with which the first voltage was solved."""
-        rows = 1 if obs.ndim == 1 else obs.shape[0]
+        rows = n_rows(obs)
         self._q_mvar = np.zeros((rows, len(self.inverters.names)))
 
     def restart(self, rows: NDArray[np.bool_]) -> None:
@@ -116,7 +117,7 @@ class InverterPolicy(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """Move each setpoint towards the curve's value at the voltage observed."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         if batch.shape[0] != self._q_mvar.shape[0]:
             raise RunError(
                 f"{self.name}: reset() saw {self._q_mvar.shape[0]} rows, act() got {batch.shape[0]}; "
@@ -124,7 +125,7 @@ class InverterPolicy(Policy):
             )
         units = self.inverters
         p_mw = np.clip(batch[:, units.p_column], 0.0, None)
-        target = self.target_mvar(batch[:, units.v_column], p_mw)
+        target = self.target_mvar(mean_of(batch, units.v_columns), p_mw)
         limit = np.minimum(self.limit_mvar(p_mw), units.q_max_mvar)
         moved = self._q_mvar + self.step_response * (target - self._q_mvar)
         # The limit binds last: power may have risen since the setpoint that is being left.

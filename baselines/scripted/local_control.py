@@ -20,7 +20,7 @@ from ...envs.core.planning import PlannedScenario
 from ...physics.controls.queue import ControlQueue
 from ...physics.controls.settings import LocalControls, local_controls
 from ..errors import RunError
-from ..policy import Action, AnyEnv, Policy, RuleActions, as_batch, scenario_of
+from ..policy import Action, AnyEnv, Policy, RuleActions, RuleObservations, n_rows, scenario_of
 
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
@@ -77,7 +77,7 @@ class LocalControl(Policy):
         self._measure = _state_of(scenario) if measure is None else measure
         self.transient = ("_relays", "_measure") if measure is None else ("_relays",)
         self._dt_h = float(scenario.calendar.dt_h if dt_h is None else dt_h)
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         every = local_controls(scenario.network)
         driven = {kind: _driven(scenario, kind) for kind in ("tap_changer", "capacitor_bank")}
         if not any(columns.rows.size for columns in driven.values()):
@@ -97,7 +97,7 @@ class LocalControl(Policy):
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Nobody is waiting."""
-        rows = 1 if obs.ndim == 1 else obs.shape[0]
+        rows = n_rows(obs)
         self._relays = Relays(self._controls, rows, self._dt_h, in_order=self.in_order)
 
     def restart(self, rows: BoolArray) -> None:
@@ -106,7 +106,7 @@ class LocalControl(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """Positions that the relays move to, as actions."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         state = self._measure(obs, info)
         rows = self._relays.queue.turned.shape[0]
         if not batch.shape[0] == rows == state[0].shape[0]:

@@ -10,8 +10,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from ...envs.core.shown import batch_of
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy
+from ..policy import Action, AnyEnv, FloatArray, Policy, n_rows
 
 #: Steps that are drawn at a time, which are those drawn one after the other.
 _AHEAD = 32
@@ -48,14 +49,14 @@ class Random(Policy):
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """One generator a row of `obs`."""
-        rows = 1 if obs.ndim == 1 else obs.shape[0]
+        rows = n_rows(obs)
         self._generators = [np.random.default_rng((self._seed + row, self._resets)) for row in range(rows)]
         self._resets += 1
         self._next = _AHEAD
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """Draw one action a row."""
-        rows = 1 if obs.ndim == 1 else obs.shape[0]
+        rows = n_rows(obs)
         if rows != len(self._generators):
             raise RunError(
                 f"random: reset() saw {len(self._generators)} rows, act() got {rows}; call reset() first"
@@ -64,7 +65,7 @@ class Random(Policy):
             shape = (_AHEAD, *self._low.shape)
             several = [rng.uniform(self._low, self._high, shape) for rng in self._generators]
             self._drawn, self._next = np.stack(several), 0
-        drawn = self._drawn[0] if obs.ndim == 1 else self._drawn.swapaxes(0, 1)
+        drawn = self._drawn[0] if batch_of(obs) is None else self._drawn.swapaxes(0, 1)
         action = _action(self._space, drawn[self._next])
         self._next += 1
         return action

@@ -18,7 +18,7 @@ from ...envs.core.planning import PlannedScenario
 from ...envs.resources.battery import BatteryProgram
 from ...envs.resources.pv import PVProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, scenario_of
 from .charging import mean_day, train_days
 
 _USED, _LOSS_SHARE = 0.8, 0.04  # of the batteries' energy; of the load
@@ -79,7 +79,7 @@ class StorageRule(Policy):
     def __init__(self, env: AnyEnv) -> None:
         """Find batteries and columns. RunError where there is no battery, or a block is not observed."""
         self._batteries = find_batteries(env)
-        self._actions = RuleActions(env)
+        self._actions, self._observations = RuleActions(env), RuleObservations(env)
         scenario = scenario_of(env)
         layout = scenario.layout
         wanted = ("episode_left", "energy_balance_mwh", *self.reads)
@@ -103,7 +103,7 @@ class StorageRule(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The same for each row of `obs`."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         units = self._batteries
         delivered = np.asarray(info["delivered"]["p_mw"], dtype=np.float64).reshape(-1, self._n_units)
         rated = float(units.p_mw.sum())

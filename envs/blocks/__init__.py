@@ -10,14 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from .base import ArrayBlock, Block, SeriesBlock, block_of
 from .fleet import FleetBlock, fleet_blocks
-from .forecasts import (
-    ForecastBlock,
-    LoadForecast,
-    OutdoorForecast,
-    PriceForecast,
-    PVForecast,
-    WindForecast,
-)
+from .forecasts import ForecastBlock, LoadForecast, OutdoorForecast, PriceForecast, PVForecast, WindForecast
 from .grid import GRID
 from .ledger import EnergyBalance, EpisodeLeft, LedgerBlock, PeakImport, Setpoint, SettlementPrices
 from .part import PartBlock

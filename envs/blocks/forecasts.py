@@ -114,7 +114,7 @@ class LoadForecast(ForecastBlock):
         """Of the feeder or of each point."""
         given = (view.row_key, view.t_index, horizon, view.random_load)
         if self.of == "feeder":
-            return view.forecasts.total_load_mw(*given)[:, :, None]
+            return view.forecasts.total_load_mw(*given, view.shocks_of("load", horizon))[:, :, None]
         return view.forecasts.load(*given)[0]
 
     def places(self, context: BlockContext) -> Sequence[str | None]:
@@ -157,7 +157,8 @@ class PVForecast(ForecastBlock):
         total = np.zeros((view.t_index.size, horizon))
         for plants in _plants(view.fleet):
             of = (plants.site, plants.rated_p_mw, plants.s_mva)
-            total += view.forecasts.total_pv_mw(view.row_key, view.t_index, horizon, *of)
+            shocks = view.shocks_of("pv", horizon)
+            total += view.forecasts.total_pv_mw(view.row_key, view.t_index, horizon, *of, shocks)
         return total[:, :, None]
 
 

@@ -9,19 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..kernels.ledger import (
-    HIGHEST_PRICE,
-    LOWEST_PRICE,
-    OWED_FIRST_MWH,
-    OWED_MWH,
-    PEAK_MW,
-    STORED_FIRST_MWH,
-    STORED_MWH,
-)
+from ..kernels.ledger import EPISODE_LEFT, HIGHEST_PRICE, PEAK_MW, STORED_MORE_MWH
 from ..resources.base import check_number
 from ..resources.times import KNOWN, NOW, announced
-from .base import Block
-from .view import BlockContext, BlockView, FloatArray
+from .base import ArrayBlock, Block
+from .view import BlockContext, BlockView, FloatArray, IntArray
 
 
 class LedgerBlock(Block):
@@ -33,44 +25,48 @@ class LedgerBlock(Block):
     time = NOW
     public = True
 
-    def fill(self, view: BlockView, out: FloatArray) -> None:
-        """From what the episode remembers; ValueError where nothing is."""
-        if view.ledger is None:
-            raise ValueError(f"observation block {self.name!r}: the task that lists it keeps no ledger")
-        self.write(view.ledger.memory, view, out)
 
+@dataclass(frozen=True)
+class _MemoryBlock(LedgerBlock, ArrayBlock):
+    """Columns of what the episode remembers, from ``first`` on; see `kernels.ledger`."""
+
+    source = "memory"
+
+    @property
     @abstractmethod
-    def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:
-        """Write the (batch, size) values; ``memory`` (batch, columns) as in `kernels.ledger`."""
+    def first(self) -> int:
+        """The first column."""
+
+    def columns(self, context: BlockContext) -> IntArray:
+        """As many as there are entries."""
+        return np.arange(self.first, self.first + self.size(context.counts))
 
 
 @dataclass(frozen=True)
-class PeakImport(LedgerBlock):
+class PeakImport(_MemoryBlock):
     """The peak that a demand charge has been paid for."""
 
     name = "peak_import_mw"
     unit = "MW"
     meaning = "most power taken from the upstream grid in the episode so far"
+    first = PEAK_MW
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """All that the feeder can draw."""
         return 0.0, context.s_total_mva
 
-    def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:
-        """One number."""
-        out[:, 0] = memory[:, PEAK_MW]
-
 
 @dataclass(frozen=True)
-class EnergyBalance(LedgerBlock):
+class EnergyBalance(_MemoryBlock):
     """How energy that is stored and owed stands against the beginning of the episode, where it is settled."""
 
     name = "energy_balance_mwh"
     unit = "MWh"
     meaning = (
-        "energy that storage holds more than at the beginning of the episode, and that loads and cars are "
-        "owed more"
+        "energy that storage holds more than at the beginning of the episode, and that loads, rooms and cars "
+        "are owed more"
     )
+    first = STORED_MORE_MWH
 
     def size(self, counts: Mapping[str, int]) -> int:
         """Stored and owed."""
@@ -87,19 +83,16 @@ class EnergyBalance(LedgerBlock):
         most = np.maximum(most, 1e-3)  # a box needs room even where nothing is stored or owed
         return -most, most
 
-    def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:
-        """Two differences."""
-        np.subtract(memory[:, STORED_MWH], memory[:, STORED_FIRST_MWH], out=out[:, 0])
-        np.subtract(memory[:, OWED_MWH], memory[:, OWED_FIRST_MWH], out=out[:, 1])
-
 
 @dataclass(frozen=True)
-class SettlementPrices(LedgerBlock):
+class SettlementPrices(_MemoryBlock):
     """The prices at which the energy balance of an episode is settled."""
 
     name = "settlement_price_usd_mwh"
     unit = "USD/MWh"
     meaning = "highest and lowest energy price of the episode, at which the energy balance is settled"
+    first = HIGHEST_PRICE
+    time = KNOWN
 
     def size(self, counts: Mapping[str, int]) -> int:
         """Highest and lowest."""
@@ -114,29 +107,21 @@ class SettlementPrices(LedgerBlock):
         highest = float(context.profiles.price_usd_mwh.max())
         if context.draws is not None:
             highest = float(context.draws.price_ends(highest, highest)[1])
-        return 0.0, max(highest, 0.0)
-
-    def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:
-        """Two prices."""
-        out[:, 0], out[:, 1] = memory[:, HIGHEST_PRICE], memory[:, LOWEST_PRICE]
+        return 0.0, max(highest, 1e-3)
 
 
 @dataclass(frozen=True)
-class EpisodeLeft(LedgerBlock):
+class EpisodeLeft(_MemoryBlock):
     """How much of the episode there is still to come."""
 
     name = "episode_left"
     unit = "1"
     meaning = "share of the episode that is still to come"
+    first = EPISODE_LEFT
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """A share."""
         return 0.0, 1.0
-
-    def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:
-        """One share."""
-        assert view.ledger is not None
-        out[:, 0] = 1.0 - view.step_index / view.ledger.steps
 
 
 @dataclass(frozen=True)
@@ -174,11 +159,12 @@ class Setpoint(LedgerBlock):
         """Twice what the feeder can draw: a forecast and a wish."""
         return -2.0 * context.s_total_mva, 2.0 * context.s_total_mva
 
-    def write(self, memory: FloatArray, view: BlockView, out: FloatArray) -> None:
+    def fill(self, view: BlockView, out: FloatArray) -> None:
         """The signal, ahead. ValueError where the task has none."""
-        assert view.ledger is not None
-        signal = view.ledger.signal
-        if not signal.shape[1]:
+        if view.ledger is None or not view.ledger.signal.shape[1]:
             raise ValueError("Setpoint: the task has no dispatch signal, see Task.signal")
-        ahead = np.minimum(view.step_index[:, None] + np.arange(out.shape[1]), signal.shape[1] - 1)
-        out[:] = np.take_along_axis(signal, ahead, axis=1)
+        signal = view.ledger.signal
+        rows, steps = signal.shape
+        ahead = np.minimum(view.step_index[:, None] + np.arange(out.shape[1]), steps - 1)
+        ahead += np.arange(0, rows * steps, steps)[:, None]
+        out[:] = signal.ravel().take(ahead)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 T = TypeVar("T", bound=NDArray[Any])
+_NEVER = -(2**40)
 
 
 class ForecastWindow(NamedTuple):
@@ -61,6 +62,20 @@ class DrawSource(Protocol):
         """(batch, columns) of all that was drawn."""
 
 
+class Shocks:
+    """What was drawn for forecasts, so that it need not be drawn again one step later; decides nothing.
+
+    ``values`` (rows, horizon) belong to the episodes ``of_key`` and the intervals from ``of_t`` on, (rows,).
+    """
+
+    __slots__ = ("of_key", "of_t", "values")
+
+    def __init__(self, rows: int, horizon: int) -> None:
+        self.of_key: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
+        self.of_t: IntArray = np.full(rows, _NEVER)
+        self.values: FloatArray = np.zeros((rows, horizon))
+
+
 class ForecastSource(Protocol):
     """Forecasts made when interval ``t_index`` (rows,) is decided, for it and those behind it.
 
@@ -85,13 +100,14 @@ class ForecastSource(Protocol):
         """(rows, horizon) degC."""
 
     def total_load_mw(
-        self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int, random: FloatArray | None = None
-    ) -> FloatArray:
-        """(rows, horizon) of MW of all load points together."""
+        self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int, random: FloatArray | None = None,
+        shocks: Shocks | None = None,
+    ) -> FloatArray:  # fmt: skip
+        """(rows, horizon) of MW of all load points together; ``shocks`` spares draws where time goes on."""
 
     def total_pv_mw(
         self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int, site: IntArray, p_mw: FloatArray,
-        s_mva: FloatArray,
+        s_mva: FloatArray, shocks: Shocks | None = None,
     ) -> FloatArray:  # fmt: skip
         """(rows, horizon) of MW that plants could give: each its rated ``p_mw``, at most ``s_mva``."""
 
@@ -161,8 +177,8 @@ class BlockView:
     """
 
     __slots__ = (
-        "context", "draws", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "random_load", "readings",
-        "row_key", "step_index", "t_index", "t_last",
+        "context", "draws", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "memory", "random_load",
+        "readings", "row_key", "shocks", "step_index", "t_index", "t_last",
     )  # fmt: skip
 
     def __init__(self, grid: SolvedGrid, fleet: Fleet, context: BlockContext) -> None:
@@ -176,10 +192,15 @@ class BlockView:
         #: What the episode remembers, where the task needs it, and how many intervals of it are over.
         self.ledger: LedgerSource | None = None
         self.draws: DrawSource | None = None
+        self.memory: FloatArray = np.zeros((batch, 0))  # of the ledger
         self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
+        self.shocks: dict[tuple[str, int], Shocks] = {}
         points = 0 if context.exact else grid.load_p_mw.shape[1]
         self.last_p_mw: FloatArray = np.zeros((batch, points))
         self.last_q_mvar: FloatArray = np.zeros((batch, points))
+        #: What the episode remembers, where the task needs it, and how many intervals of it are over.
+        self.ledger: LedgerSource | None = None
+        self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
 
     @property
     def forecasts(self) -> ForecastSource:
@@ -225,6 +246,13 @@ class BlockView:
     def load_q_mvar(self) -> FloatArray:
         """(batch, load points) of the coming interval at the level "oracle", else of the last one."""
         return self.grid.load_q_mvar if self.context.exact else self.last_q_mvar
+
+    def shocks_of(self, quantity: str, horizon: int) -> Shocks:
+        """What was drawn for the forecasts of a quantity."""
+        key = (quantity, horizon)
+        if key not in self.shocks:
+            self.shocks[key] = Shocks(self.t_index.size, horizon)
+        return self.shocks[key]
 
     def observed_fleet(self) -> FloatArray:
         """(batch, entries of the fleet): what its devices observe; the fleet's own array."""

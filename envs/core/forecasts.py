@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ...cases.profiles import Profiles
 from ..blocks import ForecastWindow
-from ..kernels.forecasts import forecast_totals
+from ..blocks.view import Shocks
+from ..kernels.forecasts import forecast_totals, remember_shocks
 from ..resources.base import check_number
 from .chance import KeyArray, draws, stream_of
 from .load_source import LoadSource, fill_checked, shipped
@@ -201,28 +202,24 @@ class Forecasts:
         return p.reshape(shape) * factor, q.reshape(shape) * factor
 
     def total_load_mw(
-        self, keys: KeyArray, t_index: IntArray, horizon: int, random: FloatArray | None = None
-    ) -> FloatArray:
-        """(rows, horizon) of MW of all load points together."""
+        self, keys: KeyArray, t_index: IntArray, horizon: int, random: FloatArray | None = None,
+        shocks: Shocks | None = None,
+    ) -> FloatArray:  # fmt: skip
+        """(rows, horizon) of MW of all load points together; ``shocks`` spares draws where time goes on."""
         if self._shipped is None or not self._sums("load", points=True):
             return np.asarray(self.load(keys, t_index, horizon, random)[0].sum(axis=2))
         of = (self._total_mw, np.zeros(1, dtype=np.int64), np.ones(1), np.full(1, np.inf))
-        return self._totals("load", keys, t_index, horizon, *of)
+        return self._totals("load", keys, t_index, horizon, *of, shocks)
 
     def total_pv_mw(
-        self,
-        keys: KeyArray,
-        t_index: IntArray,
-        horizon: int,
-        site: IntArray,
-        p_mw: FloatArray,
-        s_mva: FloatArray,
-    ) -> FloatArray:
+        self, keys: KeyArray, t_index: IntArray, horizon: int, site: IntArray, p_mw: FloatArray,
+        s_mva: FloatArray, shocks: Shocks | None = None,
+    ) -> FloatArray:  # fmt: skip
         """(rows, horizon) of MW that plants could give: each its rated ``p_mw``, at most ``s_mva``."""
         if not self._sums("pv"):
             each = np.minimum(self.pv(keys, t_index, horizon)[:, :, site] * p_mw, s_mva)
             return np.asarray(each.sum(axis=2))
-        return self._totals("pv", keys, t_index, horizon, self._sun, site, p_mw, s_mva)
+        return self._totals("pv", keys, t_index, horizon, self._sun, site, p_mw, s_mva, shocks)
 
     def price_usd_mwh(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
         """(rows, horizon)."""
@@ -271,14 +268,20 @@ class Forecasts:
 
     def _totals(
         self, quantity: str, keys: KeyArray, t_index: IntArray, horizon: int, table: FloatArray,
-        column: IntArray, scale: FloatArray, limit: FloatArray,
+        column: IntArray, scale: FloatArray, limit: FloatArray, shocks: Shocks | None,
     ) -> FloatArray:  # fmt: skip
         model, dt_h = getattr(self._forecaster, quantity, _CERTAIN), self._profiles.dt_h
-        out = np.empty((t_index.size, horizon))
+        out, stream = np.empty((t_index.size, horizon)), stream_of(f"forecast {quantity}")
+        drawn = Shocks(t_index.size, horizon) if shocks is None else shocks
+        if model.std and model.shared:
+            remember_shocks(
+                keys, t_index, table.shape[0], self.goes_round, stream, int(_SHARED[0]), drawn.of_key,
+                drawn.of_t, drawn.values,
+            )  # fmt: skip
         forecast_totals(
             keys, t_index, self.exact, self.goes_round, table, column, scale, limit,
-            stream_of(f"forecast {quantity}"), int(_SHARED[0]), model.shared, model.std_at(dt_h),
-            math.exp(-dt_h / model.hours), np.empty(column.size), out,
+            stream, model.shared, model.std_at(dt_h), math.exp(-dt_h / model.hours), drawn.values,
+            np.empty(column.size), out,
         )  # fmt: skip
         return out
 

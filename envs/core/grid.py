@@ -8,7 +8,7 @@ the reward is for interval *t*.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,19 @@ from ..resources import Fleet
 from ..resources.row_states import check_rows, put_rows, rows_of
 from ..tasks import StepView, Task, WorstCase
 from ..tasks.term_lines import TermLines
+from .aside import Aside
+from .ending import Ending
 from .episode_draws import EpisodeDraws
 from .forecasts import Forecasts
 from .ladder import PLAIN, Observed
 from .ledger import Ledger, kept
-from .load_source import LoadSource, draw_rows, fill_checked, shipped
+from .load_source import LoadSource, fill_checked, shipped
 from .observer import Observer, context_of
 from .opening import FEW_ROWS, MANY_ROWS, Opening
+from .outcome import Outcome
 from .power_flow import solved_grid
 from .randomise import Randomisation
-from .settling import Settling, runs, settling_of
+from .settling import runs, settling_of
 from .terms import (
     CHARGED_COLUMNS,
     FAILURE,
@@ -54,33 +57,6 @@ from .worst import worst_case
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one step brought, batch first. Arrays may be live: read them before the next step."""
-
-    reward: FloatArray
-    rewards: dict[str, FloatArray]
-    costs: dict[str, FloatArray]
-    cost: FloatArray
-    resource_costs: dict[str, FloatArray]
-    unserved_mw: FloatArray
-    terminated: BoolArray
-    truncated: BoolArray
-
-
-@dataclass(slots=True)
-class Aside:
-    """What no step needs: Python finds the attributes of a grid faster while they are thirty at most."""
-
-    episode_steps: int  # of the task
-    max_steps: int | None  # where a limit of time cuts episodes
-    goes_round: bool  # whether the first interval of the data follows the last
-    settling: Settling | None  # what the fleet has that controls by voltage
-    first_row: int = 0  # where the rows of the grid stand in a larger batch, for messages
-    openings: dict[bool, Opening] = field(default_factory=dict)  # for few rows and for many
 
 
 class Grid:
@@ -125,7 +101,6 @@ class Grid:
             self.observer, self.worst = like.observer.of(fleet, self.stepper), like.worst
         self.worst_reward, self.worst_cost = bounded(task, self.worst), cost_bound(task, self.worst)
         steps = task.episode.steps(self.dt_h)
-        self.aside = Aside(steps, max_steps, goes_round(profiles, load), settling_of(fleet))
         self._episode_steps, self._steps_per_day = min(steps, max_steps or steps), profiles.steps_per_day
         self._own_terms, self._shipped_load = is_own(task), shipped(load)
         #: Names of the terms of the reward and of the costs; known from the first reset on.
@@ -133,6 +108,9 @@ class Grid:
         self.zeros = np.zeros(batch)
         self.zeros.setflags(write=False)
         self._view = StepView(self.stepper, fleet, self.zeros, self.dt_h)
+        ending = Ending(task, self.stepper, self._view)
+        self.aside = Aside(steps, max_steps, goes_round(profiles, load), ending, settling_of(fleet))
+        self._closes = self.observer.measures or ending.ends
         made = (task, profiles, fleet, self.stepper, self._view, self.draws)
         self.ledger = Ledger(*made) if kept(task) else None
         #: A year goes round; a load of fewer days holds at its ends.
@@ -183,13 +161,15 @@ class Grid:
         self.draws.begin(rows, rngs)
 
         def loads(part: slice) -> None:
-            draw_rows(self.load, rows[part], days[part], rngs[part], self._random_load)
+            if self.load.n_random:
+                self._random_load[rows[part]] = self.load.checked_draws(rngs[part], days[part])
             self._fill_loads(rows[part], before[part])
 
-        opening.begin(self.fleet, self.stepper, rows, rngs, before, starts, loads, self.ledger)
+        opening.begin(self.fleet, self.stepper, rows, rngs, before, loads, starts, self.ledger)
         for lo, hi in runs(rows):
             self.stepper.solve(lo=lo, hi=hi)
         opening.settle(self.fleet, self.stepper)
+        self.aside.ending.begin(self.stepper, rows)
         self.observer.keep_loads(rows)
         np.remainder(self.t_index, self._ring, out=self._now)
         self._fill_loads(rows, now)
@@ -260,12 +240,18 @@ class Grid:
             rewards[FAILURE] = costs[FAILURE] = zeros
         self.observer.keep_loads()
         self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
-        if self.observer.measures:
-            self.observer.read(self._now)
+        if self._closes:
+            self._close()
         return Outcome(
             earned, rewards, costs, self._total(costs) if charged is None else charged, resource_costs, lost,
             self._terminated, self._truncated,
         )  # fmt: skip
+
+    def _close(self) -> None:
+        """What few environments have: meters to be read, a task that ends episodes."""
+        if self.observer.measures:
+            self.observer.read(self._now)
+        self.aside.ending.close(self._terminated, self._truncated, self.step_index, self.aside.max_steps)
 
     def _accounted(self, view: StepView, resource_costs: Mapping[str, FloatArray]) -> FloatArray:
         """Complete what tasks read of the solved interval; returns the load in MW that was not supplied."""
@@ -321,8 +307,9 @@ class Grid:
     def _live(self) -> dict[str, NDArray[Any]]:
         """Arrays that the future depends on, beside those of the fleet."""
         own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
-        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state(),
-                **self.draws.state(), **({} if self.ledger is None else self.ledger.state())}  # fmt: skip
+        own |= self.aside.ending.state() | ({} if self.ledger is None else self.ledger.state())
+        own |= self.draws.state()
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
 
     def state(self, rows: IntArray | None = None) -> dict[str, Any]:
         """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""

@@ -16,9 +16,11 @@ from ..blocks import (
     BlockContext,
     ForecastBlock,
     LoadForecast,
+    OutdoorForecast,
     PartBlock,
     PriceAhead,
     PVForecast,
+    WindForecast,
     chosen_blocks,
 )
 from ..blocks.places import located
@@ -121,6 +123,10 @@ def _ahead(chosen: Sequence[Block], context: BlockContext) -> list[Block]:
     found: list[Block] = [LoadForecast(FORECAST_STEPS)]
     if any(unit.kind == "pv" for unit in context.fleet.units()):
         found.append(PVForecast(FORECAST_STEPS))
+    if any(unit.kind == "wind" for unit in context.fleet.units()):
+        found.append(WindForecast(FORECAST_STEPS))
+    if any(unit.kind == "heat_pump" for unit in context.fleet.units()):
+        found.append(OutdoorForecast(FORECAST_STEPS))
     if any(block.name == "price_usd_mwh" for block in chosen):
         found.append(PriceAhead())
     return found

@@ -88,11 +88,9 @@ class Ledger:
         ``advance`` leaves it alone in the intervals that it is given.
         """
         n, mine = rows.size, np.zeros((rows.size, columns.N_MEMORY))
-        for name, now, first in (
-            ("stored_mwh", columns.STORED_MWH, columns.STORED_FIRST_MWH),
-            ("owed_mwh", columns.OWED_MWH, columns.OWED_FIRST_MWH),
-        ):
-            mine[:, now] = mine[:, first] = fleet.accounts.total(name)[:n]
+        mine[:, columns.STORED_FIRST_MWH] = fleet.accounts.total("stored_mwh")[:n]
+        mine[:, columns.OWED_FIRST_MWH] = fleet.accounts.total("owed_mwh")[:n]
+        mine[:, columns.EPISODE_LEFT] = 1.0
         prices = self._draws.of_rows(rows, self.price[self._intervals(starts)])
         mine[:, columns.HIGHEST_PRICE] = np.maximum(prices.max(axis=1), 0.0)
         mine[:, columns.LOWEST_PRICE] = np.maximum(prices.min(axis=1), 0.0)

@@ -65,6 +65,10 @@ class LoadSource(ABC):
         """(n_random,) finite numbers for an episode that begins on ``day``, from the row's own generator."""
         raise NotImplementedError(f"{type(self).__name__} has n_random {self.n_random}: write draw(rng, day)")
 
+    def checked_draws(self, rngs: Sequence[np.random.Generator], days: IntArray) -> list[FloatArray]:
+        """``checked_draw`` for several episodes, each from its own generator."""
+        return [self.checked_draw(rng, day) for rng, day in zip(rngs, days.tolist(), strict=True)]
+
     def checked_draw(self, rng: np.random.Generator, day: int) -> FloatArray:
         """What :meth:`draw` returns; ValueError for a wrong shape or what is no number."""
         random = np.asarray(self.draw(rng, day), dtype=np.float64)
@@ -275,15 +279,6 @@ def fill_checked(
             f"{p_mw[row, point]} MW, {q_mvar[row, point]} MVAr: expected finite numbers of at most its "
             f"s_max_mva, {load.s_max_mva[point]}"
         )
-
-
-def draw_rows(
-    load: LoadSource, rows: IntArray, days: IntArray, rngs: Sequence[np.random.Generator], out: FloatArray
-) -> None:
-    """What a random load draws for the episodes of `rows`, from each row's own generator, into `out`."""
-    if load.n_random:
-        for row, day, rng in zip(rows.tolist(), days.tolist(), rngs, strict=True):
-            out[row] = load.checked_draw(rng, day)
 
 
 def check_source(load: object, feeder: Feeder) -> LoadSource:

@@ -91,11 +91,16 @@ class Layout(Mapping[str, slice]):
         low = np.array([e.low for e in self._entries], dtype=np.float32)
         return np.stack([low, np.array([e.high for e in self._entries], dtype=np.float32)])
 
+    def box(self) -> NDArray[np.float32]:
+        """(2, size) the bounds as they are observed: -1 and 1 where they are scaled."""
+        bounds = self.bounds()
+        if self.normalised:
+            bounds[0], bounds[1] = -1.0, 1.0
+        return bounds
+
     def space(self) -> spaces.Box:
         """The float32 box that holds every observation."""
-        low, high = self.bounds()
-        if self.normalised:
-            low, high = np.full_like(low, -1.0), np.full_like(high, 1.0)
+        low, high = self.box()
         return spaces.Box(low, high, dtype=np.float32)
 
     def physical(self, observation: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -108,5 +113,10 @@ class Layout(Mapping[str, slice]):
             raise ValueError(f"an observation has {self.size} entries, got an array of shape {values.shape}")
         if not self.normalised:
             return values
-        low, high = self.bounds().astype(np.float64)
-        return np.asarray(low + 0.5 * (values + 1.0) * (high - low))
+        return in_units(values, self.bounds())
+
+
+def in_units(values: NDArray[np.float64], bounds: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Numbers (..., n) in [-1, 1] as they are between ``bounds`` (2, n)."""
+    low, high = bounds.astype(np.float64)
+    return np.asarray(low + 0.5 * (values + 1.0) * (high - low))

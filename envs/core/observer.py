@@ -77,6 +77,8 @@ class Observer:
     def remember(self, ledger: LedgerSource | None, step_index: IntArray, draws: DrawSource) -> None:
         """What blocks may show of the episode: the ledger, where one is kept, the live clock, its draws."""
         self._view.ledger, self._view.step_index, self._view.draws = ledger, step_index, draws
+        if ledger is not None:
+            self._view.memory = ledger.memory
 
     def keep_loads(self, rows: IntArray | slice = slice(None)) -> None:
         """The loads that were solved with are the last ones, before those of the next interval come."""
@@ -85,11 +87,7 @@ class Observer:
             view.last_p_mw[rows], view.last_q_mvar[rows] = grid.load_p_mw[rows], grid.load_q_mvar[rows]
 
     def begin(
-        self,
-        rows: IntArray,
-        rngs: Sequence[np.random.Generator],
-        t_index: IntArray,
-        signal: bool = False,
+        self, rows: IntArray, rngs: Sequence[np.random.Generator], t_index: IntArray, signal: bool = False
     ) -> None:
         """Episodes begin in ``rows``, one generator each; ``t_index`` (batch,) as in :meth:`observe`.
 
@@ -132,7 +130,7 @@ class Observer:
         observe_rows(
             self._parts, self._scales, t_index, self._series, grid.v_pu, view.load_p_mw, view.load_q_mvar,
             grid.i_ka, grid.loading, grid.vuf_pct, grid.measured, view.observed_fleet(),
-            self._prepared, grid.v, grid.s_from, self._box, out,
+            self._prepared, view.memory, grid.v, grid.s_from, self._box, out,
         )  # fmt: skip
         if self.layout.normalised:
             low, gain, one = self._scaling

@@ -53,10 +53,10 @@ class Opening:
 
     def begin(
         self, fleet: Fleet, stepper: SolvedGrid, rows: IntArray, rngs: Sequence[np.random.Generator],
-        before: IntArray, starts: IntArray, loads: Callable[[slice], None], ledger: Ledger | None,
+        before: IntArray, loads: Callable[[slice], None], starts: IntArray, ledger: Ledger | None,
     ) -> None:  # fmt: skip
         """Reset ``rows`` of ``fleet``, and put what they would do unattended in the interval ``before`` (one
-        per entry of ``rows``) into the power flow. ``loads`` draws and fills the loads of a part of the rows.
+        per entry of ``rows``) into the power flow. ``loads`` draws and fills the loads of a part of the rows;
         ``ledger`` is opened with what there then is.
         """
         self._first_guesses = []
@@ -70,8 +70,8 @@ class Opening:
             if self._settling is not None:
                 self._first_guesses.append((rows[part], self.fleet.state()))
             if ledger is not None:
-                go_on = functools.partial(self._advance, stepper=stepper, where=where)
-                ledger.open(rows[part], starts[part], self.fleet, go_on)
+                advance = functools.partial(self._advance, stepper=stepper, where=where)
+                ledger.open(rows[part], starts[part], self.fleet, advance)
 
     def settle(self, fleet: Fleet, stepper: SolvedGrid) -> None:
         """Bring the rows that begin to rest, once they are solved; nothing where no device settles."""

@@ -67,7 +67,7 @@ class EnvOptions:
     resources: Sequence[ResourceSpec | Resource] = field(
         default=(),
         metadata=_about(
-            "``Battery``, ``PV``, ``EV``, ``TapChanger``, ``CapacitorBank`` or your own ``Resource``; a "
+            "``Battery``, ``PV``, ``EV`` and other devices of ``envs``, or your own ``Resource``; a "
             "single environment attaches more by ``register_resource``",
             content="resource",
             priced=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..resources import Fleet
-from ..resources.base import ActionDim
+from ..resources.base import ActionDim, UnitInfo
 from ..resources.outlook import Outlook
 from .codecs import ActionCodec
 from .forecasts import Forecaster, Forecasts
 from .observation_layout import Layout
+from .shown import FlatForm, form_of
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -115,6 +117,22 @@ class PlannedScenario:
     def layout(self) -> Layout:
         """Names, units and bounds of one environment's observation."""
         return self._lead.observer.layout
+
+    @property
+    def units(self) -> tuple[UnitInfo, ...]:
+        """Every unit of every resource, with its node, ratings and columns."""
+        return self.fleet.units()
+
+    def physical(self, observation: Any) -> FloatArray:
+        """What an environment or a vector of them showed, at any level, as flat numbers in their units.
+
+        Returns (n_obs,) or (rows, n_obs) float64, a row for each environment; ValueError for another size.
+        """
+        return self.layout.physical(self._form.flat(observation))
+
+    @functools.cached_property
+    def _form(self) -> FlatForm:
+        return form_of(self)
 
     @property
     def action_layout(self) -> tuple[ActionDim, ...]:

@@ -29,6 +29,7 @@ from .network_variants import network_variants
 from .options import EnvOptions
 from .power_flow import SOLVERS
 from .randomise import Randomisation
+from .snapshot_load import SnapshotLoad
 from .time_axis import check_fits, checked_start, first_days, played_profiles
 from .varied_grid import VariedFlow
 
@@ -149,6 +150,8 @@ def scenario(options: EnvOptions) -> Scenario:
     steps = task.episode.steps(profiles.dt_h)
     check_fits(source.calendar, 0, steps)
     first = first_days(source.calendar, listed, steps, name)
+    if task.snapshot_hours is not None:
+        source = SnapshotLoad(source, task.snapshot_hours)
     meters, forecaster = checked_meters(options.meters), checked_forecaster(options.forecaster)
     observed = Observed(options.observation or ORACLE, meters, options.normalise)
     return Scenario(

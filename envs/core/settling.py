@@ -50,7 +50,7 @@ class Settling:
         self._rooms = [(np.empty(shape), np.empty(shape), np.empty(shape)) for shape in shapes]
         wide = (batch, 2 * n)
         self._trail = Trail(
-            phase=np.full(batch, DONE), count=np.zeros(batch, dtype=np.int64), damping=np.ones(batch),
+            phase=np.full(batch, DONE), known=np.zeros(batch, dtype=np.int64), damping=np.ones(batch),
             best=np.full(batch, np.inf), x=np.empty(wide), x_best=np.empty(wide), r_best=np.empty(wide),
             r=np.empty(wide), steps=np.zeros((batch, MEMORY, 2 * n)), turns=np.zeros((batch, MEMORY, 2 * n)),
             system=np.empty((MEMORY, MEMORY + 1)), missed=np.zeros((batch, n), dtype=np.bool_),
@@ -99,7 +99,7 @@ class Settling:
 
     def _forget(self, rows: slice | NDArray[np.bool_]) -> None:
         trail = self._trail
-        trail.count[rows], trail.damping[rows], trail.best[rows] = 0, 1.0, np.inf
+        trail.known[rows], trail.damping[rows], trail.best[rows] = 0, 1.0, np.inf
 
     def _ask(self, port_v_pu: FloatArray, n: int) -> None:
         """What the devices give at these voltages (rows, columns of injections)."""

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...physics.numba_tools.jit import lean_kernel
+from ...physics.numba_tools.jit import inline, lean_kernel
 from .chance import normal_number
+
+
+@inline
+def _interval(t_index, n_steps, ring):  # type: ignore[no-untyped-def]
+    return t_index % n_steps if ring else min(t_index, n_steps - 1)
+
+
+@lean_kernel
+def remember_shocks(keys, t_index, n_steps, ring, stream, column, of_key, of_t, shocks):  # type: ignore[no-untyped-def]
+    """Fill ``shocks`` (rows, horizon): the normal numbers of ``column`` from ``t_index`` (rows,) on.
+
+    What stands there for the same ``of_key`` and another ``of_t`` (rows,) is shifted instead of drawn again;
+    both are then ``keys`` and ``t_index``. Numbers do not depend on what stood there.
+    """
+    horizon = shocks.shape[1]
+    for row in range(shocks.shape[0]):
+        passed = t_index[row] - of_t[row]
+        have = horizon - passed if of_key[row] == keys[row] and 0 <= passed < horizon else 0
+        for lead in range(have):
+            shocks[row, lead] = shocks[row, lead + passed]
+        for lead in range(have, horizon):
+            t = _interval(t_index[row] + lead, n_steps, ring)
+            shocks[row, lead] = normal_number(keys[row], t, stream, column)
+        of_key[row], of_t[row] = keys[row], t_index[row]
 
 
 @lean_kernel
 def forecast_totals(  # type: ignore[no-untyped-def]
-    keys, t_index, known, ring, table, column, scale, limit, stream, shared_column, shared, step_std, kept,
-    error, out,
+    keys, t_index, known, ring, table, column, scale, limit, stream, shared, step_std, kept, shocks, error,
+    out,
 ):  # fmt: skip
     """Fill ``out`` (rows, horizon) with ``sum of min(table[t, column] * (1 + error) * scale, limit)``.
 
@@ -19,26 +43,26 @@ def forecast_totals(  # type: ignore[no-untyped-def]
     has no error. ``ring``: whether the first interval of ``table`` (n_steps, columns) follows its last.
     ``column``, ``scale``, ``limit`` (places,): what each place takes of the table. An error is the last one
     times ``kept`` and a shock of the standard deviation ``step_std``, of whose variance ``shared`` is common
-    to all; ``error`` (places,) is room for them.
+    to all, as ``shocks`` (rows, horizon) tell it; ``error`` (places,) is room for them.
     """
-    n_steps = table.shape[0]
     own, common = np.sqrt(1.0 - shared), np.sqrt(shared)
     for row in range(out.shape[0]):
         error[:] = 0.0
+        alike = 0.0
         for lead in range(out.shape[1]):
-            t = t_index[row] + lead
-            t = t % n_steps if ring else min(t, n_steps - 1)
-            if step_std > 0.0 and (lead > 0 or not known):
-                shock = 0.0
-                if common > 0.0:
-                    shock = common * normal_number(keys[row], t, stream, shared_column)
-                for k in range(error.size):
-                    here = shock
-                    if own > 0.0:
-                        here += own * normal_number(keys[row], t, stream, column[k])
-                    error[k] = kept * error[k] + here * step_std
+            t = _interval(t_index[row] + lead, table.shape[0], ring)
+            now = table[t]
+            if lead > 0 or not known:
+                shock = common * shocks[row, lead]
+                alike = kept * alike + shock * step_std
+                if own > 0.0 and step_std > 0.0:
+                    for k in range(error.size):
+                        here = own * normal_number(keys[row], t, stream, column[k])
+                        error[k] = kept * error[k] + (here + shock) * step_std
             total = 0.0
+            factor = 1.0 + min(max(alike, -1.0), 1.0)
             for k in range(error.size):
-                factor = 1.0 + min(max(error[k], -1.0), 1.0)
-                total += min(table[t, column[k]] * factor * scale[k], limit[k])
+                if own > 0.0:
+                    factor = 1.0 + min(max(error[k], -1.0), 1.0)
+                total += min(now[np.uint64(column[k])] * factor * scale[k], limit[k])
             out[row, lead] = total

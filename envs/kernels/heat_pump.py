@@ -102,13 +102,14 @@ class Pumps(NamedTuple):
 
 @flattened(pumps=Pumps)
 def heat_pump_advance(  # type: ignore[no-untyped-def]
-    pumps, action, profile, t_index, dt_h, indoor, p, q, heat, lost, cost
+    pumps, action, profile, t_index, dt_h, indoor, p, q, heat, lost, cost, owed
 ):
     """One interval of every heat pump: action 0 holds the middle of the band, -1 draws all, +1 nothing.
 
-    `action, indoor, p, q, heat, lost, cost` (batch, units), `profile` (n_steps,), `t_index` (batch,).
+    `action, indoor, p, q, heat, lost, cost, owed` (batch, units), `profile` (n_steps,), `t_index` (batch,).
     `indoor` in degC, in and out; out are MW and MVAr (negative: drawn), MWh of heat from the pump and lost to
-    the outside, the price of discomfort. Power is cut where the room would be warmer than `cut` in the end.
+    the outside, the price of discomfort, MWh drawn to warm the room from there to the middle of the band.
+    Power is cut where the room would be warmer than `cut` in the end.
     Returns as `room_observe` does.
     """
     for b in range(action.shape[0]):
@@ -136,4 +137,5 @@ def heat_pump_advance(  # type: ignore[no-untyped-def]
             outside = _below(begin, end, later, tau, dt_h, pumps.low[u])
             outside += _below(-begin, -end, -later, tau, dt_h, -pumps.high[u])
             cost[b, u] = outside * pumps.price[u]
+            owed[b, u] = max(middle - later, 0.0) * loss * tau / performance
     return -1

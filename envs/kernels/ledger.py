@@ -16,9 +16,11 @@ from .devices import sum_of_programs
 (PRICE, ENERGY_USD, IMPORTED_MWH, EXPORTED_MWH, LOSS_MWH, CURTAILED_MWH, PEAK_RISE_MW, DEFICIT_USD,
  SURPLUS_USD, SETPOINT_MW, SETPOINT_MW2) = range(11)  # fmt: skip
 N_ENTRIES = 11
-#: Columns of ``memory``: what the future of the episode depends on. MW, MWh (four times), USD/MWh (twice).
-PEAK_MW, STORED_MWH, STORED_FIRST_MWH, OWED_MWH, OWED_FIRST_MWH, HIGHEST_PRICE, LOWEST_PRICE = range(7)
-N_MEMORY = 7
+#: Columns of ``memory``: what the future of the episode depends on, and what is observed of it. MW, MWh more
+#: than at the beginning (twice), USD/MWh (twice), share of the episode; MWh at the beginning (twice).
+(PEAK_MW, STORED_MORE_MWH, OWED_MORE_MWH, HIGHEST_PRICE, LOWEST_PRICE, EPISODE_LEFT, STORED_FIRST_MWH,
+ OWED_FIRST_MWH) = range(8)  # fmt: skip
+N_MEMORY = 8
 
 
 @lean_kernel
@@ -50,15 +52,15 @@ def close_interval(  # type: ignore[no-untyped-def]
         out[PEAK_RISE_MW] = max(here - mine[PEAK_MW], 0.0)
         mine[PEAK_MW] = max(here, mine[PEAK_MW])
         if stored >= 0:
-            mine[STORED_MWH] = sum_of_programs(accounts[stored, row], first)
+            mine[STORED_MORE_MWH] = sum_of_programs(accounts[stored, row], first) - mine[STORED_FIRST_MWH]
         if owed >= 0:
-            mine[OWED_MWH] = sum_of_programs(accounts[owed, row], first)
+            mine[OWED_MORE_MWH] = sum_of_programs(accounts[owed, row], first) - mine[OWED_FIRST_MWH]
+        mine[EPISODE_LEFT] = 1.0 - (step + 1.0) / (last_step + 1.0)
         out[DEFICIT_USD] = out[SURPLUS_USD] = 0.0
         if step == last_step:
-            more = mine[STORED_MWH] - mine[STORED_FIRST_MWH]
-            less_owed = mine[OWED_FIRST_MWH] - mine[OWED_MWH]
-            out[DEFICIT_USD] = (max(-more, 0.0) + max(-less_owed, 0.0)) * mine[HIGHEST_PRICE]
-            out[SURPLUS_USD] = (max(more, 0.0) + max(less_owed, 0.0)) * mine[LOWEST_PRICE]
+            stored_more, owed_more = mine[STORED_MORE_MWH], mine[OWED_MORE_MWH]
+            out[DEFICIT_USD] = (max(-stored_more, 0.0) + max(owed_more, 0.0)) * mine[HIGHEST_PRICE]
+            out[SURPLUS_USD] = (max(stored_more, 0.0) + max(-owed_more, 0.0)) * mine[LOWEST_PRICE]
         off = 0.0
         if signal.shape[1] > 0:
             off = here - signal[row, min(step, signal.shape[1] - 1)]

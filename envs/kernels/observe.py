@@ -14,6 +14,7 @@ from ...physics.numba_tools.jit import inline, lean_kernel
 #: Arrays of one real number a column, (batch, columns), in the order of `observe_rows`' arguments.
 REAL_SOURCES = (
     "v_pu", "load_p_mw", "load_q_mvar", "i_ka", "loading", "vuf_pct", "measured", "fleet", "prepared",
+    "memory",
 )  # fmt: skip
 #: Arrays of complex numbers.
 COMPLEX_SOURCES = ("v", "s_from")
@@ -55,16 +56,16 @@ def _copy_angles(values, scale, low, high, out):  # type: ignore[no-untyped-def]
 @lean_kernel
 def observe_rows(  # type: ignore[no-untyped-def]
     parts, scales, t_index, series, v_pu, load_p_mw, load_q_mvar, i_ka, loading, vuf_pct, measured, fleet,
-    prepared, v, s_from, box, out,
+    prepared, memory, v, s_from, box, out,
 ):  # fmt: skip
     """Write every part of every row, clipped to the box.
 
     ``parts`` (parts, 5) int64 and ``scales`` (parts,), see above; ``series`` (n_steps, columns) the tables
-    over time side by side; ``prepared`` (batch, columns) what was computed elsewhere; ``box`` (2, n_obs)
-    lowest and highest value and ``out`` (batch, n_obs), float32. Rounding to float32 and the last iterate of
-    a failed power flow may lie outside the box.
+    over time side by side; ``prepared`` (batch, columns) what was computed elsewhere; ``memory`` (batch,
+    columns) of the ledger; ``box`` (2, n_obs) lowest and highest value and ``out`` (batch, n_obs), float32.
+    Rounding to float32 and the last iterate of a failed power flow may lie outside the box.
     """
-    reals = (v_pu, load_p_mw, load_q_mvar, i_ka, loading, vuf_pct, measured, fleet, prepared)
+    reals = (v_pu, load_p_mw, load_q_mvar, i_ka, loading, vuf_pct, measured, fleet, prepared, memory)
     for k in range(parts.shape[0]):
         op, source, first, scale = parts[k, OP], parts[k, SOURCE], parts[k, FIRST], scales[k]
         start, stop = parts[k, START], parts[k, START] + parts[k, COUNT]

@@ -35,7 +35,7 @@ class Trail(NamedTuple):
     """What rows remember while they settle; x are active powers, then reactive, of n units."""
 
     phase: Ints  # (batch,)
-    count: Ints  # (batch,) steps that are remembered
+    known: Ints  # (batch,) steps taken since the trail began, of which the last are remembered
     damping: Floats  # (batch,)
     best: Floats  # (batch,) least difference so far
     x: Floats  # (batch, 2 n) powers that the row was solved with, MW and MVAr
@@ -110,8 +110,8 @@ def _take_over(b, trail, r, scale, tolerance):  # type: ignore[no-untyped-def]
 @inline
 def _remember(b, trail, r, worst):  # type: ignore[no-untyped-def]
     """What the last step has changed; where it led astray, the row is back at its best powers."""
-    if trail.count[b] > 0:
-        slot = (trail.count[b] - 1) % MEMORY
+    if trail.known[b] > 0:
+        slot = (trail.known[b] - 1) % MEMORY
         for d in range(r.size):
             trail.turns[b, slot, d] = r[d] - trail.r[b, d]
     if worst < trail.best[b]:
@@ -119,7 +119,7 @@ def _remember(b, trail, r, worst):  # type: ignore[no-untyped-def]
         for d in range(r.size):
             trail.x_best[b, d], trail.r_best[b, d] = trail.x[b, d], r[d]
     elif worst > _ASTRAY * trail.best[b]:
-        trail.count[b] = 0
+        trail.known[b] = 0
         trail.damping[b] = max(0.5 * trail.damping[b], _LEAST_DAMPING)
         for d in range(r.size):
             trail.x[b, d], r[d] = trail.x_best[b, d], trail.r_best[b, d]
@@ -128,7 +128,7 @@ def _remember(b, trail, r, worst):  # type: ignore[no-untyped-def]
 @inline
 def _step(b, trail, r, scale):  # type: ignore[no-untyped-def]
     """The next powers of a row, into `trail.x`."""
-    damping, m = trail.damping[b], min(trail.count[b], MEMORY)
+    damping, m = trail.damping[b], min(trail.known[b], MEMORY)
     _equations(m, trail.turns[b], r, scale, trail.system)
     mixed = m > 0 and _eliminate(m, trail.system)
     for d in range(r.size):
@@ -138,8 +138,8 @@ def _step(b, trail, r, scale):  # type: ignore[no-untyped-def]
                 move -= trail.system[i, m] * (trail.steps[b, i, d] + damping * trail.turns[b, i, d])
         trail.r[b, d] = r[d]
         trail.x[b, d] += move
-        trail.steps[b, trail.count[b] % MEMORY, d] = move  # what it changes is known after the next round
-    trail.count[b] += 1
+        trail.steps[b, trail.known[b] % MEMORY, d] = move  # what it changes is known after the next round
+    trail.known[b] += 1
 
 
 @flattened(trail=Trail)

@@ -11,6 +11,7 @@ from .fleet import Fleet
 from .flexible_load import FlexibleLoad
 from .generator import Generator
 from .heat_pump import HeatPump
+from .hosting import HostingSite
 from .inverter_functions import InverterFunctions, VoltVarCurve, VoltWattCurve, WattVarCurve
 from .placement import place
 from .pv import PV
@@ -38,6 +39,7 @@ __all__ = [
     "FlexibleLoad",
     "Generator",
     "HeatPump",
+    "HostingSite",
     "InverterFunctions",
     "Resource",
     "ResourceSpec",

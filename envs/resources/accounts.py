@@ -40,8 +40,8 @@ ACCOUNTS: Mapping[str, Account] = {
     account.name: account
     for account in (
         Account("throughput_mwh", "MWh", "energy through storage, at its terminals"),
-        Account("owed_mwh", "MWh", "energy that cars and moved load still get, at the end of the interval"),
         Account("curtailed_mw", "MW", "available power that was not used"),
+        Account("connected_mw", "MW", "generation that was newly connected"),
         Account("stored_mwh", "MWh", "energy in store at the end of the interval"),
         Account("standing_loss_mwh", "MWh", "energy that left the store by itself"),
         Account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),

@@ -17,6 +17,7 @@ from ..kernels.battery import (
     standing_losses,
     stored_share,
 )
+from .action_columns import action_columns
 from .base import (
     BindContext,
     Entry,
@@ -25,7 +26,6 @@ from .base import (
     Ints,
     Resource,
     ResourceSpec,
-    action_columns,
     bus_id,
     check_choice,
     check_number,

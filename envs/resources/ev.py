@@ -53,7 +53,7 @@ class EV(ResourceSpec):
     Action p: -1 charges at `p_mw`, +1 discharges at `v2g_mw` (0: rests), linear between; the neutral action
     is -1, what a station without control does. A car charges from the first whole interval after its arrival
     to the last before its departure, takes no more than it needs, and gives back no more than it has taken
-    since it came. What it lacks when it leaves is the cost `undelivered`, `undelivered_cost_per_mwh` for
+    since it came. What it lacks when it leaves is the cost `undelivered`, `undelivered_cost_per_mwh` USD for
     each MWh. Charging P for dt gives the car `P * dt * eta_charge`; discharging P takes
     `P * dt / eta_discharge` from it. Observed: `plugged_in` (0 or 1), `need_mwh`, what the car still needs,
     and `departure_h`, the hours until it leaves; a car that comes later is not announced. A car that stands
@@ -69,6 +69,8 @@ class EV(ResourceSpec):
       metered there is needed, and no more than this station can give.
     - `v2g_mw`: power of discharging (default: none). `v2g_cost_per_mwh`: price of a MWh that a car gives
       back, the cost `wear` of its battery.
+    - `cars`: how many come and leave together where each day is drawn, in a car park that is one station: the
+      energy that they need is so many times that of one.
     - `repeats`: "daily", or "weekly": hours of `sessions` then count from Monday, 0 to 168, and a car may
       stay for several days.
 
@@ -89,6 +91,7 @@ class EV(ResourceSpec):
     name: str | None = None
     repeats: str = "daily"
     v2g_cost_per_mwh: float = 0.0
+    cars: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bus", bus_id(self.bus))
@@ -106,6 +109,11 @@ class EV(ResourceSpec):
         check_choice(who, "site", self.site, prof.CHARGER_SITES)
         check_phase(who, self.phase)
         check_choice(who, "repeats", self.repeats, tuple(_PERIOD_H))
+        check_count(who, "cars", self.cars)
+        if self.sessions is not None and self.cars != 1:
+            raise ValueError(
+                f"{who}: cars={self.cars!r} is for days that are drawn: sessions= say what they need"
+            )
         if self.sessions is not None:
             object.__setattr__(self, "sessions", _checked(who, self.sessions, _PERIOD_H[self.repeats]))
 
@@ -125,6 +133,12 @@ class EV(ResourceSpec):
     def program(specs: Sequence[EV]) -> EVProgram:
         """All `specs` as one array program."""
         return WornEVProgram(specs) if any(s.v2g_cost_per_mwh for s in specs) else EVProgram(specs)
+
+
+def check_count(owner: str, label: str, value: object) -> None:
+    """ValueError unless `value` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{owner}: {label} must be a whole number of at least 1, got {value!r}")
 
 
 def _checked(who: str, sessions: Sequence[Any], period_h: float) -> tuple[ChargingSession, ...]:
@@ -231,7 +245,8 @@ class EVProgram(Resource):
         self._chargers = Chargers(
             self.rated_p_mw, self.v2g_mw, self.eta_charge, self.eta_discharge, self.price, self.wear_price
         )
-        self._ask_share = np.where(sampled, self.eta_charge, 1.0)
+        cars = np.array([s.cars for s in self._specs], dtype=np.float64)
+        self._ask_share = np.where(sampled, self.eta_charge * cars, 1.0)
         gain = self.rated_p_mw * self.eta_charge * ctx.dt_h
         self._asked = np.stack([self._ask_share, np.where(sampled, gain, np.inf), gain], axis=1)
         self._most_missing_mwh = np.minimum(
@@ -253,10 +268,14 @@ class EVProgram(Resource):
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
         """One interval; see `ev_advance`."""
+        found = self.accounts
+        accounts = ChargerAccounts(
+            found["undelivered_mwh"], found["throughput_mwh"], found["undelivered_cost"], found["owed_mwh"],
+            found.get("wear_cost", self._no_wear),
+        )  # fmt: skip
         ev_advance(
-            self._plans, self._chargers, ChargerAccounts(**{"wear_cost": self._no_wear, **self.accounts}),
-            action, exo.t_index, self._steps_per_day, self._asked, exo.dt_h, self._begun, self.draw,
-            self.need_mwh, self.current_p_mw,
+            self._plans, self._chargers, accounts, action, exo.t_index, self._steps_per_day, self._asked,
+            exo.dt_h, self._begun, self.draw, self.need_mwh, self.current_p_mw,
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
@@ -273,6 +292,7 @@ class EVProgram(Resource):
         """
         n, units, dt_h = t_index.size, self.n_units, HOURS_PER_DAY / self._steps_per_day
         plugged, need, leaves_h = np.hsplit(self._seen(t_index, self._asked * [1.0, 1.0, 0.0], row, 0.0), 3)
+        whole = need.copy()
         if t_index[0] == now:
             need[0] = self._seen(t_index[:1], self._asked, row, float(self._begun[row]))[0, units : 2 * units]
         ends = np.arange(n)[:, None] + np.rint(leaves_h / dt_h).astype(np.int64)
@@ -280,7 +300,13 @@ class EVProgram(Resource):
         for u in range(units):
             here = np.flatnonzero(plugged[:, u])
             first = here[np.append(True, np.diff(ends[here, u]) != 0)[: here.size]]
-            sessions += [Session(u, int(k), int(min(ends[k, u], n)), float(need[k, u])) for k in first]
+            etas = float(self.eta_charge[u]), float(self.eta_discharge[u])
+            sessions += [
+                Session(u, k, min(int(end), n), float(lacks), float(asked - lacks), *etas)
+                for k, end, lacks, asked in zip(
+                    first.tolist(), ends[first, u], need[first, u], whole[first, u], strict=True
+                )
+            ]
         return Outlook(
             self.names, -self.rated_p_mw * plugged, self.v2g_mw * plugged, self.s_mva, self.q_max_mvar,
             sessions=tuple(sessions),

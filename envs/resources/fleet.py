@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,40 +26,27 @@ from .base import (
 )
 from .class_names import ships
 from .outlook import Outlook
-from .placement import action_dims, assign_names, group, node_rows, ports_of, program_keys, unit_infos
+from .placement import (
+    action_dims,
+    assign_names,
+    group,
+    node_rows,
+    observation_blocks,
+    ports_of,
+    program_keys,
+    unit_infos,
+)
 from .present_load import PresentLoad
 from .program_checks import charges, check_bound, check_costs
 from .row_states import check_rows, put_rows, rows_of
 from .settling import SettlingResource
+from .slots import Kept, Slot
 from .switched import SwitchedDevice
 from .times import COMING
 
 if TYPE_CHECKING:
     from ...cases import Feeder
     from ...physics.solved_grid import SolvedGrid
-
-
-@dataclasses.dataclass(slots=True)
-class _Slot:
-    """One program with its share of the fleet's columns."""
-
-    key: str  # "battery", "battery#2": prefix in blocks, costs, state
-    program: Resource
-    units: slice
-    actions: slice
-    observations: slice
-    exo: Exogenous
-    action: Floats  # (batch, n_action of the program), of the fleet's own
-    p_mw: Floats  # (batch, n_units of the program), of what the fleet delivers
-    q_mvar: Floats
-    observed: Floats  # (batch, n_observation of the program), of what the fleet observes
-    coming: Ints  # columns of it that show the interval that is decided
-    charged: tuple[str, ...] | None = None  # names of its costs, the same in every step
-    load: PresentLoad | None = None  # of a program that uses it
-
-
-class _Kept(tuple[ResourceSpec | Resource, ...]):
-    """Resources that nobody else holds."""
 
 
 class Fleet:
@@ -82,8 +68,8 @@ class Fleet:
     ) -> None:
         self.feeder = feeder
         # An own instance may be changed by its owner later on: what is made again is made of a copy.
-        if not isinstance(resources, _Kept):
-            resources = _Kept(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
+        if not isinstance(resources, Kept):
+            resources = Kept(copy.deepcopy(r) if isinstance(r, Resource) else r for r in resources)
         self._made_of = (resources, obs_offset)
         self.programs: tuple[Resource, ...] = group(resources)
         for program in self.programs:
@@ -112,12 +98,12 @@ class Fleet:
                 f"neutral actions have {self.neutral_action.size} entries for {self.n_actions} action "
                 "dimensions; a resource's neutral_action must have one entry per action name"
             )
-        self.observation_blocks: Mapping[str, slice] = self._blocks()
+        self.observation_blocks: Mapping[str, slice] = observation_blocks(self._keys, self.programs)
         self._units = unit_infos(
             self.programs, self.node_rows, self.action_dims, self.observation_entries, obs_offset
         )
-        self._slots: list[_Slot] = []
-        self._charging: list[_Slot] = []  # those whose programs have costs
+        self._slots: list[Slot] = []
+        self._charging: list[Slot] = []  # those whose programs have costs
         self._own_accounts: dict[int, dict[str, float]] = {}
 
     def again(self) -> Fleet:
@@ -192,7 +178,7 @@ class Fleet:
                 BindContext(batch, dt_h, profiles, self.feeder, self.node_rows[units], p, q, own, load)
             )
             check_bound(program, batch)
-            slot = _Slot(
+            slot = Slot(
                 key, program, units, actions, observations,
                 Exogenous(
                     np.zeros(batch, dtype=np.int64), dt_h, np.ones((batch, program.n_units)),
@@ -333,7 +319,7 @@ class Fleet:
                 self._observe_last(slot, t_last)
         return self._observed
 
-    def _observe_last(self, slot: _Slot, t_last: Ints) -> None:
+    def _observe_last(self, slot: Slot, t_last: Ints) -> None:
         """Put what the device would show of `t_last` into the columns of the time `COMING`."""
         before = self._before[:, slot.observations]
         slot.program.observe(t_last, before)
@@ -410,21 +396,3 @@ class Fleet:
                 slot.p_mw[:] = p
             if q is not slot.q_mvar:
                 slot.q_mvar[:] = q
-
-    # -- describing ------------------------------------------------------------------------------------------
-
-    def _blocks(self) -> dict[str, slice]:
-        """Runs of one quantity of one program, as "battery.soc" -> slice of the fleet's observation."""
-        blocks: dict[str, slice] = {}
-        column = 0
-        for key, program in zip(self._keys, self.programs, strict=True):
-            for entry in program.observation_spec:
-                name = f"{key}.{entry.name.rpartition('.')[2]}"
-                run = blocks.get(name)
-                if run is not None and run.stop != column:
-                    raise ValueError(
-                        f"{key}: observations must be ordered quantity by quantity ({entry.name} is not)"
-                    )
-                blocks[name] = slice(column if run is None else run.start, column + 1)
-                column += 1
-        return blocks

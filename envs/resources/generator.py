@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.generator import Generators, generator_advance
+from .action_columns import action_columns
 from .base import (
     BindContext,
     Entry,
@@ -19,7 +20,6 @@ from .base import (
     Ints,
     Resource,
     ResourceSpec,
-    action_columns,
     bus_id,
     check_choice,
     check_number,

@@ -23,6 +23,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook, Rooms, held
+from .times import COMING
 
 #: Outdoor temperature for which the heat loss is sized where none is given, degC.
 DESIGN_C = -12.0
@@ -58,6 +59,9 @@ class HeatPump(ResourceSpec):
       middle of the band.
     - `t_cut_c`: default `t_max_c` + 3. `power_factor`: lagging.
     - `discomfort_cost_per_kh`: default 100 for each MW of rated power.
+
+    What it would take to warm the room to the middle of the band, at the performance of the interval, is the
+    account `owed_mwh`: tasks settle what an episode leaves.
 
     Raises ValueError for values that cannot be.
     """
@@ -177,7 +181,7 @@ class HeatPumpProgram(Resource):
     kind: ClassVar[str] = "heat_pump"
     uses_voltage: ClassVar[bool] = False
     foretold: ClassVar[str] = "outdoor_c"
-    writes: ClassVar[tuple[str, ...]] = ("discomfort_cost",)
+    writes: ClassVar[tuple[str, ...]] = ("discomfort_cost", "owed_mwh")
 
     indoor_c: Floats
     heat_mwh: Floats
@@ -213,8 +217,7 @@ class HeatPumpProgram(Resource):
             (
                 Entry("indoor_c", "degC", _COLDEST_C, _WARMEST_C, "indoor temperature, now"),
                 Entry(
-                    "outdoor_c", "degC", _COLDEST_C, _WARMEST_C,
-                    "outdoor temperature, during the interval that is decided",
+                    "outdoor_c", "degC", _COLDEST_C, _WARMEST_C, "outdoor temperature", COMING,
                 ),
             )
             for _ in specs
@@ -251,6 +254,16 @@ class HeatPumpProgram(Resource):
         warmest = np.maximum(np.maximum(self._init_high, self._profile.max() + idle), self._pumps.cut)
         return np.asarray(np.maximum(np.maximum(self._pumps.low - coldest, warmest - self._pumps.high), 0.0))
 
+    def most_of(self, account: str, dt_h: float) -> float:
+        """See `Resource.most_of`: rooms owe no more than to be warmed from the coldest that they can be."""
+        if account != "owed_mwh":
+            return super().most_of(account, dt_h)
+        idle = self.gains_mw / self.heat_loss_mw_per_k
+        middle = 0.5 * (self._pumps.low + self._pumps.high)
+        coldest = np.minimum(self._init_low, self._profile.min() + idle)
+        least = coefficient_of_performance(float(self._profile.min()), self._pumps.supply)[0]
+        return float((np.maximum(middle - coldest, 0.0) * self.capacity_mwh_per_k / least).sum())
+
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """Set the indoor temperature; a room whose `t_init_c` is a range draws from its row's generator."""
         super().reset(rows, rngs)
@@ -266,6 +279,7 @@ class HeatPumpProgram(Resource):
         row = heat_pump_advance(
             self._pumps, action, self._profile, exo.t_index, exo.dt_h, self.indoor_c, self.current_p_mw,
             self.current_q_mvar, self.heat_mwh, self.lost_mwh, self.accounts["discomfort_cost"],
+            self.accounts["owed_mwh"],
         )  # fmt: skip
         if row >= 0:
             self._refuse(exo.t_index[row])

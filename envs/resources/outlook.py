@@ -19,6 +19,9 @@ class Session(NamedTuple):
     first: int  # interval of the window, 0 where it is there already
     stop: int  # first interval without it; the window's length where it stays longer
     energy_mwh: float  # that it needs in its battery from ``first`` on
+    taken_mwh: float = 0.0  # that it has taken since it came, and may give back
+    eta_charge: float = 1.0  # MWh in its battery for each that the station draws
+    eta_discharge: float = 1.0  # MWh that the station gives for each out of its battery
 
 
 @dataclass(frozen=True)

@@ -185,3 +185,20 @@ def unit_infos(
                 )
             )
     return tuple(infos)
+
+
+def observation_blocks(keys: Sequence[str], programs: Sequence[Resource]) -> dict[str, slice]:
+    """Runs of one quantity of one program, as "battery.soc" -> slice of the fleet's observation."""
+    blocks: dict[str, slice] = {}
+    column = 0
+    for key, program in zip(keys, programs, strict=True):
+        for entry in program.observation_spec:
+            name = f"{key}.{entry.name.rpartition('.')[2]}"
+            run = blocks.get(name)
+            if run is not None and run.stop != column:
+                raise ValueError(
+                    f"{key}: observations must be ordered quantity by quantity ({entry.name} is not)"
+                )
+            blocks[name] = slice(column if run is None else run.start, column + 1)
+            column += 1
+    return blocks

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..kernels.devices import pv_advance, pv_available
 from ..kernels.inverter_functions import cease, inverter_response, note_rest
+from .action_columns import action_columns
 from .base import (
     BindContext,
     Entry,
@@ -20,7 +21,6 @@ from .base import (
     Ints,
     Resource,
     ResourceSpec,
-    action_columns,
     bus_id,
     check_choice,
     check_number,

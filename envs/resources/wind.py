@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, cast, runtime_checkable
 import numpy as np
 
 from ..kernels.wind import wind_advance, wind_available
+from .action_columns import action_columns
 from .base import (
     BindContext,
     Entry,
@@ -19,13 +20,13 @@ from .base import (
     Ints,
     Resource,
     ResourceSpec,
-    action_columns,
     bus_id,
     check_choice,
     check_number,
     check_phase,
 )
 from .outlook import Outlook
+from .times import COMING
 
 #: Sites of `cases.profiles.wind`.
 N_WIND_SITES = 12
@@ -139,10 +140,10 @@ class WindProgram(Resource):
         self._reactive_first = np.array([s.priority == "reactive" for s in specs])
         self.unit_actions = tuple(tuple(s.controls) for s in specs)
         self._ramps = bool(np.isfinite(self.ramp_mw_per_h).any())
-        available = "power each turbine could give, during the interval that is decided"
+        available = "power each turbine could give"
         self.unit_observations = tuple(
             (
-                Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, available),
+                Entry("p_avail_mw", "MW", 0.0, s.rated_s_mva, available, COMING),
                 *([Entry("p_mw", "MW", 0.0, s.rated_s_mva, "power of each turbine, last")] * self._ramps),
             )
             for s in specs

@@ -6,7 +6,16 @@ changes: a new version does.
 
 from __future__ import annotations
 
-from . import bare, der_dispatch, peak_shaving, setpoint_tracking, volt_var, volt_var3
+from . import (
+    bare,
+    der_dispatch,
+    ev_charging,
+    hosting_capacity,
+    peak_shaving,
+    setpoint_tracking,
+    volt_var,
+    volt_var3,
+)
 from .entry import RegisteredEnv
 
 __all__ = ["ENTRIES", "RegisteredEnv"]
@@ -20,4 +29,6 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     *der_dispatch.ENTRIES,
     *peak_shaving.ENTRIES,
     *setpoint_tracking.ENTRIES,
+    *hosting_capacity.ENTRIES,
+    *ev_charging.ENTRIES,
 )

@@ -1,27 +1,109 @@
-"""`DERDispatch-*`: the cheapest day that the network allows, with a fleet of many kinds."""
+"""`DERDispatch-*`: the cheapest day that the network allows, with a fleet of many kinds.
+
+Energy has the price of the shipped day-ahead market; the days of its storm are a suite of their own.
+"""
 
 from __future__ import annotations
 
-from ..resources import EV, PV, Battery
+from typing import Any
+
+from ..resources import EV, PV, Battery, FlexibleLoad, Generator, HeatPump, ResourceSpec, Wind
 from ..tasks import DERDispatch
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
+
+
+def _first(
+    name: str, case: str, resources: tuple[ResourceSpec, ...], task: DERDispatch, per_phase: bool = False,
+    **options: Any,
+) -> RegisteredEnv:  # fmt: skip
+    return RegisteredEnv(
+        name=f"DERDispatch-{name}", version=0, case=case, task=task, resources=resources,
+        per_phase=per_phase, options={**options, **FORESEEN},
+        unpriced_splits=("price-storm",),
+        summary="batteries, generators, vehicles, flexible loads and inverters at the day-ahead price, "
+        "inside the limits of the network",
+    )  # fmt: skip
+
+
+def _cars(bus: str, p_mw: float, come_h: float, leave_h: float, energy_mwh: float) -> EV:
+    """A car park as one station."""
+    return EV(bus, p_mw, sessions=((come_h, leave_h, energy_mwh),), undelivered_cost_per_mwh=300.0)
+
+
+def _gas(bus: str, p_mw: float) -> Generator:
+    """A gas engine: 62 USD/MWh and 8 USD an hour for each MW, ready in an interval, up and down an hour."""
+    return Generator(
+        bus, p_mw, cost_per_mwh=62.0, cost_per_h=8.0 * p_mw, p_min_mw=0.4 * p_mw, start_cost=15.0 * p_mw,
+        min_up_h=1.0, min_down_h=1.0,
+    )  # fmt: skip
+
+
+def _heat(bus: str, p_mw: float) -> HeatPump:
+    """Many houses alike; a kelvin hour out of their band costs 20 USD for each MW of pumps."""
+    return HeatPump(bus, p_mw, discomfort_cost_per_kh=20.0 * p_mw)
+
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
-    RegisteredEnv(
-        name="DERDispatch-33bw", version=0, case="case33bw", task=DERDispatch(),
-        resources=(
-            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p, soc_init=0.5)
+    _first(
+        "33bw", "case33bw",
+        (
+            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
               for bus, p in {"3": 0.8, "6": 0.8, "13": 0.3, "28": 0.6}.items()),
-            *(PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls=controls, s_mva=1.1 * p)
-              for i, (bus, p, controls) in enumerate((
-                  ("14", 0.8, "pq"), ("17", 0.5, "q"), ("24", 1.2, "pq"), ("30", 1.0, "q"), ("32", 0.8, "pq"),
-              ))),
-            EV("22", 0.4, sessions=((7.75, 17.5, 1.4),), undelivered_cost_per_mwh=300.0),
-            EV("29", 0.4, sessions=((8.0, 16.75, 1.4),), undelivered_cost_per_mwh=300.0),
-            EV("11", 0.35, sessions=((16.5, 23.5, 1.3),), undelivered_cost_per_mwh=300.0),
+            PV("14", 0.8, site=1, controls="pq"), PV("17", 0.5, site=8, controls="q"),
+            PV("24", 1.2, site=15, controls="pq"), PV("30", 1.0, site=22, controls="p"),
+            PV("32", 0.8, site=4, controls="pq"),
+            _cars("22", 0.4, 7.75, 17.5, 1.4), _cars("29", 0.4, 8.0, 16.75, 1.4),
+            _cars("11", 0.35, 16.5, 23.5, 1.3),
+            FlexibleLoad("25", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
+            FlexibleLoad("8", curtail_mw=0.1, curtail_cost_per_mwh=150.0),
+            Generator("25", 0.6, cost_per_mwh=62.0, cost_per_h=5.0, p_min_mw=0.25, start_cost=10.0,
+                      min_up_h=1.0, min_down_h=1.0),
+            _heat("19", 0.3), _heat("31", 0.2),
         ),
-        options={"load_scale": 1.2, "v_source_pu": 1.04, "splits": "weeks-apart"},
-        unpriced_splits=("price-storm",),
-        summary="batteries, PV and vehicles at the day-ahead price, inside the limits of the network",
-    ),
+        DERDispatch(), load_scale=1.2, v_source_pu=1.04,
+    ).priced(110000.0, 5800.0),
+    _first(
+        "118zh", "case118zh",
+        (
+            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
+              for bus, p in {"4": 2.0, "30": 1.5, "64": 2.0, "101": 2.0}.items()),
+            PV("28", 1.5, site=1, controls="q"), PV("50", 2.0, site=8, controls="pq"),
+            PV("74", 1.5, site=15, controls="pq"), PV("96", 1.2, site=22, controls="q"),
+            PV("111", 1.2, site=4, controls="pq"), Wind("40", 1.5, controls="p"),
+            _cars("35", 0.8, 7.75, 17.5, 3.0), _cars("68", 1.0, 16.5, 23.5, 4.0),
+            _cars("109", 1.0, 16.0, 23.0, 4.0),
+            FlexibleLoad("54", shift_mw=0.3, return_h=4.0, shift_cost_per_mwh=4.0),
+            _gas("70", 1.0), _heat("20", 0.4), _heat("79", 0.4),
+        ),
+        DERDispatch(voltage_usd_pu=250.0), load_scale=0.85, v_source_pu=1.035,
+    ).priced(200000.0, 9400.0),
+    _first(
+        "141", "case141",
+        (
+            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
+              for bus, p in {"8": 1.2, "38": 1.2, "44": 1.0, "90": 0.8}.items()),
+            PV("76", 1.2, site=1, controls="pq"), PV("79", 1.2, site=8, controls="q"),
+            PV("94", 1.5, site=15, controls="pq"), PV("45", 1.5, site=22, controls="q"),
+            PV("60", 1.2, site=4, controls="pq"), Wind("14", 1.2, controls="p"),
+            _cars("49", 0.8, 7.75, 17.5, 3.0), _cars("64", 0.6, 16.5, 23.5, 2.4),
+            _cars("17", 0.6, 16.0, 23.0, 2.4),
+            FlexibleLoad("80", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
+            _gas("55", 0.8), _heat("73", 0.3), _heat("10", 0.3),
+        ),
+        DERDispatch(voltage_usd_pu=250.0), load_scale=1.4, v_source_pu=1.03,
+    ).priced(140000.0, 7000.0),
+    _first(
+        "ieee123", "ieee123",
+        (
+            Battery("13", 0.4, 1.6), Battery("48", 0.3, 1.2), Battery("76", 0.3, 1.2),
+            Battery("114", 0.05, 0.2, phase="A"), Battery("22", 0.05, 0.2, phase="B"),
+            PV("47", 0.4, site=1, controls="pq"), PV("65", 0.4, site=8, controls="pq"),
+            PV("76", 0.3, site=15, controls="q", phase="A"), PV("66", 0.1, site=22, controls="q", phase="B"),
+            PV("99", 0.1, site=4, controls="q", phase="B"), PV("51", 0.1, site=11, controls="q", phase="C"),
+            _cars("7", 0.2, 7.75, 17.5, 0.8), _cars("108", 0.2, 16.5, 23.5, 0.8),
+            FlexibleLoad("48", shift_mw=0.06, return_h=4.0, shift_cost_per_mwh=4.0),
+            _gas("300", 0.4),
+        ),
+        DERDispatch(voltage_usd_pu=100.0, vuf_max_pct=1.5), per_phase=True, load_scale=1.0, v_source_pu=0.96,
+    ).priced(41000.0, 1900.0),
 )  # fmt: skip

@@ -12,6 +12,8 @@ from ..tasks import Task
 
 NAMESPACE = "distgrid"
 
+#: Options of new ids: the coming interval is forecast, not shown, and days of training lie apart from others.
+FORESEEN: Mapping[str, Any] = {"observation": "global", "splits": "weeks-apart"}
 #: Rated MW by bus.
 Sizes = Mapping[str, float]
 #: Bus, phases, MW.

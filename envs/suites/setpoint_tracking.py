@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from ..resources import PV, Battery
+from ..resources import EV, PV, Battery, ResourceSpec
 from ..tasks import DispatchSignal, SetpointTracking
-from .entry import RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv
+
+
+def _first(
+    name: str, case: str, task: SetpointTracking, resources: tuple[ResourceSpec, ...], load_scale: float,
+    v_source_pu: float, per_phase: bool = False,
+) -> RegisteredEnv:  # fmt: skip
+    return RegisteredEnv(
+        name=f"SetpointTracking-{name}", version=0, case=case, task=task, resources=resources,
+        per_phase=per_phase,
+        options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
+        unpriced_splits=("price-storm",),
+        summary="batteries, vehicles and PV follow a dispatch signal at the head, inside the limits of the "
+        "network",
+    )  # fmt: skip
+
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
-    RegisteredEnv(
-        name="SetpointTracking-33bw", version=0, case="case33bw",
-        task=SetpointTracking(dispatch=DispatchSignal(swing_mw=0.8, shortest_h=1.5, longest_h=8.0)),
-        resources=(
+    _first(
+        "33bw", "case33bw",
+        SetpointTracking(dispatch=DispatchSignal(swing_mw=0.8, shortest_h=1.5, longest_h=8.0)),
+        (
             *(Battery(bus, p_mw=p, energy_mwh=2.5 * p)
               for bus, p in {"3": 0.4, "6": 0.3, "24": 0.3, "28": 0.3}.items()),
-            *(PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls="pq", s_mva=1.1 * p)
-              for i, (bus, p) in enumerate({"14": 0.5, "24": 0.9, "30": 0.7, "32": 0.5}.items())),
+            PV("14", 0.5, site=1, controls="pq"), PV("24", 0.9, site=8, controls="pq"),
+            PV("30", 0.7, site=15, controls="pq"), PV("32", 0.5, site=22, controls="pq"),
+            EV("22", 0.3, sessions=((8.0, 17.5, 1.2),), undelivered_cost_per_mwh=300.0),
+            EV("11", 0.25, sessions=((16.5, 23.5, 1.0),), undelivered_cost_per_mwh=300.0),
         ),
-        options={"load_scale": 1.1, "v_source_pu": 1.03, "splits": "weeks-apart"},
-        unpriced_splits=("price-storm",),
-        summary="batteries and PV follow a dispatch signal at the head, inside the limits of the network",
-    ),
+        load_scale=1.0, v_source_pu=1.04,
+    ).priced(24000.0, 860.0),
+    _first(
+        "ieee123", "ieee123",
+        SetpointTracking(
+            dispatch=DispatchSignal(swing_mw=0.5, shortest_h=1.5, longest_h=8.0), voltage_usd_pu=100.0,
+            vuf_max_pct=1.5,
+        ),
+        (
+            Battery("13", 0.3, 0.75), Battery("48", 0.25, 0.6), Battery("76", 0.25, 0.6),
+            PV("47", 0.4, site=1, controls="pq"), PV("65", 0.4, site=8, controls="pq"),
+            PV("76", 0.3, site=15, controls="p", phase="A"), PV("108", 0.3, site=22, controls="p"),
+            EV("7", 0.2, sessions=((8.0, 17.5, 0.8),), undelivered_cost_per_mwh=300.0),
+            EV("108", 0.15, sessions=((16.5, 23.5, 0.6),), undelivered_cost_per_mwh=300.0),
+        ),
+        load_scale=0.85, v_source_pu=0.963, per_phase=True,
+    ).priced(15000.0, 610.0),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..resources import CapacitorBank, TapChanger
 from ..tasks import VoltVar
-from .entry import RegisteredEnv, Sizes, batteries, inverters
+from .entry import FORESEEN, RegisteredEnv, Sizes, batteries, inverters
 
 
 def _first(
@@ -30,7 +30,7 @@ def _second(
             *(TapChanger(branch=branch, max_steps=2, tap_min=-8, tap_max=8) for branch in taps),
             *(CapacitorBank(bus=bus, q_mvar=q, on=True) for bus, q in (banks or {}).items()),
         ),
-        options={"load_scale": load_scale, "v_source_pu": v_source_pu},
+        options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
         summary="smart inverters, batteries, and taps and banks where there are any, keep 0.95-1.05 pu",
     )  # fmt: skip
 

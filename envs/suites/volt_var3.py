@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..resources import CapacitorBank, TapChanger
 from ..tasks import VoltVar3
-from .entry import Phased, RegisteredEnv, phase_inverters
+from .entry import FORESEEN, Phased, RegisteredEnv, phase_inverters
 
 
 def _first(
@@ -36,7 +36,7 @@ def _second(
             *(TapChanger(name, max_steps=4) for name in regulators), *(CapacitorBank(name) for name in banks),
             *phase_inverters(sun, "q"),
         ),
-        options={"load_scale": load_scale, "v_source_pu": v_source_pu},
+        options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
         summary="taps per phase, capacitor banks and single-phase inverters hold voltages and their balance",
     )  # fmt: skip
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..blocks import GRID_BLOCKS
 from .base import DataTask, StepView, Task, WorstCase
 from .der_dispatch import DERDispatch
+from .ev_charging import EVCharging
+from .hosting_capacity import HostingCapacity
 from .loss import LossMinimisation
 from .money import MoneyTask
 from .peak_shaving import PeakShaving
@@ -22,6 +24,8 @@ __all__ = [
     "DERDispatch",
     "DataTask",
     "DispatchSignal",
+    "EVCharging",
+    "HostingCapacity",
     "LossMinimisation",
     "MoneyTask",
     "PeakShaving",

@@ -25,16 +25,18 @@ from ..kernels.rows import mean_square_rows
 from ..resources import Fleet
 from ..resources.base import check_number
 from ..resources.class_names import made_of, name_of_class
+from .opening import NOT_KEPT, Opened
 from .signal import DispatchSignal
 from .terms import Readers, Term, TermRow, as_terms, least_of, readers, row_of
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 
 class StepView:
     """The solved interval, batch first. Arrays are live: read, never keep, never write."""
 
-    __slots__ = ("_fleet", "_stepper", "dt_h", "entries", "resource_cost", "unserved_mw")
+    __slots__ = ("_fleet", "_stepper", "dt_h", "entries", "opened", "resource_cost", "unserved_mw")
 
     def __init__(self, stepper: SolvedGrid, fleet: Fleet, resource_cost: FloatArray, dt_h: float) -> None:
         self._stepper, self._fleet = stepper, fleet
@@ -43,6 +45,8 @@ class StepView:
         self.resource_cost = resource_cost  # (batch,)
         self.unserved_mw = resource_cost * 0.0  # (batch,) load on dead nodes, and load that was shed
         self.dt_h = dt_h
+        #: The grid as the episode opened, kept for a task that ``compares``.
+        self.opened: Opened = NOT_KEPT
 
     def value(self, key: str) -> FloatArray:
         """(batch,) what infos tell under a measured ``key``, such as "p_loss_MW"; ValueError names them."""
@@ -77,6 +81,11 @@ class StepView:
         out = np.empty(self._stepper.batch)
         mean_square_rows(self._stepper.v_pu, reference_pu, out)
         return out
+
+    @property
+    def loading(self) -> FloatArray:
+        """(batch, branches) apparent power over rating."""
+        return self._stepper.loading
 
     @property
     def voltage_violation_pu(self) -> FloatArray:
@@ -228,6 +237,25 @@ class Task(ABC):
     def terms(self, view: StepView) -> dict[str, FloatArray]:
         """Weighted reward contributions by name, each (batch,) or one number for all rows; finite."""
         return self._readers.of(view)
+
+    @property
+    def compares(self) -> bool:
+        """Whether ``StepView.opened`` is kept: the grid as the episode opened."""
+        return False
+
+    @property
+    def snapshot_hours(self) -> tuple[float, float] | None:
+        """Between which hours of the day the least load lies that holds all episode; None: it follows the
+        day.
+        """
+        return None
+
+    def ends(self, view: StepView) -> BoolArray:
+        """(batch,) booleans: which episodes the interval just solved ends, for no price beside its terms.
+
+        They are terminated; none are, unless overridden.
+        """
+        return np.zeros(view.p_loss_mw.shape, dtype=np.bool_)
 
     def worst_step(self, worst: WorstCase) -> float:
         """A reward that no solved interval can fall below; prices a failed power flow."""

@@ -20,6 +20,7 @@ from ...physics.row_results import OVERLOAD, P_LOSS, P_SLACK, VOLTAGE_VIOLATION,
 from ..kernels import ledger
 from ..kernels.terms import ACCOUNT, LEDGER, MEAN_SQUARE, MEASURED
 from ..resources.base import check_number
+from .hosting_limits import DEVIATION_PU, MOST_LOADING, refused_mw
 
 if TYPE_CHECKING:
     from .base import StepView, WorstCase
@@ -164,6 +165,10 @@ def _slack_range(worst: WorstCase) -> Range:
     return Range(-worst.slack_mw, worst.slack_mw)
 
 
+def _refused_range(worst: WorstCase, **_: float) -> Range:
+    return _account_range(worst, "connected_mw")
+
+
 def _of_account(name: str, unit: str, meaning: str) -> Quantity:
     return Quantity(
         name, unit, meaning, functools.partial(_account, account=name),
@@ -247,6 +252,11 @@ QUANTITIES: Mapping[str, Quantity] = {
                  _up_to("storage_mwh_per_step"), source=KernelSource(ACCOUNT, "throughput_mwh")),
         Quantity("curtailed_mw", "MW", "available power that was not used", attrgetter("curtailed_mw"),
                  _up_to("curtailable_mw"), source=KernelSource(ACCOUNT, "curtailed_mw")),
+        _of_account("connected_mw", "MW", "generation that was newly connected"),
+        Quantity("refused_mw", "MW", "generation newly connected in an interval that violates the band of "
+                 "voltages, moves one by more than `deviation_pu`, or loads a branch above `most_loading`; "
+                 "what the episode opened with counts where it gets worse", refused_mw, _refused_range,
+                 {"deviation_pu": DEVIATION_PU, "most_loading": MOST_LOADING}),
         _of_account("shifted_mwh", "MWh", "load moved away from the interval that wanted it"),
         _of_account("undelivered_mwh", "MWh", "energy that cars left without"),
         _of_ledger("energy_cost_usd", "USD", "price times the energy taken from the upstream grid; what is "

@@ -24,8 +24,8 @@ class SetpointTracking(MoneyTask):
 
     v_band: tuple[float, float] | None = (0.95, 1.05)
     dispatch: DispatchSignal = field(default=DispatchSignal(swing_mw=0.5))
-    deviation_usd_mw: float = 25.0
-    deviation_usd_mw2: float = 100.0
+    deviation_usd_mw: float = 50.0
+    deviation_usd_mw2: float = 20.0
     wear_usd_mwh: float = 4.0
     lead_steps: int = 4
 

@@ -132,7 +132,7 @@ class RowView:
     def obs(self) -> NDArray[np.float32]:
         """The current observation, (n_obs,) float32, a fresh array."""
         grid, row = self._env.shards.at(self._index)
-        own: NDArray[np.float32] = grid.observe()[row].copy()
+        own: NDArray[np.float32] = self._env._form.many(grid.observe()[row].copy())
         return own
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -145,8 +145,8 @@ class RowView:
         mask = np.zeros(env.num_envs, dtype=np.bool_)
         mask[index] = True
         seeds = None if seed is None else [seed if i == index else None for i in range(env.num_envs)]
-        observations, infos = env.reset(seed=seeds, options={**(options or {}), "reset_mask": mask})
-        return observations[index].copy(), row_of(infos, index)
+        _, infos = env.reset(seed=seeds, options={**(options or {}), "reset_mask": mask})
+        return self.obs(), row_of(infos, index)
 
 
 def row_of(infos: dict[str, Any], index: int) -> dict[str, Any]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
 import pytest
 
+from distgrid.envs import Entry
 from distgrid.envs.core.codecs import BoxCodec
+from distgrid.envs.core.observation_layout import Layout
+
+if TYPE_CHECKING:
+    from distgrid.envs import Block
 
 
 @dataclass(frozen=True)
@@ -19,13 +25,25 @@ class FakeUnit:
 
     name: str
     kind: str
-    node_row: int
+    bus: str
     p_mw: float
     s_mva: float
     q_max_mvar: float
     action_p: int | None
     action_q: int | None
     observation: dict[str, int] = field(default_factory=dict)
+    phase: str = "ABC"
+
+
+def fake_layout(blocks: Mapping[str, Sequence[str | None]]) -> Layout:
+    """Blocks by name, with the bus of each of their entries."""
+    listed = []
+    for name, buses in blocks.items():
+        block = cast("Block", SimpleNamespace(name=name))
+        named = enumerate(buses)
+        entries = [Entry(f"{name}[{k}]", "1", -9.0, 9.0, bus=bus, phase=bus and "ABC") for k, bus in named]
+        listed.append((block, entries))
+    return Layout(listed)
 
 
 class FakeGrid(gymnasium.Env[Any, Any]):
@@ -36,12 +54,12 @@ class FakeGrid(gymnasium.Env[Any, Any]):
     """
 
     def __init__(self) -> None:
-        self.layout = {"clock": slice(0, 4), "v_pu": slice(4, 9), "pv.p_avail_mw": slice(9, 12)}
+        self.layout = fake_layout({"clock": [None] * 4, "v_pu": list("01234"), "pv.p_avail_mw": list("134")})
         ratings = ((1, 1.0, 1.1, 0.44 * 1.1), (3, 0.5, 0.5, 0.22), (4, 0.004, 0.0044, 0.3 * 0.0044))
         self.units = [
-            FakeUnit("battery_2", "battery", 2, 0.5, 0.5, 0.0, 0, None),
+            FakeUnit("battery_2", "battery", "2", 0.5, 0.5, 0.0, 0, None),
             *(
-                FakeUnit(f"pv_{n}", "pv", n, p, s, q, None, 1 + k, {"p_avail_mw": 9 + k})
+                FakeUnit(f"pv_{n}", "pv", str(n), p, s, q, None, 1 + k, {"p_avail_mw": 9 + k})
                 for k, (n, p, s, q) in enumerate(ratings)
             ),
         ]

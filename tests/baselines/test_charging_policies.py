@@ -12,12 +12,13 @@ from hypothesis.extra.numpy import arrays
 
 from distgrid import EV, Battery, DistGridEnv, baselines, cases
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.scripted.charging import fill_valley, mean_day, train_days
-from distgrid.envs import DistGridVectorEnv, SeriesLoad
+from distgrid.baselines.scripted.charging import fill_valley, known_prices, mean_day, train_days
+from distgrid.cases.profiles import Duration
+from distgrid.envs import DistGridVectorEnv, LossMinimisation, SeriesLoad
 
 FEEDER = cases.load("case33bw")
 NIGHT = [(0.0, 7.0, 0.1), (18.0, 24.0, 0.12)]
-POLICIES = ("ev-asap", "ev-valley-filling")
+POLICIES = ("ev-asap", "ev-valley-filling", "ev-cheapest")
 
 
 def stations(**options: Any) -> list[EV]:
@@ -149,3 +150,31 @@ def test_no_station_is_an_error() -> None:
     for policy in POLICIES:
         with pytest.raises(RunError, match="no EV to charge"):
             baselines.make(policy, env)
+
+
+def test_the_cheapest_known_hours_are_taken() -> None:
+    """Prices of the next day are used from 13:00 on; before, those of the day stand in for them."""
+    dear, cheap = 60.0, 20.0
+    price = np.full(96 * 366, dear)
+    price[96 * 200 + 80 : 96 * 200 + 88] = cheap  # 20:00 to 22:00
+    price[96 * 201 : 96 * 201 + 8] = 0.0  # midnight to 2:00 of the next day
+    night = [(18.0, 7.0, 0.25 * 0.95 * 0.05 * 10)]  # ten quarter hours
+    env = DistGridEnv(
+        FEEDER, [EV(18, 0.05, sessions=night)], LossMinimisation(Duration(hours=48)), prices=price,
+        days=range(200, 202),
+    )  # fmt: skip
+    obs, info = env.reset(seed=0, options={"day": 200})
+    chosen = baselines.make("ev-cheapest", env)
+    chosen.reset(obs, info)
+    power = []
+    for _ in range(96 + 28):
+        obs, *_, info = env.step(chosen.act(obs, info))
+        power.append(-info["delivered"]["p_mw"][0])
+    charged = np.array(power)[72:]  # from 18:00 to 7:00
+    np.testing.assert_allclose(charged[24:32], 0.05, rtol=1e-5)
+    np.testing.assert_allclose(charged[8:10], 0.05, rtol=1e-5)  # of the cheap ones the first two
+    assert np.count_nonzero(charged > 1e-6) == 10
+    ahead = np.arange(96)
+    early = known_prices(price, np.array([96 * 200 + 51, 96 * 200 + 52]), ahead, 96)
+    assert early[0].min() == cheap
+    assert early[1].min() == 0.0

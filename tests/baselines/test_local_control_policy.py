@@ -17,6 +17,8 @@ from distgrid.cases.schema import table
 from distgrid.envs.core.codecs import BoxCodec
 from distgrid.physics.controls.settings import local_controls
 
+from .conftest import fake_layout
+
 #: Where OpenDSS's controls end from neutral taps.
 OPENDSS = {
     "ieee13": [9, 6, 9],
@@ -61,7 +63,7 @@ class PhaseStandIn(gymnasium.Env[Any, Any]):
             ),
             neutral_action=np.zeros(len(names)),
         )
-        self.codec = BoxCodec(names)
+        self.codec, self.layout = BoxCodec(names), fake_layout({"positions": [None] * len(names)})
         self.low, self.high, self.rows = low, high, rows
         self.tap_pos = np.full((rows, self.n_tap), tap)
         self.solved: physics.Solution3

@@ -19,7 +19,11 @@ from distgrid.baselines.scripted.vde4105 import QMAX_PER_PINST, PowerFactor4105,
 from distgrid.baselines.scripted.volt_var import IEEE1547_A, IEEE1547_B, PiecewiseVoltVar
 
 #: The relays of regulators are tested with their own feeders.
-ELSEWHERE = ("local-control", "ev-asap", "ev-valley-filling")  # nothing to control here: files of their own
+#: Nothing to control here: files of their own.
+ELSEWHERE = (
+    "local-control", "ev-asap", "ev-valley-filling", "ev-cheapest", "battery-price", "peak-shave",
+    "track-setpoint",
+)  # fmt: skip
 CATALOGUE = [name for name in registry.CATALOGUE if name not in ELSEWHERE]
 VOLT_VAR = [n for n in CATALOGUE if n.startswith("volt-var")]
 LOCAL = [n for n in CATALOGUE if n not in ("do-nothing", "random")]

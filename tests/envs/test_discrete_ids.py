@@ -26,7 +26,7 @@ from distgrid.envs import (
 from .test_action_spaces import DISCRETE, SPACES
 from .world import FEEDER
 
-RULES = ["do-nothing", "random", "volt-var-ieee1547", "ev-asap", "ev-valley-filling"]
+RULES = ["do-nothing", "random", "volt-var-ieee1547", "ev-asap", "ev-valley-filling", "ev-cheapest"]
 
 
 @pytest.mark.parametrize("space", DISCRETE)

@@ -15,7 +15,6 @@ from gymnasium.vector import SyncVectorEnv
 from gymnasium.wrappers import RecordEpisodeStatistics, RenderCollection, TimeAwareObservation, TimeLimit
 
 from distgrid import cases
-from distgrid.cases import profiles
 from distgrid.cases.profiles import Duration
 from distgrid.envs import (
     EV,
@@ -56,7 +55,7 @@ def bare(env: Any) -> DistGridEnv:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
 def test_the_spec_tells_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
-    assert gym.spec(entry.id).max_episode_steps == 96 == entry.task.episode.steps(profiles.DT_H)
+    assert gym.spec(entry.id).max_episode_steps == entry.task.episode.steps(entry.dt_h) == entry.episode_steps
 
 
 def test_the_spec_of_an_environment_tells_it_too() -> None:

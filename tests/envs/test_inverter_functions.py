@@ -20,6 +20,8 @@ from .world import FEEDER
 
 OPENDER = json.loads((Path(__file__).parents[1] / "reference" / "opender.json").read_text())
 POWER_FACTOR = "pf0.95abs"
+WRONG: Any = (0.0, 0.0, "low")
+FIELDS: Any = {"v": 1}
 
 
 def functions_of(label: str) -> InverterFunctions:
@@ -125,7 +127,7 @@ def test_limits_hold(name: str, v: float, other: float, p: float, s: float, prio
         (lambda: VoltWattCurve(v_pu=(1.06, 1.2)), r"v_pu\[2\] must be in \[1.07, 1.1\]"),
         (lambda: VoltWattCurve(p=(0.2, 1.0)), "p must never rise"),
         (lambda: WattVarCurve(p=(0.2, 0.9, 1.0)), r"p\[2\] must be in \[0.4, 0.8\]"),
-        (lambda: WattVarCurve(q=(0.0, 0.0, "low")), r"q\[3\] must be a finite number, got 'low'"),
+        (lambda: WattVarCurve(q=WRONG), r"q\[3\] must be a finite number, got 'low'"),
         (
             lambda: InverterFunctions(VoltVarCurve(), watt_var=WattVarCurve()),
             "volt_var and watt_var both rule the reactive power",
@@ -137,7 +139,7 @@ def test_limits_hold(name: str, v: float, other: float, p: float, s: float, prio
             "excitation 'over' is unknown; expected one of absorbing",
         ),
         (lambda: InverterFunctions(cease_above_pu=0.9), r"cease_above_pu must be in \(1, 1.2\], got 0.9"),
-        (lambda: InverterFunctions({"v": 1}), "volt_var has no field 'v'"),
+        (lambda: InverterFunctions(FIELDS), "volt_var has no field 'v'"),
         (
             lambda: InverterFunctions.named("volt-var"),
             "expected volt-var, watt-var, volt-watt, unity, several",

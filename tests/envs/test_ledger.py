@@ -190,7 +190,7 @@ def test_setpoints_are_observed_ahead() -> None:
         obs, _, _, _, info = env.step(env.neutral_action)
         np.testing.assert_array_equal(before[1:], obs[at][:2])
         off = abs(info["p_slack_MW"] - float(before[0]))
-        assert info["rewards"]["setpoint_deviation"] == pytest.approx(-25.0 * off, rel=1e-5)
+        assert info["rewards"]["setpoint_deviation"] == pytest.approx(-50.0 * off, rel=1e-5)
 
 
 def test_own_quantities_read_the_price_of_their_interval() -> None:

@@ -99,7 +99,7 @@ def test_every_mwh_of_a_night_is_accounted_for(
     assert (np.cumsum(into) >= -1e-9).all()
 
 
-@pytest.mark.parametrize("policy", ["ev-asap", "ev-valley-filling"])
+@pytest.mark.parametrize("policy", ["ev-asap", "ev-valley-filling", "ev-cheapest"])
 def test_policies_deliver_overnight(policy: str) -> None:
     """Three days in hours, from noon: each car leaves with what it needs, over midnight and the weekend."""
     night = EV(18, 0.03, sessions=[(18.0, 7.0, 0.12)], undelivered_cost_per_mwh=2.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import warnings
 from typing import Any, ClassVar
@@ -166,15 +167,14 @@ def test_a_phase_sees_its_own_voltage() -> None:
 
 def test_rows_are_single_environments() -> None:
     """Trap 25b: rows that settle after different rounds, and restarts of some: the bits of each alone."""
-    for single, vector, feeder, fleet in (
+    worlds: list[Any] = [
         (DistGridEnv, DistGridVectorEnv, FEEDER, FLEET),
         (DistGrid3PhaseEnv, DistGrid3PhaseVectorEnv, FEEDER3, FLEET3),
-    ):
-        made: Any = single
-        task = LossMinimisation(episode=Duration(hours=9 / 4))
-        apart = SyncVectorEnv([lambda made=made, a=(feeder, fleet, task): made(*a)] * 5)
-        together: Any = vector(feeder, fleet, task, num_envs=5)
-        assert play_both(together, apart, steps=30) == 0
+    ]
+    task = LossMinimisation(episode=Duration(hours=9 / 4))
+    for single, vector, feeder, fleet in worlds:
+        apart = SyncVectorEnv([functools.partial(single, feeder, fleet, task)] * 5)
+        assert play_both(vector(feeder, fleet, task, num_envs=5), apart, steps=30) == 0
 
 
 def test_a_reset_shows_the_grid_at_rest() -> None:
@@ -197,7 +197,7 @@ def test_a_state_goes_on_to_the_same_bits() -> None:
     """Saved and restored in the middle of a sunny day, and copied."""
     env = DistGridEnv(FEEDER, FLEET, VoltVar())
     env.reset(seed=0, options={"start": 170 * 96 + 40})
-    action = np.full(env.action_space.shape, 0.3)
+    action = np.full(env.fleet.n_actions, 0.3)
     env.step(action)
     state = env.get_state()
     first = env.step(action)

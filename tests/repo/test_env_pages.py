@@ -22,10 +22,9 @@ from distgrid.cases import profiles
 IDS = [identity for identity in gymnasium.registry if identity.startswith("distgrid/")]
 FAMILIES = sorted({identity.removeprefix("distgrid/").partition("-")[0] for identity in IDS})
 DEVICES = (
-    "Battery", "PV", "EV", "FlexibleLoad", "Generator", "DataCenter", "SoftOpenPoint", "TapChanger",
-    "CapacitorBank",
+    "Battery", "PV", "Wind", "EV", "HeatPump", "FlexibleLoad", "Generator", "DataCenter", "SoftOpenPoint",
+    "TapChanger", "CapacitorBank", "HostingSite",
 )  # fmt: skip
-DEVICES = ("Battery", "PV", "Wind", "EV", "HeatPump", "TapChanger", "CapacitorBank")
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ EXAMPLES = {
     "Battery": Example("DistGridEnv", "case33bw", {"bus": 18, "p_mw": 0.2, "energy_mwh": 0.8}),
     "PV": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5, "controls": "pq"}),
     "EV": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.022}),
+    "HostingSite": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 1.0, "step_mw": 0.2}),
     "Wind": Example("DistGridEnv", "case33bw", {"bus": 25, "p_mw": 0.5}),
     "HeatPump": Example("DistGridEnv", "case33bw", {"bus": 30, "p_mw": 0.1}),
     "FlexibleLoad": Example(

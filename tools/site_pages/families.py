@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .audits import audit_section
 from .catalogue import device_kinds, families, make
 from .days import Played
 from .markdown import listed, number, prose, sections, sentence, table, tabs
@@ -62,6 +63,7 @@ def family_page(family: str, played: Played) -> str:
         parts += [f"## {heading}\n", text]
         if heading in made:
             parts.append(made[heading])
+    parts.append(audit_section(entries))
     for env in live.values():
         env.close()
     return "\n".join(parts)

@@ -1,0 +1,112 @@
+"""`EVCharging-*`: cars get what they came for, when it is cheap and the network has room.
+
+Cars that charge as they come do so into the evening's peak of loads and prices, and violate limits by it.
+Depots and homes have nights of very different need, by weekday, and cars at work stay long or hardly long
+enough, as real ones did: so there is no rate that suits all of them. The price of energy that is missing at
+departure is some ten times that of energy, as on a fast charger beside the road.
+
+An episode is a day and the night behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...cases.profiles import Duration
+from ..resources import EV, PV, ChargingSession
+from ..tasks import EVCharging
+from .entry import FORESEEN, RegisteredEnv
+
+_MISSING_USD_MWH = 450.0
+_V2G = 0.3  # of the power of charging, where cars give back
+_CAR_MW = 0.004  # of an outlet in a car park
+#: What the cars of a night need, of what the station could give them, from some weekday on.
+_NIGHTS = (0.9, 0.45, 0.7, 0.3, 0.6, 0.25, 0.4)
+_EPISODE = Duration(hours=30.0)
+
+
+def _nights(p_mw: float, arrival_h: float, departure_h: float, first: int) -> tuple[ChargingSession, ...]:
+    """A car every night of the week; the first weekday has the need of number ``first`` of `_NIGHTS`."""
+    stay_h = departure_h + 24.0 - arrival_h
+    return tuple(
+        ChargingSession(
+            24.0 * day + arrival_h, 24.0 * day + arrival_h + stay_h,
+            round(0.95 * p_mw * stay_h * _NIGHTS[(day + first) % 7], 6),
+        )
+        for day in range(7)
+    )  # fmt: skip
+
+
+def _overnight(
+    bus: str, p_mw: float, arrival_h: float, departure_h: float, first: int, v2g: bool, phase: str = "ABC"
+) -> EV:
+    return EV(
+        bus, p_mw=p_mw, v2g_mw=round(_V2G * p_mw, 6) if v2g else 0.0, repeats="weekly", phase=phase,
+        sessions=_nights(p_mw, arrival_h, departure_h, first), undelivered_cost_per_mwh=_MISSING_USD_MWH,
+    )  # fmt: skip
+
+
+def _park(bus: str, cars: int, site: str, v2g: bool = False, phase: str = "ABC") -> EV:
+    p_mw = round(cars * _CAR_MW, 6)
+    return EV(
+        bus, p_mw=p_mw, v2g_mw=round(_V2G * p_mw, 6) if v2g else 0.0, site=site, cars=cars, phase=phase,
+        undelivered_cost_per_mwh=_MISSING_USD_MWH,
+    )  # fmt: skip
+
+
+def _roofs(sizes: Mapping[str, tuple[str, float]]) -> tuple[PV, ...]:
+    """PV by bus: phases and MW; inverters control themselves."""
+    return tuple(
+        PV(bus, p_mw=p, site=(7 * i + 1) % 25, functions="volt-var-b", phase=phase)
+        for i, (bus, (phase, p)) in enumerate(sizes.items())
+    )
+
+
+_DEPOTS = (  # bus, MW, hours of arrival and departure, gives back
+    ("16", 0.16, 17.5, 6.0, True), ("18", 0.16, 18.0, 6.0, False), ("13", 0.16, 17.0, 5.5, False),
+    ("33", 0.23, 18.5, 6.0, True), ("25", 0.26, 17.0, 5.0, True), ("31", 0.23, 18.0, 6.0, False),
+)  # fmt: skip
+_HOMES = (  # bus, phase, hours of arrival and departure
+    ("47", "B", 17.5, 6.0), ("74", "A", 18.0, 6.0), ("178", "B", 18.5, 6.0), ("249", "B", 17.0, 6.0),
+    ("289", "A", 17.5, 6.0), ("314", "B", 19.0, 6.0), ("320", "C", 18.0, 6.0), ("349", "A", 16.5, 6.0),
+    ("388", "A", 18.0, 6.0), ("458", "C", 17.5, 6.0), ("522", "B", 18.5, 6.0), ("563", "A", 19.0, 6.0),
+    ("614", "C", 18.0, 6.0), ("639", "B", 17.0, 6.0), ("688", "B", 17.5, 6.0), ("755", "B", 18.0, 6.0),
+    ("780", "C", 18.5, 6.0), ("817", "A", 17.0, 6.0), ("860", "A", 18.0, 6.0), ("896", "A", 19.0, 6.0),
+    ("906", "A", 17.5, 6.0),
+)  # fmt: skip
+_HOME_MW = 0.0046  # 20 A on one phase
+
+ENTRIES: tuple[RegisteredEnv, ...] = (
+    RegisteredEnv(
+        name="EVCharging-33bw", version=0, case="case33bw",
+        task=EVCharging(episode=_EPISODE, wear_usd_mwh=5.0, import_fee_usd_mwh=20.0, export_fee_usd_mwh=10.0),
+        resources=(
+            _park("8", 60, "jpl"), _park("14", 40, "jpl"), _park("24", 100, "jpl"),
+            _park("30", 60, "jpl", v2g=True), _park("11", 50, "caltech"),
+            _park("21", 60, "caltech", v2g=True),
+            *(_overnight(bus, p, come, go, k, v2g) for k, (bus, p, come, go, v2g) in enumerate(_DEPOTS)),
+            *_roofs({"12": ("ABC", 0.6), "24": ("ABC", 1.2), "28": ("ABC", 0.8), "32": ("ABC", 0.8),
+                     "20": ("ABC", 0.6)}),
+        ),
+        options={"load_scale": 0.75, "v_source_pu": 1.03, **FORESEEN},
+        summary="car parks and depots charge at the market's prices, inside voltages and ratings",
+    ),
+    RegisteredEnv(
+        name="EVCharging-european_lv", version=0, case="european_lv", per_phase=True,
+        task=EVCharging(
+            episode=_EPISODE, v_band=(0.94, 1.1), wear_usd_mwh=5.0, voltage_usd_pu=0.5, overload_usd_mva=1.0,
+            unbalance_usd_pct=0.01,
+        ),
+        resources=(
+            *(_overnight(bus, _HOME_MW, come, go, k, k % 3 == 0, phase)
+              for k, (bus, phase, come, go) in enumerate(_HOMES)),
+            _park("208", 1, "caltech", phase="C"), _park("562", 1, "caltech", phase="A"),
+            _park("701", 1, "jpl", phase="C"), _park("835", 1, "jpl", phase="C"),
+            _park("676", 1, "jpl", phase="B"), _park("886", 1, "caltech", phase="B"),
+            *_roofs({"342": ("C", 0.004), "611": ("A", 0.004), "682": ("B", 0.004), "861": ("A", 0.004),
+                     "785": ("B", 0.004)}),
+        ),
+        options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **FORESEEN},
+        summary="homes charge on single phases at a tariff, inside voltages, ratings and balance",
+    ),
+)  # fmt: skip

@@ -1,0 +1,249 @@
+"""The audit on crafted tasks: each verdict can fail, and says why; every action space; the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from distgrid import cli
+from distgrid.baselines.audit import AuditResult, audit
+from distgrid.baselines.audit.verdicts import verdicts
+from distgrid.baselines.errors import RunError
+from distgrid.envs import (
+    PV,
+    Battery,
+    DataTask,
+    DistGridEnv,
+    Duration,
+    Hybrid,
+    LossMinimisation,
+    SeriesLoad,
+    Term,
+    VoltVar,
+)
+
+from ..envs.world import FEEDER
+
+Registers = Callable[..., str]
+
+
+def load(scale: float = 1.0) -> SeriesLoad:
+    """Three days that resemble each other, of which the last is for tests."""
+    p = FEEDER.column("nodes", "load_p_mw") * scale
+    day = 1.0 + 0.3 * np.sin(np.arange(288) * 2.0 * np.pi / 96.0)
+    return SeriesLoad(FEEDER, day[:, None] * p, splits={"train": [0, 1], "test": [2]})
+
+
+@pytest.fixture
+def register() -> Iterator[Registers]:
+    """Registers an environment of case33bw under an id of its own, and forgets it afterwards."""
+    made: list[str] = []
+
+    def do(task: Any, resources: Any, kind: type[DistGridEnv] = DistGridEnv, **options: Any) -> str:
+        identity = f"Audited/Env{len(made)}-v0"
+        options = {"load": load(), **options}
+
+        def create(**more: Any) -> DistGridEnv:
+            return kind(FEEDER, resources, task, **{**options, **more})
+
+        gymnasium.register(identity, create)
+        made.append(identity)
+        return identity
+
+    yield do
+    for identity in made:
+        del gymnasium.registry[identity]
+
+
+def audited(identity: str, **options: Any) -> AuditResult:
+    return audit(identity, **{"budget": "tiny", "learners": (), **options})
+
+
+def passes(found: AuditResult) -> dict[str, bool | None]:
+    return {row["verdict"]: row["passes"] for row in found.verdicts.to_pylist()}
+
+
+SIX_HOURS = Duration(hours=6)
+
+
+def test_a_task_whose_optimum_is_a_constant_is_refused(register: Registers) -> None:
+    """Losses of a feeder that lacks reactive power: compensation all day closes nearly all of the gap."""
+    task = LossMinimisation(episode=SIX_HOURS)
+    found = audited(register(task, [PV(30, 0.8, controls="q"), PV(25, 0.4, controls="q")]))
+    assert found.share("best constant") > 0.9
+    assert passes(found)["no constant action is good"] is False
+    assert not found.accepted
+    assert found.share("do-nothing") == 0.0
+    assert found.share("random") < found.share("best constant")
+
+
+def test_storage_that_is_free_at_the_end_is_found_out(register: Registers) -> None:
+    """A battery that is emptied before the end saves losses for nothing; not so where wear is priced."""
+    fleet = [Battery(18, 0.5, 2.0), PV(30, 0.5, controls="q")]
+    free = audited(register(VoltVar(episode=SIX_HOURS, wear_weight=0.0), fleet))
+    assert passes(free)["storage at the end is worth what it costs"] is False
+    priced = audited(register(VoltVar(episode=SIX_HOURS, wear_weight=20.0), fleet))
+    assert passes(priced)["storage at the end is worth what it costs"] is True
+
+
+def test_a_reward_whose_optimum_violates_is_found_out(register: Registers) -> None:
+    """Power sold at any voltage: the best that can be done lifts voltages above their limit."""
+    task = DataTask(
+        blocks=("clock", "v_pu"), rewards=(Term("sold", "slack_mw", -1.0),), costs=("voltage_violation",),
+        v_band=(0.95, 1.05), episode=SIX_HOURS,
+    )  # fmt: skip
+    found = audited(register(task, [Battery(18, 4.0, 40.0)], load=load(0.4)))
+    reference = next(row for row in found.scores.to_pylist() if row["kind"] == "reference")
+    assert reference["violating_share"] > 0.5
+    assert passes(found)["reward and limits agree"] is False
+
+
+def test_a_failure_that_pays_is_found_out(register: Registers) -> None:
+    """A failed power flow that takes less than the rest of the day costs would be the way out."""
+    fleet = [PV(30, 0.8, controls="q")]
+    cheap = audited(register(VoltVar(episode=SIX_HOURS, failure_price=0.001, failure_cost=1.0), fleet))
+    assert passes(cheap)["failing never pays"] is False
+    dear = audited(register(VoltVar(episode=SIX_HOURS, failure_price=1e6, failure_cost=1.0), fleet))
+    assert passes(dear)["failing never pays"] is True
+    assert passes(dear)["failing can be survived"] is False
+
+
+class Drifting(DistGridEnv):
+    """Shows its first entry outside of the space; a subclass, whose rows nobody can make."""
+
+
+@pytest.mark.parametrize("space", ["multi-discrete", "discrete", Hybrid(levels={"battery_18.p": 3})])
+def test_every_action_space_is_audited(space: object, register: Registers) -> None:
+    """Constants are codes: of a discrete space all joint actions are tried."""
+    fleet = [Battery(18, 0.5, 2.0), PV(30, 0.5, controls="q")]
+    found = audited(register(VoltVar(episode=SIX_HOURS), fleet, action_space=space))
+    assert {"best constant", "best affine", "battery_18.p = +1", "random"} <= set(
+        found.scores["contender"].to_pylist()
+    )
+    assert found.share("reference") == 1.0
+    assert found.share("best constant") <= 1.0
+
+
+def test_the_same_audit_has_the_same_numbers_on_any_threads(register: Registers) -> None:
+    """Every search has its own seed."""
+    identity = register(VoltVar(episode=SIX_HOURS), [Battery(18, 0.5, 2.0), PV(30, 0.5, controls="q")])
+    one, two = (audited(identity, threads=threads) for threads in (1, 2))
+    assert one.episodes.equals(two.episodes)
+    assert one.details.equals(two.details)
+    other = audited(identity, seed=1)
+    assert not one.episodes.equals(other.episodes)
+
+
+def test_the_command_writes_tables_and_says_no(
+    register: Registers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 3 and a sentence where the task is not accepted; a second time nothing is done again."""
+    identity = register(LossMinimisation(episode=SIX_HOURS), [PV(30, 0.8, controls="q")])
+    words = ["audit", identity, "--budget", "tiny", "--learners", "none", "--out", str(tmp_path / "out")]
+    for shown in ("is not accepted", "complete already"):
+        with pytest.raises(SystemExit) as left:
+            cli.main(words)
+        told = capsys.readouterr()
+        assert left.value.code == 3
+        assert shown in told.out + told.err
+    report = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert report["command"][:3] == ["distgrid", "audit", identity]
+    assert (report["seed"], report["env"]) == (0, identity)
+    episodes = pq.read_table(tmp_path / "out" / "episodes.parquet")
+    assert set(episodes.column_names) >= {"contender", "day", "seed", "return"}
+    assert pq.read_table(tmp_path / "out" / "scores.parquet").num_rows == len(report["scores"])
+
+
+def test_bad_input_is_told(register: Registers) -> None:
+    """Unknown environments, learners and options; a class of one's own, which has no rows."""
+    with pytest.raises(RunError, match="did you mean 'distgrid/VoltVar-33bw-v0'"):
+        audit("VoltVar-33bx-v0")
+    identity = register(VoltVar(), [PV(30, 0.5, controls="q")])
+    with pytest.raises(RunError, match="unknown learner 'pppo'; did you mean 'ppo'"):
+        audit(identity, learners=("pppo",))
+    with pytest.raises(ValueError, match="budget"):
+        audit(identity, budget="huge")
+    own = register(VoltVar(), [PV(30, 0.5, controls="q")], kind=Drifting)
+    with pytest.raises(RunError, match="Drifting has no vector environment"):
+        audited(own)
+
+
+def rows(**returns: tuple[str, float]) -> pa.Table:
+    """Episodes of one day: kind and return by contender."""
+    from distgrid.baselines.audit.tables import EPISODES
+
+    found = [
+        {"contender": name.replace("_", "-"), "kind": kind, "day": 3, "seed": 3, "return": value,
+         "violating_share": 0.0, "failed": False, "steps": 4}
+        for name, (kind, value) in returns.items()
+    ]  # fmt: skip
+    return pa.Table.from_pylist(found, schema=EPISODES)
+
+
+def judged(details: list[tuple[str, str, float]], **returns: tuple[str, float]) -> dict[str, Any]:
+    """Verdicts by name, of made-up returns and details."""
+    from distgrid.baselines.audit.tables import DETAILS
+
+    told = [
+        {"contender": "", "day": -1, "what": what, "name": name, "value": value}
+        for what, name, value in details
+    ]
+    base = {"do_nothing": ("rest", -10.0), "random": ("random", -20.0), "reference": ("reference", -4.0)}
+    constant = rows(**{**base, **returns}).to_pylist()
+    constant.append({**constant[0], "contender": "best constant", "kind": "constant", "return": -7.0})
+    table = pa.Table.from_pylist(constant, schema=rows(**base).schema)
+    return {
+        row["verdict"]: row for row in verdicts(table, pa.Table.from_pylist(told, schema=DETAILS)).to_pylist()
+    }
+
+
+def test_the_arithmetic_of_verdicts() -> None:
+    """Shares of the gap from -10 to -4, and what PPO and its dimensions are held against."""
+    found = judged([])
+    assert found["do-nothing leaves a gap"]["value"] == pytest.approx(0.6)
+    assert found["no constant action is good"]["value"] == pytest.approx(0.5)
+    assert found["random is worse than do-nothing"]["value"] == pytest.approx(-10.0 / 6.0)
+    assert "PPO beats the best rule" not in found
+    details = [("ablation", "a.q", 0.6), ("ablation", "b.q", 0.1), ("training", "ppo steps", 1e6)]
+    both = judged(details, ppo=("learned", -5.5), droop=("rule", -5.0))
+    assert both["PPO beats the best rule"]["passes"] is False
+    assert both["PPO beats the best rule"]["value"] == pytest.approx(-0.5 / 6.0)
+    assert both["no dimension does it all"]["passes"] is False
+    alone = judged(details[:1], ppo=("learned", -4.5), droop=("rule", -5.0))
+    assert alone["PPO beats the best rule"]["passes"] is True
+    assert alone["no dimension does it all"]["passes"] is True
+
+
+def test_the_reference_takes_over_what_is_better() -> None:
+    """Nobody is better than the reference of a day: the gap ends where the best contender is."""
+    found = judged([], ppo=("learned", -1.0), droop=("rule", -5.0))
+    assert found["no constant action is good"]["value"] == pytest.approx(3.0 / 9.0)
+
+
+@pytest.mark.slow
+def test_learners_play_and_each_dimension_is_frozen_once(register: Registers) -> None:
+    """PPO and SAC of a few hundred steps, the same each time; an ablation for each dimension."""
+    identity = register(VoltVar(episode=SIX_HOURS), [Battery(18, 0.5, 2.0), PV(30, 0.5, controls="q")])
+    first, again = (audited(identity, learners=("ppo", "sac")) for _ in range(2))
+    assert {"ppo", "sac"} <= set(first.scores["contender"].to_pylist())
+    assert first.episodes.equals(again.episodes)
+    frozen = [row["name"] for row in first.details.to_pylist() if row["what"] == "ablation"]
+    assert frozen == ["battery_18.p", "pv_30.q"]
+    assert {"PPO beats the best rule", "no dimension does it all"} <= set(passes(first))
+
+
+@pytest.mark.slow
+def test_a_per_phase_environment_is_audited() -> None:
+    """Taps, banks and single-phase inverters of a registered id."""
+    found = audited("VoltVar3-ieee13-v0", days=1)
+    assert found.share("reference") == 1.0
+    assert found.share("random") < 0.0
+    assert "tap_reg1.tap = +1" in found.scores["contender"].to_pylist()

@@ -1,0 +1,44 @@
+"""Take audits that were run over into `docs/audits/`, where the pages of environments read them.
+
+    distgrid audit VoltVar-33bw-v0 --out runs/audit-VoltVar-33bw-v0
+    python tools/collect_audits.py runs/audit-*
+
+Of each folder the scores and verdicts go to `docs/audits/NAME.json`, the return of every contender on every
+day to `docs/audits/NAME.parquet`; command, seed, budget and versions stand in the first.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from distgrid.baselines.jobs.files import write_atomic
+
+ROOT = Path(__file__).resolve().parents[1]
+AUDITS = ROOT / "docs" / "audits"
+
+
+def collect(folder: Path, into: Path = AUDITS) -> str:
+    """Take over one folder; the name of its environment. ValueError where no audit has ended there."""
+    report, episodes = folder / "audit.json", folder / "episodes.parquet"
+    if not (report.is_file() and episodes.is_file()):
+        raise ValueError(f"{folder} holds no audit that has ended: expected audit.json and episodes.parquet")
+    name = str(json.loads(report.read_text())["env"]).rpartition("/")[2]
+    into.mkdir(parents=True, exist_ok=True)
+    write_atomic(into / f"{name}.json", report.read_bytes())
+    write_atomic(into / f"{name}.parquet", episodes.read_bytes())
+    return name
+
+
+def main(argv: Sequence[str]) -> None:
+    """Take over every folder that is named."""
+    if not argv:
+        sys.exit(__doc__)
+    for folder in argv:
+        print(collect(Path(folder)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
