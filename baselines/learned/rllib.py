@@ -57,7 +57,8 @@ def train(
         workers: Processes that sample, each with a core of its own; 0 samples in this process.
         envs_per_worker: Rows of the vector environment of each. An iteration is one episode of every row.
         iterations: How many.
-        address: Of a Ray cluster: "auto" for that of this machine, "host:port"; None starts one here.
+        address: Of a Ray cluster: "auto" for that of this machine, "host:port"; None starts one here, also
+            beside another.
         seed: Of everything that is drawn.
         show: Is called with a line for each iteration.
 
@@ -75,7 +76,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False)
+        ray.init(address=address or "local", log_to_driver=False, include_dashboard=False)
     try:
         algorithm = ppo_config(options, workers, envs_per_worker, seed).build_algo()
         try:

@@ -31,4 +31,4 @@ def create_vector(options: Mapping[str, Any], num_envs: int, **_: Any) -> DistGr
 
 
 if ID not in gym.registry:
-    gym.register(ID, entry_point=create, vector_entry_point=create_vector)
+    gym.register(ID, entry_point=f"{__name__}:create", vector_entry_point=f"{__name__}:create_vector")

@@ -198,9 +198,6 @@ class BlockView:
         points = 0 if context.exact else grid.load_p_mw.shape[1]
         self.last_p_mw: FloatArray = np.zeros((batch, points))
         self.last_q_mvar: FloatArray = np.zeros((batch, points))
-        #: What the episode remembers, where the task needs it, and how many intervals of it are over.
-        self.ledger: LedgerSource | None = None
-        self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
 
     @property
     def forecasts(self) -> ForecastSource:
