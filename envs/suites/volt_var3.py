@@ -62,7 +62,7 @@ _THIRTEEN = _second(
     load_scale=1.3,
     v_source_pu=0.98,
     violation_weight=5.0,
-)
+).priced(2800.0, 13000.0)
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(

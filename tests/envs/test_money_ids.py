@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 
 FAMILIES = ("DERDispatch", "PeakShaving", "SetpointTracking")
 #: Without variants, which differ in what is observed, for how long, and in the code of actions.

@@ -28,7 +28,7 @@ from distgrid.envs import (
     SeriesLoad,
     VoltVar,
 )
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 from distgrid.envs.resources.base import BindContext, Entry
 from distgrid.envs.tasks import Task
 
