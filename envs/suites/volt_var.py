@@ -45,9 +45,8 @@ _SUN_118 = {
     "109": 1.5, "111": 2.5, "54": 1.5,
 }  # fmt: skip
 _SUN_141 = dict.fromkeys(("87", "84", "82", "76", "65", "69", "56", "74", "62", "80"), 2.2)
-
 _THIRTY_THREE = _second(
-    "33bw", 1, "case33bw", {"18": 0.3, "25": 0.5, "33": 0.5}, _SUN_33, load_scale=1.4, v_source_pu=1.02
+    "33bw", 1, "case33bw", {"18": 0.3, "25": 0.5, "33": 0.5}, _SUN_33, load_scale=1.4, v_source_pu=1.03
 ).priced(1200.0, 170.0)
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
