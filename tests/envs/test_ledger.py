@@ -236,6 +236,20 @@ def test_bad_numbers_are_refused_by_name(kind: Any, field: str, value: object) -
         kind(**given)
 
 
+def test_limits_cost_as_much_an_hour_whatever_the_step() -> None:
+    """A day of idle batteries at limits that are passed: in steps of an hour, about the same sum."""
+    task = SetpointTracking(v_band=(0.98, 1.02), dispatch=DispatchSignal(0.4))
+    sums = []
+    for steps_h, own in ((0.25, task), (1.0, task.of_steps(4.0))):
+        env = make(task=own, profiles=load_profiles().resampled(steps_h))
+        env.reset(seed=2, options={"day": 40})
+        days = [env.step(env.neutral_action)[4]["rewards"]["voltage"] for _ in range(round(24 / steps_h))]
+        sums.append(sum(days))
+    assert sums[0] < 0.0
+    assert sums[1] == pytest.approx(sums[0], rel=0.05)
+    assert task.of_steps(4.0).deviation_usd_mw == 4.0 * task.deviation_usd_mw
+
+
 @pytest.mark.parametrize("task", [DERDispatch(), PeakShaving(), SetpointTracking()], ids=type)
 def test_tasks_come_back_from_json(task: Task) -> None:
     fields = dataclasses.asdict(task)
