@@ -29,8 +29,8 @@ from distgrid.envs import (
     VoltVar3,
 )
 from distgrid.envs import registration as registered
-from distgrid.envs.suites import ENTRIES, RegisteredEnv
 from distgrid.envs.resources.base import Exogenous, Resource
+from distgrid.envs.suites import ENTRIES, RegisteredEnv
 
 from .test_vector import rough, same
 from .world import FEEDER, WORLDS, make

@@ -35,7 +35,6 @@ from distgrid.envs.core.network_variants import network_variants
 from .world import FEEDER, FEEDER3, flat_load
 
 
-
 def _network(env: Any) -> int:
     """The place of the network that the episode drew."""
     return int(env.grid.stepper.network[0])

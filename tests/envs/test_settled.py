@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
-from gymnasium import spaces
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from distgrid.envs import (
     PV,
