@@ -74,7 +74,7 @@ rllib: $(RLLIB_READY)
 
 # --fresh: a demonstration plays anew each time, also after an update of the code or the data.
 demo: $(RUNTIME)
-	@$(BIN)/distgrid run distgrid/VoltVar-33bw-v0 --policy do-nothing,volt-var-ieee1547 \
+	@$(BIN)/distgrid run distgrid/VoltVar-33bw-v1 --policy do-nothing,volt-var-ieee1547 \
 	  --split test --episodes $(EPISODES) --out $(OUT) --fresh
 
 test: $(FULL)

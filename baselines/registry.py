@@ -10,6 +10,7 @@ from .policy import AnyEnv, Policy
 from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
 from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
+from .scripted.hosting import NearestFirst
 from .scripted.local_control import LocalControl
 from .scripted.random import Random
 from .scripted.storage import BatteryPrice, PeakShave, TrackSetpoint
@@ -48,6 +49,7 @@ def _catalogue() -> Mapping[str, Factory]:
     table["ev-asap"] = ChargeAsSoonAsPossible
     table["ev-valley-filling"] = ValleyFilling
     table["ev-cheapest"] = CheapestHours
+    table["host-nearest"] = NearestFirst
     table["battery-price"] = BatteryPrice  # of tasks in money
     table["peak-shave"] = PeakShave
     table["track-setpoint"] = TrackSetpoint

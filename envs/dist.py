@@ -48,9 +48,10 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
     The feeder is balanced: positive-sequence, single-phase equivalent. Unbalance is zero by assumption.
 
     ## Timeline of a step
-    At decision time *t* the observation shows the exogenous values that hold during interval *t* and the
-    grid state solved at the end of interval *t - 1*; the action acts during interval *t*; the reward is for
-    interval *t*.
+    At decision time *t* the observation shows the grid state solved at the end of interval *t - 1*, and what
+    is known of interval *t*: clock, prices, cars that are there. Loads and sun are those of interval *t*
+    where ``observation`` is None or "oracle"; at the other levels they are those of *t - 1*, and forecasts.
+    The action acts during interval *t*; the reward is for interval *t*.
 
     ## Action Space
     ``Box(-1, 1, (n,), float32)``, one entry per controlled quantity of each resource, see
@@ -63,7 +64,9 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
 
     ## Observation Space
     A flat float32 ``Box`` with finite bounds; blocks and units in ``env.unwrapped.layout``. Which blocks
-    there are is the task's choice; the observations of the resources follow them.
+    there are is the choice of the task and of the level, ``observation=``; the observations of the resources
+    follow them. The level "graph" is a ``gymnasium.spaces.Graph`` (of a vector environment a ``Dict`` of
+    ``nodes`` and ``edges``). ``normalise=True`` scales every entry by its bounds to [-1, 1].
 
     ## Rewards
     The task's weighted terms, in ``info["rewards"]``; they add up to the reward. The bare task:

@@ -33,9 +33,10 @@ class DistGrid3PhaseEnv(DistGridEnv):
     ground (IEEE 37) only the connections between phases exist, and "ABC" is a third to each of them.
 
     ## Timeline of a step
-    At decision time *t* the observation shows the exogenous values that hold during interval *t* and the
-    grid state solved at the end of interval *t - 1*; the action acts during interval *t*; the reward is for
-    interval *t*.
+    At decision time *t* the observation shows the grid state solved at the end of interval *t - 1*, and what
+    is known of interval *t*: clock, prices, cars that are there. Loads and sun are those of interval *t*
+    where ``observation`` is None or "oracle"; at the other levels they are those of *t - 1*, and forecasts.
+    The action acts during interval *t*; the reward is for interval *t*.
 
     ## Action Space
     ``Box(-1, 1, (n,), float32)``, one entry per controlled quantity of each resource, see

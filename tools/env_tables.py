@@ -28,7 +28,7 @@ def environments(*, linked: bool) -> str:
     rows = []
     for entry in registered():
         env = make(entry)
-        sizes = (env.observation_space.shape[0], env.action_space.shape[0])
+        sizes = (env.observation_space.shape[0], len(env.action_layout))
         name = f"[`{entry.id}`]({entry.family}.md)" if linked else f"`{entry.id}`"
         rows.append((name, f"`{entry.case}`", *sizes, sentence(entry.summary)))
         env.close()

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 import distgrid
 from distgrid.cases.profiles import DT_H, ONE_DAY
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 
 DAYS = Path(__file__).resolve().parents[1] / "tests" / "reference" / "days.json"
 FORMAT = 1
@@ -95,11 +95,11 @@ def play(identity: str) -> Day:
     observation, info = env.reset(seed=played.seed)
     played.day = int(info["day"])
     played.observations.append(observation)
-    assert env.action_space.shape is not None
     grid: Any = env.unwrapped
     steps = grid.task.episode.steps(grid.profiles.dt_h)
-    for action in actions_of(played.seed, env.action_space.shape[0], steps):
-        observation, reward, terminated, truncated, info = env.step(action)
+    for action in actions_of(played.seed, len(grid.action_layout), steps):
+        coded = grid.codec.one(grid.codec.encode(action[None]))  # floats, or what the space has for them
+        observation, reward, terminated, truncated, info = env.step(coded)
         played.actions.append(action)
         played.observations.append(observation)
         played.rewards.append(float(reward))

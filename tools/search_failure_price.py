@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distgrid.cases import profiles
-from distgrid.envs.registration import ENTRIES, RegisteredEnv
+from distgrid.envs.suites import ENTRIES, RegisteredEnv
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -120,12 +120,20 @@ def _parts(signs: Floats, steps: int) -> Plan:
     return lambda step: signs[:, step * PARTS // steps]
 
 
+def days_of(entry: RegisteredEnv) -> Ints:
+    """The days of the year from which an episode fits, and touches no day that is not priced."""
+    names = [profiles.split_days(name, entry.options["splits"]) for name in entry.unpriced_splits]
+    left_out = np.concatenate([*names, [profiles.N_DAYS]])
+    touched = np.arange(math.ceil(entry.episode_steps * entry.dt_h / 24.0 - 1e-9))
+    days = np.arange(profiles.N_DAYS)
+    return days[~np.isin(days[:, None] + touched, left_out).any(axis=1)]
+
+
 def search(entry: RegisteredEnv) -> dict[str, float]:
     """What one id brought, and the prices that follow."""
     rng = np.random.default_rng(20261126)
-    left_out = [profiles.split_days(name, entry.options["splits"]) for name in entry.unpriced_splits]
-    year = np.setdiff1d(np.arange(profiles.N_DAYS), np.concatenate([*left_out, []]))
-    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size)
+    year = days_of(entry)
+    many: Any = gymnasium.make_vec(entry.id, num_envs=year.size, action_space="continuous")
     steps = many.task.episode.steps(many.profiles.dt_h)
     worst = Worst(np.zeros((profiles.N_DAYS, steps)), np.zeros((profiles.N_DAYS, steps)))
     normal, single = 0.0, 0.0
@@ -164,9 +172,9 @@ def main(argv: Sequence[str]) -> int:
         if not argv or entry.id.rpartition("/")[2] in argv:
             found = search(entry)
             shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-            print(
-                f"{entry.id}: {shown}, ratio {found['failure_price'] / found['normal day']:.1f}", flush=True
-            )
+            normal = found["normal day"]
+            ratio = f", ratio {found['failure_price'] / normal:.1f}" if normal else ""
+            print(f"{entry.id}: {shown}{ratio}", flush=True)
     return 0
 
 

@@ -13,6 +13,8 @@ from .arena import Act, Arena, FloatArray, IntArray, Played, mean_returns
 from .features import Features, features
 from .search import Adam
 
+#: Of Adam at first, of momentary dimensions and of the others.
+_RATES_ALONE, _RATES_TOGETHER = (0.06, 0.0), (0.02, 0.04)
 _PAIRS = 12  # mirrored pairs of each kind, each on every day of a step
 
 
@@ -51,19 +53,23 @@ def best_affine(
     """
     made = features(arena, days[:days_at_once], rng, most_features)
     climb = _Climb(arena, made, momentary, rng)
-    point = np.zeros((arena.n_actions, len(made.names) + 1))
-    point[:, -1] = constant
-    kept, adam = [point], Adam(point.size)
-    for k in range(generations):
-        part = k / max(generations - 1, 1)
-        now = days[(k * days_at_once + np.arange(min(days_at_once, days.size))) % days.size]
-        slope = climb.slope(point, now, 1.0 - 0.7 * part)
-        point = point + adam.step(slope.ravel(), 0.06 * (1.0 - 0.9 * part)).reshape(point.shape)
-        if k % max(generations // 10, 1) == 0 or k == generations - 1:
-            kept.append(point)
-    weights = np.array(kept)
-    final = mean_returns(_play(arena, days, made, weights), days.size)
-    return Affine(made, weights[final.argmax()])
+    best = np.zeros((arena.n_actions, len(made.names) + 1))
+    best[:, -1] = constant
+    # The others move once the momentary ones are right: their gradients are less certain.
+    for slow, count in ((False, generations // 2), (True, generations - generations // 2)):
+        kept, adam, point = [best], Adam(best.size), best
+        rates = np.where(momentary, *(_RATES_TOGETHER if slow else _RATES_ALONE))[:, None]
+        for k in range(count):
+            part = k / max(count - 1, 1)
+            now = days[(k * days_at_once + np.arange(min(days_at_once, days.size))) % days.size]
+            slope = climb.slope(point, now, (0.6 if slow else 1.0) * (1.0 - 0.6 * part), slow)
+            moved = adam.step(slope.ravel()).reshape(point.shape)
+            point = point + (1.0 - 0.9 * part) * rates * moved
+            if k % max(count // 8, 1) == 0 or k == count - 1:
+                kept.append(point)
+        weights = np.array(kept)
+        best = weights[mean_returns(_play(arena, days, made, weights), days.size).argmax()]
+    return Affine(made, best)
 
 
 class _Climb:
@@ -75,12 +81,12 @@ class _Climb:
         self.arena, self.made, self.rng = arena, made, rng
         self.quick, self.slow = np.flatnonzero(momentary), np.flatnonzero(~momentary)
 
-    def slope(self, point: FloatArray, days: IntArray, width: float) -> FloatArray:
-        """(n_actions, n_features + 1); ``width`` scales the noise."""
+    def slope(self, point: FloatArray, days: IntArray, width: float, slow: bool) -> FloatArray:
+        """(n_actions, n_features + 1); ``width`` scales the noise, ``slow``: of all dimensions."""
         out = np.zeros(point.shape)
         if self.quick.size:
             out[self.quick] = self._of_actions(point, days, 0.2 * width)
-        if self.slow.size:
+        if self.slow.size and slow:
             out[self.slow] = self._of_weights(point, days, 0.15 * width)
         return out
 

@@ -83,13 +83,13 @@ class Arena:
         self.env = self.source.open()
         self.seed, self.threads = seed, threads
         face_of(self.env)
-        self.grid: Any = self.env.unwrapped
-        scenario = self.grid.scenario
+        grid: Any = self.env.unwrapped
+        self.grid, scenario = grid, grid.scenario
         self.codec = scenario.codec
         self.neutral: FloatArray = np.asarray(scenario.neutral_action, dtype=np.float64)
         self.names: tuple[str, ...] = tuple(dim.name for dim in scenario.action_layout)
         self.steps = int(scenario.episode_steps)
-        self.days: IntArray = np.asarray(self.grid.days, dtype=np.int64)
+        self.days: IntArray = np.asarray(grid.days, dtype=np.int64)
         self._made: dict[int, AnyVectorEnv] = {}
         size = max(int(np.prod(self.env.observation_space.shape or (1,))), 1)
         self.most_rows = max(min(_MOST_ROWS, _MOST_CELLS // size // 64 * 64), 64)

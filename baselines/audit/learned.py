@@ -29,11 +29,11 @@ _SPACES: dict[str, tuple[type[spaces.Space[Any]], ...]] = {
     "sac": (spaces.Box,),
 }
 
-PPO = {
+PPO: dict[str, Any] = {
     "n_steps": 96, "batch_size": 512, "n_epochs": 5, "learning_rate": 3e-4, "gamma": 0.97, "gae_lambda": 0.9,
     "policy_kwargs": {"net_arch": [64, 64]},
 }  # fmt: skip
-SAC = {
+SAC: dict[str, Any] = {
     "batch_size": 256, "learning_rate": 1e-3, "gamma": 0.97, "train_freq": 1, "gradient_steps": 8,
     "policy_kwargs": {"net_arch": [64, 64]},
 }  # fmt: skip
@@ -130,8 +130,10 @@ def _ablations(session: AuditSession, model: Learned, played: Played) -> list[De
     arena, days = session.test, session.days
     rest = arena.constants(days, arena.neutral[None]).returns.mean()
     own = played.returns.mean()
+    if not own > rest:
+        return []
     lost = {}
     for dim, name in enumerate(arena.names):
         frozen = _play(arena, days, model, dim).returns.mean()
-        lost[name] = float((own - frozen) / (own - rest)) if own > rest else float("nan")
+        lost[name] = float((own - frozen) / (own - rest))
     return detail_rows("ppo", "ablation", lost)

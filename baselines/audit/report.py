@@ -17,7 +17,8 @@ _SHOWN_EXTREMES = 2  # the best of them
 
 def scores_rows(scores: pa.Table) -> list[tuple[str, ...]]:
     """One line for each contender, the best first; of the constant extremes the best ones."""
-    found, extremes = [], 0
+    found: list[tuple[str, ...]] = []
+    extremes = 0
     for row in scores.to_pylist():
         extremes += row["kind"] == "extreme"
         if row["kind"] == "extreme" and extremes > _SHOWN_EXTREMES:

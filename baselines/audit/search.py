@@ -50,12 +50,12 @@ class Adam:
     def __init__(self, size: int) -> None:
         self._first, self._second, self._count = np.zeros(size), np.zeros(size), 0
 
-    def step(self, slope: FloatArray, rate: float) -> FloatArray:
-        """(size,) how far to go where the gradient is ``slope``."""
+    def step(self, slope: FloatArray) -> FloatArray:
+        """(size,) where to go, times a rate, where the gradient is ``slope``: about 1 each way at first."""
         self._count += 1
         self._first = 0.9 * self._first + 0.1 * slope
         self._second = 0.98 * self._second + 0.02 * slope**2
         mean = self._first / (1.0 - 0.9**self._count)
         size = np.sqrt(self._second / (1.0 - 0.98**self._count))
-        moved: FloatArray = rate * mean / (size + 1e-12)
+        moved: FloatArray = mean / (size + 1e-12)
         return moved

@@ -33,8 +33,8 @@ class AuditSession:
 
     def __init__(self, config: AuditConfig) -> None:
         self.config = config
-        self.budget = budget_of(config)
         self.test = Arena(config.env, "test", config.seed, config.threads)
+        self.budget = budget_of(config, self.test.steps)
         self.train = Arena(config.env, "train", config.seed, config.threads)
         self.days: IntArray = self.test.chosen_days(config.days)
         wanted = self.budget.reference_days or self.days.size
@@ -113,8 +113,19 @@ def _actions(played: Played) -> FloatArray:
     return played.actions[0]
 
 
-def budget_of(config: AuditConfig) -> Budget:
-    """The budget with what the configuration says otherwise."""
+def budget_of(config: AuditConfig, steps: int) -> Budget:
+    """The budget of episodes of ``steps``, with what the configuration says otherwise.
+
+    Budgets are those of days of quarter hours: of longer episodes fewer are searched, each for longer.
+    """
+    budget, days = BUDGETS[config.budget], max(steps / 96.0, 1.0)
+    budget = replace(
+        budget,
+        reference_days=budget.reference_days and max(round(budget.reference_days / days), 1),
+        reference_row_steps=round(budget.reference_row_steps * days),
+        search_days=max(round(budget.search_days / days), 2),
+        choice_days=max(round(budget.choice_days / days), 2),
+    )
     names = ("reference_days", "ppo_steps", "sac_steps")
     said: dict[str, Any] = {name: getattr(config, name) for name in names}
-    return replace(BUDGETS[config.budget], **{k: v for k, v in said.items() if v is not None})
+    return replace(budget, **{k: v for k, v in said.items() if v is not None})

@@ -68,7 +68,8 @@ def _do_nothing(evidence: Evidence) -> Verdict:
     days = tuple(random.days[k] for k in solved) or found.days
     low = min(random.mean(days), found[REST].mean(days))
     gap, spread = found[REFERENCE].mean(days) - found[REST].mean(days), found[REFERENCE].mean(days) - low
-    scale = min(spread, abs(found[REST].mean(days)))
+    worth = abs(found[REST].mean(days)) or spread  # doing nothing may be worth nothing
+    scale = min(spread, worth)
     left = gap / scale if gap > 0.0 and scale > 0.0 else 0.0
     return Verdict(
         "do-nothing leaves a gap", left, LEAST_LEFT, left >= LEAST_LEFT,
@@ -106,6 +107,11 @@ def _ppo(evidence: Evidence) -> Verdict | None:
 
 def _dimensions(evidence: Evidence) -> Verdict | None:
     losses = evidence.named("ablation")
+    if not losses and "ppo" in evidence.standings.contenders:
+        return Verdict(
+            "no dimension does it all", float("nan"), MOST_OF_DIMENSION, None,
+            "PPO gains nothing over do-nothing of which a dimension could be a share",
+        )  # fmt: skip
     if not losses:
         return None
     worst = max(losses, key=lambda name: losses[name])

@@ -158,7 +158,7 @@ class PVForecast(ForecastBlock):
         for plants in _plants(view.fleet):
             of = (plants.site, plants.rated_p_mw, plants.s_mva)
             shocks = view.shocks_of("pv", horizon)
-            total += view.forecasts.total_pv_mw(view.row_key, view.t_index, horizon, *of, shocks)
+            total += view.forecasts.total_power_mw("pv", view.row_key, view.t_index, horizon, *of, shocks)
         return total[:, :, None]
 
 
@@ -183,12 +183,11 @@ class WindForecast(ForecastBlock):
 
     def ahead(self, view: BlockView, horizon: int) -> FloatArray:
         """One power."""
-        sites = view.forecasts.wind(view.row_key, view.t_index, horizon)
-        total = np.zeros((*sites.shape[:2], 1))
+        total, shocks = np.zeros((view.t_index.size, horizon)), view.shocks_of("wind", horizon)
         for turbines in _turbines(view.fleet):
-            each = np.minimum(sites[:, :, turbines.site] * turbines.rated_p_mw, turbines.s_mva)
-            total += each.sum(axis=2, keepdims=True)
-        return total
+            of = (turbines.site, turbines.rated_p_mw, turbines.s_mva)
+            total += view.forecasts.total_power_mw("wind", view.row_key, view.t_index, horizon, *of, shocks)
+        return total[:, :, None]
 
 
 def _turbines(fleet: Fleet) -> list[WindProgram]:

@@ -105,9 +105,9 @@ class ForecastSource(Protocol):
     ) -> FloatArray:  # fmt: skip
         """(rows, horizon) of MW of all load points together; ``shocks`` spares draws where time goes on."""
 
-    def total_pv_mw(
-        self, keys: NDArray[np.uint64], t_index: IntArray, horizon: int, site: IntArray, p_mw: FloatArray,
-        s_mva: FloatArray, shocks: Shocks | None = None,
+    def total_power_mw(
+        self, source: str, keys: NDArray[np.uint64], t_index: IntArray, horizon: int, site: IntArray,
+        p_mw: FloatArray, s_mva: FloatArray, shocks: Shocks | None = None,
     ) -> FloatArray:  # fmt: skip
         """(rows, horizon) of MW that plants could give: each its rated ``p_mw``, at most ``s_mva``."""
 

@@ -211,15 +211,19 @@ class Forecasts:
         of = (self._total_mw, np.zeros(1, dtype=np.int64), np.ones(1), np.full(1, np.inf))
         return self._totals("load", keys, t_index, horizon, *of, shocks)
 
-    def total_pv_mw(
-        self, keys: KeyArray, t_index: IntArray, horizon: int, site: IntArray, p_mw: FloatArray,
+    def total_power_mw(
+        self, source: str, keys: KeyArray, t_index: IntArray, horizon: int, site: IntArray, p_mw: FloatArray,
         s_mva: FloatArray, shocks: Shocks | None = None,
     ) -> FloatArray:  # fmt: skip
-        """(rows, horizon) of MW that plants could give: each its rated ``p_mw``, at most ``s_mva``."""
-        if not self._sums("pv"):
-            each = np.minimum(self.pv(keys, t_index, horizon)[:, :, site] * p_mw, s_mva)
-            return np.asarray(each.sum(axis=2))
-        return self._totals("pv", keys, t_index, horizon, self._sun, site, p_mw, s_mva, shocks)
+        """(rows, horizon) of MW that plants could give: each its rated ``p_mw``, at most ``s_mva``.
+
+        ``source``: "pv" or "wind".
+        """
+        if not self._sums(source):
+            sites = getattr(self, source)(keys, t_index, horizon)
+            return np.asarray(np.minimum(sites[:, :, site] * p_mw, s_mva).sum(axis=2))
+        table = self._per_rating[source]
+        return self._totals(source, keys, t_index, horizon, table, site, p_mw, s_mva, shocks)
 
     def price_usd_mwh(self, keys: KeyArray, t_index: IntArray, horizon: int) -> FloatArray:
         """(rows, horizon)."""
@@ -286,8 +290,10 @@ class Forecasts:
         return out
 
     @functools.cached_property
-    def _sun(self) -> FloatArray:
-        return np.ascontiguousarray(self._profiles.pv, dtype=np.float64)
+    def _per_rating(self) -> dict[str, FloatArray]:
+        """(n_steps, sites) of output per unit of rated power, of each source that the profiles have."""
+        held = [name for name in ("pv", "wind") if self._profiles.has(name)]
+        return {n: np.ascontiguousarray(getattr(self._profiles, n), dtype=np.float64) for n in held}
 
     @functools.cached_property
     def _total_mw(self) -> FloatArray:

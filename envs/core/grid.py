@@ -1,8 +1,8 @@
 """The one transition that every face of the environment shows: a batch of independent feeders, one step.
 
-Timeline of a step: at decision time *t* the observation shows the exogenous values that hold during
-interval *t* and the grid state solved at the end of interval *t - 1*; the action acts during interval *t*;
-the reward is for interval *t*.
+Timeline of a step: at decision time *t* the observation shows the grid state solved at the end of interval
+*t - 1*, and what the level of observation knows of interval *t*; the action acts during interval *t*; the
+reward is for interval *t*.
 """
 
 from __future__ import annotations

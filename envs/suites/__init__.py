@@ -17,8 +17,9 @@ from . import (
     volt_var3,
 )
 from .entry import RegisteredEnv
+from .variants import variant
 
-__all__ = ["ENTRIES", "RegisteredEnv"]
+__all__ = ["ENTRIES", "RegisteredEnv", "variant"]
 
 #: All ids, in the order in which they are registered and documented.
 ENTRIES: tuple[RegisteredEnv, ...] = (

@@ -3,7 +3,7 @@
 Cars that charge as they come do so into the evening's peak of loads and prices, and violate limits by it.
 Depots and homes have nights of very different need, by weekday, and cars at work stay long or hardly long
 enough, as real ones did: so there is no rate that suits all of them. The price of energy that is missing at
-departure is some ten times that of energy, as on a fast charger beside the road.
+departure is some three times what energy costs with its fees, as on a fast charger beside the road.
 
 An episode is a day and the night behind it.
 """
@@ -17,8 +17,8 @@ from ..resources import EV, PV, ChargingSession
 from ..tasks import EVCharging
 from .entry import FORESEEN, RegisteredEnv
 
-_MISSING_USD_MWH = 450.0
-_V2G = 0.3  # of the power of charging, where cars give back
+_MISSING_USD_MWH = 300.0
+_V2G = 0.2  # of the power of charging, where cars give back
 _CAR_MW = 0.004  # of an outlet in a car park
 #: What the cars of a night need, of what the station could give them, from some weekday on.
 _NIGHTS = (0.9, 0.45, 0.7, 0.3, 0.6, 0.25, 0.4)
@@ -79,22 +79,23 @@ _HOME_MW = 0.0046  # 20 A on one phase
 ENTRIES: tuple[RegisteredEnv, ...] = (
     RegisteredEnv(
         name="EVCharging-33bw", version=0, case="case33bw",
-        task=EVCharging(episode=_EPISODE, wear_usd_mwh=5.0, import_fee_usd_mwh=20.0, export_fee_usd_mwh=10.0),
+        task=EVCharging(episode=_EPISODE, import_fee_usd_mwh=60.0, export_fee_usd_mwh=20.0),
         resources=(
             _park("8", 60, "jpl"), _park("14", 40, "jpl"), _park("24", 100, "jpl"),
             _park("30", 60, "jpl", v2g=True), _park("11", 50, "caltech"),
             _park("21", 60, "caltech", v2g=True),
             *(_overnight(bus, p, come, go, k, v2g) for k, (bus, p, come, go, v2g) in enumerate(_DEPOTS)),
-            *_roofs({"12": ("ABC", 0.6), "24": ("ABC", 1.2), "28": ("ABC", 0.8), "32": ("ABC", 0.8),
-                     "20": ("ABC", 0.6)}),
+            *_roofs({"4": ("ABC", 2.0), "6": ("ABC", 1.8), "24": ("ABC", 1.6), "28": ("ABC", 1.0),
+                     "12": ("ABC", 0.5), "32": ("ABC", 0.65), "20": ("ABC", 0.9)}),
         ),
         options={"load_scale": 0.75, "v_source_pu": 1.03, **FORESEEN},
+        unpriced_splits=("price-storm",),
         summary="car parks and depots charge at the market's prices, inside voltages and ratings",
-    ),
+    ).priced(45_000.0, 28_000.0),
     RegisteredEnv(
         name="EVCharging-european_lv", version=0, case="european_lv", per_phase=True,
         task=EVCharging(
-            episode=_EPISODE, v_band=(0.94, 1.1), wear_usd_mwh=5.0, voltage_usd_pu=0.5, overload_usd_mva=1.0,
+            episode=_EPISODE, v_band=(0.94, 1.1), voltage_usd_pu=0.5, overload_usd_mva=1.0,
             unbalance_usd_pct=0.01,
         ),
         resources=(
@@ -108,5 +109,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         ),
         options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **FORESEEN},
         summary="homes charge on single phases at a tariff, inside voltages, ratings and balance",
-    ),
+    ).priced(710.0, 660.0),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ...cases.profiles import Duration
 from ..resources import HostingSite
 from ..tasks import HostingCapacity
-from .entry import FORESEEN, RegisteredEnv, Sizes
+from .entry import RegisteredEnv, Sizes
 
 _LEAST = 12.0  # the smallest application is so many times smaller than the largest
 _UNIT = 0.4  # of the largest application: the largest unit
@@ -25,7 +25,7 @@ def _first(name: str, case: str, sites: Sizes) -> RegisteredEnv:
     entry = RegisteredEnv(
         name=f"HostingCapacity-{name}", version=0, case=case,
         task=HostingCapacity(episode=Duration(hours=6.0), refused_weight=10.0), resources=fleet,
-        options={"v_source_pu": 1.0, **FORESEEN},
+        options={"v_source_pu": 1.0, "splits": "weeks-apart"},
         summary="connects new generation site by site up to the first violation, for the MW connected",
     )  # fmt: skip
     return _priced(entry, sites)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -30,7 +31,7 @@ def test_workers_make_the_environment_from_plain_data() -> None:
 @pytest.mark.parametrize("name", ["workers", "envs_per_worker", "iterations"])
 def test_numbers_that_cannot_be_are_told(name: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=f"{name} must be a whole number of at least"):
-        train(OPTIONS, out=tmp_path, **{name: -1})
+        train(OPTIONS, out=tmp_path, **cast(Any, {name: -1}))
 
 
 def test_a_machine_without_rllib_is_told_how_to_get_it(

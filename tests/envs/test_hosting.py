@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from distgrid import cases
+from distgrid import baselines, cases
+from distgrid.baselines.errors import RunError
 from distgrid.cases.profiles import Duration
 from distgrid.envs import DistGridEnv, DistGridVectorEnv, HostingCapacity, HostingSite, SeriesLoad, VoltVar
 from distgrid.envs.tasks import StepView
@@ -290,3 +291,30 @@ def test_connecting_at_random_pays_less_than_nothing_and_spreading_pays() -> Non
     single = np.full(shape, -1.0)
     single[:, 8] = 1.0
     assert play(careful) > 2.0 * max(play(lambda _: single), 0.5)
+
+
+def test_the_nearest_first_policy_connects_and_plays_batches() -> None:
+    """Far above nothing, and row by row what a policy of that row alone does, also after autoreset."""
+    envs: Any = gym.make_vec(ID, num_envs=3, vectorization_mode="vector_entry_point", split="test")
+    batch = baselines.make("host-nearest", envs)
+    observation, infos = envs.reset(seed=2)
+    batch.reset(observation, infos)
+    singles: list[Any] = [gym.make(ID, split="test").unwrapped for _ in range(3)]
+    alone = [baselines.make("host-nearest", env) for env in singles]
+    for row, env in enumerate(singles):
+        alone[row].reset(*env.reset(seed=2 + row))
+    total, ended = 0.0, np.zeros(3, dtype=bool)
+    for _ in range(30):
+        actions = batch.act(observation, infos)
+        for row, env in enumerate(singles):
+            if ended[row]:  # the step begins an episode
+                alone[row].reset(*env.reset())
+            else:
+                np.testing.assert_array_equal(actions[row], alone[row].act(env.obs(), {}))
+                env.step(actions[row])
+        observation, reward, terminated, truncated, infos = envs.step(actions)
+        batch.restart(ended)
+        total, ended = total + reward.sum(), terminated | truncated
+    assert total > 3.0
+    with pytest.raises(RunError, match="no HostingSite"):
+        baselines.make("host-nearest", DistGridEnv(FEEDER, load=flat_load()))

@@ -147,3 +147,16 @@ def test_a_day_that_does_not_fit_is_an_error(tools: Any, monkeypatch: pytest.Mon
     noise = np.random.default_rng(0).integers(0, 256, (3, 60, 100, 3), dtype=np.uint8)
     with pytest.raises(ValueError, match="bytes, more than the 1000 allowed"):
         animation.animated(list(noise))
+
+
+def test_the_page_says_what_each_level_knows_of_the_coming_interval(tools: Any) -> None:
+    """A line for each level: at "oracle" loads and sun, else the clock alone."""
+    battery = [envs.Battery(18, 0.2, 0.8), envs.PV(25, 0.5)]
+    page = tools("site_pages.tables").level_table(
+        lambda level: envs.DistGridEnv("case33bw", battery, observation=level)
+    )
+    known = {
+        line.split("|")[1].strip(" `"): line.split("|")[3].strip() for line in page.splitlines()[2:] if line
+    }
+    assert known.pop("oracle") == "`clock`, `load_p_mw`, `load_q_mvar`, `pv.p_avail_mw`"
+    assert known == dict.fromkeys(("global", "graph", "measured", "local+forecast", "local"), "`clock`")

@@ -11,7 +11,7 @@ from .audits import audit_section
 from .catalogue import device_kinds, families, make
 from .days import Played
 from .markdown import listed, number, prose, sections, sentence, table, tabs
-from .tables import action_table, band, device_table, observation_table
+from .tables import action_table, band, device_table, level_table, observation_table
 
 #: Sections that the docstring of an environment must have, in the order of the page.
 SECTIONS = (
@@ -39,7 +39,9 @@ def family_page(family: str, played: Played) -> str:
     made = {
         "Description": f"### Devices\n\n{_of_each(device_table, live)}\n{_device_links(live)}",
         "Observation Space": _of_each(observation_table, live)
-        + "\n`env.unwrapped.layout.describe()` lists every entry.\n",
+        + "\n`env.unwrapped.layout.describe()` lists every entry: bus, phase, and of when it is.\n\n"
+        + f"### By level\n\n`{entries[0].id}` at each [level of observation](../observations.md):\n\n"
+        + level_table(lambda level: make(entries[0], observation=level)),
         "Action Space": _of_each(action_table, live),
         "Rewards": _rewards(one),
         "Costs": (
@@ -105,7 +107,7 @@ def _ids(family: str, live: Live) -> str:
                 f"`{feeder.name}`",
                 f"{feeder.n_nodes}, {feeder.n_branches}",
                 env.observation_space.shape[0],
-                env.action_space.shape[0],
+                len(env.action_layout),
                 _fleet(env),
                 number(env.load_scale),
                 number(env.v_source_pu),

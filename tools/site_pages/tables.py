@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from distgrid.envs.core.ladder import LEVELS
 
 from .markdown import number, span, table
 
@@ -33,9 +36,37 @@ def observation_table(env: Any, prefix: str = "") -> str:
     return table(("Index", "Block", "Meaning", "Of when", "Entries", "Unit", "Low", "High"), rows)
 
 
+def level_table(of_level: Callable[[str], Any]) -> str:
+    """What an environment shows at each level of observation, and of when it is.
+
+    Args:
+        of_level: makes the environment with a value of ``observation``; it is closed here.
+    """
+    rows = []
+    for level in LEVELS:
+        env = of_level(level)
+        times: dict[str, list[str]] = {"now": [], "coming": [], "last": [], "ahead": []}
+        for name, where in env.layout.items():
+            first = env.layout.describe()[where][0].time.partition(" ")[0]
+            kind = first if first in times else "ahead"
+            times[kind].append(f"`{name}`")
+        told = [", ".join(times[kind]) or "–" for kind in ("coming", "now", "last", "ahead")]
+        rows.append((f"`{level}`", env.layout.size, *told))
+        env.close()
+    header = (
+        "`observation=`",
+        "Entries",
+        "Of the interval that is decided",
+        "Now",
+        "Of the last interval",
+        "Ahead",
+    )
+    return table(header, rows)
+
+
 def action_table(env: Any) -> str:
     """One line for each dimension of the action."""
-    neutral = env.neutral_action
+    neutral = env.scenario.neutral_action
     rows = [
         (
             dim.index,
