@@ -109,5 +109,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         ),
         options={"load_scale": 0.6, "v_source_pu": 1.0, "prices": "sce-tou-ev-4", **FORESEEN},
         summary="homes charge on single phases at a tariff, inside voltages, ratings and balance",
-    ),
+    ).priced(710.0, 660.0),
 )  # fmt: skip
