@@ -5,12 +5,14 @@
 #   make lint     ruff, mypy, import directions
 #   make bench    timings
 #   make docs     the documentation site, into site/
+#   make rllib    RLlib in an environment of its own, .venv-rllib, and its tests on a local Ray cluster
 #   make setup    all that tests, benchmarks and oracles need, into .venv
 #   make clean    removes what make made, .venv included
 
 PYTHON      ?= python3
 VENV        ?= .venv
 TYPES       := .venv-types
+RLLIB       := .venv-rllib
 PYTEST_ARGS ?=
 EPISODES    ?= 4
 OUT         ?= runs/demo
@@ -19,13 +21,14 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 RUNTIME := $(VENV)/.installed-runtime
 FULL    := $(VENV)/.installed-full
+RLLIB_READY := $(RLLIB)/.installed
 
 SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint lint-style lint-types lint-imports plain-copy bench docs clean
+.PHONY: help setup demo test lint lint-style lint-types lint-imports plain-copy bench docs rllib clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,6 +53,24 @@ $(FULL): $(RUNTIME)
 	@touch $@
 
 setup: $(FULL)
+
+# RLlib pins one release of Gymnasium, which is not that of constraints.txt: hence an environment of its own.
+$(RLLIB_READY): pyproject.toml constraints.txt tools/checkout_first.py
+	@echo "installing RLlib into $(RLLIB) ..."
+	@test -x $(RLLIB)/bin/python || $(PYTHON) -m venv --clear $(RLLIB)
+	@grep -v '^gymnasium==' constraints.txt > $(RLLIB)/constraints.txt
+	@$(RLLIB)/bin/python -m pip install --quiet --disable-pip-version-check -c $(RLLIB)/constraints.txt \
+	  "$$(grep '^torch==' constraints.txt)"
+	@$(RLLIB)/bin/python -m pip install --quiet --disable-pip-version-check -c $(RLLIB)/constraints.txt \
+	  -e '.[rllib]' pytest pytest-timeout hypothesis
+	@site=$$($(RLLIB)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	  cp tools/checkout_first.py "$$site/_distgrid_checkout_first.py"; \
+	  echo 'import _distgrid_checkout_first' > "$$site/_distgrid_checkout_first.pth"
+	@touch $@
+
+# Files that pytest does not collect by itself: the main suite runs where RLlib cannot be installed.
+rllib: $(RLLIB_READY)
+	@$(RLLIB)/bin/python -m pytest tests/rllib/check_*.py $(PYTEST_ARGS)
 
 # --fresh: a demonstration plays anew each time, also after an update of the code or the data.
 demo: $(RUNTIME)
@@ -90,5 +111,5 @@ docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"
 
 clean:
-	rm -rf $(VENV) $(TYPES) build dist site .site_cache *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(TYPES) $(RLLIB) build dist site .site_cache *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	  .hypothesis .import_linter_cache

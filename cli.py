@@ -24,6 +24,7 @@ def build_app() -> typer.Typer:
     from .baselines.cli.bench import app as bench_app
     from .baselines.cli.case import app as case_app
     from .baselines.cli.describe import describe_env
+    from .baselines.cli.train_rllib import train_rllib
     from .baselines.cli.verbs import add_verbs
 
     app = typer.Typer(
@@ -36,6 +37,7 @@ def build_app() -> typer.Typer:
     app.add_typer(bench_app, name="bench")
     app.add_typer(case_app, name="case")
     app.command("describe")(describe_env)
+    app.command("train-rllib")(train_rllib)
     add_verbs(app)
     app.command()(version)
     return app

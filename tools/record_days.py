@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 import distgrid
 from distgrid.cases.profiles import DT_H, ONE_DAY
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 
 DAYS = Path(__file__).resolve().parents[1] / "tests" / "reference" / "days.json"
 FORMAT = 1

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distgrid.cases import profiles
-from distgrid.envs.registration import ENTRIES, RegisteredEnv
+from distgrid.envs.suites import ENTRIES, RegisteredEnv
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

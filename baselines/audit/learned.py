@@ -130,8 +130,10 @@ def _ablations(session: AuditSession, model: Learned, played: Played) -> list[De
     arena, days = session.test, session.days
     rest = arena.constants(days, arena.neutral[None]).returns.mean()
     own = played.returns.mean()
+    if not own > rest:
+        return []
     lost = {}
     for dim, name in enumerate(arena.names):
         frozen = _play(arena, days, model, dim).returns.mean()
-        lost[name] = float((own - frozen) / (own - rest)) if own > rest else float("nan")
+        lost[name] = float((own - frozen) / (own - rest))
     return detail_rows("ppo", "ablation", lost)

@@ -107,6 +107,11 @@ def _ppo(evidence: Evidence) -> Verdict | None:
 
 def _dimensions(evidence: Evidence) -> Verdict | None:
     losses = evidence.named("ablation")
+    if not losses and "ppo" in evidence.standings.contenders:
+        return Verdict(
+            "no dimension does it all", float("nan"), MOST_OF_DIMENSION, None,
+            "PPO gains nothing over do-nothing of which a dimension could be a share",
+        )  # fmt: skip
     if not losses:
         return None
     worst = max(losses, key=lambda name: losses[name])

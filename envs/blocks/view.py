@@ -42,20 +42,6 @@ class LedgerSource(Protocol):
     steps: int  # of an episode
 
 
-class Shocks:
-    """What was drawn for forecasts, so that it need not be drawn again one step later; decides nothing.
-
-    ``values`` (rows, horizon) belong to the episodes ``of_key`` and the intervals from ``of_t`` on, (rows,).
-    """
-
-    __slots__ = ("of_key", "of_t", "values")
-
-    def __init__(self, rows: int, horizon: int) -> None:
-        self.of_key: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
-        self.of_t: IntArray = np.full(rows, _NEVER)
-        self.values: FloatArray = np.zeros((rows, horizon))
-
-
 class DrawSource(Protocol):
     """What each row drew for its episode; see `core.episode_draws`."""
 
@@ -74,6 +60,20 @@ class DrawSource(Protocol):
 
     def table(self, random_load: FloatArray) -> FloatArray:
         """(batch, columns) of all that was drawn."""
+
+
+class Shocks:
+    """What was drawn for forecasts, so that it need not be drawn again one step later; decides nothing.
+
+    ``values`` (rows, horizon) belong to the episodes ``of_key`` and the intervals from ``of_t`` on, (rows,).
+    """
+
+    __slots__ = ("of_key", "of_t", "values")
+
+    def __init__(self, rows: int, horizon: int) -> None:
+        self.of_key: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
+        self.of_t: IntArray = np.full(rows, _NEVER)
+        self.values: FloatArray = np.zeros((rows, horizon))
 
 
 class ForecastSource(Protocol):
@@ -198,9 +198,6 @@ class BlockView:
         points = 0 if context.exact else grid.load_p_mw.shape[1]
         self.last_p_mw: FloatArray = np.zeros((batch, points))
         self.last_q_mvar: FloatArray = np.zeros((batch, points))
-        #: What the episode remembers, where the task needs it, and how many intervals of it are over.
-        self.ledger: LedgerSource | None = None
-        self.step_index: IntArray = np.zeros(batch, dtype=np.int64)
 
     @property
     def forecasts(self) -> ForecastSource:

@@ -10,6 +10,7 @@ from ...cases.profiles import SPLIT_SETS
 from ..core.grown_load import GrownLoad
 from ..core.load_source import ProfileLoad
 from ..core.options import EnvOptions
+from ..core.snapshot_load import SnapshotLoad
 from ..dist import DistGridEnv
 from .env_file import plain
 from .field_models import kind_of
@@ -82,7 +83,9 @@ def _task(env: DistGridEnv) -> dict[str, Any]:
 
 def _splits(env: DistGridEnv) -> dict[str, int]:
     """Number of days of every split; those of `env.split` that an episode may begin on come first."""
-    load = env.load.source if isinstance(env.load, GrownLoad) else env.load
+    load = env.load
+    while isinstance(load, GrownLoad | SnapshotLoad):
+        load = load.source
     if isinstance(load, ProfileLoad) and not load.splits:
         names = SPLIT_SETS[env.profiles.splits] if env.profiles.has_splits else ()
         found = {name: len(env.profiles.split_days(name)) for name in names}

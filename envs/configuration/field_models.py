@@ -75,8 +75,9 @@ def written_form(cls: type, special: dict[str, Special] | None = None) -> Any:
 
 def _subclasses(base: type) -> list[type]:
     found: list[type] = []
-    for cls in base.__subclasses__():
-        found += [cls, *_subclasses(cls)]
+    kind: type
+    for kind in base.__subclasses__():
+        found += [kind, *_subclasses(kind)]
     return found
 
 

@@ -308,8 +308,8 @@ class Grid:
         """Arrays that the future depends on, beside those of the fleet."""
         own = {name: getattr(self, name) for name in ("t_index", "step_index", "day")}
         own |= self.aside.ending.state() | ({} if self.ledger is None else self.ledger.state())
-        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state(),
-                **self.draws.state()}  # fmt: skip
+        own |= self.draws.state()
+        return {**self.stepper.state(), **own, "random_load": self._random_load, **self.observer.state()}
 
     def state(self, rows: IntArray | None = None) -> dict[str, Any]:
         """Copies of everything that the future of ``rows`` (None: all) depends on, batch first."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..kernels import info_table
-from .grid import Grid, Outcome
+from .grid import Grid
+from .outcome import Outcome
 
 
 def state_info(grid: Grid, row: int = 0) -> dict[str, Any]:

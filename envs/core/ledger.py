@@ -72,8 +72,9 @@ class Ledger:
     def look_anew(self, fleet: Fleet, stepper: SolvedGrid) -> None:
         """Whose accounts and results are read from now on."""
         names, accounts = fleet.accounts.written, fleet.accounts
-        which = (names.index(n) if n in names else -1 for n in ("stored_mwh", "owed_mwh", "curtailed_mw"))
-        self._read = (stepper.measured, accounts.table, accounts.first, *which)
+        read = ("stored_mwh", "owed_mwh", "curtailed_mw")
+        stored, owed, curtailed = (names.index(name) if name in names else -1 for name in read)
+        self._read = (stepper.measured, accounts.table, accounts.first, stored, owed, curtailed)
 
     def state(self) -> dict[str, FloatArray]:
         """Live arrays that the future depends on, batch first."""

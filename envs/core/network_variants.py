@@ -44,7 +44,8 @@ def network_variants(feeder: Feeder, spec: Randomisation) -> tuple[Variant, ...]
             limited = feeder.phases == "balanced"
             net = physics.compile(drawn, allow_mesh_pruning=False, enforce_q_limits=limited)
             words = f"{what}, lines {n}" if spec.varies_lines else what
-            found.append(Variant(net, k, *(float(f.mean()) for f in factors.values()), words))
+            r, x = (float(drawn_of.mean()) for drawn_of in factors.values())
+            found.append(Variant(net, k, r, x, words))
     return tuple(found)
 
 
@@ -80,7 +81,8 @@ def _line_factors(feeder: Feeder, spec: Randomisation, rng: np.random.Generator)
     """Of the resistance and of the reactance of each line, in the order of the table."""
     n = int((feeder.column("branches", "type") == "line").sum())
     length = rng.uniform(*spec.line_length)
-    return {name: rng.uniform(*getattr(spec, name), size=n) * length for name in ("line_r", "line_x")}
+    r, x = (rng.uniform(low, high, size=n) * length for low, high in (spec.line_r, spec.line_x))
+    return {"line_r": r, "line_x": x}
 
 
 def _with_lines(feeder: Feeder, factors: dict[str, Factors]) -> Feeder:

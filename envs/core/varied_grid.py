@@ -37,13 +37,15 @@ class VariedGrid:
         like: VariedGrid | None,
     ) -> None:  # fmt: skip
         rows = min(batch, _ROWS)
-        self._front = solver(variants[0].net, batch, setup, None if like is None else like._front)
-        grids = []
-        for k, variant in enumerate(variants):
-            grids.append(solver(variant.net, rows, setup, None if like is None else like._grids[k]))
-        self._grids, self._rows, self._variants = tuple(grids), rows, tuple(variants)
+        front: SolvedGrid | None = None if like is None else like._front
+        alike: tuple[SolvedGrid | None, ...] = (None,) * len(variants) if like is None else like._grids
+        self._front: SolvedGrid = solver(variants[0].net, batch, setup, front)
+        self._grids: tuple[SolvedGrid, ...] = tuple(
+            solver(one.net, rows, setup, other) for one, other in zip(variants, alike, strict=True)
+        )
+        self._rows, self._variants = rows, tuple(variants)
         if like is None:
-            for variant, grid in zip(variants, grids, strict=True):
+            for variant, grid in zip(variants, self._grids, strict=True):
                 _check_columns(variant, grid, self._front)
         self.network = np.zeros(batch, dtype=np.int64)
         self._tie()

@@ -10,6 +10,7 @@ from typing import Any
 from ..resources import EV, PV, Battery, FlexibleLoad, Generator, HeatPump, ResourceSpec, Wind
 from ..tasks import DERDispatch
 from .entry import FORESEEN, RegisteredEnv
+from .variants import variant
 
 
 def _first(
@@ -43,25 +44,27 @@ def _heat(bus: str, p_mw: float) -> HeatPump:
     return HeatPump(bus, p_mw, discomfort_cost_per_kh=20.0 * p_mw)
 
 
+_THIRTY_THREE = _first(
+    "33bw", "case33bw",
+    (
+        *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
+          for bus, p in {"3": 0.8, "6": 0.8, "13": 0.3, "28": 0.6}.items()),
+        PV("14", 0.8, site=1, controls="pq"), PV("17", 0.5, site=8, controls="q"),
+        PV("24", 1.2, site=15, controls="pq"), PV("30", 1.0, site=22, controls="p"),
+        PV("32", 0.8, site=4, controls="pq"),
+        _cars("22", 0.4, 7.75, 17.5, 1.4), _cars("29", 0.4, 8.0, 16.75, 1.4),
+        _cars("11", 0.35, 16.5, 23.5, 1.3),
+        FlexibleLoad("25", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
+        FlexibleLoad("8", curtail_mw=0.1, curtail_cost_per_mwh=150.0),
+        Generator("25", 0.6, cost_per_mwh=62.0, cost_per_h=5.0, p_min_mw=0.25, start_cost=10.0,
+                  min_up_h=1.0, min_down_h=1.0),
+        _heat("19", 0.3), _heat("31", 0.2),
+    ),
+    DERDispatch(), load_scale=1.2, v_source_pu=1.04,
+).priced(110000.0, 5800.0)  # fmt: skip
+
 ENTRIES: tuple[RegisteredEnv, ...] = (
-    _first(
-        "33bw", "case33bw",
-        (
-            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
-              for bus, p in {"3": 0.8, "6": 0.8, "13": 0.3, "28": 0.6}.items()),
-            PV("14", 0.8, site=1, controls="pq"), PV("17", 0.5, site=8, controls="q"),
-            PV("24", 1.2, site=15, controls="pq"), PV("30", 1.0, site=22, controls="p"),
-            PV("32", 0.8, site=4, controls="pq"),
-            _cars("22", 0.4, 7.75, 17.5, 1.4), _cars("29", 0.4, 8.0, 16.75, 1.4),
-            _cars("11", 0.35, 16.5, 23.5, 1.3),
-            FlexibleLoad("25", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
-            FlexibleLoad("8", curtail_mw=0.1, curtail_cost_per_mwh=150.0),
-            Generator("25", 0.6, cost_per_mwh=62.0, cost_per_h=5.0, p_min_mw=0.25, start_cost=10.0,
-                      min_up_h=1.0, min_down_h=1.0),
-            _heat("19", 0.3), _heat("31", 0.2),
-        ),
-        DERDispatch(), load_scale=1.2, v_source_pu=1.04,
-    ).priced(110000.0, 5800.0),
+    _THIRTY_THREE,
     _first(
         "118zh", "case118zh",
         (
@@ -85,12 +88,12 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             PV("76", 1.2, site=1, controls="pq"), PV("79", 1.2, site=8, controls="q"),
             PV("94", 1.5, site=15, controls="pq"), PV("45", 1.5, site=22, controls="q"),
             PV("60", 1.2, site=4, controls="pq"), Wind("14", 1.2, controls="p"),
-            _cars("49", 0.8, 7.75, 17.5, 3.0), _cars("64", 0.6, 16.5, 23.5, 2.4),
-            _cars("17", 0.6, 16.0, 23.0, 2.4),
+            _cars("49", 0.6, 7.75, 17.5, 2.2), _cars("64", 0.35, 16.5, 23.5, 1.5),
+            _cars("17", 0.5, 16.0, 23.0, 2.0),
             FlexibleLoad("80", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
             _gas("55", 0.8), _heat("73", 0.3), _heat("10", 0.3),
         ),
-        DERDispatch(voltage_usd_pu=250.0), load_scale=1.4, v_source_pu=1.03,
+        DERDispatch(voltage_usd_pu=250.0), load_scale=1.3, v_source_pu=1.022,
     ).priced(140000.0, 7000.0),
     _first(
         "ieee123", "ieee123",
@@ -106,4 +109,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         ),
         DERDispatch(voltage_usd_pu=100.0, vuf_max_pct=1.5), per_phase=True, load_scale=1.0, v_source_pu=0.96,
     ).priced(41000.0, 1900.0),
+    variant(_THIRTY_THREE, "hard"),
+    variant(_THIRTY_THREE, "week"),
+    variant(_THIRTY_THREE, "hourly"),
 )  # fmt: skip

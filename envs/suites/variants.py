@@ -14,6 +14,7 @@ from ...cases.profiles import Duration
 from ..core.action_spaces import Hybrid, MultiDiscrete
 from ..core.ladder import MEASURED
 from ..resources import CapacitorBank, TapChanger
+from ..tasks import MoneyTask
 from ..tasks.base import BOUND
 from .entry import RegisteredEnv
 
@@ -61,7 +62,10 @@ def _week(base: RegisteredEnv) -> RegisteredEnv:
 
 
 def _hourly(base: RegisteredEnv) -> RegisteredEnv:
-    return replace(base, dt_h=HOUR_H)
+    task = base.task
+    if isinstance(task, MoneyTask):  # limits cost as much an hour, beside energy that costs what it does
+        task = task.of_steps(HOUR_H / base.dt_h)
+    return replace(base, task=task, dt_h=HOUR_H)
 
 
 def _discrete(base: RegisteredEnv) -> RegisteredEnv:

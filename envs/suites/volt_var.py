@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..resources import CapacitorBank, TapChanger
 from ..tasks import VoltVar
 from .entry import FORESEEN, RegisteredEnv, Sizes, batteries, inverters
+from .variants import variant
 
 
 def _first(
@@ -44,6 +45,9 @@ _SUN_118 = {
     "109": 1.5, "111": 2.5, "54": 1.5,
 }  # fmt: skip
 _SUN_141 = dict.fromkeys(("87", "84", "82", "76", "65", "69", "56", "74", "62", "80"), 2.2)
+_THIRTY_THREE = _second(
+    "33bw", 1, "case33bw", {"18": 0.3, "25": 0.5, "33": 0.5}, _SUN_33, load_scale=1.4, v_source_pu=1.03
+).priced(790.0, 140.0)
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
@@ -52,9 +56,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "141", "case141", {"65": 1.0, "80": 1.0, "87": 1.0}, _SUN_141, load_scale=1.7, v_source_pu=1.01
     ).priced(610.0, 660.0),
-    _second(
-        "33bw", 1, "case33bw", {"18": 0.3, "25": 0.5, "33": 0.5}, _SUN_33, load_scale=1.4, v_source_pu=1.02
-    ),
+    _THIRTY_THREE,
     _second(
         "118zh",
         0,
@@ -65,7 +67,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         v_source_pu=1.03,
         taps=("1-2", "1-63", "1-100"),
         banks={"50": 1.2, "74": 1.2, "111": 1.2, "28": 0.9},
-    ),
+    ).priced(1100.0, 610.0),
     _second(
         "141",
         1,
@@ -76,5 +78,8 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         v_source_pu=1.01,
         taps=("1-2",),
         banks={"80": 1.8, "69": 1.8, "62": 1.2, "87": 1.2},
-    ),
+    ).priced(1600.0, 1500.0),
+    variant(_THIRTY_THREE, "hard"),
+    variant(_THIRTY_THREE, "week"),
+    variant(_THIRTY_THREE, "hourly"),
 )

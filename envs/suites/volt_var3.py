@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..resources import CapacitorBank, TapChanger
 from ..tasks import VoltVar3
 from .entry import FORESEEN, Phased, RegisteredEnv, phase_inverters
+from .variants import variant
 
 
 def _first(
@@ -53,6 +54,16 @@ _SUN_123: Phased = (
 _TAPS_123 = ("creg1a", "creg2a", "creg3a", "creg3c", "creg4a", "creg4b", "creg4c")
 _BANKS_123 = ("c83", "c88a", "c90b", "c92c")
 
+_THIRTEEN = _second(
+    "ieee13",
+    ("reg1", "reg2", "reg3"),
+    ("cap1", "cap2"),
+    _SUN_13,
+    load_scale=1.3,
+    v_source_pu=0.98,
+    violation_weight=5.0,
+).priced(2800.0, 13000.0)
+
 ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "ieee13",
@@ -66,15 +77,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "ieee123", _TAPS_123, _BANKS_123, _SUN_123, load_scale=1.5, v_source_pu=1.0, vuf_max_pct=1.0
     ).priced(1500.0, 43000.0),
-    _second(
-        "ieee13",
-        ("reg1", "reg2", "reg3"),
-        ("cap1", "cap2"),
-        _SUN_13,
-        load_scale=1.3,
-        v_source_pu=0.98,
-        violation_weight=5.0,
-    ),
+    _THIRTEEN,
     _second(
         "ieee123",
         _TAPS_123,
@@ -84,4 +87,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         v_source_pu=0.98,
         violation_weight=2.0,
     ),
+    variant(_THIRTEEN, "discrete"),
+    variant(_THIRTEEN, "hybrid"),
+    variant(_THIRTEEN, "hard"),
 )

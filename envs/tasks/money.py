@@ -7,7 +7,8 @@ allows respects limits wherever devices can. Stored and owed energy is settled w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from ..blocks import Block, PriceAhead
 from ..blocks.ledger import EnergyBalance, EpisodeLeft, SettlementPrices
@@ -50,6 +51,15 @@ class MoneyTask(Task):
             "import_fee_usd_mwh", "export_fee_usd_mwh", "wear_usd_mwh", "voltage_usd_pu", "overload_usd_mva",
             "unbalance_usd_pct", "settlement_spread",
         )  # fmt: skip
+
+    #: Prices of an interval, whatever its length; the others are of energy, or of the whole episode.
+    per_interval: ClassVar[tuple[str, ...]] = (
+        "voltage_usd_pu", "overload_usd_mva", "unbalance_usd_pct", "unserved_weight",
+    )  # fmt: skip
+
+    def of_steps(self, times: float) -> Self:
+        """The task for steps so many times as long: what is charged in each costs as much an hour."""
+        return replace(self, **{name: times * getattr(self, name) for name in self.per_interval})
 
     @property
     def blocks(self) -> tuple[str | Block, ...]:

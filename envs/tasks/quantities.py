@@ -144,6 +144,22 @@ def _unbalance_range(_: WorstCase, most: float, **__: float) -> Range:
     return Range(0.0, most**2)
 
 
+def _violation_capped(view: StepView, most_pu: float) -> FloatArray:
+    return np.minimum(view.voltage_violation_pu, most_pu)
+
+
+def _violation_capped_range(worst: WorstCase, most_pu: float) -> Range:
+    return Range(0.0, min(worst.voltage_violation_pu, most_pu))
+
+
+def _vuf_capped(view: StepView, most_pct: float) -> FloatArray:
+    return np.minimum(view.vuf_violation_pct, most_pct)
+
+
+def _vuf_capped_range(worst: WorstCase, most_pct: float) -> Range:
+    return Range(0.0, min(worst.vuf_violation_pct, most_pct))
+
+
 def _account(view: StepView, account: str) -> FloatArray:
     return view.account(account)
 
@@ -233,6 +249,12 @@ QUANTITIES: Mapping[str, Quantity] = {
         Quantity("voltage_violation_pu", "pu", "sum over nodes (phases) of pu outside the band",
                  attrgetter("voltage_violation_pu"), _up_to("voltage_violation_pu"),
                  source=KernelSource(MEASURED, VOLTAGE_VIOLATION)),
+        Quantity("voltage_violation_capped_pu", "pu",
+                 "sum over nodes (phases) of pu outside the band, up to `most_pu`", _violation_capped,
+                 _violation_capped_range, {"most_pu": 1.0}),
+        Quantity("vuf_violation_capped_pct", "%",
+                 "sum over nodes with three phases of unbalance above the limit, up to `most_pct`",
+                 _vuf_capped, _vuf_capped_range, {"most_pct": 5.0}),
         Quantity("thermal_overload_mva", "MVA", "sum over branches (phases) of MVA above rating",
                  attrgetter("thermal_overload_mva"), _up_to("thermal_overload_mva"),
                  source=KernelSource(MEASURED, OVERLOAD)),

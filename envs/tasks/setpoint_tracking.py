@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from ..blocks import Block
 from ..blocks.ledger import Setpoint
@@ -28,6 +29,10 @@ class SetpointTracking(MoneyTask):
     deviation_usd_mw2: float = 20.0
     wear_usd_mwh: float = 4.0
     lead_steps: int = 4
+
+    per_interval: ClassVar[tuple[str, ...]] = (
+        *MoneyTask.per_interval, "deviation_usd_mw", "deviation_usd_mw2",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if isinstance(self.dispatch, dict):  # as JSON has it

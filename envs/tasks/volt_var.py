@@ -17,7 +17,8 @@ class VoltVar(Task):
     ``-wear_weight * MWh through storage``. The quadratic deviation is smooth everywhere and 1 at the edge of
     the usual band, so a policy is drawn to the middle before it can be charged for leaving.
     ``violation_weight`` takes that much per pu outside the band, summed over nodes (phases): where it is not
-    0, leaving the band costs more than anything that it could save, and reward and cost agree.
+    0, leaving the band costs more than anything that it could save, and reward and cost agree. Beyond a sum
+    of 1 pu it takes no more: a failed power flow can then have a price to learn with.
     ``undelivered_weight`` takes that much per MWh that a car leaves without.
     """
 
@@ -53,7 +54,7 @@ class VoltVar(Task):
             Term("wear", "throughput_mwh", -self.wear_weight),
         )
         more = (
-            Term("violation", "voltage_violation_pu", -self.violation_weight),
+            Term("violation", "voltage_violation_capped_pu", -self.violation_weight),
             Term("undelivered", "undelivered_mwh", -self.undelivered_weight),
         )
         return (*terms, *(term for term in more if term.weight))

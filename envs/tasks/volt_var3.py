@@ -20,7 +20,7 @@ class VoltVar3(VoltVar):
     five times the limit), ``-switching_weight`` per tap step or switching of a bank, and ``-wear_weight * MWh
     through storage``. Both squares are smooth, so a policy is drawn inside before it can be charged for
     leaving. ``violation_weight`` is that of `VoltVar`; ``vuf_violation_weight`` takes that much per % of
-    unbalance above the limit, summed over nodes with three phases.
+    unbalance above the limit, summed over nodes with three phases, up to 5 %.
     """
 
     unbalance_weight: float = 0.25
@@ -51,5 +51,5 @@ class VoltVar3(VoltVar):
             Term("switching", "switchings", -self.switching_weight),
         ]
         if self.vuf_violation_weight > 0.0:
-            terms.append(Term("vuf_violation", "vuf_violation_pct", -self.vuf_violation_weight))
+            terms.append(Term("vuf_violation", "vuf_violation_capped_pct", -self.vuf_violation_weight))
         return tuple(terms)

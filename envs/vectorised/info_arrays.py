@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.grid import Outcome
+from ..core.outcome import Outcome
 from ..kernels import info_table
 from ..kernels.rows import write_info_rows
 from .shards import Shard

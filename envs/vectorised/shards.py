@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics.numba_tools.lanes import LANES
-from ..core.grid import Grid, Outcome
+from ..core.grid import Grid
+from ..core.outcome import Outcome
 from ..resources.row_states import joined, taken
 from .workers import share
 

@@ -215,6 +215,8 @@ def test_the_arithmetic_of_verdicts() -> None:
     assert both["PPO beats the best rule"]["passes"] is False
     assert both["PPO beats the best rule"]["value"] == pytest.approx(-0.5 / 6.0)
     assert both["no dimension does it all"]["passes"] is False
+    lost = judged(details[2:], ppo=("learned", -12.0))
+    assert lost["no dimension does it all"]["passes"] is None
     alone = judged(details[:1], ppo=("learned", -4.5), droop=("rule", -5.0))
     assert alone["PPO beats the best rule"]["passes"] is True
     assert alone["no dimension does it all"]["passes"] is True

@@ -46,7 +46,7 @@ def test_a_rule_earns_more_than_doing_nothing_and_hands_back_what_it_took(name: 
 @pytest.mark.parametrize("name", RULES)
 def test_a_row_of_a_batch_is_a_single_environment(name: str) -> None:
     """Also on a feeder of one's own, with another task of the family."""
-    task = gymnasium.spec(RULES[name]).kwargs and _task(RULES[name])
+    task = _task(RULES[name])
     single = DistGridEnv("case33bw", [Battery(18, 0.3, 0.9), Battery(25, 0.2, 0.8)], task)
     many = DistGridVectorEnv("case33bw", single.resources, task, num_envs=2)
     one, both = baselines.make(name, single), baselines.make(name, many)

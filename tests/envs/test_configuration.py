@@ -294,7 +294,7 @@ def test_describe_tells_all_that_there_is() -> None:
     assert blocks["v_pu"]["when"] == ["last"]
     assert blocks["clock"]["when"] == ["coming (known)"]
     assert blocks["total_load_forecast_mw"]["size"] == 2
-    (size,) = DistGridEnv(options=FULL).observation_space.shape
+    size = DistGridEnv(options=FULL).layout.size
     assert sum(row["size"] for row in told["observation"]["blocks"]) == told["observation"]["size"] == size
     assert [row["positions"] for row in told["actions"]] == [None] * 4
     assert set(told["options"]) == {"meters", "forecaster", "action_space"}

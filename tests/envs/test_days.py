@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 
 IDS = [entry.id for entry in ENTRIES]
 

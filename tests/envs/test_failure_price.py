@@ -22,7 +22,7 @@ from distgrid.envs import (
     TapChanger,
     VoltVar,
 )
-from distgrid.envs.registration import ENTRIES, RegisteredEnv
+from distgrid.envs.suites import ENTRIES, RegisteredEnv
 
 from .test_vector import rough
 from .world import FEEDER, flat_load

@@ -15,7 +15,8 @@ from distgrid import physics
 from distgrid.cases import profiles
 from distgrid.cases.profiles import Duration
 from distgrid.envs import PV, Battery, DistGridEnv, Fleet, LoadSource, LossMinimisation, SeriesLoad, VoltVar
-from distgrid.envs.core.grid import Grid, Outcome
+from distgrid.envs.core.grid import Grid
+from distgrid.envs.core.outcome import Outcome
 from distgrid.envs.tasks import GRID_BLOCKS, Task
 
 from .world import FEEDER, make

@@ -29,8 +29,8 @@ from distgrid.envs import (
     VoltVar3,
 )
 from distgrid.envs import registration as registered
-from distgrid.envs.registration import ENTRIES
 from distgrid.envs.resources.base import Exogenous, Resource
+from distgrid.envs.suites import ENTRIES, RegisteredEnv
 
 from .test_vector import rough, same
 from .world import FEEDER, WORLDS, make
@@ -54,7 +54,7 @@ def bare(env: Any) -> DistGridEnv:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
-def test_the_spec_tells_how_long_an_episode_is(entry: registered.RegisteredEnv) -> None:
+def test_the_spec_tells_how_long_an_episode_is(entry: RegisteredEnv) -> None:
     assert gym.spec(entry.id).max_episode_steps == entry.task.episode.steps(entry.dt_h) == entry.episode_steps
 
 

@@ -168,6 +168,10 @@ def test_one_interval_is_the_exact_solution(begin: float, outdoor: float, action
     assert program.lost_mwh[0, 0] == pytest.approx(loss * (room.mean() - outdoor), abs=1e-6)
     outside = np.maximum(20.0 - room, 0.0) + np.maximum(room - 23.0, 0.0)
     assert fleet.accounts.total("discomfort_cost")[0] == pytest.approx(2.0 * outside.mean(), abs=1e-5)
+    missing = max(21.5 - program.indoor_c[0, 0], 0.0) * program.capacity_mwh_per_k[0]
+    owed = fleet.accounts.total("owed_mwh")[0]
+    assert owed == pytest.approx(missing / coefficient_of_performance(outdoor, 40.0)[0, 0], abs=1e-9)
+    assert owed <= fleet.most_of("owed_mwh", 1.0) * (1 + 1e-9)
     slope = (heat - loss * (room[-1] - outdoor)) / program.capacity_mwh_per_k[0]
     assert program.indoor_c[0, 0] == pytest.approx(room[-1] + slope * 0.5e-4, abs=1e-5)
 

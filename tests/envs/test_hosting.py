@@ -299,7 +299,7 @@ def test_the_nearest_first_policy_connects_and_plays_batches() -> None:
     batch = baselines.make("host-nearest", envs)
     observation, infos = envs.reset(seed=2)
     batch.reset(observation, infos)
-    singles = [gym.make(ID, split="test").unwrapped for _ in range(3)]
+    singles: list[Any] = [gym.make(ID, split="test").unwrapped for _ in range(3)]
     alone = [baselines.make("host-nearest", env) for env in singles]
     for row, env in enumerate(singles):
         alone[row].reset(*env.reset(seed=2 + row))

@@ -129,6 +129,19 @@ def test_what_is_remembered_is_restored_and_the_same_in_every_face(world: str, t
     assert after == rewards[60:]
 
 
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_no_term_leaves_its_bounds(task: Task) -> None:
+    """The price of a failed power flow rests on them, and so does the vector of rewards."""
+    env = make(task=task)
+    infos, _ = played(env, 200)
+    for term in task.reward_terms:
+        least, most = term.range(env.grid.worst)
+        values = [info["rewards"][term.name] for info in infos]
+        assert least <= min(values)
+        assert max(values) <= most
+        assert np.isfinite([least, most]).all()
+
+
 def test_storage_at_the_end_is_worth_what_it_costs() -> None:
     """Capability 91: at every price level of the year's evenings, emptying or filling a battery in the last
     hours earns nothing.
@@ -221,6 +234,20 @@ def test_bad_numbers_are_refused_by_name(kind: Any, field: str, value: object) -
     given = {field: value} | ({"swing_mw": 1.0} if kind is DispatchSignal else {})
     with pytest.raises(ValueError, match=field if field != "lead_steps" else "lead"):
         kind(**given)
+
+
+def test_limits_cost_as_much_an_hour_whatever_the_step() -> None:
+    """A day of idle batteries at limits that are passed: in steps of an hour, about the same sum."""
+    task = SetpointTracking(v_band=(0.98, 1.02), dispatch=DispatchSignal(0.4))
+    sums = []
+    for steps_h, own in ((0.25, task), (1.0, task.of_steps(4.0))):
+        env = make(task=own, profiles=load_profiles().resampled(steps_h))
+        env.reset(seed=2, options={"day": 40})
+        days = [env.step(env.neutral_action)[4]["rewards"]["voltage"] for _ in range(round(24 / steps_h))]
+        sums.append(sum(days))
+    assert sums[0] < 0.0
+    assert sums[1] == pytest.approx(sums[0], rel=0.05)
+    assert task.of_steps(4.0).deviation_usd_mw == 4.0 * task.deviation_usd_mw
 
 
 @pytest.mark.parametrize("task", [DERDispatch(), PeakShaving(), SetpointTracking()], ids=type)

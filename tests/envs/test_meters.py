@@ -236,7 +236,7 @@ def test_bounds_have_room_for_noise_and_meaning_says_it() -> None:
     env = make(task=Sees(), meters=[Meter("p_slack_mw", std=0.5, delay_steps=1, dropout=0.1)])
     bare = make(task=Sees())
     at = env.layout["p_slack_mw"].start
-    assert env.observation_space.high[at] == pytest.approx(bare.observation_space.high[at] + 2.5)
+    assert env.layout.bounds()[1][at] == pytest.approx(bare.layout.bounds()[1][at] + 2.5)
     assert env.layout.blocks["p_slack_mw"].meaning == (
         "active power taken from the substation; measured, with noise, 1 steps old, the last reading "
         "where one is missing"

@@ -8,10 +8,11 @@ import gymnasium
 import numpy as np
 import pytest
 
-from distgrid.envs.registration import ENTRIES
-from distgrid.envs.tasks import MoneyTask
+from distgrid.envs.suites import ENTRIES
 
-IDS = [entry.id for entry in ENTRIES if isinstance(entry.task, MoneyTask)]
+FAMILIES = ("DERDispatch", "PeakShaving", "SetpointTracking")
+#: Without variants, which differ in what is observed, for how long, and in the code of actions.
+IDS = [e.id for e in ENTRIES if e.name.partition("-")[0] in FAMILIES and e.name.count("-") == 1]
 #: Where energy is bought and sold; one feeder is enough.
 STORES = [identity for identity in IDS if "33bw" in identity and "Setpoint" not in identity]
 SUITES = ("summer-pv", "winter-peak", "price-storm", "cloudy", "cold-snap")

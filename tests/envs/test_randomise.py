@@ -34,6 +34,12 @@ from distgrid.envs.core.network_variants import network_variants
 
 from .world import FEEDER, FEEDER3, flat_load
 
+
+def _network(env: Any) -> int:
+    """The place of the network that the episode drew."""
+    return int(env.grid.stepper.network[0])
+
+
 FLEET = (Battery(18, 0.2, 0.8), PV(25, 0.5, site=3, controls="pq"))
 FLEET3 = (Battery("671", 0.2, 0.8, phase="B"), PV("675", 0.5, site=3, controls="pq", phase="A"))
 #: The tie 9-15 takes over what 9-10 fed.
@@ -149,7 +155,7 @@ def test_lines_have_the_factors_that_were_drawn(feeder: Any) -> None:
     action = np.full(3, 0.5, dtype=np.float32)
     for seed in range(4):
         env.reset(seed=seed)
-        mine = variants[int(env.grid.stepper.network[0])].net.feeder
+        mine = variants[_network(env)].net.feeder
         plain = face(mine, fleet, VoltVar())
         plain.reset(seed=seed, options={"day": env.day})
         assert env.step(action)[1] == plain.step(action)[1]
@@ -285,6 +291,6 @@ def test_a_topology_of_phases() -> None:
     loads = {}
     for seed in range(6):
         env.reset(seed=seed, options={"day": 10})
-        loads[int(env.grid.stepper.network[0])] = env.step(np.zeros(0, dtype=np.float32))[4]["p_loss_MW"]
+        loads[_network(env)] = env.step(np.zeros(0, dtype=np.float32))[4]["p_loss_MW"]
     assert set(loads) == {0, 1}
     assert loads[0] != loads[1]

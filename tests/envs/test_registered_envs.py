@@ -16,7 +16,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from distgrid.envs import DistGridEnv
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 from distgrid.envs.tasks import Task
 
 IDS = [entry.id for entry in ENTRIES]
@@ -69,7 +69,7 @@ def test_a_random_day_stays_inside_the_declared_space(env: DistGridEnv) -> None:
         assert steps == env.scenario.episode_steps
     assert truncated != terminated
     assert not terminated or env.task.ends(env.grid._view).all()
-    low, high = env.observation_space.low, env.observation_space.high
+    low, high = env.layout.bounds()
     assert np.isfinite(low).all()
     assert np.isfinite(high).all()
     assert (low < high).all()

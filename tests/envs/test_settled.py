@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from distgrid.envs import (
     PV,
@@ -202,8 +203,10 @@ def test_days_cannot_be_written_into() -> None:
 @pytest.mark.parametrize("world", WORLDS)
 def test_writing_into_the_bounds_changes_no_observation(world: str) -> None:
     env, other = WORLDS[world](), WORLDS[world]()
-    env.observation_space.low[:] = 5.0
-    env.observation_space.high[:] = 6.0
+    space = env.observation_space
+    assert isinstance(space, spaces.Box)
+    space.low[:] = 5.0
+    space.high[:] = 6.0
     np.testing.assert_array_equal(env.reset(seed=0)[0], other.reset(seed=0)[0])
 
 

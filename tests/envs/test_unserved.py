@@ -27,7 +27,7 @@ from distgrid.envs import (
     VoltVar,
     VoltVar3,
 )
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 from distgrid.envs.tasks.base import VALUE_OF_LOST_LOAD
 
 from .test_accounts import Heater

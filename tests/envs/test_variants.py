@@ -10,11 +10,10 @@ import pytest
 from gymnasium import spaces
 
 from distgrid.envs import registration
-from distgrid.envs.registration import ENTRIES
-from distgrid.envs.suites import variant
+from distgrid.envs.suites import ENTRIES, RegisteredEnv, variant
 from distgrid.envs.suites.variants import VARIANTS
 
-BASES = {entry.name: entry for entry in ENTRIES if entry.name in ("VoltVar-33bw", "VoltVar3-ieee13")}
+BASES = {e.name: e for e in ENTRIES if e.id in ("distgrid/VoltVar-33bw-v0", "distgrid/VoltVar3-ieee13-v0")}
 MADE = [
     variant(base, kind)
     for name, base in BASES.items()
@@ -36,7 +35,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("entry", MADE, ids=lambda entry: entry.name)
 @pytest.mark.usefixtures("registered")
-def test_a_variant_is_an_id_like_any_other(entry: registration.RegisteredEnv) -> None:
+def test_a_variant_is_an_id_like_any_other(entry: RegisteredEnv) -> None:
     """Made by Gymnasium on both faces, the same bits; it steps, and says what it is."""
     one = gym.make(entry.id)
     envs = gym.make_vec(entry.id, num_envs=2, vectorization_mode="vector_entry_point")
@@ -62,7 +61,7 @@ def test_variants_are_what_they_say() -> None:
     named = {name.rpartition("-")[2]: env for name, env in make.items()}
     base = BASES["VoltVar3-ieee13"]
     assert named["week"].scenario.episode_steps == 672  # type: ignore[attr-defined]
-    assert named["week"].task.failure_price == 7 * base.task.failure_price  # type: ignore[attr-defined, operator]
+    assert named["week"].task.failure_price == 7 * base.task.failure_price  # type: ignore[attr-defined]
     assert named["hourly"].scenario.episode_steps == 24  # type: ignore[attr-defined]
     assert named["hard"].layout.level == "measured"  # type: ignore[attr-defined]
     assert isinstance(named["discrete"].action_space, spaces.MultiDiscrete)

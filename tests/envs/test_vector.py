@@ -28,8 +28,8 @@ from distgrid.envs import (
     SeriesLoad,
     VoltVar,
 )
-from distgrid.envs.registration import ENTRIES
 from distgrid.envs.resources.base import BindContext, Entry
+from distgrid.envs.suites import ENTRIES
 from distgrid.envs.tasks import Task
 
 from .world import FEEDER

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from distgrid import baselines, envs
-from distgrid.envs.registration import ENTRIES
+from distgrid.envs.suites import ENTRIES
 
 #: Rules whose day is shown, the first one that fits a family.
 SHOWN_RULES = ("local-control", "volt-var-ieee1547", "ev-cheapest", "host-nearest", "do-nothing")
