@@ -82,7 +82,9 @@ class DistGridEnv(MadeWithOptions, gym.Env[Observation, Any]):
        day brought in a search for the worst, so that failing never pays. With ``"bound"``, the default of
        tasks of your own, it is the worst that the rest of the episode could bring by a proof, which is many
        times more. Resources have still stepped; ``info`` holds the last iterate as diagnostics.
-    2. Truncation: the time of the task's episode is over.
+    2. Termination: the task ends the episode (``Task.ends``), as ``HostingCapacity`` does at the first
+       violation; that has no price beside the terms of the reward.
+    3. Truncation: the time of the task's episode is over.
 
     ## Arguments
     - every field of ``EnvOptions``, or ``options=EnvOptions(...)``

@@ -22,17 +22,16 @@ _DEVIATION_PU = 0.03
 class NearestFirst(Policy):
     """The nearest site that still asks and has room gets a whole unit; nobody where none has.
 
-    Near is by the resistance of the way to the source. A site has room while no branch of its way is loaded
-    above ``share`` of its rating, and the voltage at its bus has moved by less than ``share`` of 3 %. So
-    later applications at the same branches go away empty-handed, and what a unit will bring about is left to
-    the margin.
+    Near is by the resistance of the way to the source. A site has room where a unit on top of what flows
+    would overload no branch of the way, and while the voltage at its bus has moved by less than ``share`` of
+    3 %. What a unit does to the voltages of other buses is left to that margin.
     """
 
     name = "host-nearest"
     plays_batches = True
     transient = ("_opened", "_new")
 
-    def __init__(self, env: AnyEnv, share: float = 0.5) -> None:
+    def __init__(self, env: AnyEnv, share: float = 0.4) -> None:
         """Find the sites and their ways. RunError when there are none, or too little is observed."""
         self._actions, self._share = RuleActions(env), share
         scenario = scenario_of(env)
@@ -52,6 +51,9 @@ class NearestFirst(Policy):
         for k, way in enumerate(ways):
             self._on_way[k, way] = True
         far = self._on_way @ np.asarray(scenario.feeder.column("branches", "r"), dtype=np.float64)
+        rating = np.asarray(scenario.feeder.column("branches", "thermal_limit_mva"), dtype=np.float64)
+        steps = [p.step_mw for p in scenario.fleet.programs if isinstance(p, HostingProgram)]
+        self._unit_loading = np.concatenate(steps)[:, None] / np.nan_to_num(rating, nan=np.inf)
         self._rank = np.argsort(np.argsort(far, kind="stable"))
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
@@ -75,8 +77,9 @@ class NearestFirst(Policy):
         self._opened[self._new] = v[self._new]
         self._new[:] = False
         moved = np.abs(v - self._opened)[:, self._node]
-        busy = np.where(self._on_way, batch[:, None, self._loading], 0.0).max(axis=2)
-        room = (moved < self._share * _DEVIATION_PU) & (busy < self._share)
+        loading = batch[:, None, self._loading] + self._unit_loading
+        busy = np.where(self._on_way, loading, 0.0).max(axis=2)
+        room = (moved < self._share * _DEVIATION_PU) & (busy < 1.0)
         fit = room & (batch[:, self._asked] > _ASKS_MW)
         first = np.where(fit, self._rank, self._rank.size).argmin(axis=1)
         action = self._actions.neutral(len(batch))

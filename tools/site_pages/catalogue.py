@@ -15,7 +15,7 @@ from distgrid import baselines, envs
 from distgrid.envs.suites import ENTRIES
 
 #: Rules whose day is shown, the first one that fits a family.
-SHOWN_RULES = ("local-control", "volt-var-ieee1547", "do-nothing")
+SHOWN_RULES = ("local-control", "volt-var-ieee1547", "ev-cheapest", "host-nearest", "do-nothing")
 
 
 class Registered(NamedTuple):
