@@ -137,7 +137,7 @@ def _delivered(info: Mapping[str, Any]) -> Floats:
 def numbers_of(played: Day) -> dict[str, list[float]]:
     """The columns that are compared on every processor; `observation` begins with that of `reset`."""
     infos = played.infos
-    return {
+    columns = {
         "reward": played.rewards,
         "cost": [info["cost"] for info in infos],
         **{f"costs.{name}": column.tolist() for name, column in costs_of(played).items()},
@@ -148,6 +148,8 @@ def numbers_of(played: Day) -> dict[str, list[float]]:
         "delivered": [_projected(_delivered(info)) for info in infos],
         "observation": [_projected(observation) for observation in played.observations],
     }
+    every = -(-len(infos) // STEPS_PER_DAY)  # of a week one in seven: the hashes hold them all
+    return {name: values[::every] for name, values in columns.items()}
 
 
 def hashes_of(played: Day) -> dict[str, str]:

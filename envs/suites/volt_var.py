@@ -81,5 +81,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     ).priced(1600.0, 1500.0),
     variant(_THIRTY_THREE, "hard"),
     variant(_THIRTY_THREE, "week"),
-    variant(_THIRTY_THREE, "hourly"),
+    variant(_THIRTY_THREE, "hourly").priced(200.0, 36.0),
 )

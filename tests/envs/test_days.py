@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 
 from distgrid.envs.suites import ENTRIES
+from distgrid.envs.tasks import Task
 
 IDS = [entry.id for entry in ENTRIES]
+#: Those whose task lets an episode go on to its end.
+WHOLE = [entry.id for entry in ENTRIES if type(entry.task).ends is Task.ends]
 
 
 def _recorder() -> ModuleType:
@@ -50,15 +53,16 @@ def test_the_recorded_day_is_still_played(identity: str) -> None:
     """
     day = played(identity)
     assert recorder.differences(RECORDED[identity], day) == []
-    assert len(day.rewards) == recorder.STEPS_PER_DAY
+    entry = next(entry for entry in ENTRIES if entry.id == identity)
+    assert len(day.rewards) == entry.episode_steps or identity not in WHOLE
     assert all(info["pf_converged"] for info in day.infos)
 
 
-@pytest.mark.parametrize("identity", IDS)
+@pytest.mark.parametrize("identity", WHOLE)
 def test_the_day_works_every_device_from_end_to_end(identity: str) -> None:
     """A day on which a tap or a battery rests would not notice a change of taps or batteries."""
     actions = np.array(played(identity).actions)
-    assert (actions.max(axis=0) - actions.min(axis=0)).min() > 1.0
+    assert (actions.max(axis=0) - actions.min(axis=0)).min() > (1.0 if len(actions) > 24 else 0.1)
     infos = played(identity).infos
     for name in infos[0]["delivered"]:
         done = np.array([info["delivered"][name] for info in infos])
@@ -75,7 +79,7 @@ def test_the_day_works_every_device_from_end_to_end(identity: str) -> None:
         if unit.kind == "battery":
             soc = observed[:, unit.observation["soc"]]
             assert soc.max() - soc.min() > 0.2, unit.name
-    assert {"tap_changer", "capacitor_bank"} & set(kinds) or "battery" in kinds
+    assert {"tap_changer", "capacitor_bank", "battery", "ev"} & set(kinds)
 
 
 @pytest.mark.parametrize("column", ["reward", "cost", "voltages", "observation"])
@@ -152,5 +156,5 @@ def test_the_file_is_what_the_recorder_writes(tmp_path: Path) -> None:
     """One spelling, of moderate size, and valid JSON."""
     recorder.save(RECORDED, tmp_path / "days.json")
     assert (tmp_path / "days.json").read_bytes() == recorder.DAYS.read_bytes()
-    assert recorder.DAYS.stat().st_size < 300_000
+    assert recorder.DAYS.stat().st_size < 600_000
     assert set(json.loads(recorder.DAYS.read_text())) == {"format", "days"}
