@@ -44,10 +44,10 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         (
             Battery("13", 0.3, 0.75), Battery("48", 0.25, 0.6), Battery("76", 0.25, 0.6),
             PV("47", 0.4, site=1, controls="pq"), PV("65", 0.4, site=8, controls="pq"),
-            PV("76", 0.3, site=15, controls="p", phase="A"), PV("108", 0.3, site=22, controls="p"),
+            PV("76", 0.3, site=15, controls="q", phase="A"), PV("108", 0.3, site=22, controls="p"),
             EV("7", 0.2, sessions=((8.0, 17.5, 0.8),), undelivered_cost_per_mwh=300.0),
             EV("108", 0.15, sessions=((16.5, 23.5, 0.6),), undelivered_cost_per_mwh=300.0),
         ),
-        load_scale=0.85, v_source_pu=0.963, per_phase=True,
+        load_scale=0.85, v_source_pu=0.952, per_phase=True,
     ).priced(15000.0, 610.0),
 )  # fmt: skip
