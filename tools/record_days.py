@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 import distgrid
 from distgrid.cases.profiles import DT_H, ONE_DAY
 from distgrid.envs.suites import ENTRIES
+from distgrid.envs.tasks import Task
 
 DAYS = Path(__file__).resolve().parents[1] / "tests" / "reference" / "days.json"
 FORMAT = 1
@@ -89,14 +90,18 @@ def actions_of(seed: int, n_actions: int, steps: int = STEPS_PER_DAY) -> NDArray
 
 
 def play(identity: str) -> Day:
-    """The seeded day of an id, made by `gymnasium.make` with default arguments."""
+    """The seeded day of an id, made by `gymnasium.make` with default arguments.
+
+    Where the task ends episodes, others follow until so many steps as a day has are played.
+    """
     env = gym.make(identity)
     played = Day(identity, seed_of(identity))
     observation, info = env.reset(seed=played.seed)
     played.day = int(info["day"])
     played.observations.append(observation)
     grid: Any = env.unwrapped
-    steps = grid.task.episode.steps(grid.profiles.dt_h)
+    ends = type(grid.task).ends is not Task.ends
+    steps = STEPS_PER_DAY if ends else grid.task.episode.steps(grid.profiles.dt_h)
     for action in actions_of(played.seed, len(grid.action_layout), steps):
         coded = grid.codec.one(grid.codec.encode(action[None]))  # floats, or what the space has for them
         observation, reward, terminated, truncated, info = env.step(coded)
@@ -105,7 +110,9 @@ def play(identity: str) -> Day:
         played.rewards.append(float(reward))
         played.infos.append(info)
         if terminated or truncated:
-            break
+            if not ends:
+                break
+            env.reset()
     env.close()
     return played
 
