@@ -1,6 +1,6 @@
 """Take audits that were run over into `docs/audits/`, where the pages of environments read them.
 
-    distgrid audit VoltVar-33bw-v0 --out runs/audit-VoltVar-33bw-v0
+    distgrid audit VoltVar-33bw-v1 --out runs/audit-VoltVar-33bw-v1
     python tools/collect_audits.py runs/audit-*
 
 Of each folder the scores and verdicts go to `docs/audits/NAME.json`, the return of every contender on every

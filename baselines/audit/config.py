@@ -56,7 +56,7 @@ class AuditConfig(JobConfig):
     was interrupted.
     """
 
-    env: Annotated[str, Positional("ENV")] = Field(description="Environment, such as VoltVar-33bw-v0.")
+    env: Annotated[str, Positional("ENV")] = Field(description="Environment, such as VoltVar-33bw-v1.")
     budget: Literal["tiny", "small", "full"] = Field(
         default="small", description="How much is searched: tiny (seconds, for tests), small or full."
     )

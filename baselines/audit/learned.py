@@ -30,8 +30,8 @@ _SPACES: dict[str, tuple[type[spaces.Space[Any]], ...]] = {
 }
 
 PPO: dict[str, Any] = {
-    "n_steps": 96, "batch_size": 512, "n_epochs": 5, "learning_rate": 3e-4, "gamma": 0.97, "gae_lambda": 0.9,
-    "policy_kwargs": {"net_arch": [64, 64]},
+    "n_steps": 96, "n_epochs": 5, "gamma": 0.97, "gae_lambda": 0.9,
+    "policy_kwargs": {"net_arch": [64, 64], "log_std_init": -0.5},
 }  # fmt: skip
 SAC: dict[str, Any] = {
     "batch_size": 256, "learning_rate": 1e-3, "gamma": 0.97, "train_freq": 1, "gradient_steps": 8,
@@ -88,14 +88,30 @@ def train(arena: Arena, name: str, budget: Budget, seed: int) -> Learned:
     with _one_torch_thread():
         if name == "ppo":
             size = min(PPO["n_steps"] * n_envs, 512)
-            settings = {**PPO, "batch_size": size}
+            settings = {**PPO, "batch_size": size, "learning_rate": _falling_rate}
             model: Any = sb3.PPO("MlpPolicy", env, seed=seed, device="cpu", **settings)
         else:
             first = min(3000, steps // 4)
             model = sb3.SAC("MlpPolicy", env, seed=seed, device="cpu", learning_starts=first, **SAC)
+        _begin_neutral(model, arena)
         model.learn(steps)
     env.close()
     return Learned(model, env)
+
+
+def _falling_rate(left: float) -> float:
+    """The learning rate of PPO, to 0 as what is ``left`` of the training."""
+    return 1e-3 * left
+
+
+def _begin_neutral(model: Any, arena: Arena) -> None:
+    """Learning begins around the action that does nothing, where an actor's last layer gives floats."""
+    import torch
+
+    layer = getattr(model.policy, "action_net", None)
+    if isinstance(arena.env.action_space, spaces.Box) and layer is not None:
+        with torch.no_grad():
+            layer.bias.copy_(torch.as_tensor(arena.neutral, dtype=layer.bias.dtype))
 
 
 @contextmanager

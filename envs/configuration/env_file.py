@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from ...cases import names as case_names
 from ...cases.profiles import DT_H, Calendar, Profiles, TimeSeries, load_profiles
 from ..core.face import MadeWithOptions
 from ..core.options import EnvOptions
-from .field_models import BASES, KIND, Special, kind_of, written_form
+from .field_models import BASES, KIND, Special, kind_of, kinds, written_form
 from .messages import told
 from .text_files import ConfigError, ConfigText, read_text_file, yaml_text
 
@@ -84,7 +85,12 @@ def _options(text: ConfigText, folder: Path | None) -> EnvOptions:
 
 
 def _adapter() -> TypeAdapter[Any]:
-    """Made anew each time: people may have imported classes of their own meanwhile."""
+    """Made anew where people have imported classes of their own meanwhile."""
+    return _adapter_of(tuple(cls for base in BASES for cls in kinds(base).values()))
+
+
+@functools.lru_cache(maxsize=4)
+def _adapter_of(_known: tuple[type, ...]) -> TypeAdapter[Any]:
     special = {
         "profiles": Special(written_form(ShippedYear) | None, _profiles),
         "prices": Special(str | tuple[float, ...] | written_form(WrittenSeries) | None, _prices),

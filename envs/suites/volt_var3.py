@@ -86,7 +86,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         load_scale=1.7,
         v_source_pu=0.98,
         violation_weight=2.0,
-    ),
+    ).priced(2700.0, 57000.0),
     variant(_THIRTEEN, "discrete"),
     variant(_THIRTEEN, "hybrid"),
     variant(_THIRTEEN, "hard"),

@@ -13,7 +13,7 @@ import pytest
 
 from distgrid.baselines.audit import audit
 
-ID = "distgrid/VoltVar-33bw-v0"
+ID = "distgrid/VoltVar-33bw-v1"
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_a_finished_audit_becomes_a_section_of_the_page(tools: Any, tmp_path: Pa
     entries = [SimpleNamespace(id=ID, feeder="33bw")]
     assert tools.section(entries, kept) == ""
     found = audit(ID, budget="tiny", days=1, learners=(), out=out)
-    assert tools.collect(out, kept) == "VoltVar-33bw-v0"
-    assert json.loads((kept / "VoltVar-33bw-v0.json").read_text())["seed"] == 0
-    assert (kept / "VoltVar-33bw-v0.parquet").read_bytes() == (out / "episodes.parquet").read_bytes()
+    assert tools.collect(out, kept) == "VoltVar-33bw-v1"
+    assert json.loads((kept / "VoltVar-33bw-v1.json").read_text())["seed"] == 0
+    assert (kept / "VoltVar-33bw-v1.parquet").read_bytes() == (out / "episodes.parquet").read_bytes()
     page = tools.section(entries, kept)
     assert found.markdown() in page
     assert "seed 0" in page

@@ -50,7 +50,7 @@ def test_demo_is_the_command_of_the_readme(repo_root: Path) -> None:
     words = dry_run("demo", repo_root).replace("\\\n", " ").split()
     start = words.index("run")
     demo = words[start:]
-    assert demo[:4] == ["run", "distgrid/VoltVar-33bw-v0", "--policy", "do-nothing,volt-var-ieee1547"]
+    assert demo[:4] == ["run", "distgrid/VoltVar-33bw-v1", "--policy", "do-nothing,volt-var-ieee1547"]
     assert demo[demo.index("--split") + 1] == "test"
     assert demo[demo.index("--out") + 1] == "runs/demo"
 

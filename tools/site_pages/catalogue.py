@@ -31,7 +31,13 @@ class Registered(NamedTuple):
 def registered() -> tuple[Registered, ...]:
     """All of them, in the order in which they are registered."""
     parts = [(entry, *entry.name.partition("-")[::2]) for entry in ENTRIES]
-    return tuple(Registered(e.id, family, feeder, e.case, e.summary) for e, family, feeder in parts)
+    names = [entry.name for entry in ENTRIES]
+    return tuple(
+        Registered(
+            e.id, family, feeder if names.count(e.name) == 1 else f"{feeder} v{e.version}", e.case, e.summary
+        )
+        for e, family, feeder in parts
+    )
 
 
 def families() -> dict[str, tuple[Registered, ...]]:
