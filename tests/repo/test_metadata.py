@@ -101,7 +101,7 @@ IMPORTED_AS = {
     "pyyaml": "yaml",
 }
 #: Imported where they were brought along by another: pandas by pandapower.
-BROUGHT = {"pandas": "pandapower", "torch": "stable-baselines3"}
+BROUGHT = {"pandas": "pandapower", "torch": "stable_baselines3"}
 
 
 def imported(repo_root: Path) -> Iterator[tuple[str, str]]:
