@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 import distgrid
 from distgrid.cases.profiles import DT_H, ONE_DAY
 from distgrid.envs.suites import ENTRIES
+from distgrid.envs.tasks import Task
 
 DAYS = Path(__file__).resolve().parents[1] / "tests" / "reference" / "days.json"
 FORMAT = 1
@@ -89,14 +90,18 @@ def actions_of(seed: int, n_actions: int, steps: int = STEPS_PER_DAY) -> NDArray
 
 
 def play(identity: str) -> Day:
-    """The seeded day of an id, made by `gymnasium.make` with default arguments."""
+    """The seeded day of an id, made by `gymnasium.make` with default arguments.
+
+    Where the task ends episodes, others follow until so many steps as a day has are played.
+    """
     env = gym.make(identity)
     played = Day(identity, seed_of(identity))
     observation, info = env.reset(seed=played.seed)
     played.day = int(info["day"])
     played.observations.append(observation)
     grid: Any = env.unwrapped
-    steps = grid.task.episode.steps(grid.profiles.dt_h)
+    ends = type(grid.task).ends is not Task.ends
+    steps = STEPS_PER_DAY if ends else grid.task.episode.steps(grid.profiles.dt_h)
     for action in actions_of(played.seed, len(grid.action_layout), steps):
         coded = grid.codec.one(grid.codec.encode(action[None]))  # floats, or what the space has for them
         observation, reward, terminated, truncated, info = env.step(coded)
@@ -105,7 +110,9 @@ def play(identity: str) -> Day:
         played.rewards.append(float(reward))
         played.infos.append(info)
         if terminated or truncated:
-            break
+            if not ends:
+                break
+            env.reset()
     env.close()
     return played
 
@@ -148,8 +155,12 @@ def numbers_of(played: Day) -> dict[str, list[float]]:
         "delivered": [_projected(_delivered(info)) for info in infos],
         "observation": [_projected(observation) for observation in played.observations],
     }
-    every = -(-len(infos) // STEPS_PER_DAY)  # of a week one in seven: the hashes hold them all
-    return {name: values[::every] for name, values in columns.items()}
+    return {name: values[:: _every(played)] for name, values in columns.items()}
+
+
+def _every(played: Day) -> int:
+    """Of a week one step in seven is kept as a number: the hashes hold them all."""
+    return -(-len(played.infos) // STEPS_PER_DAY)
 
 
 def hashes_of(played: Day) -> dict[str, str]:
@@ -212,7 +223,7 @@ def differences(recorded: Mapping[str, Any], played: Day) -> list[str]:
 def _float32_units(played: Day) -> Floats:
     """(steps + 1,) what one unit in the last place of every observed number adds up to in its projection."""
     stacked = np.abs(np.array(played.observations, dtype=np.float64))
-    return 2.0**-23 * (stacked @ np.abs(weights(stacked.shape[1])))
+    return np.asarray(2.0**-23 * (stacked @ np.abs(weights(stacked.shape[1]))))[:: _every(played)]
 
 
 def _moved_columns(

@@ -52,28 +52,18 @@ def applied(actions: FloatArray, moves: Sequence[Move]) -> FloatArray:
 
 
 def drawn_moves(
-    rng: np.random.Generator,
-    count: int,
-    dims: IntArray,
-    actions: FloatArray,
-    neutral: FloatArray,
-    reach: float,
+    rng: np.random.Generator, count: int, dims: IntArray, actions: FloatArray, neutral: FloatArray
 ) -> list[Move]:
-    """``count`` moves of ``dims``, drawn: shifts up or down, pairs of them, and values set.
-
-    ``reach``: the largest change.
-    """
-    return [_drawn(rng, dims, actions, neutral, reach) for _ in range(count)]
+    """``count`` moves of ``dims``, drawn: shifts up or down, pairs of them, and values set."""
+    return [_drawn(rng, dims, actions, neutral) for _ in range(count)]
 
 
-def _drawn(
-    rng: np.random.Generator, dims: IntArray, actions: FloatArray, neutral: FloatArray, reach: float
-) -> Move:
+def _drawn(rng: np.random.Generator, dims: IntArray, actions: FloatArray, neutral: FloatArray) -> Move:
     steps = actions.shape[0]
     chosen = _dims(rng, dims)
     first = _span(rng, steps)
     kind = rng.random()
-    size = float(reach * rng.choice((0.1, 0.25, 0.5, 1.0)) * rng.choice((-1.0, 1.0)))
+    size = float(rng.choice((0.1, 0.25, 0.5, 1.0)) * rng.choice((-1.0, 1.0)))
     if kind < 0.35:
         return Move((Block(chosen, *first, change=size),))
     if kind < 0.7:

@@ -90,7 +90,6 @@ class DaySearch:
         self.best, self.reward = np.clip(starts[best], -1.0, 1.0), rewards[best]
         self.start = float(rewards[best].sum())
         self._reach = np.full(arena.steps, 0.3)  # of the changes of momentary dimensions, by interval
-        self._block_reach = 1.0
         self._last = np.zeros((arena.steps, self.quick.size))
 
     @property
@@ -106,7 +105,8 @@ class DaySearch:
                 self._all_intervals()
             for _ in range(10 if self.slow.size else 0):
                 self._blocks()
-            if self.score - before <= 1e-6 * (abs(before) + 1e-9) and self._block_reach < 0.1:
+            still = self.score - before <= 1e-6 * (abs(before) + 1e-9)
+            if still and not self.slow.size:
                 break
         return Found(self.best, self.score, self.start, self.row_steps)
 
@@ -166,15 +166,14 @@ class DaySearch:
 
     # -- everything else -------------------------------------------------------------------------------------
 
-    def _blocks(self, moves: int = 160, most_together: int = 24) -> None:
-        """Changes of blocks of intervals, judged by the return of the day."""
-        tried = drawn_moves(self.rng, moves, self.slow, self.best, self.arena.neutral, self._block_reach)
+    def _blocks(self, moves: int = 320, most_together: int = 48) -> None:
+        """Changes of blocks of intervals, judged by the return of the day; those that help are added up."""
+        tried = drawn_moves(self.rng, moves, self.slow, self.best, self.arena.neutral)
         rows = np.array([applied(self.best, [move]) for move in tried])
         returns = self._play(rows).sum(axis=1)
         gain = returns - self.score
         order = [int(k) for k in np.argsort(-gain, kind="stable") if gain[k] > 0.0]
         if not order:
-            self._block_reach = max(0.5 * self._block_reach, 0.02)
             return
         together: list[Move] = []
         rows_of: list[FloatArray] = []
@@ -189,7 +188,6 @@ class DaySearch:
         best = int(reward.sum(axis=1).argmax())
         if reward[best].sum() > self.score:
             self.best, self.reward = rows_of[best], reward[best]
-            self._block_reach = min(1.1 * self._block_reach, 1.0)
 
 
 def emptied(arena: Arena, day: int, actions: FloatArray) -> dict[str, float]:

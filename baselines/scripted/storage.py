@@ -51,9 +51,10 @@ def find_batteries(env: AnyEnv) -> Batteries:
             "this environment has no battery to charge; add Battery(...) to its resources, or choose another "
             "policy"
         )
-    eta = [
-        np.concatenate([getattr(p, name) for p in programs])[kept] for name in ("eta_charge", "eta_discharge")
-    ]
+    eta = (
+        np.concatenate([program.eta_charge for program in programs])[kept],
+        np.concatenate([program.eta_discharge for program in programs])[kept],
+    )
     units = [every[k] for k in kept]
     return Batteries(
         np.array([u.p_mw for u in units]), np.array([u.energy_mwh for u in units], dtype=np.float64), *eta,

@@ -17,7 +17,7 @@ from ..resources import EV, PV, ChargingSession
 from ..tasks import EVCharging
 from .entry import FORESEEN, RegisteredEnv
 
-_MISSING_USD_MWH = 300.0
+_MISSING_USD_MWH = 280.0
 _V2G = 0.2  # of the power of charging, where cars give back
 _CAR_MW = 0.004  # of an outlet in a car park
 #: What the cars of a night need, of what the station could give them, from some weekday on.
@@ -85,8 +85,8 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             _park("30", 60, "jpl", v2g=True), _park("11", 50, "caltech"),
             _park("21", 60, "caltech", v2g=True),
             *(_overnight(bus, p, come, go, k, v2g) for k, (bus, p, come, go, v2g) in enumerate(_DEPOTS)),
-            *_roofs({"4": ("ABC", 2.0), "6": ("ABC", 1.8), "24": ("ABC", 1.6), "28": ("ABC", 1.0),
-                     "12": ("ABC", 0.5), "32": ("ABC", 0.65), "20": ("ABC", 0.9)}),
+            *_roofs({"4": ("ABC", 2.2), "6": ("ABC", 1.6), "24": ("ABC", 1.6), "28": ("ABC", 0.8),
+                     "12": ("ABC", 0.4), "32": ("ABC", 0.5), "20": ("ABC", 0.9)}),
         ),
         options={"load_scale": 0.75, "v_source_pu": 1.03, **FORESEEN},
         unpriced_splits=("price-storm",),

@@ -179,7 +179,7 @@ def test_options_from_a_file(name: str, text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("c.yaml", "blokcs: 3", "c.yaml: unknown key 'blokcs'; did you mean 'blocks'?"),
+        ("c.yaml", "blokcs: 3", "c.yaml, line 1: blokcs: unknown key 'blokcs'; did you mean 'blocks'?"),
         ("c.toml", "blocks = 0", "c.toml: blocks must be a whole number of at least 1, got 0"),
         ("c.json", '{"blocks": "many"}', "c.json: blocks must be a whole number of at least 1, got 'many'"),
         ("c.yaml", "- 3", "must hold a mapping of names to values"),

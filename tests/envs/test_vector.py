@@ -131,7 +131,7 @@ def play_both(together: DistGridVectorEnv, apart: SyncVectorEnv, steps: int, see
 @pytest.mark.parametrize("identity", [entry.id for entry in ENTRIES])
 def test_every_registered_id_is_its_single_environments(identity: str) -> None:
     """Trap 25b: a day, the next one after autoreset, observations, rewards, costs, infos."""
-    given = {"action_space": "continuous"}  # codes of other spaces: tests of action spaces
+    given: dict[str, Any] = {"action_space": "continuous"}  # codes of other spaces: tests of action spaces
     apart = SyncVectorEnv([lambda: gym.make(identity, disable_env_checker=True, **given)] * 3)
     together = vector(identity, 3, **given)
     ended_by_its_task = type(together.task).ends is not Task.ends

