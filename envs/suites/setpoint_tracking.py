@@ -48,6 +48,6 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             EV("7", 0.2, sessions=((8.0, 17.5, 0.8),), undelivered_cost_per_mwh=300.0),
             EV("108", 0.15, sessions=((16.5, 23.5, 0.6),), undelivered_cost_per_mwh=300.0),
         ),
-        load_scale=0.85, v_source_pu=0.952, per_phase=True,
-    ).priced(15000.0, 610.0),
+        load_scale=0.8, v_source_pu=0.948, per_phase=True,
+    ).priced(18000.0, 640.0),
 )  # fmt: skip
