@@ -5,7 +5,6 @@ Rows never mix, as in `devices`. Powers in MW and MVAr, positive when injecting;
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...physics.numba_tools.flattened import flattened
 from ...physics.numba_tools.jit import inline, lean_kernel
+from .circle import left_beside
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -73,9 +73,8 @@ def battery_advance(
             throughput[b, u] = abs(power) * dt_h
             q[b, u] = 0.0
             if col_q[u] >= 0:
-                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
                 ask = min(max(action[b, col_q[u]], -1.0), 1.0) * s_max[u]
-                q[b, u] = min(max(ask, -room), room)
+                q[b, u] = left_beside(ask, power, s_max[u])
 
 
 class Wear(NamedTuple):

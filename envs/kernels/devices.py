@@ -6,7 +6,6 @@ injecting; energies in MWh; actions in [-1, 1] and clamped, so that no action dr
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -17,77 +16,6 @@ from ...physics.numba_tools.jit import inline, lean_kernel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@inline
-def _sun(profile: Floats, step: int, site: int, p_max: float, s_max: float) -> float:
-    """Power that the sun offers one plant, MW, never more than the inverter passes."""
-    return min(max(profile[step, site] * p_max, 0.0), s_max)
-
-
-@lean_kernel
-def pv_available(
-    profile: Floats,  # (n_steps, n_sites) per unit of rated power
-    t_index: Ints,  # (batch,)
-    site: Ints,  # (units,)
-    p_max: Floats,  # (units,) MW
-    s_max: Floats,  # (units,) MVA
-    out: Floats,  # (batch, units) MW
-) -> int:
-    """Power that the sun offers in interval `t_index`, for the observation.
-
-    Returns the first row whose interval the profile does not have (it ends there), -1 where all have theirs.
-    """
-    for b in range(out.shape[0]):
-        if not 0 <= t_index[b] < profile.shape[0]:
-            return b
-        for u in range(out.shape[1]):
-            out[b, u] = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
-    return -1
-
-
-@lean_kernel
-def pv_advance(
-    action: Floats,  # (batch, n_action)
-    profile: Floats,  # (n_steps, n_sites) per unit of rated power
-    t_index: Ints,  # (batch,)
-    site: Ints,  # (units,)
-    p_max: Floats,  # (units,) MW
-    col_p: Ints,  # (units,) -1: no curtailment
-    col_q: Ints,  # (units,) -1: no reactive control
-    s_max: Floats,  # (units,) MVA
-    q_max: Floats,  # (units,) MVAr at action +1
-    reactive_first: NDArray[np.bool_],  # (units,) which of P and Q yields at the circle
-    available: Floats,  # (batch, units) MW, out
-    p: Floats,  # (batch, units) MW, out
-    q: Floats,  # (batch, units) MVAr, out
-    curtailed: Floats,  # (batch, units) MW, out
-) -> int:
-    """One interval of every inverter inside P^2 + Q^2 <= S^2.
-
-    P action +1 is all that is available, -1 is none. Returns as `pv_available` does.
-    """
-    for b in range(action.shape[0]):
-        if not 0 <= t_index[b] < profile.shape[0]:
-            return b
-        for u in range(col_p.shape[0]):
-            power = _sun(profile, t_index[b], site[u], p_max[u], s_max[u])
-            available[b, u] = power
-            if col_p[u] >= 0:
-                a = min(max(action[b, col_p[u]], -1.0), 1.0)
-                power = power * (0.5 * (a + 1.0))
-            vars_ = 0.0
-            if col_q[u] >= 0:
-                vars_ = min(max(action[b, col_q[u]], -1.0), 1.0) * q_max[u]
-            if reactive_first[u]:
-                power = min(power, sqrt(max(s_max[u] * s_max[u] - vars_ * vars_, 0.0)))
-            else:
-                room = sqrt(max(s_max[u] * s_max[u] - power * power, 0.0))
-                vars_ = min(max(vars_, -room), room)
-            p[b, u] = power
-            q[b, u] = vars_
-            curtailed[b, u] = available[b, u] - power
-    return -1
 
 
 _GOLDEN = 0.6180339887498949  # days after each other draw evenly spread plans

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...physics.numba_tools.flattened import flattened
+from .circle import left_beside
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,8 +77,7 @@ def generator_advance(
                 if gen.col_q[u] >= 0:
                     ask = min(max(action[b, gen.col_q[u]], -1.0), 1.0)
                     ask *= gen.q_max[u] if ask > 0.0 else -gen.q_min[u]
-                    room = sqrt(max(gen.s_max[u] * gen.s_max[u] - power * power, 0.0))
-                    ask = min(max(ask, -room), room)
+                    ask = left_beside(ask, power, gen.s_max[u])
             p[b, u], q[b, u] = power, ask
             since[b, u] = min(since[b, u] + 1.0, gen.longest[u]) if runs == was_on else 1.0
             on[b, u] = 1.0 if runs else 0.0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...physics.numba_tools.flattened import flattened
 from ...physics.numba_tools.jit import inline, lean_kernel
+from .circle import within_circle
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -136,11 +137,7 @@ def inverter_response(table, v_pu, offered, ceased, p, q):  # type: ignore[no-un
                     power, vars_ = _watt_var(power, u, table)
                 elif mode == POWER_FACTOR:
                     power, vars_ = _power_factor(power, u, table)
-                if table.reactive_first[u]:
-                    power = min(power, sqrt(max(s * s - vars_ * vars_, 0.0)))
-                else:
-                    room = sqrt(max(s * s - power * power, 0.0))
-                    vars_ = min(max(vars_, -room), room)
+                power, vars_ = within_circle(power, vars_, s, table.reactive_first[u])
             p[b, u] = power
             q[b, u] = vars_
 

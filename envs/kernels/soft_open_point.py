@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics.numba_tools.jit import lean_kernel
+from .circle import left_beside
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +33,7 @@ def soft_open_advance(
             for end in range(2):
                 dc = across if end == 0 else -across
                 at_rating = dc - loss[k] * s  # P where |S| is s
-                room = sqrt(max(s * s - at_rating * at_rating, 0.0))
                 ask = min(max(action[b, 3 * k + 1 + end], -1.0), 1.0) * s
-                ask = min(max(ask, -room), room)
+                ask = left_beside(ask, at_rating, s)
                 p[b, 2 * k + end] = (dc - loss[k] * sqrt(dc * dc + rest * ask * ask)) / rest
                 q[b, 2 * k + end] = ask

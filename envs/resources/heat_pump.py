@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, cast, runtime_checkable
+from typing import ClassVar, NoReturn, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook, Rooms, held
+from .profiled import read_only, refuse_interval
 from .times import COMING
 
 #: Outdoor temperature for which the heat loss is sized where none is given, degC.
@@ -234,10 +235,9 @@ class HeatPumpProgram(Resource):
         source = cast(object, ctx.profiles)
         if not isinstance(source, OutdoorData):
             raise ValueError("HeatPump needs profiles with outdoor_c: pass cases.profiles.load_profiles()")
-        profile = np.ascontiguousarray(source.outdoor_c).view()
+        profile = read_only(source.outdoor_c)
         if profile.ndim != 1 or not profile.size:
             raise ValueError(f"outdoor temperatures must have shape (n_steps,), got {profile.shape}")
-        profile.flags.writeable = False  # one array type, so the kernels compile once
         self._profile = profile
         self.indoor_c, self.heat_mwh, self.lost_mwh = (np.zeros((ctx.batch, self.n_units)) for _ in range(3))
         self.indoor_c[:] = self._init_low
@@ -304,11 +304,8 @@ class HeatPumpProgram(Resource):
         most = held(self.rated_p_mw, t_index.size)
         return Outlook(self.names, -most, 0.0 * most, self.s_mva, self.q_max_mvar, rooms=rooms)
 
-    def _refuse(self, interval: np.int64) -> None:
-        raise ValueError(
-            f"interval {int(interval)} is beyond the outdoor temperatures, which have {len(self._profile)}: "
-            "loads, weather and clock must cover the same days"
-        )
+    def _refuse(self, interval: np.int64) -> NoReturn:
+        refuse_interval(interval, "outdoor temperatures, which have", self._profile, "weather")
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from distgrid.envs.kernels.battery import battery_advance
-from distgrid.envs.kernels.devices import pv_advance, pv_available, scatter_add
+from distgrid.envs.kernels.devices import scatter_add
+from distgrid.envs.kernels.plants import available_power, pv_advance
 
 Floats = NDArray[np.float64]
 SUN = np.array([[0.0, 0.4], [0.8, 1.1]])  # (steps, sites)
@@ -211,7 +212,7 @@ def test_available_power_is_capped_by_the_inverter() -> None:
     """The panel may be larger than the inverter: 1.1 pu of sun on 1 MW passes 1.05 MVA."""
     out = np.empty((2, 2))
     sites, rating = np.array([0, 1]), np.array([1.0, 1.0])
-    pv_available(SUN, np.array([0, 1]), sites, rating, np.array([1.05, 1.05]), out)
+    available_power(SUN, np.array([0, 1]), sites, rating, np.array([1.05, 1.05]), out)
     np.testing.assert_array_equal(out, [[0.0, 0.4], [0.8, 1.05]])
 
 
