@@ -38,10 +38,17 @@ class WorkAccounts(NamedTuple):
 
 
 @inline
-def cooling(outdoor_c):  # type: ignore[no-untyped-def]
+def _cooling(outdoor_c):  # type: ignore[no-untyped-def]
     """Power of servers and cooling over that of servers, with outside air where it is cold enough."""
     t = min(max(outdoor_c, COLDEST_C), HOTTEST_C)
     return CONSTANT + (LINEAR + SQUARE * t) * t
+
+
+@lean_kernel
+def cooling_rows(outdoor_c: Floats, out: Floats) -> None:
+    """`out` (n,) for outdoor temperatures (n,), degC."""
+    for k in range(out.size):
+        out[k] = _cooling(outdoor_c[k])
 
 
 @flattened(servers=Servers, accounts=WorkAccounts)
@@ -82,7 +89,7 @@ def data_center_advance(
             queue[b, u, last] = 0.0
             pue = servers.pue[u]
             if np.isnan(pue):
-                pue = cooling(outdoor_c[t_index[b] % outdoor_c.shape[0]])
+                pue = _cooling(outdoor_c[t_index[b] % outdoor_c.shape[0]])
             power = servers.idle_mw[u] + busy * servers.capacity_mw[u] + done / dt_h
             p[b, u] = -pue * power
             accounts.owed_mwh[b, u] = pue * waiting

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from .base import (
     check_phase,
 )
 from .outlook import Outlook, Storage, held
+from .settings import settings_of
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Battery(ResourceSpec):
         if self.standing_loss_per_h == 1.0:
             raise ValueError(f"{who}: standing_loss_per_h must be below 1, got 1: nothing would stay")
         check_number(who, "wear_cost_per_mwh", self.wear_cost_per_mwh, 0.0, math.inf)
-        object.__setattr__(self, "ageing", _ageing_of(who, self.ageing))
+        object.__setattr__(self, "ageing", settings_of(who, "ageing", CycleAgeing, self.ageing))
         check_choice(who, "controls", self.controls, ("p", "pq"))
         check_phase(who, self.phase)
 
@@ -171,18 +172,6 @@ class Battery(ResourceSpec):
     def wears(self) -> bool:
         """Whether use or standing costs anything, in energy or money."""
         return bool(self.standing_loss_per_h or self.wear_cost_per_mwh or self.ageing)
-
-
-def _ageing_of(owner: str, given: Any) -> CycleAgeing | None:
-    """The settings themselves, or made of their fields, as JSON and YAML have them."""
-    if isinstance(given, Mapping):
-        unknown = sorted(set(given) - {field.name for field in fields(CycleAgeing)})
-        if unknown:
-            raise ValueError(f"{owner}: ageing has no field {unknown[0]!r}")
-        return CycleAgeing(**given)
-    if given is None or isinstance(given, CycleAgeing):
-        return given
-    raise TypeError(f"{owner}: ageing must be a CycleAgeing, got {given!r}")
 
 
 class BatteryProgram(Resource):

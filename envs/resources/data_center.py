@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...cases.profiles import resample
 from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..kernels.data_center import (
-    COLDEST_C,
-    CONSTANT,
     HOTTEST_C,
-    LINEAR,
-    SQUARE,
     Servers,
     WorkAccounts,
+    cooling_rows,
     data_center_advance,
     queue_seen,
 )
@@ -127,7 +125,7 @@ class DataCenter(ResourceSpec):
     @property
     def most_pue(self) -> float:
         """The highest power of servers and cooling over that of servers."""
-        return float(cooling(np.array(HOTTEST_C))) if self.pue is None else self.pue
+        return float(cooling(HOTTEST_C)) if self.pue is None else self.pue
 
     @staticmethod
     def program(specs: Sequence[DataCenter]) -> DataCenterProgram:
@@ -135,10 +133,12 @@ class DataCenter(ResourceSpec):
         return DataCenterProgram(specs)
 
 
-def cooling(outdoor_c: Floats) -> Floats:
+def cooling(outdoor_c: ArrayLike) -> Floats:
     """Power of servers and cooling over that of servers at an outdoor temperature; see `DataCenter`."""
-    t = np.clip(outdoor_c, COLDEST_C, HOTTEST_C)
-    return np.asarray(CONSTANT + (LINEAR + SQUARE * t) * t)
+    at = np.asarray(outdoor_c, dtype=np.float64)
+    out = np.empty(at.size)
+    cooling_rows(np.ascontiguousarray(at).reshape(-1), out)
+    return out.reshape(at.shape)
 
 
 def _hourly(who: str, label: str, given: float | Sequence[float]) -> float | tuple[float, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..kernels.flexible_load import Flexible, FlexibleAccounts, flexible_advance
+from .action_columns import action_columns
 from .base import (
     BindContext,
     Entry,
@@ -224,7 +225,7 @@ class FlexibleLoadProgram(Resource):
         self._steps_per_day = round(HOURS_PER_DAY / ctx.dt_h)
         windows = [self._intervals(s, name, ctx.dt_h) for s, name in zip(specs, self.names, strict=True)]
         self._flex = Flexible(
-            *self._columns(),
+            *action_columns(self.unit_actions, ("shift", "curtail")),
             np.array([s.shift_mw for s in specs], dtype=np.float64),
             np.array([s.rated_return_mw for s in specs], dtype=np.float64),
             np.array([s.curtail_mw for s in specs], dtype=np.float64),
@@ -239,15 +240,6 @@ class FlexibleLoadProgram(Resource):
         self.max_cost_per_step = float(most.sum() * ctx.dt_h)
         self.owed_mwh = np.zeros((ctx.batch, self.n_units))
         self.left = np.zeros((ctx.batch, self.n_units))
-
-    def _columns(self) -> tuple[Ints, Ints]:
-        """Action columns of shifting and of curtailing, -1 for none."""
-        dims = [(u, quantity) for u, quantities in enumerate(self.unit_actions) for quantity in quantities]
-        found = [
-            [dims.index((u, quantity)) if (u, quantity) in dims else -1 for u in range(self.n_units)]
-            for quantity in ("shift", "curtail")
-        ]
-        return np.array(found[0], dtype=np.int64), np.array(found[1], dtype=np.int64)
 
     @staticmethod
     def _intervals(spec: FlexibleLoad, name: str, dt_h: float) -> int:

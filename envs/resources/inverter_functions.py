@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,9 +26,9 @@ from ..kernels.inverter_functions import (
     inverter_response,
 )
 from .base import check_choice, check_number
+from .settings import settings_of
 
 Floats = NDArray[np.float64]
-C = TypeVar("C")
 
 _CATEGORIES = ("A", "B")
 #: Capability that the standard asks for: injected, absorbed (section 5.2), shares of the apparent power.
@@ -200,7 +200,7 @@ class InverterFunctions:
     def __post_init__(self) -> None:
         who = "InverterFunctions"
         for name, kind in _CURVES.items():
-            object.__setattr__(self, name, _made(who, name, kind, getattr(self, name)))
+            object.__setattr__(self, name, settings_of(who, name, kind, getattr(self, name)))
         ruling = [n for n in ("volt_var", "watt_var", "power_factor") if getattr(self, n) is not None]
         if len(ruling) > 1:
             raise ValueError(f"{who}: {' and '.join(ruling)} both rule the reactive power; choose one")
@@ -283,18 +283,6 @@ _CURVES: dict[str, type[Any]] = {
 _FUNCTIONS = ("volt-var", "watt-var", "volt-watt", "unity")
 
 
-def _made(owner: str, label: str, kind: type[C], given: Any) -> C | None:
-    """The settings themselves, or made of their fields, as JSON and YAML have them."""
-    if isinstance(given, Mapping):
-        unknown = sorted(set(given) - {field.name for field in fields(kind)})  # type: ignore[arg-type]
-        if unknown:
-            raise ValueError(f"{owner}: {label} has no field {unknown[0]!r}")
-        return kind(**given)
-    if given is None or isinstance(given, kind):
-        return given
-    raise TypeError(f"{owner}: {label} must be a {kind.__name__}, got {given!r}")
-
-
 def functions_of(owner: str, given: Any) -> InverterFunctions | None:
     """Functions as people give them: the settings, their fields, or a name; None: none."""
     if isinstance(given, str):
@@ -302,7 +290,7 @@ def functions_of(owner: str, given: Any) -> InverterFunctions | None:
             return InverterFunctions.named(given)
         except ValueError as error:
             raise ValueError(f"{owner}: {error}") from None
-    return _made(owner, "functions", InverterFunctions, given)
+    return settings_of(owner, "functions", InverterFunctions, given)
 
 
 def _limit(functions: InverterFunctions | None) -> float:
