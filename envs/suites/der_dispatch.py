@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..resources import EV, PV, Battery, FlexibleLoad, Generator, HeatPump, ResourceSpec, Wind
+from ..resources import PV, Battery, FlexibleLoad, Generator, HeatPump, ResourceSpec, Wind
 from ..tasks import DERDispatch
-from .entry import FORESEEN, RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv, batteries, car_park
 from .variants import variant
 
 
@@ -24,11 +24,6 @@ def _first(
         summary="batteries, generators, vehicles, flexible loads and inverters at the day-ahead price, "
         "inside the limits of the network",
     )  # fmt: skip
-
-
-def _cars(bus: str, p_mw: float, come_h: float, leave_h: float, energy_mwh: float) -> EV:
-    """A car park as one station."""
-    return EV(bus, p_mw, sessions=((come_h, leave_h, energy_mwh),), undelivered_cost_per_mwh=300.0)
 
 
 def _gas(bus: str, p_mw: float) -> Generator:
@@ -47,13 +42,12 @@ def _heat(bus: str, p_mw: float) -> HeatPump:
 _THIRTY_THREE = _first(
     "33bw", "case33bw",
     (
-        *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
-          for bus, p in {"3": 0.8, "6": 0.8, "13": 0.3, "28": 0.6}.items()),
+        *batteries({"3": 0.8, "6": 0.8, "13": 0.3, "28": 0.6}),
         PV("14", 0.8, site=1, controls="pq"), PV("17", 0.5, site=8, controls="q"),
         PV("24", 1.2, site=15, controls="pq"), PV("30", 1.0, site=22, controls="p"),
         PV("32", 0.8, site=4, controls="pq"),
-        _cars("22", 0.4, 7.75, 17.5, 1.4), _cars("29", 0.4, 8.0, 16.75, 1.4),
-        _cars("11", 0.35, 16.5, 23.5, 1.3),
+        car_park("22", 0.4, 7.75, 17.5, 1.4), car_park("29", 0.4, 8.0, 16.75, 1.4),
+        car_park("11", 0.35, 16.5, 23.5, 1.3),
         FlexibleLoad("25", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
         FlexibleLoad("8", curtail_mw=0.1, curtail_cost_per_mwh=150.0),
         Generator("25", 0.6, cost_per_mwh=62.0, cost_per_h=5.0, p_min_mw=0.25, start_cost=10.0,
@@ -68,13 +62,12 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "118zh", "case118zh",
         (
-            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
-              for bus, p in {"4": 2.0, "30": 1.5, "64": 2.0, "101": 2.0}.items()),
+            *batteries({"4": 2.0, "30": 1.5, "64": 2.0, "101": 2.0}),
             PV("28", 1.5, site=1, controls="q"), PV("50", 2.0, site=8, controls="pq"),
             PV("74", 1.5, site=15, controls="pq"), PV("96", 1.2, site=22, controls="q"),
             PV("111", 1.2, site=4, controls="pq"), Wind("40", 1.5, controls="p"),
-            _cars("35", 0.8, 7.75, 17.5, 3.0), _cars("68", 1.0, 16.5, 23.5, 4.0),
-            _cars("109", 1.0, 16.0, 23.0, 4.0),
+            car_park("35", 0.8, 7.75, 17.5, 3.0), car_park("68", 1.0, 16.5, 23.5, 4.0),
+            car_park("109", 1.0, 16.0, 23.0, 4.0),
             FlexibleLoad("54", shift_mw=0.3, return_h=4.0, shift_cost_per_mwh=4.0),
             _gas("70", 1.0), _heat("20", 0.4), _heat("79", 0.4),
         ),
@@ -83,13 +76,12 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "141", "case141",
         (
-            *(Battery(bus, p_mw=p, energy_mwh=4.0 * p)
-              for bus, p in {"8": 1.2, "38": 1.2, "44": 1.0, "90": 0.8}.items()),
+            *batteries({"8": 1.2, "38": 1.2, "44": 1.0, "90": 0.8}),
             PV("76", 1.2, site=1, controls="pq"), PV("79", 1.2, site=8, controls="q"),
             PV("94", 1.5, site=15, controls="pq"), PV("45", 1.5, site=22, controls="q"),
             PV("60", 1.2, site=4, controls="pq"), Wind("14", 1.2, controls="p"),
-            _cars("49", 0.6, 7.75, 17.5, 2.2), _cars("64", 0.35, 16.5, 23.5, 1.5),
-            _cars("17", 0.5, 16.0, 23.0, 2.0),
+            car_park("49", 0.6, 7.75, 17.5, 2.2), car_park("64", 0.35, 16.5, 23.5, 1.5),
+            car_park("17", 0.5, 16.0, 23.0, 2.0),
             FlexibleLoad("80", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
             _gas("55", 0.8), _heat("73", 0.3), _heat("10", 0.3),
         ),
@@ -103,7 +95,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             PV("47", 0.4, site=1, controls="pq"), PV("65", 0.4, site=8, controls="p"),
             PV("76", 0.12, site=15, controls="q", phase="A"), PV("66", 0.1, site=22, controls="p", phase="B"),
             PV("99", 0.1, site=4, controls="q", phase="B"), PV("51", 0.1, site=11, controls="q", phase="C"),
-            _cars("7", 0.2, 7.75, 17.5, 0.7), _cars("108", 0.2, 16.5, 23.5, 0.7),
+            car_park("7", 0.2, 7.75, 17.5, 0.7), car_park("108", 0.2, 16.5, 23.5, 0.7),
             FlexibleLoad("48", shift_mw=0.06, return_h=4.0, shift_cost_per_mwh=4.0),
             _gas("300", 0.25),
         ),

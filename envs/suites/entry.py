@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...cases.profiles import DT_H, load_profiles
-from ..resources import PV, Battery, ResourceSpec
+from ..resources import EV, PV, Battery, ResourceSpec
 from ..tasks import Task
 
 NAMESPACE = "distgrid"
@@ -75,16 +75,19 @@ class RegisteredEnv:
         return replace(self, task=task)
 
 
+def cloud_site(k: int) -> int:
+    """The site of the k-th plant of a feeder: they are spread over the 25 of the data."""
+    return (7 * k + 1) % 25
+
+
 def batteries(sizes: Sizes, hours: float = 4.0) -> tuple[ResourceSpec, ...]:
     """Batteries that are empty after so many hours at rated power."""
     return tuple(Battery(bus, p_mw=p, energy_mwh=hours * p) for bus, p in sizes.items())
 
 
 def inverters(sizes: Sizes, controls: str) -> tuple[ResourceSpec, ...]:
-    """PV with cloud sites spread over the 25 of the data."""
-    return tuple(
-        PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls=controls) for i, (bus, p) in enumerate(sizes.items())
-    )
+    """PV with sites spread."""
+    return phase_inverters(tuple((bus, "ABC", p) for bus, p in sizes.items()), controls)
 
 
 def phase_batteries(units: Phased, hours: float = 4.0) -> tuple[ResourceSpec, ...]:
@@ -95,6 +98,11 @@ def phase_batteries(units: Phased, hours: float = 4.0) -> tuple[ResourceSpec, ..
 def phase_inverters(units: Phased, controls: str) -> tuple[ResourceSpec, ...]:
     """`inverters` of some phases."""
     return tuple(
-        PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls=controls, phase=phase)
-        for i, (bus, phase, p) in enumerate(units)
+        PV(bus, p_mw=p, site=cloud_site(k), controls=controls, phase=phase)
+        for k, (bus, phase, p) in enumerate(units)
     )
+
+
+def car_park(bus: str, p_mw: float, come_h: float, leave_h: float, energy_mwh: float) -> ResourceSpec:
+    """The cars of a day as one station; energy that they leave without costs 300 USD/MWh."""
+    return EV(bus, p_mw, sessions=((come_h, leave_h, energy_mwh),), undelivered_cost_per_mwh=300.0)

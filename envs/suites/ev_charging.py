@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from ...cases.profiles import Duration
 from ..resources import EV, PV, ChargingSession
 from ..tasks import EVCharging
-from .entry import FORESEEN, RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv, cloud_site
 
 _MISSING_USD_MWH = 280.0
 _V2G = 0.2  # of the power of charging, where cars give back
@@ -57,7 +57,7 @@ def _park(bus: str, cars: int, site: str, v2g: bool = False, phase: str = "ABC")
 def _roofs(sizes: Mapping[str, tuple[str, float]]) -> tuple[PV, ...]:
     """PV by bus: phases and MW; inverters control themselves."""
     return tuple(
-        PV(bus, p_mw=p, site=(7 * i + 1) % 25, functions="volt-var-b", phase=phase)
+        PV(bus, p_mw=p, site=cloud_site(i), functions="volt-var-b", phase=phase)
         for i, (bus, (phase, p)) in enumerate(sizes.items())
     )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..resources import EV, PV, Battery
 from ..tasks import PeakShaving
-from .entry import FORESEEN, RegisteredEnv, Sizes
+from .entry import FORESEEN, RegisteredEnv, Sizes, batteries, car_park, inverters
 
 Cars = tuple[tuple[str, float, float, float, float], ...]  # bus, MW, from and to hour, MWh
 
@@ -16,10 +15,7 @@ def _first(
     return RegisteredEnv(
         name=f"PeakShaving-{name}", version=0, case=case, task=task,
         resources=(
-            *(Battery(bus, p_mw=p, energy_mwh=3.0 * p) for bus, p in storage.items()),
-            *(PV(bus, p_mw=p, site=(7 * i + 1) % 25, controls="q") for i, (bus, p) in enumerate(sun.items())),
-            *(EV(bus, p, sessions=((come, leave, energy),), undelivered_cost_per_mwh=300.0)
-              for bus, p, come, leave, energy in cars),
+            *batteries(storage, hours=3.0), *inverters(sun, "q"), *(car_park(*one) for one in cars),
         ),
         options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
         unpriced_splits=("price-storm",),

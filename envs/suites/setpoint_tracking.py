@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..resources import EV, PV, Battery, ResourceSpec
+from ..resources import PV, Battery, ResourceSpec
 from ..tasks import DispatchSignal, SetpointTracking
-from .entry import FORESEEN, RegisteredEnv
+from .entry import FORESEEN, RegisteredEnv, batteries, car_park
 
 
 def _first(
@@ -26,12 +26,11 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         "33bw", "case33bw",
         SetpointTracking(dispatch=DispatchSignal(swing_mw=0.8, shortest_h=1.5, longest_h=8.0)),
         (
-            *(Battery(bus, p_mw=p, energy_mwh=2.5 * p)
-              for bus, p in {"3": 0.4, "6": 0.3, "24": 0.3, "28": 0.3}.items()),
+            *batteries({"3": 0.4, "6": 0.3, "24": 0.3, "28": 0.3}, hours=2.5),
             PV("14", 0.5, site=1, controls="pq"), PV("24", 0.9, site=8, controls="pq"),
             PV("30", 0.7, site=15, controls="pq"), PV("32", 0.5, site=22, controls="pq"),
-            EV("22", 0.3, sessions=((8.0, 17.5, 1.2),), undelivered_cost_per_mwh=300.0),
-            EV("11", 0.25, sessions=((16.5, 23.5, 1.0),), undelivered_cost_per_mwh=300.0),
+            car_park("22", 0.3, 8.0, 17.5, 1.2),
+            car_park("11", 0.25, 16.5, 23.5, 1.0),
         ),
         load_scale=1.0, v_source_pu=1.04,
     ).priced(24000.0, 860.0),
@@ -45,8 +44,8 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             Battery("13", 0.3, 0.75), Battery("48", 0.25, 0.6), Battery("76", 0.25, 0.6),
             PV("47", 0.4, site=1, controls="pq"), PV("65", 0.4, site=8, controls="pq"),
             PV("76", 0.3, site=15, controls="q", phase="A"), PV("108", 0.3, site=22, controls="p"),
-            EV("7", 0.2, sessions=((8.0, 17.5, 0.8),), undelivered_cost_per_mwh=300.0),
-            EV("108", 0.15, sessions=((16.5, 23.5, 0.6),), undelivered_cost_per_mwh=300.0),
+            car_park("7", 0.2, 8.0, 17.5, 0.8),
+            car_park("108", 0.15, 16.5, 23.5, 0.6),
         ),
         load_scale=0.8, v_source_pu=0.948, per_phase=True,
     ).priced(18000.0, 640.0),

@@ -23,7 +23,7 @@ def _second(
     name: str, version: int, case: str, storage: Sizes, sun: Sizes, load_scale: float, v_source_pu: float,
     taps: tuple[str, ...] = (), banks: Sizes | None = None,
 ) -> RegisteredEnv:  # fmt: skip
-    """What violates dominates the reward, storage is handed back, and nobody sees the coming interval."""
+    """What violates dominates the reward, and nobody sees the coming interval."""
     return RegisteredEnv(
         name=f"VoltVar-{name}", version=version, case=case, task=VoltVar(violation_weight=5.0),
         resources=(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from ..resources import CapacitorBank, TapChanger
+from ..resources import CapacitorBank, ResourceSpec, TapChanger
 from ..tasks import VoltVar3
 from .entry import FORESEEN, Phased, RegisteredEnv, phase_inverters
 from .variants import variant
+
+_SUMMARY = "taps per phase, capacitor banks and single-phase inverters hold voltages and their balance"
+
+
+def _fleet(regulators: tuple[str, ...], banks: tuple[str, ...], sun: Phased) -> tuple[ResourceSpec, ...]:
+    return (
+        *(TapChanger(name, max_steps=4) for name in regulators), *(CapacitorBank(name) for name in banks),
+        *phase_inverters(sun, "q"),
+    )  # fmt: skip
 
 
 def _first(
@@ -14,12 +23,9 @@ def _first(
 ) -> RegisteredEnv:  # fmt: skip
     return RegisteredEnv(
         name=f"VoltVar3-{case}", version=0, case=case, task=VoltVar3(vuf_max_pct=vuf_max_pct), per_phase=True,
-        resources=(
-            *(TapChanger(name, max_steps=4) for name in regulators), *(CapacitorBank(name) for name in banks),
-            *phase_inverters(sun, "q"),
-        ),
+        resources=_fleet(regulators, banks, sun),
         options={"load_scale": load_scale, "v_source_pu": v_source_pu},
-        summary="taps per phase, capacitor banks and single-phase inverters hold voltages and their balance",
+        summary=_SUMMARY,
     )  # fmt: skip
 
 
@@ -33,12 +39,9 @@ def _second(
     )
     return RegisteredEnv(
         name=f"VoltVar3-{case}", version=1, case=case, task=task, per_phase=True,
-        resources=(
-            *(TapChanger(name, max_steps=4) for name in regulators), *(CapacitorBank(name) for name in banks),
-            *phase_inverters(sun, "q"),
-        ),
+        resources=_fleet(regulators, banks, sun),
         options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
-        summary="taps per phase, capacitor banks and single-phase inverters hold voltages and their balance",
+        summary=_SUMMARY,
     )  # fmt: skip
 
 
