@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from .errors import unknown
+from .errors import RunError, unknown
 from .policy import AnyEnv, Policy
 from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
 from .scripted.do_nothing import DoNothing
@@ -62,6 +62,23 @@ CATALOGUE: Mapping[str, Factory] = _catalogue()
 def names() -> tuple[str, ...]:
     """Names of the shipped policies, in the order in which the documentation lists them."""
     return tuple(CATALOGUE)
+
+
+def fitting(env: AnyEnv) -> tuple[str, ...]:
+    """Names of the policies that have something to control on `env`, in the order of `names`.
+
+    Variants of a rule with other settings, such as "volt-var-ieee1547-a", are left to those who ask for them.
+    """
+    basic = [name for name in CATALOGUE if name.rpartition("-")[0] not in CATALOGUE]
+    return tuple(name for name in basic if _fits(name, env))
+
+
+def _fits(name: str, env: AnyEnv) -> bool:
+    try:
+        make(name, env)
+    except RunError:
+        return False
+    return True
 
 
 def check_name(name: str) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import registry
-from ..errors import RunError
 from .affine import Affine, best_affine
 from .arena import Arena, FloatArray, IntArray, Played
 from .config import BUDGETS, AuditConfig, Budget
@@ -53,16 +52,7 @@ class AuditSession:
     @functools.cached_property
     def rules(self) -> tuple[str, ...]:
         """The scripted policies that have something to control here."""
-        names = registry.names()
-        basic = [name for name in names if name.rpartition("-")[0] not in names and name not in _OWN]
-        return tuple(name for name in basic if self._fits(name))
-
-    def _fits(self, name: str) -> bool:
-        try:
-            registry.make(name, self.test.env)
-        except RunError:
-            return False
-        return True
+        return tuple(name for name in registry.fitting(self.test.env) if name not in _OWN)
 
     @functools.cached_property
     def extremes(self) -> dict[str, FloatArray]:

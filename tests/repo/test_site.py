@@ -17,6 +17,7 @@ from PIL import Image
 
 import distgrid
 from distgrid import baselines, cases, envs, physics
+from distgrid.baselines.registry import fitting
 from distgrid.cases import profiles
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # compiles kernels and plays days for all families
@@ -61,8 +62,9 @@ def test_the_page_of_a_family_has_its_ids_scores_and_day(family: str, built: tup
     assert mine
     assert all(identity in page for identity in mine)
     scores = page.partition("Scores")[2].partition("Description")[0]
-    assert "do-nothing" in scores
     assert scores.count("do-nothing") >= len(mine)
+    steered = [one for one in mine if "volt-var-ieee1547" in fitting(gymnasium.make(one))]
+    assert scores.count("volt-var-ieee1547") == len(steered)
     assert f"{family}.gif" in (folder / family / "index.html").read_text()
     gif = folder / f"{family}.gif"
     assert gif.stat().st_size <= 300_000

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
-from distgrid import baselines, envs
+from distgrid import envs
 from distgrid.envs.suites import ENTRIES
 
 #: Rules whose day is shown, the first one that fits a family.
@@ -73,24 +73,6 @@ def device_kinds() -> dict[str, type[envs.ResourceSpec]]:
     }
 
 
-def rules_for(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
-    """Names of the policies that have something to control here, do-nothing first.
-
-    Variants of a rule with other settings, such as "volt-var-ieee1547-a", are left to those who ask for them.
-    """
-    names = baselines.names()
-    basic = [name for name in names if name.rpartition("-")[0] not in names]
-    return tuple(name for name in basic if _fits(name, env))
-
-
 def shown_rule(rules: Sequence[str]) -> str:
     """The rule whose day is drawn."""
     return next(name for name in SHOWN_RULES if name in rules)
-
-
-def _fits(name: str, env: gymnasium.Env[Any, Any]) -> bool:
-    try:
-        baselines.make(name, env)
-    except baselines.RunError:
-        return False
-    return True

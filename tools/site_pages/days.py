@@ -16,10 +16,11 @@ from typing import Any
 
 import distgrid
 from distgrid import baselines
+from distgrid.baselines.registry import fitting
 from distgrid.cases import profiles
 
 from .animation import animated, day_frames
-from .catalogue import Registered, families, make, rules_for, shown_rule
+from .catalogue import Registered, families, make, shown_rule
 from .markdown import number
 
 EPISODES = 4
@@ -127,7 +128,7 @@ def drawn(entry: Registered, day: Day) -> bytes:
 
 def _rollout(entry: Registered) -> baselines.RunResult:
     env = make(entry, split="test")
-    rules = rules_for(env)
+    rules = fitting(env)
     env.close()
     return baselines.rollout(entry.id, rules, episodes=EPISODES, split="test", progress=False, report=False)
 
