@@ -54,6 +54,14 @@ def find_stations(env: AnyEnv) -> Stations:
     return Stations(p_mw, v2g_mw, eta_charge, need, departure, action)
 
 
+def _now(who: str, info: Mapping[str, Any], rows: int) -> NDArray[np.int64]:
+    """(rows,) the intervals that are decided; RunError where the info is of others than the observations."""
+    now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
+    if now.size != rows:
+        raise RunError(f"{who}: {rows} observations, but an info of {now.size} rows")
+    return now
+
+
 class ChargeAsSoonAsPossible(Policy):
     """Every car at full power from its arrival until it has what it needs; other devices rest."""
 
@@ -106,9 +114,7 @@ class ValleyFilling(Policy):
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The first interval of each plan."""
         batch, single = self._observations.batch(obs)
-        now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
-        if batch.shape[0] != now.size:
-            raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")
+        now = _now(self.name, info, batch.shape[0])
         units, ahead = self._stations, self._ahead
         load = self._day[(now[:, None] + ahead) % self._day.size]  # (rows, intervals) from now on
         action = self._actions.neutral(batch.shape[0])
@@ -150,9 +156,7 @@ class CheapestHours(Policy):
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """Full power where fewer intervals that are cheaper are left than the car needs."""
         batch, single = self._observations.batch(obs)
-        now = np.atleast_1d(np.asarray(info["t_index"], dtype=np.int64))
-        if batch.shape[0] != now.size:
-            raise RunError(f"{self.name}: {batch.shape[0]} observations, but an info of {now.size} rows")
+        now = _now(self.name, info, batch.shape[0])
         units, ahead = self._stations, self._ahead
         price = known_prices(self._price, now, ahead, self._per_day)
         cheaper = price < price[:, :1]  # (rows, intervals)

@@ -21,7 +21,6 @@ other than weather, recurs between weeks in both sets.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -35,6 +34,7 @@ from ..errors import CaseError, Problem
 from ..storage.regular_files import read_regular
 from .calendar import check_day
 from .tables import SHIPPED, frozen
+from .unknown_names import choose_one
 
 _MOST_BYTES = 1 << 20
 #: The set of splits where nothing else is asked for.
@@ -91,7 +91,7 @@ def checked_set(splits: object) -> str:
         ValueError: an unknown one; the nearest is suggested.
     """
     if not isinstance(splits, str) or splits not in SPLIT_SETS:
-        raise ValueError(f"unknown set of splits {splits!r}{_nearest(splits, SPLIT_SETS)}")
+        raise ValueError(f"unknown set of splits {splits!r}{choose_one(splits, SPLIT_SETS)}")
     return splits
 
 
@@ -112,13 +112,7 @@ def split_days(split: str, splits: str = WEEKS) -> NDArray[np.int64]:
     having = [f"splits={name!r}" for name, found in SPLIT_SETS.items() if split in found]
     if having:
         raise ValueError(f"split {split!r} is not one of splits={splits!r}, but of {' and '.join(having)}")
-    raise ValueError(f"unknown split {split!r}{_nearest(split, known)}")
-
-
-def _nearest(name: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.3)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{hint} (choose one of {', '.join(known)})"
+    raise ValueError(f"unknown split {split!r}{choose_one(split, known)}")
 
 
 def hash_days(days: NDArray[np.int64] | list[int]) -> str:

@@ -9,7 +9,6 @@ of the model (standard time all year) stands for the local clock.
 from __future__ import annotations
 
 import datetime
-import difflib
 import math
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .calendar import HOURS_PER_DAY, MODEL_YEAR, Calendar
+from .unknown_names import choose_one
 
 Steps = tuple[tuple[float, float], ...]
 _CHANGES_PER_DAY = 48  # prices change on half hours
@@ -115,6 +115,4 @@ def find_tariff(name: str) -> Tariff:
     """
     if name in TARIFFS:
         return TARIFFS[name]
-    near = difflib.get_close_matches(str(name), TARIFFS, n=1, cutoff=0.3)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown tariff {name!r}{hint} (choose one of {', '.join(TARIFFS)})")
+    raise ValueError(f"unknown tariff {name!r}{choose_one(name, TARIFFS)}")

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .base import ArrayBlock
+from .of_block import OfBlock
 from .view import BlockContext, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
-class PartBlock(ArrayBlock):
+class PartBlock(OfBlock, ArrayBlock):
     """Columns ``chosen`` of the block ``of``, by their names; ``prefix`` goes before its own name."""
 
     of: ArrayBlock = field(kw_only=True)
@@ -26,24 +27,9 @@ class PartBlock(ArrayBlock):
         return self.prefix + self.of.name
 
     @property
-    def unit(self) -> str:
-        """That of the block."""
-        return self.of.unit
-
-    @property
     def meaning(self) -> str:
         """That of the block, where it is observed."""
         return self.of.meaning.replace("at every node", "at some nodes")
-
-    @property
-    def time(self) -> str:
-        """That of the block."""
-        return self.of.time
-
-    @property
-    def per(self) -> str | None:
-        """That of the block."""
-        return self.of.per
 
     @property
     def source(self) -> str:

@@ -9,42 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..blocks import Block, BlockContext, BlockView, PriceForecast, SeriesBlock
+from ..blocks.of_block import OfBlock
 from ..blocks.time import Price, PriceAhead
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnPrice(Block):
+class DrawnPrice(OfBlock):
     """A block of prices as a row meets them: those of the profiles, scaled and shifted."""
 
-    of: Block = field(kw_only=True)
     series: FloatArray | None = field(kw_only=True)  # (n_steps, size) where it is a table over time
-
-    @property
-    def name(self) -> str:
-        """That of the block."""
-        return self.of.name
-
-    @property
-    def unit(self) -> str:
-        """That of the block."""
-        return self.of.unit
-
-    @property
-    def meaning(self) -> str:
-        """That of the block."""
-        return self.of.meaning
-
-    @property
-    def time(self) -> str:
-        """That of the block."""
-        return self.of.time
-
-    @property
-    def public(self) -> bool:
-        """That of the block."""
-        return self.of.public
 
     def size(self, counts: Mapping[str, int]) -> int:
         """That of the block."""

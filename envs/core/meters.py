@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..blocks import ArrayBlock, Block, BlockContext, BlockView, FleetBlock, SeriesBlock
+from ..blocks.of_block import OfBlock
 from ..resources.base import Entry, check_choice, check_number
 from ..resources.times import older
 from .chance import KeyArray, draws, stream_of
@@ -89,23 +90,12 @@ def checked_meters(meters: object) -> tuple[Meter, ...]:
 
 
 @dataclass(frozen=True)
-class MeteredBlock(ArrayBlock):
+class MeteredBlock(OfBlock, ArrayBlock):
     """A block as its meter shows it: columns ``first`` and following of the readings."""
 
-    of: Block = field(kw_only=True)
     meter: Meter = field(kw_only=True)
     first: int = field(kw_only=True)
     source = "prepared"
-
-    @property
-    def name(self) -> str:
-        """That of the block."""
-        return self.of.name
-
-    @property
-    def unit(self) -> str:
-        """That of the block."""
-        return self.of.unit
 
     @property
     def meaning(self) -> str:
@@ -118,21 +108,6 @@ class MeteredBlock(ArrayBlock):
         if meter.dropout:
             said.append("the last reading where one is missing")
         return "; ".join([self.of.meaning, ", ".join(["measured", *said])])
-
-    @property
-    def time(self) -> str:
-        """That of the block."""
-        return self.of.time
-
-    @property
-    def public(self) -> bool:
-        """That of the block."""
-        return self.of.public
-
-    @property
-    def per(self) -> str | None:
-        """That of the block."""
-        return self.of.per
 
     def places(self, context: BlockContext) -> Sequence[str | None]:
         """Those of the block that are measured."""
