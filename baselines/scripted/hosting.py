@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...cases import Feeder
 from ...envs.resources.hosting import HostingProgram
 from ..errors import RunError
-from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, as_batch, scenario_of
+from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, scenario_of
 
 BoolArray = NDArray[np.bool_]
 _ASKS_MW = 1e-4  # less is what float32 leaves of an application that is served
@@ -33,7 +33,7 @@ class NearestFirst(Policy):
 
     def __init__(self, env: AnyEnv, share: float = 0.4) -> None:
         """Find the sites and their ways. RunError when there are none, or too little is observed."""
-        self._actions, self._share = RuleActions(env), share
+        self._actions, self._observations, self._share = RuleActions(env), RuleObservations(env), share
         scenario = scenario_of(env)
         units = scenario.fleet.units(HostingProgram.kind)
         if not units:
@@ -62,7 +62,7 @@ class NearestFirst(Policy):
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Remember the voltages that the episode opens with."""
-        batch, _ = as_batch(obs)
+        batch, _ = self._observations.batch(obs)
         self._opened: FloatArray = batch[:, self._v].copy()
         self._new: BoolArray = np.zeros(len(batch), dtype=np.bool_)
 
@@ -72,7 +72,7 @@ class NearestFirst(Policy):
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """A unit at one site of each row of `obs`."""
-        batch, single = as_batch(obs)
+        batch, single = self._observations.batch(obs)
         v = batch[:, self._v]
         self._opened[self._new] = v[self._new]
         self._new[:] = False
