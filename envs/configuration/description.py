@@ -13,7 +13,7 @@ from ..core.options import EnvOptions
 from ..core.snapshot_load import SnapshotLoad
 from ..dist import DistGridEnv
 from .env_file import plain
-from .field_models import kind_of
+from .kinds import kind_of
 
 
 def describe(env: DistGridEnv) -> dict[str, Any]:

@@ -9,19 +9,20 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from ...cases import Feeder
 from ...cases import names as case_names
 from ...cases.profiles import DT_H, Calendar, Profiles, TimeSeries, load_profiles
 from ..core.face import MadeWithOptions
 from ..core.options import EnvOptions
-from .field_models import BASES, KIND, Special, kind_of, kinds, written_form
-from .messages import told
+from .kinds import BASES, KIND, kind_of, kinds
 from .text_files import ConfigError, ConfigText, read_text_file, yaml_text
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,10 @@ def options_from_dict(content: Mapping[str, Any], name: str = "the configuration
 
 
 def _options(text: ConfigText, folder: Path | None) -> EnvOptions:
+    from pydantic import ValidationError
+
+    from .messages import told
+
     content = dict(text.content)
     case = content.get("case")
     if folder is not None and isinstance(case, str) and case not in case_names() and (folder / case).exists():
@@ -91,6 +96,10 @@ def _adapter() -> TypeAdapter[Any]:
 
 @functools.lru_cache(maxsize=4)
 def _adapter_of(_known: tuple[type, ...]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    from .field_models import Special, written_form
+
     special = {
         "profiles": Special(written_form(ShippedYear) | None, _profiles),
         "prices": Special(str | tuple[float, ...] | written_form(WrittenSeries) | None, _prices),

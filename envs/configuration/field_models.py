@@ -20,16 +20,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
-from ..blocks import Block
-from ..core.action_spaces import ActionSpace
-from ..resources import ResourceSpec
-from ..resources.class_names import name_of_class, ships
-from ..tasks import Task
+from .kinds import BASES, KIND, kinds
 from .text_files import nearest
-
-#: Bases whose subclasses are written with ``kind``.
-BASES: tuple[type, ...] = (ResourceSpec, Task, Block, ActionSpace)
-KIND = "kind"
 
 _STYLE = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 _STRICT = (bool, int, float, str)
@@ -42,27 +34,6 @@ class Special(NamedTuple):
     made: Callable[[Any], Any]
 
 
-def kind_of(cls: type) -> str:
-    """The name by which ``kind`` knows a class."""
-    return cls.__name__ if ships(cls) else name_of_class(cls)
-
-
-def kinds(base: type) -> dict[str, type]:
-    """The classes that ``kind`` knows where ``base`` is wanted.
-
-    Those that `distgrid.envs` exports, and all of people's own that are imported; the last of one name
-    counts, as a notebook defines it again.
-    """
-    from ... import envs
-
-    found: dict[str, type] = {}
-    for cls in _subclasses(base):
-        shown = not ships(cls) or getattr(envs, cls.__name__, None) is cls
-        if shown and not inspect.isabstract(cls) and dataclasses.is_dataclass(cls):
-            found[kind_of(cls)] = cls
-    return found
-
-
 def written_form(cls: type, special: dict[str, Special] | None = None) -> Any:
     """The pydantic annotation of a dataclass: a mapping of its fields, which makes an instance of it.
 
@@ -71,14 +42,6 @@ def written_form(cls: type, special: dict[str, Special] | None = None) -> Any:
     """
     model = _model(cls, None, special or {})
     return None if model is None else Annotated[model, AfterValidator(functools.partial(_made, cls))]
-
-
-def _subclasses(base: type) -> list[type]:
-    found: list[type] = []
-    kind: type
-    for kind in base.__subclasses__():
-        found += [kind, *_subclasses(kind)]
-    return found
 
 
 def _made(cls: type, model: BaseModel) -> Any:
