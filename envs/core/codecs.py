@@ -215,8 +215,8 @@ def batched_box(space: spaces.Box, rows: int) -> spaces.Box:
 
 
 def _padded(levels: Sequence[Floats]) -> Floats:
-    """(most levels, dimensions), columns padded with their last value."""
-    most = max((level.size for level in levels), default=0)
+    """(most levels, dimensions), columns padded with their last value; of no dimensions one empty row."""
+    most = max((level.size for level in levels), default=1)
     out = np.empty((most, len(levels)))
     for dim, level in enumerate(levels):
         out[: level.size, dim], out[level.size :, dim] = level, level[-1]

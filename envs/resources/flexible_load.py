@@ -224,8 +224,10 @@ class FlexibleLoadProgram(Resource):
         specs = self._specs
         self._steps_per_day = round(HOURS_PER_DAY / ctx.dt_h)
         windows = [self._intervals(s, name, ctx.dt_h) for s, name in zip(specs, self.names, strict=True)]
+        shift, curtail = action_columns(self.unit_actions, ("shift", "curtail"))
         self._flex = Flexible(
-            *action_columns(self.unit_actions, ("shift", "curtail")),
+            shift,
+            curtail,
             np.array([s.shift_mw for s in specs], dtype=np.float64),
             np.array([s.rated_return_mw for s in specs], dtype=np.float64),
             np.array([s.curtail_mw for s in specs], dtype=np.float64),

@@ -119,6 +119,17 @@ def test_a_mixture_has_floats_and_levels() -> None:
     assert named.action_space["discrete"] == spaces.MultiDiscrete([3])  # type: ignore[index]
 
 
+def test_a_mixture_may_have_no_levels_at_all() -> None:
+    """Of devices that all take any value, none of them named: the discrete part is empty and plays."""
+    env = make(action_space="hybrid")
+    env.reset(seed=0)
+    neutral = env.neutral_action
+    assert neutral["discrete"].shape == (0,)
+    assert floats_of(env, neutral) == env.fleet.neutral_action.tolist()
+    assert env.action_masks().shape == (0,)
+    assert env.step(neutral)[0].shape == env.observation_space.shape
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_encoding_finds_the_nearest_code(space: str) -> None:
     """Each code is its own nearest; floats in between go to the nearest joint action of all."""
