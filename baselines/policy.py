@@ -153,5 +153,5 @@ class RuleObservations:
 
     def batch(self, obs: Any) -> tuple[FloatArray, bool]:
         """`obs` as (rows, n_obs) in the units of the layout, and whether it was one observation."""
-        batch, single = as_batch(obs if self._form is None else self._form.flat(obs))
+        batch, single = as_batch(obs if self._form is None else self._form.as_array(obs))
         return batch if self._bounds is None else in_units(batch, self._bounds), single

@@ -160,7 +160,9 @@ def _written_case(case: str | Path | Feeder) -> str:
 
 
 def _written_profiles(profiles: Profiles) -> dict[str, Any]:
-    if profiles is load_profiles().resampled(profiles.dt_h):
+    whole = load_profiles().resampled(profiles.dt_h)
+    same = all(getattr(profiles, name) == getattr(whole, name) for name in ("folder", "calendar", "splits"))
+    if same and not profiles.own_series():
         return {"dt_h": profiles.dt_h}
     raise ConfigError("profiles have a written form where they are the shipped year, all of it")
 

@@ -98,7 +98,7 @@ class GraphLayout:
         """(..., n_branches, features) of flat observations (..., n_obs)."""
         return _gathered(observation, self._edges, self._edge_constants)
 
-    def flat(self, nodes: FloatArray, edges: FloatArray) -> FloatArray:
+    def as_array(self, nodes: FloatArray, edges: FloatArray) -> FloatArray:
         """(..., n_obs) the flat observations of (..., n_nodes, features) and (..., n_branches, features)."""
         out = np.empty((*nodes.shape[:-2], self._size), dtype=np.float32)
         for columns, values in ((self._nodes, nodes), (self._edges, edges)):

@@ -128,7 +128,7 @@ class PlannedScenario:
 
         Returns (n_obs,) or (rows, n_obs) float64, a row for each environment; ValueError for another size.
         """
-        return self.layout.physical(self._form.flat(observation))
+        return self.layout.physical(self._form.as_array(observation))
 
     @functools.cached_property
     def _form(self) -> FlatForm:

@@ -38,7 +38,7 @@ class FlatForm:
         """Observations (n, n_obs) of a vector environment, or (n_obs,) of one of its environments."""
         return flat
 
-    def flat(self, shown: Any) -> NDArray[Any]:
+    def as_array(self, shown: Any) -> NDArray[Any]:
         """What was handed out as (n_obs,) or (n, n_obs)."""
         return np.asarray(shown)
 
@@ -72,11 +72,11 @@ class GraphForm(FlatForm):
         """See `FlatForm`."""
         return {"nodes": self.layout.nodes(flat), "edges": self.layout.edges(flat)}
 
-    def flat(self, shown: Any) -> NDArray[Any]:
+    def as_array(self, shown: Any) -> NDArray[Any]:
         """See `FlatForm`."""
         if isinstance(shown, Mapping):
-            return self.layout.flat(shown["nodes"], shown["edges"])
-        return self.layout.flat(shown.nodes, shown.edges)
+            return self.layout.as_array(shown["nodes"], shown["edges"])
+        return self.layout.as_array(shown.nodes, shown.edges)
 
 
 def form_of(env: Observable) -> FlatForm:

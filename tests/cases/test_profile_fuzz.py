@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from distgrid import cases
 from distgrid.cases import CaseError, Feeder, profiles
 from distgrid.cases.profiles import load_assignment as assign
-from distgrid.cases.profiles import store
 from distgrid.cases.profiles.splits import SPLITS, read_days
 
 from .fuzzing import BYTE_DAMAGE, SCALE, damaged, no_hang
@@ -138,10 +137,9 @@ def check(base: Base, name: str, data: bytes) -> None:
 
 def _check(base: Base, name: str, data: bytes) -> None:
     assign._stored.cache_clear()
-    store._profiles.cache_clear()
     base.path(name).write_bytes(data)
     try:
-        year = profiles.load_profiles(base.folder)
+        year = profiles.Profiles(base.folder)  # not kept: other tests ask for the shipped year by identity
         for read in read_all(year, base.feeders):
             problems: tuple[cases.Problem, ...] = ()
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_all_that_has_a_written_form_comes_back(tmp_path: Path) -> None:
     env = load_env(tmp_path / "full.yaml")
     assert env.scenario.episode_steps == 12
     assert played(env) == played(DistGridEnv(options=FULL))
+
+
+def test_profiles_that_came_from_another_process_have_a_written_form() -> None:
+    """They are other objects there: what they are counts. Days or series of one's own have none."""
+    hours = load_profiles().resampled(1.0)
+    sent = pickle.loads(pickle.dumps(hours))  # noqa: S301
+    assert sent is not hours
+    assert options_to_dict(EnvOptions(profiles=sent))["profiles"] == {"dt_h": 1.0}
+    prices = TimeSeries(np.arange(8784.0), hours.calendar)
+    for own in (hours.between("2016-03-01", "2016-04-01"), hours.with_series(price_usd_mwh=prices)):
+        with pytest.raises(ConfigError, match="the shipped year, all of it"):
+            options_to_dict(EnvOptions(profiles=own))
 
 
 def test_prices_of_ones_own_are_written_with_their_calendar() -> None:

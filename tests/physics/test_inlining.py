@@ -168,14 +168,14 @@ import numpy as np
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     from distgrid import physics
-from distgrid.envs.kernels import devices
+from distgrid.envs.kernels import plants
 from distgrid.physics.numba_tools import jit
 rng = np.random.default_rng(3)
 units, batch = 5, 7
 state = [rng.uniform(0.1, 1.0, (batch, units)) for _ in range(4)]
 columns, site = np.arange(units), np.zeros(units, np.int64)
 rated = rng.uniform(0.5, 1.0, units)
-devices.pv_advance(
+plants.pv_advance(
     rng.uniform(-1.0, 1.0, (batch, units)), rng.uniform(0.0, 1.0, (96, 1)), np.arange(batch), site, rated,
     columns, columns, 1.1 * rated, 0.44 * rated, rated > 0.7, *state,
 )

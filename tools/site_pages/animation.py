@@ -13,7 +13,7 @@ from PIL import Image
 from distgrid import baselines
 
 MOST_BYTES = 300_000
-STEPS_A_FRAME = 2  # half an hour
+MOST_FRAMES = 48  # a day of quarter hours shows every other
 COLOURS = 64  # one of them means "as before"
 COMMON = 8
 SELDOM = 0.5
@@ -28,11 +28,12 @@ def day_frames(env: Any, rule: str, day: int) -> list[Pixels]:
     policy = baselines.make(rule, env)
     obs, info = env.reset(seed=0, options={"day": day})
     policy.reset(obs, info)
+    stride = max(1, round(env.unwrapped.grid.aside.episode_steps / MOST_FRAMES))
     frames, done, steps = [], False, 0
     while not done:
         obs, _, terminated, truncated, info = env.step(policy.act(obs, info))
         done, steps = terminated or truncated, steps + 1
-        if done or steps % STEPS_A_FRAME == 0:
+        if done or steps % stride == 0:
             frames.append(env.render())
     return frames
 
