@@ -35,12 +35,12 @@ class Budget:
     affine_generations: int
     ppo_steps: int
     sac_steps: int
-    envs: int = 32
+    envs: int = 64
 
 
 BUDGETS = {
     "tiny": Budget(1, 20_000, 2, 2, 2, 3, 512, 64, 2),
-    "small": Budget(8, 1_500_000, 8, 32, 30, 80, 1_000_000, 60_000),
+    "small": Budget(8, 1_500_000, 8, 32, 30, 80, 3_000_000, 60_000),
     "full": Budget(0, 6_000_000, 12, 64, 60, 200, 9_000_000, 300_000),
 }
 
@@ -68,6 +68,11 @@ class AuditConfig(JobConfig):
         default=LEARNERS, description="What is trained: ppo, sac, or none."
     )
     ppo_steps: int | None = Field(default=None, ge=1, description="Steps of PPO; as the budget says.")
+    ppo_log_std: float = Field(
+        default=-1.5, ge=-4.0, le=1.0,
+        description="Logarithm of the deviation of PPO's first actions: low where chance does harm, high "
+        "where only bold actions find out.",
+    )  # fmt: skip
     sac_steps: int | None = Field(default=None, ge=1, description="Steps of SAC; as the budget says.")
     affine_features: int = Field(default=6, ge=1, description="Most features of the affine policy.")
     threads: int = Field(default=2, ge=1, description="Threads of environments and training.")

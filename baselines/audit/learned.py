@@ -1,7 +1,8 @@
 """PPO and SAC of stable-baselines3 as contenders: fixed seeds, budgets in the configuration, test days.
 
 Both see observations and rewards that are normalised by what they have met so far (``VecNormalize``), learn
-on train days of the environment's own vector face, and act by the mean of their distribution on test days.
+on train days of the environment's own vector face for what they earn more than doing nothing does
+(`against_rest`), and act by the mean of their distribution on test days.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..rollouts.rows import open_rows
+from .against_rest import INFO_KEYS, against_rest
 from .arena import Act, Arena, FloatArray, IntArray, Played
 from .config import Budget
 from .session import AuditSession
@@ -29,12 +31,13 @@ _SPACES: dict[str, tuple[type[spaces.Space[Any]], ...]] = {
     "sac": (spaces.Box,),
 }
 
+_GAMMA = 0.99  # of the eight to thirty hours for which storage and cars remember what was done
 PPO: dict[str, Any] = {
-    "n_steps": 96, "n_epochs": 5, "gamma": 0.97, "gae_lambda": 0.9,
-    "policy_kwargs": {"net_arch": [64, 64], "log_std_init": -0.5},
+    "n_steps": 96, "n_epochs": 6, "batch_size": 1536, "gamma": _GAMMA, "gae_lambda": 0.95,
+    "policy_kwargs": {"net_arch": [64, 64]},
 }  # fmt: skip
 SAC: dict[str, Any] = {
-    "batch_size": 256, "learning_rate": 1e-3, "gamma": 0.97, "train_freq": 1, "gradient_steps": 8,
+    "batch_size": 256, "learning_rate": 1e-3, "gamma": _GAMMA, "train_freq": 1, "gradient_steps": 16,
     "policy_kwargs": {"net_arch": [64, 64]},
 }  # fmt: skip
 
@@ -61,7 +64,7 @@ class Learned:
 
 def play_learner(session: AuditSession, name: str) -> Mapping[str, pa.Table]:
     """Train one of them, play the test days, and once more without each dimension of the action."""
-    model = train(session.train, name, session.budget, session.config.seed)
+    model = train(session.train, name, session.budget, session.config.seed, session.config.ppo_log_std)
     played = _play(session.test, session.days, model)
     steps = getattr(session.budget, f"{name}_steps")
     details = detail_rows(name, "training", {f"{name} steps": float(steps)})
@@ -71,8 +74,11 @@ def play_learner(session: AuditSession, name: str) -> Mapping[str, pa.Table]:
     return tables(rows, details)
 
 
-def train(arena: Arena, name: str, budget: Budget, seed: int) -> Learned:
-    """A model that was trained on the days of ``arena``; RunError without stable-baselines3."""
+def train(arena: Arena, name: str, budget: Budget, seed: int, log_std: float) -> Learned:
+    """A model that was trained on the days of ``arena``; RunError without stable-baselines3.
+
+    ``log_std`` is the logarithm of the deviation with which PPO begins.
+    """
     try:
         import stable_baselines3 as sb3
         from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
@@ -84,11 +90,12 @@ def train(arena: Arena, name: str, budget: Budget, seed: int) -> Learned:
 
     steps, n_envs = getattr(budget, f"{name}_steps"), budget.envs
     made: Any = open_rows(arena.env, n_envs, arena.threads, AutoresetMode.SAME_STEP)
-    env = VecNormalize(VecMonitor(sb3_vec_env(made)), gamma=0.97)
+    env = VecNormalize(VecMonitor(against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena)), gamma=_GAMMA)
     with _one_torch_thread():
         if name == "ppo":
-            size = min(PPO["n_steps"] * n_envs, 512)
-            settings = {**PPO, "batch_size": size, "learning_rate": _falling_rate}
+            size = min(PPO["n_steps"] * n_envs, PPO["batch_size"])
+            policy = {**PPO["policy_kwargs"], "log_std_init": log_std}
+            settings = {**PPO, "batch_size": size, "learning_rate": _falling_rate, "policy_kwargs": policy}
             model: Any = sb3.PPO("MlpPolicy", env, seed=seed, device="cpu", **settings)
         else:
             first = min(3000, steps // 4)

@@ -93,7 +93,7 @@ class StorageRule(Policy):
         self._at = {name: layout[name].start for name in wanted}
         self._hours = scenario.episode_steps * scenario.calendar.dt_h
         self._n_units = len(scenario.fleet.units())
-        self._v_pu = layout.get("v_pu", slice(0, 0))
+        self._v_pu = _moved_voltages(scenario)
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Nothing to forget."""
@@ -221,6 +221,13 @@ class TrackSetpoint(StorageRule):
     def power_mw(self, obs: FloatArray, last_mw: FloatArray) -> FloatArray:
         """The whole deviation: a proportional controller with feed-forward of the setpoint."""
         return obs[:, self._at["p_slack_mw"]] + last_mw - obs[:, self._at["setpoint_mw"]]
+
+
+def _moved_voltages(scenario: PlannedScenario) -> NDArray[np.int64]:
+    """Columns of observed voltages that batteries can move: of all buses but those that a source holds."""
+    held_bus = set(scenario.feeder.sources["node_id"].to_pylist())
+    rows = scenario.layout.describe()[scenario.layout.get("v_pu", slice(0, 0))]
+    return np.array([row.index for row in rows if row.bus not in held_bus], dtype=np.int64)
 
 
 def _usual_days(scenario: PlannedScenario, alike: int) -> FloatArray:

@@ -12,10 +12,10 @@ from ...physics.row_results import P_LOSS, P_SLACK
 from .devices import sum_of_programs
 
 #: Columns of ``entries``: what the last interval brought. USD/MWh, USD, MWh (four
-#: times), MW, USD, USD, MW, MW^2.
+#: times), MW, USD, USD, MW, MW^2, MWh.
 (PRICE, ENERGY_USD, IMPORTED_MWH, EXPORTED_MWH, LOSS_MWH, CURTAILED_MWH, PEAK_RISE_MW, DEFICIT_USD,
- SURPLUS_USD, SETPOINT_MW, SETPOINT_MW2) = range(11)  # fmt: skip
-N_ENTRIES = 11
+ SURPLUS_USD, SETPOINT_MW, SETPOINT_MW2, DEFICIT_MWH) = range(12)  # fmt: skip
+N_ENTRIES = 12
 #: Columns of ``memory``: what the future of the episode depends on, and what is observed of it. MW, MWh more
 #: than at the beginning (twice), USD/MWh (twice), share of the episode; MWh at the beginning (twice).
 (PEAK_MW, STORED_MORE_MWH, OWED_MORE_MWH, HIGHEST_PRICE, LOWEST_PRICE, EPISODE_LEFT, STORED_FIRST_MWH,
@@ -56,10 +56,11 @@ def close_interval(  # type: ignore[no-untyped-def]
         if owed >= 0:
             mine[OWED_MORE_MWH] = sum_of_programs(accounts[owed, row], first) - mine[OWED_FIRST_MWH]
         mine[EPISODE_LEFT] = 1.0 - (step + 1.0) / (last_step + 1.0)
-        out[DEFICIT_USD] = out[SURPLUS_USD] = 0.0
+        out[DEFICIT_MWH] = out[DEFICIT_USD] = out[SURPLUS_USD] = 0.0
         if step == last_step:
             stored_more, owed_more = mine[STORED_MORE_MWH], mine[OWED_MORE_MWH]
-            out[DEFICIT_USD] = (max(-stored_more, 0.0) + max(owed_more, 0.0)) * mine[HIGHEST_PRICE]
+            out[DEFICIT_MWH] = max(-stored_more, 0.0) + max(owed_more, 0.0)
+            out[DEFICIT_USD] = out[DEFICIT_MWH] * mine[HIGHEST_PRICE]
             out[SURPLUS_USD] = (max(stored_more, 0.0) + max(-owed_more, 0.0)) * mine[LOWEST_PRICE]
         off = 0.0
         if signal.shape[1] > 0:

@@ -42,9 +42,9 @@ def _heat(bus: str, p_mw: float) -> HeatPump:
 _THIRTY_THREE = _first(
     "33bw", "case33bw",
     (
-        *batteries({"3": 0.8, "6": 0.8, "13": 0.3, "28": 0.6}),
+        *batteries({"3": 0.9, "6": 0.9, "13": 0.35, "28": 0.7}, hours=5.0),
         PV("14", 0.8, site=1, controls="pq"), PV("17", 0.5, site=8, controls="q"),
-        PV("24", 1.2, site=15, controls="pq"), PV("30", 1.0, site=22, controls="p"),
+        PV("24", 1.2, site=15, controls="q"), PV("30", 1.0, site=22, controls="p"),
         PV("32", 0.8, site=4, controls="pq"),
         car_park("22", 0.4, 7.75, 17.5, 1.4), car_park("29", 0.4, 8.0, 16.75, 1.4),
         car_park("11", 0.35, 16.5, 23.5, 1.3),
@@ -54,7 +54,7 @@ _THIRTY_THREE = _first(
                   min_up_h=1.0, min_down_h=1.0),
         _heat("19", 0.3), _heat("31", 0.2),
     ),
-    DERDispatch(), load_scale=1.2, v_source_pu=1.04,
+    DERDispatch(), load_scale=1.2, v_source_pu=1.037,
 ).priced(110000.0, 5800.0)  # fmt: skip
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
@@ -78,7 +78,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         (
             *batteries({"8": 1.2, "38": 1.2, "44": 1.0, "90": 0.8}),
             PV("76", 1.2, site=1, controls="pq"), PV("79", 1.2, site=8, controls="q"),
-            PV("94", 1.5, site=15, controls="pq"), PV("45", 1.5, site=22, controls="q"),
+            PV("94", 1.5, site=15, controls="q"), PV("45", 1.5, site=22, controls="q"),
             PV("60", 1.2, site=4, controls="pq"), Wind("14", 1.2, controls="p"),
             car_park("49", 0.6, 7.75, 17.5, 2.2), car_park("64", 0.35, 16.5, 23.5, 1.5),
             car_park("17", 0.5, 16.0, 23.0, 2.0),
@@ -90,7 +90,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "ieee123", "ieee123",
         (
-            Battery("13", 0.5, 2.0), Battery("48", 0.4, 1.6), Battery("76", 0.4, 1.6),
+            Battery("13", 0.6, 3.0), Battery("48", 0.5, 2.5), Battery("76", 0.5, 2.5),
             Battery("114", 0.05, 0.2, phase="A"), Battery("22", 0.05, 0.2, phase="B"),
             PV("47", 0.4, site=1, controls="pq"), PV("65", 0.4, site=8, controls="p"),
             PV("76", 0.12, site=15, controls="q", phase="A"), PV("66", 0.1, site=22, controls="p", phase="B"),
@@ -99,8 +99,8 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             FlexibleLoad("48", shift_mw=0.06, return_h=4.0, shift_cost_per_mwh=4.0),
             _gas("300", 0.25),
         ),
-        DERDispatch(voltage_usd_pu=250.0, vuf_max_pct=1.5), per_phase=True, load_scale=0.9, v_source_pu=0.95,
-    ).priced(42000.0, 1900.0),
+        DERDispatch(voltage_usd_pu=600.0, vuf_max_pct=1.5), per_phase=True, load_scale=0.9, v_source_pu=0.95,
+    ).priced(101000.0, 1900.0),
     variant(_THIRTY_THREE, "hard"),
     variant(_THIRTY_THREE, "week"),
     variant(_THIRTY_THREE, "hourly"),

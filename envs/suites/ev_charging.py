@@ -13,28 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...cases.profiles import Duration
-from ..resources import EV, PV, ChargingSession
+from ..resources import EV, PV
 from ..tasks import EVCharging
 from .entry import FORESEEN, RegisteredEnv, cloud_site
+from .homes import HOMES, nights
 
 _MISSING_USD_MWH = 280.0
 _V2G = 0.2  # of the power of charging, where cars give back
 _CAR_MW = 0.004  # of an outlet in a car park
-#: What the cars of a night need, of what the station could give them, from some weekday on.
-_NIGHTS = (0.9, 0.45, 0.7, 0.3, 0.6, 0.25, 0.4)
 _EPISODE = Duration(hours=30.0)
-
-
-def _nights(p_mw: float, arrival_h: float, departure_h: float, first: int) -> tuple[ChargingSession, ...]:
-    """A car every night of the week; the first weekday has the need of number ``first`` of `_NIGHTS`."""
-    stay_h = departure_h + 24.0 - arrival_h
-    return tuple(
-        ChargingSession(
-            24.0 * day + arrival_h, 24.0 * day + arrival_h + stay_h,
-            round(0.95 * p_mw * stay_h * _NIGHTS[(day + first) % 7], 6),
-        )
-        for day in range(7)
-    )  # fmt: skip
 
 
 def _overnight(
@@ -42,7 +29,7 @@ def _overnight(
 ) -> EV:
     return EV(
         bus, p_mw=p_mw, v2g_mw=round(_V2G * p_mw, 6) if v2g else 0.0, repeats="weekly", phase=phase,
-        sessions=_nights(p_mw, arrival_h, departure_h, first), undelivered_cost_per_mwh=_MISSING_USD_MWH,
+        sessions=nights(p_mw, arrival_h, departure_h, first), undelivered_cost_per_mwh=_MISSING_USD_MWH,
     )  # fmt: skip
 
 
@@ -65,14 +52,6 @@ def _roofs(sizes: Mapping[str, tuple[str, float]]) -> tuple[PV, ...]:
 _DEPOTS = (  # bus, MW, hours of arrival and departure, gives back
     ("16", 0.16, 17.5, 6.0, True), ("18", 0.16, 18.0, 6.0, False), ("13", 0.16, 17.0, 5.5, False),
     ("33", 0.23, 18.5, 6.0, True), ("25", 0.26, 17.0, 5.0, True), ("31", 0.23, 18.0, 6.0, False),
-)  # fmt: skip
-_HOMES = (  # bus, phase, hours of arrival and departure
-    ("47", "B", 17.5, 6.0), ("74", "A", 18.0, 6.0), ("178", "B", 18.5, 6.0), ("249", "B", 17.0, 6.0),
-    ("289", "A", 17.5, 6.0), ("314", "B", 19.0, 6.0), ("320", "C", 18.0, 6.0), ("349", "A", 16.5, 6.0),
-    ("388", "A", 18.0, 6.0), ("458", "C", 17.5, 6.0), ("522", "B", 18.5, 6.0), ("563", "A", 19.0, 6.0),
-    ("614", "C", 18.0, 6.0), ("639", "B", 17.0, 6.0), ("688", "B", 17.5, 6.0), ("755", "B", 18.0, 6.0),
-    ("780", "C", 18.5, 6.0), ("817", "A", 17.0, 6.0), ("860", "A", 18.0, 6.0), ("896", "A", 19.0, 6.0),
-    ("906", "A", 17.5, 6.0),
 )  # fmt: skip
 _HOME_MW = 0.0046  # 20 A on one phase
 
@@ -100,7 +79,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         ),
         resources=(
             *(_overnight(bus, _HOME_MW, come, go, k, k % 3 == 0, phase)
-              for k, (bus, phase, come, go) in enumerate(_HOMES)),
+              for k, (bus, phase, come, go) in enumerate(HOMES)),
             _park("208", 1, "caltech", phase="C"), _park("562", 1, "caltech", phase="A"),
             _park("701", 1, "jpl", phase="C"), _park("835", 1, "jpl", phase="C"),
             _park("676", 1, "jpl", phase="B"), _park("886", 1, "caltech", phase="B"),

@@ -37,7 +37,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
         "ieee123", "ieee123",
         SetpointTracking(
-            dispatch=DispatchSignal(swing_mw=0.5, shortest_h=1.5, longest_h=8.0), voltage_usd_pu=100.0,
+            dispatch=DispatchSignal(swing_mw=0.5, shortest_h=1.5, longest_h=8.0), voltage_usd_pu=400.0,
             vuf_max_pct=1.5,
         ),
         (
@@ -48,5 +48,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             car_park("108", 0.15, 16.5, 23.5, 0.6),
         ),
         load_scale=0.8, v_source_pu=0.948, per_phase=True,
-    ).priced(18000.0, 640.0),
+    ).priced(72000.0, 640.0),
 )  # fmt: skip

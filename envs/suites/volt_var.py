@@ -23,9 +23,10 @@ def _second(
     name: str, version: int, case: str, storage: Sizes, sun: Sizes, load_scale: float, v_source_pu: float,
     taps: tuple[str, ...] = (), banks: Sizes | None = None,
 ) -> RegisteredEnv:  # fmt: skip
-    """What violates dominates the reward, and nobody sees the coming interval."""
+    """What violates dominates the reward, storage is handed back, and nobody sees the coming interval."""
     return RegisteredEnv(
-        name=f"VoltVar-{name}", version=version, case=case, task=VoltVar(violation_weight=5.0),
+        name=f"VoltVar-{name}", version=version, case=case,
+        task=VoltVar(violation_weight=5.0, deficit_weight=2.0),
         resources=(
             *batteries(storage), *inverters(sun, "q"),
             *(TapChanger(branch=branch, max_steps=2, tap_min=-8, tap_max=8) for branch in taps),

@@ -1,10 +1,16 @@
-"""`VoltVar3-*`: taps per phase, banks and single-phase inverters hold voltages and their balance."""
+"""`VoltVar3-*`: taps per phase, banks and single-phase inverters hold voltages and their balance.
+
+In a low-voltage feeder reactive power moves little, and there are no taps and banks: there homes with cars
+and batteries do it, over a day and the night behind it.
+"""
 
 from __future__ import annotations
 
-from ..resources import CapacitorBank, ResourceSpec, TapChanger
+from ...cases.profiles import Duration
+from ..resources import EV, CapacitorBank, ResourceSpec, TapChanger
 from ..tasks import VoltVar3
-from .entry import FORESEEN, Phased, RegisteredEnv, phase_inverters
+from .entry import FORESEEN, Phased, RegisteredEnv, phase_batteries, phase_inverters
+from .homes import HOMES, nights
 from .variants import variant
 
 _SUMMARY = "taps per phase, capacitor banks and single-phase inverters hold voltages and their balance"
@@ -45,6 +51,15 @@ def _second(
     )  # fmt: skip
 
 
+def _homes(cars: int, car_mw: float, storage: Phased, sun: Phased) -> tuple[ResourceSpec, ...]:
+    """Cars that stay overnight, batteries that are empty after 2.6 hours, and inverters."""
+    return (
+        *(EV(bus, p_mw=car_mw, repeats="weekly", phase=phase, sessions=nights(car_mw, come_h, leave_h, k))
+          for k, (bus, phase, come_h, leave_h) in enumerate(HOMES[:cars])),
+        *phase_batteries(storage, hours=2.6), *phase_inverters(sun, "q"),
+    )  # fmt: skip
+
+
 _SUN_13: Phased = (
     ("671", "A", 0.7), ("652", "A", 0.25), ("675", "A", 0.5), ("645", "B", 0.3), ("646", "B", 0.3),
     ("671", "B", 0.3), ("611", "C", 0.3), ("675", "C", 0.5), ("684", "C", 0.3), ("634", "A", 0.25),
@@ -56,6 +71,16 @@ _SUN_123: Phased = (
 )  # fmt: skip
 _TAPS_123 = ("creg1a", "creg2a", "creg3a", "creg3c", "creg4a", "creg4b", "creg4c")
 _BANKS_123 = ("c83", "c88a", "c90b", "c92c")
+
+_SUN_LV: Phased = tuple((bus, phase, 0.012) for bus, phase in (
+    ("34", "A"), ("70", "A"), ("83", "B"), ("208", "C"), ("249", "B"), ("276", "B"), ("320", "C"),
+    ("342", "C"), ("387", "A"), ("458", "C"), ("522", "B"), ("562", "A"), ("611", "A"), ("629", "A"), ("682", "B"),
+    ("701", "C"), ("778", "C"), ("785", "B"), ("835", "C"), ("861", "A"), ("898", "A"), ("906", "A"),
+))  # fmt: skip
+_STORAGE_LV: Phased = tuple((bus, phase, 0.005) for bus, phase in (
+    ("47", "B"), ("83", "B"), ("248", "B"), ("289", "A"), ("337", "C"), ("388", "A"), ("522", "B"),
+    ("563", "A"), ("629", "A"), ("688", "B"), ("778", "C"), ("817", "A"), ("886", "B"), ("900", "A"),
+))  # fmt: skip
 
 _THIRTEEN = _second(
     "ieee13",
@@ -90,6 +115,27 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         v_source_pu=0.98,
         violation_weight=2.0,
     ).priced(2700.0, 57000.0),
+    RegisteredEnv(
+        name="VoltVar3-european_lv",
+        version=0,
+        case="european_lv",
+        per_phase=True,
+        # Losses are kilowatts, and violations a few hundredths: weights bring all to what deviations cost.
+        task=VoltVar3(
+            episode=Duration(hours=30.0),
+            vuf_max_pct=2.0,
+            loss_weight=20.0,
+            wear_weight=1.0,
+            unbalance_weight=0.1,
+            violation_weight=2.0,
+            vuf_violation_weight=1.0,
+            undelivered_weight=400.0,
+            deficit_weight=100.0,
+        ),
+        resources=_homes(18, 0.0055, _STORAGE_LV, _SUN_LV),
+        options={"load_scale": 0.7, "v_source_pu": 1.01, **FORESEEN},
+        summary="cars, home batteries and inverters on single phases hold voltages and their balance",
+    ),
     variant(_THIRTEEN, "discrete"),
     variant(_THIRTEEN, "hybrid"),
     variant(_THIRTEEN, "hard"),

@@ -214,9 +214,12 @@ def _energy_range(worst: WorstCase, path: str) -> Range:
     return Range(0.0, float(attrgetter(path)(worst)) * worst.dt_h)
 
 
+def _deficit_range(worst: WorstCase) -> Range:
+    return Range(0.0, worst.accounts.get("stored_mwh", 0.0) + worst.accounts.get("owed_mwh", 0.0))
+
+
 def _settled_range(worst: WorstCase) -> Range:
-    energy = worst.accounts.get("stored_mwh", 0.0) + worst.accounts.get("owed_mwh", 0.0)
-    return Range(0.0, energy * max(0.0, *worst.price_usd_mwh))
+    return Range(0.0, _deficit_range(worst).most * max(0.0, *worst.price_usd_mwh))
 
 
 def _setpoint_range(worst: WorstCase, power: int) -> Range:
@@ -294,6 +297,9 @@ QUANTITIES: Mapping[str, Quantity] = {
         _of_ledger("peak_rise_mw", "MW", "by how much power taken from the upstream grid exceeds the most of "
                    "the episode before; over an episode the sum is its peak", ledger.PEAK_RISE_MW,
                    _up_to("slack_mw")),
+        _of_ledger("energy_deficit_mwh", "MWh", "in the last interval of an episode: energy that storage "
+                   "holds less than at its beginning, and that loads and cars are owed more",
+                   ledger.DEFICIT_MWH, _deficit_range),
         _of_ledger("energy_deficit_usd", "USD", "in the last interval of an episode: energy that storage "
                    "holds less than at its beginning, and that loads and cars are owed more, at the highest "
                    "price of the episode", ledger.DEFICIT_USD, _settled_range),

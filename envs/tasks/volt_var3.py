@@ -34,7 +34,8 @@ class VoltVar3(VoltVar):
     @property
     def blocks(self) -> tuple[str | Block, ...]:
         """Grid blocks of the observation."""
-        return ("clock", "v_pu", "vuf_pct", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
+        grid = ("clock", "v_pu", "vuf_pct", "load_p_mw", "load_q_mvar", "p_slack_mw", "q_slack_mvar")
+        return (*grid, *self.settlement_blocks)
 
     @property
     def costs(self) -> tuple[str | Term, ...]:

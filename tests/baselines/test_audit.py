@@ -12,11 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gymnasium.vector import AutoresetMode
 
 from distgrid import cli
 from distgrid.baselines.audit import AuditResult, audit
+from distgrid.baselines.audit.against_rest import INFO_KEYS, against_rest
+from distgrid.baselines.audit.arena import Arena
 from distgrid.baselines.audit.verdicts import verdicts
 from distgrid.baselines.errors import RunError
+from distgrid.baselines.rollouts.rows import open_rows
 from distgrid.envs import (
     PV,
     Battery,
@@ -28,6 +32,7 @@ from distgrid.envs import (
     SeriesLoad,
     Term,
     VoltVar,
+    sb3_vec_env,
 )
 
 from ..envs.world import FEEDER
@@ -241,6 +246,33 @@ def test_learners_play_and_each_dimension_is_frozen_once(register: Registers) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("scale", [1.0, 4.0], ids=["survives", "fails"])
+def test_learners_are_paid_for_what_is_better_than_rest(scale: float, register: Registers) -> None:
+    """Over an episode: its return less that of doing nothing, and nothing for doing nothing; also where the
+    power flow fails on the way, which doing nothing may do or not.
+    """
+    task = VoltVar(failure_price=500.0, episode=SIX_HOURS)
+    arena = Arena(
+        register(task, [PV(30, 0.8, controls="q"), Battery(18, 0.3, 0.9)], load=load(scale)), "train", 0, 1
+    )
+    rest = arena.constants(arena.days, arena.neutral[None])
+    assert rest.failed.all() == (scale > 1.0)
+    for action in (arena.neutral, np.array([1.0, -1.0])):
+        played = arena.constants(arena.days, action[None])
+        made: Any = open_rows(arena.env, 2, 1, AutoresetMode.SAME_STEP)
+        rows = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena)
+        rows.venv.set_options([{"day": int(day)} for day in arena.days])  # type: ignore[attr-defined]
+        rows.reset()
+        total, over = np.zeros(2), np.zeros(2, dtype=np.bool_)
+        while not over.all():
+            _, reward, done, _ = rows.step(np.tile(action.astype(np.float32), (2, 1)))
+            total[~over] += reward[~over]
+            over |= done
+        np.testing.assert_allclose(total, played.returns - rest.returns, rtol=1e-5, atol=1e-4)
+        rows.close()
+    arena.close()
+
+
 def test_a_per_phase_environment_is_audited() -> None:
     """Taps, banks and single-phase inverters of a registered id."""
     found = audited("VoltVar3-ieee13-v1", days=1)

@@ -28,6 +28,7 @@ from distgrid.envs import (
     SetpointTracking,
     SettlementPrices,
     Term,
+    VoltVar,
 )
 from distgrid.envs.tasks import PeakShaving, Task
 from distgrid.envs.tasks.base import task_of
@@ -45,6 +46,7 @@ EVERY = DataTask(
         Term("curtailed", "curtailed_mwh", -1.0),
         Term("deficit", "energy_deficit_usd", -1.25),
         Term("surplus", "energy_surplus_usd", 0.8),
+        Term("handed_back", "energy_deficit_mwh", -3.0),
     ),
 )
 PRICES = np.asarray(load_profiles().price_usd_mwh, dtype=np.float64)
@@ -82,9 +84,11 @@ def test_a_day_is_charged_as_its_numbers_say(world: str) -> None:
     assert terms["curtailed"].sum() < 0.0
     assert not terms["deficit"][:-1].any()
     assert not terms["surplus"][:-1].any()
+    assert not terms["handed_back"][:-1].any()
     stored = env.fleet.accounts.total("stored_mwh")[0] - 0.4
     owed = 1.25 * min(stored, 0.0) * price.max() + 0.8 * max(stored, 0.0) * price.min()
     assert terms["deficit"][-1] + terms["surplus"][-1] == pytest.approx(owed, rel=1e-9)
+    assert terms["handed_back"][-1] == pytest.approx(3.0 * min(stored, 0.0), rel=1e-9)
     at = env.layout
     last = seen[-1]
     assert last[at["peak_import_mw"]][0] == pytest.approx(head.max(), rel=1e-6)
@@ -169,6 +173,26 @@ def test_storage_at_the_end_is_worth_what_it_costs() -> None:
             assert (returns(power) < rest).all(), (last, share)
     back = np.concatenate([np.full(6, 0.5), np.full(6, -0.5 / 0.95**2)])
     assert np.abs(returns(back) / rest - 1.0).max() < 0.2, "who brings it back pays for losses alone"
+
+
+def test_voltage_control_hands_its_storage_back() -> None:
+    """`deficit_weight` is charged in the last interval, for what is missing; the balance is observed."""
+    task = VoltVar(deficit_weight=2.0)
+    env = make(task=task, resources=[Battery(18, 0.3, 0.9), Battery(33, 0.3, 0.9)])
+    for power, missing in ((1.0, True), (-1.0, False)):
+        obs, _ = env.reset(seed=1, options={"day": 40})
+        first = env.fleet.accounts.total("stored_mwh")[0]
+        charged = []
+        for _ in range(96):
+            obs, *_, info = env.step(np.full(2, power, dtype=np.float32))
+            charged.append(info["rewards"]["energy_deficit"])
+        more = env.fleet.accounts.total("stored_mwh")[0] - first
+        assert (more < 0.0) == missing
+        assert not any(charged[:-1])
+        assert charged[-1] == pytest.approx(2.0 * min(more, 0.0), rel=1e-9)
+        assert obs[env.layout["energy_balance_mwh"]][0] == pytest.approx(more, abs=1e-6)
+        assert obs[env.layout["episode_left"]][0] == 0.0
+    assert "energy_balance_mwh" not in make(task=VoltVar()).layout
 
 
 def test_a_signal_is_a_forecast_and_a_wish() -> None:

@@ -23,7 +23,8 @@ from .animation import animated, day_frames
 from .catalogue import Registered, families, make, shown_rule
 from .markdown import number
 
-EPISODES = 4
+#: Test days of the score tables; a quick look at the site takes fewer.
+EPISODES = int(os.environ.get("SITE_EPISODES", "4"))
 _LIBRARIES = ("gymnasium", "matplotlib", "numba", "numpy", "pillow")
 
 
@@ -83,7 +84,7 @@ class Played:
 
 def played(family: str, kept: Path) -> Played:
     """Scores and day of a family: those kept in the folder, or played now and put there."""
-    stem = f"{family}-{fingerprint()[:16]}"
+    stem = f"{family}-{fingerprint()[:16]}-{EPISODES}"
     numbers, picture = kept / f"{stem}.json", kept / f"{stem}.gif"
     if numbers.exists() and picture.exists():
         return _read(numbers, picture)
