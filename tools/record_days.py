@@ -73,7 +73,7 @@ class Day:
 #: Ids on whose first day some device rests: the first of the next days on which all work.
 _TRIES = {
     "distgrid/VoltVar-141-v1": 1, "distgrid/VoltVar-33bw-hourly-v1": 36,
-    "distgrid/DERDispatch-33bw-hard-v0": 1, "distgrid/DERDispatch-33bw-hourly-v0": 40,
+    "distgrid/DERDispatch-33bw-hard-v0": 1, "distgrid/DERDispatch-33bw-hourly-v0": 232,
 }  # fmt: skip
 
 

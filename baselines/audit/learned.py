@@ -90,7 +90,8 @@ def train(arena: Arena, name: str, budget: Budget, seed: int, log_std: float) ->
 
     steps, n_envs = getattr(budget, f"{name}_steps"), budget.envs
     made: Any = open_rows(arena.env, n_envs, arena.threads, AutoresetMode.SAME_STEP)
-    env = VecNormalize(VecMonitor(against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena)), gamma=_GAMMA)
+    bare = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena, _GAMMA)
+    env = VecNormalize(VecMonitor(bare), gamma=_GAMMA)
     with _one_torch_thread():
         if name == "ppo":
             size = min(PPO["n_steps"] * n_envs, PPO["batch_size"])

@@ -74,8 +74,9 @@ _BANKS_123 = ("c83", "c88a", "c90b", "c92c")
 
 _SUN_LV: Phased = tuple((bus, phase, 0.012) for bus, phase in (
     ("34", "A"), ("70", "A"), ("83", "B"), ("208", "C"), ("249", "B"), ("276", "B"), ("320", "C"),
-    ("342", "C"), ("387", "A"), ("458", "C"), ("522", "B"), ("562", "A"), ("611", "A"), ("629", "A"), ("682", "B"),
-    ("701", "C"), ("778", "C"), ("785", "B"), ("835", "C"), ("861", "A"), ("898", "A"), ("906", "A"),
+    ("342", "C"), ("387", "A"), ("458", "C"), ("522", "B"), ("562", "A"), ("611", "A"), ("629", "A"),
+    ("682", "B"), ("701", "C"), ("778", "C"), ("785", "B"), ("835", "C"), ("861", "A"),
+    ("898", "A"), ("906", "A"),
 ))  # fmt: skip
 _STORAGE_LV: Phased = tuple((bus, phase, 0.005) for bus, phase in (
     ("47", "B"), ("83", "B"), ("248", "B"), ("289", "A"), ("337", "C"), ("388", "A"), ("522", "B"),
@@ -135,7 +136,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         resources=_homes(18, 0.0055, _STORAGE_LV, _SUN_LV),
         options={"load_scale": 0.7, "v_source_pu": 1.01, **FORESEEN},
         summary="cars, home batteries and inverters on single phases hold voltages and their balance",
-    ),
+    ).priced(1500.0, 38000.0),
     variant(_THIRTEEN, "discrete"),
     variant(_THIRTEEN, "hybrid"),
     variant(_THIRTEEN, "hard"),

@@ -25,6 +25,7 @@ from distgrid.envs import (
     PV,
     Battery,
     DataTask,
+    DERDispatch,
     DistGridEnv,
     Duration,
     Hybrid,
@@ -245,13 +246,15 @@ def test_learners_play_and_each_dimension_is_frozen_once(register: Registers) ->
     assert {"PPO beats the best rule", "no dimension does it all"} <= set(passes(first))
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("kind", [VoltVar, DERDispatch])
 @pytest.mark.parametrize("scale", [1.0, 4.0], ids=["survives", "fails"])
-def test_learners_are_paid_for_what_is_better_than_rest(scale: float, register: Registers) -> None:
+def test_learners_are_paid_for_what_is_better_than_rest(
+    kind: type[VoltVar | DERDispatch], scale: float, register: Registers
+) -> None:
     """Over an episode: its return less that of doing nothing, and nothing for doing nothing; also where the
-    power flow fails on the way, which doing nothing may do or not.
+    power flow fails on the way, and where stored energy counts before it is settled.
     """
-    task = VoltVar(failure_price=500.0, episode=SIX_HOURS)
+    task = kind(failure_price=500.0, episode=SIX_HOURS)
     arena = Arena(
         register(task, [PV(30, 0.8, controls="q"), Battery(18, 0.3, 0.9)], load=load(scale)), "train", 0, 1
     )
@@ -260,7 +263,7 @@ def test_learners_are_paid_for_what_is_better_than_rest(scale: float, register: 
     for action in (arena.neutral, np.array([1.0, -1.0])):
         played = arena.constants(arena.days, action[None])
         made: Any = open_rows(arena.env, 2, 1, AutoresetMode.SAME_STEP)
-        rows = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena)
+        rows = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena, gamma=1.0)
         rows.venv.set_options([{"day": int(day)} for day in arena.days])  # type: ignore[attr-defined]
         rows.reset()
         total, over = np.zeros(2), np.zeros(2, dtype=np.bool_)
@@ -273,6 +276,7 @@ def test_learners_are_paid_for_what_is_better_than_rest(scale: float, register: 
     arena.close()
 
 
+@pytest.mark.slow
 def test_a_per_phase_environment_is_audited() -> None:
     """Taps, banks and single-phase inverters of a registered id."""
     found = audited("VoltVar3-ieee13-v1", days=1)
