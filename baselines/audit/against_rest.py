@@ -48,7 +48,7 @@ def against_rest(env: VecEnv, arena: Arena, gamma: float) -> VecEnv:
 
         def reset(self) -> Any:
             """Begin everywhere."""
-            obs = self.venv.reset()
+            obs: Any = self.venv.reset()
             self._step = np.zeros(self.num_envs, dtype=np.int64)
             self._day = np.array([self._begun(row) for row in range(self.num_envs)])
             self._worth = potential(obs)
@@ -56,6 +56,7 @@ def against_rest(env: VecEnv, arena: Arena, gamma: float) -> VecEnv:
 
         def step_wait(self) -> Any:
             """Rewards less those of doing nothing; where an episode failed, less all that were to come."""
+            obs: Any
             obs, earned, done, infos = self.venv.step_wait()
             worth = potential(obs)
             shaped = earned + gamma * np.where(done, 0.0, worth) - self._worth
@@ -63,7 +64,7 @@ def against_rest(env: VecEnv, arena: Arena, gamma: float) -> VecEnv:
             rest = np.where(failed, left[self._day, self._step], reward[self._day, self._step])
             self._step += 1
             self._worth = worth
-            for row in np.flatnonzero(done):
+            for row in np.flatnonzero(done).tolist():
                 self._step[row], self._day[row] = 0, self._begun(row)
             return obs, (shaped - rest).astype(np.float32), done, infos
 
