@@ -51,11 +51,11 @@ def _second(
     )  # fmt: skip
 
 
-def _homes(cars: int, car_mw: float, storage: Phased, sun: Phased) -> tuple[ResourceSpec, ...]:
+def _homes(car_mw: float, storage: Phased, sun: Phased) -> tuple[ResourceSpec, ...]:
     """Cars that stay overnight, batteries that are empty after 2.6 hours, and inverters."""
     return (
         *(EV(bus, p_mw=car_mw, repeats="weekly", phase=phase, sessions=nights(car_mw, come_h, leave_h, k))
-          for k, (bus, phase, come_h, leave_h) in enumerate(HOMES[:cars])),
+          for k, (bus, phase, come_h, leave_h) in enumerate(HOMES)),
         *phase_batteries(storage, hours=2.6), *phase_inverters(sun, "q"),
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ _SUN_123: Phased = (
 _TAPS_123 = ("creg1a", "creg2a", "creg3a", "creg3c", "creg4a", "creg4b", "creg4c")
 _BANKS_123 = ("c83", "c88a", "c90b", "c92c")
 
-_SUN_LV: Phased = tuple((bus, phase, 0.012) for bus, phase in (
+_SUN_LV: Phased = tuple((bus, phase, 0.008) for bus, phase in (
     ("34", "A"), ("70", "A"), ("83", "B"), ("208", "C"), ("249", "B"), ("276", "B"), ("320", "C"),
     ("342", "C"), ("387", "A"), ("458", "C"), ("522", "B"), ("562", "A"), ("611", "A"), ("629", "A"),
     ("682", "B"), ("701", "C"), ("778", "C"), ("785", "B"), ("835", "C"), ("861", "A"),
@@ -133,7 +133,7 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             undelivered_weight=400.0,
             deficit_weight=100.0,
         ),
-        resources=_homes(18, 0.0055, _STORAGE_LV, _SUN_LV),
+        resources=_homes(0.005, _STORAGE_LV, _SUN_LV),
         options={"load_scale": 0.7, "v_source_pu": 1.01, **FORESEEN},
         summary="cars, home batteries and inverters on single phases hold voltages and their balance",
     ).priced(1500.0, 38000.0),

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distgrid.cases import profiles
-from distgrid.envs import DistGrid3PhaseVectorEnv
+from distgrid.envs import DistGrid3PhaseEnv, DistGrid3PhaseVectorEnv
 from distgrid.envs.core.phase_stepper import PhaseStepper
 from distgrid.physics import Network3
 
@@ -123,3 +123,29 @@ def test_voltages_and_unbalance_need_work_and_no_constant_does_it(case: str) -> 
     for bad in ("inject", "absorb", "highest", "lowest", "random", "nothing"):
         assert reward[bad] < 1.3 * reward["rule"], (bad, reward)  # rewards are negative
         assert cost[bad] > 1.1 * cost["rule"], (bad, cost)
+
+
+@pytest.mark.slow  # 120 steps of 2,700 phases, three times
+def test_homes_with_cars_and_batteries_hold_a_low_voltage_feeder() -> None:
+    """EVs on European LV: charged as they come they violate, more slowly much less; batteries that are not
+    charged again are paid for at the end.
+    """
+    env = gym.make("distgrid/VoltVar3-european_lv-v0", split="test").unwrapped
+    assert isinstance(env, DistGrid3PhaseEnv)
+    kinds = np.array([unit.kind for unit in env.units])
+    assert [int((kinds == kind).sum()) for kind in ("ev", "battery", "pv")] == [21, 14, 22]
+    slow, spent = env.neutral_action.copy(), env.neutral_action.copy()
+    slow[[unit.action_p for unit in env.units if unit.kind == "ev"]] = -0.3
+    spent[[unit.action_p for unit in env.units if unit.kind == "battery"]] = 1.0
+    found = []
+    for action in (env.neutral_action, slow, spent):
+        env.reset(seed=1, options={"day": int(env.days[3])})
+        infos = [env.step(action)[4] for _ in range(120)]
+        terms = {name: sum(info["rewards"][name] for info in infos) for name in infos[0]["rewards"]}
+        evening = sum(info["costs"]["voltage_violation"] for info in infos[64:])
+        found.append((evening, terms))
+    (rest, rest_terms), (slower, slower_terms), (_, spent_terms) = found
+    assert slower < 0.5 * rest
+    assert rest_terms["undelivered"] == 0.0
+    assert slower_terms["undelivered"] <= 0.0
+    assert spent_terms["energy_deficit"] < -9.0 < rest_terms["energy_deficit"]
