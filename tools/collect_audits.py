@@ -25,11 +25,19 @@ def collect(folder: Path, into: Path = AUDITS) -> str:
     report, episodes = folder / "audit.json", folder / "episodes.parquet"
     if not (report.is_file() and episodes.is_file()):
         raise ValueError(f"{folder} holds no audit that has ended: expected audit.json and episodes.parquet")
-    name = str(json.loads(report.read_text())["env"]).rpartition("/")[2]
+    found = json.loads(report.read_text())
+    found["command"] = without_folder(found["command"])
+    name = str(found["env"]).rpartition("/")[2]
     into.mkdir(parents=True, exist_ok=True)
-    write_atomic(into / f"{name}.json", report.read_bytes())
+    write_atomic(into / f"{name}.json", (json.dumps(found, indent=1) + "\n").encode())
     write_atomic(into / f"{name}.parquet", episodes.read_bytes())
     return name
+
+
+def without_folder(words: Sequence[str]) -> list[str]:
+    """A command without the folder that it wrote to: a place on somebody's machine."""
+    at = words.index("--out") if "--out" in words else len(words)
+    return [*words[:at], *words[at + 2 :]]
 
 
 def main(argv: Sequence[str]) -> None:

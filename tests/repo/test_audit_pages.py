@@ -37,7 +37,9 @@ def test_a_finished_audit_becomes_a_section_of_the_page(tools: Any, tmp_path: Pa
     assert tools.section(entries, kept) == ""
     found = audit(ID, budget="tiny", days=1, learners=(), out=out)
     assert tools.collect(out, kept) == "VoltVar-33bw-v1"
-    assert json.loads((kept / "VoltVar-33bw-v1.json").read_text())["seed"] == 0
+    told = json.loads((kept / "VoltVar-33bw-v1.json").read_text())
+    assert told["seed"] == 0
+    assert str(tmp_path) not in " ".join(told["command"])
     assert (kept / "VoltVar-33bw-v1.parquet").read_bytes() == (out / "episodes.parquet").read_bytes()
     page = tools.section(entries, kept)
     assert found.markdown() in page

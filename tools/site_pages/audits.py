@@ -47,11 +47,5 @@ def _audit(report: Mapping[str, Any]) -> str:
     return (
         f"Returns over {days} test days, shares of the gap on the {judged} of them that have a reference; "
         f"seed {report['seed']}, {budget['ppo_steps']:,} steps of PPO, {budget['sac_steps']:,} of SAC. "
-        f"`{_command(report['command'])}`\n\n{markdown(scores, verdicts)}"
+        f"`{' '.join(report['command'])}`\n\n{markdown(scores, verdicts)}"
     )
-
-
-def _command(words: list[str]) -> str:
-    """The command without the folder that it wrote to."""
-    at = words.index("--out") if "--out" in words else len(words)
-    return " ".join([*words[:at], *words[at + 2 :]])
