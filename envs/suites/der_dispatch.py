@@ -44,7 +44,7 @@ _THIRTY_THREE = _first(
     (
         *batteries({"3": 0.9, "6": 0.9, "13": 0.35, "28": 0.7}, hours=5.0),
         PV("14", 0.8, site=1, controls="pq"), PV("17", 0.5, site=8, controls="q"),
-        PV("24", 1.2, site=15, controls="q"), PV("30", 1.0, site=22, controls="p"),
+        PV("24", 1.2, site=15, controls="q"), PV("30", 1.0, site=22, controls="q"),
         PV("32", 0.8, site=4, controls="pq"),
         car_park("22", 0.4, 7.75, 17.5, 1.4), car_park("29", 0.4, 8.0, 16.75, 1.4),
         car_park("11", 0.35, 16.5, 23.5, 1.3),
@@ -54,8 +54,8 @@ _THIRTY_THREE = _first(
                   min_up_h=1.0, min_down_h=1.0),
         _heat("19", 0.3), _heat("31", 0.2),
     ),
-    DERDispatch(), load_scale=1.2, v_source_pu=1.037,
-).priced(110000.0, 5800.0)  # fmt: skip
+    DERDispatch(voltage_usd_pu=800.0), load_scale=1.2, v_source_pu=1.037,
+).priced(176000.0, 5800.0)  # fmt: skip
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     _THIRTY_THREE,
