@@ -16,7 +16,7 @@ from ..errors import RunError
 from ..jobs.job import JobConfig
 
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
-_BOUNDS = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 def read_config(path: Path, model: type[JobConfig]) -> dict[str, Any]:
@@ -69,10 +69,11 @@ def _wanted(field: FieldInfo) -> str:
     names = [getattr(kind, "__name__", "") for kind in alternatives(field)]
     if not names or not set(names) <= _KINDS.keys():
         return ""
-    words = [" or ".join(_KINDS[name] for name in names)]
+    kind, bounds = " or ".join(_KINDS[name] for name in names), []
     for bound in field.metadata:
-        words += [f"{word} {getattr(bound, name)}" for name, word in _BOUNDS.items() if hasattr(bound, name)]
-    return " ".join(words)
+        bounds += [f"{word} {getattr(bound, name)}" for name, word in _BOUNDS.items() if hasattr(bound, name)]
+    of = " of " if bounds and bounds[0].startswith("at ") else " "
+    return f"{kind}{of}{' and '.join(bounds)}".rstrip()
 
 
 def alternatives(field: FieldInfo) -> tuple[Any, ...]:

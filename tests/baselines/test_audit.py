@@ -166,7 +166,7 @@ def test_the_command_writes_tables_and_says_no(
     assert pq.read_table(tmp_path / "out" / "scores.parquet").num_rows == len(report["scores"])
 
 
-def test_bad_input_is_told(register: Registers) -> None:
+def test_bad_input_is_told(register: Registers, capsys: pytest.CaptureFixture[str]) -> None:
     """Unknown environments, learners and options; a class of one's own, which has no rows."""
     with pytest.raises(RunError, match="did you mean 'distgrid/VoltVar-33bw-v"):
         audit("VoltVar-33bx-v1")
@@ -175,6 +175,12 @@ def test_bad_input_is_told(register: Registers) -> None:
         audit(identity, learners=("pppo",))
     with pytest.raises(ValueError, match="budget"):
         audit(identity, budget="huge")
+    with pytest.raises(SystemExit) as left:
+        cli.main(["audit", identity, "--ppo-log-std", "3"])
+    assert left.value.code == 2
+    assert (
+        "--ppo-log-std must be a number of at least -4.0 and at most 1.0, got 3.0" in capsys.readouterr().err
+    )
     own = register(VoltVar(), [PV(30, 0.5, controls="q")], kind=Drifting)
     with pytest.raises(RunError, match="Drifting has no vector environment"):
         audited(own)
