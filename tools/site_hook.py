@@ -12,6 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from site_pages.catalogue import device_kinds, families
 from site_pages.days import played
+from site_pages.device_plots import device_plot
 from site_pages.devices import device_page
 from site_pages.families import family_page
 
@@ -40,6 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         _add(files, config, f"environments/{family}.gif", found.gif)
     for kind in device_kinds():
         _add(files, config, f"devices/{kind}.md", device_page(kind))
+        _add(files, config, f"devices/{kind}.svg", device_plot(kind))
     return files
 
 

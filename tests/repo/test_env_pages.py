@@ -112,6 +112,24 @@ def test_the_page_of_a_device_shows_one_at_work(name: str, tools: Any) -> None:
     assert set(re.findall(r"`(distgrid/[^`]+)`", users)) == {i for i in IDS if _has(i, device.kind)}
 
 
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_plot_of_a_device_shows_what_came_of_its_actions(name: str, tools: Any) -> None:
+    """A page with a plot for each device: what is asked for is another course than rest; the names of the
+    actions and of what is observed stand in the picture.
+    """
+    plots = tools("site_pages.device_plots")
+    asked, day = plots.working_day(name)
+    rest = plots.played_day(name, day, (0.0,) * len(plots.LEVELS))
+    assert asked.action.shape == (96, len(asked.action_names))
+    assert not np.array_equal(asked.action, rest.action)
+    assert np.isfinite(asked.delivered).all()
+    assert (asked.seen >= -1e-6).all()
+    assert (asked.seen <= 1.0 + 1e-6).all()
+    picture = plots.device_plot(name).decode()
+    assert all(f">{label}<" in picture for label in [*asked.action_names, *asked.seen_names])
+    assert f"]({name}.svg)" in tools("site_pages.devices").device_page(name)
+
+
 def _has(identity: str, kind: str) -> bool:
     env: Any = gymnasium.make(identity).unwrapped
     units = env.units

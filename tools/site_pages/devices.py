@@ -56,6 +56,7 @@ def device_page(name: str) -> str:
         f"# {name}\n",
         prose(kind),
         f"## One on a feeder\n\n```python\n{example_source(name)}```\n",
+        f"![A day of the example: what it was asked for, what came of it, what is observed]({name}.svg)\n",
         f'## Actions\n\nThose of the example. `info["delivered"]` tells what came of them.\n\n{actions}',
         f"## Observations\n\nAfter those of the grid.\n\n{seen}",
         f'## Costs\n\nNames in `info["costs"]`, for the example: {charged or "none"}.\n',
