@@ -12,13 +12,13 @@ Policy invariance under reward transformations, ICML 1999): it moves no optimum,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arena import Arena, FloatArray
+from .arena import Act, Arena, FloatArray
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -60,11 +60,12 @@ def against_rest(env: VecEnv, arena: Arena, gamma: float) -> VecEnv:
             obs, earned, done, infos = self.venv.step_wait()
             worth = potential(obs)
             shaped = earned + gamma * np.where(done, 0.0, worth) - self._worth
-            failed = done & ~np.array([info["TimeLimit.truncated"] for info in infos])
-            rest = np.where(failed, left[self._day, self._step], reward[self._day, self._step])
+            rest = reward[self._day, self._step]
             self._step += 1
             self._worth = worth
             for row in np.flatnonzero(done).tolist():
+                if not infos[row]["TimeLimit.truncated"]:
+                    rest[row] = left[self._day[row], self._step[row] - 1]
                 self._step[row], self._day[row] = 0, self._begun(row)
             return obs, (shaped - rest).astype(np.float32), done, infos
 
@@ -93,8 +94,8 @@ def _rest(arena: Arena, days: NDArray[np.int64], potential: Potential, gamma: fl
     """(days, steps) what doing nothing earns, with the potential; 0 behind a failure."""
     worth = np.zeros((days.size, arena.steps + 1))
 
-    def act(rows: slice) -> Callable[[int, NDArray[Any], Mapping[str, Any]], FloatArray]:
-        def one(step: int, obs: NDArray[Any], _infos: Mapping[str, Any]) -> FloatArray:
+    def act(rows: slice) -> Act:
+        def one(step: int, obs: NDArray[Any], _infos: Any) -> FloatArray:
             worth[rows, step] = potential(obs)
             return np.repeat(arena.neutral[None], len(obs), axis=0)
 

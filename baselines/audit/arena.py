@@ -131,11 +131,7 @@ class Arena:
     def constants(self, days: IntArray, actions: FloatArray) -> Played:
         """Play constant actions (candidates, n_actions) on ``days``: rows are candidate by candidate."""
         rows = np.repeat(np.asarray(actions, dtype=np.float64), days.size, axis=0)
-        every = np.tile(days, actions.shape[0])
-        parts = [
-            self._play(every[lo:hi], _constant(rows[lo:hi]), keep=False) for lo, hi in self._cuts(every.size)
-        ]
-        return _joined(parts)
+        return self.candidates(days, actions.shape[0], lambda some: _constant(rows[some]))
 
     def candidates(
         self, days: IntArray, many: int, act: Callable[[slice], Act], keep: bool = False

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
 
 
 def settings_of(owner: str, label: str, kind: type[C], given: Any) -> C | None:
     """The settings themselves, or made of their fields, as JSON and YAML have them."""
     if isinstance(given, Mapping):
-        unknown = sorted(set(given) - {field.name for field in fields(kind)})  # type: ignore[arg-type]
+        unknown = sorted(set(given) - {field.name for field in fields(kind)})
         if unknown:
             raise ValueError(f"{owner}: {label} has no field {unknown[0]!r}")
         return kind(**given)

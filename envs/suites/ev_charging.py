@@ -16,7 +16,7 @@ from ...cases.profiles import Duration
 from ..resources import EV, PV
 from ..tasks import EVCharging
 from .entry import FORESEEN, RegisteredEnv, cloud_site
-from .homes import HOMES, nights
+from .homes import HOMES, overnight
 
 _MISSING_USD_MWH = 280.0
 _V2G = 0.2  # of the power of charging, where cars give back
@@ -27,9 +27,9 @@ _EPISODE = Duration(hours=30.0)
 def _overnight(
     bus: str, p_mw: float, arrival_h: float, departure_h: float, first: int, v2g: bool, phase: str = "ABC"
 ) -> EV:
-    return EV(
-        bus, p_mw=p_mw, v2g_mw=round(_V2G * p_mw, 6) if v2g else 0.0, repeats="weekly", phase=phase,
-        sessions=nights(p_mw, arrival_h, departure_h, first), undelivered_cost_per_mwh=_MISSING_USD_MWH,
+    return overnight(
+        bus, p_mw, arrival_h, departure_h, first, phase,
+        v2g_mw=round(_V2G * p_mw, 6) if v2g else 0.0, undelivered_cost_per_mwh=_MISSING_USD_MWH,
     )  # fmt: skip
 
 

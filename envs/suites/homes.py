@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..resources import ChargingSession
+from typing import Any
+
+from ..resources import EV, ChargingSession
 
 #: Bus, phase, hours of arrival and departure.
 HOMES = (
@@ -18,7 +20,7 @@ HOMES = (
 _NEEDS = (0.9, 0.45, 0.7, 0.3, 0.6, 0.25, 0.4)
 
 
-def nights(p_mw: float, arrival_h: float, departure_h: float, first: int) -> tuple[ChargingSession, ...]:
+def _nights(p_mw: float, arrival_h: float, departure_h: float, first: int) -> tuple[ChargingSession, ...]:
     """A car every night of the week; the first weekday has the need of number ``first`` of `_NEEDS`."""
     stay_h = departure_h + 24.0 - arrival_h
     return tuple(
@@ -28,3 +30,17 @@ def nights(p_mw: float, arrival_h: float, departure_h: float, first: int) -> tup
         )
         for day in range(7)
     )  # fmt: skip
+
+
+def overnight(
+    bus: str,
+    p_mw: float,
+    arrival_h: float,
+    departure_h: float,
+    first: int,
+    phase: str = "ABC",
+    **options: Any,
+) -> EV:
+    """A station with a car every night; ``first`` as in `_nights`, ``options`` are other fields of `EV`."""
+    sessions = _nights(p_mw, arrival_h, departure_h, first)
+    return EV(bus, p_mw=p_mw, repeats="weekly", sessions=sessions, phase=phase, **options)

@@ -7,10 +7,10 @@ and batteries do it, over a day and the night behind it.
 from __future__ import annotations
 
 from ...cases.profiles import Duration
-from ..resources import EV, CapacitorBank, ResourceSpec, TapChanger
+from ..resources import CapacitorBank, ResourceSpec, TapChanger
 from ..tasks import VoltVar3
 from .entry import FORESEEN, Phased, RegisteredEnv, phase_batteries, phase_inverters
-from .homes import HOMES, nights
+from .homes import HOMES, overnight
 from .variants import variant
 
 _SUMMARY = "taps per phase, capacitor banks and single-phase inverters hold voltages and their balance"
@@ -54,7 +54,7 @@ def _second(
 def _homes(car_mw: float, storage: Phased, sun: Phased) -> tuple[ResourceSpec, ...]:
     """Cars that stay overnight, batteries that are empty after 2.6 hours, and inverters."""
     return (
-        *(EV(bus, p_mw=car_mw, repeats="weekly", phase=phase, sessions=nights(car_mw, come_h, leave_h, k))
+        *(overnight(bus, car_mw, come_h, leave_h, k, phase)
           for k, (bus, phase, come_h, leave_h) in enumerate(HOMES)),
         *phase_batteries(storage, hours=2.6), *phase_inverters(sun, "q"),
     )  # fmt: skip

@@ -269,8 +269,9 @@ def test_learners_are_paid_for_what_is_better_than_rest(
     for action in (arena.neutral, np.array([1.0, -1.0])):
         played = arena.constants(arena.days, action[None])
         made: Any = open_rows(arena.env, 2, 1, AutoresetMode.SAME_STEP)
-        rows = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena, gamma=1.0)
-        rows.venv.set_options([{"day": int(day)} for day in arena.days])  # type: ignore[attr-defined]
+        bare = sb3_vec_env(made, info_keys=INFO_KEYS)
+        bare.set_options([{"day": int(day)} for day in arena.days])
+        rows = against_rest(bare, arena, gamma=1.0)
         rows.reset()
         total, over = np.zeros(2), np.zeros(2, dtype=np.bool_)
         while not over.all():

@@ -10,10 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from distgrid import envs
-
 from .catalogue import device_kinds
-from .devices import EXAMPLES
+from .devices import example_env
 
 Floats = NDArray[np.float64]
 
@@ -60,8 +58,7 @@ def device_plot(name: str) -> bytes:
 
 def working_day(name: str) -> tuple[PlayedDay, int]:
     """The first day from a quarter of the split on on which the device does something, and its number."""
-    example = EXAMPLES[name]
-    days = getattr(envs, example.face)(case=example.case, split="train").days
+    days = example_env(name).days
     for k in range(len(days) // 4, len(days)):
         played = played_day(name, int(days[k]), LEVELS)
         if np.ptp(played.delivered, axis=0).any():
@@ -71,17 +68,15 @@ def working_day(name: str) -> tuple[PlayedDay, int]:
 
 def played_day(name: str, day: int, levels: tuple[float, ...]) -> PlayedDay:
     """A day with the action at each of ``levels`` for three hours."""
-    example, kind = EXAMPLES[name], device_kinds()[name]
-    face: Any = getattr(envs, example.face)
-    env = face(case=example.case, resources=[kind(**example.arguments)], split="train")
-    blocks = [where for block, where in env.layout.items() if block.startswith(f"{kind.kind}.")]
+    env, prefix = example_env(name), f"{device_kinds()[name].kind}."
+    blocks = [where for block, where in env.layout.items() if block.startswith(prefix)]
     columns = [row for where in blocks for row in env.layout.describe()[where]]
     at = [row.index for row in columns]
     low, high = (np.array([getattr(row, end) for row in columns]) for end in ("low", "high"))
     obs, _ = env.reset(seed=0, options={"day": day})
     neutral, rows, steps = env.neutral_action, [], round(HOURS_A_LEVEL / env.profiles.dt_h)
     for level in levels:
-        action = np.clip(neutral + level * (np.sign(level) - neutral) * np.sign(level), -1.0, 1.0)
+        action = np.clip(neutral + abs(level) * (np.sign(level) - neutral), -1.0, 1.0)
         for _ in range(steps):
             seen = (obs[at] - low) / np.maximum(high - low, 1e-9)
             obs, *_, info = env.step(action.astype(np.float32))
@@ -102,7 +97,7 @@ def _delivered(env: Any, delivered: Any) -> tuple[list[str], list[float]]:
     names, values = [], []
     for quantity, unit in (("p_mw", "P, MW"), ("q_mvar", "Q, Mvar")):
         for k, value in enumerate(np.ravel(delivered[quantity])):
-            names.append(f"{unit}" if len(env.units) == 1 else f"{env.units[k].name}: {unit}")
+            names.append(unit if len(env.units) == 1 else f"{env.units[k].name}: {unit}")
             values.append(float(value))
     return names, values
 

@@ -46,8 +46,7 @@ EXAMPLES = {
 
 def device_page(name: str) -> str:
     """The whole page as Markdown; KeyError for a kind without an example."""
-    kind, example = device_kinds()[name], EXAMPLES[name]
-    env = getattr(envs, example.face)(case=example.case, resources=[kind(**example.arguments)], split="train")
+    kind, env = device_kinds()[name], example_env(name)
     env.reset(seed=0)
     info = env.step(env.neutral_action)[4]
     charged = listed(cost for cost in info["costs"] if cost.startswith(f"{kind.kind}."))
@@ -65,6 +64,14 @@ def device_page(name: str) -> str:
     ]
     env.close()
     return "\n".join(parts)
+
+
+def example_env(name: str) -> Any:
+    """The feeder of the example with the device; KeyError for a kind without an example."""
+    kind, example = device_kinds()[name], EXAMPLES[name]
+    return getattr(envs, example.face)(
+        case=example.case, resources=[kind(**example.arguments)], split="train"
+    )
 
 
 def example_source(name: str) -> str:
