@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-C = TypeVar("C", bound="DataclassInstance")
+C = TypeVar("C")
 
 
 def settings_of(owner: str, label: str, kind: type[C], given: Any) -> C | None:
     """The settings themselves, or made of their fields, as JSON and YAML have them."""
     if isinstance(given, Mapping):
-        unknown = sorted(set(given) - {field.name for field in fields(kind)})
+        unknown = sorted(set(given) - {field.name for field in fields(cast(Any, kind))})
         if unknown:
             raise ValueError(f"{owner}: {label} has no field {unknown[0]!r}")
         return kind(**given)
