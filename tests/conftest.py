@@ -18,6 +18,28 @@ settings.register_profile("distgrid", derandomize=True, deadline=None, print_blo
 settings.load_profile("distgrid")
 
 
+#: Folders of tests are kept in memory where there is room: half the time of a fuzz test is a disk's.
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before the first folder is made; who sets a place for them gets it."""
+    option = session.config.option
+    if option.basetemp is None and "PYTEST_DEBUG_TEMPROOT" not in os.environ and has_room(MEMORY):
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+def has_room(folder: Path) -> bool:
+    """Whether files may be written there, enough of them, and programs started."""
+    try:
+        found = os.statvfs(folder)
+    except (OSError, AttributeError):  # no such folder, or no such call: not Linux
+        return False
+    runs = not found.f_flag & getattr(os, "ST_NOEXEC", 0)
+    return runs and os.access(folder, os.W_OK) and found.f_bavail * found.f_frsize >= ROOM_BYTES
+
+
 # The files that take longest, longest first: pytest-xdist hands files out in this order, so that none of them
 # is begun when the other workers have nothing left. The second one needs every kernel of the environments and
 # so compiles them for all, in a fresh checkout, while the first one needs none.

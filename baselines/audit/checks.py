@@ -54,8 +54,10 @@ def _failing(session: AuditSession) -> dict[str, float]:
     several.append(arena.constants(days, np.array(list(session.extremes.values()))))
     price = _prices(session)
     margins = [_margin(played, price) for played in several]
-    # The length of a normal day is the median of what doing nothing and random bring, whatever its sign.
-    normal = float(np.median(np.abs(np.concatenate([one.returns[~one.failed] for one in several[:2]]))))
+    # The length of a normal day is the median of what doing nothing and random bring, whatever its sign,
+    # where they bring anything at all: who connects nothing has earned nothing.
+    brought = np.abs(np.concatenate([one.returns[~one.failed] for one in several[:2]]))
+    normal = float(np.median(brought[brought > 0.0])) if brought.any() else 0.0
     return {
         "least margin": min(margins), "margin of do-nothing": margins[0], "price": float(price[0]),
         "normal day": normal, "price in normal days": float(price[0]) / max(normal, 1e-12),

@@ -71,12 +71,12 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             FlexibleLoad("54", shift_mw=0.3, return_h=4.0, shift_cost_per_mwh=4.0),
             _gas("70", 1.0), _heat("20", 0.4), _heat("79", 0.4),
         ),
-        DERDispatch(voltage_usd_pu=250.0), load_scale=0.85, v_source_pu=1.035,
-    ).priced(200000.0, 9400.0),
+        DERDispatch(voltage_usd_pu=350.0), load_scale=0.85, v_source_pu=1.035,
+    ).priced(220000.0, 9500.0),
     _first(
         "141", "case141",
         (
-            *batteries({"8": 1.2, "38": 1.2, "44": 1.0, "90": 0.8}),
+            *batteries({"8": 1.5, "38": 1.5, "44": 1.2, "90": 1.0}),
             PV("76", 1.2, site=1, controls="pq"), PV("79", 1.2, site=8, controls="q"),
             PV("94", 1.5, site=15, controls="q"), PV("45", 1.5, site=22, controls="q"),
             PV("60", 1.2, site=4, controls="pq"), Wind("14", 1.2, controls="p"),
@@ -85,8 +85,8 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             FlexibleLoad("80", shift_mw=0.2, return_h=4.0, shift_cost_per_mwh=4.0),
             _gas("55", 0.8), _heat("73", 0.3), _heat("10", 0.3),
         ),
-        DERDispatch(voltage_usd_pu=250.0), load_scale=1.3, v_source_pu=1.022,
-    ).priced(140000.0, 7000.0),
+        DERDispatch(voltage_usd_pu=400.0), load_scale=1.3, v_source_pu=1.022,
+    ).priced(150000.0, 6300.0),
     _first(
         "ieee123", "ieee123",
         (

@@ -28,6 +28,8 @@ from distgrid.envs import (
     DERDispatch,
     DistGridEnv,
     Duration,
+    HostingCapacity,
+    HostingSite,
     Hybrid,
     LossMinimisation,
     SeriesLoad,
@@ -120,6 +122,17 @@ def test_a_failure_that_pays_is_found_out(register: Registers) -> None:
     dear = audited(register(VoltVar(episode=SIX_HOURS, failure_price=1e6, failure_cost=1.0), fleet))
     assert passes(dear)["failing never pays"] is True
     assert passes(dear)["failing can be survived"] is False
+
+
+def test_a_normal_day_of_who_connects_nothing_is_that_of_others(register: Registers) -> None:
+    """Doing nothing returns 0 where generation is sited; a failure is weighed by what random days bring."""
+    sites = [HostingSite(18, p_mw=0.6, step_mw=0.2), HostingSite(24, p_mw=2.0, step_mw=0.5)]
+    task = HostingCapacity(episode=SIX_HOURS, failure_price=20.0, failure_cost=20.0)
+    found = audited(register(task, sites))
+    details = {row["name"]: row["value"] for row in found.details.to_pylist() if row["what"] == "failing"}
+    assert details["normal day"] > 0.8  # what random connects; half as much with the days at 0
+    assert details["price in normal days"] == pytest.approx(20.0 / details["normal day"])
+    assert passes(found)["failing can be survived"] is True
 
 
 class Drifting(DistGridEnv):
