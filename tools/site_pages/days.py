@@ -23,8 +23,10 @@ from .animation import animated, day_frames
 from .catalogue import Registered, families, make, shown_rule
 from .markdown import number
 
-#: Test days of the score tables; a quick look at the site takes fewer.
+#: Test days of the score tables, and rules beside the one that is drawn (none: all of them); a quick look at
+#: the site takes fewer.
 EPISODES = int(os.environ.get("SITE_EPISODES", "4"))
+RULES = tuple(os.environ.get("SITE_RULES", "").split())
 _LIBRARIES = ("gymnasium", "matplotlib", "numba", "numpy", "pillow")
 
 
@@ -84,7 +86,7 @@ class Played:
 
 def played(family: str, kept: Path) -> Played:
     """Scores and day of a family: those kept in the folder, or played now and put there."""
-    stem = f"{family}-{fingerprint()[:16]}-{EPISODES}"
+    stem = "-".join([family, fingerprint()[:16], str(EPISODES), *RULES])
     numbers, picture = kept / f"{stem}.json", kept / f"{stem}.gif"
     if numbers.exists() and picture.exists():
         return _read(numbers, picture)
@@ -129,8 +131,9 @@ def drawn(entry: Registered, day: Day) -> bytes:
 
 def _rollout(entry: Registered) -> baselines.RunResult:
     env = make(entry, split="test")
-    rules = fitting(env)
+    fit = fitting(env)
     env.close()
+    rules = [rule for rule in fit if not RULES or rule in RULES or rule == shown_rule(fit)]
     return baselines.rollout(entry.id, rules, episodes=EPISODES, split="test", progress=False, report=False)
 
 
