@@ -160,12 +160,13 @@ class TapChanger(ResourceSpec):
     per-phase feeder. It multiplies the voltage of the branch's to end by 1 + position * `tap_step_pu`.
 
     Action tap: -1 is the lowest position, +1 the highest, the nearest whole position between. Observed: the
-    position. Days begin at the position of the feeder's table, or at `tap_pos`.
+    position. Days begin at `tap_pos`, or where that is None, at the position of the feeder's table (of an
+    attached one: 0).
 
     - `regulator`: reg_id. `max_steps`: most steps in one interval; None: any number.
     - `cost_per_step`: wear, a resource cost.
-    - `branch`: branch_id, in the place of `regulator`; with it `tap_min`, `tap_max`, `tap_pos` (whole
-      positions) and `tap_step_pu`.
+    - `branch`: branch_id, in the place of `regulator`; with it `tap_min`, `tap_max` (whole positions) and
+      `tap_step_pu`. Those of a regulator of the feeder's table are the table's.
     """
 
     kind: ClassVar[str] = "tap_changer"
@@ -177,7 +178,7 @@ class TapChanger(ResourceSpec):
     branch: str | None = field(default=None, kw_only=True)
     tap_min: int = field(default=-16, kw_only=True)
     tap_max: int = field(default=16, kw_only=True)
-    tap_pos: int = field(default=0, kw_only=True)
+    tap_pos: int | None = field(default=None, kw_only=True)
     tap_step_pu: float = field(default=0.00625, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -190,15 +191,30 @@ class TapChanger(ResourceSpec):
             _check_whole(who, "max_steps", self.max_steps)
         check_number(who, "tap_step_pu", self.tap_step_pu, 0.0, 0.1, open_low=True)
         for label in ("tap_min", "tap_max", "tap_pos"):
-            check_number(who, label, getattr(self, label), -1000.0, 1000.0)
-            _check_whole(who, label, getattr(self, label))
+            if getattr(self, label) is not None:
+                check_number(who, label, getattr(self, label), -1000.0, 1000.0)
+                _check_whole(who, label, getattr(self, label))
+        if self.branch is None:
+            self._check_of_table(who)
+            return
         if self.tap_min >= self.tap_max:
             raise ValueError(f"{who}: tap_max must be above tap_min {self.tap_min}, got {self.tap_max}")
-        check_number(who, "tap_pos", self.tap_pos, self.tap_min, self.tap_max)
+        check_number(who, "tap_pos", self._attached_pos, self.tap_min, self.tap_max)
         if 1.0 + self.tap_min * self.tap_step_pu <= 0.0:
             raise ValueError(
                 f"{who}: tap_min * tap_step_pu must be above -1, got {self.tap_min} * {self.tap_step_pu:g}"
             )
+
+    def _check_of_table(self, who: str) -> None:
+        """ValueError where something is given that the feeder's table says."""
+        for label in ("tap_min", "tap_max", "tap_step_pu"):
+            given, default = getattr(self, label), type(self).__dataclass_fields__[label].default
+            if given != default:
+                raise ValueError(f"{who}: {label} is that of the feeder's table; leave it out, got {given!r}")
+
+    @property
+    def _attached_pos(self) -> int:
+        return 0 if self.tap_pos is None else int(self.tap_pos)
 
     @property
     def reg_id(self) -> str:
@@ -206,15 +222,18 @@ class TapChanger(ResourceSpec):
         return self.regulator if self.regulator is not None else self.name or f"tap_{self.branch}"
 
     def equip(self, feeder: Feeder) -> Feeder:
-        """The feeder with this regulator; ValueError for an unknown branch, or one that has a regulator."""
+        """The feeder with this regulator, at its first position.
+
+        ValueError for an unknown branch, one that has a regulator, or a position that a regulator lacks.
+        """
         if self.branch is None:
-            return feeder
+            return self._placed(feeder)
         if self.branch not in feeder.branch_index:
             near = nearest(self.branch, feeder.branch_index)
             raise ValueError(f"TapChanger: feeder {feeder.name} has no branch {self.branch!r}; {near}")
         wanted = {
             "reg_id": self.reg_id, "branch_id": self.branch, "tap_min": int(self.tap_min),
-            "tap_max": int(self.tap_max), "tap_pos": int(self.tap_pos), "tap_step_pu": self.tap_step_pu,
+            "tap_max": int(self.tap_max), "tap_pos": self._attached_pos, "tap_step_pu": self.tap_step_pu,
         }  # fmt: skip
         for row in feeder.regulators.select(list(wanted)).to_pylist():
             if row == wanted:
@@ -225,9 +244,19 @@ class TapChanger(ResourceSpec):
                     f"{row['reg_id']!r} already: TapChanger({row['reg_id']!r}) moves it"
                 )
         return feeder.with_new_regulator(
-            self.branch, tap_min=self.tap_min, tap_max=self.tap_max, tap_pos=self.tap_pos,
+            self.branch, tap_min=self.tap_min, tap_max=self.tap_max, tap_pos=self._attached_pos,
             tap_step_pu=self.tap_step_pu, reg_id=self.reg_id,
         )  # fmt: skip
+
+    def _placed(self, feeder: Feeder) -> Feeder:
+        """The feeder with its own regulator at `tap_pos`; one that is unknown is left to `TapProgram`."""
+        known = [str(own) for own in feeder.column("regulators", "reg_id")]
+        if self.tap_pos is None or self.regulator not in known:
+            return feeder
+        row = known.index(self.regulator)
+        low, high = (float(feeder.column("regulators", c)[row]) for c in ("tap_min", "tap_max"))
+        check_number(f"TapChanger {self.regulator}", "tap_pos", self.tap_pos, low, high)
+        return feeder.with_regulator(self.regulator, int(self.tap_pos))
 
     @staticmethod
     def program(specs: Sequence[TapChanger]) -> TapProgram:

@@ -130,6 +130,20 @@ def test_a_day_begins_where_the_devices_stand_and_each_step_is_charged() -> None
     np.testing.assert_array_equal(env.grid.fleet.accounts.total("switchings"), [16 + 2 + 1])
 
 
+def test_days_begin_at_a_position_of_ones_own() -> None:
+    """A regulator of the feeder's table stands where it is told, at reset and where nothing is done."""
+    taps = [TapChanger("reg1", tap_pos=3), TapChanger("reg2"), TapChanger("reg3", tap_pos=-16)]
+    env = DistGrid3PhaseEnv("ieee13", taps)
+    table = cases.load("ieee13").regulators["tap_pos"].to_pylist()
+    expected = [3.0, table[1], -16.0]
+    assert table[0] != 3
+    for _ in range(2):
+        env.reset(seed=0)
+        np.testing.assert_allclose(env.grid.stepper.tap[0], 1.0 + 0.00625 * np.array(expected), rtol=1e-12)
+        assert env.step(env.neutral_action)[4]["delivered"]["tap_pos"].tolist() == expected
+        env.step(np.ones(3, dtype=np.float32))
+
+
 def test_a_state_is_restored_with_the_positions() -> None:
     """`set_state` and a step give what they gave, with devices elsewhere in between."""
     env = DistGridEnv("case33bw", devices("case33bw"))
@@ -178,6 +192,13 @@ BAD: list[tuple[Any, str]] = [
     (lambda: TapChanger(branch="1-2", tap_step_pu=0.0), r"tap_step_pu must be in \(0, 0.1\], got 0.0"),
     (lambda: TapChanger(branch="1-2", tap_max=cast(Any, 1.5)), "tap_max must be a whole number, got 1.5"),
     (lambda: TapChanger(branch="1-2", tap_min=-160), r"tap_min \* tap_step_pu must be above -1"),
+    (lambda: TapChanger("r", tap_max=8), "tap_max is that of the feeder's table; leave it out, got 8"),
+    (lambda: TapChanger("r", tap_step_pu=0.01), "tap_step_pu is that of the feeder's table"),
+    (lambda: TapChanger("r", tap_pos=cast(Any, 0.5)), "tap_pos must be a whole number, got 0.5"),
+    (
+        lambda: DistGrid3PhaseEnv("ieee13", [TapChanger("reg1", tap_pos=17)]),
+        r"TapChanger reg1: tap_pos must be in \[-16, 16\], got 17",
+    ),
     (lambda: CapacitorBank(), "give capacitor=, of the feeder's table, or bus= and q_mvar="),
     (lambda: CapacitorBank(bus=18), "q_mvar must be the size of the bank in MVAr, got None"),
     (lambda: CapacitorBank(bus=18, q_mvar=0.0), "q_mvar must be greater than 0, got 0.0"),
