@@ -73,6 +73,18 @@ class AuditConfig(JobConfig):
         description="Logarithm of the deviation of PPO's first actions: low where chance does harm, high "
         "where only bold actions find out.",
     )  # fmt: skip
+    ppo_actor: Literal["mlp", "linear"] = Field(
+        default="mlp", description="Network of PPO's actions: two layers of 64 (mlp), or none (linear)."
+    )
+    ppo_begin: Literal["neutral", "middle"] = Field(
+        default="neutral",
+        description="Where PPO's first actions lie: around doing nothing, or in the middle of the possible.",
+    )
+    ppo_gamma: float = Field(default=0.99, gt=0.0, le=1.0, description="Discount of PPO, for each interval.")
+    ppo_gae_lambda: float = Field(
+        default=0.95, ge=0.0, le=1.0,
+        description="How far PPO trusts rewards to come more than its estimate of them.",
+    )  # fmt: skip
     sac_steps: int | None = Field(default=None, ge=1, description="Steps of SAC; as the budget says.")
     affine_features: int = Field(default=6, ge=1, description="Most features of the affine policy.")
     threads: int = Field(default=2, ge=1, description="Threads of environments and training.")

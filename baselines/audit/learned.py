@@ -21,7 +21,7 @@ from ..errors import RunError
 from ..rollouts.rows import open_rows
 from .against_rest import INFO_KEYS, against_rest
 from .arena import Act, Arena, FloatArray, IntArray, Played
-from .config import Budget
+from .config import AuditConfig, Budget
 from .session import AuditSession
 from .tables import DetailRow, detail_rows, episode_rows, tables
 
@@ -31,15 +31,16 @@ _SPACES: dict[str, tuple[type[spaces.Space[Any]], ...]] = {
     "sac": (spaces.Box,),
 }
 
-_GAMMA = 0.99  # of the eight to thirty hours for which storage and cars remember what was done
-PPO: dict[str, Any] = {
-    "n_steps": 96, "n_epochs": 6, "batch_size": 1536, "gamma": _GAMMA, "gae_lambda": 0.95,
-    "policy_kwargs": {"net_arch": [64, 64]},
-}  # fmt: skip
+PPO: dict[str, Any] = {"n_steps": 96, "n_epochs": 6, "batch_size": 1536}
 SAC: dict[str, Any] = {
-    "batch_size": 256, "learning_rate": 1e-3, "gamma": _GAMMA, "train_freq": 1, "gradient_steps": 16,
+    "batch_size": 256, "learning_rate": 1e-3, "gamma": 0.99, "train_freq": 1, "gradient_steps": 16,
     "policy_kwargs": {"net_arch": [64, 64]},
 }  # fmt: skip
+#: Layers of PPO's networks and the learning rate to begin with, by the kind of its actor.
+ACTORS: dict[str, tuple[Any, float]] = {
+    "mlp": ([64, 64], 1e-3),
+    "linear": ({"pi": [], "vf": [64, 64]}, 3e-3),
+}
 
 
 def can_learn(name: str, space: spaces.Space[Any]) -> bool:
@@ -64,7 +65,7 @@ class Learned:
 
 def play_learner(session: AuditSession, name: str) -> Mapping[str, pa.Table]:
     """Train one of them, play the test days, and once more without each dimension of the action."""
-    model = train(session.train, name, session.budget, session.config.seed, session.config.ppo_log_std)
+    model = train(session.train, name, session.budget, session.config)
     played = _play(session.test, session.days, model)
     steps = getattr(session.budget, f"{name}_steps")
     details = detail_rows(name, "training", {f"{name} steps": float(steps)})
@@ -74,11 +75,8 @@ def play_learner(session: AuditSession, name: str) -> Mapping[str, pa.Table]:
     return tables(rows, details)
 
 
-def train(arena: Arena, name: str, budget: Budget, seed: int, log_std: float) -> Learned:
-    """A model that was trained on the days of ``arena``; RunError without stable-baselines3.
-
-    ``log_std`` is the logarithm of the deviation with which PPO begins.
-    """
+def train(arena: Arena, name: str, budget: Budget, config: AuditConfig) -> Learned:
+    """A model that was trained on the days of ``arena``; RunError without stable-baselines3."""
     try:
         import stable_baselines3 as sb3
         from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
@@ -89,37 +87,44 @@ def train(arena: Arena, name: str, budget: Budget, seed: int, log_std: float) ->
     from ...envs.sb3 import sb3_vec_env
 
     steps, n_envs = getattr(budget, f"{name}_steps"), budget.envs
+    gamma = config.ppo_gamma if name == "ppo" else SAC["gamma"]
     made: Any = open_rows(arena.env, n_envs, arena.threads, AutoresetMode.SAME_STEP)
-    bare = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), arena, _GAMMA)
-    env = VecNormalize(VecMonitor(bare), gamma=_GAMMA)
+    bare = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), made, arena)
+    env = VecNormalize(VecMonitor(bare), gamma=gamma)
     with _one_torch_thread():
         if name == "ppo":
-            size = min(PPO["n_steps"] * n_envs, PPO["batch_size"])
-            policy = {**PPO["policy_kwargs"], "log_std_init": log_std}
-            settings = {**PPO, "batch_size": size, "learning_rate": _falling_rate, "policy_kwargs": policy}
-            model: Any = sb3.PPO("MlpPolicy", env, seed=seed, device="cpu", **settings)
+            settings = _ppo_settings(config, n_envs)
+            model: Any = sb3.PPO("MlpPolicy", env, seed=config.seed, device="cpu", **settings)
+            _begin(model, arena, config.ppo_begin)
         else:
             first = min(3000, steps // 4)
-            model = sb3.SAC("MlpPolicy", env, seed=seed, device="cpu", learning_starts=first, **SAC)
-        _begin_neutral(model, arena)
+            model = sb3.SAC("MlpPolicy", env, seed=config.seed, device="cpu", learning_starts=first, **SAC)
         model.learn(steps)
     env.close()
     return Learned(model, env)
 
 
-def _falling_rate(left: float) -> float:
-    """The learning rate of PPO, to 0 as what is ``left`` of the training."""
-    return 1e-3 * left
+def _ppo_settings(config: AuditConfig, n_envs: int) -> dict[str, Any]:
+    layers, rate = ACTORS[config.ppo_actor]
+    return {
+        **PPO,
+        "batch_size": min(PPO["n_steps"] * n_envs, PPO["batch_size"]),
+        "gamma": config.ppo_gamma,
+        "gae_lambda": config.ppo_gae_lambda,
+        "learning_rate": lambda left: rate * left,  # to 0 with what is left of the training
+        "policy_kwargs": {"net_arch": layers, "log_std_init": config.ppo_log_std},
+    }
 
 
-def _begin_neutral(model: Any, arena: Arena) -> None:
-    """Learning begins around the action that does nothing, where an actor's last layer gives floats."""
+def _begin(model: Any, arena: Arena, where: str) -> None:
+    """Learning begins around the action that does nothing, or in the middle, where an actor gives floats."""
     import torch
 
-    layer = getattr(model.policy, "action_net", None)
-    if isinstance(arena.env.action_space, spaces.Box) and layer is not None:
+    layer = model.policy.action_net
+    if isinstance(arena.env.action_space, spaces.Box):
+        first = arena.neutral if where == "neutral" else np.zeros(arena.n_actions)
         with torch.no_grad():
-            layer.bias.copy_(torch.as_tensor(arena.neutral, dtype=layer.bias.dtype))
+            layer.bias.copy_(torch.as_tensor(first, dtype=layer.bias.dtype))
 
 
 @contextmanager

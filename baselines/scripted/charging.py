@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from ...cases.profiles import Profiles
 from ...cases.profiles.calendar import HOURS_PER_DAY
+from ...envs.blocks.time import PUBLISHED_H
 from ...envs.core.load_source import LoadSource, ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
 from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, scenario_of
 
 _SURELY = 1.0 + 1e-6  # so that what float32 rounds off an observation is not missing at departure
-_PUBLISHED_H = 13.0  # when prices of the next day are known
 _HALVINGS = 40  # of the level that a plan fills up to: beyond what an observation can tell
 
 
@@ -177,7 +177,7 @@ def known_prices(
     `price` is the whole series; one that is not published is that of a day earlier.
     """
     wanted = now[:, None] + ahead
-    published = now // per_day + (now % per_day >= _PUBLISHED_H * per_day / HOURS_PER_DAY)  # the last day
+    published = now // per_day + (now % per_day >= PUBLISHED_H * per_day / HOURS_PER_DAY)  # the last day
     late = np.maximum(wanted // per_day - published[:, None], 0)
     return np.asarray(price[(wanted - late * per_day) % price.size])
 

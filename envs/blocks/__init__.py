@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .base import ArrayBlock, Block, SeriesBlock, block_of
+from .charging import CheapestPlan, Urgency
 from .fleet import FleetBlock, fleet_blocks
 from .forecasts import ForecastBlock, LoadForecast, OutdoorForecast, PriceForecast, PVForecast, WindForecast
 from .grid import GRID
@@ -24,6 +25,7 @@ __all__ = [
     "Block",
     "BlockContext",
     "BlockView",
+    "CheapestPlan",
     "EnergyBalance",
     "EpisodeLeft",
     "FleetBlock",
@@ -41,6 +43,7 @@ __all__ = [
     "SeriesBlock",
     "Setpoint",
     "SettlementPrices",
+    "Urgency",
     "WindForecast",
     "block_of",
     "chosen_blocks",

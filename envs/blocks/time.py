@@ -14,7 +14,7 @@ from ..resources.times import announced
 from .base import SeriesBlock
 from .view import BlockContext, FloatArray
 
-_PUBLISHED_H = 13.0  # when a day-ahead market has told the prices of the next day
+PUBLISHED_H = 13.0  # when a day-ahead market has told the prices of the next day
 
 
 class Clock(SeriesBlock):
@@ -104,7 +104,7 @@ class PriceAhead(SeriesBlock):
         day = context.profiles.calendar.steps_per_day
         now = np.arange(price.size)[:, None]
         wanted = now + np.rint(np.arange(1, self.hours + 1) * day / HOURS_PER_DAY).astype(np.int64)
-        published = now // day + (now % day >= _PUBLISHED_H * day / HOURS_PER_DAY)  # the last day that is
+        published = now // day + (now % day >= PUBLISHED_H * day / HOURS_PER_DAY)  # the last day that is
         known = (wanted // day <= published) & (wanted < price.size)
         return np.asarray(price[np.where(known, wanted, wanted - day)])
 

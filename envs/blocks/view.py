@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -163,7 +164,8 @@ class BlockContext:
     def counts(self) -> dict[str, int]:
         """Number of columns by kind; "drawn": of what episodes draw."""
         drawn = 0 if self.draws is None else len(self.draws.names)
-        return {"drawn": drawn} | {kind: len(names) for kind, names in self.names.items()}
+        units = Counter(unit.kind for unit in self.fleet.units())
+        return {"drawn": drawn} | units | {kind: len(names) for kind, names in self.names.items()}
 
 
 class BlockView:

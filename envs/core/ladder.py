@@ -14,6 +14,7 @@ from ..blocks import (
     ArrayBlock,
     Block,
     BlockContext,
+    CheapestPlan,
     ForecastBlock,
     LoadForecast,
     OutdoorForecast,
@@ -87,7 +88,9 @@ class Observed:
         public = _together(chosen_blocks(["clock"]), (block for block in chosen if block.public))
         here = _parts(context, {unit.bus for unit in context.fleet.units()})
         if self.level == LOCAL:
-            now = (block for block in public if not isinstance(block, ForecastBlock | PriceAhead))
+            now = (
+                block for block in public if not isinstance(block, ForecastBlock | PriceAhead | CheapestPlan)
+            )
             return _together(now, here)
         if self.level == LOCAL_FORECAST:
             return _together(public, here, ahead)

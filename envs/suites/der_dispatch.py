@@ -55,7 +55,7 @@ _THIRTY_THREE = _first(
         _heat("19", 0.3), _heat("31", 0.2),
     ),
     DERDispatch(voltage_usd_pu=800.0), load_scale=1.2, v_source_pu=1.037,
-).priced(176000.0, 5800.0)  # fmt: skip
+).priced(210000.0, 5600.0)  # fmt: skip
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     _THIRTY_THREE,

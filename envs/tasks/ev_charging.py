@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..blocks import Block, CheapestPlan, Urgency
 from .money import MoneyTask
 
 
@@ -21,3 +22,8 @@ class EVCharging(MoneyTask):
     wear_usd_mwh: float = 5.0  # of what cars give back
     voltage_usd_pu: float = 1000.0
     overload_usd_mva: float = 200.0
+
+    @property
+    def blocks(self) -> tuple[str | Block, ...]:
+        """Those of money, and what prices and needs say of the stay of each car."""
+        return (*super().blocks, CheapestPlan(), Urgency())

@@ -18,16 +18,19 @@ from distgrid import cli
 from distgrid.baselines.audit import AuditResult, audit
 from distgrid.baselines.audit.against_rest import INFO_KEYS, against_rest
 from distgrid.baselines.audit.arena import Arena
+from distgrid.baselines.audit.potential import potential_of
 from distgrid.baselines.audit.verdicts import verdicts
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.rollouts.rows import open_rows
 from distgrid.envs import (
+    EV,
     PV,
     Battery,
     DataTask,
     DERDispatch,
     DistGridEnv,
     Duration,
+    EVCharging,
     HostingCapacity,
     HostingSite,
     Hybrid,
@@ -270,8 +273,8 @@ def test_learners_play_and_each_dimension_is_frozen_once(register: Registers) ->
 def test_learners_are_paid_for_what_is_better_than_rest(
     kind: type[VoltVar | DERDispatch], scale: float, register: Registers
 ) -> None:
-    """Over an episode: its return less that of doing nothing, and nothing for doing nothing; also where the
-    power flow fails on the way, and where stored energy counts before it is settled.
+    """Over an episode: its return less that of doing nothing, and nothing for doing nothing; where the power
+    flow fails on the way, until then; also where stored energy counts before it is settled.
     """
     task = kind(failure_price=500.0, episode=SIX_HOURS)
     arena = Arena(
@@ -284,15 +287,64 @@ def test_learners_are_paid_for_what_is_better_than_rest(
         made: Any = open_rows(arena.env, 2, 1, AutoresetMode.SAME_STEP)
         bare = sb3_vec_env(made, info_keys=INFO_KEYS)
         bare.set_options([{"day": int(day)} for day in arena.days])
-        rows = against_rest(bare, arena, gamma=1.0)
+        rows = against_rest(bare, made, arena)
         rows.reset()
         total, over = np.zeros(2), np.zeros(2, dtype=np.bool_)
         while not over.all():
             _, reward, done, _ = rows.step(np.tile(action.astype(np.float32), (2, 1)))
             total[~over] += reward[~over]
             over |= done
-        np.testing.assert_allclose(total, played.returns - rest.returns, rtol=1e-5, atol=1e-4)
+        beside = np.arange(arena.steps) < played.length[:, None]
+        expected = played.returns - np.where(beside, rest.reward, 0.0).sum(axis=1)
+        np.testing.assert_allclose(total, expected, rtol=1e-5, atol=1e-4)
         rows.close()
+    arena.close()
+
+
+def test_chance_is_the_same_for_those_that_do_nothing(register: Registers) -> None:
+    """Cars are drawn anew for each episode; who does nothing is paid nothing, in this one and the next."""
+    park = EV(30, p_mw=0.2, cars=40, undelivered_cost_per_mwh=300.0)
+    identity = register(EVCharging(import_fee_usd_mwh=60.0), [park])
+    arena = Arena(identity, "train", 0, 1)
+    made: Any = open_rows(arena.env, 4, 1, AutoresetMode.SAME_STEP)
+    rows = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), made, arena)
+    rows.reset()
+    neutral = np.tile(arena.neutral.astype(np.float32), (4, 1))
+    delivered = []
+    obs: Any
+    for _ in range(2 * arena.steps):
+        obs, reward, done, infos = rows.step(neutral)
+        np.testing.assert_allclose(reward, 0.0, atol=1e-4)  # of float32
+        assert not any(info["TimeLimit.truncated"] for info in infos if "TimeLimit.truncated" in info)
+        delivered.append(obs[:, arena.grid.scenario.layout["ev.need_mwh"]].ravel())
+    assert done.all()
+    assert np.ptp(np.array(delivered), axis=1).max() > 0.0, "rows have cars of their own"
+    rows.close()
+    arena.close()
+
+
+def test_a_car_is_worth_what_its_cheapest_plan_costs(register: Registers) -> None:
+    """The potential before any car has charged is minus the bill of the rule that charges in the cheapest
+    intervals, and less where a car can no longer get what it needs.
+    """
+    night = EV(30, p_mw=0.1, sessions=[(0.0, 6.0, 0.19)], undelivered_cost_per_mwh=500.0, eta_charge=0.95)
+    identity = register(EVCharging(episode=SIX_HOURS, import_fee_usd_mwh=60.0), [night], load=load(0.0))
+    arena = Arena(identity, "train", 0, 1)
+    potential = potential_of(arena)
+    day = int(arena.days[0])
+    obs, info = arena.env.reset(options={"day": day})
+    price = np.sort(arena.grid.scenario.profiles.price_usd_mwh[day * 96 : day * 96 + 24])
+    need, until_h = (arena.grid.scenario.layout[f"ev.{name}"] for name in ("need_mwh", "departure_h"))
+    drawn_mwh = float(obs[need][0]) / 0.95
+    full, rest = divmod(drawn_mwh / 0.025, 1.0)
+    bill = 0.025 * ((price[: int(full)] + 60.0).sum() + rest * (price[int(full)] + 60.0))
+    t_index = np.array([info["t_index"]])
+    assert potential(obs[None], t_index)[0] == pytest.approx(-bill, rel=1e-5)
+    late = obs.copy()
+    late[until_h] = 1.0
+    first = arena.grid.scenario.profiles.price_usd_mwh[day * 96 : day * 96 + 4] + 60.0
+    missing = (drawn_mwh - 0.1) * 0.95 * 500.0
+    assert potential(late[None], t_index)[0] == pytest.approx(-0.025 * first.sum() - missing, rel=1e-5)
     arena.close()
 
 

@@ -1,0 +1,71 @@
+"""What stored and owed energy is worth, as learners are told at once and not when it is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...cases.profiles.calendar import HOURS_PER_DAY
+from ...envs.blocks.time import PUBLISHED_H
+from ...envs.kernels.prices import plan_price
+from ...envs.resources.ev import EVProgram
+from ...envs.tasks.money import MoneyTask
+from .arena import Arena, FloatArray, IntArray
+
+#: Observations (rows, n_obs) and the intervals that they decide (rows,) to money (rows,).
+Potential = Callable[[NDArray[Any], IntArray], FloatArray]
+
+
+def potential_of(arena: Arena) -> Potential:
+    """The potential of states as their observations show them; 0 where nothing is settled in money.
+
+    Stored energy is worth the middle of the two prices of settlement. What a car still needs will cost what
+    its cheapest plan costs at the prices that are announced, with the fee of import, and what does not fit
+    into its stay the price of energy that is missing at departure. Other owed energy will cost the middle
+    price and the fee.
+    """
+    layout, task = arena.grid.scenario.layout, arena.grid.task
+    if "energy_balance_mwh" not in layout or "settlement_price_usd_mwh" not in layout:
+        return lambda obs, _t_index: np.zeros(len(obs))
+    balance, prices = layout["energy_balance_mwh"], layout["settlement_price_usd_mwh"]
+    fee = task.import_fee_usd_mwh if isinstance(task, MoneyTask) else 0.0
+    cars = _cars(arena, fee)
+
+    def worth(obs: NDArray[Any], t_index: IntArray) -> FloatArray:
+        stored, owed = obs[:, balance].T.astype(np.float64)
+        middle = obs[:, prices].mean(axis=1, dtype=np.float64)
+        by_cars_mwh, plans_usd = cars(obs, t_index)
+        others = np.maximum(owed - by_cars_mwh, 0.0)
+        return np.asarray(stored * middle - others * (middle + fee) - plans_usd, dtype=np.float64)
+
+    return worth
+
+
+def _cars(arena: Arena, fee: float) -> Callable[[NDArray[Any], IntArray], tuple[FloatArray, FloatArray]]:
+    """Observations and intervals to the MWh (rows,) that cars will draw, and what that costs (rows,)."""
+    scenario = arena.grid.scenario
+    layout, profiles = scenario.layout, scenario.profiles
+    programs = [p for p in scenario.fleet.programs if isinstance(p, EVProgram)]
+    if not programs or "ev.need_mwh" not in layout or "ev.departure_h" not in layout:
+        return lambda obs, _t_index: (np.zeros(len(obs)), np.zeros(len(obs)))
+    need, departure = layout["ev.need_mwh"], layout["ev.departure_h"]
+    p_mw, eta, missing = (
+        np.concatenate(column)
+        for column in zip(*((p.rated_p_mw, p.eta_charge, p.price) for p in programs), strict=True)
+    )
+    price = np.asarray(profiles.price_usd_mwh, dtype=np.float64) + fee
+    dt_h, per_day = profiles.dt_h, profiles.calendar.steps_per_day
+    published = PUBLISHED_H * per_day / HOURS_PER_DAY
+
+    def cars(obs: NDArray[Any], t_index: IntArray) -> tuple[FloatArray, FloatArray]:
+        drawn_mwh = obs[:, need] / eta
+        each = np.empty(drawn_mwh.shape)
+        until_h = obs[:, departure].astype(np.float64)
+        wanted = drawn_mwh / (p_mw * dt_h)
+        plan_price(price, t_index, until_h, wanted, missing * eta, per_day, published, dt_h, each)
+        return drawn_mwh.sum(axis=1), (each * (p_mw * dt_h)).sum(axis=1)
+
+    return cars
