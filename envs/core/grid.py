@@ -211,7 +211,7 @@ class Grid:
         costs = self._charges.copy()
         if resource_costs:
             costs, charged = with_resources(costs, resource_costs), None
-        own = self._own_costs.of(view)
+        own = self._own_costs.of(view) if self._own_costs.each else None
         any_failed = tick_rows(
             stepper.status, self._episode_steps, self._ring, self._steps_per_day, self.step_index,
             self.t_index, self.day, self._now, self._terminated, self._truncated,
@@ -238,7 +238,8 @@ class Grid:
             earned, charged = self._total(rewards), None
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
-        self.observer.keep_loads()
+        if self.observer.keeps_loads:
+            self.observer.keep_loads()
         self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         if self._closes:
             self._close()

@@ -45,6 +45,7 @@ class Observer:
         observed: Observed,
     ) -> None:
         self.context, own = context, fleet_blocks(fleet)
+        self.keeps_loads = not context.exact  # whether `keep_loads` does anything
         known = (*drawn_prices(observed.of_task(blocks, context), context), *own)
         listed = self._listed = metered(known, observed.all_meters(known), context.counts)
         entries = [(block, block.entries(context)) for block in listed]
@@ -82,7 +83,7 @@ class Observer:
 
     def keep_loads(self, rows: IntArray | slice = slice(None)) -> None:
         """The loads that were solved with are the last ones, before those of the next interval come."""
-        if not self.context.exact:
+        if self.keeps_loads:
             view, grid = self._view, self.stepper
             view.last_p_mw[rows], view.last_q_mvar[rows] = grid.load_p_mw[rows], grid.load_q_mvar[rows]
 

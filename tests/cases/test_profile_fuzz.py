@@ -184,14 +184,14 @@ def test_rewritten_files(base: Base, change: tuple[str, list[tuple[str, int, int
 
 @pytest.mark.slow
 @given(damage=DAMAGE)
-@settings(max_examples=1000)
+@settings(max_examples=500)
 def test_many_damaged_files(base: Base, damage: tuple[str, tuple[str, int, int, int]]) -> None:
     check(base, damage[0], damaged(base.files[damage[0]], *damage[1]))
 
 
 @pytest.mark.slow
 @given(change=CHANGE)
-@settings(max_examples=1000)
+@settings(max_examples=500)
 def test_many_rewritten_files(base: Base, change: tuple[str, list[tuple[str, int, int, int]]]) -> None:
     check(base, change[0], rewritten(base.tables[change[0]], change[1]))
 
