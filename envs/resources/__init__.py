@@ -5,6 +5,7 @@ from __future__ import annotations
 from .accounts import ACCOUNTS, Account, Accounts
 from .base import ActionDim, BindContext, Entry, Exogenous, Resource, ResourceSpec, UnitInfo
 from .battery import Battery, CycleAgeing
+from .capacitor_bank import CapacitorBank
 from .data_center import DataCenter
 from .ev import EV, ChargingSession
 from .fleet import Fleet
@@ -17,7 +18,7 @@ from .placement import place
 from .pv import PV
 from .settling import SettlingResource
 from .soft_open_point import SoftOpenPoint
-from .switched import CapacitorBank, SwitchedDevice, TapChanger
+from .switched import SwitchedDevice, TapChanger
 from .wind import Wind
 
 __all__ = [

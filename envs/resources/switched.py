@@ -1,4 +1,4 @@
-"""Devices that move the grid instead of injecting: tap changers of regulators, switched capacitor banks."""
+"""Devices that move the grid instead of injecting, and the tap changers of regulators."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from .base import (
     Ints,
     Resource,
     ResourceSpec,
-    bus_id,
     check_number,
-    check_phase,
 )
 from .outlook import Outlook, Positions
 
@@ -146,7 +144,8 @@ def _check_whole(who: str, label: str, value: float) -> None:
         raise ValueError(f"{who}: {label} must be a whole number, got {value!r}")
 
 
-def _limits(specs: Sequence[Any]) -> tuple[Floats, Floats]:
+def limits(specs: Sequence[Any]) -> tuple[Floats, Floats]:
+    """(n_units,) most steps of one interval, and the price of a step."""
     limit = [math.inf if s.max_steps is None else float(s.max_steps) for s in specs]
     return np.array(limit), np.array([s.cost_per_step for s in specs], dtype=np.float64)
 
@@ -262,7 +261,7 @@ class TapChanger(ResourceSpec):
     def program(specs: Sequence[TapChanger]) -> TapProgram:
         """All `specs` as one array program."""
         names = [s.name if s.branch is None else s.reg_id for s in specs]
-        return TapProgram([s.reg_id for s in specs], names, *_limits(specs))
+        return TapProgram([s.reg_id for s in specs], names, *limits(specs))
 
 
 class TapProgram(SwitchedDevice):
@@ -281,7 +280,7 @@ class TapProgram(SwitchedDevice):
         column = feeder.column
         branches = [feeder.branch_index[str(column("regulators", "branch_id")[k])] for k in found]
         self.buses = tuple(str(column("branches", "to_node")[b]) for b in branches)
-        self.phases = tuple(_as_port(str(column("regulators", "phase")[k])) for k in found)
+        self.phases = tuple(as_port(str(column("regulators", "phase")[k])) for k in found)
         self.rows = np.array(found, dtype=np.int64)
         self._step = column("regulators", "tap_step_pu")[found].astype(np.float64)
         low, high, start = (
@@ -294,114 +293,6 @@ class TapProgram(SwitchedDevice):
         grid.tap[:, self.rows] = 1.0 + self.position * self._step
 
 
-@dataclass(frozen=True)
-class CapacitorBank(ResourceSpec):
-    """A capacitor bank that is switched as a whole: of the feeder's table, or attached to a bus.
-
-    `CapacitorBank("cap1")` switches the bank of that cap_id; `CapacitorBank(bus=18, q_mvar=0.3)` attaches
-    one, of that many MVAr at 1 pu in all its phases together.
-
-    Action on: from 0 up on, below off. Observed: 1 when on. Days begin with the state of the feeder's table,
-    or with `on`.
-
-    - `capacitor`: cap_id. `cost_per_step`: price of a switching, a resource cost.
-    - `bus`: node id, in the place of `capacitor`; with it `q_mvar`, `phase` (None: all of the bus) and `on`.
-    """
-
-    kind: ClassVar[str] = "capacitor_bank"
-
-    capacitor: str | None = None
-    cost_per_step: float = 0.0
-    name: str | None = None
-    bus: str | int | None = field(default=None, kw_only=True)
-    q_mvar: float | None = field(default=None, kw_only=True)
-    phase: str | None = field(default=None, kw_only=True)
-    on: bool = field(default=False, kw_only=True)
-    max_steps: ClassVar[int | None] = None
-
-    def __post_init__(self) -> None:
-        who = f"CapacitorBank {self.bus if self.capacitor is None else self.capacitor}"
-        if (self.capacitor is None) == (self.bus is None):
-            raise ValueError(
-                f"{who}: give capacitor=, of the feeder's table, or bus= and q_mvar= to attach one"
-            )
-        check_number(who, "cost_per_step", self.cost_per_step, 0.0, math.inf)
-        if self.bus is None:
-            if self.q_mvar is not None or self.phase is not None or self.on:
-                raise ValueError(
-                    f"{who}: q_mvar, phase and on are those of the feeder's table; leave them out"
-                )
-            return
-        if self.q_mvar is None:
-            raise ValueError(f"{who}: q_mvar must be the size of the bank in MVAr, got None")
-        check_number(who, "q_mvar", self.q_mvar, 0.0, math.inf, open_low=True)
-        bus_id(self.bus)
-        if self.phase is not None:
-            check_phase(who, self.phase)
-
-    @property
-    def cap_id(self) -> str:
-        """Id in the table of capacitors."""
-        return self.capacitor if self.capacitor is not None else self.name or f"bank_{self.bus}"
-
-    def equip(self, feeder: Feeder) -> Feeder:
-        """The feeder with this bank; ValueError for an unknown bus, a phase that it lacks, a taken id."""
-        if self.bus is None or self.q_mvar is None:
-            return feeder
-        node, who = bus_id(self.bus), "CapacitorBank"
-        if node not in feeder.node_index:
-            near = nearest(node, feeder.node_index)
-            raise ValueError(f"{who}: feeder {feeder.name} has no bus {node!r}; {near}")
-        there = str(feeder.column("nodes", "phase")[feeder.node_index[node]])
-        phase = there if self.phase is None else "".join(sorted(self.phase))
-        if not set(phase) <= set(there):
-            raise ValueError(f"{who}: bus {node!r} has phase {there}, not {self.phase}")
-        wanted = {
-            "cap_id": self.cap_id, "node_id": node, "phase": phase, "q_mvar": float(self.q_mvar),
-            "status": bool(self.on),
-        }  # fmt: skip
-        for row in feeder.capacitors.select(list(wanted)).to_pylist():
-            if row == wanted:
-                return feeder
-            if row["cap_id"] == self.cap_id:
-                raise ValueError(
-                    f"{who}: feeder {feeder.name} has a bank {self.cap_id!r} of {row['q_mvar']:g} MVAr at "
-                    f"bus {row['node_id']!r} already: give this one another name="
-                )
-        return feeder.with_new_capacitor(node, self.q_mvar, phase=phase, on=self.on, cap_id=self.cap_id)
-
-    @staticmethod
-    def program(specs: Sequence[CapacitorBank]) -> BankProgram:
-        """All `specs` as one array program."""
-        names = [s.name if s.bus is None else s.cap_id for s in specs]
-        return BankProgram([s.cap_id for s in specs], names, *_limits(specs))
-
-
-class BankProgram(SwitchedDevice):
-    """Capacitor banks as columns."""
-
-    kind: ClassVar[str] = "capacitor_bank"
-    info_name: ClassVar[str] = "cap_on"
-    quantity: ClassVar[str] = "on"
-    meaning: ClassVar[str] = "whether each bank is on, now"
-    prefix: ClassVar[str] = "bank"
-    attached: ClassVar[str] = 'attach one: CapacitorBank(bus="...", q_mvar=...)'
-
-    def locate(self, feeder: Feeder) -> None:
-        """Nodes, phases and states; ValueError for an unknown bank."""
-        found = self._found(feeder, "capacitors", "cap_id")
-        column = feeder.column
-        self.buses = tuple(str(column("capacitors", "node_id")[k]) for k in found)
-        self.phases = tuple(_as_port(str(column("capacitors", "phase")[k])) for k in found)
-        self.rows = np.array(found, dtype=np.int64)
-        start = column("capacitors", "status")[found].astype(np.float64)
-        self._settle(np.zeros(len(found)), np.ones(len(found)), start)
-
-    def apply(self, grid: SolvedGrid) -> None:
-        """States of the banks."""
-        grid.cap_on[:, self.rows] = self.position
-
-
-def _as_port(phase: str) -> str:
+def as_port(phase: str) -> str:
     """Phases in the words of resources: CA, not AC."""
     return "CA" if phase == "AC" else phase
