@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cases.profiles.calendar import HOURS_PER_DAY
-from ...envs.blocks.time import PUBLISHED_H
+from ...envs.blocks.time import steps_to_publication
 from ...envs.kernels.prices import plan_price
 from ...envs.resources.ev import EVProgram
 from ...envs.tasks.money import MoneyTask
@@ -58,7 +57,7 @@ def _cars(arena: Arena, fee: float) -> Callable[[NDArray[Any], IntArray], tuple[
     )
     price = np.asarray(profiles.price_usd_mwh, dtype=np.float64) + fee
     dt_h, per_day = profiles.dt_h, profiles.calendar.steps_per_day
-    published = PUBLISHED_H * per_day / HOURS_PER_DAY
+    published = steps_to_publication(per_day)
 
     def cars(obs: NDArray[Any], t_index: IntArray) -> tuple[FloatArray, FloatArray]:
         drawn_mwh = obs[:, need] / eta

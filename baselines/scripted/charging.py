@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.profiles import Profiles
-from ...cases.profiles.calendar import HOURS_PER_DAY
-from ...envs.blocks.time import PUBLISHED_H
+from ...envs.blocks.time import steps_to_publication
 from ...envs.core.load_source import LoadSource, ProfileLoad
 from ...envs.resources.ev import EVProgram
 from ..errors import RunError
@@ -177,7 +176,7 @@ def known_prices(
     `price` is the whole series; one that is not published is that of a day earlier.
     """
     wanted = now[:, None] + ahead
-    published = now // per_day + (now % per_day >= PUBLISHED_H * per_day / HOURS_PER_DAY)  # the last day
+    published = now // per_day + (now % per_day >= steps_to_publication(per_day))  # the last day
     late = np.maximum(wanted // per_day - published[:, None], 0)
     return np.asarray(price[(wanted - late * per_day) % price.size])
 

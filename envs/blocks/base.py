@@ -79,6 +79,11 @@ class Block(ABC):
         return False
 
     @property
+    def looks_ahead(self) -> bool:
+        """Whether it is about intervals to come; what is `public` is shown at the level "local" where not."""
+        return False
+
+    @property
     def per(self) -> str | None:
         """One entry for each "node", "load", "branch" or "unbalance"; None: for none of these."""
         return None

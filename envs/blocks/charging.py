@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..kernels.prices import plan_now
 from ..resources import Fleet
 from ..resources.base import Entry
 from ..resources.ev import EVProgram
 from ..resources.times import KNOWN, NOW
 from .base import Block
-from .time import PUBLISHED_H
+from .time import steps_to_publication
 from .view import BlockContext, BlockView, FloatArray
 
 
@@ -55,7 +54,7 @@ class Urgency(_StationBlock):
 
     def fill(self, view: BlockView, out: FloatArray) -> None:
         """A ratio of hours."""
-        np.divide(_seen(view, "need_mwh"), _gain_mw(view.context), out=out)
+        np.divide(_seen(view, "need_mwh"), view.context.station_gain_mw, out=out)
         out /= np.maximum(_seen(view, "departure_h"), view.context.profiles.dt_h)
 
 
@@ -69,6 +68,7 @@ class CheapestPlan(_StationBlock):
     name = "ev.cheapest_plan"
     meaning = "share of the power of the coming interval that the cheapest plan of the car's stay uses"
     time = KNOWN
+    looks_ahead = True  # at prices that are announced
 
     def bounds(self, context: BlockContext) -> tuple[ArrayLike, ArrayLike]:
         """A share."""
@@ -78,10 +78,10 @@ class CheapestPlan(_StationBlock):
         """What is needed less what cheaper intervals give."""
         profiles = view.context.profiles
         per_day = profiles.calendar.steps_per_day
-        full = _seen(view, "need_mwh") / (_gain_mw(view.context) * profiles.dt_h)
+        full = _seen(view, "need_mwh") / (view.context.station_gain_mw * profiles.dt_h)
         plan_now(
             profiles.price_usd_mwh, view.t_index, _seen(view, "departure_h"), full, per_day,
-            PUBLISHED_H * per_day / HOURS_PER_DAY, profiles.dt_h, out,
+            steps_to_publication(per_day), profiles.dt_h, out,
         )  # fmt: skip
 
 
@@ -91,9 +91,3 @@ def _part(fleet: Fleet, quantity: str) -> slice:
 
 def _seen(view: BlockView, quantity: str) -> FloatArray:
     return view.observed_fleet()[:, _part(view.fleet, quantity)]
-
-
-def _gain_mw(context: BlockContext) -> FloatArray:
-    """(stations,) that reach the battery at full power."""
-    programs = [program for program in context.fleet.programs if isinstance(program, EVProgram)]
-    return np.concatenate([np.zeros(0), *(program.rated_p_mw * program.eta_charge for program in programs)])

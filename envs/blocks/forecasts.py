@@ -55,6 +55,11 @@ class ForecastBlock(Block):
         """Weather services and markets publish them."""
         return True
 
+    @property
+    def looks_ahead(self) -> bool:
+        """By its name."""
+        return True
+
     def times(self, context: BlockContext) -> Sequence[str]:
         """Hours behind the last interval that is known."""
         ahead = [forecast(k * context.profiles.dt_h) for k in range(1, self.horizon + 1)]

@@ -14,7 +14,12 @@ from ..resources.times import announced
 from .base import SeriesBlock
 from .view import BlockContext, FloatArray
 
-PUBLISHED_H = 13.0  # when a day-ahead market has told the prices of the next day
+_PUBLISHED_H = 13.0  # when a day-ahead market has told the prices of the next day
+
+
+def steps_to_publication(per_day: int) -> float:
+    """Steps after midnight, of ``per_day``, from which on a market has told the prices of the next day."""
+    return _PUBLISHED_H * per_day / HOURS_PER_DAY
 
 
 class Clock(SeriesBlock):
@@ -74,6 +79,7 @@ class PriceAhead(SeriesBlock):
 
     hours: int = 23
     name = "price_ahead_usd_mwh"
+    looks_ahead = True
     unit = "USD/MWh"
     meaning = "day-ahead energy price; where it is not published yet, that of the same time a day earlier"
 
@@ -104,7 +110,7 @@ class PriceAhead(SeriesBlock):
         day = context.profiles.calendar.steps_per_day
         now = np.arange(price.size)[:, None]
         wanted = now + np.rint(np.arange(1, self.hours + 1) * day / HOURS_PER_DAY).astype(np.int64)
-        published = now // day + (now % day >= PUBLISHED_H * day / HOURS_PER_DAY)  # the last day that is
+        published = now // day + (now % day >= steps_to_publication(day))  # the last day that is
         known = (wanted // day <= published) & (wanted < price.size)
         return np.asarray(price[np.where(known, wanted, wanted - day)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...physics.solved_grid import SolvedGrid
+from ..resources.ev import EVProgram
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -160,6 +162,12 @@ class BlockContext:
     draws: DrawSource | None = None  # what episodes draw beside their day, where anything
     exact: bool = True  # whether loads and sun of the interval that is decided are known: level "oracle"
 
+    @functools.cached_property
+    def station_gain_mw(self) -> FloatArray:
+        """(charging stations,) what reaches the battery of a car at full power."""
+        gains = [p.rated_p_mw * p.eta_charge for p in self.fleet.programs if isinstance(p, EVProgram)]
+        return np.concatenate([np.zeros(0), *gains])
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of columns by kind; "drawn": of what episodes draw."""
@@ -179,13 +187,14 @@ class BlockView:
     """
 
     __slots__ = (
-        "context", "draws", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "memory", "random_load",
-        "readings", "row_key", "shocks", "step_index", "t_index", "t_last",
+        "_fleet_seen", "context", "draws", "fleet", "grid", "last_p_mw", "last_q_mvar", "ledger", "memory",
+        "random_load", "readings", "row_key", "shocks", "step_index", "t_index", "t_last",
     )  # fmt: skip
 
     def __init__(self, grid: SolvedGrid, fleet: Fleet, context: BlockContext) -> None:
         self.grid, self.fleet, self.context = grid, fleet, context
         batch = len(grid.v_pu)
+        self._fleet_seen: FloatArray | None = None
         self.t_index: IntArray = np.zeros(batch, dtype=np.int64)
         self.t_last: IntArray = np.zeros(batch, dtype=np.int64)
         self.row_key: NDArray[np.uint64] = np.zeros(batch, dtype=np.uint64)
@@ -254,8 +263,16 @@ class BlockView:
         return self.shocks[key]
 
     def observed_fleet(self) -> FloatArray:
-        """(batch, entries of the fleet): what its devices observe; the fleet's own array."""
-        return self.fleet.observe(self.t_index, None if self.context.exact else self.t_last)
+        """(batch, entries of the fleet): what its devices observe; the fleet's own array, made once."""
+        if self._fleet_seen is None:
+            self._fleet_seen = self.fleet.observe(self.t_index, None if self.context.exact else self.t_last)
+        return self._fleet_seen
+
+    def decide(self, t_index: IntArray, t_last: IntArray | None) -> None:
+        """Intervals ``t_index`` (batch,) are decided next; ``t_last`` (batch,): those before, if needed."""
+        self._fleet_seen, self.t_index = None, t_index
+        if t_last is not None:
+            self.t_last = t_last
 
     @property
     def measured(self) -> FloatArray:

@@ -238,8 +238,7 @@ class Grid:
             earned, charged = self._total(rewards), None
         else:
             rewards[FAILURE] = costs[FAILURE] = zeros
-        if self.observer.keeps_loads:
-            self.observer.keep_loads()
+        self.observer.keep_loads()
         self._fill(self._now, self._random_load, stepper.load_p_mw, stepper.load_q_mvar)
         if self._closes:
             self._close()

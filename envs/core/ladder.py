@@ -14,8 +14,6 @@ from ..blocks import (
     ArrayBlock,
     Block,
     BlockContext,
-    CheapestPlan,
-    ForecastBlock,
     LoadForecast,
     OutdoorForecast,
     PartBlock,
@@ -88,10 +86,7 @@ class Observed:
         public = _together(chosen_blocks(["clock"]), (block for block in chosen if block.public))
         here = _parts(context, {unit.bus for unit in context.fleet.units()})
         if self.level == LOCAL:
-            now = (
-                block for block in public if not isinstance(block, ForecastBlock | PriceAhead | CheapestPlan)
-            )
-            return _together(now, here)
+            return _together((block for block in public if not block.looks_ahead), here)
         if self.level == LOCAL_FORECAST:
             return _together(public, here, ahead)
         smart = _parts(context, _metered_buses(context), _METER)

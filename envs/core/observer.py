@@ -45,7 +45,6 @@ class Observer:
         observed: Observed,
     ) -> None:
         self.context, own = context, fleet_blocks(fleet)
-        self.keeps_loads = not context.exact  # whether `keep_loads` does anything
         known = (*drawn_prices(observed.of_task(blocks, context), context), *own)
         listed = self._listed = metered(known, observed.all_meters(known), context.counts)
         entries = [(block, block.entries(context)) for block in listed]
@@ -83,7 +82,7 @@ class Observer:
 
     def keep_loads(self, rows: IntArray | slice = slice(None)) -> None:
         """The loads that were solved with are the last ones, before those of the next interval come."""
-        if self.keeps_loads:
+        if not self.context.exact:
             view, grid = self._view, self.stepper
             view.last_p_mw[rows], view.last_q_mvar[rows] = grid.load_p_mw[rows], grid.load_q_mvar[rows]
 
@@ -107,11 +106,11 @@ class Observer:
 
     def _at(self, t_index: IntArray) -> None:
         """The interval that is decided, and the one before it."""
-        view = self._view
-        view.t_index = t_index
+        t_last = None
         if not self.context.exact:
             n = self.context.profiles.n_steps
-            view.t_last = (t_index - 1) % n if self._goes_round else np.maximum(t_index - 1, 0)
+            t_last = (t_index - 1) % n if self._goes_round else np.maximum(t_index - 1, 0)
+        self._view.decide(t_index, t_last)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Live arrays that what is observed depends on beside grid and fleet, batch first."""

@@ -7,18 +7,22 @@ what is not published yet is as at the same time a day earlier.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...physics.numba_tools.jit import inline, lean_kernel
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 
 @inline
-def _last_known(now, per_day, published):  # type: ignore[no-untyped-def]
+def _last_known(now: int, per_day: int, published: float) -> int:
     """The last day whose prices are published in interval ``now``."""
     return now // per_day + (1 if now % per_day >= published else 0)
 
 
 @inline
-def _announced(price, at, known, per_day):  # type: ignore[no-untyped-def]
+def _announced(price: Floats, at: int, known: int, per_day: int) -> float:
     """What the price of interval ``at`` is thought to be while day ``known`` is the last one known."""
     while at // per_day > known or at >= price.size:
         at -= per_day
@@ -26,12 +30,17 @@ def _announced(price, at, known, per_day):  # type: ignore[no-untyped-def]
 
 
 @lean_kernel
-def plan_now(price, t_index, until_h, wanted, per_day, published, dt_h, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` (rows, n) with the share of interval ``t_index`` (rows,) that is used.
-
-    ``wanted`` (rows, n) intervals at full power are to be bought within ``until_h`` hours (rows, n), in the
-    cheapest ones, and in the earliest of those of one price.
-    """
+def plan_now(
+    price: Floats,  # (steps,)
+    t_index: Ints,  # (rows,) the first interval of the stay
+    until_h: Floats,  # (rows, n) hours that are left
+    wanted: Floats,  # (rows, n) intervals at full power that are to be bought
+    per_day: int,
+    published: float,  # steps after midnight at which the next day is told
+    dt_h: float,
+    out: Floats,  # (rows, n) the share of the first interval that is used
+) -> None:
+    """Whether the first interval is among the cheapest, of those of one price among the earliest."""
     for row in range(out.shape[0]):
         now = t_index[row] % price.size
         known = _last_known(now, per_day, published)
@@ -47,11 +56,18 @@ def plan_now(price, t_index, until_h, wanted, per_day, published, dt_h, out):  #
 
 
 @lean_kernel
-def plan_price(price, t_index, until_h, wanted, missing, per_day, published, dt_h, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` (rows, n) with what the cheapest plan pays, in prices times intervals at full power.
-
-    As in `plan_now`; each interval that does not fit into the stay costs ``missing`` (n,).
-    """
+def plan_price(
+    price: Floats,
+    t_index: Ints,
+    until_h: Floats,
+    wanted: Floats,
+    missing: Floats,  # (n,) price of an interval that does not fit into the stay
+    per_day: int,
+    published: float,
+    dt_h: float,
+    out: Floats,  # (rows, n) prices times intervals at full power
+) -> None:
+    """What the cheapest plan pays; the rest as in `plan_now`."""
     for row in range(out.shape[0]):
         now = t_index[row] % price.size
         known = _last_known(now, per_day, published)

@@ -7,7 +7,6 @@ and batteries do it, over a day and the night behind it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from ...cases.profiles import Duration
 from ..resources import CapacitorBank, ResourceSpec, TapChanger
@@ -20,14 +19,11 @@ _SUMMARY = "taps per phase, capacitor banks and single-phase inverters hold volt
 
 
 def _fleet(
-    regulators: tuple[str, ...],
-    banks: tuple[str, ...],
-    sun: Phased,
-    stand: Mapping[str, int] = MappingProxyType({}),
+    regulators: tuple[str, ...], banks: tuple[str, ...], sun: Phased, stand: Mapping[str, int] | None = None
 ) -> tuple[ResourceSpec, ...]:
     """``stand``: positions at which days begin; of others it is the feeder's."""
     return (
-        *(TapChanger(name, max_steps=4, tap_pos=stand.get(name)) for name in regulators),
+        *(TapChanger(name, max_steps=4, tap_pos=(stand or {}).get(name)) for name in regulators),
         *(CapacitorBank(name) for name in banks), *phase_inverters(sun, "q"),
     )  # fmt: skip
 
@@ -46,7 +42,7 @@ def _first(
 
 def _second(
     case: str, regulators: tuple[str, ...], banks: tuple[str, ...], sun: Phased, load_scale: float,
-    v_source_pu: float, violation_weight: float, stand: Mapping[str, int] = MappingProxyType({}),
+    v_source_pu: float, violation_weight: float, stand: Mapping[str, int] | None = None,
 ) -> RegisteredEnv:  # fmt: skip
     """Unbalance has a limit that the devices can keep, and what violates dominates the reward."""
     task = VoltVar3(

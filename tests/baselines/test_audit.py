@@ -310,15 +310,15 @@ def test_chance_is_the_same_for_those_that_do_nothing(register: Registers) -> No
     rows = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), made, arena)
     rows.reset()
     neutral = np.tile(arena.neutral.astype(np.float32), (4, 1))
-    delivered = []
+    needed = []
     obs: Any
     for _ in range(2 * arena.steps):
         obs, reward, done, infos = rows.step(neutral)
         np.testing.assert_allclose(reward, 0.0, atol=1e-4)  # of float32
         assert not any(info["TimeLimit.truncated"] for info in infos if "TimeLimit.truncated" in info)
-        delivered.append(obs[:, arena.grid.scenario.layout["ev.need_mwh"]].ravel())
+        needed.append(obs[:, arena.grid.scenario.layout["ev.need_mwh"]].ravel())
     assert done.all()
-    assert np.ptp(np.array(delivered), axis=1).max() > 0.0, "rows have cars of their own"
+    assert np.ptp(np.array(needed), axis=1).max() > 0.0, "rows have cars of their own"
     rows.close()
     arena.close()
 
