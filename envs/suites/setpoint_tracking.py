@@ -48,5 +48,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
             car_park("108", 0.15, 16.5, 23.5, 0.6),
         ),
         load_scale=0.8, v_source_pu=0.948, per_phase=True,
-    ).priced(72000.0, 640.0),
+    ).priced(48000.0, 650.0),
 )  # fmt: skip
