@@ -49,7 +49,7 @@ $(RUNTIME): pyproject.toml constraints.txt tools/checkout_first.py
 $(FULL): $(RUNTIME)
 	@echo "installing what tests, benchmarks and oracles need ..."
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) -e '.[rl,ray,morl,agents,tui,bench,oracle,dev]'
+	@$(PIP) -e '.[rl,ray,morl,agents,tui,bench,optimal,oracle,dev]'
 	@touch $@
 
 setup: $(FULL)

@@ -1,0 +1,1 @@
+"""Optimal policies and the programs behind them."""

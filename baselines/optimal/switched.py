@@ -1,0 +1,282 @@
+"""The best positions of tap changers and banks on the AC power flow itself.
+
+Every candidate is a row of a batch of power flows, balanced or per phase, with the load models of the
+feeder. Where all combinations are few enough all are looked at and the best is the optimum; else coordinates
+and pairs of them are searched from several starts, and the best is the best known.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import physics
+from ..errors import RunError, unknown
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+#: What is made small: a field of the power flow's solution, MW.
+OBJECTIVES = {"loss": "p_loss_mw", "head": "p_slack_mw"}
+_ROWS = 4096  # power flows of a batch
+
+
+@dataclass(frozen=True)
+class SwitchedOptimum:
+    """The best settings found.
+
+    Attributes:
+        tap_pos: Position of every tap changer of the feeder's table.
+        cap_on: State of every bank of the feeder's table.
+        objective_mw: What was made small. p_loss_mw, p_slack_mw: of the power flow there.
+        v_min_pu, v_max_pu: Over the buses whose band was asked for.
+        violation_pu: The sum over these buses (and phases) of what lies outside the band, 0 where it is kept.
+        n_settings: Combinations that there are. n_solved: power flows solved.
+        status: "optimal" where all combinations were solved, "best known" where they were not, "infeasible"
+            where all were solved and none keeps the band, "none found" where none of those tried does.
+    """
+
+    tap_pos: IntArray
+    cap_on: BoolArray
+    objective_mw: float
+    p_loss_mw: float
+    p_slack_mw: float
+    v_min_pu: float
+    v_max_pu: float
+    violation_pu: float
+    n_settings: int
+    n_solved: int
+    status: str
+
+
+def best_settings(
+    net: physics.Network | physics.Network3,
+    *,
+    objective: str = "loss",
+    v_band: tuple[float, float] = (0.95, 1.05),
+    buses: Sequence[str] | None = None,
+    tap_pos: IntArray | None = None,
+    most_exhaustive: int = 200_000,
+    starts: int = 10,
+    seed: int = 0,
+    **power_flow: Any,
+) -> SwitchedOptimum:
+    """Positions of taps and banks with the least losses or the least power at the head, inside a band.
+
+    A setting that keeps the band comes before all that do not; of those that do not, the one that leaves it
+    by least is the best.
+
+    Args:
+        net: A compiled feeder with tap changers or banks.
+        objective: "loss", or "head": the power taken from upstream, as conservation voltage reduction does.
+        v_band: Least and most voltage in pu at ``buses``, in every phase.
+        buses: Ids; None: those with loads.
+        tap_pos: (n, n_regulator) the positions to choose from, one tuple a row, where gangs or limits leave
+            fewer than all; None: any combination of all positions.
+        most_exhaustive: Up to so many combinations all are solved.
+        starts: Of the search: as the feeder is, and random ones.
+        seed: Of these.
+        **power_flow: Further arguments of `physics.solve` for one row: loads, injections, source voltage.
+
+    Raises:
+        RunError: nothing to set, an unknown objective or bus, a band that is none, positions outside the
+            range of a tap changer.
+    """
+    space = _Space.of(net, tap_pos)
+    judge = _Judge(net, space, objective, v_band, buses, power_flow)
+    if space.size <= most_exhaustive:
+        best = judge.best_of(space.everything())
+        found = ("optimal", "infeasible")
+    else:
+        best = _search(space, judge, starts, np.random.default_rng(seed))
+        found = ("best known", "none found")
+    return judge.described(best, space.size, found)
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Settings as rows of integers: an entry for each tap changer (or one for all), one for each bank."""
+
+    n_taps: int
+    choices: tuple[IntArray, ...]  # values of each coordinate
+    tuples: IntArray | None  # what the first coordinate chooses from
+    start: IntArray
+
+    @classmethod
+    def of(cls, net: physics.Network | physics.Network3, tuples: IntArray | None) -> _Space:
+        table = net.feeder.regulators
+        least, most = (table.column(name).to_numpy() for name in ("tap_min", "tap_max"))
+        stored = table.column("tap_pos").to_numpy().astype(np.int64)
+        on = net.feeder.capacitors.column("status").to_numpy(zero_copy_only=False).astype(np.int64)
+        if not stored.size and not on.size:
+            raise RunError(f"feeder {net.feeder.name!r} has neither tap changers nor banks: nothing to set")
+        banks = tuple(np.arange(2) for _ in on)
+        if tuples is None:
+            taps = tuple(np.arange(lo, hi + 1) for lo, hi in zip(least, most, strict=True))
+            return cls(stored.size, (*taps, *banks), None, np.concatenate([stored, on]))
+        given = np.asarray(tuples)
+        if given.ndim != 2 or given.shape[1] != stored.size or not given.size or given.dtype.kind != "i":
+            raise RunError(
+                f"tap_pos must be whole numbers, (n, {stored.size}) for this feeder; got {given.dtype} of "
+                f"shape {given.shape}"
+            )
+        if (given < least).any() or (given > most).any():
+            row, column = np.argwhere((given < least) | (given > most))[0]
+            name = table.column("reg_id")[int(column)].as_py()
+            raise RunError(
+                f"tap_pos[{row}]: position {given[row, column]} of {name!r}, expected "
+                f"{least[column]} to {most[column]}"
+            )
+        near = int(np.abs(given - stored).sum(axis=1).argmin())
+        return cls(stored.size, (np.arange(len(given)), *banks), given, np.concatenate([[near], on]))
+
+    @property
+    def size(self) -> int:
+        """Number of settings."""
+        return int(np.prod([len(values) for values in self.choices], dtype=object))
+
+    def everything(self) -> Iterator[IntArray]:
+        """All settings, a batch at a time."""
+        settings = itertools.product(*self.choices)
+        while batch := list(itertools.islice(settings, _ROWS)):
+            yield np.array(batch, dtype=np.int64)
+
+    def moved(self, setting: IntArray, places: Sequence[int]) -> Iterator[IntArray]:
+        """The setting with every combination of values in some places."""
+        values = np.array(list(itertools.product(*(self.choices[place] for place in places))))
+        rows = np.repeat(setting[None], len(values), axis=0)
+        rows[:, list(places)] = values
+        for first in range(0, len(rows), _ROWS):
+            yield rows[first : first + _ROWS]
+
+    def random(self, rng: np.random.Generator) -> IntArray:
+        """A setting out of all."""
+        return np.array([rng.choice(values) for values in self.choices], dtype=np.int64)
+
+    def taps(self, settings: IntArray) -> IntArray:
+        """(n, n_regulator) positions."""
+        return settings[:, : self.n_taps] if self.tuples is None else self.tuples[settings[:, 0]]
+
+    def banks(self, settings: IntArray) -> BoolArray:
+        """(n, n_bank) states."""
+        first = self.n_taps if self.tuples is None else 1
+        return settings[:, first:] == 1
+
+
+@dataclass
+class _Candidate:
+    """A setting that was solved; candidates compare by (violation, objective)."""
+
+    setting: IntArray
+    merit: tuple[float, float]
+    values: dict[str, float]
+
+
+@dataclass
+class _Judge:
+    """Solves settings and says which is the best."""
+
+    net: Any
+    space: _Space
+    objective: str
+    v_band: tuple[float, float]
+    buses: Sequence[str] | None
+    power_flow: dict[str, Any]
+    n_solved: int = 0
+    at: IntArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise unknown("objective", self.objective, OBJECTIVES)
+        low, high = self.v_band
+        if not 0.0 <= low < high:
+            raise RunError(f"v_band must be (least, most) in pu with 0 <= least < most, got {self.v_band!r}")
+        feeder = self.net.feeder
+        names = self.buses if self.buses is not None else feeder.column("loads", "node_id")
+        wanted = dict.fromkeys(str(name) for name in names)
+        for name in wanted:
+            if name not in feeder.node_index:
+                raise unknown("bus", name, feeder.node_index)
+        self.at = np.array([feeder.node_index[name] for name in wanted], dtype=np.int64)
+
+    def best_of(self, batches: Iterator[IntArray]) -> _Candidate:
+        """The best of all rows of the batches; of equals the first."""
+        found: _Candidate | None = None
+        for settings in batches:
+            one = self._best(settings)
+            if found is None or one.merit < found.merit:
+                found = one
+        assert found is not None
+        return found
+
+    def _best(self, settings: IntArray) -> _Candidate:
+        sol = physics.solve(
+            self.net, tap=self._ratios(settings), cap_on=self.space.banks(settings), **self.power_flow
+        )
+        self.n_solved += len(settings)
+        v = sol.v_pu[:, self.at].reshape(len(settings), -1)
+        v = v[:, ~np.isnan(v).all(axis=0)]
+        low, high = self.v_band
+        outside = (np.maximum(low - v, 0.0) + np.maximum(v - high, 0.0)).sum(axis=1)
+        objective = np.asarray(getattr(sol, OBJECTIVES[self.objective]))
+        solved = sol.converged & ~sol.collapsed
+        outside, objective = np.where(solved, outside, np.inf), np.where(solved, objective, np.inf)
+        k = int(np.lexsort((objective, outside))[0])
+        values = {
+            "objective_mw": float(objective[k]), "p_loss_mw": float(sol.p_loss_mw[k]),
+            "p_slack_mw": float(sol.p_slack_mw[k]),
+            "v_min_pu": float(v[k].min()), "v_max_pu": float(v[k].max()),
+        }  # fmt: skip
+        return _Candidate(settings[k], (float(outside[k]), float(objective[k])), values)
+
+    def _ratios(self, settings: IntArray) -> FloatArray | None:
+        table = self.net.feeder.regulators
+        if not self.space.n_taps:
+            return None
+        ratio = 1.0 + self.space.taps(settings) * table.column("tap_step_pu").to_numpy()
+        if isinstance(self.net, physics.Network3):
+            return np.asarray(ratio)
+        whole = np.repeat(np.asarray(self.net.tap)[None], len(settings), axis=0)
+        row = {str(name): k for k, name in enumerate(self.net.feeder.column("branches", "branch_id"))}
+        whole[:, [row[str(name)] for name in table.column("branch_id").to_pylist()]] = ratio
+        return whole
+
+    def described(self, best: _Candidate, n_settings: int, statuses: tuple[str, str]) -> SwitchedOptimum:
+        """The result; ``statuses``: where the band is kept, and where it is not."""
+        one = best.setting[None]
+        return SwitchedOptimum(
+            tap_pos=self.space.taps(one)[0], cap_on=self.space.banks(one)[0], **best.values,
+            violation_pu=best.merit[0], n_settings=n_settings, n_solved=self.n_solved,
+            status=statuses[0] if best.merit[0] == 0.0 else statuses[1],
+        )  # fmt: skip
+
+
+def _search(space: _Space, judge: _Judge, starts: int, rng: np.random.Generator) -> _Candidate:
+    """Coordinates until none gains, then pairs of them; the best over all starts."""
+    found: _Candidate | None = None
+    for k in range(max(starts, 1)):
+        one = _descend(space, judge, space.start if k == 0 else space.random(rng))
+        if found is None or one.merit < found.merit:
+            found = one
+    assert found is not None
+    return found
+
+
+def _descend(space: _Space, judge: _Judge, start: IntArray) -> _Candidate:
+    best = judge.best_of(iter([start[None]]))
+    places = range(len(space.choices))
+    for together in (1, 2):
+        gained = True
+        while gained:
+            gained = False
+            for group in itertools.combinations(places, together):
+                one = judge.best_of(space.moved(best.setting, group))
+                if one.merit < best.merit:
+                    best, gained = one, True
+    return best
