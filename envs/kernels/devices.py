@@ -236,6 +236,7 @@ def move_positions(
     limit: Floats,  # (units,) most steps in one interval, inf: any number
     price: Floats,  # (units,) cost of a step
     position: Floats,  # (batch, units) whole numbers, in and out
+    left: Floats,  # (batch, units) steps that the day's budget has left, in and out, inf: any number
     moved: Floats,  # (batch, units) steps, out
     cost: Floats,  # (batch, units) their price, out
 ) -> None:
@@ -244,7 +245,9 @@ def move_positions(
         for u in range(low.shape[0]):
             a = min(max(action[b, u], -1.0), 1.0)
             target = np.floor(low[u] + 0.5 * (a + 1.0) * (high[u] - low[u]) + 0.5)
-            steps = min(max(target - position[b, u], -limit[u]), limit[u])
+            most = min(limit[u], left[b, u])
+            steps = min(max(target - position[b, u], -most), most)
             position[b, u] += steps
+            left[b, u] -= abs(steps)
             moved[b, u] = abs(steps)
             cost[b, u] = abs(steps) * price[u]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...cases.model.edit import nearest
 from .base import ResourceSpec, bus_id, check_number, check_phase
-from .switched import SwitchedDevice, as_port, limits
+from .switched import SwitchedDevice, as_port, check_budget, moves_of
 
 if TYPE_CHECKING:
     from ...cases import Feeder
@@ -28,7 +28,9 @@ class CapacitorBank(ResourceSpec):
     Action on: from 0 up on, below off. Observed: 1 when on. Days begin with the state of the feeder's table,
     or with `on`.
 
-    - `capacitor`: cap_id. `cost_per_step`: price of a switching, a resource cost.
+    - `capacitor`: cap_id. `cost_per_step`: price of a switching, a resource cost. `daily_budget`: most
+      switchings in one calendar day (and in what an episode has of it), then the bank stays; the share that
+      is left is observed. None: any number.
     - `bus`: node id, in the place of `capacitor`; with it `q_mvar`, `phase` (None: all of the bus) and `on`.
     """
 
@@ -41,6 +43,7 @@ class CapacitorBank(ResourceSpec):
     q_mvar: float | None = field(default=None, kw_only=True)
     phase: str | None = field(default=None, kw_only=True)
     on: bool = field(default=False, kw_only=True)
+    daily_budget: int | None = field(default=None, kw_only=True)
     max_steps: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
@@ -50,6 +53,7 @@ class CapacitorBank(ResourceSpec):
                 f"{who}: give capacitor=, of the feeder's table, or bus= and q_mvar= to attach one"
             )
         check_number(who, "cost_per_step", self.cost_per_step, 0.0, math.inf)
+        check_budget(who, self.daily_budget)
         if self.bus is None:
             if self.q_mvar is not None or self.phase is not None or self.on:
                 raise ValueError(
@@ -98,7 +102,7 @@ class CapacitorBank(ResourceSpec):
     def program(specs: Sequence[CapacitorBank]) -> BankProgram:
         """All `specs` as one array program."""
         names = [s.name if s.bus is None else s.cap_id for s in specs]
-        return BankProgram([s.cap_id for s in specs], names, *limits(specs))
+        return BankProgram([s.cap_id for s in specs], names, moves_of(specs))
 
 
 class BankProgram(SwitchedDevice):

@@ -46,6 +46,7 @@ class Positions:
     low: Floats
     high: Floats
     max_steps: Floats  # in one interval, inf: any number
+    steps_left: Floats  # until the day ends, inf: any number
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases.model.edit import nearest
+from ...cases.profiles.calendar import HOURS_PER_DAY
 from ..kernels.devices import move_positions
 from .base import (
     BindContext,
@@ -29,11 +30,38 @@ if TYPE_CHECKING:
     from ...physics.solved_grid import SolvedGrid
 
 
+_BUDGET_LEFT = Entry("budget_left", "1", 0.0, 1.0, "share of the daily budget that is left; 1 without one")
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How far units move and what it costs; all (n_units,)."""
+
+    limit: Floats  # most steps in one interval, inf: any number
+    budget: Floats  # most steps in one calendar day, inf: any number
+    price: Floats  # of a step
+
+    @property
+    def rationed(self) -> bool:
+        """Whether any unit has a budget."""
+        return bool(np.isfinite(self.budget).any())
+
+    def most(self, reach: Floats) -> Floats:
+        """Steps that one interval can see of units that reach so far."""
+        return np.minimum(np.minimum(self.limit, self.budget), reach)
+
+    def share(self, left: Floats) -> Floats:
+        """(batch, n_units) of the budgets, 1 where there is none, 0 where it is 0."""
+        whole = np.where(np.isfinite(self.budget), np.maximum(self.budget, 1.0), 1.0)
+        return np.asarray(np.where(np.isfinite(left), left, 1.0) / whole)
+
+
 class SwitchedDevice(Resource):
     """Units that stand at whole positions between `low` and `high`; `position` (batch, n_units) is where.
 
     A subclass looks its units up in `locate`: buses, phases, `rows` in the stepper's array, `low`, `high`,
-    `start`. Their steps are `accounts["switchings"]`. They inject nothing.
+    `start`. Their steps are `accounts["switchings"]`. They inject nothing. `left` (batch, n_units) is what
+    the budget of the day has left, `moves.budget` where a calendar day or an episode begins.
     """
 
     injects: ClassVar[bool] = False
@@ -50,11 +78,12 @@ class SwitchedDevice(Resource):
     high: Floats
     start: Floats
     position: Floats
+    left: Floats
 
-    def __init__(self, ids: Sequence[str], names: Sequence[str | None], limit: Floats, price: Floats) -> None:
+    def __init__(self, ids: Sequence[str], names: Sequence[str | None], moves: Moves) -> None:
         called = [name or f"{self.prefix}_{own}" for name, own in zip(names, ids, strict=True)]
         super().__init__(ids, s_mva=0.0, actions=(self.quantity,), names=called)
-        self.ids, self.limit, self.price = tuple(ids), limit, price
+        self.ids, self.moves = tuple(ids), moves
 
     @property
     def neutral_action(self) -> Floats:
@@ -69,44 +98,58 @@ class SwitchedDevice(Resource):
     def allowed(self, values: Floats, t_index: Ints) -> NDArray[np.bool_]:
         """Positions within the most steps of one interval; see `Resource.allowed`."""
         target = np.floor(self.low + 0.5 * (values + 1.0) * (self.high - self.low) + 0.5)
-        return np.abs(target - self.position[:, None]) <= self.limit
+        most = np.minimum(self.moves.limit, self._left_of(t_index))
+        return np.asarray(np.abs(target - self.position[:, None]) <= most[:, None])
 
     def most_of(self, account: str, dt_h: float) -> float:
-        """See `Resource.most_of`: from one end to the other, or as far as the limit lets them."""
+        """See `Resource.most_of`: from one end to the other, or as far as limit and budget let them."""
         if account == "switchings":
-            return float(np.minimum(self.limit, self.high - self.low).sum())
+            return float(self.moves.most(self.high - self.low).sum())
         return super().most_of(account, dt_h)
 
     def bind(self, ctx: BindContext) -> None:
         """Allocate; see `Resource.bind`."""
         super().bind(ctx)
         self.position = np.repeat(self.start[None], ctx.batch, axis=0)
+        self.left = np.repeat(self.moves.budget[None], ctx.batch, axis=0)
+        self._steps_per_day = round(HOURS_PER_DAY / ctx.dt_h)
 
     def reset(self, rows: Ints, rngs: Sequence[np.random.Generator]) -> None:
         """Back to where the feeder's tables have them."""
         super().reset(rows, rngs)
         self.position[rows] = self.start
+        self.left[rows] = self.moves.budget
 
     def advance(self, action: Floats, exo: Exogenous) -> None:
-        """One interval; see `physics.devices.move_positions`."""
+        """One interval; see `kernels.devices.move_positions`."""
+        if self.moves.rationed:
+            self.left[:] = self._left_of(exo.t_index)
         move_positions(
-            action, self.low, self.high, self.limit, self.price, self.position, self.accounts["switchings"],
-            self.accounts["wear_cost"],
+            action, self.low, self.high, self.moves.limit, self.moves.price, self.position, self.left,
+            self.accounts["switchings"], self.accounts["wear_cost"],
         )  # fmt: skip
 
     def observe(self, t_index: Ints, out: Floats) -> None:
-        """Positions."""
-        out[:] = self.position
+        """Positions; where any unit has a budget, the shares of them that are left."""
+        out[:, : self.n_units] = self.position
+        if self.moves.rationed:
+            out[:, self.n_units :] = self.moves.share(self._left_of(t_index))
+
+    def _left_of(self, t_index: Ints) -> Floats:
+        """(batch, n_units) steps left in the interval that is decided: all where a day begins."""
+        begins = t_index % self._steps_per_day == 0
+        return np.where(begins[:, None], self.moves.budget, self.left)
 
     def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
         """Where the units stand and how far they get; they inject nothing."""
         none = np.zeros((t_index.size, self.n_units))
-        stands = Positions(self.position[row].copy(), self.low, self.high, self.limit)
+        left = self._left_of(np.full(len(self.left), now))[row]
+        stands = Positions(self.position[row].copy(), self.low, self.high, self.moves.limit, left)
         return Outlook(self.names, none, none, self.s_mva, self.q_max_mvar, positions=stands)
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""
-        return {**super().state(), "position": self.position}
+        return {**super().state(), "position": self.position, "left": self.left}
 
     def apply(self, grid: SolvedGrid) -> None:
         """Put the positions into the settings of the grid; see `Resource.apply`."""
@@ -132,11 +175,12 @@ class SwitchedDevice(Resource):
     def _settle(self, low: Floats, high: Floats, start: Floats) -> None:
         """Take over ranges, now that they are known."""
         self.low, self.high, self.start = low, high, start
+        left = (_BUDGET_LEFT,) if self.moves.rationed else ()
         self.unit_observations = tuple(
-            (Entry(self.quantity, "1", a, b, self.meaning),)
+            (Entry(self.quantity, "1", a, b, self.meaning), *left)
             for a, b in zip(low.tolist(), high.tolist(), strict=True)
         )
-        self.max_cost_per_step = float((self.price * np.minimum(self.limit, high - low)).sum())
+        self.max_cost_per_step = float((self.moves.price * self.moves.most(high - low)).sum())
 
 
 def _check_whole(who: str, label: str, value: float) -> None:
@@ -144,10 +188,20 @@ def _check_whole(who: str, label: str, value: float) -> None:
         raise ValueError(f"{who}: {label} must be a whole number, got {value!r}")
 
 
-def limits(specs: Sequence[Any]) -> tuple[Floats, Floats]:
-    """(n_units,) most steps of one interval, and the price of a step."""
-    limit = [math.inf if s.max_steps is None else float(s.max_steps) for s in specs]
-    return np.array(limit), np.array([s.cost_per_step for s in specs], dtype=np.float64)
+def check_budget(who: str, budget: float | None) -> None:
+    """ValueError unless a daily budget is a whole number from 0 on, or None."""
+    if budget is not None:
+        check_number(who, "daily_budget", budget, 0.0, math.inf)
+        _check_whole(who, "daily_budget", budget)
+
+
+def moves_of(specs: Sequence[Any]) -> Moves:
+    """How far and at which price the units of the specs move."""
+    limit, budget = (
+        np.array([math.inf if n is None else float(n) for n in numbers])
+        for numbers in ([s.max_steps for s in specs], [s.daily_budget for s in specs])
+    )
+    return Moves(limit, budget, np.array([s.cost_per_step for s in specs], dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -163,7 +217,8 @@ class TapChanger(ResourceSpec):
     attached one: 0).
 
     - `regulator`: reg_id. `max_steps`: most steps in one interval; None: any number.
-    - `cost_per_step`: wear, a resource cost.
+    - `cost_per_step`: wear, a resource cost. `daily_budget`: most steps in one calendar day (and in what an
+      episode has of it), then the tap stays; the share that is left is observed. None: any number.
     - `branch`: branch_id, in the place of `regulator`; with it `tap_min`, `tap_max` (whole positions) and
       `tap_step_pu`. Those of a regulator of the feeder's table are the table's.
     """
@@ -179,12 +234,14 @@ class TapChanger(ResourceSpec):
     tap_max: int = field(default=16, kw_only=True)
     tap_pos: int | None = field(default=None, kw_only=True)
     tap_step_pu: float = field(default=0.00625, kw_only=True)
+    daily_budget: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         who = f"TapChanger {self.branch if self.regulator is None else self.regulator}"
         if (self.regulator is None) == (self.branch is None):
             raise ValueError(f"{who}: give regulator=, of the feeder's table, or branch=, to attach one")
         check_number(who, "cost_per_step", self.cost_per_step, 0.0, math.inf)
+        check_budget(who, self.daily_budget)
         if self.max_steps is not None:
             check_number(who, "max_steps", self.max_steps, 1.0, math.inf)
             _check_whole(who, "max_steps", self.max_steps)
@@ -261,7 +318,7 @@ class TapChanger(ResourceSpec):
     def program(specs: Sequence[TapChanger]) -> TapProgram:
         """All `specs` as one array program."""
         names = [s.name if s.branch is None else s.reg_id for s in specs]
-        return TapProgram([s.reg_id for s in specs], names, *limits(specs))
+        return TapProgram([s.reg_id for s in specs], names, moves_of(specs))
 
 
 class TapProgram(SwitchedDevice):
