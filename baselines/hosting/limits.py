@@ -101,7 +101,7 @@ class Quantities:
 
     def against(self, base: FloatArray) -> JudgedBounds:
         """The bounds of rows whose feeder shows ``base`` (rows, columns) by itself."""
-        worse = WORSE * np.maximum(1.0, np.abs(base))
+        worse = WORSE
         high = np.where(base > self.high, base + worse, self.high)
         low = np.where(base < self.low, base - worse, self.low)
         moved_high, moved_low = base + self.moves, base - self.moves
