@@ -14,7 +14,7 @@ from .flows import Arguments, Flows, Shown
 from .limits import OVER, REVERSE, THERMAL, UNBALANCE, UNDER, HostingLimits, Quantities, columns_of, joined
 
 FloatArray = NDArray[np.float64]
-_LETTERS = "ABC"
+_LETTERS, _LEGS = "ABC", ("AB", "BC", "CA")
 
 
 class PhaseFlows(Flows):
@@ -35,10 +35,17 @@ class PhaseFlows(Flows):
         self.options: Arguments = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
         self.settings = dict(settings or {})
         live = self.net.present & self.net.energised
-        self.nodes = np.flatnonzero(live.reshape(-1))
+        grounded = self.net.topology.ground_slots.reshape(-1, 3)
+        self.floating = live.any(axis=1) & ~grounded.any(axis=1)  # between delta windings: legs are judged
+        legs = self.net.topology.leg_slots.reshape(-1, 3)
+        self.places = np.where(self.floating[:, None], legs, live & grounded)  # where plants may stand
+        self.nodes = np.flatnonzero(np.where(self.floating[:, None], legs, live).reshape(-1))
         low, high = judged_band(feeder, limits.voltage_band)
         node, phase = np.divmod(self.nodes, 3)
-        names = [f"{self.node_ids[n]}.{_LETTERS[k]}" for n, k in zip(node, phase, strict=True)]
+        names = [
+            f"{self.node_ids[n]}.{(_LEGS if self.floating[n] else _LETTERS)[k]}"
+            for n, k in zip(node, phase, strict=True)
+        ]
         self.moves = np.inf if limits.voltage_deviation is None else limits.voltage_deviation
         parts = [columns_of(names, (UNDER, OVER), low[node], high[node], self.moves)]
         self.branches = np.empty(0, dtype=np.int64)
@@ -61,6 +68,14 @@ class PhaseFlows(Flows):
     def shape(self) -> tuple[int, ...]:
         """(buses, 6)."""
         return (self.net.n_bus, 6)
+
+    def terminals(self, row: int) -> tuple[list[int], int]:
+        """Phases of a bus that plants may stand at, and the first place of their kind: 0, or 3 for legs."""
+        return np.flatnonzero(self.places[row]).tolist(), 3 if self.floating[row] else 0
+
+    def letters(self, row: int) -> str:
+        """The same as letters: "ABC", "B"."""
+        return "".join(_LETTERS[k] for k in self.terminals(row)[0])
 
     @property
     def currents(self) -> bool:
@@ -87,6 +102,10 @@ class PhaseFlows(Flows):
     def shown(self, sol: Any) -> Shown:
         """What limits speak of, from a solution of several rows."""
         v = sol.v_pu
+        if self.floating.any():
+            at = sol.v[:, self.floating]
+            v = v.copy()
+            v[:, self.floating] = np.abs(at - np.roll(at, -1, axis=-1)) / np.sqrt(3.0)
         rows = v.shape[0]
         parts = [v.reshape(rows, -1)[:, self.nodes]]
         if self.branches.size:
