@@ -1,8 +1,8 @@
-"""Hosting capacity: for each candidate site the largest plant that no limit forbids, at every moment asked."""
+"""Hosting capacity: for each candidate site the largest plant that no limit forbids, at all moments asked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,8 @@ class Settings:
         tol_mw: How close the largest feasible and the smallest infeasible size come.
     """
 
-    limits: HostingLimits = HostingLimits()
-    plant: Plant = Plant.named("solar")
+    limits: HostingLimits = field(default_factory=HostingLimits)
+    plant: Plant = field(default_factory=lambda: Plant.named("solar"))
     controls: str = "band-floating"
     v_source_pu: float | None = None
     max_mw: float | None = None

@@ -54,15 +54,18 @@ def no_fleet(flows: Flows) -> ConnectedFleet:
     return ConnectedFleet(nothing, nothing, nothing, nothing)
 
 
-def fleet_of(flows: Flows, rows: Sequence[Mapping[str, Any]], origin: str = "ders") -> ConnectedFleet:
+def fleet_of(
+    flows: Flows, rows: Sequence[Mapping[str, Any]], origin: str = "ders", first: int = 0
+) -> ConnectedFleet:
     """A fleet from rows of ``asset_id, bus_id, p_mw[, q_mvar]`` or ``p_min_mw, p_max_mw``.
 
-    CaseError names row and field of what is wrong: unknown buses, no number, an envelope upside down.
+    CaseError names ``origin``, row (of the first one: ``first``) and field of what is wrong: unknown buses,
+    no number, an envelope upside down.
     """
     places = {bus: row for row, bus in enumerate(flows.node_ids)}
     rest, q, least, most = (np.zeros(flows.shape) for _ in range(4))
     problems: list[Problem] = []
-    for k, row in enumerate(rows, start=1):
+    for k, row in enumerate(rows, start=first):
         bus = str(row.get("bus_id", row.get("node_id", "")))
         if bus not in places or bus in flows.source_ids:
             problems.append(Problem(origin, k, "bus_id", bus, "a bus of the feeder that is no source"))
@@ -74,7 +77,7 @@ def fleet_of(flows: Flows, rows: Sequence[Mapping[str, Any]], origin: str = "der
         low, high = found["p_min_mw"], found["p_max_mw"]
         still = found["p_mw"] if "p_mw" in found else min(max(0.0, low), high)
         if not low <= still <= high:
-            problems.append(Problem(origin, k, "p_mw", still, f"a power from {low} to {high} MW"))
+            problems.append(Problem(origin, k, "p_mw", str(still), f"a power from {low} to {high} MW"))
             continue
         rest, least, most = rest + still * share, least + low * share, most + high * share
         q = q + found.get("q_mvar", 0.0) * share
@@ -83,9 +86,7 @@ def fleet_of(flows: Flows, rows: Sequence[Mapping[str, Any]], origin: str = "der
     return ConnectedFleet(rest, q, least, most)
 
 
-def _numbers(
-    row: Mapping[str, Any], origin: str, k: int, problems: list[Problem]
-) -> dict[str, float] | None:
+def _numbers(row: Mapping[str, Any], origin: str, k: int, problems: list[Problem]) -> dict[str, float] | None:
     found: dict[str, float] = {}
     for name in _NUMBERS:
         text = row.get(name)
@@ -96,7 +97,7 @@ def _numbers(
         except (TypeError, ValueError):
             found[name] = np.nan
         if not np.isfinite(found[name]):
-            problems.append(Problem(origin, k, name, text, "a finite number"))
+            problems.append(Problem(origin, k, name, str(text), "a finite number"))
             return None
     if "p_mw" not in found and not {"p_min_mw", "p_max_mw"} <= set(found):
         problems.append(Problem(origin, k, "p_mw", "", "p_mw, or both p_min_mw and p_max_mw"))
@@ -104,6 +105,6 @@ def _numbers(
     found.setdefault("p_min_mw", found.get("p_mw", 0.0))
     found.setdefault("p_max_mw", found.get("p_mw", 0.0))
     if found["p_min_mw"] > found["p_max_mw"]:
-        problems.append(Problem(origin, k, "p_min_mw", found["p_min_mw"], "no more than p_max_mw"))
+        problems.append(Problem(origin, k, "p_min_mw", str(found["p_min_mw"]), "no more than p_max_mw"))
         return None
     return found

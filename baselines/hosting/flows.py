@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +13,9 @@ from ... import physics
 from ...cases import Feeder
 from ...physics.violations import judged_band
 from .limits import (
-    DEVIATION,
     OVER,
     REVERSE,
     THERMAL,
-    UNBALANCE,
     UNDER,
     HostingLimits,
     Quantities,
@@ -60,11 +58,12 @@ class Flows(ABC):
         self.branch_ids = [str(name) for name in feeder.column("branches", "branch_id")]
         self.source_ids = [str(name) for name in feeder.column("sources", "node_id")]
 
+    net: Any  # physics.Network or physics.Network3
     quantities: Quantities
 
     @abstractmethod
     def solve(self, loads: Arguments, p_inject_mw: FloatArray, q_inject_mvar: FloatArray) -> Shown:
-        """Rows of loads (arguments of `physics.solve`) with what plants inject, (rows, \\*``shape``)."""
+        """Rows of loads (arguments of `physics.solve`) with what plants inject, rows of ``shape``."""
 
     @property
     @abstractmethod
@@ -98,7 +97,9 @@ class BalancedFlows(Flows):
         self.branches = np.flatnonzero(rated) if limits.thermal_margin is not None else np.empty(0, np.int64)
         if self.branches.size:
             most = 1.0 - float(limits.thermal_margin or 0.0)
-            parts.append(columns_of([self.branch_ids[e] for e in self.branches], (THERMAL, THERMAL), high=most))
+            parts.append(
+                columns_of([self.branch_ids[e] for e in self.branches], (THERMAL, THERMAL), high=most)
+            )
         if limits.reverse_mw is not None:
             parts.append(columns_of(self.source_ids, (REVERSE, REVERSE), low=-limits.reverse_mw))
         self.quantities = joined(parts)

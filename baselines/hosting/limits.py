@@ -123,7 +123,7 @@ class JudgedBounds:
     element: tuple[str, ...]
 
     def kind(self, rows: IntArray, column: IntArray, above: NDArray[np.bool_]) -> IntArray:
-        """(k,) the limit at one end of one column of each row; that no power flow was found where it is -1."""
+        """(k,) the limit at one end of one column of each row; of column -1 that no power flow was found."""
         row = rows if self.kind_low.shape[0] > 1 else np.zeros_like(rows)
         found = np.where(above, self.kind_high[row, column], self.kind_low[row, column])
         return np.where(column < 0, NO_POWER_FLOW, found)

@@ -1,4 +1,4 @@
-"""When it is asked: one operating point, or the steps of days, with their loads and what plants have of sun."""
+"""When it is asked: one operating point, or the steps of days, with loads, sun, wind and cars of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def operating_point(flows: Flows, load_scale: float = 1.0) -> Moments:
     """The nominal loads of the feeder times a number; plants are at their full rating."""
     if not (np.isfinite(load_scale) and load_scale >= 0.0):
         raise RunError(f"load scale is {load_scale}: expected a finite number, 0 or more")
-    net = flows.net  # type: ignore[attr-defined]
+    net = flows.net
     names = {"p_mw": "load_p_mw", "q_mvar": "load_q_mvar"}
     if flows.per_phase:
         names |= {"p_delta_mw": "delta_p_mw", "q_delta_mvar": "delta_q_mvar"}

@@ -148,7 +148,9 @@ class _Rest:
         for array, share in zip(power, (p, q), strict=True):
             array[:, self.at] = share * self.ratings
         shape = self.rated.shape
-        shown = self.solve(self.arguments, *(a.reshape(shape) + f for a, f in zip(power, self.fixed, strict=True)))
+        shown = self.solve(
+            self.arguments, *(a.reshape(shape) + f for a, f in zip(power, self.fixed, strict=True))
+        )
         return shown, terminal_voltage(shown.v_pu, shape, self.rated)[:, self.at]
 
     def run(self) -> Shown:
@@ -177,8 +179,8 @@ class _Rest:
 
 
 def terminal_voltage(v_pu: FloatArray, shape: tuple[int, ...], rated: FloatArray) -> FloatArray:
-    """(rows, places) voltage that the inverter at each place looks at: of its bus, or the mean over the phases
-    of its bus that it feeds.
+    """(rows, places) voltage that the inverter at each place looks at: of its bus, or the mean over those
+    phases of its bus that it feeds.
     """
     if len(shape) == 2:
         return v_pu

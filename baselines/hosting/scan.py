@@ -16,7 +16,7 @@ _RATIO, _SIZES, _AT_ONCE = 1.25, 24, 6
 def scanned_crossings(
     evaluate: Evaluate, base: FloatArray, bounds: Bounds, largest_mw: FloatArray, tol_mw: float
 ) -> Crossings:
-    """See `first_crossings`; between the last size that was feasible and the first that was not, bisection."""
+    """See `first_crossings`; between the last feasible size and the first that is not, bisection."""
     n = largest_mw.size
     columns = base.shape[1]
     x_base = np.broadcast_to(base, (n, columns))

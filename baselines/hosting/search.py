@@ -182,7 +182,7 @@ class _Search:
         self.left[rows] = np.where(known, np.minimum(self.left[rows], fresh), fresh)
 
     def _grow(self, rows: IntArray, size: FloatArray, x: FloatArray) -> None:
-        """Sizes that are feasible; where a quantity has turned on the way beyond its bound, that comes first."""
+        """Sizes that are feasible; where a quantity has turned beyond its bound on the way, that comes first."""
         self.again = rows[:0]
         turn = self._turned(rows, size, x)
         back = np.isfinite(turn)
@@ -252,7 +252,7 @@ class _Search:
         return np.minimum(lo + step, self.largest[rows])
 
     def _between(self, rows: IntArray) -> FloatArray:
-        """Sizes inside the bracket: the estimated crossing, no further from the middle than bisection allows."""
+        """Sizes inside the bracket: the estimated crossing, as far from the middle as bisection allows."""
         lo, hi, tol = self.lo[rows], self.hi[rows], self.tol
         guess = self._estimate(rows)
         aim = guess - 0.4 * tol

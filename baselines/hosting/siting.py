@@ -25,7 +25,7 @@ class Sites:
         name: Node of each candidate, or what the set is called.
         phase: Phases that it feeds: "ABC", "B", "CA"; "" on balanced feeders.
         n_sites: Buses of each.
-        share: (candidates, \\*places) what part of the size stands where.
+        share: (candidates, places of `Flows.shape`) what part of the size stands where.
         buses: Nodes of each.
     """
 
@@ -63,7 +63,9 @@ def checked_buses(flows: Flows, buses: Sequence[str] | None) -> list[str]:
         if name in found:
             raise RunError(f"bus {name!r} is named twice")
         if name in flows.source_ids:
-            raise RunError(f"bus {name!r} is a source of feeder {flows.feeder.name!r}: nothing limits it there")
+            raise RunError(
+                f"bus {name!r} is a source of feeder {flows.feeder.name!r}: nothing limits it there"
+            )
         if not fed[known[name]]:
             raise RunError(f"bus {name!r} of feeder {flows.feeder.name!r} has no source: it is dead")
         found.append(name)
@@ -73,8 +75,7 @@ def checked_buses(flows: Flows, buses: Sequence[str] | None) -> list[str]:
 
 
 def _fed_rows(flows: Flows) -> NDArray[np.int64]:
-    net = flows.net  # type: ignore[attr-defined]
-    energised = net.energised
+    energised = flows.net.energised
     return np.flatnonzero(energised if energised.ndim == 1 else energised.any(axis=1))
 
 
@@ -95,7 +96,9 @@ def each_bus(flows: Flows, buses: Sequence[str] | None = None, phases: str = "al
             shares.append(share)
     if not names:
         raise RunError(f"no bus of feeder {flows.feeder.name!r} has the phases {phases!r}")
-    return Sites(tuple(names), tuple(letters), (1,) * len(names), np.array(shares), tuple((n,) for n in names))
+    return Sites(
+        tuple(names), tuple(letters), (1,) * len(names), np.array(shares), tuple((n,) for n in names)
+    )
 
 
 def _places(
@@ -155,10 +158,8 @@ def _loads_at(flows: Flows, buses: Sequence[str]) -> FloatArray:
     return np.array([load[bus] for bus in buses])
 
 
-def drawn(
-    flows: Flows, draws: int, sites: int, seed: int, buses: Sequence[str] | None = None
-) -> Sites:
-    """Seeded Monte-Carlo siting: each candidate has ``sites`` buses drawn without putting back, and equal parts.
+def drawn(flows: Flows, draws: int, sites: int, seed: int, buses: Sequence[str] | None = None) -> Sites:
+    """Seeded Monte-Carlo siting: each candidate has ``sites`` different buses, and equal parts.
 
     Draw k depends on the seed and k alone.
     """
