@@ -72,7 +72,8 @@ class Capacities:
         passed_mw: (candidates,) the next size that was looked at, which passes one; inf: none was found.
         kind: (candidates,) the limit that it passes, a place in `KINDS`; -1: none.
         element: (candidates,) node, branch or source where; "" where none.
-        step: (candidates,) the interval that decides; -1: the operating point.
+        base: (candidates,) the base that decides, see `HostingStudy`.
+        step: (candidates,) its interval; -1: the operating point.
         power_flows: (candidates,) how many were solved.
         at_step_mw: (candidates, moments) the largest plant of each moment; inf where nothing flows.
         at_step_kind: (candidates, moments).
@@ -85,6 +86,7 @@ class Capacities:
     passed_mw: FloatArray
     kind: IntArray
     element: tuple[str, ...]
+    base: IntArray
     step: IntArray
     power_flows: IntArray
     at_step_mw: FloatArray
@@ -267,7 +269,7 @@ class HostingStudy:
         return Capacities(
             sites, np.where(free, self.max_mw, most), np.where(free, np.inf, found.passed[decides]), kind,
             tuple(names[c] if c >= 0 and k >= 0 else "" for c, k in zip(column[decides], kind, strict=True)),
-            self.moments.step[worst], found.flows.reshape(n, -1).sum(axis=1), at_step,
+            decides % self.n_bases, self.moments.step[worst], found.flows.reshape(n, -1).sum(axis=1), at_step,
             np.where(np.isinf(at_step), _NONE, found.kind[rows]),
             np.where(np.isinf(at_step), _NONE, column[rows]), names,
         )  # fmt: skip

@@ -182,7 +182,7 @@ class _Search:
         self.left[rows] = np.where(known, np.minimum(self.left[rows], fresh), fresh)
 
     def _grow(self, rows: IntArray, size: FloatArray, x: FloatArray) -> None:
-        """Sizes that are feasible; where a quantity has turned beyond its bound on the way, that comes first."""
+        """Sizes that are feasible; where a quantity turned beyond its bound on the way, that comes first."""
         self.again = rows[:0]
         turn = self._turned(rows, size, x)
         back = np.isfinite(turn)
