@@ -19,10 +19,11 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.controls_job", "ControlsJob"),
     ("workflows.dist.hostcap_job", "HostCapJob"),
     ("workflows.dist.connect_job", "ConnectJob"),
+    ("workflows.dist.featurize_job", "FeaturizeJob"),
 )
 
 #: Help of the first words of verbs of two.
-GROUPS = {"dist": "Analyse a feeder: power flow, local control, hosting capacity."}
+GROUPS = {"dist": "Analyse a feeder: power flow, local control, hosting capacity, graphs."}
 
 
 def jobs() -> Iterator[type[Job[Any]]]:
