@@ -196,8 +196,17 @@ class HostingStudy:
 
     # -- search ----------------------------------------------------------------------------------------------
 
-    def capacities(self, sites: Sites | None = None) -> Capacities:
-        """The largest plant of each candidate; None: every bus for itself."""
+    def capacities(
+        self, sites: Sites | None = None, bracket_mw: tuple[float, float] | None = None
+    ) -> Capacities:
+        """The largest plant of each candidate.
+
+        Args:
+            sites: None: every bus for itself.
+            bracket_mw: A size that is feasible at all of them and one that is not, where known: at most
+                ceil(log2(range / tolerance)) + 4 power flows a candidate and base then. Where controls act
+                sizes are scanned all the same.
+        """
         sites = each_bus(self.flows) if sites is None else sites
         n, per = len(sites), self.n_bases
         rows = np.arange(n * per)
@@ -207,7 +216,7 @@ class HostingStudy:
         found = _Found(rows.size)
         for k, judge in enumerate(self.judges):
             for some in _parts(rows, judge.flows.rows_at_once):
-                self._search(judge, k, sites, some, limit, found)
+                self._search(judge, k, sites, some, limit, found, bracket_mw)
         kept = np.where(part == 0.0, np.inf, found.kept)
         return self._worst(sites, kept.reshape(n, len(self.moments), len(self.ways)), found)
 
@@ -225,8 +234,9 @@ class HostingStudy:
         )  # fmt: skip
 
     def _search(
-        self, judge: Judge, which: int, sites: Sites, rows: IntArray, limit: FloatArray, found: _Found
-    ) -> None:
+        self, judge: Judge, which: int, sites: Sites, rows: IntArray, limit: FloatArray, found: _Found,
+        bracket_mw: tuple[float, float] | None,
+    ) -> None:  # fmt: skip
         bases = rows % self.n_bases
         one = self.n_bases == 1
         bounds = judge.bounds.bounds if one else judge.bounds.bounds.of(bases)
@@ -241,7 +251,10 @@ class HostingStudy:
             run = scanned_crossings(evaluate, base, bounds, largest, self.settings.tol_mw)
         else:
             first = np.minimum(np.full(rows.size, self.max_mw / 256.0), largest)
-            run = first_crossings(evaluate, base, bounds, largest, first, self.settings.tol_mw)
+            known = None
+            if bracket_mw is not None:
+                known = (np.full(rows.size, bracket_mw[0]), np.full(rows.size, bracket_mw[1]))
+            run = first_crossings(evaluate, base, bounds, largest, first, self.settings.tol_mw, known)
         column, above = run.binding(bounds)
         kind = judge.bounds.kind(bases, column, above)
         found.take(rows, run, which, kind, column)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 import struct
 from pathlib import Path
 from typing import Any
@@ -263,3 +265,20 @@ def test_the_next_per_cent_violates(tmp_path: Path) -> None:
     )  # fmt: skip
     assert kept[:32].all()
     assert not kept[32:].any()
+
+
+def test_the_guide_shows_what_commands_print(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Capability 81: each block of output in the guide is that of the command above it."""
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "dist.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"```bash\ndistgrid dist ([^\n]+)\n```\n\n```text\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == 2
+    for call, block in shown:
+        verb, *arguments = shlex.split(call)
+        code, printed, _ = command(verb, arguments, capsys)
+        assert code == 0
+        lines = [line.strip() for line in printed.splitlines()]
+        for line in block.splitlines():
+            assert line.strip() in {*lines, "..."}, line

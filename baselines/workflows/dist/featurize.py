@@ -195,7 +195,7 @@ def to_pyg(graph: Mapping[str, Any]) -> Any:
         import torch
         from torch_geometric.data import Data
     except ImportError as error:
-        raise RunError(f"graphs as Data need torch and torch_geometric: pip install torch_geometric ({error})") from error
+        raise RunError(f"graphs as Data need torch and torch_geometric: pip install 'distgrid[graphs]' ({error})") from error
     y = [[float("nan") if value is None else value for value in row] for row in graph["y"]]
     return Data(
         x=torch.tensor(graph["x"]), edge_index=torch.tensor(graph["edge_index"], dtype=torch.long),
