@@ -84,7 +84,7 @@ class BalancedFlows(Flows):
     def __init__(self, feeder: Feeder, limits: HostingLimits, v_source_pu: float | None = None) -> None:
         super().__init__(feeder, limits, v_source_pu)
         self.net = physics.compile(feeder, keep_loops=True)
-        self.options = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
+        self.options: Arguments = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
         self.nodes = np.flatnonzero(self.net.energised)
         low, high = judged_band(feeder, limits.voltage_band)
         parts = [

@@ -213,7 +213,8 @@ class _Search:
         some = np.flatnonzero(bent.any(axis=1))
         if some.size == 0:
             return turn
-        a, b, c, xa, xb, xc, bent = (z[some] for z in (a, b, c, xa, xb, xc, bent))
+        a, b, c = a[some], b[some], c[some]
+        xa, xb, xc, bent = xa[some], xb[some], xc[some], bent[some]
         first, second = (xb - xa) / (b - a), (xc - xb) / (c - b)
         curve = (second - first) / (c - a)
         with np.errstate(divide="ignore", invalid="ignore"):

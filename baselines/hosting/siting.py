@@ -90,7 +90,7 @@ def each_bus(flows: Flows, buses: Sequence[str] | None = None, phases: str = "al
     for bus in checked_buses(flows, buses):
         for label, places in _places(flows, rows[bus], phases, bus, named=buses is not None):
             share = np.zeros(flows.shape)
-            share[(rows[bus], *places)] = 1.0 / max(1, len(places[0]) if places else 1)
+            share[rows[bus]] = share[rows[bus]] + _equal_parts(flows.shape[1:], places)
             names.append(bus)
             letters.append(label)
             shares.append(share)
@@ -101,23 +101,30 @@ def each_bus(flows: Flows, buses: Sequence[str] | None = None, phases: str = "al
     )
 
 
-def _places(
-    flows: Flows, row: int, phases: str, bus: str, *, named: bool
-) -> list[tuple[str, tuple[list[int], ...]]]:
+def _equal_parts(shape: tuple[int, ...], places: list[int]) -> FloatArray:
+    """What of a plant stands at each place of its bus; all of it where a bus has one place."""
+    if not shape:
+        return np.ones(())
+    part = np.zeros(shape)
+    part[places] = 1.0 / len(places)
+    return part
+
+
+def _places(flows: Flows, row: int, phases: str, bus: str, *, named: bool) -> list[tuple[str, list[int]]]:
     """Phases of candidates at a bus and where they stand among the places of the bus."""
     if isinstance(flows, BalancedFlows):
         if phases != "all":
             raise RunError(
                 f"feeder {flows.feeder.name!r} is balanced: phases {phases!r} need a per-phase feeder"
             )
-        return [("", ())]
+        return [("", [])]
     assert isinstance(flows, PhaseFlows)
     names, first = flows.terminals(row)
     if phases == "all":
-        return [(flows.letters(row), ([first + k for k in names],))]
+        return [(flows.letters(row), [first + k for k in names])]
     labels = _LEGS if first else _LETTERS
     if phases == "each":
-        return [(labels[k], ([first + k],)) for k in names]
+        return [(labels[k], [first + k]) for k in names]
     wanted = [phases] if first else list(phases)
     if any(x not in (*_LETTERS, *_LEGS) for x in wanted) or len(set(wanted)) < len(wanted):
         raise RunError(f"phases are {phases!r}: expected all, each, or letters such as A or BC")
@@ -126,7 +133,7 @@ def _places(
         if named:
             raise RunError(f"bus {bus!r} has the phases {', '.join(have)}: not {phases!r}")
         return []
-    return [(phases, ([first + have[x] for x in wanted],))]
+    return [(phases, [first + have[x] for x in wanted])]
 
 
 def together(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -12,8 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distgrid import cases, physics
-from distgrid.baselines.errors import RunError
-from distgrid.baselines.workflows.dist.featurize import checked_graph, to_pyg
+from distgrid.baselines.workflows.dist.featurize import checked_graph
 from distgrid.cases.profiles import load_profiles, split_days
 from distgrid.cli import main
 
@@ -88,19 +88,18 @@ def test_a_graph_for_every_step_of_a_day(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_loads_as_data_of_pytorch_geometric(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Capability 88: `Data` where PyTorch Geometric is installed; else by structure, and the error says."""
+    """Capability 88: `Data` where PyTorch Geometric is installed, and by structure everywhere."""
     assert command(["case33bw", "--out", str(tmp_path / "run")], capsys)[0] == 0
     _, document = read(tmp_path / "run")
     (graph,) = document["graphs"]
+    checked_graph(graph, document)
     if importlib.util.find_spec("torch_geometric"):
-        data = to_pyg(graph)
+        torch, module = importlib.import_module("torch"), importlib.import_module("torch_geometric.data")
+        fields = {name: torch.tensor(graph[name]) for name in ("x", "edge_index", "edge_attr", "y")}
+        data = module.Data(**fields, num_nodes=graph["num_nodes"])
         assert data.validate()
         assert (data.num_nodes, data.num_edges) == (33, 64)
         assert data.num_node_features == len(document["x"])
-    else:
-        checked_graph(graph, document)
-        with pytest.raises(RunError, match="graphs"):
-            to_pyg(graph)
     for spoiled, message in (
         ({"edge_index": [[0], [33]], "edge_attr": [graph["edge_attr"][0]]}, "edge_index"),
         ({"x": graph["x"][1:]}, "x must be"),

@@ -15,7 +15,7 @@ from ...hosting.limits import KINDS, NO_POWER_FLOW
 from ...hosting.siting import Sites, each_bus
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import Scalar
-from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table_of_rows
+from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema
 from .hosting_config import HostingConfig, HostingSession, session
 from .hosting_tables import UNITS
 
@@ -84,7 +84,9 @@ class ConnectJob(Job[ConnectConfig]):
         row = connection(context.study, self.config.bus, self.config.mw, self.config.phases)
         row["type"] = self.config.type
         table = pa.Table.from_pylist([row], schema=CONNECT)
-        return Part({"connect": table}, [{"fits": row["fits"], "max_mw": row["max_mw"], "verdict": row["reason"]}])
+        return Part(
+            {"connect": table}, [{"fits": row["fits"], "max_mw": row["max_mw"], "verdict": row["reason"]}]
+        )
 
     def summary(
         self, context: HostingSession, tables: Tables, facts: Sequence[Mapping[str, Scalar]]
@@ -108,17 +110,17 @@ def connection(study: HostingStudy, bus: str, mw: float, phases: str = "all") ->
     found = study.capacities(sites)
     most = float(found.max_mw[0])
     fits = mw <= most or found.kind[0] < 0
-    kind, element, value, limit = _passed(study, sites, found, mw, most if fits else mw)
+    kind, element, value, limit = _passed(study, sites, found, most if fits else mw)
     row: dict[str, Any] = {
         "node_id": bus, "phase": sites.phase[0], "asked_mw": mw, "fits": bool(fits), "max_mw": most,
         "constraint": None if kind < 0 else KINDS[kind], "element": element, "value": value, "limit": limit,
         "unit": UNITS.get(kind, ""),
     }  # fmt: skip
-    return row | {"reason": _reason(row, found)}
+    return row | {"reason": _reason(row)}
 
 
 def _passed(
-    study: HostingStudy, sites: Sites, found: Capacities, mw: float, at_mw: float
+    study: HostingStudy, sites: Sites, found: Capacities, at_mw: float
 ) -> tuple[int, str | None, float | None, float | None]:
     """The limit that binds first, and what stands there at ``at_mw``, on the base that decides."""
     kind, element = int(found.kind[0]), found.element[0] or None
@@ -142,9 +144,13 @@ def _passed(
     return kind, element, None, None
 
 
-def _reason(row: Mapping[str, Any], found: Capacities) -> str:
+def _reason(row: Mapping[str, Any]) -> str:
     where = f"at bus {row['node_id']}" + (f" phase {row['phase']}" if row["phase"] else "")
-    begin = f"Yes: {row['asked_mw']:g} MW fits {where}" if row["fits"] else f"No: {row['asked_mw']:g} MW is too much {where}"
+    begin = (
+        f"Yes: {row['asked_mw']:g} MW fits {where}"
+        if row["fits"]
+        else f"No: {row['asked_mw']:g} MW is too much {where}"
+    )
     if row["constraint"] is None:
         return f"{begin}; no limit is passed up to {row['max_mw']:.4f} MW."
     name = str(row["constraint"]).replace("_", " ")

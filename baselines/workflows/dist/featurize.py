@@ -10,7 +10,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .... import cases, physics
-from ...errors import RunError
 from ...hosting.moments import Moments
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table
 
@@ -32,12 +31,17 @@ def _targets(*, per_phase: bool) -> tuple[tuple[str, str], ...]:
     """What the power flow says of a node."""
     if not per_phase:
         return ("v_pu", "pu"), ("v_deg", "degree")
-    return tuple((f"{name}_{k}", unit) for name, unit in (("v_pu", "pu"), ("v_deg", "degree")) for k in _PHASES)
+    return tuple(
+        (f"{name}_{k}", unit) for name, unit in (("v_pu", "pu"), ("v_deg", "degree")) for k in _PHASES
+    )
 
 
 def node_schema(*, per_phase: bool) -> pa.Schema:
     """One row a graph and node."""
-    numbers = [(name, NUMBER, unit or "1") for name, unit in (*_node_columns(per_phase=per_phase), *_targets(per_phase=per_phase))]
+    numbers = [
+        (name, NUMBER, unit or "1")
+        for name, unit in (*_node_columns(per_phase=per_phase), *_targets(per_phase=per_phase))
+    ]
     return schema(("graph_id", COUNT, ""), ("node", COUNT, ""), ("node_id", TEXT, ""), *numbers)
 
 
@@ -75,14 +79,19 @@ class Featurizer:
         at = np.arange(first, last)
         loads = self.moments.rows(at)
         sol = physics.solve(self.net, **loads)
-        return {"graphs": self._graphs(at, loads, sol), "nodes": self._nodes(at, loads, sol), "edges": self._edges(at, sol)}
+        return {
+            "graphs": self._graphs(at, loads, sol),
+            "nodes": self._nodes(at, loads, sol),
+            "edges": self._edges(at, sol),
+        }
 
     def _graphs(self, at: NDArray[np.int64], loads: Mapping[str, FloatArray], sol: Any) -> pa.Table:
         step = self.moments.step[at]
         total = sum(loads[name].reshape(at.size, -1).sum(axis=1) for name in loads if name.startswith("p_"))
         return table(
             {
-                "graph_id": at, "feeder": [self.feeder.name] * at.size, "step": [None if s < 0 else int(s) for s in step],
+                "graph_id": at, "feeder": [self.feeder.name] * at.size,
+                "step": [None if s < 0 else int(s) for s in step],
                 "n_nodes": np.full(at.size, self.feeder.n_nodes),
                 "n_edges": np.full(at.size, int(self.closed.sum())), "converged": sol.converged,
                 "p_load_mw": total, "p_loss_mw": sol.p_loss_mw, "p_source_mw": sol.p_slack_mw,
@@ -92,11 +101,13 @@ class Featurizer:
     def _nodes(self, at: NDArray[np.int64], loads: Mapping[str, FloatArray], sol: Any) -> pa.Table:
         n, feeder = self.feeder.n_nodes, self.feeder
         ids = [str(name) for name in feeder.column("nodes", "node_id")]
-        columns: dict[str, Any] = {
-            "graph_id": np.repeat(at, n), "node": np.tile(np.arange(n), at.size), "node_id": ids * at.size,
-            "is_source": np.tile(np.isin(ids, [str(s) for s in feeder.column("sources", "node_id")]).astype(float), at.size),
-            "base_kv": np.tile(self.net.base_kv, at.size), "q_capacitor": np.tile(self._capacitors(), at.size),
+        sources = [str(name) for name in feeder.column("sources", "node_id")]
+        fixed = {
+            "node": np.arange(n), "is_source": np.isin(ids, sources).astype(float),
+            "base_kv": self.net.base_kv, "q_capacitor": self._capacitors(),
         }  # fmt: skip
+        columns: dict[str, Any] = {"graph_id": np.repeat(at, n), "node_id": ids * at.size}
+        columns |= {name: np.tile(value, at.size) for name, value in fixed.items()}
         p, q = self._loads(loads)
         values = {"p_load": p, "q_load": q, "v_pu": sol.v_pu, "v_deg": sol.v_deg}
         for name, value in values.items():
@@ -143,10 +154,11 @@ class Featurizer:
             "is_transformer": np.array([k in ("transformer", "regulator") for k in kind], dtype=float),
             "is_switch": np.array([name in switched for name in names], dtype=float),
         }  # fmt: skip
-        columns = {name: np.tile(value, at.size) for name, value in fixed.items()}
+        columns: dict[str, Any] = {name: np.tile(value, at.size) for name, value in fixed.items()}
         columns |= {
             "graph_id": np.repeat(at, m), "branch_id": names * at.size, "closed": np.full(at.size * m, True),
-            **{name: self._of_branch(getattr(sol, name))[:, closed].reshape(-1) for name in ("p_from_mw", "q_from_mvar")},
+            "p_from_mw": self._of_branch(sol.p_from_mw)[:, closed].reshape(-1),
+            "q_from_mvar": self._of_branch(sol.q_from_mvar)[:, closed].reshape(-1),
             "loading": self._of_branch(sol.loading, most=True)[:, closed].reshape(-1),
         }  # fmt: skip
         return table(columns, EDGES)
@@ -176,7 +188,8 @@ def pyg_graphs(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     graphs = [
         {
             "graph_id": row["graph_id"], "num_nodes": row["n_nodes"], "x": of_x.tolist(),
-            "edge_index": np.vstack([way, way[:, ::-1]]).T.tolist(), "edge_attr": np.tile(of_edge, (2, 1)).tolist(),
+            "edge_index": np.vstack([way, way[:, ::-1]]).T.tolist(),
+            "edge_attr": np.tile(of_edge, (2, 1)).tolist(),
             "y": [[None if np.isnan(v) else v for v in line] for line in of_y.tolist()],
         }
         for row, of_x, of_y, way, of_edge in zip(rows, *split, strict=True)
@@ -184,23 +197,6 @@ def pyg_graphs(tables: Mapping[str, pa.Table]) -> dict[str, Any]:
     return {
         "format": "distgrid.pyg/1", "x": x_names, "edge_attr": list(_EDGE), "y": y_names, "graphs": graphs
     }  # fmt: skip
-
-
-def to_pyg(graph: Mapping[str, Any]) -> Any:
-    """One graph of `pyg_graphs`, or of the file, as `torch_geometric.data.Data`; a voltage that is null is NaN.
-
-    RunError where PyTorch Geometric is not installed.
-    """
-    try:
-        import torch
-        from torch_geometric.data import Data
-    except ImportError as error:
-        raise RunError(f"graphs as Data need torch and torch_geometric: pip install 'distgrid[graphs]' ({error})") from error
-    y = [[float("nan") if value is None else value for value in row] for row in graph["y"]]
-    return Data(
-        x=torch.tensor(graph["x"]), edge_index=torch.tensor(graph["edge_index"], dtype=torch.long),
-        edge_attr=torch.tensor(graph["edge_attr"]), y=torch.tensor(y), num_nodes=graph["num_nodes"],
-    )  # fmt: skip
 
 
 def checked_graph(graph: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> None:

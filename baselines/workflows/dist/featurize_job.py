@@ -34,7 +34,8 @@ class FeaturizeConfig(JobConfig):
     )
     load_scale: float = Field(default=1.0, description="Times the loads.")
     split: str | None = Field(
-        default=None, description="A graph for every step of these days: train, val, test, ...; left out: nominal loads."
+        default=None,
+        description="A graph for every step of these days: train, val, test, ...; left out: nominal loads.",
     )
     days: Annotated[tuple[int, ...], BeforeValidator(commas), DisplayedField("N[,N…]")] = Field(
         default=(), description="Days of the split; left out: all."
@@ -110,9 +111,7 @@ class FeaturizeJob(Job[FeaturizeConfig]):
             return {}
         return {PYG: (json.dumps(pyg_graphs(outcome.tables), allow_nan=False) + "\n").encode()}
 
-    def summary(
-        self, context: _Context, tables: Tables, facts: Sequence[Mapping[str, Scalar]]
-    ) -> Summary:
+    def summary(self, context: _Context, tables: Tables, facts: Sequence[Mapping[str, Scalar]]) -> Summary:
         """How many graphs, nodes and edges; a power flow that failed is a problem."""
         graphs: pa.Table = tables["graphs"]
         failed = graphs.num_rows - sum(graphs["converged"].to_pylist())
@@ -124,4 +123,5 @@ class FeaturizeJob(Job[FeaturizeConfig]):
     def show(self, context: _Context, outcome: JobOutcome) -> Iterable[Any]:
         """Counts."""
         found = outcome.manifest.results
-        yield f"{found['graphs']} graphs of {context.feeder.name}: {found['nodes']} nodes, {found['edges']} edges"
+        counts = f"{found['nodes']} nodes, {found['edges']} edges"
+        yield f"{found['graphs']} graphs of {context.feeder.name}: {counts}"

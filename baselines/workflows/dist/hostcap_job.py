@@ -29,9 +29,9 @@ _SHOWN = 12  # rows of the table on a terminal
 class HostCapConfig(HostingConfig):
     """Hosting capacity: the largest plant at each bus that keeps every limit, and what limits it.
 
-    Every size below it is feasible too: sizes are bracketed from small ones, and the first limit that is passed
-    counts. A limit that the feeder passes by itself binds where the plant makes it worse. Exit status: 0, or 2
-    for wrong input.
+    Every size below it is feasible too: sizes are bracketed from small ones, and the first limit that is
+    passed counts. A limit that the feeder passes by itself binds where the plant makes it worse. Exit status:
+    0, or 2 for wrong input.
     """
 
     buses: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("BUS[,BUS…]")] = Field(
@@ -39,10 +39,12 @@ class HostCapConfig(HostingConfig):
     )
     phases: str = Field(default="all", description="Per phase: all, each, or letters such as A or BC.")
     together: str = Field(
-        default="no", description="One plant at each of the buses, as a total: equal parts, by load, or the best "
-        "division that is found.",
-    )  # fmt: skip
-    draws: int = Field(default=0, description="Monte-Carlo siting: so many sets of buses drawn at random.", ge=0)
+        default="no",
+        description="One plant at each of the buses, as a total: equal, load (in proportion) or best.",
+    )
+    draws: int = Field(
+        default=0, description="Monte-Carlo siting: so many sets of buses drawn at random.", ge=0
+    )
     sites_per_draw: int = Field(default=3, description="Buses of each set.", ge=1)
     seed: int = Field(default=0, description="Of the draws.", ge=0)
     profile_bus: str | None = Field(
@@ -141,9 +143,7 @@ class HostCapJob(Job[HostCapConfig]):
         curve = penetration_curve(tables["hostcap_summary"], load * self.config.load_scale)
         return {**tables, "hostcap_curve": curve}
 
-    def summary(
-        self, context: _Context, tables: Tables, facts: Sequence[Mapping[str, Scalar]]
-    ) -> Summary:
+    def summary(self, context: _Context, tables: Tables, facts: Sequence[Mapping[str, Scalar]]) -> Summary:
         """Least, median and most, what limits, and how much work it was."""
         found = tables["hostcap_summary"]
         size, kinds = found["max_mw"].to_numpy(), Counter(found["limiting_constraint"].to_pylist())
@@ -176,10 +176,9 @@ class HostCapJob(Job[HostCapConfig]):
         """The candidates that take least, and the summary."""
         yield capacities_table(context.session.feeder.name, self.config.type, outcome)
         results = outcome.manifest.results
-        yield (
-            f"{results['candidates']} candidates: least {results['least_mw']:.4f} MW at {results['least_at']}, "
-            f"median {results['median_mw']:.4f}, most {results['most_mw']:.4f} MW; limits: {results['limits']}"
-        )
+        sizes = f"median {results['median_mw']:.4f}, most {results['most_mw']:.4f} MW"
+        least = f"least {results['least_mw']:.4f} MW at {results['least_at']}"
+        yield f"{results['candidates']} candidates: {least}, {sizes}; limits: {results['limits']}"
 
 
 def capacities_table(name: str, kind: str, outcome: JobOutcome) -> Any:
@@ -193,9 +192,9 @@ def capacities_table(name: str, kind: str, outcome: JobOutcome) -> Any:
         title=f"Hosting capacity of {escape(name)} for {kind}", title_justify="left", title_style="bold",
         header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left",
     )  # fmt: skip
-    for head, side in (("Bus", "left"), ("Phase", "left"), ("MW", "right"), ("Limited by", "left"), ("at", "left"),
-                       ("Highest V", "right"), ("Lowest V", "right")):  # fmt: skip
-        table.add_column(head, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for head in ("Bus", "Phase", "MW", "Limited by", "at", "Highest V", "Lowest V"):
+        number = head in ("MW", "Highest V", "Lowest V")
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
     for row in rows[:_SHOWN]:
         volts = [("–" if row[c] is None else f"{row[c]:.4f}") for c in ("v_highest_pu", "v_lowest_pu")]
         table.add_row(

@@ -38,7 +38,9 @@ def band(value: Any) -> Any:
     try:
         low, high = (float(part) for part in parts)
     except ValueError:
-        raise ValueError(f"{value!r} is no voltage band: expected two numbers in pu, such as [0.95,1.05]") from None
+        raise ValueError(
+            f"{value!r} is no voltage band: expected two numbers in pu, such as [0.95,1.05]"
+        ) from None
     return low, high
 
 
@@ -50,7 +52,8 @@ class HostingConfig(JobConfig):
     )
     type: str = Field(default="solar", description="solar, wind, storage, ev or load.")
     inverter: str | None = Field(
-        default=None, description="Inverter functions of IEEE 1547, such as volt-var-b; left out: unity power factor."
+        default=None,
+        description="Inverter functions of IEEE 1547, such as volt-var-b; left out: unity power factor.",
     )
     voltage_band: Annotated[
         tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]")
@@ -59,17 +62,24 @@ class HostingConfig(JobConfig):
     voltage_deviation: float = Field(default=0.03, description="How far any voltage may move, pu.")
     thermal: bool = Field(default=True, description="Keep the ratings of branches.")
     thermal_margin: float = Field(default=0.0, description="Share of each rating that stays free.")
-    reverse_mw: float | None = Field(default=None, description="Most power back into a source, MW; left out: any.")
-    vuf_max_pct: float | None = Field(default=None, description="Per phase: unbalance allowed, %; left out: any.")
+    reverse_mw: float | None = Field(
+        default=None, description="Most power back into a source, MW; left out: any."
+    )
+    vuf_max_pct: float | None = Field(
+        default=None, description="Per phase: unbalance allowed, %; left out: any."
+    )
     controls: str = Field(
         default="band-floating",
-        description="Regulators and switched banks: band-floating (band after they act, deviation before), frozen "
-        "or floating.",
+        description="Regulators and switched banks: band-floating (the band after they act, the deviation "
+        "before), frozen or floating.",
     )
     load_scale: float = Field(default=1.0, description="Times the loads.")
-    v_source_pu: float | None = Field(default=None, description="Voltage of the sources, pu; left out: as stored.")
+    v_source_pu: float | None = Field(
+        default=None, description="Voltage of the sources, pu; left out: as stored."
+    )
     split: str | None = Field(
-        default=None, description="Judge every step of these days: train, val, test, ...; left out: nominal loads."
+        default=None,
+        description="Judge every step of these days: train, val, test, ...; left out: nominal loads.",
     )
     days: Annotated[tuple[int, ...], BeforeValidator(commas), DisplayedField("N[,N…]")] = Field(
         default=(), description="Days of the split; left out: all."
@@ -78,7 +88,9 @@ class HostingConfig(JobConfig):
         default=None, description="CSV of what is connected: asset_id, bus_id, p_mw or p_min_mw and p_max_mw."
     )
     tolerance_kw: float = Field(default=0.1, description="How close the size found is, kW.")
-    max_mw: float | None = Field(default=None, description="Nothing larger is tried; left out: ten times the load.")
+    max_mw: float | None = Field(
+        default=None, description="Nothing larger is tried; left out: ten times the load."
+    )
 
     def settings(self) -> Settings:
         """RunError for values that cannot be."""

@@ -75,9 +75,19 @@ def _map(ax: Axes, feeder: Feeder, found: Sequence[Mapping[str, Any]]) -> None:
     floor = 1e-3
     seen = np.maximum(value[some], floor)
     norm = LogNorm(seen.min(), max(seen.max(), 1.001 * seen.min()))
-    dots = ax.scatter(*xy[some].T, c=seen, cmap="viridis", norm=norm, s=34, edgecolors=_INK, linewidths=0.4, zorder=2)
+    dots = ax.scatter(
+        xy[some, 0],
+        xy[some, 1],
+        c=seen,
+        cmap="viridis",
+        norm=norm,
+        s=34,
+        edgecolors=_INK,
+        linewidths=0.4,
+        zorder=2,
+    )
     sources = [feeder.node_index[str(node)] for node in feeder.column("sources", "node_id")]
-    ax.scatter(*xy[sources].T, marker="s", s=60, color=_INK, zorder=3)
+    ax.scatter(xy[sources, 0], xy[sources, 1], marker="s", s=60, color=_INK, zorder=3)
     ax.figure.colorbar(dots, ax=ax, label="hosting capacity, MW", shrink=0.85)
     ax.set_title(f"{feeder.name}: what each bus takes", fontsize=10)
     ax.margins(0.05)

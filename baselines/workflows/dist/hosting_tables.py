@@ -45,6 +45,7 @@ CURVE = schema(
 
 UNITS = {OVER: "pu", UNDER: "pu", DEVIATION: "pu", THERMAL: "of the rating", REVERSE: "MW", UNBALANCE: "%"}
 
+
 def capacity_tables(study: HostingStudy, found: Capacities) -> dict[str, pa.Table]:
     """One row a candidate, and how near each limit is to it."""
     summary: list[tuple[Any, ...]] = []
@@ -61,8 +62,8 @@ def capacity_tables(study: HostingStudy, found: Capacities) -> dict[str, pa.Tabl
         value, limit, unit = (None, None, "") if binding is None else (binding[3], binding[4], UNITS[kind])
         passed = found.passed_mw[k] if np.isfinite(found.passed_mw[k]) else None
         summary.append(
-            (*who, found.sites.n_sites[k], ",".join(found.sites.buses[k]), found.max_mw[k], passed, *said, value,
-             limit, unit, step, *states[-1].extremes(k), int(found.power_flows[k]))
+            (*who, found.sites.n_sites[k], ",".join(found.sites.buses[k]), found.max_mw[k], passed, *said,
+             value, limit, unit, step, *states[-1].extremes(k), int(found.power_flows[k]))
         )  # fmt: skip
         detail += [
             (*who, "limit", step, KINDS[name], element, before, now, bound, room, UNITS[name], name == kind,
@@ -92,9 +93,7 @@ def _step(step: int) -> int | None:
     return None if step < 0 else int(step)
 
 
-def _steps(
-    study: HostingStudy, found: Capacities, k: int, who: tuple[str, str]
-) -> Iterator[tuple[Any, ...]]:
+def _steps(study: HostingStudy, found: Capacities, k: int, who: tuple[str, str]) -> Iterator[tuple[Any, ...]]:
     """The capacity of each interval; null where nothing of the plant flows."""
     for t, step in enumerate(study.moments.step.tolist()):
         size, kind, column = (a[k, t] for a in (found.at_step_mw, found.at_step_kind, found.at_step_element))
@@ -133,7 +132,14 @@ class _State:
         for kind, value, before, limit, room, at in (
             (OVER, x, base, high, high - x, of.kind_high == OVER),
             (UNDER, x, base, low, x - low, of.kind_low == UNDER),
-            (DEVIATION, np.abs(x - base), 0.0 * x, of.moves, of.moves - np.abs(x - base), np.isfinite(of.moves)),
+            (
+                DEVIATION,
+                np.abs(x - base),
+                0.0 * x,
+                of.moves,
+                of.moves - np.abs(x - base),
+                np.isfinite(of.moves),
+            ),
             (THERMAL, x, base, high, high - x, of.kind_high == THERMAL),
             (REVERSE, x, base, low, x - low, of.kind_low == REVERSE),
             (UNBALANCE, x, base, high, high - x, of.kind_high == UNBALANCE),
