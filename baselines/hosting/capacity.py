@@ -16,7 +16,7 @@ from .flows import Arguments, BalancedFlows, Flows, Shown
 from .limits import HostingLimits, JudgedBounds, Quantities
 from .moments import Moments, operating_point
 from .plants import Plant, solve_with
-from .scan import scanned_crossings
+from .scan import ActingControls, scanned_crossings
 from .search import Crossings, first_crossings
 from .siting import Sites, each_bus
 
@@ -102,7 +102,12 @@ class Judge:
     flows: Flows
     bounds: JudgedBounds  # of every base
     base: FloatArray  # (bases, columns)
-    scanned: bool  # whether sizes far apart say nothing of those between: controls have acted
+    held: Flows | None = None  # the same with controls held, where they act in `flows`
+
+    @property
+    def scanned(self) -> bool:
+        """Whether controls act, so that sizes far apart say little of those between."""
+        return self.held is not None
 
     @property
     def quantities(self) -> Quantities:
@@ -161,24 +166,25 @@ class HostingStudy:
     def _judges(self) -> list[Judge]:
         limits, feeder, settings = self.settings.limits, self.feeder, self.settings
         if not acts(feeder) or settings.controls == "frozen":
-            return [self._judge(self.flows, scanned=False)]
+            return [self._judge(self.flows)]
         bases = np.arange(self.n_bases)
         p, q = self.fixed(bases)
         assert isinstance(self.flows, HeldFlows)
         self.controls = controls_at_rest(self.flows, self.arguments(bases), p, np.broadcast_to(q, p.shape))
         source = settings.v_source_pu
         if settings.controls == "floating":
-            return [self._judge(ControlledFlows(feeder, limits, source), scanned=True)]
+            return [self._judge(ControlledFlows(feeder, limits, source), HeldFlows(feeder, limits, source))]
         judges = []
         if limits.voltage_deviation is not None:
             moved = HostingLimits((0.0, np.inf), limits.voltage_deviation, None)
-            judges.append(self._judge(HeldFlows(feeder, moved, source), scanned=False))
+            judges.append(self._judge(HeldFlows(feeder, moved, source)))
         rest = replace(limits, voltage_deviation=None)
         if rest.any:
-            judges.append(self._judge(ControlledFlows(feeder, rest, source), scanned=True))
+            acting, held = ControlledFlows(feeder, rest, source), HeldFlows(feeder, rest, source)
+            judges.append(self._judge(acting, held))
         return judges
 
-    def _judge(self, flows: Flows, *, scanned: bool) -> Judge:
+    def _judge(self, flows: Flows, held: Flows | None = None) -> Judge:
         bases, shown = np.arange(self.n_bases), []
         for part in _parts(bases, flows.rows_at_once):
             p, q = self.fixed(part)
@@ -192,7 +198,7 @@ class HostingStudy:
                 f"feeder {self.feeder.name!r} has no usable power flow without the plant {when}: its load is "
                 "more than it can carry, or its controls find no rest"
             )
-        return Judge(flows, flows.quantities.against(x), x, scanned)
+        return Judge(flows, flows.quantities.against(x), x, held)
 
     # -- search ----------------------------------------------------------------------------------------------
 
@@ -225,11 +231,17 @@ class HostingStudy:
         signs = np.array([sign for sign, _ in self.ways], dtype=np.float64)
         return self.moments.part[self.part][bases // len(self.ways)] * signs[bases % len(self.ways)]
 
-    def evaluate(self, judge: Judge, sites: Sites, rows: IntArray, size_mw: FloatArray) -> Shown:
-        """Power flows of rows (candidate times bases plus base) with plants of these sizes."""
+    def evaluate(
+        self, judge: Judge, sites: Sites, rows: IntArray, size_mw: FloatArray, held: Arguments | None = None
+    ) -> Shown:
+        """Power flows of rows (candidate times bases plus base) with plants of these sizes.
+
+        ``held``: where controls stay, which act else.
+        """
         bases = rows % self.n_bases
+        flows = judge.flows if held is None or judge.held is None else judge.held
         return solve_with(
-            judge.flows.solve, self.arguments(bases), self.fixed(bases), self.settings.plant,
+            flows.solve, self.arguments(bases) | (held or {}), self.fixed(bases), self.settings.plant,
             sites.share[rows // self.n_bases], size_mw, self.part_of(bases),
         )  # fmt: skip
 
@@ -248,7 +260,11 @@ class HostingStudy:
 
         largest = np.minimum(limit[rows], found.kept[rows])
         if judge.scanned:
-            run = scanned_crossings(evaluate, base, bounds, largest, self.settings.tol_mw)
+            acting = ActingControls(
+                lambda at, size: self.evaluate(judge, sites, rows[at], size),
+                lambda at, size, held: self.evaluate(judge, sites, rows[at], size, held),
+            )
+            run = scanned_crossings(acting, base, bounds, largest, self.settings.tol_mw)
         else:
             first = np.minimum(np.full(rows.size, self.max_mw / 256.0), largest)
             known = None

@@ -24,7 +24,8 @@ class ControlledFlows(PhaseFlows):
         arguments = {**loads, **self.options, **self.powers(p_inject_mw, q_inject_mvar)}
         run = physics.settle_controls(self.net, max_control_iterations=_CONTROL_ITERATIONS, **arguments)
         shown = self.shown(run.solution)
-        return Shown(shown.x, shown.found & np.asarray(run.settled), shown.v_pu)
+        rest = {"tap_pos": run.tap_pos, "cap_on": np.asarray(run.cap_on, dtype=np.float64)}
+        return Shown(shown.x, shown.found & np.asarray(run.settled), shown.v_pu, rest)
 
 
 class HeldFlows(PhaseFlows):

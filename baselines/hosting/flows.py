@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ... import physics
 from ...cases import Feeder
-from ...physics.violations import judged_band
 from .limits import (
     OVER,
     REVERSE,
@@ -40,11 +39,13 @@ class Shown:
         x: (rows, columns) quantities of the limits.
         found: (rows,) whether the power flow has a usable solution.
         v_pu: (rows, buses) or (rows, buses, 3) voltages.
+        controls: Where regulators and banks came to rest, as arguments of rows; empty where they are held.
     """
 
     x: FloatArray
     found: BoolArray
     v_pu: FloatArray
+    controls: Arguments = field(default_factory=dict)
 
 
 class Flows(ABC):
@@ -86,7 +87,7 @@ class BalancedFlows(Flows):
         self.net = physics.compile(feeder, keep_loops=True)
         self.options: Arguments = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
         self.nodes = np.flatnonzero(self.net.energised)
-        low, high = judged_band(feeder, limits.voltage_band)
+        low, high = limits.band(feeder)
         parts = [
             columns_of(
                 [self.node_ids[n] for n in self.nodes], (UNDER, OVER), low[self.nodes], high[self.nodes],

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RunError
+from ...cases import Feeder
+from ...physics.violations import judged_band
+from ..errors import RunError, unknown
 from .search import Bounds
 
 FloatArray = NDArray[np.float64]
@@ -21,6 +23,7 @@ IntArray = NDArray[np.int64]
 #: Kinds of limits, by the names that tables have; `Bound` holds their places.
 KINDS = ("overvoltage", "undervoltage", "deviation", "thermal", "reverse_flow", "unbalance", "power_flow")
 OVER, UNDER, DEVIATION, THERMAL, REVERSE, UNBALANCE, NO_POWER_FLOW = range(len(KINDS))
+BAND_AT = ("all", "loads")
 #: What is no more than the noise of a power flow does not make a violation worse.
 WORSE = 1e-6
 
@@ -37,6 +40,7 @@ class HostingLimits:
             ratings are left out.
         reverse_mw: Most power that may flow back into each source, MW; None: any.
         vuf_max_pct: Per phase: unbalance |V2| / |V1| allowed, %; None: any.
+        band_at: Where the band is judged: at "all" nodes, or at "loads", the nodes that have any.
 
     Raises RunError, a ValueError, for values outside the physical.
     """
@@ -46,8 +50,11 @@ class HostingLimits:
     thermal_margin: float | None = 0.0
     reverse_mw: float | None = None
     vuf_max_pct: float | None = None
+    band_at: str = "all"
 
     def __post_init__(self) -> None:
+        if self.band_at not in BAND_AT:
+            raise unknown("place where the band is judged", self.band_at, BAND_AT)
         if self.voltage_band is not None:
             low, high = self.voltage_band
             if not 0.0 <= low < high or np.isnan(high):
@@ -63,6 +70,14 @@ class HostingLimits:
         _within("thermal margin", self.thermal_margin, 0.0, 1.0, "a share of the rating, such as 0.1")
         _within("reverse flow", self.reverse_mw, 0.0, np.inf, "MW, 0 or more")
         _within("unbalance", self.vuf_max_pct, 0.0, 100.0, "%, such as 2", open_low=True)
+
+    def band(self, feeder: Feeder) -> tuple[FloatArray, FloatArray]:
+        """(n_nodes,) lowest and highest voltage; 0 and inf where none is judged."""
+        low, high = judged_band(feeder, self.voltage_band)
+        if self.band_at == "loads":
+            rest = ~np.isin(feeder.column("nodes", "node_id"), feeder.column("loads", "node_id"))
+            low[rest], high[rest] = 0.0, np.inf
+        return low, high
 
     @property
     def any(self) -> bool:

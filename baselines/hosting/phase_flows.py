@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ... import physics
 from ...cases import Feeder
-from ...physics.violations import judged_band
 from .flows import Arguments, Flows, Shown
 from .limits import OVER, REVERSE, THERMAL, UNBALANCE, UNDER, HostingLimits, Quantities, columns_of, joined
 
@@ -40,7 +39,7 @@ class PhaseFlows(Flows):
         legs = self.net.topology.leg_slots.reshape(-1, 3)
         self.places = np.where(self.floating[:, None], legs, live & grounded)  # where plants may stand
         self.nodes = np.flatnonzero(np.where(self.floating[:, None], legs, live).reshape(-1))
-        low, high = judged_band(feeder, limits.voltage_band)
+        low, high = limits.band(feeder)
         node, phase = np.divmod(self.nodes, 3)
         names = [
             f"{self.node_ids[n]}.{(_LEGS if self.floating[n] else _LETTERS)[k]}"

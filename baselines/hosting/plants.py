@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +175,7 @@ class _Rest:
             step = -rest / np.clip(np.nan_to_num(slope, nan=-1.0), -1e3, -1.0)
             last = state, rest
             state = np.where(restless[None, :, None], state + step, state)
-        return Shown(shown.x, shown.found & ~restless, shown.v_pu)
+        return replace(shown, found=shown.found & ~restless)
 
 
 def terminal_voltage(v_pu: FloatArray, shape: tuple[int, ...], rated: FloatArray) -> FloatArray:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from distgrid.baselines.hosting.scan import scanned_crossings
+from distgrid.baselines.hosting.flows import Shown
+from distgrid.baselines.hosting.scan import ActingControls, scanned_crossings
 from distgrid.baselines.hosting.search import SLACK, Bounds, first_crossings
 
 Floats = NDArray[np.float64]
@@ -121,10 +122,16 @@ def test_nothing_that_binds_ends_at_the_largest_size(first_mw: float) -> None:
 def test_steps_of_taps_are_scanned_from_below() -> None:
     """Where a tap moves at 1 MW and lets the voltage back into the band, the crossing before it counts."""
 
-    def evaluate(rows: NDArray[np.int64], size: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        v = 1.0 + 0.08 * size - np.where(size > 1.0, 0.06, 0.0)
-        return v[:, None], np.ones(rows.size, dtype=bool)
+    def held(rows: NDArray[np.int64], size: Floats, state: dict[str, Floats]) -> Shown:
+        v = 1.0 + 0.08 * size - 0.01 * state["tap_pos"][:, 0]
+        return Shown(v[:, None], np.ones(rows.size, dtype=bool), v, state)
 
-    found = scanned_crossings(evaluate, np.ones((1, 1)), bounds(), np.array([5.0, 0.5]), 1e-4)
-    assert found.kept_mw[0] == pytest.approx(0.625, abs=1e-4)
-    assert found.kept_mw[1] == 0.5
+    for moves_at in (1.0, 0.6251, 0.64):  # hardly later than the crossing, and between two sizes of the scan
+
+        def rest(rows: NDArray[np.int64], size: Floats, at: float = moves_at) -> Shown:
+            return held(rows, size, {"tap_pos": np.where(size > at, 6.0, 0.0)[:, None]})
+
+        acting = ActingControls(rest, held)
+        found = scanned_crossings(acting, np.ones((1, 1)), bounds(), np.array([5.0, 0.5]), 5e-5)
+        assert found.kept_mw[0] == pytest.approx(0.625, abs=1e-4)
+        assert found.kept_mw[1] == 0.5

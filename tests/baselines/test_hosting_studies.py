@@ -151,16 +151,29 @@ def test_controls_decide_which_convention() -> None:
     np.testing.assert_allclose(most(moved, "band-floating"), most(moved, "frozen"), atol=2e-4)
 
 
+def test_floating_regulators_are_those_of_opendss() -> None:
+    """IEEE 13 with regulators in action, the band judged at nodes with loads: OpenDSS, scanned in steps of 50
+    kW (25 at the single-phase bus), had its last feasible size there.
+    """
+    limits = HostingLimits((0.95, 1.05), None, None, band_at="loads")
+    study = HostingStudy(cases.load("ieee13"), Settings(limits, controls="floating"))
+    for bus, last, step in (("671", 3.05, 0.05), ("675", 1.5, 0.05), ("611", 0.2, 0.025)):
+        (most,) = study.capacities(each_bus(study.flows, [bus])).max_mw
+        assert last <= most < last + step
+
+
 @pytest.mark.slow
 def test_every_phase_of_ieee123_takes_seconds() -> None:
-    """Each bus and each phase of 123 nodes, controls floating where the band is judged: under 5 s."""
+    """Each bus and each phase of 123 nodes, controls floating where the band is judged: 2 s on two cores that
+    are idle, and not much more on busy ones.
+    """
     feeder = cases.load("ieee123")
     settings = Settings(HostingLimits((0.95, 1.05), 0.03, 0.0, vuf_max_pct=3.0))
     HostingStudy(feeder, settings).capacities(each_bus(flows_of(feeder, settings), ["83"], "each"))
     begin = time.perf_counter()
     study = HostingStudy(feeder, settings)
     found = study.capacities(each_bus(study.flows, None, "each"))
-    assert time.perf_counter() - begin < 5.0
+    assert time.perf_counter() - begin < 10.0
     assert len(found.max_mw) > 250
 
 

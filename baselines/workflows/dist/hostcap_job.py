@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from ...errors import RunError, unknown
-from ...hosting.capacity import Capacities, HostingStudy
+from ...hosting.capacity import Capacities, HostingStudy, acts
 from ...hosting.largest_total import largest_total
 from ...hosting.siting import Sites, drawn, each_bus, together
 from ...jobs.config_fields import DisplayedField, commas
@@ -153,6 +153,7 @@ class HostCapJob(Job[HostCapConfig]):
             "least_mw": float(size.min()), "least_at": found["node_id"][least].as_py(),
             "median_mw": float(np.median(size)), "most_mw": float(size.max()),
             "limits": ", ".join(f"{name} {n}" for name, n in sorted(kinds.items())),
+            "controls": self.config.controls if acts(context.session.feeder) else "none act",
             "power_flows": int(found["power_flows"].to_numpy().sum()),
         }  # fmt: skip
         return Summary(results)
@@ -178,6 +179,8 @@ class HostCapJob(Job[HostCapConfig]):
         results = outcome.manifest.results
         sizes = f"median {results['median_mw']:.4f}, most {results['most_mw']:.4f} MW"
         least = f"least {results['least_mw']:.4f} MW at {results['least_at']}"
+        if acts(context.session.feeder):
+            yield f"Regulators and switched banks: {results['controls']}"
         yield f"{results['candidates']} candidates: {least}, {sizes}; limits: {results['limits']}"
 
 

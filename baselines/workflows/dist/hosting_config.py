@@ -58,6 +58,9 @@ class HostingConfig(JobConfig):
     voltage_band: Annotated[
         tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]")
     ] = Field(default=None, description="Voltages allowed, pu, or none; left out: those of each node.")
+    band_at: str = Field(
+        default="all", description="Where the band is judged: all nodes, or loads, those that have any."
+    )
     deviation: bool = Field(default=True, description="Limit how far voltages move.")
     voltage_deviation: float = Field(default=0.03, description="How far any voltage may move, pu.")
     thermal: bool = Field(default=True, description="Keep the ratings of branches.")
@@ -97,6 +100,7 @@ class HostingConfig(JobConfig):
         limits = HostingLimits(
             self.voltage_band, self.voltage_deviation if self.deviation else None,
             self.thermal_margin if self.thermal else None, self.reverse_mw, self.vuf_max_pct,
+            self.band_at,
         )  # fmt: skip
         if self.days and self.split is None:
             raise RunError("days are given without the split that they are of")
