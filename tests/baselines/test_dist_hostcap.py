@@ -114,7 +114,7 @@ def test_killed_and_done_again_ends_with_the_same_bytes(
     """Capability 77, 78: what is finished is kept, and neither the cut nor a second process moves a byte."""
     call = ["case141", "--draws", "150", "--sites-per-draw", "4", "--seed", "7"]
     assert command("hostcap", [*call, "--out", str(tmp_path / "whole")], capsys)[0] == 0
-    honest, done = HostCapJob.do_chunk, []
+    honest, done = HostCapJob.do_chunk, list[int]()
 
     def dies(self: HostCapJob, context: Any, chunk: Any) -> Any:
         if done:
@@ -259,7 +259,7 @@ def test_the_next_per_cent_violates(tmp_path: Path) -> None:
     at = [net.feeder.node_index[bus] for bus in found.sites.name]
     p[np.arange(32), at], p[np.arange(32, 64), at] = found.max_mw, 1.01 * found.max_mw
     sol, base = physics.solve(net, p_inject_mw=p, q_inject_mvar=0 * p), physics.solve(net).v_pu
-    kept = (
+    kept = np.asarray(
         (sol.v_pu <= 1.05).all(axis=1) & (sol.v_pu >= 0.9).all(axis=1) & (sol.loading <= 0.9).all(axis=1)
         & (np.abs(sol.v_pu - base) <= 0.03).all(axis=1)
     )  # fmt: skip
