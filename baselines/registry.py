@@ -11,6 +11,7 @@ from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFill
 from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.hosting import NearestFirst
+from .scripted.hosting_search import Bisection, Sweep
 from .scripted.local_control import LocalControl
 from .scripted.random import Random
 from .scripted.storage import BatteryPrice, PeakShave, TrackSetpoint
@@ -50,6 +51,8 @@ def _catalogue() -> Mapping[str, Factory]:
     table["ev-valley-filling"] = ValleyFilling
     table["ev-cheapest"] = CheapestHours
     table["host-nearest"] = NearestFirst
+    table["host-sweep"] = Sweep
+    table["host-bisection"] = Bisection
     table["battery-price"] = BatteryPrice  # of tasks in money
     table["peak-shave"] = PeakShave
     table["track-setpoint"] = TrackSetpoint

@@ -17,8 +17,8 @@ from .config import BUDGETS, AuditConfig, Budget
 from .constants import best_constant, extremes
 from .reference import momentary
 
-#: Rules that are looked at without their variants, and those that are contenders of their own.
-_OWN = ("do-nothing", "random")
+#: Policies that are contenders of their own, and those that solve power flows ahead: planners, no rules.
+_OWN = ("do-nothing", "random", "host-sweep", "host-bisection")
 
 
 class AuditSession:

@@ -17,10 +17,13 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("audit.job", "AuditJob"),
     ("workflows.dist.pf_job", "PowerFlowJob"),
     ("workflows.dist.controls_job", "ControlsJob"),
+    ("workflows.dist.hostcap_job", "HostCapJob"),
+    ("workflows.dist.connect_job", "ConnectJob"),
+    ("workflows.dist.featurize_job", "FeaturizeJob"),
 )
 
 #: Help of the first words of verbs of two.
-GROUPS = {"dist": "Analyse a feeder: power flow, local control."}
+GROUPS = {"dist": "Analyse a feeder: power flow, local control, hosting capacity, graphs."}
 
 
 def jobs() -> Iterator[type[Job[Any]]]:
@@ -44,3 +47,5 @@ def add_verbs(app: typer.Typer) -> None:
                 app.add_typer(groups[name], name=name)
             place = groups[name]
         place.command(verb)(command_of(job))
+        for alias in job.aliases:
+            place.command(alias, hidden=True)(command_of(job))

@@ -119,6 +119,7 @@ class Job(ABC, Generic[Config]):
         keeps_parts: Whether finished chunks are kept in the folder. Without, the job is done in one go, and
             nothing is written before it has ended.
         word: What its items are called, in the plural.
+        aliases: Further names of its verb, beside the last word of `kind`.
         shown_out: The default of `--out` in words, see `default_out`; empty: `--out` is required.
     """
 
@@ -129,6 +130,7 @@ class Job(ABC, Generic[Config]):
     pictures: ClassVar[tuple[str, ...]] = ()
     keeps_parts: ClassVar[bool] = True
     word: ClassVar[str] = "items"
+    aliases: ClassVar[tuple[str, ...]] = ()
     shown_out: ClassVar[str] = ""
 
     def __init__(self, config: Config) -> None:

@@ -21,8 +21,8 @@ from distgrid.baselines.scripted.volt_var import IEEE1547_A, IEEE1547_B, Piecewi
 #: The relays of regulators are tested with their own feeders.
 #: Nothing to control here: files of their own.
 ELSEWHERE = (
-    "local-control", "ev-asap", "ev-valley-filling", "ev-cheapest", "host-nearest", "battery-price",
-    "peak-shave", "track-setpoint",
+    "local-control", "ev-asap", "ev-valley-filling", "ev-cheapest", "host-nearest", "host-sweep",
+    "host-bisection", "battery-price", "peak-shave", "track-setpoint",
 )  # fmt: skip
 CATALOGUE = [name for name in registry.CATALOGUE if name not in ELSEWHERE]
 VOLT_VAR = [n for n in CATALOGUE if n.startswith("volt-var")]

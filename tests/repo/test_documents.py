@@ -131,7 +131,13 @@ def check_files(words: list[str], folder: Path) -> None:
         out = folder / words[words.index("--out") + 1]
         pf = ("buses.parquet", "branches.parquet", "losses.parquet", "violations.parquet", "run.json")
         controls = ("taps.parquet", "banks.parquet", "actions.parquet", "run.json")
-        files = {("dist", "pf"): pf, ("dist", "controls"): controls}
+        hostcap = ("hostcap_summary.parquet", "hostcap_detail.parquet", "hostcap_curve.parquet", "run.json",
+                   "hostcap.png", "hostcap_profile.png")  # fmt: skip
+        graphs = ("graphs.parquet", "nodes.parquet", "edges.parquet", "pyg.json", "run.json")
+        files = {
+            ("dist", "pf"): pf, ("dist", "controls"): controls, ("dist", "hostcap"): hostcap,
+            ("dist", "connect"): ("connect.parquet", "run.json"), ("dist", "featurize"): graphs,
+        }  # fmt: skip
         for name in files.get(
             (words[0], words[1]), ("steps.parquet", "episodes.parquet", "run.json", "report.png")
         ):

@@ -1,0 +1,162 @@
+"""`distgrid dist connect`: may this plant be connected here?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from ...errors import RunError
+from ...hosting.capacity import Capacities, HostingStudy
+from ...hosting.limits import KINDS, NO_POWER_FLOW
+from ...hosting.siting import Sites, each_bus
+from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
+from ...jobs.manifest import Scalar
+from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema
+from .hosting_config import HostingConfig, HostingSession, session
+from .hosting_tables import UNITS
+
+CONNECT = schema(
+    ("node_id", TEXT, ""), ("phase", TEXT, ""), ("type", TEXT, ""), ("asked_mw", NUMBER, "MW"),
+    ("fits", YES_NO, ""), ("max_mw", NUMBER, "MW"),
+    ("constraint", TEXT, ""), ("element", TEXT, ""),  # that asked_mw passes, or that would be passed first
+    ("value", NUMBER, "see unit"), ("limit", NUMBER, "see unit"), ("unit", TEXT, ""),  # at asked_mw
+    ("reason", TEXT, ""),
+)  # fmt: skip
+
+
+class ConnectConfig(HostingConfig):
+    """May a plant of this size be connected at this bus? Yes or no, why, and the largest that fits.
+
+    Exit status: 0 for yes, 3 for no, 2 for wrong input.
+    """
+
+    bus: str = Field(description="Where.")
+    mw: float = Field(description="Rated power, MW.", gt=0.0, allow_inf_nan=False)
+    phases: str = Field(default="all", description="Per phase: all, or letters such as A or BC.")
+
+
+class ConnectJob(Job[ConnectConfig]):
+    """One plant at one bus."""
+
+    kind = "dist connect"
+    config_model = ConnectConfig
+    tables = ("connect",)
+    keeps_parts = False
+    word = "plants"
+
+    def __init__(self, config: ConnectConfig) -> None:
+        """RunError for values that cannot be."""
+        super().__init__(config)
+        config.settings()
+        if config.phases == "each":
+            raise RunError("phases is 'each': say which phases the plant is connected to, or all")
+
+    def prepare(self) -> HostingSession:
+        """The feeder solved as it is."""
+        asked, found = self.config, session(self.config)
+        if asked.mw > found.study.max_mw:
+            found = session(asked.model_copy(update={"max_mw": asked.mw}))
+        each_bus(found.study.flows, [asked.bus], asked.phases)
+        return found
+
+    def parameters(self, context: HostingSession) -> Mapping[str, Scalar]:
+        """The configuration; feeder and fleet count by their content."""
+        dumped = self.config.model_dump(exclude={"feeder", "ders"})
+        return {
+            name: ",".join(map(str, value)) if isinstance(value, tuple | list) else value
+            for name, value in dumped.items()
+        }
+
+    def describe(self, context: HostingSession) -> Description:
+        """The feeder, and what is connected."""
+        return Description(list(context.inputs))
+
+    def items(self, context: HostingSession) -> Sequence[str]:
+        """The bus."""
+        return [self.config.bus]
+
+    def do(self, context: HostingSession, item: str) -> Part:
+        """Find the largest plant, and what the one asked for passes."""
+        row = connection(context.study, self.config.bus, self.config.mw, self.config.phases)
+        row["type"] = self.config.type
+        table = pa.Table.from_pylist([row], schema=CONNECT)
+        return Part(
+            {"connect": table}, [{"fits": row["fits"], "max_mw": row["max_mw"], "verdict": row["reason"]}]
+        )
+
+    def summary(
+        self, context: HostingSession, tables: Tables, facts: Sequence[Mapping[str, Scalar]]
+    ) -> Summary:
+        """The answer; no is a problem."""
+        (found,) = facts
+        return Summary(dict(found), None if found["fits"] else str(found["verdict"]))
+
+    def show(self, context: HostingSession, outcome: JobOutcome) -> Iterable[Any]:
+        """Nothing beside the verdict."""
+        return []
+
+
+def connection(study: HostingStudy, bus: str, mw: float, phases: str = "all") -> dict[str, Any]:
+    """Whether a plant of ``mw`` fits at a bus, why, and the largest that does; a row of ``CONNECT``.
+
+    Every size up to the largest fits. A size beyond the first limit is refused, also where a still larger
+    one would keep all limits again.
+    """
+    sites = each_bus(study.flows, [bus], phases)
+    found = study.capacities(sites)
+    most = float(found.max_mw[0])
+    fits = mw <= most or found.kind[0] < 0
+    kind, element, value, limit = _passed(study, sites, found, most if fits else mw)
+    row: dict[str, Any] = {
+        "node_id": bus, "phase": sites.phase[0], "asked_mw": mw, "fits": bool(fits), "max_mw": most,
+        "constraint": None if kind < 0 else KINDS[kind], "element": element, "value": value, "limit": limit,
+        "unit": UNITS.get(kind, ""),
+    }  # fmt: skip
+    return row | {"reason": _reason(row)}
+
+
+def _passed(
+    study: HostingStudy, sites: Sites, found: Capacities, at_mw: float
+) -> tuple[int, str | None, float | None, float | None]:
+    """The limit that binds first, and what stands there at ``at_mw``, on the base that decides."""
+    kind, element = int(found.kind[0]), found.element[0] or None
+    if kind < 0 or kind == NO_POWER_FLOW or element is None:
+        return kind, element, None, None
+    for judge in study.judges:
+        of = judge.quantities
+        for c in (k for k, name in enumerate(of.element) if name == element):
+            ends = {int(judge.bounds.kind_low[row, c]) for row in range(len(judge.base))}
+            ends |= {int(judge.bounds.kind_high[row, c]) for row in range(len(judge.base))}
+            if kind not in ends:
+                continue
+            shown = study.evaluate(judge, sites, found.base, np.array([at_mw]))
+            before = float(judge.base[found.base[0], c])
+            bounds = judge.bounds.bounds
+            low, high = (float(end[found.base[0], c]) for end in (bounds.low, bounds.high))
+            value = float(shown.x[0, c]) if shown.found[0] else float("nan")
+            if KINDS[kind] == "deviation":
+                return kind, element, abs(value - before), float(of.moves[c])
+            return kind, element, value, low if KINDS[kind] in ("undervoltage", "reverse_flow") else high
+    return kind, element, None, None
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    where = f"at bus {row['node_id']}" + (f" phase {row['phase']}" if row["phase"] else "")
+    begin = (
+        f"Yes: {row['asked_mw']:g} MW fits {where}"
+        if row["fits"]
+        else f"No: {row['asked_mw']:g} MW is too much {where}"
+    )
+    if row["constraint"] is None:
+        return f"{begin}; no limit is passed up to {row['max_mw']:.4f} MW."
+    name = str(row["constraint"]).replace("_", " ")
+    at = f" at {row['element']}" if row["element"] else ""
+    numbers = ""
+    if row["value"] is not None and np.isfinite(row["value"]) and not row["fits"]:
+        numbers = f" ({row['value']:.6g} {row['unit']}, limit {row['limit']:.6g})"
+    limited = f"largest {row['max_mw']:.4f} MW, limited by {name}{at}"
+    return f"{begin}; {limited}." if row["fits"] else f"{begin}: {name}{at}{numbers}; {limited}."
