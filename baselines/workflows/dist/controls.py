@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from .... import cases, physics
 from ....physics.controls.laws import relay_volts
 from ....physics.controls.settings import local_controls
-from .... import cases, physics
 from ...errors import RunError, unknown
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table
 

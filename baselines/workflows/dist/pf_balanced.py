@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .... import physics
 from ....physics.violations import judged_band, of_band, of_rating
-from .pf_result import PowerFlow
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table, table_of_rows
+from .pf_result import PowerFlow
 
 BUSES = schema(
     ("node_id", TEXT, ""), ("feeder_id", TEXT, ""), ("energised", YES_NO, ""),

@@ -30,12 +30,16 @@ class PowerFlowConfig(JobConfig):
         description="Shipped feeder, .m or .dss file, or folder of Parquet tables."
     )
     method: str = Field(default="backward-forward", description="backward-forward, newton or fast-decoupled.")
-    loops: str = Field(default="keep", description="Branches that close loops: keep, prune (leave out) or refuse."
+    loops: str = Field(
+        default="keep", description="Branches that close loops: keep, prune (leave out) or refuse."
     )
-    phases: str | None = Field(default=None, description="balanced or per-phase; as the feeder is where left out.")
+    phases: str | None = Field(
+        default=None, description="balanced or per-phase; as the feeder is where left out."
+    )
     tol: float = Field(default=1e-8, description="Largest voltage change of the last iteration, pu.")
     max_iter: int = Field(default=100, description="Iterations after which it is given up.")
-    voltage_bands: bool = Field(default=False, description="Per phase: loads outside their voltage band as in OpenDSS."
+    voltage_bands: bool = Field(
+        default=False, description="Per phase: loads outside their voltage band as in OpenDSS."
     )
     vuf_max_pct: float = Field(default=2.0, description="Per phase: unbalance |V2|/|V1| allowed, %.")
 

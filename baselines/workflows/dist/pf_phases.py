@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from .... import physics
 from ....physics.violations import judged_band, of_band, of_rating, of_unbalance
-from .pf_result import PhasePowerFlow
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table, table_of_rows
+from .pf_result import PhasePowerFlow
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
