@@ -19,13 +19,15 @@ _SUMMARY = "taps per phase, capacitor banks and single-phase inverters hold volt
 
 
 def _fleet(
-    regulators: tuple[str, ...], banks: tuple[str, ...], sun: Phased, stand: Mapping[str, int] | None = None
-) -> tuple[ResourceSpec, ...]:
+    regulators: tuple[str, ...], banks: tuple[str, ...], sun: Phased, stand: Mapping[str, int] | None = None,
+    daily_budget: int | None = None,
+) -> tuple[ResourceSpec, ...]:  # fmt: skip
     """``stand``: positions at which days begin; of others it is the feeder's."""
-    return (
-        *(TapChanger(name, max_steps=4, tap_pos=(stand or {}).get(name)) for name in regulators),
-        *(CapacitorBank(name) for name in banks), *phase_inverters(sun, "q"),
-    )  # fmt: skip
+    taps = (
+        TapChanger(name, max_steps=4, tap_pos=(stand or {}).get(name), daily_budget=daily_budget)
+        for name in regulators
+    )
+    return (*taps, *(CapacitorBank(name) for name in banks), *phase_inverters(sun, "q"))
 
 
 def _first(
@@ -43,6 +45,7 @@ def _first(
 def _second(
     case: str, regulators: tuple[str, ...], banks: tuple[str, ...], sun: Phased, load_scale: float,
     v_source_pu: float, violation_weight: float, stand: Mapping[str, int] | None = None,
+    daily_budget: int | None = None,
 ) -> RegisteredEnv:  # fmt: skip
     """Unbalance has a limit that the devices can keep, and what violates dominates the reward."""
     task = VoltVar3(
@@ -50,7 +53,7 @@ def _second(
     )
     return RegisteredEnv(
         name=f"VoltVar3-{case}", version=1, case=case, task=task, per_phase=True,
-        resources=_fleet(regulators, banks, sun, stand),
+        resources=_fleet(regulators, banks, sun, stand, daily_budget),
         options={"load_scale": load_scale, "v_source_pu": v_source_pu, **FORESEEN},
         summary=_SUMMARY,
     )  # fmt: skip
@@ -71,8 +74,8 @@ _SUN_13: Phased = (
 )  # fmt: skip
 #: How much of it each phase has in the second version: with most on A one tap changer is most of the task.
 _SHARE_13 = {"A": 0.65, "B": 1.5, "C": 1.3}
-#: All regulators alike, as one gang would stand: each phase then has its own way to go.
-_STAND_13 = {"reg1": 8, "reg2": 7, "reg3": 7}
+#: Near where the best constant action has the taps. With a budget of steps inverters have to do their part.
+_STAND_13 = {"reg1": 8, "reg2": 5, "reg3": 7}
 _SUN_123: Phased = (
     ("47", "A", 0.3), ("48", "A", 0.25), ("65", "A", 0.35), ("76", "A", 0.35), ("66", "B", 0.2),
     ("86", "B", 0.2), ("95", "B", 0.2), ("99", "C", 0.25), ("51", "C", 0.2), ("108", "C", 0.2),
@@ -104,7 +107,8 @@ _THIRTEEN = _second(
     v_source_pu=0.98,
     violation_weight=5.0,
     stand=_STAND_13,
-).priced(2700.0, 12000.0)
+    daily_budget=8,
+).priced(1900.0, 6100.0)
 
 ENTRIES: tuple[RegisteredEnv, ...] = (
     _first(
