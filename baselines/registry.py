@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from .errors import RunError, unknown
+from .optimal.policy import Optimal
 from .policy import AnyEnv, Policy
 from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
 from .scripted.do_nothing import DoNothing
@@ -56,6 +57,7 @@ def _catalogue() -> Mapping[str, Factory]:
     table["battery-price"] = BatteryPrice  # of tasks in money
     table["peak-shave"] = PeakShave
     table["track-setpoint"] = TrackSetpoint
+    table["optimal"] = Optimal  # where the relaxation covers feeder, devices and reward
     return MappingProxyType(table)
 
 

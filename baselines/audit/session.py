@@ -18,7 +18,7 @@ from .constants import best_constant, extremes
 from .reference import momentary
 
 #: Policies that are contenders of their own, and those that solve power flows ahead: planners, no rules.
-_OWN = ("do-nothing", "random", "host-sweep", "host-bisection")
+_OWN = ("do-nothing", "random", "host-sweep", "host-bisection", "optimal")
 
 
 class AuditSession:

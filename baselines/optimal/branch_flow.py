@@ -16,7 +16,7 @@ from .affine import Affine, FloatArray
 from .program import Limit, Program, Rows
 from .radial import RadialNetwork
 
-_MOST_V_PU = 1.5
+MOST_V_PU = 1.5
 _LEAST_V_PU = 0.5
 _FLOW_ROOM = 2.0  # flows stay below so many times all power that lies downstream: see `conic.Bound`
 
@@ -97,7 +97,7 @@ def add_branch_flow(
     steps, m, f = demand.p_mw.shape[0], network.size, network.fed.size
     base = network.base_mva
     reach = _reaches(network, demand, reach_mva)
-    v = program.columns((steps, m), _MOST_V_PU**2)
+    v = program.columns((steps, m), MOST_V_PU**2)
     p, q = (program.columns((steps, f), reach.flow) for _ in range(2))
     current = program.columns((steps, f), 2.0 * reach.flow**2 / (network.ratio2 * _LEAST_V_PU**2))
     p_root, q_root = (program.columns((steps, network.root.size), reach.root) for _ in range(2))
@@ -135,7 +135,7 @@ class _Reaches:
 def _reaches(network: RadialNetwork, demand: Demand, reach_mva: FloatArray) -> _Reaches:
     """Sizes that flows cannot exceed: all that lies downstream, with room for losses."""
     own = np.hypot(demand.p_mw, demand.q_mvar).max(axis=0) * (1.0 + network.z_p + network.z_q) + reach_mva
-    own = own / network.base_mva + (np.abs(network.g_pu) + np.abs(network.b_pu)) * _MOST_V_PU**2
+    own = own / network.base_mva + (np.abs(network.g_pu) + np.abs(network.b_pu)) * MOST_V_PU**2
     below = _FLOW_ROOM * network.downstream(own) + 1e-6
     return _Reaches(below, np.full(network.root.size, _FLOW_ROOM * own.sum() + 1e-6))
 
@@ -151,7 +151,7 @@ def _add_limits(
     program: Program, flow: BranchFlow, limits: NetworkLimits, p_mw: Affine, q_mvar: Affine, demand: Demand
 ) -> None:
     network = flow.network
-    low, high = limits.v_band or (_LEAST_V_PU, _MOST_V_PU)
+    low, high = limits.v_band or (_LEAST_V_PU, MOST_V_PU)
     buses = network.bus_names()[network.fed]
     v = flow.v[:, network.fed]
     program.nonneg(high**2 - v, _limit("v_max", "pu", buses, high, 2.0 * high))
@@ -196,7 +196,7 @@ def _add_lossless(
     """Voltages as if nothing were lost stay below the limit: they are above the true ones."""
     network, base = flow.network, flow.network.base_mva
     steps = flow.v.shape[0]
-    v = program.columns((steps, network.size), _MOST_V_PU**2)
+    v = program.columns((steps, network.size), MOST_V_PU**2)
     own_p = (demand.p_mw - p_mw) / base + network.g_pu * v
     own_q = (demand.q_mvar - q_mvar) / base - network.b_pu * v
     p, q = (program.columns((steps, network.fed.size), program.reach_of(part)) for part in (flow.p, flow.q))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -170,23 +171,23 @@ class Compiled:
     def _made(self) -> Any:
         import scipy.sparse as sp
 
-        clarabel = _clarabel()
-        settings = clarabel.DefaultSettings()
+        solver = clarabel()
+        settings = solver.DefaultSettings()
         settings.verbose = False
         settings.presolve_enable = settings.chordal_decomposition_enable = False  # or nothing can be updated
         tolerance, settings.max_iter = self._settings
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
         settings.max_threads = 1
-        cones = [clarabel.ZeroConeT(self._counts[ZERO]), clarabel.NonnegativeConeT(self._counts[NONNEG])]
+        cones = [solver.ZeroConeT(self._counts[ZERO]), solver.NonnegativeConeT(self._counts[NONNEG])]
         cones = [cone for cone, kind in zip(cones, (ZERO, NONNEG), strict=True) if self._counts[kind]]
-        cones += [clarabel.SecondOrderConeT(int(n)) for n in self._dimensions]
+        cones += [solver.SecondOrderConeT(int(n)) for n in self._dimensions]
         none = sp.csc_matrix((self.n_columns, self.n_columns))
-        return clarabel.DefaultSolver(none, self.cost, self.matrix, self.right, cones, settings)
+        return solver.DefaultSolver(none, self.cost, self.matrix, self.right, cones, settings)
 
 
-def _clarabel() -> Any:
+def clarabel() -> Any:
+    """The module of the solver; RunError that names the extra where it is not installed."""
     try:
-        import clarabel
+        return importlib.import_module("clarabel")
     except ImportError as missing:
         raise RunError("this needs the conic solver clarabel: pip install 'distgrid[optimal]'") from missing
-    return clarabel

@@ -1,0 +1,72 @@
+"""The bracket of a day: a value that was reached, and a bound that nobody can pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .affine import FloatArray
+from .day import check_covered, plan_day
+
+
+@dataclass(frozen=True, eq=False)
+class Bracket:
+    """What an episode can bring, in its own reward.
+
+    Attributes:
+        do_nothing: Return of the neutral action.
+        best_known: Return of the plan, played on the environment itself.
+        bound: No policy has a return above it, with whatever knowledge: the dual of the relaxation.
+        actions: (steps, n_actions) the plan, as floats in [-1, 1].
+        seconds: Of the solver.
+    """
+
+    do_nothing: float
+    best_known: float
+    bound: float
+    actions: FloatArray
+    seconds: float
+
+    @property
+    def gap(self) -> float:
+        """Between bound and best known, in units of what the plan gains over doing nothing."""
+        gained = self.best_known - self.do_nothing
+        return (self.bound - self.best_known) / gained if gained > 0.0 else float("inf")
+
+
+def bracket(env: Any, day: int, *, seed: int = 0) -> Bracket:
+    """The bracket of a day of an environment on a balanced radial feeder.
+
+    The relaxation sees the true loads, sun and prices of the episode. Its plan is played on the environment;
+    what that brings is the value, whether the relaxation was exact or not.
+
+    Args:
+        env: A single environment with a continuous action space.
+        day: Of its data; ``seed`` of its reset.
+        seed: With ``day``.
+
+    Raises:
+        RunError: a feeder, a device or a term of the reward that the relaxation does not cover.
+    """
+    own = env.unwrapped
+    check_covered(own.scenario)
+    own.reset(seed=seed, options={"day": int(day)})
+    plan = plan_day(own.scenario)
+    nothing = np.repeat(own.scenario.neutral_action[None], len(plan.actions), axis=0)
+    return Bracket(
+        _played(own, nothing, day, seed), _played(own, plan.actions, day, seed), plan.bound, plan.actions,
+        plan.seconds,
+    )  # fmt: skip
+
+
+def _played(env: Any, actions: FloatArray, day: int, seed: int) -> float:
+    env.reset(seed=seed, options={"day": int(day)})
+    total = 0.0
+    for action in actions:
+        _, reward, terminated, truncated, _ = env.step(action.astype(np.float32))
+        total += float(reward)
+        if terminated or truncated:
+            break
+    return total

@@ -1,0 +1,126 @@
+"""The plan of an episode by the relaxation, and the least that the episode can cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...envs.core.planning import PlannedScenario, Window
+from ...envs.resources.base import UnitInfo
+from ..errors import RunError
+from .affine import Affine, FloatArray, IntArray
+from .branch_flow import Demand, NetworkLimits, add_branch_flow
+from .conic import ALMOST, SOLVED, Compiled, ConicSolution
+from .devices import Planned, check_kinds, planned_fleet
+from .program import Program
+from .radial import radial_network
+from .rewards import PlannedEpisode, check_terms, cost_of
+
+_TOLERANCE = 1e-9
+_CAPPED = "voltage_violation_capped_pu"
+
+
+@dataclass(frozen=True, eq=False)
+class DayPlan:
+    """What the relaxation says of the rest of an episode.
+
+    Attributes:
+        actions: (steps, n_actions) floats in [-1, 1].
+        bound: No policy has a return above it.
+        seconds: Of the solver.
+    """
+
+    actions: FloatArray
+    bound: float
+    seconds: float
+
+
+def check_covered(scenario: PlannedScenario) -> None:
+    """RunError unless feeder, devices and reward of an environment are covered by the relaxation."""
+    radial_network(scenario.network)
+    check_kinds(scenario.fleet)
+    check_terms(scenario.task.rewards)
+
+
+def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
+    """The plan of the intervals that are left of a row's episode, as it will meet them.
+
+    What lies outside the band counts in a step up to a ceiling, which is not convex. No step of a play is
+    beyond it, and then the bound without a ceiling holds; or one is, which costs the ceiling beside what all
+    else costs at the least: the lower of the two bounds holds for both.
+
+    Raises:
+        RunError: a feeder, a device or a term of the reward that the relaxation does not cover.
+    """
+    window = scenario.window(row=row)
+    fleet, full = _relaxed(scenario, window, leave_out=None)
+    least, seconds = full.bound.value, full.seconds
+    capped = [term for term in scenario.task.rewards if term.of.name == _CAPPED and term.weight]
+    if capped:
+        _, without = _relaxed(scenario, window, leave_out=_CAPPED)
+        ceiling = {**capped[0].of.parameters, **dict(capped[0].parameters)}["most_pu"]
+        least = min(least, without.bound.value - capped[0].weight * ceiling)
+        seconds += without.seconds
+    return DayPlan(_actions(scenario, fleet, full.x), -least, seconds)
+
+
+def _relaxed(
+    scenario: PlannedScenario, window: Window, leave_out: str | None
+) -> tuple[list[Planned], ConicSolution]:
+    network, program = radial_network(scenario.network), Program()
+    fleet = planned_fleet(program, window.outlooks, scenario.units, window.dt_h)
+    steps, m = window.t_index.size, network.size
+    units = {unit.name: unit for unit in scenario.units}
+    at = np.concatenate([[network.position[units[name].node_row] for name in one.names] for one in fleet])
+    reach = np.zeros(m)
+    np.add.at(reach, at.astype(np.int64), np.concatenate([one.reach_mva for one in fleet]))
+    p, q = (_injected(fleet, units, network.position, m, which) for which in ("p_mw", "q_mvar"))
+    source = scenario.network.feeder.column("sources", "v_pu")[network.source].astype(np.float64)
+    demand = Demand(
+        window.load_p_mw[:, network.node], window.load_q_mvar[:, network.node],
+        np.repeat(source[None], steps, axis=0),
+    )  # fmt: skip
+    # The band and the ratings are the task's to charge, not limits of the plan.
+    flow = add_branch_flow(program, network, demand, p, q, NetworkLimits(None, None), reach)
+    episode = PlannedEpisode(program, flow, fleet, window.dt_h, scenario.task.v_band)
+    program.minimise(cost_of(episode, scenario.task.rewards, leave_out=leave_out))
+    found = Compiled(program, tolerance=_TOLERANCE).solve()
+    if found.status not in (SOLVED, ALMOST):
+        raise RunError(f"the relaxation of the day ended with {found.solver_status!r}")
+    return fleet, found
+
+
+def _injected(
+    fleet: list[Planned], units: Mapping[str, UnitInfo], position: IntArray, m: int, which: str
+) -> Affine:
+    total = Affine(0.0)
+    for one in fleet:
+        at = np.array([position[units[name].node_row] for name in one.names], dtype=np.int64)
+        total = total + getattr(one, which).scattered(at, m)
+    return total
+
+
+def _actions(scenario: PlannedScenario, fleet: list[Planned], x: FloatArray) -> FloatArray:
+    """The plan in the floats of the action space."""
+    units = {unit.name: unit for unit in scenario.units}
+    steps = fleet[0].p_mw.shape[0]
+    actions = np.repeat(scenario.neutral_action[None].astype(np.float64), steps, axis=0)
+    for one in fleet:
+        p, q = one.p_mw.at(x), one.q_mvar.at(x)
+        for k, name in enumerate(one.names):
+            unit = units[name]
+            if unit.action_p is not None:
+                actions[:, unit.action_p] = _share(unit, one, p[:, k])
+            if unit.action_q is not None:
+                actions[:, unit.action_q] = q[:, k] / unit.q_max_mvar
+    return np.clip(actions, -1.0, 1.0)
+
+
+def _share(unit: UnitInfo, planned: Planned, p_mw: FloatArray) -> FloatArray:
+    """The action of a power: from -1 to 1 over both signs of storage, from none to all of what is offered."""
+    if planned.offered_mw is None:
+        return p_mw / unit.p_mw
+    offered = planned.offered_mw[:, planned.names.index(unit.name)]
+    return np.where(offered > 0.0, 2.0 * p_mw / np.where(offered > 0.0, offered, 1.0) - 1.0, 1.0)
