@@ -18,10 +18,14 @@ The runner plays whole days and keeps the score; with ``out="runs/first"`` it le
 
 from __future__ import annotations
 
+from .certify.shipped import normalised_score
 from .errors import RunError, RunWarning
 from .policy import Policy
 from .registry import make, names
 from .rollouts.play import RunResult, rollout
 from .scoring.summary import PolicySummary
 
-__all__ = ["Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "make", "names", "rollout"]
+__all__ = [
+    "Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "make", "names", "normalised_score",
+    "rollout",
+]  # fmt: skip

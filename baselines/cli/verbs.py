@@ -15,6 +15,7 @@ from .job_command import command_of
 JOBS: tuple[tuple[str, str], ...] = (
     ("rollouts.job", "RolloutJob"),
     ("audit.job", "AuditJob"),
+    ("certify.job", "CertifyJob"),
     ("workflows.dist.pf_job", "PowerFlowJob"),
     ("workflows.dist.controls_job", "ControlsJob"),
     ("workflows.dist.hostcap_job", "HostCapJob"),

@@ -137,10 +137,10 @@ def check_files(words: list[str], folder: Path) -> None:
         files = {
             ("dist", "pf"): pf, ("dist", "controls"): controls, ("dist", "hostcap"): hostcap,
             ("dist", "connect"): ("connect.parquet", "run.json"), ("dist", "featurize"): graphs,
+            ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
-        for name in files.get(
-            (words[0], words[1]), ("steps.parquet", "episodes.parquet", "run.json", "report.png")
-        ):
+        verb = tuple(words[: 1 + (words[0] == "dist")])
+        for name in files.get(verb, ("steps.parquet", "episodes.parquet", "run.json", "report.png")):
             assert (out / name).stat().st_size > 0
 
 

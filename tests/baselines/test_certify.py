@@ -1,0 +1,105 @@
+"""Certificates: the verb, the shipped tables, the scores on their scale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from distgrid import baselines, cli
+from distgrid.baselines.certify.shipped import certificates, shipped
+from distgrid.baselines.errors import RunError
+from distgrid.baselines.optimal.bracket import bracket
+
+ID = "VoltVar-33bw-v1"
+
+
+def certify(out: Path, *more: str) -> int:
+    """Exit status of the command."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(["certify", ID, "--days", "2", "--out", str(out), "--no-progress", *more])
+    code = left.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_the_verb_writes_brackets_and_goes_on_to_the_same_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Capability 77: a folder that lost a finished day ends with the bytes that it had."""
+    out = tmp_path / "one"
+    assert certify(out) == 0
+    assert "within 1% of what there is to gain on 100% of 2 days" in capsys.readouterr().out
+    table = pq.read_table(out / "certificates.parquet")
+    for row in table.to_pylist():
+        assert row["do_nothing"] < row["best_rule_return"] < row["best_known"] <= row["bound"] + 1e-6
+        assert row["gap"] < 0.01
+    plans = pq.read_table(out / "plans.parquet")
+    assert np.abs(plans["action"].to_numpy()).max() <= 1.0
+    before = {p.name: p.read_bytes() for p in out.glob("*.parquet")}
+    assert (out / "certify.png").read_bytes()[:4] == b"\x89PNG"
+    again = tmp_path / "two"
+    assert certify(again, "--engine", "processes") == 0
+    assert {p.name: p.read_bytes() for p in again.glob("*.parquet")} == before
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ("DERDispatch-33bw-v0", "devices of kind 'ev' have no rows in the relaxation"),
+        ("VoltVar3-ieee13-v1", "this one is per phase"),
+        ("VoltVar-33bw-v9", "VoltVar-33bw"),
+    ],
+)
+def test_what_is_not_covered_is_an_error_before_anything_is_written(
+    env: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, one message, no folder."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(["certify", env, "--out", str(tmp_path / "out"), "--no-progress"])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out" / "certificates.parquet").exists()
+
+
+def test_shipped_certificates_are_those_of_the_environment_as_it_is() -> None:
+    """Days recomputed: what was shipped belongs to this code and these data."""
+    assert ID in shipped()
+    table = certificates(ID)
+    assert set(json.loads(table.schema.metadata[b"inputs"])) >= {"environment", "feeder case33bw", "profiles"}
+    env = gymnasium.make(f"distgrid/{ID}", split="test", disable_env_checker=True)
+    rows = table.to_pylist()
+    assert len(rows) == 49
+    for row in (rows[2], rows[-1]):
+        found = bracket(env, row["day"])
+        assert found.do_nothing == pytest.approx(row["do_nothing"], abs=1e-9)
+        assert found.best_known == pytest.approx(row["best_known"], abs=1e-5)
+        assert found.bound == pytest.approx(row["bound"], abs=1e-4)
+
+
+def test_bound_and_value_are_close_on_nine_tenths_of_the_days() -> None:
+    """Within 1 % of what there is to gain."""
+    gap = certificates(ID)["gap"].to_numpy()
+    assert (gap <= 0.01).mean() >= 0.9
+    assert (gap >= -1e-9).all()
+
+
+def test_scores_are_0_at_rest_and_1_at_the_best_known() -> None:
+    """And in between, in proportion."""
+    row = certificates(ID).to_pylist()[0]
+    rest, best, day = row["do_nothing"], row["best_known"], row["day"]
+    assert baselines.normalised_score(ID, day, rest) == 0.0
+    assert baselines.normalised_score(f"distgrid/{ID}", day, best) == 1.0
+    assert baselines.normalised_score(ID, day, 0.5 * (rest + best)) == pytest.approx(0.5)
+
+
+def test_scores_without_a_certificate_are_refused() -> None:
+    """Another environment, a day of another split."""
+    with pytest.raises(RunError, match="environment with certificates 'VoltVar-141-v1'"):
+        baselines.normalised_score("distgrid/VoltVar-141-v1", 15, -20.0)
+    with pytest.raises(RunError, match="day 0 is no day of the split 'test'"):
+        baselines.normalised_score(ID, 0, -20.0)
