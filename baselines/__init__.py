@@ -18,11 +18,11 @@ The runner plays whole days and keeps the score; with ``out="runs/first"`` it le
 
 from __future__ import annotations
 
-from .certify.shipped import normalised_score
 from .errors import RunError, RunWarning
 from .policy import Policy
 from .registry import make, names
 from .rollouts.play import RunResult, rollout
+from .scoring.certificates import normalised_score
 from .scoring.summary import PolicySummary
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from distgrid.baselines.certify.shipped import FOLDER
+from distgrid.baselines.scoring.certificates import FOLDER
 
 
 def main(folders: list[str]) -> None:

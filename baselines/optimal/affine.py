@@ -132,7 +132,7 @@ class Affine:
         into = np.broadcast_to(
             np.expand_dims(kept.reshape(np.delete(self.shape, axis)), axis), self.shape
         ).ravel()
-        return _sorted(self.constant.sum(axis=axis), into[self.row], self.column, self.value)
+        return _sorted(self.constant.sum(axis=axis), np.asarray(into[self.row]), self.column, self.value)
 
     def cumsum(self) -> Affine:
         """Sums over the first axis up to each index."""
@@ -146,8 +146,9 @@ class Affine:
         lead = self.shape[:-1]
         places = np.arange(int(np.prod(lead, dtype=np.int64)) * size).reshape(*lead, size)
         into = places[..., index].ravel()
-        constant = np.bincount(into, weights=self.constant.ravel(), minlength=places.size)
-        return _sorted(constant.reshape(*lead, size), into[self.row], self.column, self.value)
+        summed = np.bincount(into, weights=self.constant.ravel(), minlength=places.size)
+        constant = np.asarray(summed.reshape(*lead, size), dtype=np.float64)
+        return _sorted(constant, np.asarray(into[self.row]), self.column, self.value)
 
 
 def _sorted(constant: FloatArray, row: IntArray, column: IntArray, value: FloatArray) -> Affine:

@@ -126,7 +126,7 @@ class Compiled:
 
     def _costs(self, objective: Affine) -> tuple[FloatArray, float]:
         cost = np.bincount(objective.column, weights=objective.value, minlength=self.n_columns)
-        return cost, float(objective.constant)
+        return np.asarray(cost, dtype=np.float64), float(objective.constant)
 
     def solve(self) -> ConicSolution:
         """Solve with the present numbers."""

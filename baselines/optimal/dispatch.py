@@ -252,7 +252,7 @@ def _add_boxes(program: Program, units: Sequence[Unit], p: Affine, q: Affine) ->
             program.nonneg(row, Limit(kind, unit, names[free], value[free], one[free]))
     round_ = np.flatnonzero([np.isfinite(unit.s_mva) for unit in units])
     if round_.size:
-        most = np.array([units[k].s_mva for k in round_])
+        most = np.array([unit.s_mva for unit in units])[round_]
         head = Affine(np.broadcast_to(most, (1, round_.size)))
         program.cone(
             head, p[:, round_], q[:, round_],

@@ -47,12 +47,13 @@ class Optimal(Policy):
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """The next action of each row's plan; where it has ended, the neutral one."""
         batch, single = self._observations.batch(obs)
-        for row in np.flatnonzero(self._new):
-            self._plan[row] = plan_day(self._scenario, int(row)).actions.astype(np.float32)
-        self._step[self._new], self._new[:] = 0, False
+        for row in np.flatnonzero(self._new).tolist():
+            self._plan[row] = plan_day(self._scenario, row).actions.astype(np.float32)
+        self._step[self._new] = 0
+        self._new[:] = False
         action = self._actions.neutral(len(batch))
-        for row, plan in enumerate(self._plan):
-            if self._step[row] < len(plan):
-                action[row] = plan[self._step[row]]
+        for k, plan in enumerate(self._plan):
+            if self._step[k] < len(plan):
+                action[k] = plan[self._step[k]]
         self._step += 1
         return self._actions.coded(action, single)

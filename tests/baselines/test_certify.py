@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from distgrid import baselines, cli
-from distgrid.baselines.certify.shipped import certificates, shipped
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.bracket import bracket
+from distgrid.baselines.scoring.certificates import certificates, shipped
 
 ID = "VoltVar-33bw-v1"
 

@@ -135,7 +135,7 @@ def test_nobody_passes_the_bound(scale: float, seed: int) -> None:
     net, rng = network("case33bw"), np.random.default_rng(seed)
     buses = rng.choice(np.arange(2, 34), 4, replace=False).astype(str)
     units = [Unit(bus, bus, 0.0, 0.8, -0.4, 0.4, s_mva=0.85) for bus in buses]
-    loads = {"p_mw": scale * net.load_p_mw, "q_mvar": scale * net.load_q_mvar}
+    loads: dict[str, Any] = {"p_mw": scale * net.load_p_mw, "q_mvar": scale * net.load_q_mvar}
     found = optimal_dispatch(net, units, limits=WIDE, **loads)
     proved(found)
     row = [net.feeder.node_index[bus] for bus in buses]
