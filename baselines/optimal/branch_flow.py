@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .affine import Affine, FloatArray
+from .affine import Affine, FloatArray, IntArray
 from .program import Limit, Program, Rows
 from .radial import RadialNetwork
 
@@ -176,18 +176,23 @@ def _add_ratings(program: Program, flow: BranchFlow, share: float) -> None:
         return
     names, base = network.branch_names()[rated], network.base_mva
     most = share * network.rating_mva[rated]
-    p, q, current = flow.p[:, rated], flow.q[:, rated], flow.l[:, rated]
-    near, far = flow.v[:, network.parent[rated]], flow.v[:, network.fed[rated]]
-    ends = {
-        "thermal_from": (p, q - network.half_parent[rated] * near),
-        "thermal_to": (
-            p - network.r_pu[rated] * current,
-            q - network.x_pu[rated] * current + network.half_child[rated] * far,
-        ),
-    }
-    for kind, (at_p, at_q) in ends.items():
+    for kind, (at_p, at_q) in ends_of(flow, rated).items():
         head = Affine(np.broadcast_to(most / base, at_p.shape))
         program.cone(head, at_p, at_q, limit=_limit(kind, "MVA", names, most, 1.0 / base))
+
+
+def ends_of(flow: BranchFlow, which: IntArray) -> dict[str, tuple[Affine, Affine]]:
+    """P and Q at both ends of the branches ``which`` (of the fed), line charging included, pu."""
+    network = flow.network
+    p, q, current = flow.p[:, which], flow.q[:, which], flow.l[:, which]
+    near, far = flow.v[:, network.parent[which]], flow.v[:, network.fed[which]]
+    return {
+        "thermal_from": (p, q - network.half_parent[which] * near),
+        "thermal_to": (
+            p - network.r_pu[which] * current,
+            q - network.x_pu[which] * current + network.half_child[which] * far,
+        ),
+    }
 
 
 def _add_lossless(

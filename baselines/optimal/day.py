@@ -13,7 +13,7 @@ from ..errors import RunError
 from .affine import Affine, FloatArray, IntArray
 from .branch_flow import Demand, NetworkLimits, add_branch_flow
 from .conic import ALMOST, SOLVED, Compiled, ConicSolution
-from .devices import Planned, check_kinds, planned_fleet
+from .devices import Planned, check_kinds, planned_fleet, undelivered_prices
 from .program import Program
 from .radial import radial_network
 from .rewards import PlannedEpisode, check_terms, cost_of
@@ -55,11 +55,12 @@ def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
         RunError: a feeder, a device or a term of the reward that the relaxation does not cover.
     """
     window = scenario.window(row=row)
-    fleet, full = _relaxed(scenario, window, leave_out=None)
+    owed_mwh = float(scenario.fleet.accounts.total("owed_mwh")[row])
+    fleet, full = _relaxed(scenario, window, owed_mwh, leave_out=None)
     least, seconds = full.bound.value, full.seconds
     capped = [term for term in scenario.task.rewards if term.of.name == _CAPPED and term.weight]
     if capped:
-        _, without = _relaxed(scenario, window, leave_out=_CAPPED)
+        _, without = _relaxed(scenario, window, owed_mwh, leave_out=_CAPPED)
         ceiling = {**capped[0].of.parameters, **dict(capped[0].parameters)}["most_pu"]
         least = min(least, without.bound.value - capped[0].weight * ceiling)
         seconds += without.seconds
@@ -67,10 +68,11 @@ def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
 
 
 def _relaxed(
-    scenario: PlannedScenario, window: Window, leave_out: str | None
+    scenario: PlannedScenario, window: Window, owed_mwh: float, leave_out: str | None
 ) -> tuple[list[Planned], ConicSolution]:
     network, program = radial_network(scenario.network), Program()
-    fleet = planned_fleet(program, window.outlooks, scenario.units, window.dt_h)
+    prices = undelivered_prices(scenario.fleet)
+    fleet = planned_fleet(program, window.outlooks, scenario.units, prices, window.dt_h)
     steps, m = window.t_index.size, network.size
     units = {unit.name: unit for unit in scenario.units}
     at = np.concatenate([[network.position[units[name].node_row] for name in one.names] for one in fleet])
@@ -84,7 +86,9 @@ def _relaxed(
     )  # fmt: skip
     # The band and the ratings are the task's to charge, not limits of the plan.
     flow = add_branch_flow(program, network, demand, p, q, NetworkLimits(None, None), reach)
-    episode = PlannedEpisode(program, flow, fleet, window.dt_h, scenario.task.v_band)
+    episode = PlannedEpisode(
+        program, flow, fleet, window.dt_h, scenario.task.v_band, window.price_usd_mwh, owed_mwh
+    )
     program.minimise(cost_of(episode, scenario.task.rewards, leave_out=leave_out))
     found = Compiled(program, tolerance=_TOLERANCE).solve()
     if found.status not in (SOLVED, ALMOST):
@@ -112,15 +116,9 @@ def _actions(scenario: PlannedScenario, fleet: list[Planned], x: FloatArray) -> 
         for k, name in enumerate(one.names):
             unit = units[name]
             if unit.action_p is not None:
-                actions[:, unit.action_p] = _share(unit, one, p[:, k])
+                low, high = one.low_mw[:, k], one.high_mw[:, k]
+                span = np.where(high > low, high - low, 1.0)
+                actions[:, unit.action_p] = np.where(high > low, 2.0 * (p[:, k] - low) / span - 1.0, 1.0)
             if unit.action_q is not None:
                 actions[:, unit.action_q] = q[:, k] / unit.q_max_mvar
     return np.clip(actions, -1.0, 1.0)
-
-
-def _share(unit: UnitInfo, planned: Planned, p_mw: FloatArray) -> FloatArray:
-    """The action of a power: from -1 to 1 over both signs of storage, from none to all of what is offered."""
-    if planned.offered_mw is None:
-        return p_mw / unit.p_mw
-    offered = planned.offered_mw[:, planned.names.index(unit.name)]
-    return np.where(offered > 0.0, 2.0 * p_mw / np.where(offered > 0.0, offered, 1.0) - 1.0, 1.0)

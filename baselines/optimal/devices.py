@@ -12,7 +12,9 @@ import numpy as np
 
 from ...envs.resources import Fleet
 from ...envs.resources.base import UnitInfo
+from ...envs.resources.ev import EVProgram
 from ...envs.resources.outlook import Outlook
+from ...envs.resources.settling import SettlingResource
 from ..errors import RunError
 from .affine import Affine, FloatArray, stacked
 from .program import Program
@@ -29,8 +31,10 @@ class Planned:
         p_mw, q_mvar: Power.
         reach_mva: (n_units,) what they cannot exceed.
         throughput_mwh: (steps,) energy through storage of all units together.
+        cost: () what the devices charge, in money.
+        owed_mwh: () what stations are still to draw at the end for the cars that stay beyond it.
         stored_more_mwh: () what storage holds more at the end than at the beginning, all units together.
-        offered_mw: (steps, n_units) what sun or wind offers; None: no such source.
+        low_mw, high_mw: (steps, n_units) power at the actions -1 and +1.
     """
 
     names: tuple[str, ...]
@@ -39,11 +43,14 @@ class Planned:
     reach_mva: FloatArray
     throughput_mwh: Affine
     stored_more_mwh: Affine
-    offered_mw: FloatArray | None = None
+    cost: Affine
+    owed_mwh: Affine
+    low_mw: FloatArray
+    high_mw: FloatArray
 
 
 #: Kinds of devices that have rows here.
-COVERED = ("battery", "pv", "wind")
+COVERED = ("battery", "pv", "wind", "ev")
 
 
 def check_kinds(fleet: Fleet) -> None:
@@ -53,20 +60,43 @@ def check_kinds(fleet: Fleet) -> None:
         raise RunError(
             f"devices of kind {other[0]!r} have no rows in the relaxation; these have: {', '.join(COVERED)}"
         )
+    alone = [name for p in fleet.programs if isinstance(p, SettlingResource) for name in p.names]
+    if alone:
+        raise RunError(f"{alone[0]!r} follows functions of its own: the relaxation has no rows for these")
 
 
 def planned_fleet(
-    program: Program, outlooks: Mapping[str, Outlook], units: Sequence[UnitInfo], dt_h: float
-) -> list[Planned]:
-    """Columns and rows of every program of a fleet, of kinds that `check_kinds` lets pass."""
+    program: Program, outlooks: Mapping[str, Outlook], units: Sequence[UnitInfo], prices: Mapping[str, float],
+    dt_h: float,
+) -> list[Planned]:  # fmt: skip
+    """Columns and rows of every program of a fleet, of kinds that `check_kinds` lets pass.
+
+    ``prices``: `undelivered_prices`.
+    """
     known = {unit.name: unit for unit in units}
-    return [_planned(program, outlook, known, dt_h) for outlook in outlooks.values()]
+    return [_planned(program, outlook, known, prices, dt_h) for outlook in outlooks.values()]
 
 
-def _planned(program: Program, outlook: Outlook, known: Mapping[str, UnitInfo], dt_h: float) -> Planned:
-    q = _reactive(program, outlook, [known[name] for name in outlook.units])
+def undelivered_prices(fleet: Fleet) -> dict[str, float]:
+    """By the station's name, the price of a MWh that a car leaves without."""
+    return {
+        name: float(price)
+        for program in fleet.programs
+        if isinstance(program, EVProgram)
+        for name, price in zip(program.names, program.price, strict=True)
+    }
+
+
+def _planned(
+    program: Program, outlook: Outlook, known: Mapping[str, UnitInfo], prices: Mapping[str, float],
+    dt_h: float,
+) -> Planned:  # fmt: skip
+    units = [known[name] for name in outlook.units]
+    q, rated_mw = _reactive(program, outlook, units), np.array([unit.p_mw for unit in units])
     if outlook.storage is not None:
-        return _batteries(program, outlook, q, dt_h)
+        return _batteries(program, outlook, q, rated_mw, dt_h)
+    if set(outlook.units) <= set(prices):
+        return _stations(program, outlook, q, rated_mw, prices, dt_h)
     return _offered(program, outlook, q)
 
 
@@ -93,10 +123,10 @@ def _offered(program: Program, outlook: Outlook, q: Affine) -> Planned:
     program.nonneg(p - low)
     _circle(program, outlook, p, q)
     steps = Affine(np.zeros(high.shape[0]))
-    return Planned(outlook.units, p, q, outlook.s_mva, steps, _NONE, high)
+    return Planned(outlook.units, p, q, outlook.s_mva, steps, _NONE, _NONE, _NONE, np.zeros_like(high), high)
 
 
-def _batteries(program: Program, outlook: Outlook, q: Affine, dt_h: float) -> Planned:
+def _batteries(program: Program, outlook: Outlook, q: Affine, rated_mw: FloatArray, dt_h: float) -> Planned:
     """Charge and discharge apart; efficiencies and standing loss as `kernels.battery` integrates them."""
     storage = outlook.storage
     assert storage is not None
@@ -119,7 +149,36 @@ def _batteries(program: Program, outlook: Outlook, q: Affine, dt_h: float) -> Pl
     for part in (out, into):
         _ramps(program, part, storage.ramp_mw_per_h * dt_h)
     more = stored[-1].sum() - float(storage.stored_mwh.sum())
-    return Planned(outlook.units, p, q, outlook.s_mva, dt_h * (out + into).sum(axis=1), more)
+    through = dt_h * (out + into)
+    wear = (storage.wear_cost_per_mwh * through).sum()
+    rated = np.broadcast_to(rated_mw, p.shape)
+    return Planned(outlook.units, p, q, outlook.s_mva, through.sum(axis=1), more, wear, _NONE, -rated, rated)
+
+
+def _stations(
+    program: Program, outlook: Outlook, q: Affine, rated_mw: FloatArray, prices: Mapping[str, float],
+    dt_h: float,
+) -> Planned:  # fmt: skip
+    """Cars draw no more than they need and give back no more than they took; what is missing is charged."""
+    into = program.columns(outlook.p_min_mw.shape, outlook.s_mva + 1e-9)
+    out = program.columns(outlook.p_max_mw.shape, outlook.s_mva + 1e-9)
+    for part, most in ((into, -outlook.p_min_mw), (out, outlook.p_max_mw)):
+        program.nonneg(part)
+        program.nonneg(most - part)
+    steps, cost, owed = outlook.p_max_mw.shape[0], Affine(0.0), Affine(0.0)
+    for stay in outlook.sessions:
+        here = slice(stay.first, stay.stop)
+        drawn = stay.eta_charge * into[here, stay.unit] - out[here, stay.unit] / stay.eta_discharge
+        lacks = stay.energy_mwh - dt_h * drawn.cumsum()
+        program.nonneg(lacks)
+        program.nonneg(stay.energy_mwh + stay.taken_mwh - lacks)
+        if stay.stop < steps:
+            cost = cost + prices[outlook.units[stay.unit]] * lacks[-1]
+        else:  # it stays, or leaves with the last interval: then it is charged more
+            owed = owed + lacks[-1] / stay.eta_charge
+    low, high = (np.broadcast_to(end, into.shape) for end in (-rated_mw, outlook.p_max_mw.max(axis=0)))
+    through = dt_h * out.sum(axis=1)
+    return Planned(outlook.units, out - into, q, outlook.s_mva, through, _NONE, cost, owed, low, high)
 
 
 def _ramps(program: Program, part: Affine, most: FloatArray) -> None:

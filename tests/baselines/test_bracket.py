@@ -14,7 +14,7 @@ from distgrid import baselines
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.bracket import Bracket, bracket
 from distgrid.cases.profiles import Duration
-from distgrid.envs import PV, Battery, DistGridEnv, TapChanger, VoltVar
+from distgrid.envs import EV, PV, Battery, DistGridEnv, EVCharging, TapChanger, VoltVar
 
 ID = "distgrid/VoltVar-33bw-v1"
 DAYS = (15, 160, 205)  # winter, and two of high sun, on which the upper limit binds
@@ -87,6 +87,36 @@ def test_nobody_passes_the_bound_of_any_devices(small: DistGridEnv, day: int, se
     assert found.best_known <= found.bound + 1e-6
 
 
+@pytest.mark.parametrize(
+    "sessions", [((8.0, 17.0, 1.2),), ((18.0, 31.0, 1.2),), None], ids=["day", "night", "drawn"]
+)
+@pytest.mark.parametrize("v2g_mw", [0.0, 0.2])
+def test_cars_and_money_have_brackets_without_a_gap(sessions: Any, v2g_mw: float) -> None:
+    """Energy bought and sold, missing and owed: the plan is proved, and nobody passes it."""
+    station = EV(
+        18, 0.3, sessions=sessions, v2g_mw=v2g_mw, cars=1 if sessions else 20, undelivered_cost_per_mwh=300.0
+    )
+    env = DistGridEnv("case33bw", [station], task=EVCharging())
+    found = bracket(env, 200)
+    assert found.do_nothing <= found.best_known <= found.bound + 1e-5
+    assert found.bound - found.best_known < 1e-4 * abs(found.bound - found.do_nothing) + 1e-4
+    rng = np.random.default_rng(0)
+    env.reset(seed=0, options={"day": 200})
+    total, over = 0.0, False
+    while not over:
+        _, reward, terminated, truncated, _ = env.step(rng.uniform(-1, 1, 1).astype(np.float32))
+        total, over = total + float(reward), terminated or truncated
+    assert total <= found.bound + 1e-5
+
+
+def test_the_demand_charge_of_a_day_is_proved() -> None:
+    """Capability 47, 49: batteries, cars and inverters against the peak; no plan is cheaper."""
+    env = gymnasium.make("distgrid/PeakShaving-33bw-v0", split="test", disable_env_checker=True)
+    found = bracket(env, 15)
+    assert found.do_nothing < found.best_known <= found.bound + 1e-3
+    assert found.gap < 1e-5
+
+
 def test_the_policy_plays_its_plan_beside_rules() -> None:
     """`optimal` in a run: the value of the bracket on each day."""
     result = baselines.rollout(ID, ["optimal"], 2, split="test", seed=0, progress=False)
@@ -101,10 +131,11 @@ def test_what_is_not_covered_is_named() -> None:
     """Devices and terms without rows, and per-phase feeders."""
     with pytest.raises(RunError, match="devices of kind 'tap_changer' have no rows"):
         baselines.make("optimal", DistGridEnv("case33bw", [TapChanger(branch="1-2")], task=VoltVar()))
-    with pytest.raises(RunError, match="reward term 'energy': 'energy_cost_usd' is not covered"):
-        baselines.make(
-            "optimal", gymnasium.make("distgrid/DERDispatch-33bw-v0", disable_env_checker=True,
-                                      resources=[Battery(18, 0.3, 0.9)]),
-        )  # fmt: skip
+    own = DistGridEnv("case33bw", [PV(25, 0.5, site=1, functions="volt-var-b")], task=VoltVar())
+    with pytest.raises(RunError, match="'pv_25' follows functions of its own"):
+        baselines.make("optimal", own)
+    tracking = gymnasium.make("distgrid/SetpointTracking-33bw-v0", disable_env_checker=True)
+    with pytest.raises(RunError, match="'setpoint_deviation_mw' is not covered"):
+        baselines.make("optimal", tracking)
     with pytest.raises(RunError, match="this one is per phase"):
         baselines.make("optimal", gymnasium.make("distgrid/VoltVar3-ieee13-v1", disable_env_checker=True))
