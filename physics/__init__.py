@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .api import compile, settle_controls, solve
+from .api import compile, gradient, settle_controls, solve
+from .balanced.adjoint import Gradient
 from .balanced.bounds import state_bounds
 from .balanced.network import Network
 from .balanced.solution import Solution
@@ -23,6 +24,7 @@ __all__ = [
     "BranchMatrices",
     "Consumption",
     "ControlAction",
+    "Gradient",
     "InliningWarning",
     "IslandWarning",
     "JitDisabledError",
@@ -43,6 +45,7 @@ __all__ = [
     "compile",
     "compile_per_phase",
     "consumption",
+    "gradient",
     "kernel",
     "settle_controls",
     "solve",
