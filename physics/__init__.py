@@ -14,6 +14,7 @@ from .flags import IslandWarning, MeshWarning, ModelWarning
 from .numba_tools.inlining import InliningWarning
 from .numba_tools.jit import JitDisabledError, kernel
 from .solved_grid import PowerFlow, SolvedArrays, SolvedGrid, SolveSetup
+from .unbalanced.adjoint import Gradient3
 from .unbalanced.bibc import BranchMatrices, bibc
 from .unbalanced.consumption import Consumption, consumption
 from .unbalanced.network import Network3, compile_per_phase
@@ -25,6 +26,7 @@ __all__ = [
     "Consumption",
     "ControlAction",
     "Gradient",
+    "Gradient3",
     "InliningWarning",
     "IslandWarning",
     "JitDisabledError",

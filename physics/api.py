@@ -17,6 +17,8 @@ from .balanced.solution import Solution
 from .balanced.solve import solve as solve_balanced
 from .controls.settle import Settled, settle
 from .flags import ModelWarning
+from .unbalanced.adjoint import Gradient3
+from .unbalanced.adjoint import gradient as per_phase_gradient
 from .unbalanced.network import Network3, compile_per_phase
 from .unbalanced.solution import Solution3
 from .unbalanced.solve import solve_per_phase
@@ -205,6 +207,7 @@ def settle_controls(
     return settle(net, solve_per_phase, tap_pos, cap_on, max_control_iterations, arguments)
 
 
+@overload
 def gradient(
     solution: Solution,
     *,
@@ -221,7 +224,46 @@ def gradient(
     p_slack_mw: ArrayLike | None = None,
     q_slack_mvar: ArrayLike | None = None,
     threads: int | None = None,
-) -> Gradient:
+) -> Gradient: ...
+
+
+@overload
+def gradient(
+    solution: Solution3,
+    *,
+    v_pu: ArrayLike | None = None,
+    v_deg: ArrayLike | None = None,
+    p_from_mw: ArrayLike | None = None,
+    q_from_mvar: ArrayLike | None = None,
+    p_to_mw: ArrayLike | None = None,
+    q_to_mvar: ArrayLike | None = None,
+    i_ka: ArrayLike | None = None,
+    loading: ArrayLike | None = None,
+    p_loss_mw: ArrayLike | None = None,
+    q_loss_mvar: ArrayLike | None = None,
+    p_slack_mw: ArrayLike | None = None,
+    q_slack_mvar: ArrayLike | None = None,
+    threads: int | None = None,
+) -> Gradient3: ...
+
+
+def gradient(
+    solution: Solution | Solution3,
+    *,
+    v_pu: ArrayLike | None = None,
+    v_deg: ArrayLike | None = None,
+    p_from_mw: ArrayLike | None = None,
+    q_from_mvar: ArrayLike | None = None,
+    p_to_mw: ArrayLike | None = None,
+    q_to_mvar: ArrayLike | None = None,
+    i_ka: ArrayLike | None = None,
+    loading: ArrayLike | None = None,
+    p_loss_mw: ArrayLike | None = None,
+    q_loss_mvar: ArrayLike | None = None,
+    p_slack_mw: ArrayLike | None = None,
+    q_slack_mvar: ArrayLike | None = None,
+    threads: int | None = None,
+) -> Gradient | Gradient3:
     """The exact gradient of a scalar f of a solution by everything that was given to :func:`solve`.
 
     Every keyword is a result of the power flow, with the derivative of f by that result; what is left out
@@ -237,7 +279,9 @@ def gradient(
     batch of scalars gives the gradients of all of them.
 
     Args:
-        solution: Of :func:`solve`, with currents. Power flows of trees only.
+        solution: Of :func:`solve`, with currents. Balanced feeders: solved as trees. Of a per-phase solution
+            all arrays below have the phases A, B, C as a last axis of 3; the load arrays that it was solved
+            with must not have been changed since.
         v_pu: f per pu of the voltage of each bus, (n_bus,) or (batch, n_bus).
         v_deg: f per degree.
         p_from_mw: f per MW into the from end of each branch, (n_branch,) or (batch, n_branch).
@@ -259,11 +303,13 @@ def gradient(
     Raises:
         ValueError: Arguments of wrong shape or that are not finite, none at all, a network that is solved
             with loops, parallel branches or generators that hold voltages.
-        AttributeError: A solution with ``currents=False``.
+        AttributeError: A balanced solution with ``currents=False``.
     """
     seeds = {
         "v_pu": v_pu, "v_deg": v_deg, "p_from_mw": p_from_mw, "q_from_mvar": q_from_mvar, "p_to_mw": p_to_mw,
         "q_to_mvar": q_to_mvar, "i_ka": i_ka, "loading": loading, "p_loss_mw": p_loss_mw,
         "q_loss_mvar": q_loss_mvar, "p_slack_mw": p_slack_mw, "q_slack_mvar": q_slack_mvar,
     }  # fmt: skip
+    if isinstance(solution, Solution3):
+        return per_phase_gradient(solution, seeds, threads=threads)
     return balanced_gradient(solution, seeds, threads=threads)

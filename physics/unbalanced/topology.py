@@ -32,14 +32,19 @@ class SweepTopology:
     dropped: IntArray  # branch rows left out, at least in one phase, as they close loops
     cut: dict[int, tuple[int, ...]]  # the same rows, with the phases that are cut where others carry on
     irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
-    write: Callable[[], Equations] = field(repr=False)
+    write: Callable[[bool], Equations] = field(repr=False)  # True: telling the currents of branch ends
     lone_rows: list[Callable[..., int]] = field(default_factory=list, repr=False)  # sweeps, lent and returned
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
 
     @cached_property
     def equations(self) -> Equations:
         """Kirchhoff's laws for Newton's method, written when they are first needed."""
-        return self.write()
+        return self.write(False)
+
+    @cached_property
+    def end_equations(self) -> Equations:
+        """The same, telling currents into both ends of branches but for what the charging there takes."""
+        return self.write(True)
 
 
 class PhaseIndex:

@@ -1,0 +1,190 @@
+"""Gradients of scalars of a solved per-phase power flow: arguments, then the adjoint of every row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..flags import CONVERGED
+from ..numba_tools.threads import split_rows
+from ..objective import OF_NODES, SCALARS, FlowSeeds, broadcast_rows, given_rows, of_currents, of_loading
+from .kernel_tables import Inputs
+from .kernels.adjoint_rows import MOST_MOVE_PU, Adjoints, Places, Seeds, adjoint_rows, room_for
+from .kernels.newton_system import memory_for
+from .network import Network3
+from .solution import Solution3
+from .solve import picked
+from .topology import SweepTopology
+
+FloatArray = NDArray[np.float64]
+_NONE = np.empty((0, 0))
+_OF_ENDS = ("p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar")
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient3:
+    """Derivatives of a scalar f of a per-phase solution by what was given to :func:`distgrid.physics.solve`.
+
+    Every field bears the name of the argument of :func:`~distgrid.physics.solve` by which it derives, and
+    has a batch axis where the solution, or what f was said to be, had one. Phases A, B, C last; of what
+    stands between phases the legs AB, BC, CA. 0 where there is no phase or no source, and from phase to
+    ground where a delta winding without ground feeds it; NaN, all of it, in rows that did not converge.
+    """
+
+    net: Network3 = field(repr=False)
+    converged: Any  # (batch,) bool: whether the row is a solution; where not, its gradient is NaN
+    p_inject_mw: FloatArray  # (batch, n_bus, 3) f per MW that more is injected from ground
+    q_inject_mvar: FloatArray  # f per Mvar
+    p_mw: FloatArray  # f per MW at 1 pu of the phase's own kind of load to ground
+    q_mvar: FloatArray
+    p_delta_inject_mw: FloatArray  # (batch, n_bus, 3) f per MW that more is injected between two phases
+    q_delta_inject_mvar: FloatArray
+    p_delta_mw: FloatArray  # f per MW at 1 pu of the leg's own kind of load
+    q_delta_mvar: FloatArray
+    tap: FloatArray  # (batch, n_regulator) f per unit of the ratio of each regulator
+    v_source_pu: FloatArray  # (batch, n_source) f per pu of the voltage of each source, all its phases
+    _v: NDArray[np.complex128] = field(repr=False)
+
+    @cached_property
+    def shunt_g_mw(self) -> FloatArray:
+        """(batch, n_bus, 3) f per MW that more is consumed at 1 pu by a conductance from phase to ground."""
+        return np.asarray(-self.p_inject_mw * self._squared)
+
+    @cached_property
+    def shunt_b_mvar(self) -> FloatArray:
+        """(batch, n_bus, 3) f per Mvar that more is injected at 1 pu by a susceptance to ground."""
+        return np.asarray(self.q_inject_mvar * self._squared)
+
+    @property
+    def _squared(self) -> FloatArray:
+        return np.nan_to_num(self._v.real**2 + self._v.imag**2)
+
+
+def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int | None = None) -> Gradient3:
+    """See :func:`distgrid.physics.gradient`."""
+    net = sol.net
+    sizes = {name: net.n_bus if name in OF_NODES else net.n_branch for name in seeds}
+    given, rows = given_rows(seeds, sizes, (3,))
+    solved = sol._phasors.shape[0]
+    batch, squeeze = broadcast_rows(None if sol.squeeze else solved, rows)
+    by = {name: np.ascontiguousarray(np.broadcast_to(a, (batch, sizes[name], 3)).reshape(batch, -1))
+          for name, a in given.items() if name not in SCALARS}  # fmt: skip
+    v = _repeated(sol._phasors[:, : 3 * net.n_bus], batch)
+    _resolve_ends(sol, by, v, batch)
+    total = np.zeros((batch, 4))
+    for column, name in enumerate(SCALARS):
+        if name in given:
+            total[:, column] = given[name]
+    v_rad = np.rad2deg(by["v_deg"]) if "v_deg" in by else _NONE
+    packed = Seeds._make([by.get("v_pu", _NONE), v_rad, *(by.get(name, _NONE) for name in _OF_ENDS), total])
+    flows = any(name in by for name in _OF_ENDS) or bool(total[:, :2].any())
+    out = _room_for_results(net, batch)
+    converged = _repeated((sol._notes[:, 0].astype(np.int64) & CONVERGED) != 0, batch)
+    whole = solved == batch
+    for group, topology in sol.groups if whole else ((slice(None), sol.groups[0][1]),):
+        _of_group(sol, topology, np.arange(batch)[group], v, packed, out, flows, threads)
+    if (converged & ~(out.move[:, 0] < MOST_MOVE_PU)).any():
+        raise ValueError(
+            "this is no solution of its loads: arrays that were given to the power flow have been changed "
+            "since; solve again"
+        )
+    for array in out:
+        array[~converged] = np.nan
+    return _gradient(net, converged, out, v, squeeze)
+
+
+def _gradient(
+    net: Network3, converged: NDArray[np.bool_], out: Adjoints, v: NDArray[np.complex128], squeeze: bool
+) -> Gradient3:
+    batch = converged.size
+    shaped = [a.reshape(batch, net.n_bus, 3) for a in (*out[:8], v)]
+    whole: list[Any] = [converged, *shaped[:8], out.tap, out.v_source, shaped[8]]
+    if squeeze:
+        whole = [a[0] for a in whole]
+    return Gradient3(net, *whole)
+
+
+def _room_for_results(net: Network3, batch: int) -> Adjoints:
+    slots = [np.zeros((batch, 3 * net.n_bus)) for _ in range(8)]
+    more = [np.zeros((batch, n)) for n in (net.tap.size, len(net.sources), 1)]
+    return Adjoints._make(slots + more)
+
+
+def _repeated(array: NDArray[Any], batch: int) -> NDArray[Any]:
+    return np.ascontiguousarray(np.broadcast_to(array, (batch, *array.shape[1:])))
+
+
+def _resolve_ends(sol: Solution3, by: dict[str, FloatArray], v: NDArray[np.complex128], batch: int) -> None:
+    """Currents and loadings as what they are of powers and voltages of the larger end."""
+    if not ("i_ka" in by or "loading" in by):
+        return
+    net = sol.net
+    flows = [_repeated(s.reshape(s.shape[0], -1), batch) for s in sol._flows]
+    into = FlowSeeds.of(by, batch, 3 * net.n_bus, 3 * net.n_branch)
+    if "i_ka" in by:
+        phases = np.arange(3)
+        ends = (3 * net.from_row[:, None] + phases).ravel(), (3 * net.to_row[:, None] + phases).ravel()
+        kv = np.repeat(net.base_kv, 3) / np.sqrt(3.0)
+        of_currents(into, by.pop("i_ka"), flows, ends, v, kv)
+    if "loading" in by:
+        ratings = net.phase_rating_mva.reshape(2, -1)
+        names = np.repeat(net.feeder.column("branches", "branch_id"), 3)
+        of_loading(into, by.pop("loading"), flows, (ratings[0], ratings[1]), names)
+    by.update(into.as_dict())
+
+
+def _places(net: Network3, topology: SweepTopology) -> Places:
+    conductor = np.full(3 * net.n_bus, -1, dtype=np.int64)
+    seen = topology.end_equations.seen
+    conductor[seen[:, 1]] = seen[:, 0]
+    source = np.array([source.node for source in net.sources], dtype=np.int64)
+    flows = topology.flows
+    return Places(conductor, np.stack([net.from_row, net.to_row]), source, flows.charging, flows.admittance)
+
+
+def _of_group(
+    sol: Solution3, topology: SweepTopology, rows: NDArray[np.int64], v: NDArray[np.complex128], seeds: Seeds,
+    out: Adjoints, flows: bool, threads: int | None,
+) -> None:  # fmt: skip
+    """The adjoint of the rows of a group."""
+    net, equations = sol.net, topology.end_equations
+    every = rows.size == v.shape[0]
+    inputs = _inputs(sol)
+    part = out
+    if not every:
+        inputs, v = picked(inputs, rows), v[rows]
+        seeds = Seeds._make(a[rows] if a.size else a for a in seeds)
+        part = Adjoints._make(np.zeros((rows.size, a.shape[1])) for a in out)
+    places = _places(net, topology)
+    states = inputs.v_source, inputs.tap, inputs.cap_on
+
+    def work(lo: int, hi: int) -> None:
+        try:
+            memory = topology.memories.pop()
+        except IndexError:  # none yet, or all are lent to other threads
+            memory = memory_for(equations)
+        room = room_for(int(equations.size[0]), net.n_branch, len(net.sources))
+        adjoint_rows(
+            equations, memory, room, places, inputs[:8], *states, v, seeds, part, lo, hi, 3.0 / net.base_mva,
+            flows,
+        )  # fmt: skip
+        topology.memories.append(memory)
+
+    split_rows(work, rows.size, threads)
+    barred = ~topology.ground_slots  # nothing may flow to ground behind a delta winding without one
+    if barred.any():
+        for array in part[:4]:
+            array[:, barred] = 0.0
+    if not every:
+        for target, piece in zip(out, part, strict=True):
+            target[rows] = piece
+
+
+def _inputs(sol: Solution3) -> Inputs:
+    """What was solved, (rows, columns) each."""
+    width = 3 * sol.net.n_bus
+    return Inputs._make(a.reshape(1, -1) if a.shape[-1] == 3 and a.size == width else a for a in sol._given)
