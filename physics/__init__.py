@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import linear
 from .api import compile, gradient, settle_controls, solve
 from .balanced.adjoint import Gradient
 from .balanced.bounds import state_bounds
@@ -11,6 +12,7 @@ from .bounds import StateBounds
 from .chunked import solve_in_chunks
 from .controls.settle import ControlAction, Settled
 from .flags import IslandWarning, MeshWarning, ModelWarning
+from .linear.sensitivity import Sensitivities, sensitivities
 from .numba_tools.inlining import InliningWarning
 from .numba_tools.jit import JitDisabledError, kernel
 from .solved_grid import PowerFlow, SolvedArrays, SolvedGrid, SolveSetup
@@ -36,6 +38,7 @@ __all__ = [
     "Network3",
     "PhaseIndex",
     "PowerFlow",
+    "Sensitivities",
     "Settled",
     "Solution",
     "Solution3",
@@ -49,6 +52,8 @@ __all__ = [
     "consumption",
     "gradient",
     "kernel",
+    "linear",
+    "sensitivities",
     "settle_controls",
     "solve",
     "solve_in_chunks",
