@@ -17,10 +17,11 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("audit.job", "AuditJob"),
     ("workflows.dist.pf_job", "PowerFlowJob"),
     ("workflows.dist.controls_job", "ControlsJob"),
+    ("workflows.dist.sensitivity_job", "SensitivitiesJob"),
 )
 
 #: Help of the first words of verbs of two.
-GROUPS = {"dist": "Analyse a feeder: power flow, local control."}
+GROUPS = {"dist": "Analyse a feeder: power flow, local control, sensitivities."}
 
 
 def jobs() -> Iterator[type[Job[Any]]]:
