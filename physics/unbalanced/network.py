@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...cases.model.feeder import Feeder
 from ..flags import IslandWarning, MeshWarning
+from .assembly.adjoint_plan import adjoint_tree
 from .assembly.build_program import SweepLayout, build
 from .assembly.elements import Element, elements
 from .assembly.end_currents import Currents, EndCurrents, NodeCurrents
@@ -257,6 +258,10 @@ class Network3:
             (self.present & ~layout.floating).ravel(), self.node_loads.leg_present.ravel(), in_tree,
             child_is_to,
             np.array(forest.dropped, dtype=np.int64), cut, "", write,
+            lambda: adjoint_tree(
+                self.n_bus, self.n_branch, layout, flows, self.sources, self.node_loads,
+                (self.from_row, self.to_row),
+            ),
         )  # fmt: skip
 
     def _reached(self, closed: BoolArray, irregular: str) -> SweepTopology:
@@ -288,6 +293,7 @@ class Network3:
             nothing.plan, nothing._replace(floating=floating), flows, energised,
             (self.present & ~floating).ravel(), self.node_loads.leg_present.ravel(), in_tree, child_is_to,
             np.array(found.dropped, dtype=np.int64), cut, irregular, lambda _: equations,
+            lambda: None,
         )  # fmt: skip
 
     def _legs(self) -> list[tuple[Conductor, Conductor]]:

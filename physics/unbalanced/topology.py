@@ -13,6 +13,7 @@ from .assembly.build_program import SweepLayout
 from .assembly.equations import Equations
 from .assembly.forest import BoolArray
 from .kernel_tables import IntArray, SweepPlan
+from .kernels.adjoint_tables import AdjointTree, TreeRoom
 from .kernels.branch_flows import FlowTable
 from .kernels.newton_system import Memory
 
@@ -33,8 +34,10 @@ class SweepTopology:
     cut: dict[int, tuple[int, ...]]  # the same rows, with the phases that are cut where others carry on
     irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
     write: Callable[[bool], Equations] = field(repr=False)  # True: telling the currents of branch ends
+    grow: Callable[[], AdjointTree | None] = field(repr=False)
     lone_rows: list[Callable[..., int]] = field(default_factory=list, repr=False)  # sweeps, lent and returned
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
+    tree_rooms: list[TreeRoom] = field(default_factory=list, repr=False)  # of gradients, likewise
 
     @cached_property
     def equations(self) -> Equations:
@@ -45,6 +48,11 @@ class SweepTopology:
     def end_equations(self) -> Equations:
         """The same, telling currents into both ends of branches but for what the charging there takes."""
         return self.write(True)
+
+    @cached_property
+    def adjoint(self) -> AdjointTree | None:
+        """The tree by blocks, for gradients; None where they need the equations."""
+        return self.grow()
 
 
 class PhaseIndex:

@@ -17,15 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ...numba_tools.jit import inline, lean_kernel
-from ..kernel_tables import SCALE, SHARE_P, SHARE_Q, SUSCEPTANCE, FloatArray, IntArray
+from ..kernel_tables import SUSCEPTANCE, FloatArray, IntArray
 from .branch_flows import CHARGING_WIDTH
 from .newton_system import (
-    across,
     back_solve,
     coefficients,
     factorise,
     load_coefficients,
-    load_power,
     loads,
     powers,
     residual,
@@ -33,18 +31,6 @@ from .newton_system import (
 )
 
 MOST_MOVE_PU = 1e-4  # of a voltage: more, and the loads are not those that were solved
-
-
-class Seeds(NamedTuple):
-    """The derivatives of f by what a solution tells, batch first; (0, 0) where there are none."""
-
-    v_pu: FloatArray  # (batch, 3 n_bus)
-    v_rad: FloatArray
-    p_from_mw: FloatArray  # (batch, 3 n_branch)
-    q_from_mvar: FloatArray
-    p_to_mw: FloatArray
-    q_to_mvar: FloatArray
-    total: FloatArray  # (batch, 4): P and Q of losses, P and Q of all sources
 
 
 class Places(NamedTuple):
@@ -55,22 +41,6 @@ class Places(NamedTuple):
     source: IntArray  # (n_source,) node rows
     charging: IntArray  # as of a FlowTable
     admittance: FloatArray
-
-
-class Adjoints(NamedTuple):
-    """What is written, batch first; by MW and by Mvar."""
-
-    p_inject: FloatArray  # (batch, 3 n_bus)
-    q_inject: FloatArray
-    p_load: FloatArray
-    q_load: FloatArray
-    p_leg_inject: FloatArray
-    q_leg_inject: FloatArray
-    p_leg_load: FloatArray
-    q_leg_load: FloatArray
-    tap: FloatArray  # (batch, n_regulator)
-    v_source: FloatArray  # (batch, n_source)
-    move: FloatArray  # (batch, 1) how far a step of Newton's moves a voltage
 
 
 class AdjointRoom(NamedTuple):
@@ -302,36 +272,19 @@ def _of_taps(eq, mem, places, tap, room, out):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _of_loads(eq, mem, n_item, scale, row, room, out):  # type: ignore[no-untyped-def]
-    """By every injection and load, to ground and between phases."""
-    for array in (
-        out.p_inject, out.q_inject, out.p_load, out.q_load, out.p_leg_inject, out.q_leg_inject,
-        out.p_leg_load, out.q_leg_load,
-    ):  # fmt: skip
-        for slot in range(array.shape[1]):
-            array[row, slot] = 0.0
-    for k in range(n_item):
-        a, b, slot = eq.item[k, 0], eq.item[k, 1], eq.item[k, 2]
-        x, y = across(eq, mem, k)
-        l_re, l_im = room.multiplier[a, 0], room.multiplier[a, 1]
-        if b >= 0:
-            l_re -= room.multiplier[b, 0]
-            l_im -= room.multiplier[b, 1]
-        v2 = max(x * x + y * y, 1e-12)
-        by_p, by_q = scale * (l_re * x + l_im * y) / v2, scale * (l_re * y - l_im * x) / v2
-        coef = eq.item_coef[k]
-        p, q = load_power(coef, coef[SHARE_P], coef[SHARE_Q], np.sqrt(v2) * coef[SCALE])
-        if b < 0:
-            out.p_load[row, slot] -= by_p * p
-            out.q_load[row, slot] -= by_q * q
-        else:
-            out.p_leg_load[row, slot] -= by_p * p
-            out.q_leg_load[row, slot] -= by_q * q
-        if eq.item[k, 3] == 1:
-            if b < 0:
-                out.p_inject[row, slot], out.q_inject[row, slot] = by_p, by_q
-            else:
-                out.p_leg_inject[row, slot], out.q_leg_inject[row, slot] = by_p, by_q
+def _of_injections(eq, v, scale, row, room, out):  # type: ignore[no-untyped-def]
+    """By every injection from ground."""
+    for slot in range(out.p.shape[1]):
+        out.p[row, slot], out.q[row, slot] = 0.0, 0.0
+    for k in range(eq.size[5]):
+        at, slot = eq.seen[k]
+        x, y = (
+            v[slot].real,
+            v[slot].imag,
+        )  # those told: what stands between phases is made of their multipliers
+        l_re, l_im = room.multiplier[at, 0], room.multiplier[at, 1]
+        w = scale / max(x * x + y * y, 1e-200)
+        out.p[row, slot], out.q[row, slot] = w * (l_re * x + l_im * y), w * (l_re * y - l_im * x)
 
 
 @inline
@@ -366,6 +319,6 @@ def adjoint_rows(  # type: ignore[no-untyped-def]
             continue
         _gather(eq, mem, places, seeds, row, ratios, 1.0 / scale, flows, room)
         back_solve_transposed(eq, mem, room.by_x, room.multiplier)
-        _of_loads(eq, mem, n_item, scale, row, room, out)
+        _of_injections(eq, v[row], scale, row, room, out)
         _of_taps(eq, mem, places, ratios, room, out.tap[row])
         _of_sources(eq, emf, room, out.v_source[row])
