@@ -13,7 +13,8 @@ from ..flags import CONVERGED
 from ..numba_tools.threads import split_rows
 from ..objective import SCALARS, FlowSeeds, broadcast_rows, given_rows, of_currents, of_loading
 from .adjustment import RowGroup, adjustment
-from .kernels.adjoint_rows import Adjoints, Seeds, Solved, adjoint_rows, room_for
+from .kernels.adjoint_rows import adjoint_rows
+from .kernels.adjoint_seeds import Adjoints, Seeds, Solved, room_for
 from .kernels.adjusted import adjust_rows
 from .network import Network
 from .solution import Solution

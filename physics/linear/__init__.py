@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .lin_dist_flow import LinDistFlow, lin_dist_flow
-from .lin_dist_flow_phases import LinDistFlow3
+from .dist_flow import LinDistFlow, lin_dist_flow
+from .dist_flow_phases import LinDistFlow3
 from .marginal import MarginalValues, marginal_values
 from .sensitivity import Sensitivities, sensitivities
 from .transfer import ptdf

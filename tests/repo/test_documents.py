@@ -131,7 +131,9 @@ def check_files(words: list[str], folder: Path) -> None:
         out = folder / words[words.index("--out") + 1]
         pf = ("buses.parquet", "branches.parquet", "losses.parquet", "violations.parquet", "run.json")
         controls = ("taps.parquet", "banks.parquet", "actions.parquet", "run.json")
-        files = {("dist", "pf"): pf, ("dist", "controls"): controls}
+        told = ("buses", "voltages", "currents")
+        answers = (*(f"sensitivities_{name}.parquet" for name in told), "sensitivities.png", "run.json")
+        files = {("dist", "pf"): pf, ("dist", "controls"): controls, ("dist", "sensitivities"): answers}
         for name in files.get(
             (words[0], words[1]), ("steps.parquet", "episodes.parquet", "run.json", "report.png")
         ):

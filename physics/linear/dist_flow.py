@@ -18,7 +18,7 @@ from ..balanced.arguments import loads_of, rows_of, source_voltage
 from ..balanced.network import Network
 from ..numba_tools.jit import kernel
 from ..unbalanced.network import Network3
-from .lin_dist_flow_phases import LinDistFlow3, lin_dist_flow_phases
+from .dist_flow_phases import LinDistFlow3, lin_dist_flow_phases
 from .transfer import ptdf
 
 FloatArray = NDArray[np.float64]
