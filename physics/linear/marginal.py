@@ -71,10 +71,10 @@ def marginal_values(
         raise ValueError("prices of loading must not be below 0: a limit never pays for being passed")
     supply = _of(gradient(sol, p_slack_mw=price_per_mwh, q_slack_mvar=price_per_mvarh))
     none = np.zeros(1), np.zeros(1)
-    limits = [
-        none if value is None else _of(gradient(sol, **{name: value}))  # type: ignore[arg-type]
-        for name, value in (("v_pu", v_pu), ("loading", loading))
-    ]
+    limits = (
+        none if v_pu is None else _of(gradient(sol, v_pu=v_pu)),
+        none if loading is None else _of(gradient(sol, loading=loading)),
+    )
     p, q = (
         _parts(sol, price, [supply[k], limits[0][k], limits[1][k]])
         for k, price in enumerate((price_per_mwh, price_per_mvarh))

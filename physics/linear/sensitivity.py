@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,8 @@ def _matrix(
         seeds = np.zeros((len(some), n, *phases))
         for k, place in enumerate(some):
             seeds[(k, *place)] = 1.0
-        found = gradient(sol, **{result: seeds})  # type: ignore[arg-type]
+        scalar: dict[str, Any] = {result: seeds}
+        found = gradient(sol, **scalar)
         by_p[first : first + len(some)] = found.p_inject_mw
         by_q[first : first + len(some)] = found.q_inject_mvar
     whole = (rows.size, *phases, *shape)

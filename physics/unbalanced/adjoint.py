@@ -140,7 +140,8 @@ class Gradient3:
     @cached_property
     def _models(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """What 1 MW or Mvar at 1 pu is at the voltages: wye P and Q, delta P and Q."""
-        return model_factors(self.net, self._v)
+        p, q, p_delta, q_delta = model_factors(self.net, self._v)
+        return p, q, p_delta, q_delta
 
 
 def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int | None = None) -> Gradient3:
@@ -174,9 +175,10 @@ def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int
     if not converged.all():
         for array in out:
             array[~converged] = np.nan
-    p, q, v = (a.reshape(batch, net.n_bus, 3) for a in (out.p, out.q, v))
+    p, q = out.p.reshape(batch, net.n_bus, 3), out.q.reshape(batch, net.n_bus, 3)
+    v = v.reshape(batch, net.n_bus, 3)
+    topologies: tuple[tuple[Any, SweepTopology], ...] = (((), sol.groups[0][1]),)
     if squeeze:
-        topologies = (((), sol.groups[0][1]),)
         return Gradient3(net, converged[0], out.tap[0], out.v_source[0], p[0], q[0], v[0], topologies)
     groups = sol.groups if whole else ((slice(None), sol.groups[0][1]),)
     topologies = tuple(((rows,), topology) for rows, topology in groups)

@@ -16,9 +16,9 @@ TOTALS = ("p_loss_mw", "q_loss_mvar", "p_slack_mw", "q_slack_mvar")
 STENCIL = ((1.0, 8.0 / 12.0), (-1.0, -8.0 / 12.0), (2.0, -1.0 / 12.0), (-2.0, 1.0 / 12.0))
 
 
-def draw_weights(rng: np.random.Generator, sol: Any, names: tuple[str, ...]) -> dict[str, Array]:
+def draw_weights(rng: np.random.Generator, sol: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """Random derivatives of a scalar by results of one solved row, each result worth about as much."""
-    weights = {}
+    weights: dict[str, Any] = {}
     for name in names:
         value = np.asarray(getattr(sol, name))
         size = np.nanmax(np.abs(value), initial=1e-6)

@@ -50,7 +50,7 @@ def compare(net: physics.Network, seed: int, apart_by: float = 1e-5) -> None:
     weights = draw_weights(np.random.default_rng(seed), sol, RESULTS)
     for name in ("i_ka", "loading"):
         weights[name][~far_from_kinks(sol, 50.0 * size, apart_by)] = 0.0
-    smooth = {name: weight for name, weight in weights.items() if name != "i_ka"}
+    smooth: dict[str, Any] = {name: weight for name, weight in weights.items() if name != "i_ka"}
     starts = {"p_mw": p, "q_mvar": q, "p_inject_mw": none, "q_inject_mvar": none}
     for name, start in starts.items():
         found = getattr(physics.gradient(sol, **weights), name)

@@ -88,7 +88,8 @@ def compare(
         def solve(name: str = name, start: Any = start, at: Any = at, **changed: Any) -> Any:
             rows = np.repeat(start[None], len(changed["entries"]), axis=0)
             rows[(slice(None), *at)] = changed["entries"]
-            return physics.solve(net, **{name: rows}, **TIGHT)
+            given: dict[str, Any] = {name: rows}
+            return physics.solve(net, **given, **TIGHT)
 
         if len(chosen):
             agree(found[at], differences(solve, weights, "entries", start[at], step))
@@ -138,13 +139,11 @@ def test_a_row_has_the_same_bits_in_any_batch() -> None:
     sol = physics.solve(net, **given)
     assert sol.converged.all()
     rng = np.random.default_rng(8)
-    weights = {name: rng.normal(size=np.shape(getattr(sol, name))) for name in RESULTS[:7]}
+    weights: dict[str, Any] = {name: rng.normal(size=np.shape(getattr(sol, name))) for name in RESULTS[:7]}
     two, one = (physics.gradient(sol, **weights, threads=n) for n in (2, 1))
     for row in (0, 17, 599):
-        alone = physics.gradient(
-            physics.solve(net, **{k: (float(v[row]) if v.ndim == 1 else v[row]) for k, v in given.items()}),
-            **{name: w[row] for name, w in weights.items()},
-        )
+        own: dict[str, Any] = {k: (float(v[row]) if v.ndim == 1 else v[row]) for k, v in given.items()}
+        alone = physics.gradient(physics.solve(net, **own), **{name: w[row] for name, w in weights.items()})
         for name in ("p_inject_mw", "q_mvar", "p_delta_mw", "tap", "v_source_pu", "shunt_b_mvar"):
             assert np.array_equal(getattr(two, name)[row], getattr(alone, name)), name
             assert np.array_equal(getattr(two, name)[row], getattr(one, name)[row]), name

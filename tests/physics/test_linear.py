@@ -24,8 +24,8 @@ def shifted(net: Any, bus: int, phase: tuple[int, ...], h: float, reactive: bool
     """The power flow with ``h`` more injected at one place."""
     inject = np.zeros((net.n_bus, 3) if phase else net.n_bus)
     inject[(bus, *phase)] = h
-    name = "q_inject_mvar" if reactive else "p_inject_mw"
-    return physics.solve(net, **{name: inject}, **TIGHT)
+    given: dict[str, Any] = {"q_inject_mvar" if reactive else "p_inject_mw": inject}
+    return physics.solve(net, **given, **TIGHT)
 
 
 @pytest.mark.parametrize("name", ALL_FEEDERS)
@@ -236,9 +236,9 @@ def test_three_phase_lin_dist_flow_of_shipped_feeders(name: str) -> None:
     loads = [0.01 * a for a in (net.load_p_mw, net.load_q_mvar, net.delta_p_mw, net.delta_q_mvar)]
     names, none = ("p_mw", "q_mvar", "p_delta_mw", "q_delta_mvar"), np.zeros((net.n_bus, 3))
     drawn = ("p_inject_mw", "q_inject_mvar", "p_delta_inject_mw", "q_delta_inject_mvar")
-    exact = physics.solve(
-        net, **dict.fromkeys(names, none), **{n: -a for n, a in zip(drawn, loads, strict=True)}, **TIGHT
-    ).v_pu
+    given: dict[str, Any] = dict.fromkeys(names, none)
+    given |= {n: -a for n, a in zip(drawn, loads, strict=True)}
+    exact = physics.solve(net, **given, **TIGHT).v_pu
     found = model.evaluate(**dict(zip(names, loads, strict=True)))
     assert np.array_equal(np.isnan(exact), np.isnan(found))
     drop = np.nanmax(np.abs(exact - np.sqrt(model.v2_fixed)))

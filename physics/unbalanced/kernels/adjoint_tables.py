@@ -81,9 +81,9 @@ class TreeRoom(NamedTuple):
 def tree_room(tree: AdjointTree) -> TreeRoom:
     """Room for a row."""
     blocks, conductors, entries = len(tree.block), len(tree.place), max(len(tree.tap), 1)
-    pairs = [np.zeros((conductors, 2)) for _ in range(4)]
+    v, j, by_j, m = (np.zeros((conductors, 2)) for _ in range(4))
     return TreeRoom(
-        *pairs, np.zeros((blocks, 36)), np.zeros((blocks, 6)), np.zeros((blocks, 6)),
+        v, j, by_j, m, np.zeros((blocks, 36)), np.zeros((blocks, 6)), np.zeros((blocks, 6)),
         np.zeros(blocks, dtype=np.int64), np.zeros((blocks, EXTRA)), np.zeros(blocks * DENSE_NUMBERS),
         np.zeros(entries), np.zeros(entries), np.zeros((4, 36)), np.zeros((tree.end_at.size, 2)),
         np.zeros((tree.end_at.size, 2)),
