@@ -255,15 +255,25 @@ def _along_tree(
     tree = topology.adjoint
     assert tree is not None
 
+    powers, v_source, tap, cap_on = given
+    rest = (powers, _pairs(v_source), tap, cap_on, _pairs(v), seeds, out)
+    slack = bool(seeds.total[:, 2:].any())
+
     def work(lo: int, hi: int) -> None:
+        wide = hi - lo > 1
         try:
-            room = topology.tree_rooms.pop()
+            room = topology.tree_rooms[wide].pop()
         except IndexError:  # none yet, or all are lent to other threads
-            room = tree_room(tree)
-        tree_rows(tree, room, *given, v, seeds, out, lo, hi, scale, flows)
-        topology.tree_rooms.append(room)
+            room = tree_room(tree, tap.shape[1], hi - lo)
+        tree_rows(tree, room, *rest, lo, hi, scale, flows, slack)
+        topology.tree_rooms[wide].append(room)
 
     return work
+
+
+def _pairs(array: ComplexArray) -> FloatArray:
+    """(rows, n) complex as (rows, 2 n) real."""
+    return np.ascontiguousarray(array).view(np.float64)
 
 
 def _by_equations(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...numba_tools.jit import inline
+from ...numba_tools.lanes import every, load, store
 from ..kernel_tables import SCALED, SINGLE, TAP, TAP_LEG, WIRE
 
 # Columns of the table of blocks. LINK: the parent's conductor of each, where A and D only pick.
@@ -22,90 +23,103 @@ ROOT, PICKED, DENSE, TAPPED = 0, 1, 2, 3
 #: its reference in their blocks, tap entry, place of its numbers.
 S_KIND, S_CHILD, S_PARENT, S_OTHER, S_REFERENCE, S_ENTRY, S_COEF, S_BLOCK = 0, 1, 2, 3, 4, 5, 6, 7
 STEP_WIDTH = 8
-#: Numbers of a dense block: A and D (3 x 3 each), B (3 x 3), row by row, re and im.
+#: Numbers of a dense block: A, B and D (3 x 3 each), row by row, re and im.
 A, B, D, DENSE_NUMBERS = 0, 18, 36, 54
 
 
 @inline
-def dense_of_taps(tree, block, ratio, square, into, o):  # type: ignore[no-untyped-def]
-    """A, B and D of a tapped block at ``into[o:]``, from the ratios of its tap entries."""
+def _add(table, k, f, value):  # type: ignore[no-untyped-def]
+    store(table, k, f, load(table, k, f) + value)
+
+
+@inline
+def dense_of_taps(tree, b, room):  # type: ignore[no-untyped-def]
+    """A, B and D of a tapped block, from the ratios of its tap entries."""
+    into = room.dense
     for k in range(DENSE_NUMBERS):
-        into[o + k] = 0.0
-    for s in range(tree.block[block, STEP], tree.block[block, STEP] + tree.block[block, N_STEP]):
+        store(into, b, k, every(into, 0.0))
+    for s in range(tree.block[b, STEP], tree.block[b, STEP] + tree.block[b, N_STEP]):
         kind, c, p = tree.step[s, S_KIND], tree.step[s, S_CHILD], tree.step[s, S_PARENT]
         x = tree.step[s, S_COEF]
-        a_re, a_im, z_re, z_im = tree.number[x], tree.number[x + 1], tree.number[x + 2], tree.number[x + 3]
+        a_re, a_im = every(into, tree.number[x]), every(into, tree.number[x + 1])
+        z_re, z_im = every(into, tree.number[x + 2]), every(into, tree.number[x + 3])
         if kind == TAP or kind == TAP_LEG:
             entry = tree.step[s, S_ENTRY]
-            a_re, a_im = ratio[entry], 0.0
-            z_re, z_im = square[entry] * z_re, square[entry] * z_im
+            a_re, a_im, square = load(room.ratio, entry, 0), every(into, 0.0), load(room.ratio, entry, 1)
+            z_re, z_im = square * z_re, square * z_im
         if kind == TAP_LEG:
             q, r = tree.step[s, S_OTHER], tree.step[s, S_REFERENCE]
             for k in range(3):  # its current flows through what feeds the reference, too
                 for j in range(2):
-                    into[o + B + 6 * k + 2 * c + j] += into[o + B + 6 * k + 2 * r + j]
-                    into[o + D + 6 * k + 2 * c + j] += into[o + D + 6 * k + 2 * r + j]
+                    _add(into, b, B + 6 * k + 2 * c + j, load(into, b, B + 6 * k + 2 * r + j))
+                    _add(into, b, D + 6 * k + 2 * c + j, load(into, b, D + 6 * k + 2 * r + j))
             for k in range(6):
-                into[o + A + 6 * c + k] += into[o + A + 6 * r + k]
-                into[o + B + 6 * c + k] += into[o + B + 6 * r + k]
-            into[o + A + 6 * c + 2 * q] -= a_re
-            into[o + D + 6 * q + 2 * c] -= a_re
-        into[o + A + 6 * c + 2 * p] += a_re
-        into[o + A + 6 * c + 2 * p + 1] += a_im
-        into[o + D + 6 * p + 2 * c] += a_re
-        into[o + D + 6 * p + 2 * c + 1] -= a_im
-        into[o + B + 6 * c + 2 * c] += z_re
-        into[o + B + 6 * c + 2 * c + 1] += z_im
+                _add(into, b, A + 6 * c + k, load(into, b, A + 6 * r + k))
+                _add(into, b, B + 6 * c + k, load(into, b, B + 6 * r + k))
+            _add(into, b, A + 6 * c + 2 * q, 0.0 - a_re)
+            _add(into, b, D + 6 * q + 2 * c, 0.0 - a_re)
+        _add(into, b, A + 6 * c + 2 * p, a_re)
+        _add(into, b, A + 6 * c + 2 * p + 1, a_im)
+        _add(into, b, D + 6 * p + 2 * c, a_re)
+        _add(into, b, D + 6 * p + 2 * c + 1, 0.0 - a_im)
+        _add(into, b, B + 6 * c + 2 * c, z_re)
+        _add(into, b, B + 6 * c + 2 * c + 1, z_im)
 
 
 SIMPLE = (WIRE, SINGLE, SCALED, TAP, TAP_LEG)  # what a tapped block may be made of
 
 
 def _solver(d: int) -> Any:
-    """A function that replaces ``m`` by the solution of ``p g = m``, both (d, d) row by row.
+    """A function that solves ``p g = m`` with ``p = 1 + m B``, all (d, d) row by row; g replaces m.
 
-    Without pivoting: p is the unit matrix but for what the loads behind a block do to its voltage.
+    Rows of ``small``: m, complex B (d/2, d/2), p. Without pivoting: p is the unit matrix but for what the
+    loads behind a block do to its voltage.
     """
     half = d // 2
 
-    def solve(p, m):  # type: ignore[no-untyped-def]
-        for k in range(d):
-            scale = 1.0 / p[d * k + k]
-            for j in range(k + 1, d):
-                p[d * k + j] *= scale
-            for j in range(d):
-                m[d * k + j] *= scale
-            for i in range(k + 1, d):
-                f = p[d * i + k]
-                for j in range(k + 1, d):
-                    p[d * i + j] -= f * p[d * k + j]
-                for j in range(d):
-                    m[d * i + j] -= f * m[d * k + j]
-        for k in range(d - 1, 0, -1):
-            for i in range(k):
-                f = p[d * i + k]
-                for j in range(d):
-                    m[d * i + j] -= f * m[d * k + j]
-
-    def product(m, b, p):  # type: ignore[no-untyped-def]
-        """p = 1 + m B; ``b`` complex (d/2, d/2) row by row."""
+    def product(small):  # type: ignore[no-untyped-def]
         for i in range(d):
             for k in range(half):
-                x, y = 0.0, 0.0
+                x, y = every(small, 0.0), every(small, 0.0)
                 for j in range(half):
-                    re, im = b[2 * (half * j + k)], b[2 * (half * j + k) + 1]
-                    e, f = m[d * i + 2 * j], m[d * i + 2 * j + 1]
-                    x += e * re + f * im
-                    y += f * re - e * im
-                p[d * i + 2 * k] = x
-                p[d * i + 2 * k + 1] = y
-            p[d * i + i] += 1.0
+                    re, im = load(small, 1, 2 * (half * j + k)), load(small, 1, 2 * (half * j + k) + 1)
+                    e, f = load(small, 0, d * i + 2 * j), load(small, 0, d * i + 2 * j + 1)
+                    x = x + (e * re + f * im)
+                    y = y + (f * re - e * im)
+                if i == 2 * k:
+                    x = x + 1.0
+                if i == 2 * k + 1:
+                    y = y + 1.0
+                store(small, 2, d * i + 2 * k, x)
+                store(small, 2, d * i + 2 * k + 1, y)
 
-    solve, product = inline(solve), inline(product)
+    def forwards(small):  # type: ignore[no-untyped-def]
+        for k in range(d):
+            scale = 1.0 / load(small, 2, d * k + k)
+            for j in range(k + 1, d):
+                store(small, 2, d * k + j, load(small, 2, d * k + j) * scale)
+            for j in range(d):
+                store(small, 0, d * k + j, load(small, 0, d * k + j) * scale)
+            for i in range(k + 1, d):
+                f = load(small, 2, d * i + k)
+                for j in range(k + 1, d):
+                    store(small, 2, d * i + j, load(small, 2, d * i + j) - f * load(small, 2, d * k + j))
+                for j in range(d):
+                    store(small, 0, d * i + j, load(small, 0, d * i + j) - f * load(small, 0, d * k + j))
 
-    def eliminate(m, b, p):  # type: ignore[no-untyped-def]
-        product(m, b, p)
-        solve(p, m)
+    def backwards(small):  # type: ignore[no-untyped-def]
+        for k in range(d - 1, 0, -1):
+            for i in range(k):
+                f = load(small, 2, d * i + k)
+                for j in range(d):
+                    store(small, 0, d * i + j, load(small, 0, d * i + j) - f * load(small, 0, d * k + j))
+
+    product, forwards, backwards = inline(product), inline(forwards), inline(backwards)
+
+    def eliminate(small):  # type: ignore[no-untyped-def]
+        product(small)
+        forwards(small)
+        backwards(small)
 
     return inline(eliminate)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...numba_tools.lanes import LANES, aligned
 from ..kernel_tables import FloatArray, IntArray
 from .adjoint_blocks import DENSE_NUMBERS
 
@@ -59,7 +60,7 @@ class AdjointTree(NamedTuple):
 
 
 class TreeRoom(NamedTuple):
-    """Where a row is worked on; a thread needs its own."""
+    """Where rows are worked on: (entry, field) of a lone one, (entry, field, lane) of several."""
 
     v: FloatArray  # (conductors, 2)
     j: FloatArray  # (conductors, 2) currents of the segments into conductors
@@ -68,23 +69,23 @@ class TreeRoom(NamedTuple):
     big: FloatArray  # (blocks, 36) M, later G, transposed
     n: FloatArray  # (blocks, 6) later l
     w: FloatArray  # (blocks, 6)
-    some: IntArray  # (blocks,) bits of conductors with rows in M
     extra: FloatArray  # (blocks, EXTRA) of floating ones
-    tapped: FloatArray  # (blocks * DENSE_NUMBERS,) of tapped ones
-    ratio: FloatArray  # (entries,)
-    square: FloatArray  # (entries,)
+    dense: FloatArray  # (blocks, DENSE_NUMBERS) of dense and tapped ones
+    ratio: FloatArray  # (entries, 2) ratio, and what it makes of an impedance
     small: FloatArray  # (4, 36) scratch
     end: FloatArray  # (6 n_branch, 2)
     by_end: FloatArray  # (6 n_branch, 2)
+    note: FloatArray  # (1 + regulators, 1) scratch, then sums by tap
+    some: IntArray  # (blocks,) bits of conductors with rows in M
 
 
-def tree_room(tree: AdjointTree) -> TreeRoom:
-    """Room for a row."""
-    blocks, conductors, entries = len(tree.block), len(tree.place), max(len(tree.tap), 1)
-    v, j, by_j, m = (np.zeros((conductors, 2)) for _ in range(4))
-    return TreeRoom(
-        v, j, by_j, m, np.zeros((blocks, 36)), np.zeros((blocks, 6)), np.zeros((blocks, 6)),
-        np.zeros(blocks, dtype=np.int64), np.zeros((blocks, EXTRA)), np.zeros(blocks * DENSE_NUMBERS),
-        np.zeros(entries), np.zeros(entries), np.zeros((4, 36)), np.zeros((tree.end_at.size, 2)),
-        np.zeros((tree.end_at.size, 2)),
+def tree_room(tree: AdjointTree, regulators: int, rows: int) -> TreeRoom:
+    """Room for one row, or for blocks of lanes where there are more."""
+    blocks, conductors, ends = len(tree.block), len(tree.place), tree.end_at.size
+    fields = (
+        *[(conductors, 2)] * 4, (blocks, 36), (blocks, 6), (blocks, 6), (blocks, EXTRA),
+        (blocks, DENSE_NUMBERS), (len(tree.tap), 2), (4, 36), (ends, 2), (ends, 2), (1 + regulators, 1),
     )  # fmt: skip
+    lanes = () if rows == 1 else (LANES,)
+    arrays = [aligned(shape + lanes) for shape in fields]
+    return TreeRoom._make([*arrays, np.zeros(blocks, dtype=np.int64)])

@@ -18,9 +18,9 @@ mean voltage floats until the currents have no mean: one more multiplier, elimin
 from __future__ import annotations
 
 from ...numba_tools.jit import inline, lean_kernel
+from ...numba_tools.lanes import every, load, store, width
 from .adjoint_blocks import (
     COEF,
-    DENSE_NUMBERS,
     FIRST,
     FLOATS,
     KIND,
@@ -28,7 +28,6 @@ from .adjoint_blocks import (
     PARENT,
     PICKED,
     ROOT,
-    TAPPED,
     A,
     B,
     D,
@@ -37,278 +36,301 @@ from .adjoint_blocks import (
     eliminate_2,
     eliminate_3,
 )
-from .adjoint_ends import of_ends, of_slack, of_voltages, write
+from .adjoint_ends import emit, of_ends, of_slack, of_voltages, write
 from .adjoint_state import begin, currents, from_legs, loads, shunts, through_legs
 from .adjoint_tables import EXTRA
-from .newton_system import row_of
 
 
 @inline
-def _conjugate_product(table, o, stride, vector, at, n, k):  # type: ignore[no-untyped-def]
-    """Entry k of the transposed complex matrix at ``table[o:]`` times ``vector[at]``, n entries."""
-    x, y = 0.0, 0.0
-    for j in range(n):
-        re, im = table[o + stride * j + 2 * k], table[o + stride * j + 2 * k + 1]
-        e, f = vector[at, 2 * j], vector[at, 2 * j + 1]
-        x += re * e + im * f
-        y += re * f - im * e
-    return x, y
+def _b(tree, room, b, row, column):  # type: ignore[no-untyped-def]
+    """An entry of B of a block."""
+    if tree.block[b, KIND] == PICKED:
+        o = tree.block[b, COEF] + 2 * (tree.block[b, N] * row + column)
+        return every(room.note, tree.number[o]), every(room.note, tree.number[o + 1])
+    o = B + 6 * row + 2 * column
+    return load(room.dense, b, o), load(room.dense, b, o + 1)
 
 
 @inline
-def _eliminate(tree, room):  # type: ignore[no-untyped-def]
-    """G and w of every block, leaves first."""
-    mine, other, third = room.small[0], room.small[1], room.small[2]
-    for b in range(tree.block.shape[0] - 1, -1, -1):
-        kind = tree.block[b, KIND]
-        if kind == ROOT:
-            continue
-        first, n, some = tree.block[b, FIRST], tree.block[b, N], room.some[b]
-        dense = kind != PICKED
-        table, o = (room.tapped, DENSE_NUMBERS * b) if kind == TAPPED else (tree.number, tree.block[b, COEF])
-        o_b, stride = (o + B, 6) if dense else (o, 2 * n)
-        for k in range(n):
-            x, y = _conjugate_product(table, o_b, stride, room.n, b, n, k)
-            room.w[b, 2 * k] = x + room.by_j[first + k, 0]
-            room.w[b, 2 * k + 1] = y + room.by_j[first + k, 1]
-        a0, a1, a2, na = _bits(some)
-        if na > 0:
-            d = 2 * na
-            for i in range(na):
-                r = a0 if i == 0 else (a1 if i == 1 else a2)
-                for k in range(na):
-                    c = a0 if k == 0 else (a1 if k == 1 else a2)
-                    at, to = 12 * r + 2 * c, 2 * i * d + 2 * k
-                    mine[to], mine[to + 1] = room.big[b, at], room.big[b, at + 1]
-                    mine[to + d], mine[to + d + 1] = room.big[b, at + 6], room.big[b, at + 7]
-                    at = o_b + stride * r + 2 * c
-                    other[2 * (na * i + k)], other[2 * (na * i + k) + 1] = table[at], table[at + 1]
-            if na == 3:
-                eliminate_3(mine, other, third)
-            elif na == 2:
-                eliminate_2(mine, other, third)
-            else:
-                eliminate_1(mine, other, third)
-            for k in range(d * d):
-                room.big[b, k] = mine[k]
-        if tree.block[b, FLOATS] == 1:
-            _float(room, b, n, na, a0, a1, a2)
-        _pass_on(tree, room, b, n, na, a0, a1, a2, dense, table, o)
+def _active(a, i):  # type: ignore[no-untyped-def]
+    return a[0] if i == 0 else (a[1] if i == 1 else a[2])
 
 
 @inline
 def _bits(some):  # type: ignore[no-untyped-def]
     """Places of the bits, and how many there are."""
-    a0 = 0 if some & 1 else (1 if some & 2 else 2)
-    a2 = 2
-    a1 = 1 if (some & 2) and a0 == 0 else 2
-    return a0, a1, a2, (some & 1) + (some >> 1 & 1) + (some >> 2 & 1)
+    first = 0 if some & 1 else (1 if some & 2 else 2)
+    second = 1 if (some & 2) and first == 0 else 2
+    return (first, second, 2), (some & 1) + (some >> 1 & 1) + (some >> 2 & 1)
 
 
 @inline
-def _float(room, b, n, na, a0, a1, a2):  # type: ignore[no-untyped-def]
+def _eliminate(tree, room):  # type: ignore[no-untyped-def]
+    """G and w of every block, leaves first."""
+    for b in range(tree.block.shape[0] - 1, -1, -1):
+        if tree.block[b, KIND] == ROOT:
+            continue
+        first, n = tree.block[b, FIRST], tree.block[b, N]
+        for k in range(n):
+            x, y = load(room.by_j, first + k, 0), load(room.by_j, first + k, 1)
+            for j in range(n):
+                re, im = _b(tree, room, b, j, k)
+                e, f = load(room.n, b, 2 * j), load(room.n, b, 2 * j + 1)
+                x, y = x + (re * e + im * f), y + (re * f - im * e)
+            store(room.w, b, 2 * k, x)
+            store(room.w, b, 2 * k + 1, y)
+        a, na = _bits(room.some[b])
+        if na > 0:
+            _solve(tree, room, b, a, na)
+        if tree.block[b, FLOATS] == 1:
+            _float(room, b, n, a, na)
+        if tree.block[b, KIND] == PICKED:
+            _pass_on(tree, room, b, n, a, na)
+        else:
+            _pass_on_dense(tree, room, b, n, a, na)
+
+
+@inline
+def _solve(tree, room, b, a, na):  # type: ignore[no-untyped-def]
+    """M of the active conductors becomes G."""
+    d, small = 2 * na, room.small
+    for i in range(na):
+        r = _active(a, i)
+        for k in range(na):
+            c = _active(a, k)
+            at, to = 12 * r + 2 * c, 2 * i * d + 2 * k
+            store(small, 0, to, load(room.big, b, at))
+            store(small, 0, to + 1, load(room.big, b, at + 1))
+            store(small, 0, to + d, load(room.big, b, at + 6))
+            store(small, 0, to + d + 1, load(room.big, b, at + 7))
+            re, im = _b(tree, room, b, r, c)
+            store(small, 1, 2 * (na * i + k), re)
+            store(small, 1, 2 * (na * i + k) + 1, im)
+    if na == 3:
+        eliminate_3(small)
+    elif na == 2:
+        eliminate_2(small)
+    else:
+        eliminate_1(small)
+    for k in range(d * d):
+        store(room.big, b, k, load(small, 0, k))
+
+
+@inline
+def _float(room, b, n, a, na):  # type: ignore[no-untyped-def]
     """The mean of the block's voltages is free and its currents have none: l has no sum.
 
-    ``t = G (q - 1 s)`` with ``1' l = 0`` gives s; keeps 1' G, the inverse of 1' G 1 and the sum of n, and
-    leaves G - G 1 inverse(1' G 1) 1' G in the place of G (transposed, all of it).
+    ``t = G (q - 1 s)`` with ``1' l = 0`` gives s. Keeps R = inverse(1' G 1) 1' G and the same of n, leaves
+    G - (G 1) R in the place of G, and adds to n the part of t that does not depend on q.
     """
-    d = 2 * na
-    g, extra = room.big, room.extra
+    d, g, extra, sums = 2 * na, room.big, room.extra, room.small
+    zero = every(g, 0.0)
     for j in range(EXTRA):
-        extra[b, j] = 0.0
-    sums = room.small[3]  # G 1: (d, 2)
-    for i in range(d):
-        x, y, u, v = 0.0, 0.0, 0.0, 0.0
+        store(extra, b, j, zero)
+    for i in range(d):  # rows of G 1 in ``small``, columns of 1' G in ``extra``; G[i, k] is at (k, i)
+        x, y, u, v = zero, zero, zero, zero
         for k in range(na):
-            x += g[b, d * (2 * k) + i]  # G[i, 2k] = transposed[2k, i]
-            y += g[b, d * (2 * k + 1) + i]
-            u += g[b, d * i + 2 * k]  # G[2k, i]
-            v += g[b, d * i + 2 * k + 1]
-        sums[2 * i], sums[2 * i + 1] = x, y
-        extra[b, i], extra[b, 6 + i] = u, v
-    s11 = s12 = s21 = s22 = 0.0
+            x, y = x + load(g, b, d * 2 * k + i), y + load(g, b, d * (2 * k + 1) + i)
+            u, v = u + load(g, b, d * i + 2 * k), v + load(g, b, d * i + 2 * k + 1)
+        store(sums, 3, 2 * i, x)
+        store(sums, 3, 2 * i + 1, y)
+        store(extra, b, i, u)
+        store(extra, b, 6 + i, v)
+    s11, s12, s21, s22 = zero, zero, zero, zero
     for k in range(na):
-        s11 += sums[4 * k]
-        s12 += sums[4 * k + 1]
-        s21 += sums[4 * k + 2]
-        s22 += sums[4 * k + 3]
+        s11, s12 = s11 + load(sums, 3, 4 * k), s12 + load(sums, 3, 4 * k + 1)
+        s21, s22 = s21 + load(sums, 3, 4 * k + 2), s22 + load(sums, 3, 4 * k + 3)
     scale = 1.0 / (s11 * s22 - s12 * s21)
-    i11, i12, i21, i22 = s22 * scale, -s12 * scale, -s21 * scale, s11 * scale
-    for i in range(d):  # rows of inverse(S) 1' G
-        u, v = extra[b, i], extra[b, 6 + i]
-        extra[b, i], extra[b, 6 + i] = i11 * u + i12 * v, i21 * u + i22 * v
-    x, y = 0.0, 0.0
+    i11, i12, i21, i22 = s22 * scale, 0.0 - s12 * scale, 0.0 - s21 * scale, s11 * scale
+    for i in range(d):
+        u, v = load(extra, b, i), load(extra, b, 6 + i)
+        store(extra, b, i, i11 * u + i12 * v)
+        store(extra, b, 6 + i, i21 * u + i22 * v)
+    x, y = zero, zero
     for k in range(n):
-        x += room.n[b, 2 * k]
-        y += room.n[b, 2 * k + 1]
-    extra[b, 12], extra[b, 13] = i11 * x + i12 * y, i21 * x + i22 * y
-    for i in range(d):  # transposed[k, i] = G[i, k]
+        x, y = x + load(room.n, b, 2 * k), y + load(room.n, b, 2 * k + 1)
+    store(extra, b, 12, i11 * x + i12 * y)
+    store(extra, b, 13, i21 * x + i22 * y)
+    for i in range(d):
+        e, f = load(sums, 3, 2 * i), load(sums, 3, 2 * i + 1)
         for k in range(d):
-            g[b, d * k + i] -= sums[2 * i] * extra[b, k] + sums[2 * i + 1] * extra[b, 6 + k]
-    for i in range(na):  # the part of t that does not depend on q goes to n, and is kept
-        c = a0 if i == 0 else (a1 if i == 1 else a2)
-        for j in range(2):
-            k = 2 * i + j
-            extra[b, 14 + 2 * c + j] = -(sums[2 * k] * extra[b, 12] + sums[2 * k + 1] * extra[b, 13])
-            room.n[b, 2 * c + j] += extra[b, 14 + 2 * c + j]
+            less = e * load(extra, b, k) + f * load(extra, b, 6 + k)
+            store(g, b, d * k + i, load(g, b, d * k + i) - less)
+    for i in range(d):
+        at = 2 * _active(a, i // 2) + i % 2
+        part = load(sums, 3, 2 * i) * load(extra, b, 12) + load(sums, 3, 2 * i + 1) * load(extra, b, 13)
+        store(extra, b, 14 + at, 0.0 - part)
+        store(room.n, b, at, load(room.n, b, at) - part)
 
 
 @inline
-def _answer(room, b, na, a0, a1, a2, vector, sign, into):  # type: ignore[no-untyped-def]
-    """``into`` (6,) = n + sign G vector."""
-    d = 2 * na
+def _answer(room, b, a, na, vector, at, sign, into):  # type: ignore[no-untyped-def]
+    """Row ``into`` of ``small`` = n + sign G vector, of the vector in row ``at`` of a table."""
+    d, small = 2 * na, room.small
     for j in range(6):
-        into[j] = room.n[b, j]
+        store(small, into, j, load(room.n, b, j))
     for k in range(na):
-        c = a0 if k == 0 else (a1 if k == 1 else a2)
-        x, y = sign * vector[2 * c], sign * vector[2 * c + 1]
+        c = 2 * _active(a, k)
+        x, y = sign * load(vector, at, c), sign * load(vector, at, c + 1)
         for i in range(na):
-            r = a0 if i == 0 else (a1 if i == 1 else a2)
-            at = d * 2 * k + 2 * i
-            into[2 * r] += room.big[b, at] * x + room.big[b, at + d] * y
-            into[2 * r + 1] += room.big[b, at + 1] * x + room.big[b, at + d + 1] * y
+            r, o = 2 * _active(a, i), d * 2 * k + 2 * i
+            e = load(room.big, b, o) * x + load(room.big, b, o + d) * y
+            f = load(room.big, b, o + 1) * x + load(room.big, b, o + d + 1) * y
+            store(small, into, r, load(small, into, r) + e)
+            store(small, into, r + 1, load(small, into, r + 1) + f)
 
 
 @inline
-def _pass_on(tree, room, b, n, na, a0, a1, a2, dense, table, o):  # type: ignore[no-untyped-def]
-    """What the parent's M and n get."""
-    up = tree.block[b, PARENT]
-    many, d = tree.block[up, N], 2 * na
-    left = room.small[3]
-    _answer(room, b, na, a0, a1, a2, room.w[b], -1.0, left)
-    if not dense:
-        for i in range(n):
-            p = 2 * tree.block[b, LINK + i]
-            room.n[up, p] += left[2 * i]
-            room.n[up, p + 1] += left[2 * i + 1]
-        for i in range(na):
-            r = tree.block[b, LINK + (a0 if i == 0 else (a1 if i == 1 else a2))]
-            room.some[up] |= 1 << r
-            for k in range(na):
-                c = tree.block[b, LINK + (a0 if k == 0 else (a1 if k == 1 else a2))]
-                at, to = 2 * i * d + 2 * k, 12 * r + 2 * c
-                room.big[up, to] += room.big[b, at]
-                room.big[up, to + 1] += room.big[b, at + 1]
-                room.big[up, to + 6] += room.big[b, at + d]
-                room.big[up, to + 7] += room.big[b, at + d + 1]
-        return
+def _more(table, k, f, value):  # type: ignore[no-untyped-def]
+    store(table, k, f, load(table, k, f) + value)
+
+
+@inline
+def _pass_on(tree, room, b, n, a, na):  # type: ignore[no-untyped-def]
+    """What the parent's M and n get, where A and D pick."""
+    up, d, big = tree.block[b, PARENT], 2 * na, room.big
+    _answer(room, b, a, na, room.w, b, -1.0, 3)
+    for i in range(n):
+        p = 2 * tree.block[b, LINK + i]
+        _more(room.n, up, p, load(room.small, 3, 2 * i))
+        _more(room.n, up, p + 1, load(room.small, 3, 2 * i + 1))
+    for i in range(na):
+        r = tree.block[b, LINK + _active(a, i)]
+        room.some[up] |= 1 << r
+        for k in range(na):
+            at, to = 2 * i * d + 2 * k, 12 * r + 2 * tree.block[b, LINK + _active(a, k)]
+            _more(big, up, to, load(big, b, at))
+            _more(big, up, to + 1, load(big, b, at + 1))
+            _more(big, up, to + 6, load(big, b, at + d))
+            _more(big, up, to + 7, load(big, b, at + d + 1))
+
+
+@inline
+def _pass_on_dense(tree, room, b, n, a, na):  # type: ignore[no-untyped-def]
+    """The same with dense A and D."""
+    up, d, small, dense = tree.block[b, PARENT], 2 * na, room.small, room.dense
+    many, zero = tree.block[up, N], every(room.note, 0.0)
+    _answer(room, b, a, na, room.w, b, -1.0, 3)
     for p in range(many):
-        x, y = 0.0, 0.0
+        x, y = zero, zero
         for i in range(n):
-            re, im = table[o + A + 6 * i + 2 * p], table[o + A + 6 * i + 2 * p + 1]
-            x += re * left[2 * i] + im * left[2 * i + 1]
-            y += re * left[2 * i + 1] - im * left[2 * i]
-        room.n[up, 2 * p] += x
-        room.n[up, 2 * p + 1] += y
+            re, im = load(dense, b, A + 6 * i + 2 * p), load(dense, b, A + 6 * i + 2 * p + 1)
+            e, f = load(small, 3, 2 * i), load(small, 3, 2 * i + 1)
+            x, y = x + (re * e + im * f), y + (re * f - im * e)
+        _more(room.n, up, 2 * p, x)
+        _more(room.n, up, 2 * p + 1, y)
     if na == 0:
         return
     room.some[up] = (1 << many) - 1
-    wide = room.small[0]  # G transposed times A: (d, 2 many)
-    for i in range(d):
+    for i in range(d):  # G transposed times A
         for p in range(many):
-            x, y = 0.0, 0.0
+            x, y = zero, zero
             for k in range(na):
-                c = a0 if k == 0 else (a1 if k == 1 else a2)
-                re, im = table[o + A + 6 * c + 2 * p], table[o + A + 6 * c + 2 * p + 1]
-                e, f = room.big[b, d * i + 2 * k], room.big[b, d * i + 2 * k + 1]
-                x += e * re + f * im
-                y += f * re - e * im
-            wide[6 * i + 2 * p], wide[6 * i + 2 * p + 1] = x, y
+                o = A + 6 * _active(a, k) + 2 * p
+                re, im = load(dense, b, o), load(dense, b, o + 1)
+                e, f = load(room.big, b, d * i + 2 * k), load(room.big, b, d * i + 2 * k + 1)
+                x, y = x + (e * re + f * im), y + (f * re - e * im)
+            store(small, 0, 6 * i + 2 * p, x)
+            store(small, 0, 6 * i + 2 * p + 1, y)
     for p in range(many):
         for k in range(na):
-            c = a0 if k == 0 else (a1 if k == 1 else a2)
-            re, im = table[o + D + 6 * p + 2 * c], table[o + D + 6 * p + 2 * c + 1]
+            o = D + 6 * p + 2 * _active(a, k)
+            re, im = load(dense, b, o), load(dense, b, o + 1)
             for j in range(2 * many):
-                e, f = wide[12 * k + j], wide[12 * k + 6 + j]
-                room.big[up, 12 * p + j] += re * e - im * f
-                room.big[up, 12 * p + 6 + j] += im * e + re * f
+                e, f = load(small, 0, 12 * k + j), load(small, 0, 12 * k + 6 + j)
+                _more(room.big, up, 12 * p + j, re * e - im * f)
+                _more(room.big, up, 12 * p + 6 + j, im * e + re * f)
+
+
+@inline
+def _of_source(tree, room, b):  # type: ignore[no-untyped-def]
+    """m of a source's conductors, and l."""
+    first, n = tree.block[b, FIRST], tree.block[b, N]
+    for k in range(n):
+        x, y = 0.0 - load(room.by_j, first + k, 0), 0.0 - load(room.by_j, first + k, 1)
+        store(room.m, first + k, 0, x)
+        store(room.m, first + k, 1, y)
+        for i in range(2 * n):
+            _more(room.n, b, i, load(room.big, b, 12 * k + i) * x + load(room.big, b, 12 * k + 6 + i) * y)
 
 
 @inline
 def _substitute(tree, room):  # type: ignore[no-untyped-def]
     """m of every conductor and l (in the place of n), sources first."""
-    q, after = room.small[0], room.small[1]
     for b in range(tree.block.shape[0]):
-        kind, first, n = tree.block[b, KIND], tree.block[b, FIRST], tree.block[b, N]
-        if kind == ROOT:
-            for k in range(n):
-                room.m[first + k, 0], room.m[first + k, 1] = (
-                    -room.by_j[first + k, 0],
-                    -room.by_j[first + k, 1],
-                )
-            for k in range(n):  # M of a source is as it was added up: full, transposed
-                x, y = room.m[first + k, 0], room.m[first + k, 1]
-                for i in range(2 * n):
-                    room.n[b, i] += room.big[b, 12 * k + i] * x + room.big[b, 12 * k + 6 + i] * y
+        if tree.block[b, KIND] == ROOT:
+            _of_source(tree, room, b)
             continue
-        up = tree.block[b, PARENT]
-        above, many = tree.block[up, FIRST], tree.block[up, N]
-        a0, a1, a2, na = _bits(room.some[b])
-        table, o = (room.tapped, DENSE_NUMBERS * b) if kind == TAPPED else (tree.number, tree.block[b, COEF])
-        o_b, stride = (o, 2 * n) if kind == PICKED else (o + B, 6)
+        up, n = tree.block[b, PARENT], tree.block[b, N]
+        above = tree.block[up, FIRST]
+        a, na = _bits(room.some[b])
         for k in range(n):
-            if kind == PICKED:
+            if tree.block[b, KIND] == PICKED:
                 p = above + tree.block[b, LINK + k]
-                x, y = room.m[p, 0], room.m[p, 1]
+                x, y = load(room.m, p, 0), load(room.m, p, 1)
             else:
-                x, y = 0.0, 0.0
-                for p in range(many):
-                    re, im = table[o + D + 6 * p + 2 * k], table[o + D + 6 * p + 2 * k + 1]
-                    e, f = room.m[above + p, 0], room.m[above + p, 1]
-                    x += re * e + im * f
-                    y += re * f - im * e
-            q[2 * k], q[2 * k + 1] = x - room.w[b, 2 * k], y - room.w[b, 2 * k + 1]
-        _answer(room, b, na, a0, a1, a2, q, 1.0, after)
-        _multipliers(tree, room, b, first, n, na, a0, a1, a2, table, o_b, stride, q, after)
+                x, y = every(room.note, 0.0), every(room.note, 0.0)
+                for p in range(tree.block[up, N]):
+                    o = D + 6 * p + 2 * k
+                    re, im = load(room.dense, b, o), load(room.dense, b, o + 1)
+                    e, f = load(room.m, above + p, 0), load(room.m, above + p, 1)
+                    x, y = x + (re * e + im * f), y + (re * f - im * e)
+            store(room.small, 0, 2 * k, x - load(room.w, b, 2 * k))
+            store(room.small, 0, 2 * k + 1, y - load(room.w, b, 2 * k + 1))
+        _answer(room, b, a, na, room.small, 0, 1.0, 1)
+        _multipliers(tree, room, b, n, a, na)
 
 
 @inline
-def _multipliers(tree, room, b, first, n, na, a0, a1, a2, table, o_b, stride, q, after):  # type: ignore[no-untyped-def]
+def _multipliers(tree, room, b, n, a, na):  # type: ignore[no-untyped-def]
     """``m = q - B' t`` (less what keeps the currents of a floating block without a mean), and l."""
-    u, v = 0.0, 0.0
-    if tree.block[b, FLOATS] == 1:
-        u, v = room.extra[b, 12], room.extra[b, 13]
-        for k in range(na):
-            c = a0 if k == 0 else (a1 if k == 1 else a2)
-            for j in range(2):
-                u += room.extra[b, 2 * k + j] * q[2 * c + j]
-                v += room.extra[b, 6 + 2 * k + j] * q[2 * c + j]
-    t = room.small[2]
-    for j in range(2 * n):
-        t[j] = after[j] - room.n[b, j]
-        if tree.block[b, FLOATS] == 1:
-            t[j] += room.extra[b, 14 + j]
+    small, extra, first = room.small, room.extra, tree.block[b, FIRST]
+    u, v = every(room.note, 0.0), every(room.note, 0.0)
+    floats = tree.block[b, FLOATS] == 1
+    if floats:
+        u, v = load(extra, b, 12), load(extra, b, 13)
+        for i in range(2 * na):
+            q = load(small, 0, 2 * _active(a, i // 2) + i % 2)
+            u, v = u + load(extra, b, i) * q, v + load(extra, b, 6 + i) * q
     for k in range(n):
-        x, y = q[2 * k] - u, q[2 * k + 1] - v
+        x, y = load(small, 0, 2 * k) - u, load(small, 0, 2 * k + 1) - v
         for i in range(na):
-            c = a0 if i == 0 else (a1 if i == 1 else a2)
-            re, im = table[o_b + stride * c + 2 * k], table[o_b + stride * c + 2 * k + 1]
-            x -= re * t[2 * c] + im * t[2 * c + 1]
-            y -= re * t[2 * c + 1] - im * t[2 * c]
-        room.m[first + k, 0], room.m[first + k, 1] = x, y
+            c = _active(a, i)
+            re, im = _b(tree, room, b, c, k)
+            e = load(small, 1, 2 * c) - load(room.n, b, 2 * c)
+            f = load(small, 1, 2 * c + 1) - load(room.n, b, 2 * c + 1)
+            if floats:
+                e, f = e + load(extra, b, 14 + 2 * c), f + load(extra, b, 15 + 2 * c)
+            x, y = x - (re * e + im * f), y - (re * f - im * e)
+        store(room.m, first + k, 0, x)
+        store(room.m, first + k, 1, y)
     for j in range(2 * n):
-        room.n[b, j] = after[j]
+        store(room.n, b, j, load(small, 1, j))
 
 
 @lean_kernel
 def tree_rows(  # type: ignore[no-untyped-def]
-    tree, room, given, v_source, tap, cap_on, v, seeds, out, lo, hi, scale, flows
+    tree, room, given, v_source, tap, cap_on, v, seeds, out, lo, hi, scale, flows, slack
 ):
-    """Gradients of rows [lo, hi) of solved rows; arguments as of `adjoint_rows`."""
-    for row in range(lo, hi):
-        emf, ratios = v_source[row_of(v_source, row)], tap[row_of(tap, row)]
-        begin(tree, room, v[row], emf, ratios)
-        loads(tree, room, given, row, scale, cap_on[row_of(cap_on, row)])
+    """Gradients of rows [lo, hi) of solved rows, in blocks of lanes where ``room`` has them.
+
+    ``given``: the eight arrays of powers, (batch or 1, slots); ``v_source, v``: pairs of real columns;
+    ``scale`` 1 over the base of a phase in MVA; ``flows``: f has branch flows or losses; ``slack``: powers of
+    sources.
+    """
+    for row in range(lo, hi, width(room.note)):
+        last = min(row + width(room.note), hi) - 1
+        begin(tree, room, row, last, v, v_source, tap)
+        loads(tree, room, row, last, given, scale, cap_on)
         shunts(tree, room)
-        out.move[row, 0] = currents(tree, room)
+        emit(room, out.move, row, last, 0, currents(tree, room))
         through_legs(tree, room)
-        of_voltages(tree, room, seeds, row)
+        of_voltages(tree, room, seeds, row, last)
         if flows:
-            of_ends(tree, room, seeds, row, 1.0 / scale)
-        p, q = seeds.total[row, 2] / scale, seeds.total[row, 3] / scale
-        if p != 0.0 or q != 0.0:
-            of_slack(tree, room, p, q)
+            of_ends(tree, room, seeds, row, last, 1.0 / scale)
+        if slack:
+            of_slack(tree, room, seeds, row, last, 1.0 / scale)
         from_legs(tree, room)
         _eliminate(tree, room)
         _substitute(tree, room)
-        write(tree, room, row, scale, emf, ratios, flows, out)
+        write(tree, room, row, last, scale, tap, flows, out)
