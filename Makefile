@@ -106,6 +106,7 @@ bench: $(FULL)
 	@$(BIN)/distgrid bench env
 	@$(BIN)/distgrid bench vector
 	@$(BIN)/distgrid bench rollout
+	@$(BIN)/distgrid bench gradient
 
 docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"

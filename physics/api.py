@@ -9,12 +9,16 @@ from numpy.typing import ArrayLike
 
 from ..cases.library import source_notes
 from ..cases.model.feeder import Feeder
+from .balanced.adjoint import Gradient
+from .balanced.adjoint import gradient as balanced_gradient
 from .balanced.network import Network
 from .balanced.network import compile as compile_balanced
 from .balanced.solution import Solution
 from .balanced.solve import solve as solve_balanced
 from .controls.settle import Settled, settle
 from .flags import ModelWarning
+from .unbalanced.adjoint import Gradient3
+from .unbalanced.adjoint import gradient as per_phase_gradient
 from .unbalanced.network import Network3, compile_per_phase
 from .unbalanced.solution import Solution3
 from .unbalanced.solve import solve_per_phase
@@ -201,3 +205,111 @@ def settle_controls(
         raise ValueError("local control needs a per-phase network: compile a per-phase feeder")
     arguments = {"p_mw": p_mw, "q_mvar": q_mvar, **solve}
     return settle(net, solve_per_phase, tap_pos, cap_on, max_control_iterations, arguments)
+
+
+@overload
+def gradient(
+    solution: Solution,
+    *,
+    v_pu: ArrayLike | None = None,
+    v_deg: ArrayLike | None = None,
+    p_from_mw: ArrayLike | None = None,
+    q_from_mvar: ArrayLike | None = None,
+    p_to_mw: ArrayLike | None = None,
+    q_to_mvar: ArrayLike | None = None,
+    i_ka: ArrayLike | None = None,
+    loading: ArrayLike | None = None,
+    p_loss_mw: ArrayLike | None = None,
+    q_loss_mvar: ArrayLike | None = None,
+    p_slack_mw: ArrayLike | None = None,
+    q_slack_mvar: ArrayLike | None = None,
+    threads: int | None = None,
+) -> Gradient: ...
+
+
+@overload
+def gradient(
+    solution: Solution3,
+    *,
+    v_pu: ArrayLike | None = None,
+    v_deg: ArrayLike | None = None,
+    p_from_mw: ArrayLike | None = None,
+    q_from_mvar: ArrayLike | None = None,
+    p_to_mw: ArrayLike | None = None,
+    q_to_mvar: ArrayLike | None = None,
+    i_ka: ArrayLike | None = None,
+    loading: ArrayLike | None = None,
+    p_loss_mw: ArrayLike | None = None,
+    q_loss_mvar: ArrayLike | None = None,
+    p_slack_mw: ArrayLike | None = None,
+    q_slack_mvar: ArrayLike | None = None,
+    threads: int | None = None,
+) -> Gradient3: ...
+
+
+def gradient(
+    solution: Solution | Solution3,
+    *,
+    v_pu: ArrayLike | None = None,
+    v_deg: ArrayLike | None = None,
+    p_from_mw: ArrayLike | None = None,
+    q_from_mvar: ArrayLike | None = None,
+    p_to_mw: ArrayLike | None = None,
+    q_to_mvar: ArrayLike | None = None,
+    i_ka: ArrayLike | None = None,
+    loading: ArrayLike | None = None,
+    p_loss_mw: ArrayLike | None = None,
+    q_loss_mvar: ArrayLike | None = None,
+    p_slack_mw: ArrayLike | None = None,
+    q_slack_mvar: ArrayLike | None = None,
+    threads: int | None = None,
+) -> Gradient | Gradient3:
+    """The exact gradient of a scalar f of a solution by everything that was given to :func:`solve`.
+
+    Every keyword is a result of the power flow, with the derivative of f by that result; what is left out
+    does not enter f. One adjoint sweep, linear in the number of buses, gives the derivatives by all
+    arguments at once::
+
+        sol = physics.solve(net, p_mw, q_mvar)
+        by = physics.gradient(sol, p_loss_mw=1.0)                   # f: the losses
+        by = physics.gradient(sol, v_pu=2.0 * (sol.v_pu - 1.0))     # f: the sum of (v - 1)^2
+        by.q_inject_mvar                                            # f per Mvar injected at each bus
+
+    Rows are independent of each other and of the batch size, to the last bit. A solution of one row with a
+    batch of scalars gives the gradients of all of them.
+
+    Args:
+        solution: Of :func:`solve`, with currents. Balanced feeders: solved as trees. Of a per-phase solution
+            all arrays below have the phases A, B, C as a last axis of 3; the load arrays that it was solved
+            with must not have been changed since.
+        v_pu: f per pu of the voltage of each bus, (n_bus,) or (batch, n_bus).
+        v_deg: f per degree.
+        p_from_mw: f per MW into the from end of each branch, (n_branch,) or (batch, n_branch).
+        q_from_mvar: f per Mvar.
+        p_to_mw: f per MW into the to end.
+        q_to_mvar: f per Mvar.
+        i_ka: f per kA of each branch's larger end. Without current it has no slope: 0 is taken.
+        loading: f per unit of each branch's loading (1: at the rating), of the larger end.
+        p_loss_mw: f per MW of losses, a number or (batch,).
+        q_loss_mvar: f per Mvar of losses.
+        p_slack_mw: f per MW that all sources deliver.
+        q_slack_mvar: f per Mvar that all sources deliver.
+        threads: Workers for batches of some hundred rows.
+
+    Returns:
+        A frozen dataclass of arrays that bear the names of the arguments of :func:`solve`. Rows that did not
+        converge are NaN, and ``converged`` says which.
+
+    Raises:
+        ValueError: Arguments of wrong shape or that are not finite, none at all, a network that is solved
+            with loops, parallel branches or generators that hold voltages.
+        AttributeError: A balanced solution with ``currents=False``.
+    """
+    seeds = {
+        "v_pu": v_pu, "v_deg": v_deg, "p_from_mw": p_from_mw, "q_from_mvar": q_from_mvar, "p_to_mw": p_to_mw,
+        "q_to_mvar": q_to_mvar, "i_ka": i_ka, "loading": loading, "p_loss_mw": p_loss_mw,
+        "q_loss_mvar": q_loss_mvar, "p_slack_mw": p_slack_mw, "q_slack_mvar": q_slack_mvar,
+    }  # fmt: skip
+    if isinstance(solution, Solution3):
+        return per_phase_gradient(solution, seeds, threads=threads)
+    return balanced_gradient(solution, seeds, threads=threads)

@@ -12,19 +12,22 @@ loosest tolerance that brings its voltages within the target of a Newton solutio
 from __future__ import annotations
 
 from .env import bench_env
+from .gradient import bench_gradient
 from .pf import bench_pf
 from .pf_phases import bench_pf3
-from .report.results import EnvReport, Pf3Report, PfReport, RolloutReport, VectorReport
+from .report.results import EnvReport, GradientReport, Pf3Report, PfReport, RolloutReport, VectorReport
 from .rollout import bench_rollout
 from .vector import bench_vector
 
 __all__ = [
     "EnvReport",
+    "GradientReport",
     "Pf3Report",
     "PfReport",
     "RolloutReport",
     "VectorReport",
     "bench_env",
+    "bench_gradient",
     "bench_pf",
     "bench_pf3",
     "bench_rollout",

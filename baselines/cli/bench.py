@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ..bench.report.results import EnvReport, Pf3Report, PfReport, RolloutReport, VectorReport
+    from ..bench.report.results import (
+        EnvReport,
+        GradientReport,
+        Pf3Report,
+        PfReport,
+        RolloutReport,
+        VectorReport,
+    )
 
-    Report = PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport
+    Report = PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport
 
 app = typer.Typer(
     help="Time power flows and environments on this machine, next to the peers that are installed.",
@@ -100,6 +107,18 @@ def bench_rollout(
 
     report = bench.bench_rollout(quick=quick, seed=seed)
     _show(report, rollout_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("gradient")
+def bench_gradient(
+    json: _Json = None, quick: _Quick = False, markdown: _Markdown = False, seed: _Seed = 0
+) -> None:
+    """What a gradient by everything costs in power flows, and beside a dense Jacobian."""
+    from .. import bench
+    from ..bench.report.table import gradient_tables
+
+    report = bench.bench_gradient(quick=quick, seed=seed)
+    _show(report, gradient_tables(report, markdown=markdown), json, markdown=markdown)
 
 
 def _show(report: Report, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool) -> None:

@@ -18,13 +18,14 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("certify.job", "CertifyJob"),
     ("workflows.dist.pf_job", "PowerFlowJob"),
     ("workflows.dist.controls_job", "ControlsJob"),
+    ("workflows.dist.sensitivity_job", "SensitivitiesJob"),
     ("workflows.dist.hostcap_job", "HostCapJob"),
     ("workflows.dist.connect_job", "ConnectJob"),
     ("workflows.dist.featurize_job", "FeaturizeJob"),
 )
 
 #: Help of the first words of verbs of two.
-GROUPS = {"dist": "Analyse a feeder: power flow, local control, hosting capacity, graphs."}
+GROUPS = {"dist": "Analyse a feeder: power flow, local control, sensitivities, hosting capacity, graphs."}
 
 
 def jobs() -> Iterator[type[Job[Any]]]:

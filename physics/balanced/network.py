@@ -53,8 +53,9 @@ class SweepTopology:
     bundle_y: NDArray[np.complex128]  # (n_bus,) admittance to ground that stands for unequal ratios in them
     held: Held | None  # nodes whose voltage a generator holds; None where no source reaches one
     plain: bool  # the sweep alone solves it: no loops, bundles or held voltages
-    # Sweeps of a single row with room of their own, lent to calls, and how taps and banks of each row act.
+    # Kernels of a single row with room of their own, lent to calls, and how taps and banks of each row act.
     lone_rows: list[Callable[..., None]] = field(default_factory=list, repr=False)
+    lone_adjoints: list[Callable[..., None]] = field(default_factory=list, repr=False)
     adjustments: dict[tuple[bytes, bytes], Adjustment] = field(default_factory=dict, repr=False)
     rooms: list[Workspace] = field(default_factory=list, repr=False)  # lent to rows with taps of their own
 
@@ -116,12 +117,8 @@ class Network:
         object.__setattr__(self, "topology", self._build(self.closed, self.tap, self.cap_on, warn=True))
 
     def __getstate__(self) -> dict[str, object]:
-        return {
-            "feeder": self.feeder,
-            "allow_mesh_pruning": self.allow_mesh_pruning,
-            "keep_loops": self.keep_loops,
-            "enforce_q_limits": self.enforce_q_limits,
-        }
+        names = ("feeder", "allow_mesh_pruning", "keep_loops", "enforce_q_limits")
+        return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         feeder, pruning = state["feeder"], state["allow_mesh_pruning"]

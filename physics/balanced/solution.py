@@ -19,6 +19,7 @@ from .row_inputs import NO_COLUMNS, NO_SETTINGS
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+NO_LOADS = np.empty((1, 0), dtype=np.complex128)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -44,13 +45,16 @@ class Solution(FlowViews):
     groups: tuple[RowGroup, ...] = field(repr=False)
     squeeze: bool = field(repr=False)
     _q_held: FloatArray | None = field(repr=False)  # (batch, n_held) Mvar
+    # (batch, n_zip) complex: loads that depend on voltage, at 1 pu, in the order of ``net.zip_node``
+    zip_load_mva: NDArray[np.complex128] = field(repr=False)
 
     def __init__(
         self, net: Network, outputs: Outputs, groups: tuple[RowGroup, ...], squeeze: bool,
-        q_held: FloatArray | None = None,
+        q_held: FloatArray | None = None, zip_load_mva: NDArray[np.complex128] = NO_LOADS,
     ) -> None:  # fmt: skip
         # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
         own = self.__dict__
+        own["zip_load_mva"] = zip_load_mva
         own["net"], own["groups"], own["squeeze"], own["_q_held"] = net, groups, squeeze, q_held
         own["_v"], own["_current"], own["_s_source_mva"], own["_ended"], own["_measured"] = outputs
 

@@ -27,7 +27,7 @@ from .kernels.solve_rows import Inputs, Outputs, sweep_rows, workspace_for
 from .network import Network, SweepTopology
 from .parallel_branches import split_currents
 from .row_inputs import by_settings, row_settings
-from .solution import Solution
+from .solution import NO_LOADS, Solution
 
 FloatArray = NDArray[np.float64]
 _NO_ROWS = np.empty((0, 0), dtype=np.complex128)
@@ -126,7 +126,7 @@ def solve(
     q_held = np.zeros((batch, net.held_node.size))
     for group in groups:
         solve_group(group, inputs, v_source, v_start, outputs, numbers, threads, net, method, q_held)
-    return Solution(net, outputs, groups, size is None, q_held)
+    return Solution(net, outputs, groups, size is None, q_held, _zip_loads(net, *inputs[:2]))
 
 
 def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers) -> Solution:
@@ -143,7 +143,16 @@ def _solve_lone_row(net: Network, p: FloatArray, q: FloatArray, numbers: Numbers
     if outputs.ended[0, 0] != CONVERGED or topology.plan.link.shape[0] < net.n_bus:
         refuse("p_mw", p[0], ~np.isfinite(p[0]), "a finite number")
         refuse("q_mvar", q[0], ~np.isfinite(q[0]), "a finite number")
+    if net.zip_node.size:
+        return Solution(net, outputs, topology.whole, True, None, _zip_loads(net, p, q))
     return Solution(net, outputs, topology.whole, True)
+
+
+def _zip_loads(net: Network, p_mw: FloatArray, q_mvar: FloatArray) -> NDArray[np.complex128]:
+    """(batch, n_zip) loads that depend on voltage: voltages and currents do not tell their nominal power."""
+    if not net.zip_node.size:
+        return NO_LOADS
+    return p_mw[:, net.zip_node] + 1j * q_mvar[:, net.zip_node]
 
 
 def _injections(

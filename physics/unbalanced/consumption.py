@@ -58,6 +58,34 @@ def consumption(net: Network3, sol: Solution3) -> Consumption:
     return Consumption(load, _shunts(net, conductors, between, live))
 
 
+def model_factors(net: Network3, v: ComplexArray) -> tuple[NDArray[np.float64], ...]:
+    """What a load of 1 MW or Mvar at 1 pu is at voltages ``v`` (..., n_bus, 3): wye P, Q, legs P, Q.
+
+    By the shares of the models that the phase's or the leg's own loads have; a leg without any takes
+    constant power. NaN voltages give 0.
+    """
+    node_loads = net.node_loads
+    rows = np.nan_to_num(v).reshape(-1, net.n_bus, 3)
+    between = np.stack([rows[..., a] - rows[..., b] for a, b in LEGS], axis=-1)
+    one = np.ones(3 * net.n_bus)
+    found = [np.zeros((2, *rows.shape)) for _ in range(2)]
+    legs = node_loads.leg_items + node_loads.more_legs
+    kinds = (
+        (found[0], node_loads.wye_items, np.abs(rows)),
+        (found[1], legs, np.abs(between) / node_loads.leg_pu[:, None]),
+    )
+    found[0][:] = node_loads.constant.reshape(2, 1, net.n_bus, 3)
+    for into, items, volts in kinds:
+        slot = np.array([item.slot for item in items], dtype=np.int64)
+        coef = np.array([(item.p_share, item.q_share, *item.model) for item in items], dtype=np.float64)
+        for k in range(len(rows)):
+            drawn = np.zeros(3 * net.n_bus, dtype=np.complex128)
+            _add_items(slot, coef.reshape(-1, MODEL), one, one, volts[k].ravel(), drawn)
+            into[0, k] += drawn.real.reshape(-1, 3)
+            into[1, k] += drawn.imag.reshape(-1, 3)
+    return tuple(a.reshape(v.shape) for a in (*found[0], *found[1]))
+
+
 @kernel
 def _add_items(slot, coef, p, q, volts, into):  # type: ignore[no-untyped-def]
     """Add each item's power at the voltage of its slot."""

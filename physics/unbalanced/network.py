@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ...cases.model.feeder import Feeder
 from ..flags import IslandWarning, MeshWarning
+from .assembly.adjoint_plan import adjoint_tree
 from .assembly.build_program import SweepLayout, build
 from .assembly.elements import Element, elements
-from .assembly.end_currents import EndCurrents, NodeCurrents
+from .assembly.end_currents import Currents, EndCurrents, NodeCurrents
 from .assembly.equation_parts import parts_of_forest, parts_of_reach
 from .assembly.equations import Equations, write_equations
 from .assembly.forest import BoolArray, Conductor, Forest, SourceTerminal, grow_forest
@@ -242,12 +243,14 @@ class Network3:
         }
         flows = flow_table(self.elements, layout.placed, forest.shunts, hung, self.from_row, self.to_row)
 
-        def write() -> Equations:
+        def write(ends: bool) -> Equations:
             parts = parts_of_forest(
                 self.n_bus, self.elements, self.sources, layout.placed, layout.conductor,
                 layout.node_shunt, layout.ungrounded,
             )  # fmt: skip
-            currents = NodeCurrents(self.n_bus, self.elements, layout.placed, self.sources)
+            currents: Currents = NodeCurrents(self.n_bus, self.elements, layout.placed, self.sources)
+            if ends:
+                currents = EndCurrents(self.n_bus, len(self.sources), self.n_branch)
             return write_equations(parts, self.node_loads, currents, self.tap, self.cap_on)
 
         return SweepTopology(
@@ -255,6 +258,10 @@ class Network3:
             (self.present & ~layout.floating).ravel(), self.node_loads.leg_present.ravel(), in_tree,
             child_is_to,
             np.array(forest.dropped, dtype=np.int64), cut, "", write,
+            lambda: adjoint_tree(
+                self.n_bus, self.n_branch, layout, flows, self.sources, self.node_loads,
+                (self.from_row, self.to_row),
+            ),
         )  # fmt: skip
 
     def _reached(self, closed: BoolArray, irregular: str) -> SweepTopology:
@@ -285,7 +292,8 @@ class Network3:
         return SweepTopology(
             nothing.plan, nothing._replace(floating=floating), flows, energised,
             (self.present & ~floating).ravel(), self.node_loads.leg_present.ravel(), in_tree, child_is_to,
-            np.array(found.dropped, dtype=np.int64), cut, irregular, lambda: equations,
+            np.array(found.dropped, dtype=np.int64), cut, irregular, lambda _: equations,
+            lambda: None,
         )  # fmt: skip
 
     def _legs(self) -> list[tuple[Conductor, Conductor]]:

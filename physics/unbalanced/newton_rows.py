@@ -75,7 +75,7 @@ def solve_directly(net: Network3, inputs: Inputs, sweeps: IntArray, numbers: Num
     out = Outputs(np.zeros((rows.size, columns), dtype=np.complex128), np.zeros((rows.size, 3)))
     out.notes[:, 1] = sweeps
     solve_rows_directly(net, topology, inputs, True, rows, numbers, out)
-    return Solution3(net, out, inputs.tap, ((slice(None), topology),), False)
+    return Solution3(net, out, inputs, ((slice(None), topology),), False)
 
 
 def measure_directly(

@@ -49,7 +49,8 @@ class Solution3(FlowViews):
     net: Network3
     _phasors: ComplexArray = field(repr=False)  # as in `program.Outputs`
     _notes: FloatArray = field(repr=False)
-    _tap: FloatArray = field(repr=False)  # (batch or 1, n_regulator)
+    # What was solved: the fields of an `Inputs`, the caller's arrays where they were taken as they are.
+    _given: tuple[NDArray[Any], ...] = field(repr=False)
     groups: tuple[tuple[Any, SweepTopology], ...] = field(repr=False)  # (rows, topology)
     squeeze: bool = field(repr=False)
 
@@ -57,13 +58,13 @@ class Solution3(FlowViews):
         self,
         net: Network3,
         out: Outputs,
-        tap: FloatArray,
+        given: tuple[NDArray[Any], ...],
         groups: tuple[tuple[Any, SweepTopology], ...],
         squeeze: bool,
     ) -> None:
         # Straight into the dictionary: the setters of a frozen dataclass cost as much as a sweep.
         own = self.__dict__
-        own["net"], own["_tap"], own["groups"], own["squeeze"] = net, tap, groups, squeeze
+        own["net"], own["_given"], own["groups"], own["squeeze"] = net, given, groups, squeeze
         own["_phasors"], own["_notes"] = out
 
     def memory(self, net: Network3, batch: int, columns: int) -> Outputs:
@@ -84,6 +85,11 @@ class Solution3(FlowViews):
 
     def _flag(self, bit: int) -> Any:
         return self._out(self._notes[:, 0].astype(np.int64) & bit != 0)
+
+    @property
+    def _tap(self) -> FloatArray:
+        """(batch or 1, n_regulator)."""
+        return self._given[10]
 
     @property
     def notes(self) -> FloatArray:

@@ -161,7 +161,7 @@ def solve_per_phase(
     columns = _columns(net, tuple(topology for _, topology in groups), currents)
     answer = _memory(batch, columns) if out is None else out.memory(net, batch, columns)
     _solve_groups(net, groups, inputs, all_legs, batch, numbers, answer, threads)
-    return Solution3(net, answer, inputs.tap, groups, get.batch is None)
+    return Solution3(net, answer, inputs, groups, get.batch is None)
 
 
 def _columns(net: Network3, topologies: tuple[SweepTopology, ...], currents: bool) -> int:
@@ -200,17 +200,18 @@ def _solve_lone_row(
     except IndexError:  # none yet, or all are lent to other threads
         room = workspace_for(topology.plan, net.cap_on.size, 1)
         run = solve_rows.bind_first(plan=topology.plan, state=room)
-    rest = (
-        _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START, nominal[4], nominal[5],
+    given = (
+        p, q, _NONE, _NONE, nominal[2], nominal[3], _NONE, _NONE, net.source_row, _NO_START, nominal[4],
+        nominal[5],
     )  # fmt: skip
-    answer = run(p, q, *rest, *out, False, 0, 1, *numbers)  # the fields of Inputs, then of Outputs
+    answer = run(*given, *out, False, 0, 1, *numbers)  # the fields of Inputs, then of Outputs
     topology.lone_rows.append(run)
     if answer != ALL_GOOD:
-        inputs = Inputs(p.reshape(1, -1), q.reshape(1, -1), *rest)
+        inputs = Inputs(p.reshape(1, -1), q.reshape(1, -1), *given[2:])
         if answer == SOME_BAD:
             refuse(net, topology, inputs)
         finish(net, topology, inputs, False, np.zeros(1, dtype=np.int64), numbers, out)
-    return Solution3(net, out, nominal[4], ((_ALL, topology),), True)
+    return Solution3(net, out, given, ((_ALL, topology),), True)
 
 
 Groups = tuple[tuple[Any, SweepTopology], ...]
@@ -245,12 +246,12 @@ def _solve_groups(
             _run(net, topology, inputs, all_legs, batch, numbers, out, threads)
             return
         part = Outputs(out.phasors[rows], out.notes[rows])
-        _run(net, topology, _picked(inputs, rows), all_legs, rows.size, numbers, part, threads)
+        _run(net, topology, picked(inputs, rows), all_legs, rows.size, numbers, part, threads)
         for target, piece in zip(out, part, strict=True):
             target[rows] = piece
 
 
-def _picked(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
+def picked(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
     """The arguments of some rows; what serves all rows stays."""
     return Inputs._make(array[rows] if array.shape[0] > 1 else array for array in inputs)
 

@@ -156,7 +156,7 @@ class Stepper3(RowResults):
             return self._direct
         whole, room = ((slice(None), self.net.topology),), self._rooms.free[-1]
         out = Outputs(room.out.phasors.copy(), room.out.notes.copy())
-        return Solution3(self.net, out, room.inputs.tap.copy(), whole, False)
+        return Solution3(self.net, out, tuple(a.copy() for a in room.inputs), whole, False)
 
 
 class _Workspace:

@@ -13,6 +13,7 @@ from .assembly.build_program import SweepLayout
 from .assembly.equations import Equations
 from .assembly.forest import BoolArray
 from .kernel_tables import IntArray, SweepPlan
+from .kernels.adjoint_tables import AdjointTree, TreeRoom
 from .kernels.branch_flows import FlowTable
 from .kernels.newton_system import Memory
 
@@ -32,14 +33,27 @@ class SweepTopology:
     dropped: IntArray  # branch rows left out, at least in one phase, as they close loops
     cut: dict[int, tuple[int, ...]]  # the same rows, with the phases that are cut where others carry on
     irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
-    write: Callable[[], Equations] = field(repr=False)
+    write: Callable[[bool], Equations] = field(repr=False)  # True: telling the currents of branch ends
+    grow: Callable[[], AdjointTree | None] = field(repr=False)
     lone_rows: list[Callable[..., int]] = field(default_factory=list, repr=False)  # sweeps, lent and returned
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
+    # Of gradients, likewise: of lone rows, and of blocks of lanes.
+    tree_rooms: tuple[list[TreeRoom], list[TreeRoom]] = field(default_factory=lambda: ([], []), repr=False)
 
     @cached_property
     def equations(self) -> Equations:
         """Kirchhoff's laws for Newton's method, written when they are first needed."""
-        return self.write()
+        return self.write(False)
+
+    @cached_property
+    def end_equations(self) -> Equations:
+        """The same, telling currents into both ends of branches but for what the charging there takes."""
+        return self.write(True)
+
+    @cached_property
+    def adjoint(self) -> AdjointTree | None:
+        """The tree by blocks, for gradients; None where they need the equations."""
+        return self.grow()
 
 
 class PhaseIndex:

@@ -20,6 +20,7 @@ PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "dist_output.json"
 CALLS = {
     "dist pf": ["pf", "case33bw"], "dist pf, per phase": ["pf", "ieee13"],
     "dist controls": ["controls", "ieee13"],
+    "dist sensitivities": ["sensitivities", "case33bw"],
     "dist hostcap": ["hostcap", "case33bw", "--buses", "6,18"],
     "dist connect": ["connect", "case33bw", "--bus", "18", "--mw", "0.1"],
     "dist featurize": ["featurize", "case33bw"], "dist featurize, per phase": ["featurize", "ieee13"],

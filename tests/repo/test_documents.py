@@ -134,9 +134,12 @@ def check_files(words: list[str], folder: Path) -> None:
         hostcap = ("hostcap_summary.parquet", "hostcap_detail.parquet", "hostcap_curve.parquet", "run.json",
                    "hostcap.png", "hostcap_profile.png")  # fmt: skip
         graphs = ("graphs.parquet", "nodes.parquet", "edges.parquet", "pyg.json", "run.json")
+        told = ("buses", "voltages", "currents")
+        answers = (*(f"sensitivities_{name}.parquet" for name in told), "sensitivities.png", "run.json")
         files = {
             ("dist", "pf"): pf, ("dist", "controls"): controls, ("dist", "hostcap"): hostcap,
             ("dist", "connect"): ("connect.parquet", "run.json"), ("dist", "featurize"): graphs,
+            ("dist", "sensitivities"): answers,
             ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
         verb = tuple(words[: 1 + (words[0] == "dist")])

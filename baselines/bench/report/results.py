@@ -275,3 +275,27 @@ class RolloutReport(_Strict):
     machine: Machine
     rows: list[RolloutRow]
     targets: list[Target]
+
+
+class GradientRow(_Strict):
+    """Gradients on one feeder; times are of one row."""
+
+    feeder: str
+    buses: int
+    rows: int  # of the batch
+    power_flow: Timing
+    gradient: Timing
+    power_flows: Ratio  # time of a gradient over that of a power flow, round by round
+    dense: Timing | None  # None: not of batches and per-phase feeders
+    dense_ratio: Ratio | None  # its time over ours
+    disagreement: float | None  # of both gradients, as a share of the largest entry
+
+
+class GradientReport(_Strict):
+    """What ``distgrid bench gradient`` measures."""
+
+    schema_version: Literal["distgrid.bench.gradient/1"] = "distgrid.bench.gradient/1"
+    quick: bool
+    machine: Machine
+    rows: list[GradientRow]
+    targets: list[Target]

@@ -11,6 +11,7 @@ from .results import (
     Comparison,
     EnvProfile,
     EnvReport,
+    GradientReport,
     Limit,
     Machine,
     Peaks,
@@ -249,6 +250,25 @@ def rollout_tables(report: RolloutReport, *, markdown: bool = False) -> Iterator
             f"{r.ratio.wall.median:.1f}",
         )  # fmt: skip
     yield "Whole runs in one process, opening the environment and all tables included", table
+    if report.targets:
+        yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def gradient_tables(report: GradientReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"feeder": "l", "buses": "r", "rows": "r", "power flow": "r", "gradient": "r"}
+    columns |= {"power flows": "r", "dense Jacobian": "r", "times ours": "r", "they differ by": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        dense = ("–", "–") if r.dense is None or r.dense_ratio is None else (
+            _timed(r.dense.cpu_s), f"{r.dense_ratio.cpu.median:,.1f}"
+        )  # fmt: skip
+        table.add_row(
+            r.feeder, f"{r.buses:,}", f"{r.rows:,}", _timed(r.power_flow.cpu_s), _timed(r.gradient.cpu_s),
+            f"{r.power_flows.cpu.median:.2f}", *dense,
+            "–" if r.disagreement is None else f"{r.disagreement:.0e}",
+        )  # fmt: skip
+    yield "Gradient of losses and voltages by everything, processor time of one row", table
     if report.targets:
         yield "Targets", targets_table(report.targets, markdown=markdown)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from . import connect_job, controls, featurize, hosting_tables, pf_balanced, pf_phases
+from . import connect_job, controls, featurize, hosting_tables, pf_balanced, pf_phases, sensitivity
 
 _PF_TABLES = ("buses", "branches", "losses", "violations", "voltages", "flows")
 
@@ -15,6 +15,10 @@ DIST_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
     "dist pf": {name: getattr(pf_balanced, name.upper()) for name in _PF_TABLES[:4]},
     "dist pf, per phase": {name: getattr(pf_phases, name.upper()) for name in _PF_TABLES},
     "dist controls": {"taps": controls.TAPS, "banks": controls.BANKS, "actions": controls.ACTIONS},
+    "dist sensitivities": {
+        "sensitivities_buses": sensitivity.BUSES, "sensitivities_voltages": sensitivity.VOLTAGES,
+        "sensitivities_currents": sensitivity.CURRENTS,
+    },
     "dist hostcap": {
         "hostcap_summary": hosting_tables.SUMMARY, "hostcap_detail": hosting_tables.DETAIL,
         "hostcap_curve": hosting_tables.CURVE,
