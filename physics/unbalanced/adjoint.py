@@ -17,7 +17,7 @@ from .assembly.node_loads import LEGS
 from .consumption import model_factors
 from .kernel_tables import Inputs
 from .kernels.adjoint_rows import MOST_MOVE_PU, Places, adjoint_rows, room_for
-from .kernels.adjoint_tables import Adjoints, Seeds, tree_room
+from .kernels.adjoint_tables import Adjoints, Powers, Seeds, tree_room
 from .kernels.adjoint_tree import tree_rows
 from .kernels.newton_system import memory_for
 from .network import Network3
@@ -28,6 +28,10 @@ from .topology import SweepTopology
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 _NONE = np.empty((0, 0))
+_FLOAT = np.dtype(np.float64)
+_SCALAR_COLUMN = {name: column for column, name in enumerate(SCALARS)}
+#: Fields of Seeds that arguments become without any change.
+_AS_THEY_ARE = {"v_pu": 0, "p_from_mw": 2, "q_from_mvar": 3, "p_to_mw": 4, "q_to_mvar": 5}
 _OF_ENDS = ("p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar")
 
 
@@ -146,6 +150,9 @@ class Gradient3:
 
 def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int | None = None) -> Gradient3:
     """See :func:`distgrid.physics.gradient`."""
+    lone = _of_lone_row(sol, seeds)
+    if lone is not None:
+        return lone
     net = sol.net
     sizes = {name: net.n_bus if name in OF_NODES else net.n_branch for name in seeds}
     given, rows = given_rows(seeds, sizes, (3,))
@@ -183,6 +190,59 @@ def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int
     groups = sol.groups if whole else ((slice(None), sol.groups[0][1]),)
     topologies = tuple(((rows,), topology) for rows, topology in groups)
     return Gradient3(net, converged, out.tap, out.v_source, p, q, v, topologies)
+
+
+def _of_lone_row(sol: Solution3, seeds: dict[str, ArrayLike | None]) -> Gradient3 | None:
+    """One row on the feeder as it is, of a plain scalar, without anything that costs time; else None."""
+    net, topology = sol.net, sol.net.topology
+    if not sol.squeeze or sol.groups[0][1] is not topology or topology.adjoint is None:
+        return None
+    packed = _lone_seeds(net, seeds)
+    if packed is None or sol._notes[0, 0] != CONVERGED:
+        return None
+    given, flows, slack = packed
+    out = _room_for_results(net, 1)
+    powers = [a.reshape(1, -1) if a.size else a for a in sol._given[:8]]
+    v_source, tap, cap_on = sol._given[8], sol._given[10], sol._given[11]
+    v = np.ascontiguousarray(sol._phasors[:, : 3 * net.n_bus])
+    try:
+        run = topology.lone_adjoints.pop()
+    except IndexError:  # none yet, or all are lent to other threads
+        room = tree_room(topology.adjoint, net.tap.size, 1)
+        run = tree_rows.bind_first(tree=topology.adjoint, room=room)
+    rest = (v_source.view(np.float64), tap, cap_on, v.view(np.float64))
+    run(*powers, *rest, *given, *out, 0, 1, 3.0 / net.base_mva, flows, slack)  # fields of Powers, Seeds, ...
+    topology.lone_adjoints.append(run)
+    if not (out.move[0, 0] < MOST_MOVE_PU and np.isfinite(out.p).all()):  # said elsewhere
+        return None
+    shape = (net.n_bus, 3)
+    p, q, v = out.p.reshape(shape), out.q.reshape(shape), v.reshape(shape)
+    return Gradient3(net, np.True_, out.tap[0], out.v_source[0], p, q, v, (((), topology),))
+
+
+def _lone_seeds(
+    net: Network3, seeds: dict[str, ArrayLike | None]
+) -> tuple[list[FloatArray], bool, bool] | None:
+    """The fields of Seeds, whether there are flows and powers of sources; None: something needs a check."""
+    total = np.zeros((1, 4))
+    given, flows, slack, some = [_NONE, _NONE, _NONE, _NONE, _NONE, _NONE, total], False, False, False
+    for name, value in seeds.items():
+        if value is None:
+            continue
+        some = True
+        column = _SCALAR_COLUMN.get(name)
+        if column is not None and type(value) is float:
+            total[0, column] = value
+            flows, slack = flows or column < 2, slack or column > 1
+            continue
+        place, n = _AS_THEY_ARE.get(name), net.n_bus if name == "v_pu" else net.n_branch
+        if place is None or type(value) is not np.ndarray or value.shape != (n, 3) or value.dtype != _FLOAT:
+            return None
+        if not value.flags.carray:
+            return None
+        given[place] = value.reshape(1, -1)
+        flows = flows or place > 0
+    return (given, flows, slack) if some else None
 
 
 def _room_for_results(net: Network3, batch: int) -> Adjoints:
@@ -256,7 +316,7 @@ def _along_tree(
     assert tree is not None
 
     powers, v_source, tap, cap_on = given
-    rest = (powers, _pairs(v_source), tap, cap_on, _pairs(v), seeds, out)
+    rest = (Powers._make(powers), _pairs(v_source), tap, cap_on, _pairs(v), seeds, out)
     slack = bool(seeds.total[:, 2:].any())
 
     def work(lo: int, hi: int) -> None:

@@ -37,6 +37,7 @@ class SweepTopology:
     grow: Callable[[], AdjointTree | None] = field(repr=False)
     lone_rows: list[Callable[..., int]] = field(default_factory=list, repr=False)  # sweeps, lent and returned
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
+    lone_adjoints: list[Callable[..., None]] = field(default_factory=list, repr=False)
     # Of gradients, likewise: of lone rows, and of blocks of lanes.
     tree_rooms: tuple[list[TreeRoom], list[TreeRoom]] = field(default_factory=lambda: ([], []), repr=False)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..kernel_tables import (
     FLOATING,
@@ -132,13 +134,14 @@ def adjoint_tree(
     slots = np.array([slot for _, _, slot in place], dtype=np.int64)
     constant = np.where(slots >= 0, node_loads.constant[:, slots], 0.0)
     root = [(names.conductor[n_bus + s, p], s, p) for s, source in enumerate(sources) for p in source.phases]
-    end, end_value = _ends(layout.placed, names, n_branch, entry_of)
+    line, end, end_value = _ends(layout.placed, names, n_branch, entry_of)
     charge, charge_value = _charging(flows, names, n_branch)
     at = [names.conductor.get((int(node), phase), -1) for side in ends for node in side for phase in range(3)]
     return AdjointTree(
         blocks, _table(steps, STEP_WIDTH), np.array([*numbers, 0.0]), _table(place, 3), constant, lists.item,
         lists.item_coef, lists.cap, lists.cap_b, _table([t[:2] for t in taps], 2),
-        np.array([t[2] for t in taps], dtype=np.float64), _table(root, 3), _table(end, 3), _floats(end_value),
+        np.array([t[2] for t in taps], dtype=np.float64), _table(root, 3), _table(line, 3), _table(end, 3),
+        _floats(end_value),
         _table(charge, 2), _floats(charge_value), np.array(at, dtype=np.int64),
         np.array([names.conductor[sources[s].node, p] for _, s, p in root], dtype=np.int64),
     )  # fmt: skip
@@ -152,8 +155,8 @@ def _floats(values: list[complex]) -> FloatArray:
     return np.array(values, dtype=np.complex128).view(np.float64).reshape(-1, 2)
 
 
-def _pairs(matrix: np.ndarray) -> list[float]:
-    return np.ascontiguousarray(matrix, dtype=np.complex128).view(np.float64).ravel().tolist()
+def _pairs(matrix: NDArray[Any]) -> list[float]:
+    return list(np.ascontiguousarray(matrix, dtype=np.complex128).view(np.float64).ravel().tolist())
 
 
 def _step(
@@ -205,37 +208,42 @@ def _dense(feeds: list[Placed], names: _Numbering, numbers: list[float]) -> int:
 
 def _ends(
     placed: Sequence[Placed], names: _Numbering, n_branch: int, entry_of: dict[int, int]
-) -> tuple[list[tuple[int, int, int]], list[complex]]:
-    """Which currents of segments flow into which ends of branches."""
+) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]], list[complex]]:
+    """Which currents of segments flow into which ends of branches: through wires, then by coefficients."""
+    lines: list[tuple[int, int, int]] = []
     rows: list[tuple[int, int, int]] = []
     values: list[complex] = []
     for one in placed:
         if one.branch < 0:
             continue
         segment, entry = one.segment, entry_of.get(id(one), -1)
-        down, up = (
-            3 * (n_branch * side + one.branch) for side in (int(one.child_is_to), int(not one.child_is_to))
-        )
+        sides = int(one.child_is_to), int(not one.child_is_to)
+        down, up = (3 * (n_branch * side + one.branch) for side in sides)
         for k, at in enumerate(one.child):
             c = names.conductor[at]
+            if segment.kind in _PICKS:
+                lines.append((c, up + one.parent[k][1], down + at[1]))
+                continue
             rows.append((down + at[1], c, -1))
             values.append(-1.0)
-            for phase in (phase for _, phase in one.reference):
+            for _, phase in one.reference:
                 rows.append((down + phase, c, -1))
                 values.append(1.0)
             for j, (_, phase) in enumerate(one.parent):
-                if segment.kind == TAP_LEG:
-                    value: complex = (1.0, -1.0)[j]
-                elif segment.kind == TAP:
-                    value = 1.0
-                elif segment.kind in _PICKS:
-                    value = float(j == k)
-                else:
-                    value = complex(np.conj(segment.a[0, 0]) if segment.kind == SCALED else segment.d[j, k])
+                value = _into_parent(one, j, k)
                 if value != 0:
                     rows.append((up + phase, c, entry))
                     values.append(value)
-    return rows, values
+    return lines, rows, values
+
+
+def _into_parent(one: Placed, j: int, k: int) -> complex:
+    """What the j-th conductor of the parent takes of the k-th current, but for a tap's ratio."""
+    if one.segment.kind == TAP_LEG:
+        return (1.0, -1.0)[j]
+    if one.segment.kind == TAP:
+        return 1.0
+    return complex(np.conj(one.segment.a[0, 0]) if one.segment.kind == SCALED else one.segment.d[j, k])
 
 
 def _charging(

@@ -66,6 +66,12 @@ def _end_currents(tree, room):  # type: ignore[no-untyped-def]
         for j in range(2):
             store(room.end, e, j, zero)
             store(room.by_end, e, j, zero)
+    for k in range(tree.line.shape[0]):
+        x, y = load(room.j, tree.line[k, 0], 0), load(room.j, tree.line[k, 0], 1)
+        store(room.end, tree.line[k, 1], 0, x)
+        store(room.end, tree.line[k, 1], 1, y)
+        store(room.end, tree.line[k, 2], 0, 0.0 - x)
+        store(room.end, tree.line[k, 2], 1, 0.0 - y)
     for k in range(tree.ends.shape[0]):
         re, im = _coefficient(tree, room, k)
         x, y = load(room.j, tree.ends[k, 1], 0), load(room.j, tree.ends[k, 1], 1)
@@ -94,6 +100,13 @@ def of_ends(tree, room, seeds, row, last, base):  # type: ignore[no-untyped-def]
         _by_v(tree, room, c, p * g - q * h, p * h + q * g)
         store(room.by_end, e, 0, p * x + q * y)
         store(room.by_end, e, 1, p * y - q * x)
+    for k in range(tree.line.shape[0]):
+        c, up, down = tree.line[k]
+        x, y = (
+            load(room.by_end, up, 0) - load(room.by_end, down, 0),
+            load(room.by_end, up, 1) - load(room.by_end, down, 1),
+        )
+        add(room.by_j, c, x, y)
     for k in range(tree.ends.shape[0]):
         re, im = _coefficient(tree, room, k)
         x, y = load(room.by_end, tree.ends[k, 0], 0), load(room.by_end, tree.ends[k, 0], 1)

@@ -26,6 +26,19 @@ class Seeds(NamedTuple):
     total: FloatArray  # (batch, 4): P and Q of losses, P and Q of all sources
 
 
+class Powers(NamedTuple):
+    """The powers of solved rows, (batch or 1, 3 n_bus); the first eight of an `Inputs`."""
+
+    p_mw: FloatArray
+    q_mvar: FloatArray
+    p_inject_mw: FloatArray
+    q_inject_mvar: FloatArray
+    p_delta_mw: FloatArray
+    q_delta_mvar: FloatArray
+    p_delta_inject_mw: FloatArray
+    q_delta_inject_mvar: FloatArray
+
+
 class Adjoints(NamedTuple):
     """What is written, batch first."""
 
@@ -51,6 +64,7 @@ class AdjointTree(NamedTuple):
     tap: IntArray  # (entries, 2): row of the regulators table or -1, whether the child is the from end
     tap_factor: FloatArray  # (entries,)
     root: IntArray  # (roots, 3): conductor, row of the sources table, phase
+    line: IntArray  # (., 3): conductor, end of the branch at its parent, end at it: plain wires
     ends: IntArray  # (., 3): end of a branch, conductor whose current it takes, tap entry or -1
     ends_value: FloatArray  # (., 2)
     charge: IntArray  # (., 2): end, conductor whose voltage it takes

@@ -17,7 +17,8 @@ mean voltage floats until the currents have no mean: one more multiplier, elimin
 
 from __future__ import annotations
 
-from ...numba_tools.jit import inline, lean_kernel
+from ...numba_tools.flattened import flattened
+from ...numba_tools.jit import inline
 from ...numba_tools.lanes import every, load, store, width
 from .adjoint_blocks import (
     COEF,
@@ -38,7 +39,7 @@ from .adjoint_blocks import (
 )
 from .adjoint_ends import emit, of_ends, of_slack, of_voltages, write
 from .adjoint_state import begin, currents, from_legs, loads, shunts, through_legs
-from .adjoint_tables import EXTRA
+from .adjoint_tables import EXTRA, Adjoints, AdjointTree, Powers, Seeds, TreeRoom
 
 
 @inline
@@ -71,14 +72,17 @@ def _eliminate(tree, room):  # type: ignore[no-untyped-def]
         if tree.block[b, KIND] == ROOT:
             continue
         first, n = tree.block[b, FIRST], tree.block[b, N]
-        for k in range(n):
-            x, y = load(room.by_j, first + k, 0), load(room.by_j, first + k, 1)
-            for j in range(n):
-                re, im = _b(tree, room, b, j, k)
-                e, f = load(room.n, b, 2 * j), load(room.n, b, 2 * j + 1)
-                x, y = x + (re * e + im * f), y + (re * f - im * e)
-            store(room.w, b, 2 * k, x)
-            store(room.w, b, 2 * k + 1, y)
+        if n == 3 and tree.block[b, KIND] == PICKED:
+            _drop_of_three(tree, room, b, first)
+        else:
+            for k in range(n):
+                x, y = load(room.by_j, first + k, 0), load(room.by_j, first + k, 1)
+                for j in range(n):
+                    re, im = _b(tree, room, b, j, k)
+                    e, f = load(room.n, b, 2 * j), load(room.n, b, 2 * j + 1)
+                    x, y = x + (re * e + im * f), y + (re * f - im * e)
+                store(room.w, b, 2 * k, x)
+                store(room.w, b, 2 * k + 1, y)
         a, na = _bits(room.some[b])
         if na > 0:
             _solve(tree, room, b, a, na)
@@ -88,6 +92,24 @@ def _eliminate(tree, room):  # type: ignore[no-untyped-def]
             _pass_on(tree, room, b, n, a, na)
         else:
             _pass_on_dense(tree, room, b, n, a, na)
+
+
+@inline
+def _drop_of_three(tree, room, b, first):  # type: ignore[no-untyped-def]
+    """w of a line of three phases: the same sums without loops."""
+    o = tree.block[b, COEF]
+    e0, f0, e1, f1 = load(room.n, b, 0), load(room.n, b, 1), load(room.n, b, 2), load(room.n, b, 3)
+    e2, f2 = load(room.n, b, 4), load(room.n, b, 5)
+    for k in range(3):
+        at = o + 2 * k
+        r0, i0, r1, i1 = tree.number[at], tree.number[at + 1], tree.number[at + 6], tree.number[at + 7]
+        r2, i2 = tree.number[at + 12], tree.number[at + 13]
+        x = load(room.by_j, first + k, 0) + (r0 * e0 + i0 * f0)
+        y = load(room.by_j, first + k, 1) + (r0 * f0 - i0 * e0)
+        x, y = x + (r1 * e1 + i1 * f1), y + (r1 * f1 - i1 * e1)
+        x, y = x + (r2 * e2 + i2 * f2), y + (r2 * f2 - i2 * e2)
+        store(room.w, b, 2 * k, x)
+        store(room.w, b, 2 * k + 1, y)
 
 
 @inline
@@ -308,13 +330,13 @@ def _multipliers(tree, room, b, n, a, na):  # type: ignore[no-untyped-def]
         store(room.n, b, j, load(small, 1, j))
 
 
-@lean_kernel
+@flattened(tree=AdjointTree, room=TreeRoom, given=Powers, seeds=Seeds, out=Adjoints)
 def tree_rows(  # type: ignore[no-untyped-def]
     tree, room, given, v_source, tap, cap_on, v, seeds, out, lo, hi, scale, flows, slack
 ):
     """Gradients of rows [lo, hi) of solved rows, in blocks of lanes where ``room`` has them.
 
-    ``given``: the eight arrays of powers, (batch or 1, slots); ``v_source, v``: pairs of real columns;
+    ``v_source, v``: pairs of real columns; ``tap, cap_on`` (batch or 1, columns), as of an `Inputs`;
     ``scale`` 1 over the base of a phase in MVA; ``flows``: f has branch flows or losses; ``slack``: powers of
     sources.
     """
