@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..policy import scenario_of
 from .affine import FloatArray
 from .day import check_covered, plan_day
 
@@ -50,13 +51,13 @@ def bracket(env: Any, day: int, *, seed: int = 0) -> Bracket:
     Raises:
         RunError: a feeder, a device or a term of the reward that the relaxation does not cover.
     """
-    own = env.unwrapped
-    check_covered(own.scenario)
-    own.reset(seed=seed, options={"day": int(day)})
-    plan = plan_day(own.scenario)
-    nothing = np.repeat(own.scenario.neutral_action[None], len(plan.actions), axis=0)
+    scenario = scenario_of(env)
+    check_covered(scenario)
+    env.reset(seed=seed, options={"day": int(day)})
+    plan = plan_day(scenario)
+    nothing = np.repeat(scenario.neutral_action[None], len(plan.actions), axis=0)
     return Bracket(
-        _played(own, nothing, day, seed), _played(own, plan.actions, day, seed), plan.bound, plan.actions,
+        _played(env, nothing, day, seed), _played(env, plan.actions, day, seed), plan.bound, plan.actions,
         plan.seconds,
     )  # fmt: skip
 

@@ -78,7 +78,7 @@ def _relaxed(
     at = np.concatenate([[network.position[units[name].node_row] for name in one.names] for one in fleet])
     reach = np.zeros(m)
     np.add.at(reach, at.astype(np.int64), np.concatenate([one.reach_mva for one in fleet]))
-    p, q = (_injected(fleet, units, network.position, m, which) for which in ("p_mw", "q_mvar"))
+    p, q = _injected(fleet, units, network.position, m)
     source = scenario.network.feeder.column("sources", "v_pu")[network.source].astype(np.float64)
     demand = Demand(
         window.load_p_mw[:, network.node], window.load_q_mvar[:, network.node],
@@ -97,13 +97,14 @@ def _relaxed(
 
 
 def _injected(
-    fleet: list[Planned], units: Mapping[str, UnitInfo], position: IntArray, m: int, which: str
-) -> Affine:
-    total = Affine(0.0)
+    fleet: list[Planned], units: Mapping[str, UnitInfo], position: IntArray, m: int
+) -> tuple[Affine, Affine]:
+    """(steps, m) P and Q that the fleet feeds in at each position."""
+    p, q = Affine(0.0), Affine(0.0)
     for one in fleet:
         at = np.array([position[units[name].node_row] for name in one.names], dtype=np.int64)
-        total = total + getattr(one, which).scattered(at, m)
-    return total
+        p, q = p + one.p_mw.scattered(at, m), q + one.q_mvar.scattered(at, m)
+    return p, q
 
 
 def _actions(scenario: PlannedScenario, fleet: list[Planned], x: FloatArray) -> FloatArray:

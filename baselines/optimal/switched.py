@@ -8,8 +8,9 @@ and pairs of them are searched from several starts, and the best is the best kno
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-#: What is made small: a field of the power flow's solution, MW.
-OBJECTIVES = {"loss": "p_loss_mw", "head": "p_slack_mw"}
+#: What is made small, MW, of the power flow's solution.
+OBJECTIVES: dict[str, Callable[[Any], Any]] = {
+    "loss": attrgetter("p_loss_mw"), "head": attrgetter("p_slack_mw"),
+}  # fmt: skip
 _ROWS = 4096  # power flows of a batch
 
 
@@ -224,7 +227,7 @@ class _Judge:
         v = v[:, ~np.isnan(v).all(axis=0)]
         low, high = self.v_band
         outside = (np.maximum(low - v, 0.0) + np.maximum(v - high, 0.0)).sum(axis=1)
-        objective = np.asarray(getattr(sol, OBJECTIVES[self.objective]))
+        objective = np.asarray(OBJECTIVES[self.objective](sol))
         solved = sol.converged & ~sol.collapsed
         outside, objective = np.where(solved, outside, np.inf), np.where(solved, objective, np.inf)
         k = int(np.lexsort((objective, outside))[0])

@@ -31,8 +31,10 @@ class Unit:
     cost: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        for low, high in (("p_min_mw", "p_max_mw"), ("q_min_mvar", "q_max_mvar")):
-            a, b = getattr(self, low), getattr(self, high)
+        for low, high, a, b in (
+            ("p_min_mw", "p_max_mw", self.p_min_mw, self.p_max_mw),
+            ("q_min_mvar", "q_max_mvar", self.q_min_mvar, self.q_max_mvar),
+        ):
             if not (np.isfinite(a) and np.isfinite(b)):
                 raise ValueError(f"unit {self.name!r}: {low} and {high} must be finite, got {a!r} and {b!r}")
             if a > b:

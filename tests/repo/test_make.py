@@ -39,7 +39,7 @@ def test_target_starts_from_nothing(target: str, repo_root: Path) -> None:
 
 def test_torch_is_installed_by_its_pin_before_what_needs_it(repo_root: Path) -> None:
     commands = dry_run("setup", repo_root)
-    assert commands.index("^torch==") < commands.index("[rl,ray,morl,agents,tui,bench,oracle,dev]")
+    assert commands.index("^torch==") < commands.index("[rl,ray,morl,agents,tui,bench,optimal,oracle,dev]")
 
 
 def test_demo_needs_no_learning_library(repo_root: Path) -> None:
