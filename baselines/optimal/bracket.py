@@ -55,7 +55,7 @@ def bracket(env: Any, day: int, *, seed: int = 0) -> Bracket:
     check_covered(scenario)
     env.reset(seed=seed, options={"day": int(day)})
     plan = plan_day(scenario)
-    nothing = np.repeat(scenario.neutral_action[None], len(plan.actions), axis=0)
+    nothing = np.repeat(scenario.neutral_action[None].astype(np.float64), len(plan.actions), axis=0)
     return Bracket(
         _played(env, nothing, day, seed), _played(env, plan.actions, day, seed), plan.bound, plan.actions,
         plan.seconds,
