@@ -127,9 +127,11 @@ def _offered(program: Program, outlook: Outlook, q: Affine) -> Planned:
 
 
 def _batteries(program: Program, outlook: Outlook, q: Affine, rated_mw: FloatArray, dt_h: float) -> Planned:
-    """Charge and discharge apart; efficiencies and standing loss as `kernels.battery` integrates them."""
+    """Charge and discharge apart; efficiencies as `kernels.battery` has them, without standing loss."""
     storage = outlook.storage
     assert storage is not None
+    if storage.standing_loss_per_h.any():
+        raise RunError(f"{outlook.units[0]!r}: batteries that lose energy by standing have no rows here yet")
     most = outlook.p_max_mw
     out, into = (program.columns(most.shape, most.max(axis=0) + 1e-9) for _ in range(2))
     program.nonneg(out)
@@ -137,15 +139,11 @@ def _batteries(program: Program, outlook: Outlook, q: Affine, rated_mw: FloatArr
     program.nonneg(most - out - into)
     p = out - into
     _circle(program, outlook, p, q)
-    loss = storage.standing_loss_per_h
-    kept = np.exp(-loss * dt_h)
-    worth_h = np.where(loss > 0.0, -np.expm1(-loss * dt_h) / np.where(loss > 0.0, loss, 1.0), dt_h)
     stored = program.columns(most.shape, storage.max_mwh + 1e-9)
     before = stacked([Affine(storage.stored_mwh), *(stored[t] for t in range(most.shape[0] - 1))])
-    gained = storage.eta_charge * worth_h * into - worth_h / storage.eta_discharge * out
-    program.zero(kept * before + gained - stored)
+    program.zero(before + dt_h * (storage.eta_charge * into - out / storage.eta_discharge) - stored)
     program.nonneg(storage.max_mwh - stored)
-    program.nonneg(stored - np.where(loss > 0.0, 0.0, storage.min_mwh))  # losses may take it below
+    program.nonneg(stored - storage.min_mwh)
     for part in (out, into):
         _ramps(program, part, storage.ramp_mw_per_h * dt_h)
     more = stored[-1].sum() - float(storage.stored_mwh.sum())

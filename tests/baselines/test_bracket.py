@@ -61,9 +61,9 @@ def test_no_rule_passes_the_bound_and_none_reaches_the_plan(
 
 @pytest.fixture(scope="module")
 def small() -> DistGridEnv:
-    """Twelve hours with a battery that loses energy and has a ramp, and an inverter that may curtail."""
+    """Twelve hours with a battery that has a ramp, and an inverter that may curtail."""
     fleet = [
-        Battery(18, 0.4, 0.9, controls="pq", ramp_mw_per_h=1.0, standing_loss_per_h=0.02, eta_charge=0.9),
+        Battery(18, 0.4, 0.9, controls="pq", ramp_mw_per_h=1.0, eta_charge=0.9),
         PV(25, 0.8, site=1, controls="pq"), PV(33, 0.9, site=4, controls="q"),
     ]  # fmt: skip
     task = VoltVar(violation_weight=3.0, deficit_weight=1.0, wear_weight=0.05, episode=Duration(hours=12.0))
@@ -131,6 +131,9 @@ def test_what_is_not_covered_is_named() -> None:
     """Devices and terms without rows, and per-phase feeders."""
     with pytest.raises(RunError, match="devices of kind 'tap_changer' have no rows"):
         baselines.make("optimal", DistGridEnv("case33bw", [TapChanger(branch="1-2")], task=VoltVar()))
+    leaking = DistGridEnv("case33bw", [Battery(18, 0.3, 0.9, standing_loss_per_h=0.01)], task=VoltVar())
+    with pytest.raises(RunError, match="lose energy by standing"):
+        bracket(leaking, 15)
     own = DistGridEnv("case33bw", [PV(25, 0.5, site=1, functions="volt-var-b")], task=VoltVar())
     with pytest.raises(RunError, match="'pv_25' follows functions of its own"):
         baselines.make("optimal", own)
