@@ -198,8 +198,7 @@ class HostingStudy:
                 f"feeder {self.feeder.name!r} has no usable power flow without the plant {when}: its load is "
                 "more than it can carry, or its controls find no rest"
             )
-        nowhere = np.zeros((1, len(flows.node_ids)), dtype=bool)
-        return Judge(flows, flows.quantities.against(x, nowhere), x, held)
+        return Judge(flows, flows.quantities.against(x), x, held)
 
     # -- search ----------------------------------------------------------------------------------------------
 

@@ -124,12 +124,16 @@ class Quantities:
         """Whether bounds depend on where the plant stands."""
         return bool((self.only_at >= 0).any())
 
-    def limits(self, stands: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
-        """(rows, columns) lowest and highest values, where a plant stands at nodes (rows, n_nodes)."""
-        holds = (self.only_at < 0) | stands[:, np.maximum(self.only_at, 0)]
+    def limits(self, stands: NDArray[np.bool_] | None = None) -> tuple[FloatArray, FloatArray]:
+        """(rows, columns) lowest and highest values, where a plant stands at nodes (rows, n_nodes); None: one
+        row, of a plant that stands nowhere.
+        """
+        holds = (self.only_at < 0)[None]
+        if stands is not None:
+            holds = holds | stands[:, np.maximum(self.only_at, 0)]
         return np.where(holds, self.low, -np.inf), np.where(holds, self.high, np.inf)
 
-    def against(self, base: FloatArray, stands: NDArray[np.bool_]) -> JudgedBounds:
+    def against(self, base: FloatArray, stands: NDArray[np.bool_] | None = None) -> JudgedBounds:
         """The bounds of rows that show ``base`` (rows, columns) without a plant; ``stands``: see `limits`."""
         least, most = self.limits(stands)
         high = np.where(base > most, base + WORSE, most)
@@ -169,11 +173,14 @@ class JudgedBounds:
 def joined(parts: list[Quantities]) -> Quantities:
     """Several as one, their columns side by side."""
     names = tuple(name for part in parts for name in part.element)
-    rows = [
+    low, high, moves = (
+        np.concatenate([getattr(part, field) for part in parts]) for field in ("low", "high", "moves")
+    )
+    kind_low, kind_high, only_at = (
         np.concatenate([getattr(part, field) for part in parts])
-        for field in ("kind_low", "kind_high", "low", "high", "moves", "only_at")
-    ]
-    return Quantities(rows[0], rows[1], names, *rows[2:])
+        for field in ("kind_low", "kind_high", "only_at")
+    )
+    return Quantities(kind_low, kind_high, names, low, high, moves, only_at)
 
 
 def columns_of(
@@ -184,4 +191,6 @@ def columns_of(
     n = len(element)
     full = [np.array(np.broadcast_to(np.asarray(v, dtype=np.float64), (n,))) for v in (low, high, moves)]
     site = np.array(np.broadcast_to(only_at, (n,)), dtype=np.int64)
-    return Quantities(np.full(n, kinds[0]), np.full(n, kinds[1]), tuple(element), *full, site)
+    return Quantities(
+        np.full(n, kinds[0]), np.full(n, kinds[1]), tuple(element), full[0], full[1], full[2], site
+    )

@@ -261,7 +261,8 @@ def test_phases_of_ieee123_are_one_batch() -> None:
     (alone,) = study.capacities(sites.part(slice(4, 5))).max_mw
     assert alone == found.max_mw[4]
     rows = np.arange(len(sites))
-    kept, passes = [], []
+    kept: list[Any] = []
+    passes: list[Any] = []
     for judge in study.judges:
         bounds = study.bounds_of(judge, sites, rows).bounds
         for size, verdicts in ((found.max_mw, kept), (found.passed_mw, passes)):
