@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _played_plans(session: CertifySession, day: int) -> dict[str, FloatArray]:
     plans = {"do-nothing": np.repeat(arena.neutral[None], arena.steps, axis=0)}
     kinds = [("rule", name) for name in session.rules] + [("planner", name) for name in session.planners]
     for kind, name in kinds:
-        acted = arena.policy(one, lambda env, name=name: registry.make(name, env), arena.seed).actions
+        acted = arena.policy(one, partial(registry.make, name), arena.seed).actions
         assert acted is not None
         plans[f"{kind} {name}"] = acted[0]
     return plans

@@ -168,7 +168,7 @@ class Arena:
     def _play(self, days: IntArray, act: Act, keep: bool) -> Played:
         n = days.size
         env = self.rows(n)
-        seeds = [self.seed_of(int(day)) for day in days]
+        seeds: Any = [self.seed_of(int(day)) for day in days]
         obs, infos = env.reset(seed=seeds, options={"day": days})
         reward = np.zeros((n, self.steps))
         violating = np.zeros((n, self.steps), dtype=np.bool_)
