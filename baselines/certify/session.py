@@ -20,7 +20,7 @@ from ..search.day_search import momentary
 PLANNERS = ("host-sweep", "host-bisection", "optimal")
 _NO_RULES = ("do-nothing", "random", "mpc", "mpc-perfect", *PLANNERS)
 #: Row steps of a search: so many voltages are solved for, within these ends.
-_VOLTAGES, _FEWEST, _MOST = 25_000_000, 60_000, 400_000
+_VOLTAGES, _FEWEST, _MOST = 5_000_000, 30_000, 80_000
 
 
 class CertifySession:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,3 +91,33 @@ def normalised_score(env_id: str, day: int, episode_return: float, *, seed: int 
     if seed is not None and scale.seed is not None and seed != scale.seed:
         raise RunError(f"{env_id}: the certificate of day {day} is of seed {scale.seed}, not of seed {seed}")
     return scale.score(episode_return)
+
+
+def scored(
+    env_id: str,
+    inputs: Mapping[str, str],
+    days: Sequence[int],
+    seeds: Sequence[int],
+    returns: Sequence[float],
+) -> list[float | None]:  # fmt: skip
+    """Normalised scores of episodes, in their order; None where no certificate is of that episode.
+
+    Args:
+        env_id: Of the environment; it need not be registered.
+        inputs: SHA-256 by name, of what was played: other feeders, data, days or settings have no scores.
+        days: Of each episode.
+        seeds: With which each was reset.
+        returns: Of each.
+    """
+    if env_id.rsplit("/", 1)[-1] not in shipped() or not belongs_to(env_id, inputs):
+        return [None] * len(returns)
+    known = scales(env_id)
+    found: list[float | None] = []
+    for day, seed, brought in zip(days, seeds, returns, strict=True):
+        scale = known.get(day)
+        if scale is None or scale.seed not in (None, seed):
+            found.append(None)
+        else:
+            score = scale.score(brought)
+            found.append(None if math.isnan(score) else score)
+    return found
