@@ -137,7 +137,7 @@ def graphs_table(name: str, graphs: pa.Table) -> Any:
     for head in ("", "Least", "Mean", "Most"):
         table.add_column(head, justify="right" if head else "left", no_wrap=True)
     for column, what in (
-        ("p_load_mw", "Load, MW"),
+        ("p_load_mw", "Nominal load, MW"),
         ("p_loss_mw", "Losses, MW"),
         ("p_source_mw", "Sources, MW"),
     ):
