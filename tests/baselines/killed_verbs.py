@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,18 @@ def done(verb: str, arguments: list[str], out: Path, fatal: Callable[[], None]) 
     return True
 
 
+def whole(verb: str, arguments: list[str], out: Path) -> None:
+    """The verb in this process, so that its children find everything loaded."""
+    shown, sys.stdout = sys.stdout, StringIO()
+    try:
+        main(["dist", verb, *arguments, "--out", str(out)])
+    except SystemExit as left:
+        if left.code:
+            raise
+    finally:
+        sys.stdout = shown
+
+
 def kills(verb: str, arguments: list[str], out: Path, moments: Iterator[Callable[[], None]]) -> int:
     """How often the verb was killed until it came to its end."""
     for count, fatal in enumerate(moments):
@@ -66,13 +80,13 @@ def kills(verb: str, arguments: list[str], out: Path, moments: Iterator[Callable
 
 def at_renames() -> Iterator[Callable[[], None]]:
     for at in range(1, MOST):
-        yield lambda at=at: dies_at(Path, "replace", at)
+        yield partial(dies_at, Path, "replace", at)
 
 
 def in_the_search(seed: int, times: int) -> Iterator[Callable[[], None]]:
     rng = np.random.default_rng(seed)
     for at in rng.integers(1, 60, times).tolist():
-        yield lambda at=at: dies_at(HostingStudy, "evaluate", at)
+        yield partial(dies_at, HostingStudy, "evaluate", at)
     yield lambda: None
 
 
@@ -80,7 +94,7 @@ if __name__ == "__main__":
     calls, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
     found = {}
     for verb, arguments in calls.items():
-        assert done(verb, arguments, folder / "whole" / verb, lambda: None)
+        whole(verb, arguments, folder / "whole" / verb)
         found[verb] = kills(verb, arguments, folder / "killed" / verb, at_renames())
     search = in_the_search(seed=3, times=5)
     found["search"] = kills("hostcap", calls["hostcap"], folder / "killed" / "search", search)

@@ -137,7 +137,7 @@ def profile_png(study: HostingStudy, found: Capacities, size_mw: float | None = 
     limited = "nothing" if found.kind[0] < 0 else KINDS[found.kind[0]].replace("_", " ")
     at = f" at {found.element[0]}" if found.element[0] else ""
     ax.set(xlabel="branches from the source", ylabel="voltage, pu")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     largest = f"{study.feeder.name}: largest {found.max_mw[0]:.4g} MW"
     ax.set_title(f"{largest}, limited by {limited}{at}", fontsize=10)
     ax.grid(alpha=0.3)
