@@ -93,16 +93,24 @@ class Step:
     """The best of the models.
 
     Attributes:
-        x: (rows, n_x) setpoints. merit: (rows,) what the models expect there, less the value where they stand; the limits
-            that enter are included.
-        row, limit, multiplier: (n,) of the limits that entered.
+        x: (rows, n_x) setpoints.
+        change: (rows,) what the models expect there of the scaled objective, less the value where they stand.
+        row, limit, multiplier: (n,) of the limits that entered; beyond: (n,) what they expect of each, at
+            least 0.
     """
 
     x: FloatArray
-    merit: FloatArray
+    change: FloatArray
+    beyond: FloatArray
     row: IntArray
     limit: IntArray
     multiplier: FloatArray
+
+    def merit(self, penalty: FloatArray) -> FloatArray:
+        """(rows,) the expected objective with a (rows,) penalty for what is beyond the limits."""
+        n = self.change.size
+        over = np.bincount(self.row, weights=self.beyond, minlength=n)
+        return np.asarray(self.change + penalty * over)
 
 
 def best_step(given: Setpoints, blocks: Blocks) -> Step:
@@ -123,13 +131,10 @@ def best_step(given: Setpoints, blocks: Blocks) -> Step:
     moved = given.projected(blocks.x + step * given.size)
     step = (moved - blocks.x) / given.size
     slack = blocks.excess + np.einsum("ij,ij->i", blocks.jacobian * given.size, step[blocks.row])
-    merit = (
-        _values(given, blocks, moved, step)
-        + blocks.penalty * np.bincount(blocks.row, weights=np.maximum(slack, 0.0), minlength=n)
-    )  # fmt: skip
     first = columns.box_rows
     multiplier = np.array(found.z)[first : first + blocks.row.size]
-    return Step(moved, merit, blocks.row, blocks.limit, multiplier)
+    change = _values(given, blocks, moved, step)
+    return Step(moved, change, np.maximum(slack, 0.0), blocks.row, blocks.limit, multiplier)
 
 
 def _values(given: Setpoints, blocks: Blocks, moved: FloatArray, step: FloatArray) -> FloatArray:

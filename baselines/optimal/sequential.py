@@ -7,7 +7,7 @@ Boxes and circles stay exact in the subproblem, so that every iterate keeps them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +23,7 @@ KEPT = 1e-7  # limits, each in its scale
 _MARGIN = 0.1  # limits nearer than this, in their scale, enter the subproblem
 _DIFFERENCE = 1e-4  # of a setpoint's size, for second derivatives out of two gradients
 _SMALL_STEP, _SMALL_GAIN = 1e-9, 1e-12
-_PENALTY, _MOST_PENALTY = 1e2, 1e8
+_PENALTY, _MOST_GUESS, _MOST_PENALTY = 1.0, 1e4, 1e8
 _LEAST_CURVATURE = 1e-8
 
 
@@ -92,7 +92,18 @@ def minimise(problem: Problem, start: FloatArray, *, max_iterations: int = 60) -
         done += 1
     violation = np.maximum(search.excess.max(axis=1, initial=0.0), 0.0)
     total = search.value + problem.setpoints.own(search.x)
-    return Ended(search.x, total, violation, ~search.going, search.multiplier, done)
+    solved = np.isfinite(search.value)
+    violation = np.where(solved, violation, np.inf)
+    return Ended(search.x, total, violation, ~search.going & solved, search.multiplier, done)
+
+
+@dataclass(frozen=True, eq=False)
+class _Present:
+    """Values of rows without a solution of their own; see `State`."""
+
+    value: FloatArray
+    excess: FloatArray
+    v: ComplexArray
 
 
 class _Search:
@@ -117,7 +128,30 @@ class _Search:
         step = best_step(self.problem.setpoints, blocks)
         trial = np.where(np.isfinite(step.x), step.x, self.x[rows])
         found = self.problem.evaluate(rows, trial, state.v)
+        trial, found = self._corrected(rows, blocks, trial, found)
         self._judge(rows, trial, found, step)
+
+    def _corrected(
+        self, rows: IntArray, blocks: Blocks, trial: FloatArray, found: State
+    ) -> tuple[FloatArray, State]:
+        """The trial with the curvature of limits that it showed taken into account, where that is better."""
+        moved = np.einsum("ij,ij->i", blocks.jacobian, (trial - blocks.x)[blocks.row])
+        curved = found.excess[blocks.row, blocks.limit] - moved - blocks.excess
+        over = np.where(np.isfinite(found.value)[:, None], found.excess > 0.1 * KEPT, False)
+        if not over.any():
+            return trial, found
+        curved = np.where(np.isfinite(curved), curved, 0.0)
+        second = best_step(self.problem.setpoints, replace(blocks, excess=blocks.excess + curved))
+        again = np.where(np.isfinite(second.x) & over.any(axis=1)[:, None], second.x, trial)
+        other = self.problem.evaluate(rows, again, found.v)
+        with np.errstate(invalid="ignore"):
+            gains = self._merit(rows, again, other) < self._merit(rows, trial, found)
+        if gains.all():
+            return again, other
+        if not gains.any():
+            return trial, found
+        mixed = np.where(gains[:, None], again, trial)
+        return mixed, self.problem.evaluate(rows, mixed, other.v)
 
     def _state_of(self, rows: IntArray, lanes: IntArray) -> State:
         """The state of lanes of some rows, solved again where it is not the one that there is."""
@@ -172,16 +206,19 @@ class _Search:
             (vectors * np.maximum(values, _LEAST_CURVATURE)[:, None]) @ vectors.transpose(0, 2, 1)
         )
 
-    def _merit(self, rows: IntArray, x: FloatArray, value: FloatArray, excess: FloatArray) -> FloatArray:
-        total = self.scale[rows] * (value + self.problem.setpoints.own(x))
-        return np.asarray(total + self.penalty[rows] * np.maximum(excess, 0.0).sum(axis=1))
+    def _merit(self, rows: IntArray, x: FloatArray, state: State) -> FloatArray:
+        """(rows,) objective and penalties; inf where the power flow has no solution."""
+        total = self.scale[rows] * (state.value + self.problem.setpoints.own(x))
+        over = np.maximum(np.nan_to_num(state.excess, nan=np.inf), 0.0)
+        return np.asarray(total + self.penalty[rows] * over.sum(axis=1))
 
     def _judge(self, rows: IntArray, trial: FloatArray, found: State, step: Step) -> None:
         size = self.problem.setpoints.size
-        now = self._merit(rows, self.x[rows], self.value[rows], self.excess[rows])
-        with np.errstate(invalid="ignore"):
-            then = self._merit(rows, trial, found.value, np.nan_to_num(found.excess, nan=np.inf))
-        expected = now - self.scale[rows] * self.value[rows] - step.merit - self._unseen(rows, step)
+        self._raise_penalty(rows, step)
+        step_merit = step.merit(self.penalty[rows])
+        now = self._merit(rows, self.x[rows], _Present(self.value[rows], self.excess[rows], found.v))
+        then = self._merit(rows, trial, found)
+        expected = now - self.scale[rows] * self.value[rows] - step_merit - self._unseen(rows, step)
         length = np.abs((trial - self.x[rows]) / size).max(axis=1, initial=0.0)
         noise = 1e-12 * (1.0 + np.abs(now))
         better = np.isfinite(then) & (now - then >= 0.05 * expected - noise)
@@ -195,6 +232,13 @@ class _Search:
         self.radius[rows[good]] = np.minimum(2.0 * self.radius[rows[good]], 4.0)
         self.radius[rows[~better]] = 0.25 * np.minimum(self.radius[rows], length)[~better]
         self._finish(rows, small | (self.radius[rows] < _SMALL_STEP))
+
+    def _raise_penalty(self, rows: IntArray, step: Step) -> None:
+        """Well above the multipliers, or limits would be exceeded for the sake of the objective."""
+        most = np.zeros(rows.size)
+        np.maximum.at(most, step.row, step.multiplier)
+        wanted = np.where(most > 0.5 * self.penalty[rows], 4.0 * most, self.penalty[rows])
+        self.penalty[rows] = np.maximum(np.minimum(wanted, _MOST_GUESS), self.penalty[rows])
 
     def _unseen(self, rows: IntArray, step: Step) -> FloatArray:
         """The penalty of limits that the subproblem did not have: none is expected to change."""
