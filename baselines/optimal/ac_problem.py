@@ -85,12 +85,20 @@ class AcLimits:
 
 @dataclass(frozen=True, eq=False)
 class AcState:
-    """A batch of power flows of a dispatch; see `sequential.State`."""
+    """A batch of power flows of a dispatch.
+
+    Attributes:
+        solution: Of `physics.solve`. v: its complex voltages, where another one may start.
+        v_pu: (rows, size), NaN where there is none. flows: two of (rows, ends) MVA.
+        value: (rows,) the part of the objective that the setpoints' own costs are not; inf where there is no
+            solution.
+        excess: (rows, n) beyond each limit, in its scale; at most 0 where it is kept.
+    """
 
     solution: Any
     v: ComplexArray
-    v_pu: FloatArray  # (rows, size), NaN where there is none
-    flows: tuple[ComplexArray, ComplexArray]  # (rows, ends)
+    v_pu: FloatArray
+    flows: tuple[ComplexArray, ComplexArray]
     value: FloatArray
     excess: FloatArray
 
@@ -125,13 +133,14 @@ class AcProblem:
         return (3,) if isinstance(self.net, physics.Network3) else ()
 
     def evaluate(self, rows: IntArray, x: FloatArray, v: ComplexArray | None) -> AcState:
-        """See `sequential.Problem`."""
+        """Power flows at (rows, n_x) setpoints of problems ``rows``; ``v``: where they start."""
         n = self.share.shape[0]
         shape = (rows.size, self.net.n_bus, *self.shape)
+        given: dict[str, Any] = {name: array[rows] for name, array in self.loads.items()}
         sol = physics.solve(
             self.net, p_inject_mw=(x[:, :n] @ self.share).reshape(shape),
-            q_inject_mvar=(x[:, n:] @ self.share).reshape(shape), v0=v, tol=TOLERANCE_PU,
-            **{name: given[rows] for name, given in self.loads.items()}, **self.settings,
+            q_inject_mvar=(x[:, n:] @ self.share).reshape(shape), v0=v, tol=TOLERANCE_PU, **given,
+            **self.settings,
         )  # fmt: skip
         return self._state(sol, rows.size)
 
@@ -151,7 +160,10 @@ class AcProblem:
         return AcState(sol, v, v_pu, (flows[0], flows[1]), value, excess)
 
     def slopes(self, state: AcState, of_value: FloatArray, of_excess: FloatArray) -> FloatArray:
-        """See `sequential.Problem`."""
+        """(lanes, n_x) gradients of ``of_value`` (lanes,) times value, ``of_excess`` (lanes, n) times excess.
+
+        A state of one row serves all lanes.
+        """
         lanes = of_value.size
         seeds: dict[str, FloatArray] = {"v_pu": np.zeros((lanes, state.v_pu.shape[1]))}
         if self.objective == "voltage":
@@ -159,31 +171,32 @@ class AcProblem:
         elif self.objective == "loss" and of_value.any():
             seeds["p_loss_mw"] = of_value
         band, near, far, head = self.limits.split(of_excess)
-        np.add.at(seeds["v_pu"], (slice(None), self.limits.node), band)
+        seeds["v_pu"][:, self.limits.node] += band
         if self.objective == "cost":
             head = head + self.head_usd_mwh * of_value
         if head.any():
             seeds["p_slack_mw"] = head
-        for side, weight, names in (
-            (0, near, ("p_from_mw", "q_from_mvar")),
-            (1, far, ("p_to_mw", "q_to_mvar")),
-        ):
+        for side, weight in enumerate((near, far)):
             if weight.any():
-                flow = state.flows[side]
-                at = flow[:, self.limits.branch[side]]
-                unit = weight * at / np.where(at != 0.0, np.abs(at), 1.0)
-                for name, part in zip(names, (unit.real, unit.imag), strict=True):
-                    seeds[name] = np.zeros((lanes, flow.shape[1]))
-                    seeds[name][:, self.limits.branch[side]] = part
-        shaped = {
+                seeds |= self._of_end(state, side, weight)
+        shaped: dict[str, Any] = {
             name: seed if seed.ndim == 1 else seed.reshape(lanes, -1, *self.shape)
             for name, seed in seeds.items()
         }
         by = physics.gradient(state.solution, **shaped)
-        flat = [
-            np.asarray(part).reshape(lanes, -1) @ self.share.T for part in (by.p_inject_mw, by.q_inject_mvar)
-        ]
+        parts = (by.p_inject_mw, by.q_inject_mvar)
+        flat = [np.asarray(part).reshape(lanes, -1) @ self.share.T for part in parts]
         return np.concatenate(flat, axis=1)
+
+    def _of_end(self, state: AcState, side: int, weight: FloatArray) -> dict[str, FloatArray]:
+        """Derivatives of weighted apparent powers at one end of branches, by P and Q there."""
+        flow, at = state.flows[side], self.limits.branch[side]
+        unit = weight * flow[:, at] / np.where(flow[:, at] != 0.0, np.abs(flow[:, at]), 1.0)
+        names = (("p_from_mw", "q_from_mvar"), ("p_to_mw", "q_to_mvar"))[side]
+        found = {name: np.zeros((weight.shape[0], flow.shape[1])) for name in names}
+        for name, part in zip(names, (unit.real, unit.imag), strict=True):
+            found[name][:, at] = part
+        return found
 
 
 def refuse_what_has_no_gradient(net: physics.Network) -> None:
@@ -191,6 +204,7 @@ def refuse_what_has_no_gradient(net: physics.Network) -> None:
     top = net.topology
     if not top.plain:
         raise RunError(
-            f"feeder {net.feeder.name!r} has loops, parallel branches or generators that hold voltages: the AC "
-            "local optimum needs gradients along a tree: open one branch of each loop, clear loads.v_set_pu"
+            f"feeder {net.feeder.name!r} has loops, parallel branches or generators that hold voltages: "
+            "the AC local optimum needs gradients along a tree: open one branch of each loop, "
+            "clear loads.v_set_pu"
         )

@@ -55,8 +55,9 @@ class Dispatch:
         tightened: Whether voltages without losses were held below the limit to make the plan real.
         binding: Limits with a multiplier.
         seconds: Of the solver.
-        repaired: Whether the setpoints are those of an AC local optimum that started at the relaxation's; then
-            ``objective`` is what they reach, and ``relaxation_gap`` and ``binding`` are the relaxation's.
+        repaired: Whether the setpoints are those of an AC local optimum that started at the
+            relaxation's; ``objective`` is then what they reach, and
+            ``relaxation_gap`` and ``binding`` are the relaxation's.
     """
 
     units: tuple[Unit, ...]
@@ -90,8 +91,8 @@ def optimal_dispatch(
 
     The branch flow relaxation gives the setpoints and, from its dual, a bound. The setpoints are replayed
     through the AC power flow; where that is not the plan, or breaks a limit, the relaxation is tightened and
-    solved again; where that is not at the bound either, an AC local optimum that starts at both points repairs
-    it (`local.local_optimum`). The bound of the first is kept.
+    solved again; where that is not at the bound either, an AC local optimum that starts at both points
+    repairs it (`local.local_optimum`). The bound of the first is kept.
 
     Args:
         net: Compiled.

@@ -1,4 +1,4 @@
-"""A local optimum of a dispatch on the AC power flow itself: what is reached, whatever a relaxation is worth."""
+"""A local optimum of a dispatch on the AC power flow itself: what is reached, whatever a bound says."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class LocalOptimum:
         objective: MW of losses, USD/h, (V - 1)^2 summed over buses, or MW fed in; of the AC power flow.
         violation: Largest excess over a limit, in its own unit (pu, MVA, MW).
         status: "local": all limits are kept and no small change gains; "infeasible": no small change brings
-            it nearer to the limits; "stopped": the iterations were used up. Never "optimal": nothing is proved.
+            it nearer to the limits; "stopped": the iterations were used up. Never "optimal": nothing is
+            proved.
         bound: NaN: none is proved.
         solution: Of `physics.solve`.
         iterations: Subproblems of the slowest step.
@@ -180,7 +181,7 @@ def setpoints_of(units: Sequence[Unit], objective: str) -> Setpoints:
     table = np.array(pieces, dtype=np.float64).reshape(-1, 3)
     return Setpoints(
         lower=lower, upper=upper, size=np.maximum(np.maximum(np.abs(lower), np.abs(upper)), 1e-6),
-        circle=np.stack([round_, round_ + n], axis=1), radius=np.array([units[k].s_mva for k in round_]),
+        circle=np.stack([round_, round_ + n], axis=1), radius=np.array([units[int(k)].s_mva for k in round_]),
         square=square, slope=slope, constant=constant, piece_of=table[:, 0].astype(np.int64),
         piece=table[:, 1:],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The subproblems of a batch as one conic program: quadratic models, linear limits, exact boxes and circles."""
+"""The subproblems of a batch as one conic program: quadratic models, linear limits, boxes and circles."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def _objective(given: Setpoints, blocks: Blocks, columns: _Columns) -> tuple[Any
     import scipy.sparse as sp
 
     free, size = columns.free, given.size[columns.free]
-    n, k = columns.step.shape
+    k = columns.step.shape[1]
     curvature = blocks.hessian[:, free[:, None], free].copy()
     own = 2.0 * blocks.scale[:, None] * given.square[free] * size**2
     curvature[:, np.arange(k), np.arange(k)] += own

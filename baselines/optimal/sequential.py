@@ -1,23 +1,23 @@
 """Sequential quadratic programming of many small problems at once, with a trust region and an exact penalty.
 
-R. Fletcher: Practical methods of optimization, 2nd ed., Wiley 1987, ch. 14.4 (Sl1QP). The rows of a batch share
-nothing but the calls: all are evaluated as one batch, and their subproblems are blocks of one conic program.
+R. Fletcher: Practical methods of optimization, 2nd ed., Wiley 1987, ch. 14.4 (Sl1QP), with
+the correction for curved limits of ch. 14.5. The rows of a batch share nothing but the calls: all are
+evaluated as one batch, and their subproblems are blocks of one conic program.
 Boxes and circles stay exact in the subproblem, so that every iterate keeps them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .ac_problem import AcProblem, AcState
 from .affine import FloatArray, IntArray
-from .quadratic import Blocks, Setpoints, Step, best_step
+from .quadratic import Blocks, Step, best_step
 
 BoolArray = NDArray[np.bool_]
-ComplexArray = NDArray[np.complex128]
 
 KEPT = 1e-7  # limits, each in its scale
 _MARGIN = 0.1  # limits nearer than this, in their scale, enter the subproblem
@@ -25,38 +25,6 @@ _DIFFERENCE = 1e-4  # of a setpoint's size, for second derivatives out of two gr
 _SMALL_STEP, _SMALL_GAIN = 1e-9, 1e-12
 _PENALTY, _MOST_GUESS, _MOST_PENALTY = 1.0, 1e4, 1e8
 _LEAST_CURVATURE = 1e-8
-
-
-class State(Protocol):
-    """A batch of points that were evaluated.
-
-    Attributes:
-        value: (rows,) the part of the objective that the setpoints' own costs are not; inf where it is none.
-        excess: (rows, n) beyond each limit, in its scale; at most 0 where it is kept.
-        v: (rows, ...) where another evaluation may start.
-    """
-
-    @property
-    def value(self) -> FloatArray: ...
-    @property
-    def excess(self) -> FloatArray: ...
-    @property
-    def v(self) -> ComplexArray: ...
-
-
-class Problem(Protocol):
-    """What is minimised: values and slopes of all rows of a batch."""
-
-    setpoints: Setpoints
-
-    def evaluate(self, rows: IntArray, x: FloatArray, v: ComplexArray | None) -> State:
-        """At (rows, n_x) setpoints of problems ``rows``; ``v``: of states close by."""
-
-    def slopes(self, state: State, of_value: FloatArray, of_excess: FloatArray) -> FloatArray:
-        """(lanes, n_x) gradients of ``of_value`` (lanes,) times value + ``of_excess`` (lanes, n) times excess.
-
-        A state of one row serves all lanes.
-        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +45,7 @@ class Ended:
     iterations: int
 
 
-def minimise(problem: Problem, start: FloatArray, *, max_iterations: int = 60) -> Ended:
+def minimise(problem: AcProblem, start: FloatArray, *, max_iterations: int = 60) -> Ended:
     """A local minimum of each row.
 
     Args:
@@ -97,19 +65,10 @@ def minimise(problem: Problem, start: FloatArray, *, max_iterations: int = 60) -
     return Ended(search.x, total, violation, ~search.going & solved, search.multiplier, done)
 
 
-@dataclass(frozen=True, eq=False)
-class _Present:
-    """Values of rows without a solution of their own; see `State`."""
-
-    value: FloatArray
-    excess: FloatArray
-    v: ComplexArray
-
-
 class _Search:
     """The iterates of all rows."""
 
-    def __init__(self, problem: Problem, x: FloatArray) -> None:
+    def __init__(self, problem: AcProblem, x: FloatArray) -> None:
         self.problem, self.x = problem, x
         n = x.shape[0]
         state = problem.evaluate(np.arange(n), x, None)
@@ -132,20 +91,22 @@ class _Search:
         self._judge(rows, trial, found, step)
 
     def _corrected(
-        self, rows: IntArray, blocks: Blocks, trial: FloatArray, found: State
-    ) -> tuple[FloatArray, State]:
+        self, rows: IntArray, blocks: Blocks, trial: FloatArray, found: AcState
+    ) -> tuple[FloatArray, AcState]:
         """The trial with the curvature of limits that it showed taken into account, where that is better."""
         moved = np.einsum("ij,ij->i", blocks.jacobian, (trial - blocks.x)[blocks.row])
         curved = found.excess[blocks.row, blocks.limit] - moved - blocks.excess
-        over = np.where(np.isfinite(found.value)[:, None], found.excess > 0.1 * KEPT, False)
-        if not over.any():
+        over = np.asarray(np.isfinite(found.value)[:, None] & (found.excess > 0.1 * KEPT))
+        row_over: BoolArray = over.any(axis=1)
+        if not row_over.any():
             return trial, found
         curved = np.where(np.isfinite(curved), curved, 0.0)
         second = best_step(self.problem.setpoints, replace(blocks, excess=blocks.excess + curved))
-        again = np.where(np.isfinite(second.x) & over.any(axis=1)[:, None], second.x, trial)
+        again = np.where(np.isfinite(second.x) & row_over[:, None], second.x, trial)
         other = self.problem.evaluate(rows, again, found.v)
         with np.errstate(invalid="ignore"):
-            gains = self._merit(rows, again, other) < self._merit(rows, trial, found)
+            before = self._merit(rows, trial, found.value, found.excess)
+            gains = self._merit(rows, again, other.value, other.excess) < before
         if gains.all():
             return again, other
         if not gains.any():
@@ -153,14 +114,14 @@ class _Search:
         mixed = np.where(gains[:, None], again, trial)
         return mixed, self.problem.evaluate(rows, mixed, other.v)
 
-    def _state_of(self, rows: IntArray, lanes: IntArray) -> State:
+    def _state_of(self, rows: IntArray, lanes: IntArray) -> AcState:
         """The state of lanes of some rows, solved again where it is not the one that there is."""
         which = rows[lanes]
         if np.array_equal(which, np.arange(self.x.shape[0])):
             return self.state
         return self.problem.evaluate(which, self.x[which], self.state.v[which])
 
-    def _blocks(self, rows: IntArray, state: State) -> Blocks:
+    def _blocks(self, rows: IntArray, state: AcState) -> Blocks:
         near = (self.excess[rows] > -_MARGIN) | self.seen[rows]
         row, limit = np.nonzero(near)
         gradient, jacobian = self._first_derivatives(rows, state, row, limit)
@@ -177,7 +138,7 @@ class _Search:
         )  # fmt: skip
 
     def _first_derivatives(
-        self, rows: IntArray, state: State, row: IntArray, limit: IntArray
+        self, rows: IntArray, state: AcState, row: IntArray, limit: IntArray
     ) -> tuple[FloatArray, FloatArray]:
         """Of the value of each row, and of each (row, limit)."""
         n, m = state.excess.shape
@@ -189,7 +150,7 @@ class _Search:
         found = self.problem.slopes(every, of_value, of_excess)
         return found[:n], found[n:]
 
-    def _hessian(self, rows: IntArray, state: State) -> FloatArray:
+    def _hessian(self, rows: IntArray, state: AcState) -> FloatArray:
         """(rows, n_x, n_x) of the Lagrangian, in sizes of setpoints, its negative curvature left out."""
         size = self.problem.setpoints.size
         n, k = rows.size, size.size
@@ -206,18 +167,18 @@ class _Search:
             (vectors * np.maximum(values, _LEAST_CURVATURE)[:, None]) @ vectors.transpose(0, 2, 1)
         )
 
-    def _merit(self, rows: IntArray, x: FloatArray, state: State) -> FloatArray:
+    def _merit(self, rows: IntArray, x: FloatArray, value: FloatArray, excess: FloatArray) -> FloatArray:
         """(rows,) objective and penalties; inf where the power flow has no solution."""
-        total = self.scale[rows] * (state.value + self.problem.setpoints.own(x))
-        over = np.maximum(np.nan_to_num(state.excess, nan=np.inf), 0.0)
+        total = self.scale[rows] * (value + self.problem.setpoints.own(x))
+        over = np.maximum(np.nan_to_num(excess, nan=np.inf), 0.0)
         return np.asarray(total + self.penalty[rows] * over.sum(axis=1))
 
-    def _judge(self, rows: IntArray, trial: FloatArray, found: State, step: Step) -> None:
+    def _judge(self, rows: IntArray, trial: FloatArray, found: AcState, step: Step) -> None:
         size = self.problem.setpoints.size
         self._raise_penalty(rows, step)
         step_merit = step.merit(self.penalty[rows])
-        now = self._merit(rows, self.x[rows], _Present(self.value[rows], self.excess[rows], found.v))
-        then = self._merit(rows, trial, found)
+        now = self._merit(rows, self.x[rows], self.value[rows], self.excess[rows])
+        then = self._merit(rows, trial, found.value, found.excess)
         expected = now - self.scale[rows] * self.value[rows] - step_merit - self._unseen(rows, step)
         length = np.abs((trial - self.x[rows]) / size).max(axis=1, initial=0.0)
         noise = 1e-12 * (1.0 + np.abs(now))
@@ -247,7 +208,7 @@ class _Search:
         over = np.where(inside, 0.0, np.maximum(self.excess[rows], 0.0))
         return np.asarray(self.penalty[rows] * over.sum(axis=1))
 
-    def _take(self, rows: IntArray, x: FloatArray, found: State, which: BoolArray) -> None:
+    def _take(self, rows: IntArray, x: FloatArray, found: AcState, which: BoolArray) -> None:
         if not rows.size:
             return
         self.x[rows], self.value[rows], self.excess[rows] = x, found.value[which], found.excess[which]

@@ -33,7 +33,7 @@ def six_buses(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("objective", ["loss", "voltage"])
-@pytest.mark.parametrize("name", ["case33bw", "case118zh"])
+@pytest.mark.parametrize("name", ["case33bw", pytest.param("case118zh", marks=pytest.mark.slow)])
 def test_the_local_optimum_is_that_of_ipopt(name: str, objective: str) -> None:
     """Capability 20, 23, 24: from nothing; another model of the grid, another solver."""
     buses, box = six_buses(name), (0.0, 0.6, -0.5, 0.5)
@@ -82,10 +82,8 @@ def test_an_exact_relaxation_is_not_repaired_and_its_point_stays() -> None:
 def test_it_never_passes_the_bound_and_keeps_every_limit(objective: str) -> None:
     """Capability 23: bands, ratings and the head's limits that bind, on the power flow itself."""
     net = network("case33bw")
-    units = [
-        Unit(bus, bus, 0.0, 3.0, -1.0, 1.0, cost=(2.0, 30.0, 1.0), points=((0.0, 0.0), (1.0, 5.0), (3.0, 20.0)))
-        for bus in ("18", "25", "33")
-    ]  # fmt: skip
+    own: dict[str, Any] = {"cost": (2.0, 30.0, 1.0), "points": ((0.0, 0.0), (1.0, 5.0), (3.0, 20.0))}
+    units = [Unit(bus, bus, 0.0, 3.0, -1.0, 1.0, **own) for bus in ("18", "25", "33")]
     limits = NetworkLimits((0.9, 1.02), 0.1, most_import_mw=3.0, most_export_mw=0.5)
     numbers: dict[str, Any] = {"objective": objective, "limits": limits, "head_usd_mwh": 50.0}
     proven = optimal_dispatch(net, units, **numbers)
@@ -103,7 +101,7 @@ def test_it_never_passes_the_bound_and_keeps_every_limit(objective: str) -> None
 
 
 def test_no_small_change_that_keeps_the_limits_gains() -> None:
-    """First-order optimality by finite differences of the power flow, without the adjoint: a linear program."""
+    """First-order optimality by differences of the power flow and a linear program, without the adjoint."""
     net = network("case33bw")
     units = [Unit(bus, bus, 0.0, 2.0, -0.5, 0.5) for bus in ("18", "25", "33")]
     found = local_optimum(net, units, limits=NetworkLimits((0.95, 1.0), None))
@@ -152,7 +150,7 @@ def test_steps_of_a_batch_are_those_solved_alone() -> None:
     net = network("case33bw")
     units = [Unit(bus, bus, 0.0, 1.5, -0.5, 0.5, s_mva=1.5) for bus in ("18", "25", "33")]
     scale = np.linspace(0.3, 1.2, 7)[:, None]
-    loads = {"p_mw": scale * net.load_p_mw, "q_mvar": scale * net.load_q_mvar}
+    loads: dict[str, Any] = {"p_mw": scale * net.load_p_mw, "q_mvar": scale * net.load_q_mvar}
     limits = NetworkLimits((0.93, 1.01), None)
     together = local_optimum(net, units, limits=limits, **loads)
     assert together.p_mw.shape == (7, 3)
