@@ -97,7 +97,7 @@ class _Search:
         moved = np.einsum("ij,ij->i", blocks.jacobian, (trial - blocks.x)[blocks.row])
         curved = found.excess[blocks.row, blocks.limit] - moved - blocks.excess
         over = np.asarray(np.isfinite(found.value)[:, None] & (found.excess > 0.1 * KEPT))
-        row_over: BoolArray = over.any(axis=1)
+        row_over: BoolArray = np.asarray(over.any(axis=1))
         if not row_over.any():
             return trial, found
         curved = np.where(np.isfinite(curved), curved, 0.0)
