@@ -148,7 +148,7 @@ def dispatched(built: DispatchProgram, found: ConicSolution, tolerance: float, b
     else:
         status = "optimal" if gap <= tolerance * max(abs(bound), _LEAST_SCALE) else "feasible"
     flow = built.flow
-    sent = flow.network.ratio2 * flow.v.at(found.x)[:, flow.network.parent]
+    sent = flow.sent.at(found.x)
     loose = sent * flow.l.at(found.x) - flow.p.at(found.x) ** 2 - flow.q.at(found.x) ** 2
     return Dispatch(
         case.units, p, q, sign * found.objective, sign * bound, gap, status, replay, loose[0],
