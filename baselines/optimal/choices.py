@@ -175,7 +175,7 @@ class Choices:
             bus = self.network.node[self.places[place]]
             q_mvar[bus] += steps * self.sites.step_mvar
             if steps:
-                placed.append((str(names[bus]), steps * self.sites.step_mvar))
+                placed.append((str(names[bus]), round(steps * self.sites.step_mvar, 12)))
         return Setting(positions.copy(), states, tuple(placed), tap, on, q_mvar)
 
     @property
