@@ -50,7 +50,6 @@ def test_the_verb_writes_brackets_and_goes_on_to_the_same_bytes(
 @pytest.mark.parametrize(
     ("env", "said"),
     [
-        ("DERDispatch-33bw-v0", "devices of kind 'flexible_load' have no rows in the relaxation"),
         ("VoltVar3-ieee13-v1", "this one is per phase"),
         ("VoltVar-33bw-v9", "VoltVar-33bw"),
     ],
