@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from .program import Program
 from .radial import RadialNetwork, radial_network
 from .reach import Reach, add_most_losses, reachable
 from .rewards import PlannedEpisode, check_terms, cost_of, wants_losses
+from .taps import KINDS, SwitchedDay, check_ends, put_positions
 
 _TOLERANCE = 1e-9
 _CAPPED = "voltage_violation_capped_pu"
@@ -43,7 +44,8 @@ class DayPlan:
 def check_covered(scenario: PlannedScenario) -> None:
     """RunError unless feeder, devices and reward of an environment are covered by the relaxation."""
     radial_network(scenario.network)
-    check_kinds(scenario.fleet)
+    check_kinds(scenario.fleet, beside=KINDS)
+    check_ends(scenario)
     check_terms(scenario.task.rewards)
 
 
@@ -56,7 +58,7 @@ def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
 
     Generators are on and off by shares in the relaxation, and windows of flexible loads overlap. At what
     energy is worth to it these devices by themselves cost more, which the bound may count; what they do then
-    is decided for the plan, and the rest is planned again beside it.
+    is decided for the plan, and the rest is planned again beside it. So it is with whole positions.
 
     Raises:
         RunError: a feeder, a device or a term of the reward that the relaxation does not cover.
@@ -70,8 +72,9 @@ def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
         ceiling = {**capped[0].of.parameters, **dict(capped[0].parameters)}["most_pu"]
         least = min(least, without.priced()[0] - capped[0].weight * ceiling)
         seconds += without.found.seconds
-    if decided:
-        plan = Relaxed(scenario, window, decided=decided)
+    if decided or full.switched.any:
+        held = full.switched.rounded(full.flow, full.found.x) if full.switched.any else None
+        plan = Relaxed(scenario, window, decided=decided, held=held)
         seconds += plan.found.seconds
     return DayPlan(plan.actions(), -least, seconds)
 
@@ -84,23 +87,29 @@ class Relaxed:
 
     def __init__(
         self, scenario: PlannedScenario, window: Window, *, leave_out: str | None = None,
-        decided: Decided = _NONE,
+        decided: Decided = _NONE, held: Mapping[str, FloatArray] | None = None,
     ) -> None:  # fmt: skip
-        """``leave_out``: a quantity that is not charged; ``decided``: what is decided of devices."""
-        self._scenario, self._window = scenario, window
+        """``leave_out``: a quantity that is not charged; ``decided``: what is decided of devices; ``held``:
+        positions, see `SwitchedDay`.
+        """
+        self._scenario, self._window, self._held = scenario, window, held
         self._units = {unit.name: unit for unit in scenario.units}
-        network, program = radial_network(scenario.network), Program()
+        self.switched = SwitchedDay(scenario, radial_network(scenario.network), window, held)
+        network, program = self.switched.network, Program()
         self.fleet = planned_fleet(program, scenario.fleet, window, scenario.units, decided)
+        feeding = [*self.fleet, *self.switched.bank_columns(program)]
         demand = self._demand(network)
         reach = np.zeros(network.size)
-        for one in self.fleet:
+        for one in feeding:
             np.add.at(reach, self._at(network, one), one.reach_mva)
-        p, q = self._injected(network)
+        p, q = self._injected(network, feeding)
         # The band and the ratings are the task's to charge, not limits of the plan.
-        self.flow = add_branch_flow(program, network, demand, p, q, NetworkLimits(None, None), reach)
-        reached = self._ranges(network, demand)
+        limits = NetworkLimits(None, None)
+        self.flow = add_branch_flow(program, network, demand, p, q, limits, reach, self.switched.gains())
+        moves = self.switched.add_rows(program, self.flow, demand.v_source_pu)
+        reached = None if self.switched.any else self._ranges(network, demand)
         self._hold(program, reached)
-        episode = PlannedEpisode(program, self.flow, self.fleet, scenario.task.v_band, window, reached)
+        episode = PlannedEpisode(program, self.flow, self.fleet, scenario.task.v_band, window, reached, moves)
         program.minimise(cost_of(episode, scenario.task.rewards, leave_out=leave_out))
         self.found = _solved(program)
 
@@ -116,10 +125,10 @@ class Relaxed:
         """(n_units,) positions."""
         return np.array([network.position[self._units[name].node_row] for name in one.names], dtype=np.int64)
 
-    def _injected(self, network: RadialNetwork) -> tuple[Affine, Affine]:
-        """(steps, m) P and Q that the fleet feeds in at each position."""
-        p, q = Affine(0.0), Affine(0.0)
-        for one in self.fleet:
+    def _injected(self, network: RadialNetwork, feeding: Sequence[Planned]) -> tuple[Affine, Affine]:
+        """(steps, m) P and Q that devices feed in at each position."""
+        p, q = (Affine(np.zeros((self._window.t_index.size, network.size))) for _ in range(2))
+        for one in feeding:
             at = self._at(network, one)
             p = p + one.p_mw.scattered(at, network.size)
             q = q + one.q_mvar.scattered(at, network.size)
@@ -191,6 +200,7 @@ class Relaxed:
         """The plan in the floats of the action space."""
         scenario, steps = self._scenario, self._window.t_index.size
         actions = np.repeat(scenario.neutral_action[None].astype(np.float64), steps, axis=0)
+        put_positions(scenario, self._held or {}, actions)
         column = {dimension.name: dimension.index for dimension in scenario.action_layout}
         for one in self.fleet:
             for quantity, asked in one.asked(self.found.x).items():

@@ -23,7 +23,7 @@ from .reach import Reach
 class PlannedEpisode:
     """What terms read: the network, the fleet, the band of the task, and the window with its prices, the
     power that is asked for, and what the episode was before; what voltages and flows can be at all (None:
-    not known).
+    not known); and () what the moves of tap changers and banks cost.
     """
 
     program: Program
@@ -32,6 +32,7 @@ class PlannedEpisode:
     v_band: tuple[float, float] | None
     window: Window
     reach: Reach | None
+    moves_usd: Affine
 
     @property
     def dt_h(self) -> float:
@@ -191,7 +192,7 @@ def _above(episode: PlannedEpisode, sign: float, limit_mw: float) -> Affine:
 
 
 def _charged(episode: PlannedEpisode, **_: Any) -> Affine:
-    total = Affine(0.0)
+    total = episode.moves_usd
     for planned in episode.fleet:
         total = total + planned.cost
     return total

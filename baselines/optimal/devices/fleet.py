@@ -40,12 +40,13 @@ ROWS: Mapping[str, Callable[[Setting], Planned]] = MappingProxyType(
 )
 
 
-def check_kinds(fleet: Fleet) -> None:
-    """RunError where a device has no rows."""
-    other = [program.kind for program in fleet.programs if program.kind not in ROWS]
+def check_kinds(fleet: Fleet, beside: tuple[str, ...] = ()) -> None:
+    """RunError where a device has no rows, nor is of a kind ``beside``."""
+    known = (*ROWS, *beside)
+    other = [program.kind for program in fleet.programs if program.kind not in known]
     if other:
         raise RunError(
-            f"devices of kind {other[0]!r} have no rows in the relaxation; these have: {', '.join(ROWS)}"
+            f"devices of kind {other[0]!r} have no rows in the relaxation; these have: {', '.join(known)}"
         )
 
 
@@ -53,7 +54,7 @@ def planned_fleet(
     program: Program, fleet: Fleet, window: Window, units: Sequence[UnitInfo],
     decided: Decided = MappingProxyType({}),
 ) -> list[Planned]:  # fmt: skip
-    """Columns and rows of every program of a fleet, of kinds that `check_kinds` lets pass.
+    """Columns and rows of every program of a fleet that injects, of kinds that `check_kinds` lets pass.
 
     Args:
         program: Takes them.
@@ -65,6 +66,8 @@ def planned_fleet(
     known = {unit.name: unit for unit in units}
     out = []
     for resource, outlook in zip(fleet.programs, window.outlooks.values(), strict=True):
+        if outlook.positions is not None:
+            continue
         its = tuple(known[name] for name in outlook.units)
         setting = Setting(
             program, outlook, its, np.array([unit.p_mw for unit in its]), window.load_p_mw,
