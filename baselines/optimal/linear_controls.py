@@ -143,13 +143,13 @@ def controls_of(
     tap_least, tap_most = (table.column(name).to_numpy()[tap_rows] for name in ("tap_min", "tap_max"))
     n_more = tap_rows.size + bank_rows.size
     nodes = np.stack([_place(net, unit) for unit in units]) if units else np.zeros((0, net.load_p_mw.size))
-    place = np.concatenate([nodes, nodes, np.zeros((tap_rows.size, net.load_p_mw.size)),
+    places = np.concatenate([nodes, nodes, np.zeros((tap_rows.size, net.load_p_mw.size)),
                             _bank_places(net, bank_rows)])  # fmt: skip
     found = Controls(
         net, units,
         np.concatenate([least, tap_least, np.zeros(bank_rows.size)]).astype(np.float64),
         np.concatenate([most, tap_most, np.ones(bank_rows.size)]).astype(np.float64),
-        np.concatenate([whole, np.ones(n_more, dtype=bool)]), np.concatenate([scale, np.ones(n_more)]), place,
+        np.concatenate([whole, np.ones(n_more, dtype=bool)]), np.concatenate([scale, np.ones(n_more)]), places,
         *_loads(net, loads), v_source_pu, tap_rows, bank_rows,
     )  # fmt: skip
     if not found.n:

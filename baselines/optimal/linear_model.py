@@ -137,7 +137,8 @@ def _slopes(controls: Controls, sol: Any, rows: FloatArray, scalar: dict[str, fl
     found = np.zeros((batch, controls.n))
     if not scalar:
         return found
-    by = physics.gradient(sol, **{name: np.full(batch, value) for name, value in scalar.items()})  # type: ignore[arg-type]
+    seeds: dict[str, Any] = {name: np.full(batch, value) for name, value in scalar.items()}
+    by = physics.gradient(sol, **seeds)
     p, q = (np.nan_to_num(a).reshape(batch, -1) for a in (by.p_inject_mw, by.q_inject_mvar))
     found[:, :n_unit] = p @ controls.place[:n_unit].T
     found[:, n_unit : controls.first_tap] = q @ controls.place[n_unit : controls.first_tap].T

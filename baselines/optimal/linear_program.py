@@ -128,7 +128,7 @@ class _Program:
             s = self.column(-np.inf, np.inf, 0.0)
             e = self.column(0.0, np.inf, size[k])
             n = self.controls.n
-            at = direction @ self.model.x0
+            at = float(direction @ self.model.x0)
             self.row(-at, -at, [*range(n), s], [*(-direction), 1.0])
             reach = float(np.abs(direction) @ wide)
             self.s.append(s)
