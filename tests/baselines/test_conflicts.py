@@ -59,7 +59,7 @@ def gives_way(conflict: Conflict, share: float, units: list[Unit], limits: Netwo
         name = f"{conflict.kind}_{'mw' if conflict.kind[0] == 'p' else 'mvar'}"
         sign = 1.0 if conflict.kind.endswith("max") else -1.0
         units = [
-            replace(u, **{name: getattr(u, name) + sign * by}) if u.name == conflict.element else u  # type: ignore[arg-type]
+            replace(u, **{name: getattr(u, name) + sign * by}) if u.name == conflict.element else u
             for u in units
         ]
     try:
