@@ -124,6 +124,11 @@ class Compiled:
         """Another objective, in the columns that there are."""
         self.cost, self.constant = self._costs(objective)
 
+    def add_to_objective(self, change: Affine) -> None:
+        """Add an expression of shape () to the objective."""
+        cost, constant = self._costs(change)
+        self.cost, self.constant = self.cost + cost, self.constant + constant
+
     def _costs(self, objective: Affine) -> tuple[FloatArray, float]:
         cost = np.bincount(objective.column, weights=objective.value, minlength=self.n_columns)
         return np.asarray(cost, dtype=np.float64), float(objective.constant)

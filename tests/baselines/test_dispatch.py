@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.branch_flow import NetworkLimits
 from distgrid.baselines.optimal.dispatch import Dispatch, optimal_dispatch
+from distgrid.baselines.optimal.redispatch import Redispatch
 from distgrid.baselines.optimal.units import Unit
 
 from .ipopt import optimum
@@ -214,6 +216,10 @@ def test_bad_input_and_conflicting_limits_are_named(arguments: dict[str, Any], s
         ({"q_max_mvar": float("nan")}, "q_min_mvar and q_max_mvar must be finite"),
         ({"cost": (-1.0, 0.0, 0.0)}, r"cost\[0\] must be at least 0, got -1"),
         ({"s_mva": 0.0}, "s_mva must be greater than 0"),
+        ({"points": ((0.0, 1.0),)}, "points must be two or more"),
+        ({"points": ((0.0, 1.0), (0.0, 2.0))}, "p_mw of points must ascend"),
+        ({"points": ((0.0, 0.0), (0.5, 30.0)), "p_max_mw": 1.0}, "points reach from 0 to 0.5 MW"),
+        ({"points": ((0.0, 0.0), (0.5, 30.0), (1.0, 50.0))}, "slopes that do not fall"),
     ],
 )
 def test_units_say_what_is_wrong(arguments: dict[str, Any], said: str) -> None:
@@ -230,3 +236,42 @@ def test_a_meshed_and_a_per_phase_feeder_are_refused() -> None:
         optimal_dispatch(meshed, [Unit("a", "6", 0.0, 0.1)])
     with pytest.raises(RunError, match="this one is per phase"):
         optimal_dispatch(cast(Any, physics.compile(cases.load("ieee13"))), [])
+
+
+def test_again_with_other_numbers_is_what_a_fresh_dispatch_gives() -> None:
+    """Row 71: loads, source voltage, limits of units and prices change in place, the matrices stay."""
+    net, rng = network("case33bw"), np.random.default_rng(4)
+    start = [Unit(bus, bus, 0.0, 0.6, -0.4, 0.4, s_mva=0.65, cost=(1.0, 44.0, 0.0)) for bus in ("18", "25")]
+    again = Redispatch(net, start, objective="cost", head_usd_mwh=50.0, limits=WIDE)
+    for _ in range(4):
+        scale = rng.uniform(0.4, 1.3, net.n_bus)
+        numbers: dict[str, Any] = {
+            "p_mw": scale * net.load_p_mw, "q_mvar": scale * net.load_q_mvar,
+            "v_source_pu": float(rng.uniform(0.98, 1.04)), "head_usd_mwh": float(rng.uniform(40.0, 60.0)),
+        }  # fmt: skip
+        units = [replace(unit, p_max_mw=float(rng.uniform(0.1, 0.7)), s_mva=0.7) for unit in start]
+        found = again.solve(units=units, **numbers)
+        fresh = optimal_dispatch(net, units, objective="cost", limits=WIDE, **numbers)
+        proved(found)
+        assert found.replay.objective == pytest.approx(fresh.replay.objective, rel=1e-9)
+        assert found.bound == pytest.approx(fresh.bound, rel=1e-6)
+        np.testing.assert_allclose(found.p_mw, fresh.p_mw, atol=1e-6)
+        assert {b.limit for b in found.binding if b.kind == "p_max"} <= {u.p_max_mw for u in units}
+    proved(again.solve(units=[replace(unit, s_mva=np.inf, p_max_mw=6.0) for unit in start]))
+
+
+def test_costs_of_straight_pieces_are_least_where_a_grid_of_powers_says_so() -> None:
+    """Capability 22: at a kink, between the slopes that the price of the head lies between."""
+    points = ((0.0, 1.0), (0.4, 15.0), (0.7, 34.0), (1.0, 55.0))
+    unit = Unit("a", "18", 0.0, 1.0, points=points)
+    net = network("case33bw")
+    found = optimal_dispatch(net, [unit], objective="cost", head_usd_mwh=50.0, limits=WIDE)
+    proved(found)
+    tried = np.linspace(0.0, 1.0, 1001)
+    inject = np.zeros((tried.size, net.n_bus))
+    inject[:, net.feeder.node_index["18"]] = tried
+    sol = physics.solve(net, p_inject_mw=inject)
+    total = 50.0 * sol.p_slack_mw + np.interp(tried, *np.array(points).T)
+    assert found.replay.objective == pytest.approx(float(total.min()), abs=1e-5)
+    assert found.p_mw[0] == pytest.approx(float(tried[total.argmin()]), abs=1.1e-3)
+    assert found.p_mw[0] == pytest.approx(0.4, abs=1e-6)
