@@ -51,7 +51,7 @@ def _profile(ax: Any, session: OpfSession, tables: Mapping[str, pa.Table], point
     parent, depth = (np.asarray(column) for column in spanning_forest(session.feeder))
     child = np.flatnonzero(parent >= 0)
     loads = session.moments.rows(np.array([point]))
-    source = {} if session.v_source_pu is None else {"v_source_pu": session.v_source_pu}
+    source: dict[str, Any] = {} if session.v_source_pu is None else {"v_source_pu": session.v_source_pu}
     without = physics.solve(session.net, **loads, **source).v_pu[0]
     lines = [("without", without, _BEFORE)]
     plan = _rows(tables["dist_opf_buses"], row["step"])

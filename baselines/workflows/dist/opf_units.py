@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from .... import cases
 from ...errors import RunError
@@ -117,7 +118,7 @@ def _limited(feeder: cases.Feeder, file: CsvRows) -> dict[str, Asset]:
     checks = RowChecks(str(file.path))
     found: dict[str, Asset] = {}
     for line, row, asset, bus, phases in _named(feeder, file, checks):
-        box = {name: checks.number(row, line, name) for name in BOX}
+        box: dict[str, Any] = {name: checks.number(row, line, name) for name in BOX}
         most = checks.number(row, line, "s_mva", empty=math.inf)
         if math.isnan(sum(box.values())) or math.isnan(most):
             continue
@@ -167,9 +168,9 @@ def _least_mva(unit: Unit) -> float:
 
 def _envelope(
     row: Mapping[str, str], line: int, known: Asset | None, checks: RowChecks
-) -> dict[str, float] | None:
+) -> dict[str, Any] | None:
     """The box that a row leaves an asset; None, and a problem, where it is none."""
-    box: dict[str, float] = {}
+    box: dict[str, Any] = {}
     for still, low, high in (("p_mw", "p_min_mw", "p_max_mw"), ("q_mvar", "q_min_mvar", "q_max_mvar")):
         ends = None if known is None else (getattr(known.unit, low), getattr(known.unit, high))
         part = _range(row, line, (still, low, high), ends, checks)
