@@ -14,6 +14,7 @@ from .results import (
     GradientReport,
     Limit,
     Machine,
+    OpfReport,
     Peaks,
     Pf3Report,
     PfReport,
@@ -269,6 +270,32 @@ def gradient_tables(report: GradientReport, *, markdown: bool = False) -> Iterat
             "–" if r.disagreement is None else f"{r.disagreement:.0e}",
         )  # fmt: skip
     yield "Gradient of losses and voltages by everything, processor time of one row", table
+    if report.targets:
+        yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def opf_tables(report: OpfReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"feeder": "l", "buses": "r", "program": "l", "CPU": "r", "wall": "r", "times ours": "r"}
+    columns |= {"losses, kW": "r", "from ours": "r", "plan to replay, pu": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        table.add_row(
+            r.feeder, f"{r.buses:,}", r.way, _timed(r.timing.cpu_s), _timed(r.timing.wall_s),
+            "1" if r.ratio is None else f"{r.ratio.cpu.median:,.1f}", f"{r.loss_kw:.4f}",
+            _NONE if r.apart is None else f"{r.apart:.0e}",
+            _NONE if r.v_error_pu is None else f"{r.v_error_pu:.0e}",
+        )  # fmt: skip
+    yield "Least losses with six inverters, one operating point", table
+    columns = {"feeder": "l", "buses": "r", "steps": "r", "storage": "r", "CPU": "r", "wall": "r"}
+    columns |= {"USD": "r", "gap": "r", "plan to replay, pu": "r", "status": "l"}
+    table = _new(columns, markdown=markdown)
+    for d in report.days:
+        table.add_row(
+            d.feeder, f"{d.buses:,}", f"{d.steps}", f"{d.storage}", _timed(d.timing.cpu_s),
+            _timed(d.timing.wall_s), f"{d.usd:.2f}", f"{d.relative_gap:.0e}", f"{d.v_error_pu:.0e}", d.status,
+        )  # fmt: skip
+    yield "Cheapest day of storage, built, solved and replayed", table
     if report.targets:
         yield "Targets", targets_table(report.targets, markdown=markdown)
 
