@@ -145,7 +145,8 @@ class _Asked:
         cls, network: RadialNetwork, units: Sequence[Unit], storage: Sequence[Storage], horizon: Horizon,
         limits: NetworkLimits, peak: float,
     ) -> _Asked:  # fmt: skip
-        net, everything = network.net, [*units, *storage]
+        net = network.net
+        everything: list[Unit | Storage] = [*units, *storage]
         index, names = net.feeder.node_index, [one.name for one in everything]
         for one in everything:
             if one.bus not in index:

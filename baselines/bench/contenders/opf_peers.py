@@ -114,9 +114,9 @@ def _box(
     v_low, v_high = np.full(m, band[0] ** 2), np.full(m, band[1] ** 2)
     v_low[network.root] = v_high[network.root] = demand.v_source_pu[0] ** 2
     wide = np.full(2 * f, np.inf)
-    low = [v_low, -wide, np.zeros(f), np.full(2 * roots, -np.inf), [u.p_min_mw for u in units],
+    low: list[Any] = [v_low, -wide, np.zeros(f), np.full(2 * roots, -np.inf), [u.p_min_mw for u in units],
            [u.q_min_mvar for u in units]]  # fmt: skip
-    high = [v_high, wide, np.full(f, np.inf), np.full(2 * roots, np.inf), [u.p_max_mw for u in units],
+    high: list[Any] = [v_high, wide, np.full(f, np.inf), np.full(2 * roots, np.inf), [u.p_max_mw for u in units],
             [u.q_max_mvar for u in units]]  # fmt: skip
     start = np.zeros(m + 3 * f + 2 * roots + 2 * len(units))
     start[:m] = 1.0
