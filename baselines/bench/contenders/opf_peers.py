@@ -113,11 +113,11 @@ def _box(
     m, f, roots = network.size, network.fed.size, network.root.size
     v_low, v_high = np.full(m, band[0] ** 2), np.full(m, band[1] ** 2)
     v_low[network.root] = v_high[network.root] = demand.v_source_pu[0] ** 2
-    wide = np.full(2 * f, np.inf)
-    low: list[Any] = [v_low, -wide, np.zeros(f), np.full(2 * roots, -np.inf), [u.p_min_mw for u in units],
-           [u.q_min_mvar for u in units]]  # fmt: skip
-    high: list[Any] = [v_high, wide, np.full(f, np.inf), np.full(2 * roots, np.inf), [u.p_max_mw for u in units],
-            [u.q_max_mvar for u in units]]  # fmt: skip
+    flows, heads = np.full(2 * f, np.inf), np.full(2 * roots, np.inf)
+    p_low, q_low = [u.p_min_mw for u in units], [u.q_min_mvar for u in units]
+    p_high, q_high = [u.p_max_mw for u in units], [u.q_max_mvar for u in units]
+    low: list[Any] = [v_low, -flows, np.zeros(f), -heads, p_low, q_low]
+    high: list[Any] = [v_high, flows, np.full(f, np.inf), heads, p_high, q_high]
     start = np.zeros(m + 3 * f + 2 * roots + 2 * len(units))
     start[:m] = 1.0
     return np.concatenate(low), np.concatenate(high), start
