@@ -13,6 +13,7 @@ from ... import physics
 from ..errors import RunError, unknown
 from .affine import Affine, FloatArray, IntArray
 from .branch_flow import BranchFlow, Demand, Gains, NetworkLimits, add_branch_flow
+from .conflicts import InfeasibleError, conflicting_limits
 from .conic import ALMOST, INFEASIBLE, SOLVED, Compiled, ConicSolution
 from .program import CONE, Limit, Program, Rows
 from .radial import RadialNetwork
@@ -168,7 +169,7 @@ class DispatchProgram:
         if found.status in (SOLVED, ALMOST):
             return found
         if found.status == INFEASIBLE:
-            raise RunError(f"no setpoints keep the limits: {self._conflicts()}")
+            raise self._conflicts()
         raise RunError(f"the conic solver ended with {found.solver_status!r} after {found.iterations} steps")
 
     def _put_together(self, elastic: bool) -> tuple[Program, BranchFlow, Affine, Affine, Boxes]:
@@ -191,26 +192,10 @@ class DispatchProgram:
         program.minimise(_objective(program, case, flow, p))
         return program, flow, p, q, boxes
 
-    def _conflicts(self) -> str:
-        """The limits that are exceeded by most where each may be exceeded at the same price."""
+    def _conflicts(self) -> InfeasibleError:
+        """The error that names limits that cannot be kept together."""
         program, *_ = self._put_together(elastic=True)
-        found = Compiled(program).solve()
-        if found.status not in (SOLVED, ALMOST):
-            return (
-                f"and none if they might be exceeded ({found.solver_status}): the loads are beyond the feeder"
-            )
-        worst: list[tuple[float, str]] = []
-        for rows in program.rows:
-            if rows.limit is None or rows.slack is None:
-                continue
-            over = np.max(rows.slack.at(found.x) / rows.limit.per_unit, axis=0)
-            worst += [
-                (float(by), f"{rows.limit.kind} at {name} by {by:.4g} {rows.limit.unit}")
-                for name, by in zip(rows.limit.element, over, strict=True)
-                if by > 1e-6
-            ]
-        worst.sort(reverse=True)
-        return "the least that must give way is " + "; ".join(text for _, text in worst[:5])
+        return InfeasibleError(conflicting_limits(program))
 
 
 def _unit_sizes(network: RadialNetwork, case: Case) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -250,9 +235,9 @@ def _structure(case: Case) -> list[tuple[Any, ...]]:
 def _add_boxes(program: Program, units: Sequence[Unit], p: Affine, q: Affine) -> Boxes:
     """Rows of the units' limits, with the units that each group is of."""
     names = np.array([unit.name for unit in units], dtype=object)
-    wide = {
-        "p": np.array([u.p_max_mw > u.p_min_mw for u in units], dtype=bool),
-        "q": np.array([u.q_max_mvar > u.q_min_mvar for u in units], dtype=bool),
+    wide = {  # what is fixed is a limit of its own where limits may be exceeded
+        "p": np.array([u.p_max_mw > u.p_min_mw or program.elastic for u in units], dtype=bool),
+        "q": np.array([u.q_max_mvar > u.q_min_mvar or program.elastic for u in units], dtype=bool),
     }
     boxes: Boxes = {}
     for kind, part in (("p_fixed", p), ("q_fixed", q)):
