@@ -83,7 +83,7 @@ def test_a_run_is_resumed_and_other_environments_are_refused(tmp_path: Path) -> 
 
 
 def test_the_largest_total_of_two_sites_in_a_row_is_that_of_a_fine_grid() -> None:
-    """Exhaustive: sizes of two sites every 10 kW; the plan is as large as the best of them, up to the grid."""
+    """Exhaustive: sizes every 10 kW; the plan is as large as the best of them, up to the grid."""
     feeder = cases.load("case33bw").with_source(v_pu=1.0)
     p, q = feeder.column("nodes", "load_p_mw"), feeder.column("nodes", "load_q_mvar")
     load = SeriesLoad(feeder, np.tile(p, (96, 1)), np.tile(q, (96, 1)))
