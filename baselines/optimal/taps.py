@@ -17,11 +17,10 @@ from ...envs.resources.switched import SwitchedDevice, TapProgram
 from ..errors import RunError
 from .affine import Affine, FloatArray, IntArray, stacked
 from .branch_flow import MOST_V_PU, BranchFlow, Gains
-from .devices import Planned
+from .devices import Box, Planned
 from .program import Program
 from .radial import RadialNetwork
 
-_NOTHING = Affine(0.0)
 _LEAST_V_PU = 0.5
 #: Kinds of devices that stand at whole positions.
 KINDS = ("tap_changer", "capacitor_bank")
@@ -140,8 +139,9 @@ class SwitchedDay:
         self.q = q
         return [
             Planned(
-                self.banks.device.names, none, q, most, Affine(np.zeros(shape[0])), _NOTHING, _NOTHING,
-                _NOTHING, np.zeros(shape), np.zeros(shape),
+                self.banks.device.names, none, q, most,
+                Box(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.broadcast_to(most, shape)),
+                lambda _: {},
             )
         ]  # fmt: skip
 
