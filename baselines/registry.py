@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from ..envs.resources.hosting import HostingProgram
 from .errors import RunError, unknown
+from .optimal.mpc import OnForecasts, PerfectForesight
 from .optimal.policy import Optimal
 from .policy import AnyEnv, Policy, scenario_of
 from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
@@ -66,6 +67,8 @@ def _catalogue() -> Mapping[str, Factory]:
     table["peak-shave"] = PeakShave
     table["track-setpoint"] = TrackSetpoint
     table["optimal"] = _optimal
+    table["mpc"] = OnForecasts  # where the relaxation covers feeder, devices and reward
+    table["mpc-perfect"] = PerfectForesight
     return MappingProxyType(table)
 
 
