@@ -53,8 +53,8 @@ def test_forecasts_that_err_cost_something_and_keep_below_the_bound() -> None:
     wild = Forecaster(load=ForecastError(0.5), pv=ForecastError(0.9, shared=0.9))
     env, clear = made(HOURLY[0], forecaster=wild), made(HOURLY[0])
     bound = bracket(clear, 160).bound
-    foretold = returns(env, OnForecasts(env), 160)
-    true = returns(clear, OnForecasts(clear, margin_pu=0.0), 160)
+    foretold = returns(env, OnForecasts(env, every_h=3.0), 160)
+    true = returns(clear, OnForecasts(clear, every_h=3.0, margin_pu=0.0), 160)
     assert foretold < true <= bound + 1e-6
 
 
@@ -92,14 +92,14 @@ def test_rows_of_a_vector_environment_are_planned_like_single_ones() -> None:
     """Each row by its own day and storage, also after it began anew."""
     env = made(HOURLY[0])
     rows = DistGridVectorEnv(options=env.unwrapped.options, num_envs=2)
-    policy = baselines.make("mpc", rows)
+    policy = OnForecasts(rows, every_h=6.0)
     obs, infos = rows.reset(seed=[0, 0], options={"day": np.array([15, 160])})
     policy.reset(obs, infos)
     total = np.zeros(2)
     for _ in range(24):
         obs, reward, _, _, infos = rows.step(policy.act(obs, infos))
         total += reward
-    alone = [returns(env, baselines.make("mpc", env), day) for day in (15, 160)]
+    alone = [returns(env, OnForecasts(env, every_h=6.0), day) for day in (15, 160)]
     np.testing.assert_allclose(total, alone, rtol=1e-9)
 
 
