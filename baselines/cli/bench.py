@@ -16,13 +16,17 @@ if TYPE_CHECKING:
         EnvReport,
         GradientReport,
         HostingReport,
+        OpfReport,
         Pf3Report,
         PfReport,
         RolloutReport,
         VectorReport,
     )
 
-    Report = PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport | HostingReport
+    Report = (
+        PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport | HostingReport
+        | OpfReport
+    )  # fmt: skip
 
 app = typer.Typer(
     help="Time power flows and environments on this machine, next to the peers that are installed.",
@@ -130,6 +134,18 @@ def bench_hosting(json: _Json = None, quick: _Quick = False, markdown: _Markdown
 
     report = bench.bench_hosting(quick=quick)
     _show(report, hosting_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("opf")
+def bench_opf(
+    json: _Json = None, quick: _Quick = False, markdown: _Markdown = False, seed: _Seed = 0
+) -> None:
+    """Optimal power flow of one operating point beside its peers, and a day of storage."""
+    from .. import bench
+    from ..bench.report.table import opf_tables
+
+    report = bench.bench_opf(quick=quick, seed=seed)
+    _show(report, opf_tables(report, markdown=markdown), json, markdown=markdown)
 
 
 def _show(report: Report, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool) -> None:

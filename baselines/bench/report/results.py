@@ -336,3 +336,42 @@ class HostingReport(_Strict):
     machine: Machine
     rows: list[HostingRow]
     targets: list[Target]
+
+
+class OpfRow(_Strict):
+    """Least losses of one operating point by one program."""
+
+    feeder: str
+    buses: int
+    way: str
+    timing: Timing
+    ratio: Ratio | None  # its time over that of a warm solve
+    loss_kw: float  # of the nominal loads
+    apart: float | None  # from ours, as a share of it
+    v_error_pu: float | None  # between the plan and its AC replay; None: of peers
+
+
+class ScheduleRow(_Strict):
+    """The cheapest day of stores; ``timing`` is of the whole, ``solver_s`` of the conic solver."""
+
+    feeder: str
+    buses: int
+    steps: int
+    storage: int
+    timing: Timing
+    solver_s: float
+    status: str
+    usd: float
+    relative_gap: float  # between the replay and the bound
+    v_error_pu: float
+
+
+class OpfReport(_Strict):
+    """What ``distgrid bench opf`` measures."""
+
+    schema_version: Literal["distgrid.bench.opf/1"] = "distgrid.bench.opf/1"
+    quick: bool
+    machine: Machine
+    rows: list[OpfRow]
+    days: list[ScheduleRow]
+    targets: list[Target]
