@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .ac_problem import AcProblem, AcState
 from .affine import FloatArray
@@ -36,8 +38,8 @@ def _of_network(problem: AcProblem, dual: FloatArray) -> Iterator[Binding]:
     limits, feeder, width = problem.limits, problem.net.feeder, 3 if problem.shape else 1
     nodes, branches = feeder.column("nodes", "node_id"), feeder.column("branches", "branch_id")
 
-    def named(ids: object, flat: int) -> str:
-        name = str(ids[flat // width])  # type: ignore[index]
+    def named(ids: NDArray[Any], flat: int) -> str:
+        name = str(ids[flat // width])
         return f"{name}.{'ABC'[flat % width]}" if width > 1 else name
 
     names: list[tuple[str, str, float, str]] = []
