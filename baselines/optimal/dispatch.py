@@ -46,7 +46,7 @@ class Dispatch:
         seconds: Of the solver.
         repaired: Whether the setpoints are those of an AC local optimum that started at the
             relaxation's; ``objective`` is then what they reach, and
-            ``binding`` is of the AC power flow; ``relaxation_gap`` stays.
+            ``binding`` is of the AC power flow; ``relaxation_gap`` stays the relaxation's.
     """
 
     units: tuple[Unit, ...]
