@@ -55,11 +55,27 @@ class Demand:
 
 
 @dataclass(frozen=True, eq=False)
+class Gains:
+    """Ideal ratios that are chosen: behind them stands the voltage times a gain within its range.
+
+    Attributes:
+        at: (k,) branches, index among the fed; their from ends are the parents.
+        low, high: (steps, k) least and most gain, above 0.
+    """
+
+    at: IntArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class BranchFlow:
     """Columns and rows of the network in a program; (steps, m) over positions, (steps, f) over branches.
 
     Attributes:
         v: Squared voltage. p, q: power out of the parent, pu of the network's base. l: squared current.
+        sent: Squared voltage behind the ideal ratio. charged: reactive power that a line's charging feeds in
+            at its parent.
         p_source_mw, q_source_mvar: (steps,) of all sources together.
         loss_mw: (steps,) series losses of all branches.
         balance_p, balance_q: Rows of what each position takes; their constants are the loads.
@@ -71,6 +87,8 @@ class BranchFlow:
     p: Affine
     q: Affine
     l: Affine  # noqa: E741
+    sent: Affine
+    charged: Affine
     p_source_mw: Affine
     q_source_mvar: Affine
     loss_mw: Affine
@@ -81,7 +99,7 @@ class BranchFlow:
 
 def add_branch_flow(
     program: Program, network: RadialNetwork, demand: Demand, p_inject_mw: Affine, q_inject_mvar: Affine,
-    limits: NetworkLimits, reach_mva: FloatArray,
+    limits: NetworkLimits, reach_mva: FloatArray, gains: Gains | None = None,
 ) -> BranchFlow:  # fmt: skip
     """Put a network into a program.
 
@@ -93,13 +111,16 @@ def add_branch_flow(
         q_inject_mvar: The same.
         limits: Of the network.
         reach_mva: (m,) the most that devices at each position can feed in or take.
+        gains: Ratios that are chosen; all others are the network's.
     """
     steps, m, f = demand.p_mw.shape[0], network.size, network.fed.size
     base = network.base_mva
     reach = _reaches(network, demand, reach_mva)
     v = program.columns((steps, m), MOST_V_PU**2)
     p, q = (program.columns((steps, f), reach.flow) for _ in range(2))
-    current = program.columns((steps, f), 2.0 * reach.flow**2 / (network.ratio2 * _LEAST_V_PU**2))
+    current = program.columns(
+        (steps, f), 2.0 * reach.flow**2 / (_least_ratio2(network, gains) * _LEAST_V_PU**2)
+    )
     p_root, q_root = (program.columns((steps, network.root.size), reach.root) for _ in range(2))
 
     lost_p, lost_q = network.r_pu * current, network.x_pu * current
@@ -109,21 +130,61 @@ def add_branch_flow(
     taken_q = demand.q_mvar * (1.0 - network.z_q) / base
     own_g = network.g_pu + demand.p_mw * network.z_p / base
     own_b = network.b_pu - demand.q_mvar * network.z_q / base
+    sent = _behind_ratios(program, network, v, gains)
+    charged, swapped = _charging(network, v, sent, gains)
     balance_p = program.zero(in_p + p_inject_mw / base - own_g * v - taken_p)
-    balance_q = program.zero(in_q + q_inject_mvar / base + own_b * v - taken_q)
+    balance_q = program.zero(in_q + q_inject_mvar / base + own_b * v + swapped - taken_q)
 
-    sent = network.ratio2 * v[:, network.parent]
     drop = 2.0 * (network.r_pu * p + network.x_pu * q)
     z2 = network.r_pu**2 + network.x_pu**2
     program.zero(sent - drop + z2 * current - v[:, network.fed])
     program.rotated(sent, current, p, q)
     source_v = program.zero(v[:, network.root] - demand.v_source_pu**2)
     found = BranchFlow(
-        network, v, p, q, current, base * p_root.sum(axis=1), base * q_root.sum(axis=1),
+        network, v, p, q, current, sent, charged, base * p_root.sum(axis=1), base * q_root.sum(axis=1),
         base * lost_p.sum(axis=1), balance_p, balance_q, source_v,
     )  # fmt: skip
-    _add_limits(program, found, limits, p_inject_mw, q_inject_mvar, demand)
+    _add_limits(program, found, limits, p_inject_mw, q_inject_mvar, demand, gains)
     return found
+
+
+def _least_ratio2(network: RadialNetwork, gains: Gains | None) -> FloatArray:
+    least = network.ratio2.copy()
+    if gains is not None:
+        least[gains.at] = gains.low.min(axis=0) ** 2
+    return least
+
+
+def _behind_ratios(program: Program, network: RadialNetwork, v: Affine, gains: Gains | None) -> Affine:
+    """(steps, f) squared voltages behind the ideal ratios; those that are chosen are within their range."""
+    if gains is None:
+        return network.ratio2 * v[:, network.parent]
+    fixed = network.ratio2.copy()
+    fixed[gains.at] = 0.0
+    near = v[:, network.parent[gains.at]]
+    behind = program.columns(near.shape, (MOST_V_PU * gains.high) ** 2)
+    single = gains.low == gains.high
+    program.zero((gains.low**2 * near - behind)[single])
+    program.nonneg((gains.high**2 * near - behind)[~single])
+    program.nonneg((behind - gains.low**2 * near)[~single])
+    return fixed * v[:, network.parent] + behind.scattered(gains.at, network.fed.size)
+
+
+def _charging(network: RadialNetwork, v: Affine, sent: Affine, gains: Gains | None) -> tuple[Affine, Affine]:
+    """(steps, f) what each line's charging feeds in at its parent, and (steps, m) by how much that differs
+    from what the network's shunts hold of it.
+    """
+    near = v[:, network.parent]
+    if gains is None or not network.half_child[gains.at].any():
+        return network.half_parent * near, Affine(0.0)
+    stored = network.half_parent.copy()
+    stored[gains.at] = 0.0
+    chosen = network.half_child[gains.at] * sent[:, gains.at]
+    more = chosen - network.half_parent[gains.at] * near[:, gains.at]
+    return (
+        stored * near + chosen.scattered(gains.at, network.fed.size),
+        more.scattered(network.parent[gains.at], network.size),
+    )
 
 
 @dataclass(frozen=True)
@@ -148,8 +209,9 @@ def _arriving(network: RadialNetwork, flow: Affine, root: Affine, lost: Affine) 
 
 
 def _add_limits(
-    program: Program, flow: BranchFlow, limits: NetworkLimits, p_mw: Affine, q_mvar: Affine, demand: Demand
-) -> None:
+    program: Program, flow: BranchFlow, limits: NetworkLimits, p_mw: Affine, q_mvar: Affine, demand: Demand,
+    gains: Gains | None,
+) -> None:  # fmt: skip
     network = flow.network
     low, high = limits.v_band or (_LEAST_V_PU, MOST_V_PU)
     buses = network.bus_names()[network.fed]
@@ -166,7 +228,7 @@ def _add_limits(
         limit = _limit("export", "MW", head, limits.most_export_mw, 1.0)
         program.nonneg((limits.most_export_mw + flow.p_source_mw).reshape(-1, 1), limit)
     if limits.lossless_voltages:
-        _add_lossless(program, flow, high, p_mw, q_mvar, demand)
+        _add_lossless(program, flow, high, p_mw, q_mvar, demand, gains)
 
 
 def _add_ratings(program: Program, flow: BranchFlow, share: float) -> None:
@@ -185,9 +247,9 @@ def ends_of(flow: BranchFlow, which: IntArray) -> dict[str, tuple[Affine, Affine
     """P and Q at both ends of the branches ``which`` (of the fed), line charging included, pu."""
     network = flow.network
     p, q, current = flow.p[:, which], flow.q[:, which], flow.l[:, which]
-    near, far = flow.v[:, network.parent[which]], flow.v[:, network.fed[which]]
+    far = flow.v[:, network.fed[which]]
     return {
-        "thermal_from": (p, q - network.half_parent[which] * near),
+        "thermal_from": (p, q - flow.charged[:, which]),
         "thermal_to": (
             p - network.r_pu[which] * current,
             q - network.x_pu[which] * current + network.half_child[which] * far,
@@ -196,8 +258,9 @@ def ends_of(flow: BranchFlow, which: IntArray) -> dict[str, tuple[Affine, Affine
 
 
 def _add_lossless(
-    program: Program, flow: BranchFlow, high: float, p_mw: Affine, q_mvar: Affine, demand: Demand
-) -> None:
+    program: Program, flow: BranchFlow, high: float, p_mw: Affine, q_mvar: Affine, demand: Demand,
+    gains: Gains | None,
+) -> None:  # fmt: skip
     """Voltages as if nothing were lost stay below the limit: they are above the true ones."""
     network, base = flow.network, flow.network.base_mva
     steps = flow.v.shape[0]
@@ -209,7 +272,7 @@ def _add_lossless(
         sent = part.scattered(network.parent, network.size)
         balance = part.scattered(network.fed, network.size) - sent - own
         program.zero(balance[:, network.fed])
-    sent_v = network.ratio2 * v[:, network.parent]
+    sent_v = _behind_ratios(program, network, v, gains)
     program.zero(sent_v - 2.0 * (network.r_pu * p + network.x_pu * q) - v[:, network.fed])
     program.zero(v[:, network.root] - demand.v_source_pu**2)
     buses = network.bus_names()[network.fed]

@@ -53,12 +53,13 @@ class Planned:
 COVERED = ("battery", "pv", "wind", "ev")
 
 
-def check_kinds(fleet: Fleet) -> None:
-    """RunError where a device has no rows here."""
-    other = [program.kind for program in fleet.programs if program.kind not in COVERED]
+def check_kinds(fleet: Fleet, beside: tuple[str, ...] = ()) -> None:
+    """RunError where a device has no rows here, nor is of a kind ``beside``."""
+    known = (*COVERED, *beside)
+    other = [program.kind for program in fleet.programs if program.kind not in known]
     if other:
         raise RunError(
-            f"devices of kind {other[0]!r} have no rows in the relaxation; these have: {', '.join(COVERED)}"
+            f"devices of kind {other[0]!r} have no rows in the relaxation; these have: {', '.join(known)}"
         )
     alone = [name for p in fleet.programs if isinstance(p, SettlingResource) for name in p.names]
     if alone:

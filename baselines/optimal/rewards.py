@@ -18,8 +18,9 @@ from .program import Program
 
 @dataclass(frozen=True, eq=False)
 class PlannedEpisode:
-    """What terms read: the network, the fleet, the length of an interval, the band of the task, prices, and
-    what stations are still to draw for the cars that are there at the beginning.
+    """What terms read: the network, the fleet, the length of an interval, the band of the task, prices,
+    what stations are still to draw for the cars that are there at the beginning, and () what the moves of
+    tap changers and banks cost.
     """
 
     program: Program
@@ -29,6 +30,7 @@ class PlannedEpisode:
     v_band: tuple[float, float] | None
     price_usd_mwh: FloatArray
     owed_first_mwh: float
+    moves_usd: Affine
 
 
 def cost_of(episode: PlannedEpisode, terms: Sequence[Term], *, leave_out: str | None = None) -> Affine:
@@ -122,7 +124,7 @@ def _peak(episode: PlannedEpisode, **_: Any) -> Affine:
 
 
 def _charged(episode: PlannedEpisode, **_: Any) -> Affine:
-    total = Affine(0.0)
+    total = episode.moves_usd
     for planned in episode.fleet:
         total = total + planned.cost
     return total

@@ -242,12 +242,13 @@ class _Judge:
         table = self.net.feeder.regulators
         if not self.space.n_taps:
             return None
-        ratio = 1.0 + self.space.taps(settings) * table.column("tap_step_pu").to_numpy()
+        gain = 1.0 + self.space.taps(settings) * table.column("tap_step_pu").to_numpy()
         if isinstance(self.net, physics.Network3):
-            return np.asarray(ratio)
+            return np.asarray(gain)
         whole = np.repeat(np.asarray(self.net.tap)[None], len(settings), axis=0)
         row = {str(name): k for k, name in enumerate(self.net.feeder.column("branches", "branch_id"))}
-        whole[:, [row[str(name)] for name in table.column("branch_id").to_pylist()]] = ratio
+        at = [row[str(name)] for name in table.column("branch_id").to_pylist()]
+        whole[:, at] = self.net.reg_ratio / gain
         return whole
 
     def described(self, best: _Candidate, n_settings: int, statuses: tuple[str, str]) -> SwitchedOptimum:

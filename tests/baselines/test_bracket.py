@@ -14,7 +14,7 @@ from distgrid import baselines
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.bracket import Bracket, bracket
 from distgrid.cases.profiles import Duration
-from distgrid.envs import EV, PV, Battery, DistGridEnv, EVCharging, TapChanger, VoltVar
+from distgrid.envs import EV, PV, Battery, DistGridEnv, EVCharging, VoltVar
 
 ID = "distgrid/VoltVar-33bw-v1"
 DAYS = (15, 160, 205)  # winter, and two of high sun, on which the upper limit binds
@@ -129,8 +129,6 @@ def test_the_policy_plays_its_plan_beside_rules() -> None:
 
 def test_what_is_not_covered_is_named() -> None:
     """Devices and terms without rows, and per-phase feeders."""
-    with pytest.raises(RunError, match="devices of kind 'tap_changer' have no rows"):
-        baselines.make("optimal", DistGridEnv("case33bw", [TapChanger(branch="1-2")], task=VoltVar()))
     leaking = DistGridEnv("case33bw", [Battery(18, 0.3, 0.9, standing_loss_per_h=0.01)], task=VoltVar())
     with pytest.raises(RunError, match="lose energy by standing"):
         bracket(leaking, 15)

@@ -12,7 +12,7 @@ from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.switched import best_settings
 from distgrid.cases import Feeder
-from distgrid.envs import CapacitorBank
+from distgrid.envs import CapacitorBank, TapChanger
 
 from ..physics.oracle import pandapower_net, run_newton
 
@@ -79,6 +79,22 @@ def test_banks_of_a_balanced_feeder_as_pandapower_has_all_combinations() -> None
     assert tuple(best.cap_on.tolist()) == states
     assert best.p_loss_mw == pytest.approx(least, abs=1e-9)
     assert best.status == "optimal"
+
+
+def test_taps_of_a_balanced_feeder_as_pandapower_has_all_positions() -> None:
+    """Every position of a tap changer at the head: least losses within the band, by another engine."""
+    feeder = TapChanger(branch="1-2", tap_min=-4, tap_max=12, tap_pos=0).equip(cases.load("case33bw"))
+    best = best_settings(physics.compile(feeder), v_band=(0.9, 1.05))
+    losses = {}
+    for position in range(-4, 13):
+        net = pandapower_net(cases.load("case33bw").with_tap("1-2", 1.0 / (1.0 + 0.00625 * position)))
+        run_newton(net)
+        v_pu = net.res_bus.vm_pu.to_numpy()
+        if v_pu[1:].min() >= 0.9 and v_pu[1:].max() <= 1.05:
+            losses[position] = float(net.res_line.pl_mw.sum() + net.res_trafo.pl_mw.sum())
+    position, least = min(losses.items(), key=lambda item: item[1])
+    assert best.tap_pos.tolist() == [position]
+    assert best.p_loss_mw == pytest.approx(least, abs=1e-8)
 
 
 def test_where_no_setting_keeps_the_band_the_one_that_leaves_it_least_is_told(
