@@ -7,7 +7,7 @@ only is a hinge for each node, phase or branch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,12 +34,14 @@ class Hinges:
         excess: (rows, k) in its own unit, below 0 within the limit.
         near: How far below 0 it may yet be reached in a step of the search.
         seeds: Of (rows, k) factors: derivatives of the sum of factor times excess, for `physics.gradient`.
+        index: Place among the hinges of `NetworkTerms.hinges`.
     """
 
     weight: float
     excess: FloatArray
     near: float
     seeds: Callable[[FloatArray], Seeds]
+    index: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,4 +267,14 @@ class NetworkTerms:
 
     def hinges(self, look: Look) -> list[Hinges]:
         """All that counts beyond a limit."""
-        return [h for name, weight, _ in self._terms if name in _HINGED for h in _HINGED[name](look, weight)]
+        found = [h for name, weight, _ in self._terms if name in _HINGED for h in _HINGED[name](look, weight)]
+        return [replace(h, index=k) for k, h in enumerate(found)]
+
+    def hinges_like(self, look: Look, index: int) -> Hinges:
+        """Those of a place, of other rows."""
+        return self.hinges(look)[index]
+
+    @property
+    def head_curvature(self) -> float:
+        """Second derivative of the cost by the power at the head."""
+        return 2.0 * sum(weight for name, weight, _ in self._terms if name == "setpoint_deviation_square")
