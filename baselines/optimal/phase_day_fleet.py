@@ -1,4 +1,4 @@
-"""What a fleet can do in the intervals of a day, as rows of a convex program, and the actions that ask for it."""
+"""What a fleet can do in the intervals of a day: rows of a convex program, and actions that ask for it."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class PhaseNetwork:
         self._load = {"p_mw": p[0], "q_mvar": q[0], "p_delta_mw": p[1], "q_delta_mvar": q[1]}
 
     def solve(self, setpoints: Setpoints, steps: IntArray | None = None) -> physics.Solution3:
-        """The power flow of a row of setpoints each; ``steps``: the intervals that they are of (None: all)."""
+        """The power flow of a row of setpoints each; ``steps``: intervals that they are of (None: all)."""
         load = self._load if steps is None else {k: part[steps] for k, part in self._load.items()}
         p, q = (self._fed_in(part) for part in (setpoints.p_mw, setpoints.q_mvar))
         tap, cap = (np.repeat(part, len(setpoints.p_mw), axis=0) for part in (self._tap, self._cap))

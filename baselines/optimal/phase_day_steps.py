@@ -1,4 +1,4 @@
-"""One step of the search for a day's plan: the convex program about where it stands, within a trust region."""
+"""One step of the search for a day's plan: the convex program about a point, within a trust region."""
 
 from __future__ import annotations
 

@@ -83,13 +83,6 @@ class Look:
         """(rows,)."""
         return self.network.window.price_usd_mwh[self.steps]
 
-    @property
-    def apart_mw(self) -> FloatArray:
-        """(rows,) power at the head less what is asked for."""
-        asked = self.network.window.setpoint_mw
-        assert asked is not None
-        return np.asarray(self.sol.p_slack_mw - asked[self.steps])
-
     # -- derivatives -----------------------------------------------------------------------------------------
 
     def by_voltages(self, factor: FloatArray) -> Seeds:
@@ -174,9 +167,6 @@ _SMOOTH: Mapping[str, tuple[Value, Callable[..., Seeds]]] = {
     "loss_mw": (lambda look: look.sol.p_loss_mw, lambda look: {"p_loss_mw": _rows(look, 1.0)}),
     "voltage_deviation": (_mean_square, _by_mean_square),
     "unbalance_square": (_unbalance, _by_unbalance),
-    "setpoint_deviation_square": (
-        lambda look: look.apart_mw**2, lambda look: {"p_slack_mw": 2.0 * look.apart_mw}
-    ),
     "energy_cost_usd": (
         lambda look: look.network.window.dt_h * look.price_usd_mwh * look.sol.p_slack_mw,
         lambda look: {"p_slack_mw": look.network.window.dt_h * look.price_usd_mwh},
@@ -201,15 +191,6 @@ def _of_ratings(look: Look, weight: float) -> Iterator[Hinges]:
     yield Hinges(weight, look.above_mva, 0.2 * float(rating), look.by_flows)
 
 
-def _of_setpoint(look: Look, weight: float) -> Iterator[Hinges]:
-    for sign in (1.0, -1.0):
-
-        def seeds(factor: FloatArray, sign: float = sign) -> Seeds:
-            return {"p_slack_mw": sign * factor[:, 0]}
-
-        yield Hinges(weight, sign * look.apart_mw[:, None], np.inf, seeds)
-
-
 def _finite(excess: FloatArray) -> FloatArray:
     return np.where(np.isfinite(excess), excess, -np.inf)
 
@@ -221,7 +202,6 @@ _HINGED: Mapping[str, Callable[[Look, float], Iterator[Hinges]]] = {
     "vuf_violation_pct": _of_unbalance,
     "vuf_violation_capped_pct": _of_unbalance,
     "thermal_overload_mva": _of_ratings,
-    "setpoint_deviation_mw": _of_setpoint,
 }
 _CEILING = {"voltage_violation_capped_pu": "most_pu", "vuf_violation_capped_pct": "most_pct"}
 #: Quantities that power flows decide.
