@@ -19,7 +19,7 @@ from ..errors import RunError
 from .affine import FloatArray
 from .phase_day_fleet import FleetRows, check_fleet
 from .phase_day_model import LocalModel, ModelMaker
-from .phase_day_network import PhaseNetwork, Setpoints
+from .phase_day_network import PhaseNetwork, Setpoints, per_phase
 from .phase_day_steps import Step, free_columns, nearest, stepped
 from .phase_day_taps import Walk, moves_cost, swept
 from .phase_day_terms import NetworkTerms
@@ -48,7 +48,7 @@ class PhaseDayPlan:
 def check_phase_day(scenario: PlannedScenario) -> None:
     """RunError for a feeder, a device or a term of the reward that is not planned here."""
     check_fleet(scenario)
-    PhaseNetwork(scenario, scenario.window(scenario.now(), 1))
+    per_phase(scenario)
 
 
 def plan_phase_day(scenario: PlannedScenario, row: int = 0) -> PhaseDayPlan:
@@ -66,7 +66,7 @@ def plan_phase_day(scenario: PlannedScenario, row: int = 0) -> PhaseDayPlan:
     """
     begun = time.perf_counter()
     check_fleet(scenario)
-    search = _Search(scenario, scenario.window(row=row), row)
+    search = _Search(scenario, scenario.window(row=row))
     rounds = search.run()
     return PhaseDayPlan(search.actions(), -search.cost, rounds, time.perf_counter() - begun)
 
@@ -74,8 +74,8 @@ def plan_phase_day(scenario: PlannedScenario, row: int = 0) -> PhaseDayPlan:
 class _Search:
     """Where a search stands: setpoints, what they cost, how far steps may go."""
 
-    def __init__(self, scenario: PlannedScenario, window: Window, row: int) -> None:
-        self.scenario, self.window, self.row = scenario, window, row
+    def __init__(self, scenario: PlannedScenario, window: Window) -> None:
+        self.scenario, self.window = scenario, window
         self.network = PhaseNetwork(scenario, window)
         reach = np.array([max(unit.s_mva, 0.0) for unit in scenario.units])
         most_q = np.array([unit.q_max_mvar for unit in scenario.units])
@@ -95,7 +95,7 @@ class _Search:
         self.radius = np.full(steps, np.inf)
 
     def _fleet(self) -> FleetRows:
-        return FleetRows(self.scenario, self.window, self.row)
+        return FleetRows(self.scenario, self.window)
 
     @property
     def cost(self) -> float:

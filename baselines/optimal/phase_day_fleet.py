@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...envs.core.planning import PlannedScenario, Window
-from ...envs.tasks import Term
+from ...envs.core.planning import PlannedScenario, SoFar, Window
+from ...envs.resources.settling import SettlingResource
 from ..errors import RunError
 from .affine import Affine, FloatArray, stacked
-from .devices import Planned, check_kinds, planned_fleet, undelivered_prices
+from .devices import planned_fleet
 from .phase_day_network import Moved
 from .phase_day_terms import OF_NETWORK
 from .program import Program
@@ -20,14 +20,23 @@ from .taps import KINDS
 _OF_DEVICES = (
     "throughput_mwh", "resource_cost", "energy_deficit_mwh", "energy_deficit_usd", "energy_surplus_usd",
 )  # fmt: skip
-_MOVES, _UNDELIVERED = "switchings", "undelivered_mwh"
+_MOVES, _UNDELIVERED, _DEFICIT = "switchings", "undelivered_mwh", "energy_deficit_mwh"
+#: Kinds whose rows say all that they do; those of others relax it.
+_COVERED = ("battery", "pv", "wind", "ev", *KINDS)
 #: Kinds whose power in one interval leaves the others as they are.
 _MOMENTARY = ("pv", "wind", *KINDS)
 
 
 def check_fleet(scenario: PlannedScenario) -> None:
     """RunError for a device without rows, or a term that nothing here values."""
-    check_kinds(scenario.fleet, beside=KINDS)
+    for program in scenario.fleet.programs:
+        alone = isinstance(program, SettlingResource)
+        if alone or program.kind not in _COVERED:
+            raise RunError(
+                f"device {program.names[0]!r} of kind {program.kind!r}"
+                + (", which follows functions of its own," if alone else "")
+                + f" is not planned on per-phase feeders; these are: {', '.join(_COVERED)}"
+            )
     known = (*OF_NETWORK, *_OF_DEVICES, _MOVES, _UNDELIVERED)
     for term in scenario.task.rewards:
         if term.weight and term.of.name not in known:
@@ -47,14 +56,11 @@ class FleetRows:
         apart: Whether what is done in an interval leaves the others as they are.
     """
 
-    def __init__(self, scenario: PlannedScenario, window: Window, row: int) -> None:
+    def __init__(self, scenario: PlannedScenario, window: Window) -> None:
         self._scenario, self._window = scenario, window
         self.program = Program()
         steps = window.t_index.size
-        outlooks = {kind: told for kind, told in window.outlooks.items() if told.positions is None}
-        self._fleet = planned_fleet(
-            self.program, outlooks, scenario.units, self._prices(), window.dt_h
-        )  # fmt: skip
+        self._fleet = planned_fleet(self.program, scenario.fleet, window, scenario.units)
         none = Affine(np.zeros(steps))
         p, q = dict.fromkeys(scenario.fleet.names, none), dict.fromkeys(scenario.fleet.names, none)
         for one in self._fleet:
@@ -62,35 +68,27 @@ class FleetRows:
                 p[name], q[name] = one.p_mw[:, k], one.q_mvar[:, k]
         self.p_mw, self.q_mvar = (_transposed(stacked(list(part.values()))) for part in (p, q))
         self.apart = all(program.kind in _MOMENTARY for program in scenario.fleet.programs)
-        owed_mwh = float(scenario.fleet.accounts.total("owed_mwh")[row])
-        self.cost = self._cost(scenario.task.rewards, owed_mwh)
+        self.cost = self._cost()
 
     def _weight(self, quantity: str) -> float:
         return -sum(term.weight for term in self._scenario.task.rewards if term.of.name == quantity)
 
-    def _prices(self) -> dict[str, float]:
-        """Of a MWh that a car leaves without, by the station's name: what the reward makes of it."""
-        own, beside = self._weight("resource_cost"), self._weight(_UNDELIVERED)
-        return {k: own * price + beside for k, price in undelivered_prices(self._scenario.fleet).items()}
-
-    def _cost(self, terms: Sequence[Term], owed_mwh: float) -> Affine:
-        own, total = self._weight("resource_cost"), Affine(0.0)
-        stations = set(self._prices())
-        more, owed = Affine(0.0), Affine(-owed_mwh)
-        through = Affine(0.0)
+    def _cost(self) -> Affine:
+        so_far = self._window.so_far or SoFar(0.0, 0.0, 0.0, 0.0, 0.0)
+        total, more, owed = Affine(0.0), Affine(0.0), Affine(-so_far.owed_first_mwh)
+        if any(one.stored_mwh is not None for one in self._fleet):
+            more = Affine(-so_far.stored_first_mwh)
         for one in self._fleet:
-            total = total + (one.cost if set(one.names) <= stations else own * one.cost)
-            through = through + one.throughput_mwh.sum()
-            more, owed = more + one.stored_more_mwh, owed + one.owed_mwh
-        total = total + self._weight("throughput_mwh") * through
-        return total + self._settled(-more) + self._settled(owed)
+            total = total + self._weight("resource_cost") * one.cost
+            total = total + self._weight(_UNDELIVERED) * one.undelivered_mwh
+            total = total + self._weight("throughput_mwh") * one.throughput_mwh.sum()
+            more, owed = (more if one.stored_mwh is None else more + one.stored_mwh), owed + one.owed_mwh
+        high = self._weight("energy_deficit_usd") * so_far.highest_usd_mwh + self._weight(_DEFICIT)
+        low = -self._weight("energy_surplus_usd") * so_far.lowest_usd_mwh
+        return total + self._settled(-more, high, low) + self._settled(owed, high, low)
 
-    def _settled(self, missing: Affine) -> Affine:
+    def _settled(self, missing: Affine, high: float, low: float) -> Affine:
         """What storage holds less, or cars are owed more, is bought; the other way sold."""
-        price = self._window.price_usd_mwh
-        high = self._weight("energy_deficit_usd") * max(float(price.max()), 0.0)
-        high += self._weight("energy_deficit_mwh")
-        low = -self._weight("energy_surplus_usd") * max(float(price.min()), 0.0)
         if missing.is_number:
             value = float(missing.constant)
             return Affine(max(high * value, low * value))
@@ -128,21 +126,13 @@ class FleetRows:
         actions = np.repeat(scenario.neutral_action[None].astype(np.float64), steps, axis=0)
         for k, one in enumerate(moved):
             actions[:, one.action] = 2.0 * (position[:, k] - one.low) / (one.high - one.low) - 1.0
+        column = {dimension.name: dimension.index for dimension in scenario.action_layout}
         for one in self._fleet:
-            self._put(actions, one, x)
+            for quantity, asked in one.asked(x).items():
+                for k, name in enumerate(one.names):
+                    if f"{name}.{quantity}" in column:
+                        actions[:, column[f"{name}.{quantity}"]] = asked[:, k]
         return np.clip(actions, -1.0, 1.0)
-
-    def _put(self, actions: FloatArray, one: Planned, x: FloatArray) -> None:
-        units = {unit.name: unit for unit in self._scenario.units}
-        p, q = one.p_mw.at(x), one.q_mvar.at(x)
-        for k, name in enumerate(one.names):
-            unit = units[name]
-            if unit.action_p is not None:
-                low, high = one.low_mw[:, k], one.high_mw[:, k]
-                span = np.where(high > low, high - low, 1.0)
-                actions[:, unit.action_p] = np.where(high > low, 2.0 * (p[:, k] - low) / span - 1.0, 1.0)
-            if unit.action_q is not None:
-                actions[:, unit.action_q] = q[:, k] / unit.q_max_mvar
 
 
 def _transposed(part: Affine) -> Affine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -74,9 +75,7 @@ class PhaseNetwork:
 
     def __init__(self, scenario: PlannedScenario, window: Window) -> None:
         """RunError for a feeder that is not per phase."""
-        net = scenario.network
-        if not isinstance(net, physics.Network3):
-            raise RunError(f"feeder {scenario.feeder.name!r} is balanced: expected one with phases")
+        net = per_phase(scenario)
         self.net, self.steps, self.window = net, window.t_index.size, window
         grid = solved_grid(net, 1, scenario.fleet, scenario.task)
         assert isinstance(grid, PhaseStepper)
@@ -84,11 +83,11 @@ class PhaseNetwork:
         self.moved = _moved(scenario, window)
         self._tap, self._cap = grid.tap.copy(), grid.cap_on.copy()
         p, q = (self._placed(part) for part in (window.load_p_mw, window.load_q_mvar))
-        self._load = {"p_mw": p[0], "q_mvar": q[0], "p_delta_mw": p[1], "q_delta_mvar": q[1]}
+        self._load: dict[str, Any] = {"p_mw": p[0], "q_mvar": q[0], "p_delta_mw": p[1], "q_delta_mvar": q[1]}
 
     def solve(self, setpoints: Setpoints, steps: IntArray | None = None) -> physics.Solution3:
         """The power flow of a row of setpoints each; ``steps``: intervals that they are of (None: all)."""
-        load = self._load if steps is None else {k: part[steps] for k, part in self._load.items()}
+        load: dict[str, Any] = self._load if steps is None else {k: part[steps] for k, part in self._load.items()}
         p, q = (self._fed_in(part) for part in (setpoints.p_mw, setpoints.q_mvar))
         tap, cap = (np.repeat(part, len(setpoints.p_mw), axis=0) for part in (self._tap, self._cap))
         for k, one in enumerate(self.moved):
@@ -102,7 +101,7 @@ class PhaseNetwork:
         )  # fmt: skip
 
     def by_setpoints(
-        self, sol: physics.Solution3, seeds: Mapping[str, FloatArray]
+        self, sol: physics.Solution3, seeds: Mapping[str, Any]
     ) -> tuple[FloatArray, FloatArray]:
         """(rows, n_units) twice: derivatives of scalars by P and by Q of every unit, by an adjoint sweep.
 
@@ -136,6 +135,14 @@ class PhaseNetwork:
         """To ground and between phases, (rows, n_bus, 3)."""
         shape, middle = (len(slots), self.net.n_bus, 3), 3 * self.net.n_bus
         return slots[:, :middle].reshape(shape), slots[:, middle:].reshape(shape)
+
+
+def per_phase(scenario: PlannedScenario) -> physics.Network3:
+    """The network; RunError for a balanced one."""
+    net = scenario.network
+    if not isinstance(net, physics.Network3):
+        raise RunError(f"feeder {scenario.feeder.name!r} is balanced: expected one with phases")
+    return net
 
 
 def _flat(found: FloatArray) -> FloatArray:

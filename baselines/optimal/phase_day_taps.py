@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .affine import FloatArray, IntArray
 from .phase_day_model import ModelMaker
@@ -27,7 +28,7 @@ class Walk:
     """
 
     price: float
-    begins: FloatArray
+    begins: NDArray[np.bool_]
 
 
 def best_walk(
