@@ -87,7 +87,7 @@ class PhaseNetwork:
 
     def solve(self, setpoints: Setpoints, steps: IntArray | None = None) -> physics.Solution3:
         """The power flow of a row of setpoints each; ``steps``: intervals that they are of (None: all)."""
-        load: dict[str, Any] = self._load if steps is None else {k: part[steps] for k, part in self._load.items()}
+        load = self._load if steps is None else {k: part[steps] for k, part in self._load.items()}
         p, q = (self._fed_in(part) for part in (setpoints.p_mw, setpoints.q_mvar))
         tap, cap = (np.repeat(part, len(setpoints.p_mw), axis=0) for part in (self._tap, self._cap))
         for k, one in enumerate(self.moved):
