@@ -100,9 +100,7 @@ class PhaseNetwork:
             q_delta_inject_mvar=q[1], tap=tap, cap_on=cap.astype(np.bool_), tol=_TOLERANCE,
         )  # fmt: skip
 
-    def by_setpoints(
-        self, sol: physics.Solution3, seeds: Mapping[str, Any]
-    ) -> tuple[FloatArray, FloatArray]:
+    def by_setpoints(self, sol: physics.Solution3, seeds: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
         """(rows, n_units) twice: derivatives of scalars by P and by Q of every unit, by an adjoint sweep.
 
         ``seeds``: keywords of `physics.gradient`.
