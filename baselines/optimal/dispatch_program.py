@@ -40,7 +40,12 @@ class Case:
 
     @classmethod
     def of(
-        cls, net: physics.Network, units: Sequence[Unit], objective: str, limits: NetworkLimits, head: float
+        cls,
+        net: physics.Network | physics.Network3,
+        units: Sequence[Unit],
+        objective: str,
+        limits: NetworkLimits,
+        head: float,
     ) -> Case:
         """Checked; RunError for an unknown objective or bus, a name twice, a band outside the physical."""
         if objective not in OBJECTIVES:

@@ -51,12 +51,10 @@ def replayed(
 ) -> Replay:  # fmt: skip
     """The plan through `physics.solve`; ``objective`` as `dispatch.optimal_dispatch` has it."""
     net = network.net
-    load_p, load_q, inject_p, inject_q = (np.zeros(net.n_bus) for _ in range(4))
-    load_p[network.node], load_q[network.node] = demand.p_mw[0], demand.q_mvar[0]
+    load_p, load_q, source = bus_loads(network, demand)
+    inject_p, inject_q = np.zeros(net.n_bus), np.zeros(net.n_bus)
     np.add.at(inject_p, plan.at, plan.p_mw)
     np.add.at(inject_q, plan.at, plan.q_mvar)
-    source = np.array(net.feeder.column("sources", "v_pu"), dtype=np.float64)
-    source[network.source] = demand.v_source_pu[0]
     sol = physics.solve(
         net, load_p[None], load_q[None], p_inject_mw=inject_p[None], q_inject_mvar=inject_q[None],
         v_source_pu=source[None], tol=1e-11,
@@ -65,6 +63,16 @@ def replayed(
     error = float(np.abs(v[network.node] - plan.v_pu).max()) if sol.converged[0] else np.inf
     value = _value(sol, v, plan, units, objective, head_usd_mwh)
     return Replay(sol, value, error, _excess(network, sol, v, limits))
+
+
+def bus_loads(network: RadialNetwork, demand: Demand) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Loads (n_bus,), P and Q, and voltages (n_source,) of the first step, in the feeder's order."""
+    net = network.net
+    p, q = np.zeros(net.n_bus), np.zeros(net.n_bus)
+    p[network.node], q[network.node] = demand.p_mw[0], demand.q_mvar[0]
+    source = np.array(net.feeder.column("sources", "v_pu"), dtype=np.float64)
+    source[network.source] = demand.v_source_pu[0]
+    return p, q, source
 
 
 def _value(
