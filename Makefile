@@ -107,6 +107,7 @@ bench: $(FULL)
 	@$(BIN)/distgrid bench vector
 	@$(BIN)/distgrid bench rollout
 	@$(BIN)/distgrid bench gradient
+	@$(BIN)/distgrid bench hosting
 	@$(BIN)/distgrid bench opf
 
 docs: $(FULL)

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from .env import bench_env
 from .gradient import bench_gradient
+from .hosting import bench_hosting
 from .opf import bench_opf
 from .pf import bench_pf
 from .pf_phases import bench_pf3
 from .report.results import (
     EnvReport,
     GradientReport,
+    HostingReport,
     OpfReport,
     Pf3Report,
     PfReport,
@@ -31,6 +33,7 @@ from .vector import bench_vector
 __all__ = [
     "EnvReport",
     "GradientReport",
+    "HostingReport",
     "OpfReport",
     "Pf3Report",
     "PfReport",
@@ -38,6 +41,7 @@ __all__ = [
     "VectorReport",
     "bench_env",
     "bench_gradient",
+    "bench_hosting",
     "bench_opf",
     "bench_pf",
     "bench_pf3",

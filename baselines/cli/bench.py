@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..bench.report.results import (
         EnvReport,
         GradientReport,
+        HostingReport,
         OpfReport,
         Pf3Report,
         PfReport,
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
         VectorReport,
     )
 
-    Report = PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport | OpfReport
+    Report = (
+        PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport | HostingReport
+        | OpfReport
+    )  # fmt: skip
 
 app = typer.Typer(
     help="Time power flows and environments on this machine, next to the peers that are installed.",
@@ -120,6 +124,16 @@ def bench_gradient(
 
     report = bench.bench_gradient(quick=quick, seed=seed)
     _show(report, gradient_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("hosting")
+def bench_hosting(json: _Json = None, quick: _Quick = False, markdown: _Markdown = False) -> None:
+    """Hosting capacity of every bus as one batch, beside one bus after another."""
+    from .. import bench
+    from ..bench.report.table import hosting_tables
+
+    report = bench.bench_hosting(quick=quick)
+    _show(report, hosting_tables(report, markdown=markdown), json, markdown=markdown)
 
 
 @app.command("opf")

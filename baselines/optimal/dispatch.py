@@ -174,7 +174,7 @@ def dispatched(built: DispatchProgram, found: ConicSolution, tolerance: float, b
     gap, status = _judged(built.case, replay, tolerance, bound)
     sign = -1.0 if built.case.objective == "host" else 1.0
     flow = built.flow
-    sent = flow.network.ratio2 * flow.v.at(found.x)[:, flow.network.parent]
+    sent = flow.sent.at(found.x)
     loose = sent * flow.l.at(found.x) - flow.p.at(found.x) ** 2 - flow.q.at(found.x) ** 2
     return Dispatch(
         built.case.units, p, q, sign * found.objective, sign * bound, gap, status, replay, loose[0],

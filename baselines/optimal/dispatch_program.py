@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ... import physics
 from ..errors import RunError, unknown
 from .affine import Affine, FloatArray, IntArray
-from .branch_flow import BranchFlow, Demand, NetworkLimits, add_branch_flow
+from .branch_flow import BranchFlow, Demand, Gains, NetworkLimits, add_branch_flow
 from .conflicts import InfeasibleError, conflicting_limits
 from .conic import ALMOST, INFEASIBLE, SOLVED, Compiled, ConicSolution
 from .program import CONE, Limit, Program, Rows
@@ -80,6 +80,19 @@ def demand_of(
     return Demand(p[None, network.node], q[None, network.node], source[None])
 
 
+class Beside(Protocol):
+    """What a program has besides units: ratios that are chosen, banks."""
+
+    def gains(self) -> Gains | None:
+        """Ratios that are chosen."""
+
+    def columns(self, program: Program, network: RadialNetwork) -> tuple[Affine, FloatArray]:
+        """(1, m) Mvar that it feeds in, and (m,) its reach."""
+
+    def add_rows(self, program: Program, flow: BranchFlow) -> None:
+        """Rows that need the network's columns."""
+
+
 class DispatchProgram:
     """A case as a conic program; loads, source voltages and limits of units may change in place.
 
@@ -90,7 +103,11 @@ class DispatchProgram:
         program, flow, p, q: Its columns and rows; p and q of the units, (1, n_unit).
     """
 
-    def __init__(self, network: RadialNetwork, case: Case, demand: Demand, limits: NetworkLimits) -> None:
+    def __init__(
+        self, network: RadialNetwork, case: Case, demand: Demand, limits: NetworkLimits,
+        beside: Beside | None = None,
+    ) -> None:  # fmt: skip
+        self._beside = beside
         self.network, self.case, self.demand, self.limits = network, case, demand, limits
         self._built_for = (case, _sizes(network, case, demand))
         self.program, self.flow, self.p, self.q, self._boxes = self._put_together(elastic=False)
@@ -163,7 +180,15 @@ class DispatchProgram:
         boxes = _add_boxes(program, case.units, p, q)
         at = network.position[case.at]
         p_inject, q_inject = p.scattered(at, network.size), q.scattered(at, network.size)
-        flow = add_branch_flow(program, network, self.demand, p_inject, q_inject, self.limits, at_position)
+        gains = None
+        if self._beside is not None:
+            more, reach = self._beside.columns(program, network)
+            q_inject, at_position, gains = q_inject + more, at_position + reach, self._beside.gains()
+        flow = add_branch_flow(
+            program, network, self.demand, p_inject, q_inject, self.limits, at_position, gains
+        )
+        if self._beside is not None:
+            self._beside.add_rows(program, flow)
         program.minimise(_objective(program, case, flow, p))
         return program, flow, p, q, boxes
 

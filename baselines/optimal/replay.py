@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ... import physics
 from .affine import FloatArray, IntArray
@@ -37,12 +38,17 @@ class Plan:
 
     Attributes:
         at: (n_unit,) bus rows. p_mw, q_mvar: (n_unit,). v_pu: (m,) at the network's positions.
+        tap: (n_branch,) ratios. cap_on: (n_bank,) states. Where they are None, as the feeder has them.
+        beside_q_mvar: (n_bus,) what else feeds in.
     """
 
     at: IntArray
     p_mw: FloatArray
     q_mvar: FloatArray
     v_pu: FloatArray
+    tap: FloatArray | None = None
+    cap_on: NDArray[np.bool_] | None = None
+    beside_q_mvar: FloatArray | float = 0.0
 
 
 def replayed(
@@ -56,8 +62,10 @@ def replayed(
     np.add.at(inject_p, plan.at, plan.p_mw)
     np.add.at(inject_q, plan.at, plan.q_mvar)
     sol = physics.solve(
-        net, load_p[None], load_q[None], p_inject_mw=inject_p[None], q_inject_mvar=inject_q[None],
-        v_source_pu=source[None], tol=1e-11,
+        net, load_p[None], load_q[None], p_inject_mw=inject_p[None],
+        q_inject_mvar=(inject_q + plan.beside_q_mvar)[None], v_source_pu=source[None], tol=1e-11,
+        tap=None if plan.tap is None else plan.tap[None],
+        cap_on=None if plan.cap_on is None else plan.cap_on[None],
     )  # fmt: skip
     v = sol.v_pu[0]
     error = float(np.abs(v[network.node] - plan.v_pu).max()) if sol.converged[0] else np.inf

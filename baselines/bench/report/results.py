@@ -301,6 +301,43 @@ class GradientReport(_Strict):
     targets: list[Target]
 
 
+class HostingPeer(_Strict):
+    """One candidate after another, some of them; times are of one candidate."""
+
+    name: str
+    candidates: int
+    each: Timing
+    power_flows_mean: float
+    ratio: Ratio  # its time of a candidate over ours, round by round
+    disagreement_kw: float  # largest difference of the sizes found
+
+
+class HostingRow(_Strict):
+    """Hosting capacity of all candidates of one feeder."""
+
+    feeder: str
+    buses: int
+    candidates: int
+    controls: str
+    all_candidates: Timing
+    most_s: float | None  # what it may take
+    power_flows_mean: float  # of a candidate
+    power_flows_most: int
+    bracket_power_flows: int | None  # most of a candidate where the bracket is known; None: controls act
+    bracket_bound: int | None  # ceil(log2(range / tolerance)) + 4
+    peers: list[HostingPeer]
+
+
+class HostingReport(_Strict):
+    """What ``distgrid bench hosting`` measures."""
+
+    schema_version: Literal["distgrid.bench.hosting/1"] = "distgrid.bench.hosting/1"
+    quick: bool
+    machine: Machine
+    rows: list[HostingRow]
+    targets: list[Target]
+
+
 class OpfRow(_Strict):
     """Least losses of one operating point by one program."""
 

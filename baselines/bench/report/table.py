@@ -12,6 +12,7 @@ from .results import (
     EnvProfile,
     EnvReport,
     GradientReport,
+    HostingReport,
     Limit,
     Machine,
     OpfReport,
@@ -270,6 +271,32 @@ def gradient_tables(report: GradientReport, *, markdown: bool = False) -> Iterat
             "–" if r.disagreement is None else f"{r.disagreement:.0e}",
         )  # fmt: skip
     yield "Gradient of losses and voltages by everything, processor time of one row", table
+    if report.targets:
+        yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def hosting_tables(report: HostingReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"feeder": "l", "controls": "l", "candidates": "r", "all of them, wall": "r"}
+    columns |= {"power flows each": "r", "most": "r", "most, bracket known": "r", "bisection + 4": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        known = [_NONE if x is None else str(x) for x in (r.bracket_power_flows, r.bracket_bound)]
+        table.add_row(
+            r.feeder, r.controls, f"{r.candidates:,}", _timed(r.all_candidates.wall_s),
+            f"{r.power_flows_mean:.1f}", str(r.power_flows_most), *known,
+        )  # fmt: skip
+    yield "Hosting capacity of every candidate to 0.1 kW, one batch", table
+    columns = {"feeder": "l", "controls": "l", "one after another": "l", "candidates": "r"}
+    columns |= {"power flows each": "r", "wall of one": "r", "times ours": "r", "they differ by": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        for peer in r.peers:
+            table.add_row(
+                r.feeder, r.controls, peer.name, str(peer.candidates), f"{peer.power_flows_mean:.1f}",
+                _timed(peer.each.wall_s), f"{peer.ratio.wall.median:,.3g}", f"{peer.disagreement_kw:.2g} kW",
+            )  # fmt: skip
+    yield "The same, one candidate after another", table
     if report.targets:
         yield "Targets", targets_table(report.targets, markdown=markdown)
 

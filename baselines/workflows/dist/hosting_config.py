@@ -56,7 +56,8 @@ class HostingConfig(JobConfig):
         tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]")
     ] = Field(default=None, description="Voltages allowed, pu, or none; left out: those of each node.")
     band_at: str = Field(
-        default="all", description="Where the band is judged: all nodes, or loads, those that have any."
+        default="all",
+        description="Where the band is judged: all nodes, or loads: nodes with loads or the plant.",
     )
     deviation: bool = Field(default=True, description="Limit how far voltages move.")
     voltage_deviation: float = Field(default=0.03, description="How far any voltage may move, pu.")
