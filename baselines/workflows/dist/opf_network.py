@@ -34,6 +34,8 @@ BRANCHES = schema(
 def buses_table(session: OpfSession, plan: OpfPlan, step: int | None, loads: dict[str, Any]) -> pa.Table:
     """A row for each bus, or for each phase of each bus."""
     net, sol = session.net, plan.solution
+    phase: list[str | None]
+    at: tuple[Any, ...]
     if isinstance(net, Network3):
         judged, rows = judged_nodes(session), np.argwhere(net.present)
         node, at = rows[:, 0], tuple(rows.T)
@@ -64,11 +66,13 @@ def buses_table(session: OpfSession, plan: OpfPlan, step: int | None, loads: dic
 def branches_table(session: OpfSession, plan: OpfPlan, step: int | None) -> pa.Table:
     """A row for each branch, or for each phase of each branch."""
     net, sol, margin = session.net, plan.solution, session.limits.thermal_margin
+    phase: list[str | None]
+    at: tuple[Any, ...]
     if isinstance(net, Network3):
         carried = np.zeros((len(net.elements), 3), dtype=bool)
         for e, element in enumerate(net.elements):
-            for end in (0, 1):
-                carried[e, list(element.phases(end))] = True
+            for place in (0, 1):
+                carried[e, list(element.phases(place))] = True
         rows = np.argwhere(carried)
         branch, at, phase = rows[:, 0], tuple(rows.T), [LETTERS[k] for k in rows[:, 1]]
         rating, loading = _tighter(net, sol)

@@ -59,7 +59,7 @@ def opf_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> O
 
 
 def _solved(session: OpfSession, loads: dict[str, Any], p: FloatArray, q: FloatArray) -> Any:
-    source = {} if session.v_source_pu is None else {"v_source_pu": session.v_source_pu}
+    source: dict[str, Any] = {} if session.v_source_pu is None else {"v_source_pu": session.v_source_pu}
     return physics.solve(session.net, **loads, **source, p_inject_mw=p, q_inject_mvar=q, tol=1e-11)
 
 
