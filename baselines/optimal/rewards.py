@@ -198,6 +198,13 @@ def _charged(episode: PlannedEpisode, **_: Any) -> Affine:
     return total
 
 
+def _undelivered(episode: PlannedEpisode, **_: Any) -> Affine:
+    total = Affine(0.0)
+    for planned in episode.fleet:
+        total = total + planned.undelivered_mwh
+    return total
+
+
 def _overload(episode: PlannedEpisode, **_: Any) -> Affine:
     """MVA above the rating of the larger end."""
     network, program, base = episode.flow.network, episode.program, episode.flow.network.base_mva
@@ -249,6 +256,7 @@ _COVERED: dict[str, Callable[..., Affine]] = {
     "exported_mwh": _exported,
     "peak_rise_mw": _peak,
     "resource_cost": _charged,
+    "undelivered_mwh": _undelivered,
     "voltage_violation_pu": _violation,
     "thermal_overload_mva": _overload,
     "setpoint_deviation_mw": _off,

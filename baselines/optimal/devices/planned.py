@@ -70,6 +70,7 @@ class Planned:
         throughput_mwh: (steps,) energy through storage of all units together; () 0 where there is none.
         stored_mwh: () what storage holds at the end, all units together; None: no storage.
         cost: () what the devices charge, in money.
+        undelivered_mwh: () what cars leave without.
         owed_mwh: () what cars, loads and rooms are still to draw at the end.
         answer: Of units whose power answers to voltage; None: it does not.
         choice: What is decided beside the power; None: nothing.
@@ -85,6 +86,7 @@ class Planned:
     throughput_mwh: Affine = NOTHING
     stored_mwh: Affine | None = None
     cost: Affine = NOTHING
+    undelivered_mwh: Affine = NOTHING
     owed_mwh: Affine = NOTHING
     answer: Answer | None = None
     choice: Choice | None = None

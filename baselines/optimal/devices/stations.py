@@ -15,7 +15,7 @@ def station_rows(of: Setting) -> Planned:
     program, outlook = of.program, of.outlook
     q = of.controlled_q()
     into, out = of.between(0.0, -outlook.p_min_mw, outlook.s_mva), of.between(0.0, outlook.p_max_mw)
-    cost, owed = Affine(0.0), Affine(0.0)
+    cost, missing, owed = (Affine(0.0) for _ in range(3))
     for stay in outlook.sessions:
         here = slice(stay.first, stay.stop)
         drawn = stay.eta_charge * into[here, stay.unit] - out[here, stay.unit] / stay.eta_discharge
@@ -26,6 +26,7 @@ def station_rows(of: Setting) -> Planned:
         if stay.stays:
             owed = owed + lacks[-1] / stay.eta_charge
         else:
+            missing = missing + lacks[-1]
             cost = cost + of.price[stay.unit] * lacks[-1]
     p = out - into
     low, high = (np.broadcast_to(end, of.shape) for end in (-of.rated_mw, outlook.p_max_mw.max(axis=0)))
@@ -34,4 +35,7 @@ def station_rows(of: Setting) -> Planned:
         return {"p": linear(p.at(x), low, high), "q": of.asked_q(q.at(x))}
 
     through = of.dt_h * out.sum(axis=1)
-    return Planned(outlook.units, p, q, outlook.s_mva, of.box(), asked, through, cost=cost, owed_mwh=owed)
+    return Planned(
+        outlook.units, p, q, outlook.s_mva, of.box(), asked, through, cost=cost, undelivered_mwh=missing,
+        owed_mwh=owed,
+    )  # fmt: skip
