@@ -65,18 +65,44 @@ def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
     """
     window = scenario.window(row=row)
     full = Relaxed(scenario, window)
-    (least, decided), seconds, plan = full.priced(), full.found.seconds, full
+    (least, decided), seconds = full.priced(), full.found.seconds
     capped = [term for term in scenario.task.rewards if term.of.name == _CAPPED and term.weight]
     if capped:
         without = Relaxed(scenario, window, leave_out=_CAPPED)
         ceiling = {**capped[0].of.parameters, **dict(capped[0].parameters)}["most_pu"]
         least = min(least, without.priced()[0] - capped[0].weight * ceiling)
         seconds += without.found.seconds
-    if decided or full.switched.any:
-        held = full.switched.rounded(full.flow, full.found.x) if full.switched.any else None
-        plan = Relaxed(scenario, window, decided=decided, held=held)
+    plan = _settled(scenario, window, full, decided)
+    if plan is not full:
         seconds += plan.found.seconds
     return DayPlan(plan.actions(), -least, seconds)
+
+
+def plan_window(scenario: PlannedScenario, window: Window, margin_pu: float = 0.0) -> FloatArray:
+    """(steps, n_actions) the plan of a window, from the present on, true or foretold; nothing is proved.
+
+    What is owed and stored is settled at the end of the window, as if the episode ended there.
+
+    Args:
+        scenario: Of the environment.
+        window: Its next intervals.
+        margin_pu: By how much the band of voltages is narrower at either end.
+
+    Raises:
+        RunError: as `plan_day`.
+    """
+    full = Relaxed(scenario, window, margin_pu=margin_pu)
+    return _settled(scenario, window, full, full.priced()[1], margin_pu).actions()
+
+
+def _settled(
+    scenario: PlannedScenario, window: Window, full: Relaxed, decided: Decided, margin_pu: float = 0.0
+) -> Relaxed:
+    """The plan beside what devices decide and whole positions; the relaxation itself where there are none."""
+    if not decided and not full.switched.any:
+        return full
+    held = full.switched.rounded(full.flow, full.found.x) if full.switched.any else None
+    return Relaxed(scenario, window, decided=decided, held=held, margin_pu=margin_pu)
 
 
 class Relaxed:
@@ -87,10 +113,10 @@ class Relaxed:
 
     def __init__(
         self, scenario: PlannedScenario, window: Window, *, leave_out: str | None = None,
-        decided: Decided = _NONE, held: Mapping[str, FloatArray] | None = None,
+        decided: Decided = _NONE, held: Mapping[str, FloatArray] | None = None, margin_pu: float = 0.0,
     ) -> None:  # fmt: skip
         """``leave_out``: a quantity that is not charged; ``decided``: what is decided of devices; ``held``:
-        positions, see `SwitchedDay`.
+        positions, see `SwitchedDay`; ``margin_pu``: by how much the band is narrower at either end.
         """
         self._scenario, self._window, self._held = scenario, window, held
         self._units = {unit.name: unit for unit in scenario.units}
@@ -109,7 +135,9 @@ class Relaxed:
         moves = self.switched.add_rows(program, self.flow, demand.v_source_pu)
         reached = None if self.switched.any else self._ranges(network, demand)
         self._hold(program, reached)
-        episode = PlannedEpisode(program, self.flow, self.fleet, scenario.task.v_band, window, reached, moves)
+        band = scenario.task.v_band
+        band = None if band is None else (band[0] + margin_pu, band[1] - margin_pu)
+        episode = PlannedEpisode(program, self.flow, self.fleet, band, window, reached, moves)
         program.minimise(cost_of(episode, scenario.task.rewards, leave_out=leave_out))
         self.found = _solved(program)
 

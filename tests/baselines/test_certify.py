@@ -97,7 +97,7 @@ def test_shipped_certificates_are_those_of_the_environment_as_it_is(name: str) -
         found = bracket(env, row["day"])
         assert found.do_nothing == pytest.approx(row["do_nothing"], abs=1e-9)
         assert found.best_known == pytest.approx(row["best_known"], rel=1e-6)
-        assert found.bound == pytest.approx(row["bound"], rel=1e-4)  # as near as the solver comes
+        assert found.bound == pytest.approx(row["bound"], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", [ID, "PeakShaving-33bw-v0"])
