@@ -43,9 +43,9 @@ class DayPlan:
 
 def check_covered(scenario: PlannedScenario) -> None:
     """RunError unless feeder, devices and reward of an environment are covered by the relaxation."""
-    radial_network(scenario.network)
+    network = radial_network(scenario.network)
     check_kinds(scenario.fleet, beside=KINDS)
-    check_ends(scenario)
+    check_ends(scenario, network)
     check_terms(scenario.task.rewards)
 
 
