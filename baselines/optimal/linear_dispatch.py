@@ -296,16 +296,19 @@ def _described(search: _Search, converged: bool, seconds: float) -> LinearDispat
 
 
 def _binding(search: _Search, best: _Point) -> tuple[Binding, ...]:
-    found, limits, units = [], search.limits, search.controls.units
-    most = max((abs(price) for _, _, price in best.found.duals), default=0.0)
+    """A limit that several tangents stand for once, with the sum of their prices."""
+    limits, units = search.limits, search.controls.units
+    prices: dict[tuple[str, int], float] = {}
     for kind, k, price in best.found.duals:
-        if price > 1e-6 * most:
-            if kind == "s_max":
-                found.append(Binding(kind, units[k].name, units[k].s_mva, "MVA", price))
-            else:
-                found.append(
-                    Binding(kind, limits.element(kind, k), limits.limit(kind, k), UNITS[kind], price)
-                )
+        prices[kind, k] = prices.get((kind, k), 0.0) + price
+    most, found = max(prices.values(), default=0.0), []
+    for (kind, k), price in prices.items():
+        if price <= 1e-6 * most:
+            continue
+        if kind == "s_max":
+            found.append(Binding(kind, units[k].name, units[k].s_mva, "MVA", price))
+        else:
+            found.append(Binding(kind, limits.element(kind, k), limits.limit(kind, k), UNITS[kind], price))
     return tuple(found)
 
 
