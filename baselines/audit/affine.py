@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arena import Act, Arena, FloatArray, IntArray, Played, mean_returns
+from ..search.arena import Act, Arena, FloatArray, IntArray, Played, mean_returns
+from ..search.cross_entropy import Adam
 from .features import Features, features
-from .search import Adam
 
 #: Of Adam at first, of momentary dimensions and of the others.
 _RATES_ALONE, _RATES_TOGETHER = (0.06, 0.0), (0.02, 0.04)

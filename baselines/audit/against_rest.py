@@ -24,7 +24,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from ..rollouts.rows import open_rows
-from .arena import Arena, BoolArray, FloatArray, IntArray
+from ..search.arena import Arena, BoolArray, FloatArray, IntArray
 from .potential import Potential, potential_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..registry import make
-from .arena import FloatArray, Played
+from ..search.arena import FloatArray, Played
 from .session import AuditSession
 from .tables import detail_rows, tables
 

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from ..registry import make
-from .arena import FloatArray
+from ..search.arena import FloatArray
+from ..search.day_search import DaySearch
 from .learned import can_learn, play_learner
-from .reference import DaySearch, emptied
 from .session import AuditSession
+from .storage_end import emptied
 from .tables import detail_rows, episode_rows, tables
 
 Tables = Mapping[str, pa.Table]

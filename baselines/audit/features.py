@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arena import Act, Arena, FloatArray, IntArray
+from ..search.arena import Act, Arena, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

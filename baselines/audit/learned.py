@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..rollouts.rows import open_rows
+from ..search.arena import Act, Arena, FloatArray, IntArray, Played
 from .against_rest import INFO_KEYS, against_rest
-from .arena import Act, Arena, FloatArray, IntArray, Played
 from .config import AuditConfig, Budget
 from .session import AuditSession
 from .tables import DetailRow, detail_rows, episode_rows, tables

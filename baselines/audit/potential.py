@@ -12,7 +12,7 @@ from ...envs.blocks.time import steps_to_publication
 from ...envs.kernels.prices import plan_price
 from ...envs.resources.ev import EVProgram
 from ...envs.tasks.money import MoneyTask
-from .arena import Arena, FloatArray, IntArray
+from ..search.arena import Arena, FloatArray, IntArray
 
 #: Observations (rows, n_obs) and the intervals that they decide (rows,) to money (rows,).
 Potential = Callable[[NDArray[Any], IntArray], FloatArray]

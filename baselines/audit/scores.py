@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..jobs.unit_tables import table_of_rows
-from .arena import FloatArray
+from ..search.arena import FloatArray
 from .tables import SCORES
 
 REST, REFERENCE = "do-nothing", "reference"

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import registry
+from ..search.arena import Arena, FloatArray, IntArray, Played
+from ..search.constants import best_constant, extremes
+from ..search.day_search import momentary
 from .affine import Affine, best_affine
-from .arena import Arena, FloatArray, IntArray, Played
 from .config import BUDGETS, AuditConfig, Budget
-from .constants import best_constant, extremes
-from .reference import momentary
 
 #: Policies that are contenders of their own, and those that solve power flows ahead: planners, no rules.
 _OWN = ("do-nothing", "random", "host-sweep", "host-bisection", "optimal")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from ..jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table_of_rows
-from .arena import IntArray, Played
+from ..search.arena import IntArray, Played
 
 WHOLE = pa.int64()
 

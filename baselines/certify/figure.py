@@ -29,8 +29,11 @@ def brackets_png(certificates: pa.Table, title: str) -> bytes:
     top.set(ylabel="share of the gain", title=title)
     top.set_ylim(top=1.35)
     top.legend(loc="upper right", fontsize="small", ncols=2)
-    bottom.bar(place, 100.0 * columns["gap"], color=_BOUND)
+    gap = columns["gap"].astype(float)
+    bottom.bar(place, 100.0 * np.nan_to_num(gap, nan=0.0, posinf=0.0), color=_BOUND)
     bottom.set(ylabel="bound above best known,\n% of the gain", xlabel="day of the split")
+    if np.isnan(gap).all():
+        bottom.text(0.5, 0.5, "no bound is proved", transform=bottom.transAxes, ha="center", va="center")
     bottom.set_xticks(place[:: max(len(place) // 12, 1)])
     bottom.set_xticklabels([str(day) for day in columns["day"][:: max(len(place) // 12, 1)]])
     sink = io.BytesIO()

@@ -3,62 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
-import gymnasium
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from .. import registry
-from ..errors import RunError
 from ..jobs.config_fields import Positional
 from ..jobs.job import Description, Job, JobConfig, JobOutcome, Part, Summary, Tables
 from ..jobs.manifest import Scalar
-from ..jobs.unit_tables import NUMBER, TEXT, schema, table_of_rows
-from ..optimal.bracket import Bracket, bracket
-from ..optimal.day import check_covered
-from ..policy import Policy
+from ..jobs.unit_tables import table_of_rows
 from ..rollouts.env_content import content_of
 from ..rollouts.env_source import input_records, make_source
+from .best_known import CLOSE, certificate
 from .figure import brackets_png
+from .session import CertifySession
+from .tables import CERTIFICATES, plan_table
 
-WHOLE = pa.int64()
-
-CERTIFICATES = schema(
-    ("day", WHOLE, ""), ("do_nothing", NUMBER, "reward"), ("best_rule", TEXT, ""),
-    ("best_rule_return", NUMBER, "reward"), ("best_known", NUMBER, "reward"), ("bound", NUMBER, "reward"),
-    ("gap", NUMBER, "of best known - do nothing"),
-)  # fmt: skip
-PLANS = schema(("day", WHOLE, ""), ("step", WHOLE, ""), ("dimension", TEXT, ""), ("action", NUMBER, ""))
 PICTURE = "certify.png"
-#: Policies that see more than an agent may, or that are a line of their own.
-_NO_RULES = ("do-nothing", "random", "optimal", "host-sweep", "host-bisection")
-_CLOSE = 0.01
 
 
 class CertifyConfig(JobConfig):
     """Say for every day of a split what was reached at best, and a bound that no policy can pass.
 
-    The plan of the branch flow relaxation is played on the environment: that is the value. The bound is the
-    relaxation's dual. Exit status: 0, or 2 for wrong input, such as an environment that the relaxation does
-    not cover.
+    Where the branch flow relaxation covers feeder, devices and reward, its dual is the bound, and its plan is
+    played on the environment. Everywhere rules and planners play, and a seeded search begins with the best of
+    them; what it ends with is the best known, which nobody has proved to be the best. Each day has the seed
+    that `distgrid run` gives it. Exit status: 0, or 2 for wrong input.
     """
 
     env: Annotated[str, Positional("ENV")] = Field(description="Environment, such as VoltVar-33bw-v1.")
     split: str = Field(default="test", description="Days: train, val, test or a suite.")
     days: int = Field(default=0, ge=0, description="Only the first so many; 0: all.")
-    seed: int = Field(default=0, ge=0, description="Of every reset.")
-
-
-@dataclass
-class CertifySession:
-    """The environment and the rules that fit it."""
-
-    env: gymnasium.Env[Any, Any]
-    rules: Mapping[str, Policy]
-    days: tuple[int, ...]
+    search: int | None = Field(
+        default=None, ge=0,
+        description="Intervals that the search of a day plays; 0: no search; as the size of the feeder says.",
+    )  # fmt: skip
+    seed: int = Field(default=0, ge=0, description="Of the first episode; the next has one more.")
 
 
 class CertifyJob(Job[CertifyConfig]):
@@ -88,82 +69,55 @@ class CertifyJob(Job[CertifyConfig]):
         return f"certify-{self.source.name.rsplit('/', 1)[-1]}"
 
     def parameters(self, context: CertifySession) -> Mapping[str, Scalar]:
-        """What was asked for."""
-        return {**self.config.model_dump(mode="json"), "env": self.source.name}
+        """What was asked for, and the budget of the search."""
+        asked = self.config.model_dump(mode="json")
+        return {**asked, "env": self.source.name, "search": context.search_steps}
 
     def describe(self, context: CertifySession) -> Description:
         """The environment and its data by content, and the solver."""
         attached = content_of(context.env)
         inputs = [*input_records(context.env, self.config.split, attached.sha256), *attached.own]
-        return Description(inputs, (), attached.unknown, ("clarabel",), seed=self.config.seed)
+        packages = ("clarabel",) if context.covered else ()
+        return Description(inputs, (), attached.unknown, packages, seed=self.config.seed)
 
     def prepare(self) -> CertifySession:
-        """The environment; RunError where the relaxation does not cover it."""
-        env = gymnasium.make(self.source.name, split=self.config.split, disable_env_checker=True)
-        scenario: Any = env.unwrapped.scenario  # type: ignore[attr-defined]
-        check_covered(scenario)
-        if not isinstance(env.action_space, gymnasium.spaces.Box):
-            raise RunError(f"{self.source.name} has discrete actions: certify the continuous environment")
-        rules = {name: registry.make(name, env) for name in registry.fitting(env) if name not in _NO_RULES}
-        per_day = scenario.calendar.steps_per_day
-        days = tuple(sorted({int(start) // per_day for start in scenario.starts}))
-        return CertifySession(env, rules, days[: self.config.days or None])
+        """The environment, and who plays it."""
+        return CertifySession(self.source.name, self.config.split, self.config.seed, self.config.search)
 
     def release(self, context: CertifySession) -> None:
         """Close the environment."""
-        context.env.close()
+        context.close()
 
     def items(self, context: CertifySession) -> Sequence[int]:
         """The days."""
-        return context.days
+        return context.days[: self.config.days or None]
 
     def chunk_size(self, context: CertifySession, n_items: int) -> int:
         """Each day is kept when it is finished."""
         return 1
 
     def do(self, context: CertifySession, item: int) -> Part:
-        """The bracket of a day, and what every rule brings."""
-        found = bracket(context.env, item, seed=self.config.seed)
-        brought = {name: self._played(context.env, rule, item) for name, rule in context.rules.items()}
-        best = max(brought, key=lambda name: brought[name]) if brought else None
+        """The certificate of a day."""
+        found = certificate(context, item)
         row = (
-            item, found.do_nothing, best, None if best is None else brought[best], found.best_known,
-            found.bound, found.gap,
+            item, context.seeds[item] if context.drawn else None, found.do_nothing, found.best_rule,
+            found.best_rule_return, found.best_known, found.found_by, found.bound, found.gap,
         )  # fmt: skip
-        return Part(
-            {"certificates": table_of_rows([row], CERTIFICATES), "plans": self._plan(context, item, found)}
-        )
-
-    def _plan(self, context: CertifySession, day: int, found: Bracket) -> pa.Table:
-        scenario: Any = context.env.unwrapped.scenario  # type: ignore[attr-defined]
-        names = [dimension.name for dimension in scenario.action_layout]
-        steps, n = found.actions.shape
-        return pa.table(
-            {
-                "day": np.full(steps * n, day), "step": np.repeat(np.arange(steps), n),
-                "dimension": names * steps, "action": found.actions.astype(np.float32).astype(float).ravel(),
-            },
-            schema=PLANS,
-        )  # fmt: skip
-
-    def _played(self, env: gymnasium.Env[Any, Any], rule: Policy, day: int) -> float:
-        obs, info = env.reset(seed=self.config.seed, options={"day": day})
-        rule.seed(self.config.seed)
-        rule.reset(obs, info)
-        total, over = 0.0, False
-        while not over:
-            obs, reward, terminated, truncated, info = env.step(rule.act(obs, info))
-            total, over = total + float(reward), terminated or truncated
-        return total
+        plan = plan_table(item, list(context.arena.names), found.actions)
+        return Part({"certificates": table_of_rows([row], CERTIFICATES), "plans": plan})
 
     def summary(
         self, context: CertifySession, tables: Tables, facts: Sequence[Mapping[str, Scalar]]
     ) -> Summary:
-        """How close bound and value are."""
-        gap = tables["certificates"]["gap"].to_numpy()
-        close = float((gap <= _CLOSE).mean())
+        """How close bound and value are; that there is none, where none is proved."""
+        table = tables["certificates"]
+        if table["gap"].null_count:
+            said = f"best known of {table.num_rows} days: no bound is proved for {self.source.name}"
+            return Summary({"days": table.num_rows, "within_1_pct": None, "verdict": said})
+        gap = table["gap"].to_numpy()
+        close = float((gap <= CLOSE).mean())
         said = (
-            f"bound and best known are within {_CLOSE:.0%} of what there is to gain on {close:.0%} of "
+            f"bound and best known are within {CLOSE:.0%} of what there is to gain on {close:.0%} of "
             f"{gap.size} days; median {np.median(gap):.3%}, most {gap.max():.3%}"
         )
         return Summary({"days": int(gap.size), "within_1_pct": close, "verdict": said})
@@ -180,12 +134,18 @@ class CertifyJob(Job[CertifyConfig]):
         shown.add_column("")
         shown.add_column("Return", justify="right")
         means = {
-            name: float(np.nanmean(outcome.tables["certificates"][column].to_numpy(zero_copy_only=False)))
+            name: _mean(outcome.tables["certificates"][column])
             for name, column in (
                 ("do-nothing", "do_nothing"), ("best rule of each day", "best_rule_return"),
                 ("best known", "best_known"), ("bound", "bound"),
             )
         }  # fmt: skip
         for name, value in means.items():
-            shown.add_row(name, f"{value:,.4f}")
+            shown.add_row(name, "none is proved" if value is None else f"{value:,.4f}")
         yield shown
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    """Of what is there."""
+    known = column.drop_null().to_numpy()
+    return float(known.mean()) if known.size else None

@@ -57,16 +57,27 @@ def bracket(env: Any, day: int, *, seed: int = 0) -> Bracket:
     plan = plan_day(scenario)
     nothing = np.repeat(scenario.neutral_action[None].astype(np.float64), len(plan.actions), axis=0)
     return Bracket(
-        _played(env, nothing, day, seed), _played(env, plan.actions, day, seed), plan.bound, plan.actions,
+        played(env, nothing, day, seed), played(env, plan.actions, day, seed), plan.bound, plan.actions,
         plan.seconds,
     )  # fmt: skip
 
 
-def _played(env: Any, actions: FloatArray, day: int, seed: int) -> float:
+def played(env: Any, actions: FloatArray, day: int, seed: int) -> float:
+    """The return of a plan on a single environment.
+
+    Args:
+        env: As it is or wrapped.
+        actions: (steps, n_actions) floats in [-1, 1]; of a discrete space the nearest codes are played.
+        day: Of its data; ``seed`` of its reset.
+        seed: With ``day``.
+    """
+    codec = scenario_of(env).codec
     env.reset(seed=seed, options={"day": int(day)})
     total = 0.0
     for action in actions:
-        _, reward, terminated, truncated, _ = env.step(action.astype(np.float32))
+        _, reward, terminated, truncated, _ = env.step(
+            codec.one(codec.encode(action[None].astype(np.float32)))
+        )
         total += float(reward)
         if terminated or truncated:
             break

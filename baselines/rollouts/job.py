@@ -16,7 +16,8 @@ from ..jobs.job import Chunk, Description, Job, JobConfig, JobOutcome, Part, Tab
 from ..jobs.manifest import ChunkRecord, InputRecord, Manifest, Scalar
 from ..jobs.plan import part_path
 from ..policy import plays_batches
-from ..scoring.summary import PolicySummary, episodes_table, summarise
+from ..scoring.certificates import scored
+from ..scoring.summary import SCORE, PolicySummary, episodes_table, summarise
 from .env_content import content_of
 from .env_source import EnvSource, episode_day, input_records, make_source
 from .episodes import KINDS, Episodes, run_episodes
@@ -152,7 +153,17 @@ class RolloutJob(Job[RunConfig]):
 
     def merge(self, context: RolloutSession, tables: Tables) -> Tables:
         """The tables of the steps, and one row an episode made from them."""
-        return {**tables, EPISODES: episodes_table(tables["steps"], context.dt_h, self.config.seed)}
+        episodes = episodes_table(tables["steps"], context.dt_h, self.config.seed)
+        return {**tables, EPISODES: self._with_scores(context, episodes)}
+
+    def _with_scores(self, context: RolloutSession, episodes: pa.Table) -> pa.Table:
+        """The table with the column ``normalised_score``, null where there is no certificate."""
+        attached = content_of(context.env)
+        inputs = input_records(context.env, self.source.split, attached.sha256)
+        known = {record.name: record.sha256 for record in (*inputs, *attached.own)}
+        of = (episodes[name].to_pylist() for name in ("day", "seed", "return"))
+        scores = pa.array(scored(self.source.name, known, *of), pa.float64())
+        return episodes.append_column(SCORE, scores)
 
     def wanted_outputs(self, context: RolloutSession) -> frozenset[str]:
         """All tables, and the picture where it is wanted."""

@@ -26,17 +26,20 @@ def _number(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
+def _score(value: float | None) -> str:
+    return "–" if value is None else _number(value, 3)
+
+
 SCORE_COLUMNS: tuple[ScoreColumn, ...] = (
     ScoreColumn(
         "Return (mean ± std)",
         "Return\nmean ± std",
         lambda s: f"{_number(s.return_mean, 2)} ± {_number(s.return_std, 2)}",
     ),
+    ScoreColumn("Normalised score", "Score\n0 to 1", lambda s: _score(s.score_mean)),
     ScoreColumn("Losses (MWh/day)", "Losses\nMWh/day", lambda s: _number(s.loss_mwh_per_day, 3)),
-    ScoreColumn(
-        "Violation cost (pu/day)", "Violation\ncost pu/day", lambda s: _number(s.violation_cost_per_day, 3)
-    ),
-    ScoreColumn("Violating steps (%)", "Violating\nsteps %", lambda s: _number(s.violating_steps_pct, 1)),
+    ScoreColumn("Violation cost (pu/day)", "Outside\npu/day", lambda s: _number(s.violation_cost_per_day, 3)),
+    ScoreColumn("Violating steps (%)", "Outside\nsteps %", lambda s: _number(s.violating_steps_pct, 1)),
     ScoreColumn("Failed power flows", "Failed\nflows", lambda s: f"{s.n_failed_power_flows:d}"),
     ScoreColumn("Steps/s", "Speed\nsteps/s", lambda s: _number(s.steps_per_s, 0), in_report=False),
 )

@@ -11,6 +11,8 @@ import pyarrow as pa
 from ...cases.profiles.calendar import HOURS_PER_DAY
 
 _HEAD = ("policy", "episode", "day")
+#: The column that `certificates.scored` fills.
+SCORE = "normalised_score"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class PolicySummary:
     violating_steps_pct: float
     n_failed_power_flows: int
     steps_per_s: float
+    score_mean: float | None = None  # normalised, see `certificates`; None where there is no certificate
+    score_iqm: float | None = None  # mean of the middle half of the episodes
 
 
 def episodes_table(steps: pa.Table, dt_h: float, seed: int) -> pa.Table:
@@ -74,13 +78,18 @@ def _episode_bounds(steps: pa.Table) -> np.ndarray:
 
 
 def summarise(episodes: pa.Table, dt_h: float, steps_per_s: Mapping[str, float]) -> tuple[PolicySummary, ...]:
-    """One summary a policy, in the order of the table. `steps_per_s`: speed of each policy, by name."""
+    """One summary a policy, in the order of the table. `steps_per_s`: speed of each policy, by name.
+
+    Scores are those of the episodes that have one.
+    """
     names = list(dict.fromkeys(episodes["policy"].to_pylist()))
     policy = np.array(episodes["policy"].to_pylist(), dtype=object)
     summaries = []
     for name in names:
         rows = policy == name
-        column = {n: episodes[n].to_numpy()[rows] for n in episodes.column_names if n != "policy"}
+        numbers = [n for n in episodes.column_names if n not in ("policy", SCORE)]
+        column = {n: episodes[n].to_numpy()[rows] for n in numbers}
+        scores = episodes[SCORE].filter(pa.array(rows)).drop_null().to_numpy()
         steps = int(column["n_steps"].sum())
         days = steps * dt_h / HOURS_PER_DAY
         summaries.append(
@@ -95,6 +104,16 @@ def summarise(episodes: pa.Table, dt_h: float, steps_per_s: Mapping[str, float])
                 violating_steps_pct=float(100.0 * column["n_violating_steps"].sum() / steps),
                 n_failed_power_flows=int(column["n_failed_power_flows"].sum()),
                 steps_per_s=steps_per_s[name],
+                score_mean=float(scores.mean()) if scores.size else None,
+                score_iqm=interquartile_mean(scores) if scores.size else None,
             )
         )
     return tuple(summaries)
+
+
+def interquartile_mean(values: np.ndarray) -> float:
+    """Mean of the middle half (n,), the values at its edges by their share (Agarwal et al., 2021)."""
+    ordered = np.sort(values)
+    edges = np.arange(ordered.size + 1) / ordered.size
+    share = np.clip(np.minimum(edges[1:], 0.75) - np.maximum(edges[:-1], 0.25), 0.0, None)
+    return float(ordered @ share / share.sum())

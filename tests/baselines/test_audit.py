@@ -17,11 +17,11 @@ from gymnasium.vector import AutoresetMode
 from distgrid import cli
 from distgrid.baselines.audit import AuditResult, audit
 from distgrid.baselines.audit.against_rest import INFO_KEYS, against_rest
-from distgrid.baselines.audit.arena import Arena
 from distgrid.baselines.audit.potential import potential_of
 from distgrid.baselines.audit.verdicts import verdicts
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.rollouts.rows import open_rows
+from distgrid.baselines.search.arena import Arena
 from distgrid.envs import (
     EV,
     PV,

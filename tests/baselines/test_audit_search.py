@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from distgrid.baselines.audit.arena import Played
-from distgrid.baselines.audit.moves import Block, Move, applied
-from distgrid.baselines.audit.reference import DaySearch, momentary
-from distgrid.baselines.audit.search import cross_entropy
+from distgrid.baselines.search.arena import Played
+from distgrid.baselines.search.cross_entropy import cross_entropy
+from distgrid.baselines.search.day_search import DaySearch, momentary
+from distgrid.baselines.search.moves import Block, Move, applied
 
 Floats = NDArray[np.float64]
 STEPS, DT_H, CAPACITY = 48, 0.5, 2.0

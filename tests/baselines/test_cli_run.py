@@ -38,7 +38,7 @@ def test_prints_scores_and_paths_and_writes_the_files(
     """Issue, section 5: return, losses, violation cost, failed power flows, steps per second; all files."""
     code, out, err = command(arguments(folder), capsys)
     assert (code, err) == (0, "")
-    for title in ("Return", "Losses", "cost pu/day", "Violating", "Failed", "steps/s"):
+    for title in ("Return", "Losses", "Score", "pu/day", "Outside", "Failed", "steps/s"):
         assert title in out
     names = [
         "steps.parquet",

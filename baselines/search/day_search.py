@@ -97,13 +97,13 @@ class DaySearch:
         """The return of the best sequence so far."""
         return float(self.reward.sum())
 
-    def run(self, row_steps: int) -> Found:
-        """Search until some ``row_steps`` intervals were played."""
+    def run(self, row_steps: int, rounds: int = 10) -> Found:
+        """Search until some ``row_steps`` intervals were played; ``rounds`` of each kind of step in turn."""
         while self.row_steps < row_steps:
             before = self.score
-            for _ in range(10 if self.quick.size else 0):
+            for _ in range(rounds if self.quick.size else 0):
                 self._all_intervals()
-            for _ in range(10 if self.slow.size else 0):
+            for _ in range(rounds if self.slow.size else 0):
                 self._blocks()
             still = self.score - before <= 1e-6 * (abs(before) + 1e-9)
             if still and not self.slow.size:
@@ -188,41 +188,6 @@ class DaySearch:
         best = int(reward.sum(axis=1).argmax())
         if reward[best].sum() > self.score:
             self.best, self.reward = rows_of[best], reward[best]
-
-
-def emptied(arena: Arena, day: int, actions: FloatArray) -> dict[str, float]:
-    """What the return gains when storage is emptied in the last intervals, by what is done.
-
-    Emptied is the storage of the reference, and that of the same day with idle storage: the reference has
-    perhaps sold already what its end is worth. Storage of the reference is filled, too.
-
-    Args:
-        arena: Where it is played.
-        day: Which.
-        actions: (steps, n_actions) the reference of the day.
-    """
-    stored = np.array([k for k in range(arena.n_actions) if stores(arena, k)], dtype=np.int64)
-    if not stored.size:
-        return {}
-    idle = actions.copy()
-    idle[:, stored] = arena.neutral[stored]
-    names, rows, base_of = [], [actions, idle], []
-    for base, name, ends in ((0, "reference", (1.0, 0.5, -1.0)), (1, "idle storage", (1.0, 0.5))):
-        for part in _LAST_PARTS:
-            last = max(arena.steps // part, 1)
-            for end in ends:
-                row = rows[base].copy()
-                row[-last:, stored] = end
-                rows.append(row)
-                base_of.append(base)
-                names.append(f"{name}, last {last} steps at {end:+g}")
-    returns = _rewards(arena, day, np.array(rows)).sum(axis=1)
-    gains = returns[2:] - returns[base_of]
-    return dict(zip(names, gains.tolist(), strict=True))
-
-
-#: Of the steps of an episode, how many are replaced at its end: the 24th part, ...
-_LAST_PARTS = (24, 12, 6)
 
 
 def stores(arena: Arena, dim: int) -> bool:

@@ -73,15 +73,18 @@ class Arena:
         split: Whose days are played.
         seed: Of the first day; day ``d`` of the data has ``seed + d``.
         threads: That share a batch.
+        seeds: Of each day, where it is not that.
 
     Raises:
         RunError: The environment is none of distgrid, or a subclass, whose rows nobody can make.
     """
 
-    def __init__(self, env: str, split: str, seed: int = 0, threads: int = 2) -> None:
+    def __init__(
+        self, env: str, split: str, seed: int = 0, threads: int = 2, seeds: Mapping[int, int] | None = None
+    ) -> None:
         self.source: EnvSource = make_source(env, split)
         self.env = self.source.open()
-        self.seed, self.threads = seed, threads
+        self.seed, self.threads, self._seeds = seed, threads, seeds
         face_of(self.env)
         grid: Any = self.env.unwrapped
         self.grid, scenario = grid, grid.scenario
@@ -109,6 +112,10 @@ class Arena:
         """``count`` days spread over the split, all of them for 0; in the order of the rollouts."""
         many = self.days.size if count == 0 else min(count, self.days.size)
         return np.array([episode_day(self.days, k) for k in range(many)], dtype=np.int64)
+
+    def seed_of(self, day: int) -> int:
+        """Of the episode of a day."""
+        return self.seed + day if self._seeds is None else self._seeds[day]
 
     def rows(self, count: int) -> AnyVectorEnv:
         """The environment as ``count`` rows."""
@@ -161,7 +168,8 @@ class Arena:
     def _play(self, days: IntArray, act: Act, keep: bool) -> Played:
         n = days.size
         env = self.rows(n)
-        obs, infos = env.reset(seed=(days + self.seed).tolist(), options={"day": days})
+        seeds: Any = [self.seed_of(int(day)) for day in days]
+        obs, infos = env.reset(seed=seeds, options={"day": days})
         reward = np.zeros((n, self.steps))
         violating = np.zeros((n, self.steps), dtype=np.bool_)
         failed = np.zeros(n, dtype=np.bool_)
@@ -185,7 +193,7 @@ class Arena:
 
     def _play_single(self, day: int, policy: Policy, seed: int) -> Played:
         env = self.env
-        obs, info = env.reset(seed=self.seed + day, options={"day": day})
+        obs, info = env.reset(seed=self.seed_of(day), options={"day": day})
         policy.seed(seed)
         policy.reset(obs, info)
         reward, violating = np.zeros((1, self.steps)), np.zeros((1, self.steps), dtype=np.bool_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arena import Arena, FloatArray, IntArray, mean_returns
-from .search import cross_entropy
+from .cross_entropy import cross_entropy
 
 _MOST_CODES = 256  # joint actions of a discrete space that are all tried
 

@@ -1,0 +1,85 @@
+"""What the days of a certificate have in common: the environment, who plays it, how much is searched."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from .. import registry
+from ..errors import RunError
+from ..optimal.bracket import played
+from ..optimal.day import check_covered
+from ..policy import scenario_of
+from ..rollouts.env_source import episode_day, make_source
+from ..search.arena import Arena, BoolArray, FloatArray
+from ..search.day_search import momentary
+
+#: Policies that solve power flows ahead of each step, or know the day.
+PLANNERS = ("host-sweep", "host-bisection", "optimal")
+_NO_RULES = ("do-nothing", "random", "mpc", "mpc-perfect", *PLANNERS)
+#: Row steps of a search: so many voltages are solved for, within these ends.
+_VOLTAGES, _FEWEST, _MOST = 5_000_000, 30_000, 80_000
+
+
+class CertifySession:
+    """An environment on the days of a split.
+
+    Attributes:
+        arena: Where it is played; day ``k`` of the order in which runs play a split has seed ``seed + k``.
+        covered: Whether the relaxation covers it, so that there are bounds.
+        rules, planners: Names of the policies that have something to do here.
+        search_steps: Intervals that the search of a day plays.
+    """
+
+    def __init__(self, env: str, split: str, seed: int, search_steps: int | None) -> None:
+        source = make_source(env, split)
+        single: Any = source.open()
+        days = np.asarray(single.unwrapped.days, dtype=np.int64)
+        source.close(single)
+        self.seeds = {episode_day(days, k): seed + k for k in range(days.size)}
+        self.days = tuple(sorted(self.seeds))
+        self.arena = Arena(env, split, seed, threads=1, seeds=self.seeds)
+        scenario = scenario_of(self.arena.env)
+        self.covered = _covered(scenario)
+        fitting = registry.fitting(self.arena.env)
+        self.rules = tuple(name for name in fitting if name not in _NO_RULES)
+        self.planners = tuple(name for name in PLANNERS if name in fitting and not self.covered)
+        voltages = int(scenario.network.n_bus) * (1 if scenario.feeder.phases == "balanced" else 3)
+        most = int(np.clip(_VOLTAGES // voltages, _FEWEST, _MOST))
+        self.search_steps = most if search_steps is None else search_steps
+
+    @property
+    def env(self) -> Any:
+        """The single environment."""
+        return self.arena.env
+
+    def rng(self, day: int) -> np.random.Generator:
+        """Of the search of a day."""
+        return np.random.default_rng([self.arena.seed, day])
+
+    @functools.cached_property
+    def momentary(self) -> BoolArray:
+        """Which dimensions of the action matter in their own interval alone."""
+        return momentary(self.arena, self.days[0], np.random.default_rng(self.arena.seed))
+
+    @functools.cached_property
+    def drawn(self) -> bool:
+        """Whether a day depends on the seed of the reset."""
+        rng = np.random.default_rng(0)
+        actions: FloatArray = rng.uniform(-1.0, 1.0, (self.arena.steps, self.arena.n_actions))
+        first = [played(self.env, actions, self.days[0], seed) for seed in (0, 1)]
+        return first[0] != first[1]
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.arena.close()
+
+
+def _covered(scenario: Any) -> bool:
+    try:
+        check_covered(scenario)
+    except RunError:
+        return False
+    return True
