@@ -31,6 +31,8 @@ OBJECTIVES = ("loss", "cost", "voltage", "host")
 _KEPT = 1e-6  # of a limit in the replay, in its own unit
 _STILL = 1e-6  # of a column's range: a step of no account
 _GAIN = 1e-8  # of the objective: no gain of account
+_FLAT = 1e-3  # of the objective: steps among plans that are about as good are damped the more
+_FLAT_DAMPING = 0.1
 _LEAST_RADIUS = 1e-7
 
 
@@ -227,7 +229,8 @@ class _Search:
                 return True
             gained = self.best is not None and new.merit <= self.best.merit
             if step > 0.5 * last or radius < _LEAST_RADIUS:
-                radius = 0.5 * min(radius, step)
+                flat = self.best is not None and abs(new.value - self.best.value) <= _FLAT * abs(new.value)
+                radius = (_FLAT_DAMPING if flat else 0.5) * min(radius, step)
                 if radius < _LEAST_RADIUS:
                     break
             last = step
