@@ -248,6 +248,7 @@ def test_what_cannot_be_kept_is_named_with_by_how_much() -> None:
         ({"buses": ["99"]}, "bus '99'"),
         ({"on_off": ["b"]}, "unit of on_off 'b'"),
         ({"q_steps_mvar": {"b": 0.1}}, "unit of q_steps_mvar 'b'"),
+        ({"on_off": ["a"], "most_on": -1}, "leave nothing to choose from"),
         ({"q_steps_mvar": {"a": 0.0}}, "must be greater than 0"),
         ({"taps": ["reg1"]}, "tap changer 'reg1'"),
         ({"banks": ["c1"]}, "bank 'c1'"),
