@@ -107,6 +107,8 @@ bench: $(FULL)
 	@$(BIN)/distgrid bench vector
 	@$(BIN)/distgrid bench rollout
 	@$(BIN)/distgrid bench gradient
+	@$(BIN)/distgrid bench hosting
+	@$(BIN)/distgrid bench opf
 
 docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"

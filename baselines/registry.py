@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from ..envs.resources.hosting import HostingProgram
 from .errors import RunError, unknown
+from .optimal.mpc import OnForecasts, PerfectForesight
 from .optimal.policy import Optimal
-from .policy import AnyEnv, Policy
+from .policy import AnyEnv, Policy, scenario_of
 from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
 from .scripted.do_nothing import DoNothing
 from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.hosting import NearestFirst
+from .scripted.hosting_plan import PlannedSites
 from .scripted.hosting_search import Bisection, Sweep
 from .scripted.local_control import LocalControl
 from .scripted.random import Random
@@ -33,6 +36,12 @@ def _vde_q(name: str, variant: str | None) -> Factory:
 
 def _vde_cosphi(name: str, variant: str | None) -> Factory:
     return lambda env: PowerFactor4105(env, variant=variant, name=name)
+
+
+def _optimal(env: AnyEnv) -> Policy:
+    """Of sites that apply the largest total; else the relaxation's plan, where it covers the environment."""
+    sites = scenario_of(env).fleet.units(HostingProgram.kind)
+    return PlannedSites(env) if sites else Optimal(env)
 
 
 def _catalogue() -> Mapping[str, Factory]:
@@ -57,7 +66,9 @@ def _catalogue() -> Mapping[str, Factory]:
     table["battery-price"] = BatteryPrice  # of tasks in money
     table["peak-shave"] = PeakShave
     table["track-setpoint"] = TrackSetpoint
-    table["optimal"] = Optimal  # where the relaxation covers feeder, devices and reward
+    table["optimal"] = _optimal
+    table["mpc"] = OnForecasts  # where the relaxation covers feeder, devices and reward
+    table["mpc-perfect"] = PerfectForesight
     return MappingProxyType(table)
 
 

@@ -13,21 +13,36 @@ from __future__ import annotations
 
 from .env import bench_env
 from .gradient import bench_gradient
+from .hosting import bench_hosting
+from .opf import bench_opf
 from .pf import bench_pf
 from .pf_phases import bench_pf3
-from .report.results import EnvReport, GradientReport, Pf3Report, PfReport, RolloutReport, VectorReport
+from .report.results import (
+    EnvReport,
+    GradientReport,
+    HostingReport,
+    OpfReport,
+    Pf3Report,
+    PfReport,
+    RolloutReport,
+    VectorReport,
+)
 from .rollout import bench_rollout
 from .vector import bench_vector
 
 __all__ = [
     "EnvReport",
     "GradientReport",
+    "HostingReport",
+    "OpfReport",
     "Pf3Report",
     "PfReport",
     "RolloutReport",
     "VectorReport",
     "bench_env",
     "bench_gradient",
+    "bench_hosting",
+    "bench_opf",
     "bench_pf",
     "bench_pf3",
     "bench_rollout",

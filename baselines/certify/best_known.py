@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from .. import registry
-from ..optimal.bracket import Bracket, bracket, played
+from ..optimal.bracket import Bracket, bracket
 from ..search.arena import FloatArray
-from ..search.constants import extremes
-from ..search.day_search import DaySearch
+from ..search.day_search import DaySearch, Found
 from .session import CertifySession
 
 #: A plan whose gap to the bound is below this share of the gain is not searched for a better one.
 CLOSE = 0.01
+#: Steps of each kind of the search in turn, and how many changes of blocks it tries in one.
+_ROUNDS, _MOVES = 2, 96
 _LEVELS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
@@ -57,40 +56,26 @@ def certificate(session: CertifySession, day: int) -> Certificate:
     """
     arena, seed = session.arena, session.seeds[day]
     found = bracket(session.env, day, seed=seed) if session.covered else None
-    plans = _played_plans(session, day)
+    at = session.days.index(day)
+    plans = {"do-nothing": np.repeat(arena.neutral[None], arena.steps, axis=0)}
+    plans |= {name: actions[at] for name, actions in session.plans.items()}
     if found is not None:
         plans["relaxation"] = found.actions
-    constant = {name: np.repeat(a[None], arena.steps, axis=0) for name, a in extremes(arena).items()}
-    plans |= {f"constant {name}": actions for name, actions in constant.items()}
     names = list(plans)
     returns = arena.sequences(np.full(len(names), day), np.array(list(plans.values()))).returns
     brought = dict(zip(names, returns.tolist(), strict=True))
-    best = max(names, key=lambda name: brought[name])
-    actions, by = plans[best], best
-    if session.search_steps and not _proved(found, brought[best]):
-        actions = _searched(session, day, np.array(list(plans.values())), names.index(best))
-        if played(session.env, actions, day, seed) > brought[best]:
-            by = "search"
-        else:
-            actions = plans[best]
+    by = max(names, key=lambda name: brought[name])
+    actions, best = plans[by], brought[by]
+    if session.search_steps and not _proved(found, best):
+        searched = _searched(session, day, np.array(list(plans.values())), names.index(by))
+        if searched.score > best:
+            by, actions, best = "search", searched.actions, searched.score
     rules = {name: brought[f"rule {name}"] for name in session.rules}
     rule = max(rules, key=lambda name: rules[name]) if rules else None
     return Certificate(
-        played(session.env, plans["do-nothing"], day, seed), rule, None if rule is None else rules[rule],
-        played(session.env, actions, day, seed), by, actions, None if found is None else found.bound,
+        brought["do-nothing"], rule, None if rule is None else rules[rule], best, by, actions,
+        None if found is None else found.bound,
     )  # fmt: skip
-
-
-def _played_plans(session: CertifySession, day: int) -> dict[str, FloatArray]:
-    """What rules and planners do on a day, by name; (steps, n_actions) each."""
-    arena, one = session.arena, np.array([day])
-    plans = {"do-nothing": np.repeat(arena.neutral[None], arena.steps, axis=0)}
-    kinds = [("rule", name) for name in session.rules] + [("planner", name) for name in session.planners]
-    for kind, name in kinds:
-        acted = arena.policy(one, partial(registry.make, name), arena.seed).actions
-        assert acted is not None
-        plans[f"{kind} {name}"] = acted[0]
-    return plans
 
 
 def _proved(found: Bracket | None, best: float) -> bool:
@@ -99,12 +84,12 @@ def _proved(found: Bracket | None, best: float) -> bool:
     return found.bound - best <= CLOSE * (best - found.do_nothing)
 
 
-def _searched(session: CertifySession, day: int, plans: FloatArray, best: int) -> FloatArray:
-    """(steps, n_actions) what the search of a day ends with."""
+def _searched(session: CertifySession, day: int, plans: FloatArray, best: int) -> Found:
+    """What the search of a day ends with."""
     better = _constants(session, day, plans[best])
     starts = np.concatenate([plans, better])
     search = DaySearch(session.arena, day, starts, session.momentary, session.rng(day))
-    return search.run(session.search_steps, rounds=1).actions
+    return search.run(session.search_steps, rounds=_ROUNDS, moves=_MOVES)
 
 
 def _constants(session: CertifySession, day: int, base: FloatArray) -> FloatArray:

@@ -82,7 +82,8 @@ class CertifyJob(Job[CertifyConfig]):
 
     def prepare(self) -> CertifySession:
         """The environment, and who plays it."""
-        return CertifySession(self.source.name, self.config.split, self.config.seed, self.config.search)
+        asked = self.config
+        return CertifySession(self.source.name, asked.split, asked.seed, asked.search, asked.days)
 
     def release(self, context: CertifySession) -> None:
         """Close the environment."""
@@ -90,7 +91,7 @@ class CertifyJob(Job[CertifyConfig]):
 
     def items(self, context: CertifySession) -> Sequence[int]:
         """The days."""
-        return context.days[: self.config.days or None]
+        return context.days
 
     def chunk_size(self, context: CertifySession, n_items: int) -> int:
         """Each day is kept when it is finished."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,15 @@ class CertifySession:
         search_steps: Intervals that the search of a day plays.
     """
 
-    def __init__(self, env: str, split: str, seed: int, search_steps: int | None) -> None:
+    def __init__(self, env: str, split: str, seed: int, search_steps: int | None, days: int = 0) -> None:
+        """``days``: only the first so many; 0: all."""
         source = make_source(env, split)
         single: Any = source.open()
-        days = np.asarray(single.unwrapped.days, dtype=np.int64)
+        every = np.asarray(single.unwrapped.days, dtype=np.int64)
         source.close(single)
-        self.seeds = {episode_day(days, k): seed + k for k in range(days.size)}
-        self.days = tuple(sorted(self.seeds))
+        self.seeds = {episode_day(every, k): seed + k for k in range(every.size)}
+        self.days = tuple(sorted(self.seeds)[: days or None])
+        self.played_days = np.array(self.days, dtype=np.int64)
         self.arena = Arena(env, split, seed, threads=1, seeds=self.seeds)
         scenario = scenario_of(self.arena.env)
         self.covered = _covered(scenario)
@@ -71,6 +74,20 @@ class CertifySession:
         actions: FloatArray = rng.uniform(-1.0, 1.0, (self.arena.steps, self.arena.n_actions))
         first = [played(self.env, actions, self.days[0], seed) for seed in (0, 1)]
         return first[0] != first[1]
+
+    @functools.cached_property
+    def plans(self) -> dict[str, FloatArray]:
+        """What rules and planners do on all days, by name; (days, steps, n_actions), in the order of days.
+
+        All days side by side: a row has the bits that it has alone.
+        """
+        found = {}
+        kinds = [("rule", name) for name in self.rules] + [("planner", name) for name in self.planners]
+        for kind, name in kinds:
+            played = self.arena.policy(self.played_days, partial(registry.make, name), self.arena.seed)
+            assert played.actions is not None
+            found[f"{kind} {name}"] = played.actions
+        return found
 
     def close(self) -> None:
         """Close the environments."""

@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from ..bench.report.results import (
         EnvReport,
         GradientReport,
+        HostingReport,
+        OpfReport,
         Pf3Report,
         PfReport,
         RolloutReport,
         VectorReport,
     )
 
-    Report = PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport
+    Report = (
+        PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport | HostingReport
+        | OpfReport
+    )  # fmt: skip
 
 app = typer.Typer(
     help="Time power flows and environments on this machine, next to the peers that are installed.",
@@ -119,6 +124,28 @@ def bench_gradient(
 
     report = bench.bench_gradient(quick=quick, seed=seed)
     _show(report, gradient_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("hosting")
+def bench_hosting(json: _Json = None, quick: _Quick = False, markdown: _Markdown = False) -> None:
+    """Hosting capacity of every bus as one batch, beside one bus after another."""
+    from .. import bench
+    from ..bench.report.table import hosting_tables
+
+    report = bench.bench_hosting(quick=quick)
+    _show(report, hosting_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("opf")
+def bench_opf(
+    json: _Json = None, quick: _Quick = False, markdown: _Markdown = False, seed: _Seed = 0
+) -> None:
+    """Optimal power flow of one operating point beside its peers, and a day of storage."""
+    from .. import bench
+    from ..bench.report.table import opf_tables
+
+    report = bench.bench_opf(quick=quick, seed=seed)
+    _show(report, opf_tables(report, markdown=markdown), json, markdown=markdown)
 
 
 def _show(report: Report, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool) -> None:

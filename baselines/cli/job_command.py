@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from ..jobs.config_fields import DisplayedField, Positional
+from ..jobs.config_fields import AlsoNamed, DisplayedField, Positional
 from ..jobs.job import Job, JobConfig, JobOutcome
 from .config_file import alternatives, checked, read_config
 
@@ -26,7 +26,7 @@ def command_of(job: type[AnyJob]) -> Callable[..., None]:
     """The command of a job, for Typer.
 
     Arguments and options come from the fields of `job.config_model`: names, types, defaults, descriptions,
-    with `Positional` and `DisplayedField` of `jobs.config_fields` among their annotations. Every
+    with `Positional`, `DisplayedField` and `AlsoNamed` of `jobs.config_fields` among their annotations. Every
     command also has `--out`, `--fresh`, `--config` and `--schema`; those of many items have `--engine` and
     `--progress`. A run is resumed when the same command is given again. Exit status: 0 for a result,
     3 where the job's summary names a problem, 2 for wrong input.
@@ -77,8 +77,9 @@ def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     if kind is bool and default:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    flags = [flag, *(mark.flag for mark in field.metadata if isinstance(mark, AlsoNamed))]
     return _parameter(
-        name, Annotated[wanted, typer.Option(flag, help=field.description, metavar=metavar)], default
+        name, Annotated[wanted, typer.Option(*flags, help=field.description, metavar=metavar)], default
     )
 
 

@@ -19,13 +19,17 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.pf_job", "PowerFlowJob"),
     ("workflows.dist.controls_job", "ControlsJob"),
     ("workflows.dist.sensitivity_job", "SensitivitiesJob"),
+    ("workflows.dist.opf_job", "OpfJob"),
     ("workflows.dist.hostcap_job", "HostCapJob"),
     ("workflows.dist.connect_job", "ConnectJob"),
     ("workflows.dist.featurize_job", "FeaturizeJob"),
 )
 
 #: Help of the first words of verbs of two.
-GROUPS = {"dist": "Analyse a feeder: power flow, local control, sensitivities, hosting capacity, graphs."}
+GROUPS = {
+    "dist": "Analyse a feeder: power flow, local control, sensitivities, optimal power flow, hosting "
+    "capacity, graphs."
+}
 
 
 def jobs() -> Iterator[type[Job[Any]]]:

@@ -100,7 +100,7 @@ class Judge:
     """One power flow of every row with the limits that are read off it."""
 
     flows: Flows
-    bounds: JudgedBounds  # of every base
+    bounds: JudgedBounds  # of every base, of a plant that stands nowhere
     base: FloatArray  # (bases, columns)
     held: Flows | None = None  # the same with controls held, where they act in `flows`
 
@@ -245,14 +245,22 @@ class HostingStudy:
             sites.share[rows // self.n_bases], size_mw, self.part_of(bases),
         )  # fmt: skip
 
+    def bounds_of(self, judge: Judge, sites: Sites, rows: IntArray) -> JudgedBounds:
+        """What rows (candidate times bases plus base) must keep: one row where all have the same."""
+        bases = rows % self.n_bases
+        if judge.quantities.by_site:
+            stands = sites.stands(len(self.flows.node_ids))[rows // self.n_bases]
+            return judge.quantities.against(judge.base[bases], stands)
+        return judge.bounds if self.n_bases == 1 else judge.bounds.of(bases)
+
     def _search(
         self, judge: Judge, which: int, sites: Sites, rows: IntArray, limit: FloatArray, found: _Found,
         bracket_mw: tuple[float, float] | None,
     ) -> None:  # fmt: skip
         bases = rows % self.n_bases
-        one = self.n_bases == 1
-        bounds = judge.bounds.bounds if one else judge.bounds.bounds.of(bases)
-        base = judge.base if one else judge.base[bases]
+        judged = self.bounds_of(judge, sites, rows)
+        bounds = judged.bounds
+        base = judge.base if self.n_bases == 1 else judge.base[bases]
 
         def evaluate(at: IntArray, size: FloatArray) -> tuple[FloatArray, BoolArray]:
             shown = self.evaluate(judge, sites, rows[at], size)
@@ -272,7 +280,7 @@ class HostingStudy:
                 known = (np.full(rows.size, bracket_mw[0]), np.full(rows.size, bracket_mw[1]))
             run = first_crossings(evaluate, base, bounds, largest, first, self.settings.tol_mw, known)
         column, above = run.binding(bounds)
-        kind = judge.bounds.kind(bases, column, above)
+        kind = judged.kind(np.arange(rows.size), column, above)
         found.take(rows, run, which, kind, column)
 
     def _worst(self, sites: Sites, kept: FloatArray, found: _Found) -> Capacities:

@@ -92,6 +92,7 @@ class BalancedFlows(Flows):
             columns_of(
                 [self.node_ids[n] for n in self.nodes], (UNDER, OVER), low[self.nodes], high[self.nodes],
                 np.inf if limits.voltage_deviation is None else limits.voltage_deviation,
+                np.where(limits.judged(feeder)[self.nodes], -1, self.nodes),
             )
         ]  # fmt: skip
         rated = np.isfinite(self.net.rating_mva) & self.net.topology.in_tree

@@ -62,14 +62,15 @@ def _linear_step(study: HostingStudy, single: Sites, sizes: FloatArray, trust_mw
     from scipy.optimize import linprog
 
     low, high, slopes, at = [], [], [], []
+    everywhere = divided(single, np.full(sizes.size, 1.0 / sizes.size), "all")
     for judge in study.judges:
         if judge.scanned and len(study.judges) > 1:
             continue  # taps move in steps: the search along the ray judges them
         for base in range(study.n_bases):
             x, slope = _model(study, judge, single, sizes, base)
-            bounds = judge.bounds.bounds
-            low.append(bounds.low[base])
-            high.append(bounds.high[base])
+            bounds = study.bounds_of(judge, everywhere, np.array([base])).bounds
+            low.append(bounds.low[0])
+            high.append(bounds.high[0])
             slopes.append(slope)
             at.append(x - slope @ sizes)
     a, origin = np.vstack(slopes), np.concatenate(at)

@@ -40,7 +40,8 @@ class HostingLimits:
             ratings are left out.
         reverse_mw: Most power that may flow back into each source, MW; None: any.
         vuf_max_pct: Per phase: unbalance |V2| / |V1| allowed, %; None: any.
-        band_at: Where the band is judged: at "all" nodes, or at "loads", the nodes that have any.
+        band_at: Where the band is judged: at "all" nodes, or at "loads": the nodes that have any, and those
+            where the new plant stands.
 
     Raises RunError, a ValueError, for values outside the physical.
     """
@@ -72,12 +73,14 @@ class HostingLimits:
         _within("unbalance", self.vuf_max_pct, 0.0, 100.0, "%, such as 2", open_low=True)
 
     def band(self, feeder: Feeder) -> tuple[FloatArray, FloatArray]:
-        """(n_nodes,) lowest and highest voltage; 0 and inf where none is judged."""
-        low, high = judged_band(feeder, self.voltage_band)
-        if self.band_at == "loads":
-            rest = ~np.isin(feeder.column("nodes", "node_id"), feeder.column("loads", "node_id"))
-            low[rest], high[rest] = 0.0, np.inf
-        return low, high
+        """(n_nodes,) lowest and highest voltage, 0 and inf where none is judged: where the plant stands."""
+        return judged_band(feeder, self.voltage_band)
+
+    def judged(self, feeder: Feeder) -> NDArray[np.bool_]:
+        """(n_nodes,) where the band holds wherever the plant stands."""
+        if self.band_at == "all":
+            return np.ones(feeder.n_nodes, dtype=bool)
+        return np.isin(feeder.column("nodes", "node_id"), feeder.column("loads", "node_id"))
 
     @property
     def any(self) -> bool:
@@ -105,6 +108,7 @@ class Quantities:
         element: Name of what each column belongs to.
         low, high: (columns,) bounds; infinite where there is none.
         moves: Column whose deviation from the base is limited, and by how much; 0 elsewhere is "not at all".
+        only_at: (columns,) node where a plant must stand for the bounds to hold; -1: they hold anyway.
     """
 
     kind_low: IntArray
@@ -113,12 +117,27 @@ class Quantities:
     low: FloatArray
     high: FloatArray
     moves: FloatArray  # (columns,) inf: freely
+    only_at: IntArray
 
-    def against(self, base: FloatArray) -> JudgedBounds:
-        """The bounds of rows whose feeder shows ``base`` (rows, columns) by itself."""
-        worse = WORSE
-        high = np.where(base > self.high, base + worse, self.high)
-        low = np.where(base < self.low, base - worse, self.low)
+    @property
+    def by_site(self) -> bool:
+        """Whether bounds depend on where the plant stands."""
+        return bool((self.only_at >= 0).any())
+
+    def limits(self, stands: NDArray[np.bool_] | None = None) -> tuple[FloatArray, FloatArray]:
+        """(rows, columns) lowest and highest values, where a plant stands at nodes (rows, n_nodes); None: one
+        row, of a plant that stands nowhere.
+        """
+        holds = (self.only_at < 0)[None]
+        if stands is not None:
+            holds = holds | stands[:, np.maximum(self.only_at, 0)]
+        return np.where(holds, self.low, -np.inf), np.where(holds, self.high, np.inf)
+
+    def against(self, base: FloatArray, stands: NDArray[np.bool_] | None = None) -> JudgedBounds:
+        """The bounds of rows that show ``base`` (rows, columns) without a plant; ``stands``: see `limits`."""
+        least, most = self.limits(stands)
+        high = np.where(base > most, base + WORSE, most)
+        low = np.where(base < least, base - WORSE, least)
         moved_high, moved_low = base + self.moves, base - self.moves
         return JudgedBounds(
             Bounds(np.maximum(low, moved_low), np.minimum(high, moved_high)),
@@ -137,6 +156,13 @@ class JudgedBounds:
     kind_high: IntArray
     element: tuple[str, ...]
 
+    def of(self, rows: IntArray) -> JudgedBounds:
+        """Those of some rows."""
+        return JudgedBounds(
+            Bounds(self.bounds.low[rows], self.bounds.high[rows]), self.kind_low[rows], self.kind_high[rows],
+            self.element,
+        )  # fmt: skip
+
     def kind(self, rows: IntArray, column: IntArray, above: NDArray[np.bool_]) -> IntArray:
         """(k,) the limit at one end of one column of each row; of column -1 that no power flow was found."""
         row = rows if self.kind_low.shape[0] > 1 else np.zeros_like(rows)
@@ -147,18 +173,24 @@ class JudgedBounds:
 def joined(parts: list[Quantities]) -> Quantities:
     """Several as one, their columns side by side."""
     names = tuple(name for part in parts for name in part.element)
-    rows = [
+    low, high, moves = (
+        np.concatenate([getattr(part, field) for part in parts]) for field in ("low", "high", "moves")
+    )
+    kind_low, kind_high, only_at = (
         np.concatenate([getattr(part, field) for part in parts])
-        for field in ("kind_low", "kind_high", "low", "high", "moves")
-    ]
-    return Quantities(rows[0], rows[1], names, *rows[2:])
+        for field in ("kind_low", "kind_high", "only_at")
+    )
+    return Quantities(kind_low, kind_high, names, low, high, moves, only_at)
 
 
 def columns_of(
     element: list[str], kinds: tuple[int, int], low: FloatArray | float = -np.inf,
-    high: FloatArray | float = np.inf, moves: float = np.inf,
+    high: FloatArray | float = np.inf, moves: float = np.inf, only_at: IntArray | int = -1,
 ) -> Quantities:  # fmt: skip
     """Columns of one kind of quantity."""
     n = len(element)
     full = [np.array(np.broadcast_to(np.asarray(v, dtype=np.float64), (n,))) for v in (low, high, moves)]
-    return Quantities(np.full(n, kinds[0]), np.full(n, kinds[1]), tuple(element), *full)
+    site = np.array(np.broadcast_to(only_at, (n,)), dtype=np.int64)
+    return Quantities(
+        np.full(n, kinds[0]), np.full(n, kinds[1]), tuple(element), full[0], full[1], full[2], site
+    )

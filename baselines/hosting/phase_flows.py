@@ -46,7 +46,8 @@ class PhaseFlows(Flows):
             for n, k in zip(node, phase, strict=True)
         ]
         self.moves = np.inf if limits.voltage_deviation is None else limits.voltage_deviation
-        parts = [columns_of(names, (UNDER, OVER), low[node], high[node], self.moves)]
+        site = np.where(limits.judged(feeder)[node], -1, node)
+        parts = [columns_of(names, (UNDER, OVER), low[node], high[node], self.moves, site)]
         self.branches = np.empty(0, dtype=np.int64)
         if limits.thermal_margin is not None:
             rated = np.isfinite(self.net.phase_rating_mva).any(axis=0) & self.net.topology.in_tree[:, None]

@@ -38,6 +38,10 @@ class Sites:
     def __len__(self) -> int:
         return len(self.name)
 
+    def stands(self, n_nodes: int) -> NDArray[np.bool_]:
+        """(candidates, n_nodes) whether any of a plant stands at a node."""
+        return np.asarray((self.share.reshape(len(self), n_nodes, -1) != 0.0).any(axis=2))
+
     def part(self, rows: slice) -> Sites:
         """Some of the candidates."""
         return Sites(

@@ -20,6 +20,13 @@ class DisplayedField:
     metavar: str
 
 
+@dataclass(frozen=True)
+class AlsoNamed:
+    """The option has a further name on the command line, such as "--band"."""
+
+    flag: str
+
+
 def commas(value: Any) -> Any:
     """A text with commas as a tuple of its parts; anything else as it is."""
     if isinstance(value, str):

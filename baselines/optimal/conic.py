@@ -147,14 +147,15 @@ class Compiled:
 
     def lagrangian(self, found: ConicSolution) -> Bound:
         """The bound that the multipliers of a solution prove."""
-        z = self._in_dual_cones(found.z)
+        z = self.in_dual_cones(found.z)
         residual = np.abs(found.cost + self.matrix.T @ z)
         rounding = np.finfo(float).eps * (abs(self.matrix).T @ np.abs(z) + np.abs(found.cost))
         margin = float((residual + rounding) @ self.reach)
         margin += float(np.finfo(float).eps * (np.abs(found.right) @ np.abs(z)))
         return Bound(float(found.constant - found.right @ z) - margin, margin)
 
-    def _in_dual_cones(self, multipliers: FloatArray) -> FloatArray:
+    def in_dual_cones(self, multipliers: FloatArray) -> FloatArray:
+        """Multipliers that prove a bound: those of a solution, put where its tolerance left them outside."""
         z = multipliers.copy()
         low, cones = self._offset[NONNEG], self._offset[CONE]
         np.maximum(z[low:cones], 0.0, out=z[low:cones])

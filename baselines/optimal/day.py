@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from ...envs.core.planning import PlannedScenario, Window
-from ...envs.resources.base import UnitInfo
 from ..errors import RunError
 from .affine import Affine, FloatArray, IntArray
-from .branch_flow import BranchFlow, Demand, NetworkLimits, add_branch_flow
+from .branch_flow import Demand, NetworkLimits, add_branch_flow
 from .conic import ALMOST, SOLVED, Compiled, ConicSolution
-from .devices import Planned, check_kinds, planned_fleet, undelivered_prices
+from .devices import Box, Decided, Planned, check_kinds, planned_fleet
 from .program import Program
-from .radial import radial_network
-from .rewards import PlannedEpisode, check_terms, cost_of
+from .radial import RadialNetwork, radial_network
+from .reach import Reach, add_most_losses, reachable
+from .rewards import PlannedEpisode, check_terms, cost_of, wants_losses
 from .taps import KINDS, SwitchedDay, check_ends, put_positions
 
 _TOLERANCE = 1e-9
 _CAPPED = "voltage_violation_capped_pu"
+_NARROWINGS = 4  # of voltages by what inverters then give, and so on
+_NONE: Decided = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +43,9 @@ class DayPlan:
 
 def check_covered(scenario: PlannedScenario) -> None:
     """RunError unless feeder, devices and reward of an environment are covered by the relaxation."""
-    radial_network(scenario.network)
+    network = radial_network(scenario.network)
     check_kinds(scenario.fleet, beside=KINDS)
-    check_ends(scenario)
+    check_ends(scenario, network)
     check_terms(scenario.task.rewards)
 
 
@@ -53,102 +56,197 @@ def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
     beyond it, and then the bound without a ceiling holds; or one is, which costs the ceiling beside what all
     else costs at the least: the lower of the two bounds holds for both.
 
+    Generators are on and off by shares in the relaxation, and windows of flexible loads overlap. At what
+    energy is worth to it these devices by themselves cost more, which the bound may count; what they do then
+    is decided for the plan, and the rest is planned again beside it. So it is with whole positions.
+
     Raises:
         RunError: a feeder, a device or a term of the reward that the relaxation does not cover.
     """
     window = scenario.window(row=row)
-    owed_mwh = float(scenario.fleet.accounts.total("owed_mwh")[row])
-    full = _relaxed(scenario, window, owed_mwh)
-    least, seconds = full.found.bound.value, full.found.seconds
+    full = Relaxed(scenario, window)
+    (least, decided), seconds = full.priced(), full.found.seconds
     capped = [term for term in scenario.task.rewards if term.of.name == _CAPPED and term.weight]
     if capped:
-        without = _relaxed(scenario, window, owed_mwh, leave_out=_CAPPED).found
+        without = Relaxed(scenario, window, leave_out=_CAPPED)
         ceiling = {**capped[0].of.parameters, **dict(capped[0].parameters)}["most_pu"]
-        least = min(least, without.bound.value - capped[0].weight * ceiling)
-        seconds += without.seconds
-    whole: Mapping[str, FloatArray] = {}
-    if full.switched.any:
-        whole = full.switched.rounded(full.flow, full.found.x)
-        full = _relaxed(scenario, window, owed_mwh, held=whole)
-        seconds += full.found.seconds
-    return DayPlan(_actions(scenario, window.t_index.size, full.fleet, full.found.x, whole), -least, seconds)
+        least = min(least, without.priced()[0] - capped[0].weight * ceiling)
+        seconds += without.found.seconds
+    plan = _settled(scenario, window, full, decided)
+    if plan is not full:
+        seconds += plan.found.seconds
+    return DayPlan(plan.actions(), -least, seconds)
 
 
-@dataclass(frozen=True, eq=False)
-class _Relaxed:
-    """The relaxation of a window, solved."""
+def plan_window(scenario: PlannedScenario, window: Window, margin_pu: float = 0.0) -> FloatArray:
+    """(steps, n_actions) the plan of a window, from the present on, true or foretold; nothing is proved.
 
-    fleet: list[Planned]
-    switched: SwitchedDay
-    flow: BranchFlow
-    found: ConicSolution
+    What is owed and stored is settled at the end of the window, as if the episode ended there.
+
+    Args:
+        scenario: Of the environment.
+        window: Its next intervals.
+        margin_pu: By how much the band of voltages is narrower at either end.
+
+    Raises:
+        RunError: as `plan_day`.
+    """
+    full = Relaxed(scenario, window, margin_pu=margin_pu)
+    return _settled(scenario, window, full, full.priced()[1], margin_pu).actions()
 
 
-def _relaxed(
-    scenario: PlannedScenario, window: Window, owed_mwh: float, leave_out: str | None = None,
-    held: Mapping[str, FloatArray] | None = None,
-) -> _Relaxed:  # fmt: skip
-    """``leave_out``: a quantity that is not charged; ``held``: positions, see `SwitchedDay`."""
-    program = Program()
-    switched = SwitchedDay(scenario, radial_network(scenario.network), window, held)
-    network = switched.network
-    prices = undelivered_prices(scenario.fleet)
-    outlooks = {kind: told for kind, told in window.outlooks.items() if told.positions is None}
-    fleet = planned_fleet(program, outlooks, scenario.units, prices, window.dt_h)
-    feeding = [*fleet, *switched.bank_columns(program)]
-    steps, m = window.t_index.size, network.size
-    units = {unit.name: unit for unit in scenario.units}
-    reach = np.zeros(m)
-    for one in feeding:
-        at = np.array([network.position[units[name].node_row] for name in one.names], dtype=np.int64)
-        np.add.at(reach, at, one.reach_mva)
-    p, q = _injected(feeding, units, network.position, steps, m)
-    source = scenario.network.feeder.column("sources", "v_pu")[network.source].astype(np.float64)
-    demand = Demand(
-        window.load_p_mw[:, network.node], window.load_q_mvar[:, network.node],
-        np.repeat(source[None], steps, axis=0),
-    )  # fmt: skip
-    # The band and the ratings are the task's to charge, not limits of the plan.
-    limits = NetworkLimits(None, None)
-    flow = add_branch_flow(program, network, demand, p, q, limits, reach, switched.gains())
-    moves = switched.add_rows(program, flow, demand.v_source_pu)
-    episode = PlannedEpisode(
-        program, flow, fleet, window.dt_h, scenario.task.v_band, window.price_usd_mwh, owed_mwh, moves
-    )
-    program.minimise(cost_of(episode, scenario.task.rewards, leave_out=leave_out))
+def _settled(
+    scenario: PlannedScenario, window: Window, full: Relaxed, decided: Decided, margin_pu: float = 0.0
+) -> Relaxed:
+    """The plan beside what devices decide and whole positions; the relaxation itself where there are none."""
+    if not decided and not full.switched.any:
+        return full
+    held = full.switched.rounded(full.flow, full.found.x) if full.switched.any else None
+    return Relaxed(scenario, window, decided=decided, held=held, margin_pu=margin_pu)
+
+
+class Relaxed:
+    """An episode as a conic program, solved.
+
+    Attributes: ``flow`` and ``fleet`` are its columns, ``found`` the solution.
+    """
+
+    def __init__(
+        self, scenario: PlannedScenario, window: Window, *, leave_out: str | None = None,
+        decided: Decided = _NONE, held: Mapping[str, FloatArray] | None = None, margin_pu: float = 0.0,
+    ) -> None:  # fmt: skip
+        """``leave_out``: a quantity that is not charged; ``decided``: what is decided of devices; ``held``:
+        positions, see `SwitchedDay`; ``margin_pu``: by how much the band is narrower at either end.
+        """
+        self._scenario, self._window, self._held = scenario, window, held
+        self._units = {unit.name: unit for unit in scenario.units}
+        self.switched = SwitchedDay(scenario, radial_network(scenario.network), window, held)
+        network, program = self.switched.network, Program()
+        self.fleet = planned_fleet(program, scenario.fleet, window, scenario.units, decided)
+        feeding = [*self.fleet, *self.switched.bank_columns(program)]
+        demand = self._demand(network)
+        reach = np.zeros(network.size)
+        for one in feeding:
+            np.add.at(reach, self._at(network, one), one.reach_mva)
+        p, q = self._injected(network, feeding)
+        # The band and the ratings are the task's to charge, not limits of the plan.
+        limits = NetworkLimits(None, None)
+        self.flow = add_branch_flow(program, network, demand, p, q, limits, reach, self.switched.gains())
+        moves = self.switched.add_rows(program, self.flow, demand.v_source_pu)
+        reached = None if self.switched.any else self._ranges(network, demand)
+        self._hold(program, reached)
+        band = scenario.task.v_band
+        band = None if band is None else (band[0] + margin_pu, band[1] - margin_pu)
+        episode = PlannedEpisode(program, self.flow, self.fleet, band, window, reached, moves)
+        program.minimise(cost_of(episode, scenario.task.rewards, leave_out=leave_out))
+        self.found = _solved(program)
+
+    def _demand(self, network: RadialNetwork) -> Demand:
+        source = self._scenario.network.feeder.column("sources", "v_pu")[network.source].astype(np.float64)
+        window = self._window
+        return Demand(
+            window.load_p_mw[:, network.node], window.load_q_mvar[:, network.node],
+            np.repeat(source[None], window.t_index.size, axis=0),
+        )  # fmt: skip
+
+    def _at(self, network: RadialNetwork, one: Planned) -> IntArray:
+        """(n_units,) positions."""
+        return np.array([network.position[self._units[name].node_row] for name in one.names], dtype=np.int64)
+
+    def _injected(self, network: RadialNetwork, feeding: Sequence[Planned]) -> tuple[Affine, Affine]:
+        """(steps, m) P and Q that devices feed in at each position."""
+        p, q = (Affine(np.zeros((self._window.t_index.size, network.size))) for _ in range(2))
+        for one in feeding:
+            at = self._at(network, one)
+            p = p + one.p_mw.scattered(at, network.size)
+            q = q + one.q_mvar.scattered(at, network.size)
+        return p, q
+
+    def _hold(self, program: Program, reach: Reach | None) -> None:
+        """Inverters to what voltages allow; losses to what flows allow, where more of them would pay."""
+        wasteful = wants_losses(self._window, self._scenario.task.rewards)
+        network = self.flow.network
+        answering = [one for one in self.fleet if one.answer is not None]
+        for one in answering:
+            at = self._at(network, one)
+            assert one.answer is not None
+            low, high = _voltages(reach, at, one.p_mw.shape)
+            one.answer.add_rows(program, self.flow.v[:, at], low, high)
+        if reach is not None and wasteful.any():
+            add_most_losses(program, self.flow, reach, np.flatnonzero(wasteful))
+
+    def _ranges(self, network: RadialNetwork, demand: Demand) -> Reach | None:
+        """What voltages and flows can be, with what inverters give at these voltages; None: no bounds."""
+        boxes = [one.box for one in self.fleet]
+        answers = any(one.answer is not None for one in self.fleet)
+        reach = None
+        for _ in range(_NARROWINGS if answers else 1):
+            reach = reachable(network, demand, self._together(network, boxes))
+            for k, one in enumerate(self.fleet):
+                if one.answer is not None:
+                    boxes[k] = one.answer.box(*_voltages(reach, self._at(network, one), one.p_mw.shape))
+            if reach is None:
+                break
+        return reach
+
+    def _together(self, network: RadialNetwork, boxes: Sequence[Box]) -> Box:
+        """(steps, m) bounds of all that is fed in at each position."""
+        sums = [np.zeros((self._window.t_index.size, network.size)) for _ in range(4)]
+        for one, box in zip(self.fleet, boxes, strict=True):
+            at = self._at(network, one)
+            for total, part in zip(sums, (box.p_low, box.p_high, box.q_low, box.q_high), strict=True):
+                np.add.at(total.T, at, part.T)
+        return Box(*sums)
+
+    def priced(self) -> tuple[float, dict[str, IntArray]]:
+        """The least that the episode costs, and what devices decide at the multipliers of this solution.
+
+        The Lagrangian at the multipliers of all rows but those of a device is the sum of what the rest costs
+        at the least, which the multipliers of the rest bound, and of what the device costs by itself at the
+        prices that they make of its columns, which is found exactly (Lagrangian relaxation; A. M. Geoffrion,
+        Mathematical Programming Study 2 (1974) 82-114).
+        """
+        least, found = self.found.bound.value, self.found
+        decided: dict[str, IntArray] = {}
+        compiled, z = found.compiled, found.compiled.in_dual_cones(found.z)
+        for one in self.fleet:
+            if one.choice is None:
+                continue
+            own = compiled.program.rows[slice(*one.rows)]
+            dual, others = 0.0, z.copy()
+            for rows in own:
+                place = compiled.place(rows)
+                dual -= float(found.right[place] @ z[place])
+                others[place] = 0.0
+            best = one.choice.least(found.cost + compiled.matrix.T @ others)
+            if best is not None:
+                least += max(best[0] - dual, 0.0)
+                decided |= best[1]
+        return least, decided
+
+    def actions(self) -> FloatArray:
+        """The plan in the floats of the action space."""
+        scenario, steps = self._scenario, self._window.t_index.size
+        actions = np.repeat(scenario.neutral_action[None].astype(np.float64), steps, axis=0)
+        put_positions(scenario, self._held or {}, actions)
+        column = {dimension.name: dimension.index for dimension in scenario.action_layout}
+        for one in self.fleet:
+            for quantity, asked in one.asked(self.found.x).items():
+                for k, name in enumerate(one.names):
+                    if f"{name}.{quantity}" in column:
+                        actions[:, column[f"{name}.{quantity}"]] = asked[:, k]
+        return np.clip(actions, -1.0, 1.0)
+
+
+def _voltages(reach: Reach | None, at: IntArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    """(steps, n_units) least and most voltage, not squared."""
+    if reach is None:
+        return np.full(shape, 0.5), np.full(shape, 1.5)
+    return np.sqrt(reach.v_low[:, at]), np.sqrt(reach.v_high[:, at])
+
+
+def _solved(program: Program) -> ConicSolution:
     found = Compiled(program, tolerance=_TOLERANCE).solve()
     if found.status not in (SOLVED, ALMOST):
         raise RunError(f"the relaxation of the day ended with {found.solver_status!r}")
-    return _Relaxed(fleet, switched, flow, found)
-
-
-def _injected(
-    fleet: list[Planned], units: Mapping[str, UnitInfo], position: IntArray, steps: int, m: int
-) -> tuple[Affine, Affine]:
-    """(steps, m) P and Q that the fleet feeds in at each position."""
-    p, q = Affine(np.zeros((steps, m))), Affine(np.zeros((steps, m)))
-    for one in fleet:
-        at = np.array([position[units[name].node_row] for name in one.names], dtype=np.int64)
-        p, q = p + one.p_mw.scattered(at, m), q + one.q_mvar.scattered(at, m)
-    return p, q
-
-
-def _actions(
-    scenario: PlannedScenario, steps: int, fleet: list[Planned], x: FloatArray,
-    whole: Mapping[str, FloatArray],
-) -> FloatArray:  # fmt: skip
-    """The plan in the floats of the action space."""
-    units = {unit.name: unit for unit in scenario.units}
-    actions = np.repeat(scenario.neutral_action[None].astype(np.float64), steps, axis=0)
-    put_positions(scenario, whole, actions)
-    for one in fleet:
-        p, q = one.p_mw.at(x), one.q_mvar.at(x)
-        for k, name in enumerate(one.names):
-            unit = units[name]
-            if unit.action_p is not None:
-                low, high = one.low_mw[:, k], one.high_mw[:, k]
-                span = np.where(high > low, high - low, 1.0)
-                actions[:, unit.action_p] = np.where(high > low, 2.0 * (p[:, k] - low) / span - 1.0, 1.0)
-            if unit.action_q is not None:
-                actions[:, unit.action_q] = q[:, k] / unit.q_max_mvar
-    return np.clip(actions, -1.0, 1.0)
+    return found

@@ -14,9 +14,10 @@ from .affine import FloatArray
 from .branch_flow import NetworkLimits
 from .conic import ConicSolution
 from .dispatch_program import OBJECTIVES, Case, DispatchProgram, demand_of
+from .local import local_optimum
 from .program import CONE, Program, Rows
 from .radial import radial_network
-from .replay import Plan, Replay, replayed
+from .replay import Plan, Replay, bus_loads, replayed
 from .units import Unit
 
 __all__ = ["OBJECTIVES", "REPLAY_PU", "Binding", "Dispatch", "optimal_dispatch"]
@@ -54,6 +55,9 @@ class Dispatch:
         tightened: Whether voltages without losses were held below the limit to make the plan real.
         binding: Limits with a multiplier.
         seconds: Of the solver.
+        repaired: Whether the setpoints are those of an AC local optimum that started at the
+            relaxation's; ``objective`` is then what they reach, and
+            ``relaxation_gap`` and ``binding`` are the relaxation's.
     """
 
     units: tuple[Unit, ...]
@@ -68,6 +72,7 @@ class Dispatch:
     tightened: bool
     binding: tuple[Binding, ...]
     seconds: float
+    repaired: bool = False
 
 
 def optimal_dispatch(
@@ -86,7 +91,8 @@ def optimal_dispatch(
 
     The branch flow relaxation gives the setpoints and, from its dual, a bound. The setpoints are replayed
     through the AC power flow; where that is not the plan, or breaks a limit, the relaxation is tightened and
-    solved again, and the bound of the first is kept.
+    solved again; where that is not at the bound either, an AC local optimum that starts at both points
+    repairs it (`local.local_optimum`). The bound of the first is kept.
 
     Args:
         net: Compiled.
@@ -111,19 +117,47 @@ def optimal_dispatch(
 
 
 def made_real(built: DispatchProgram, gap_tolerance: float) -> Dispatch:
-    """The solution of a program; where its replay is not the plan, that of the tightened program."""
-    found, demand, limits = built.solved(), built.demand, built.limits
-    bound = found.bound.value
-    first = dispatched(built, found, gap_tolerance, bound)
-    if first.status == "optimal" or first.replay.v_error_pu <= REPLAY_PU or limits.lossless_voltages:
-        return first
-    tight = DispatchProgram(built.network, built.case, demand, replace(limits, lossless_voltages=True))
+    """The solution of a program; where it is not real or not at the bound, the best of what repairs it."""
+    found = built.solved()
+    plans = [dispatched(built, found, gap_tolerance, found.bound.value)]
+    if plans[0].status != "optimal" and plans[0].replay.v_error_pu > REPLAY_PU:
+        plans += _tightened(built, gap_tolerance, found.bound.value)
+    if plans[-1].status == "optimal":
+        return plans[-1]
+    plans += [_repaired(built, plan, gap_tolerance, found.bound.value) for plan in list(plans)]
+    best = plans[0]
+    for plan in plans[1:]:
+        best = plan if _better(plan, best) else best
+    return best
+
+
+def _tightened(built: DispatchProgram, gap_tolerance: float, bound: float) -> list[Dispatch]:
+    """The plan with voltages without losses below the limit; none where that leaves nothing."""
+    if built.limits.lossless_voltages:
+        return []
+    limits = replace(built.limits, lossless_voltages=True)
+    tight = DispatchProgram(built.network, built.case, built.demand, limits)
     try:
-        again = tight.solved()
+        return [dispatched(tight, tight.solved(), gap_tolerance, bound)]
     except RunError:
-        return first
-    second = dispatched(tight, again, gap_tolerance, bound)
-    return second if _better(second, first) else first
+        return []
+
+
+def _repaired(built: DispatchProgram, plan: Dispatch, tolerance: float, bound: float) -> Dispatch:
+    """The AC local optimum near a plan."""
+    case = built.case
+    p, q, source = bus_loads(built.network, built.demand)
+    near = local_optimum(
+        built.network.net, case.units, objective=case.objective, limits=built.limits,
+        head_usd_mwh=case.head_usd_mwh, p_mw=p, q_mvar=q, v_source_pu=source, start=(plan.p_mw, plan.q_mvar),
+    )  # fmt: skip
+    v = np.asarray(near.solution.v_pu)[0, built.network.node]
+    replay = _replay(built, near.p_mw, near.q_mvar, v)
+    gap, status = _judged(case, replay, tolerance, bound)
+    return replace(
+        plan, p_mw=near.p_mw, q_mvar=near.q_mvar, objective=replay.objective, gap=gap, status=status,
+        replay=replay, repaired=True,
+    )  # fmt: skip
 
 
 def _better(second: Dispatch, first: Dispatch) -> bool:
@@ -136,24 +170,32 @@ def dispatched(built: DispatchProgram, found: ConicSolution, tolerance: float, b
     """The solution of a program with its replay, its gap to ``bound`` and the limits that bind."""
     p, q = built.p.at(found.x)[0], built.q.at(found.x)[0]
     v = np.sqrt(np.maximum(built.flow.v.at(found.x)[0], 0.0))
+    replay = _replay(built, p, q, v)
+    gap, status = _judged(built.case, replay, tolerance, bound)
+    sign = -1.0 if built.case.objective == "host" else 1.0
+    flow = built.flow
+    sent = flow.sent.at(found.x)
+    loose = sent * flow.l.at(found.x) - flow.p.at(found.x) ** 2 - flow.q.at(found.x) ** 2
+    return Dispatch(
+        built.case.units, p, q, sign * found.objective, sign * bound, gap, status, replay, loose[0],
+        built.limits.lossless_voltages, tuple(_binding(built.program, found)), found.seconds,
+    )  # fmt: skip
+
+
+def _replay(built: DispatchProgram, p: FloatArray, q: FloatArray, v: FloatArray) -> Replay:
     case = built.case
-    replay = replayed(
+    return replayed(
         built.network, built.demand, built.limits, Plan(case.at, p, q, v), case.units, case.objective,
         case.head_usd_mwh,
     )  # fmt: skip
-    sign = -1.0 if built.case.objective == "host" else 1.0
-    gap = sign * replay.objective - bound
+
+
+def _judged(case: Case, replay: Replay, tolerance: float, bound: float) -> tuple[float, str]:
+    """The gap to the bound, and what may be said of a plan."""
+    gap = (-1.0 if case.objective == "host" else 1.0) * replay.objective - bound
     if replay.violation > _KEPT:
-        status = "inexact"
-    else:
-        status = "optimal" if gap <= tolerance * max(abs(bound), _LEAST_SCALE) else "feasible"
-    flow = built.flow
-    sent = flow.network.ratio2 * flow.v.at(found.x)[:, flow.network.parent]
-    loose = sent * flow.l.at(found.x) - flow.p.at(found.x) ** 2 - flow.q.at(found.x) ** 2
-    return Dispatch(
-        case.units, p, q, sign * found.objective, sign * bound, gap, status, replay, loose[0],
-        built.limits.lossless_voltages, tuple(_binding(built.program, found)), found.seconds,
-    )  # fmt: skip
+        return gap, "inexact"
+    return gap, "optimal" if gap <= tolerance * max(abs(bound), _LEAST_SCALE) else "feasible"
 
 
 def _binding(program: Program, found: ConicSolution) -> list[Binding]:

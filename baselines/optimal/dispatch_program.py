@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ... import physics
 from ..errors import RunError, unknown
 from .affine import Affine, FloatArray, IntArray
-from .branch_flow import BranchFlow, Demand, NetworkLimits, add_branch_flow
+from .branch_flow import BranchFlow, Demand, Gains, NetworkLimits, add_branch_flow
+from .conflicts import InfeasibleError, conflicting_limits
 from .conic import ALMOST, INFEASIBLE, SOLVED, Compiled, ConicSolution
 from .program import CONE, Limit, Program, Rows
 from .radial import RadialNetwork
@@ -39,7 +40,12 @@ class Case:
 
     @classmethod
     def of(
-        cls, net: physics.Network, units: Sequence[Unit], objective: str, limits: NetworkLimits, head: float
+        cls,
+        net: physics.Network | physics.Network3,
+        units: Sequence[Unit],
+        objective: str,
+        limits: NetworkLimits,
+        head: float,
     ) -> Case:
         """Checked; RunError for an unknown objective or bus, a name twice, a band outside the physical."""
         if objective not in OBJECTIVES:
@@ -74,6 +80,19 @@ def demand_of(
     return Demand(p[None, network.node], q[None, network.node], source[None])
 
 
+class Beside(Protocol):
+    """What a program has besides units: ratios that are chosen, banks."""
+
+    def gains(self) -> Gains | None:
+        """Ratios that are chosen."""
+
+    def columns(self, program: Program, network: RadialNetwork) -> tuple[Affine, FloatArray]:
+        """(1, m) Mvar that it feeds in, and (m,) its reach."""
+
+    def add_rows(self, program: Program, flow: BranchFlow) -> None:
+        """Rows that need the network's columns."""
+
+
 class DispatchProgram:
     """A case as a conic program; loads, source voltages and limits of units may change in place.
 
@@ -84,7 +103,11 @@ class DispatchProgram:
         program, flow, p, q: Its columns and rows; p and q of the units, (1, n_unit).
     """
 
-    def __init__(self, network: RadialNetwork, case: Case, demand: Demand, limits: NetworkLimits) -> None:
+    def __init__(
+        self, network: RadialNetwork, case: Case, demand: Demand, limits: NetworkLimits,
+        beside: Beside | None = None,
+    ) -> None:  # fmt: skip
+        self._beside = beside
         self.network, self.case, self.demand, self.limits = network, case, demand, limits
         self._built_for = (case, _sizes(network, case, demand))
         self.program, self.flow, self.p, self.q, self._boxes = self._put_together(elastic=False)
@@ -146,7 +169,7 @@ class DispatchProgram:
         if found.status in (SOLVED, ALMOST):
             return found
         if found.status == INFEASIBLE:
-            raise RunError(f"no setpoints keep the limits: {self._conflicts()}")
+            raise self._conflicts()
         raise RunError(f"the conic solver ended with {found.solver_status!r} after {found.iterations} steps")
 
     def _put_together(self, elastic: bool) -> tuple[Program, BranchFlow, Affine, Affine, Boxes]:
@@ -157,30 +180,22 @@ class DispatchProgram:
         boxes = _add_boxes(program, case.units, p, q)
         at = network.position[case.at]
         p_inject, q_inject = p.scattered(at, network.size), q.scattered(at, network.size)
-        flow = add_branch_flow(program, network, self.demand, p_inject, q_inject, self.limits, at_position)
+        gains = None
+        if self._beside is not None:
+            more, reach = self._beside.columns(program, network)
+            q_inject, at_position, gains = q_inject + more, at_position + reach, self._beside.gains()
+        flow = add_branch_flow(
+            program, network, self.demand, p_inject, q_inject, self.limits, at_position, gains
+        )
+        if self._beside is not None:
+            self._beside.add_rows(program, flow)
         program.minimise(_objective(program, case, flow, p))
         return program, flow, p, q, boxes
 
-    def _conflicts(self) -> str:
-        """The limits that are exceeded by most where each may be exceeded at the same price."""
+    def _conflicts(self) -> InfeasibleError:
+        """The error that names limits that cannot be kept together."""
         program, *_ = self._put_together(elastic=True)
-        found = Compiled(program).solve()
-        if found.status not in (SOLVED, ALMOST):
-            return (
-                f"and none if they might be exceeded ({found.solver_status}): the loads are beyond the feeder"
-            )
-        worst: list[tuple[float, str]] = []
-        for rows in program.rows:
-            if rows.limit is None or rows.slack is None:
-                continue
-            over = np.max(rows.slack.at(found.x) / rows.limit.per_unit, axis=0)
-            worst += [
-                (float(by), f"{rows.limit.kind} at {name} by {by:.4g} {rows.limit.unit}")
-                for name, by in zip(rows.limit.element, over, strict=True)
-                if by > 1e-6
-            ]
-        worst.sort(reverse=True)
-        return "the least that must give way is " + "; ".join(text for _, text in worst[:5])
+        return InfeasibleError(conflicting_limits(program))
 
 
 def _unit_sizes(network: RadialNetwork, case: Case) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -220,9 +235,9 @@ def _structure(case: Case) -> list[tuple[Any, ...]]:
 def _add_boxes(program: Program, units: Sequence[Unit], p: Affine, q: Affine) -> Boxes:
     """Rows of the units' limits, with the units that each group is of."""
     names = np.array([unit.name for unit in units], dtype=object)
-    wide = {
-        "p": np.array([u.p_max_mw > u.p_min_mw for u in units], dtype=bool),
-        "q": np.array([u.q_max_mvar > u.q_min_mvar for u in units], dtype=bool),
+    wide = {  # what is fixed is a limit of its own where limits may be exceeded
+        "p": np.array([u.p_max_mw > u.p_min_mw or program.elastic for u in units], dtype=bool),
+        "q": np.array([u.q_max_mvar > u.q_min_mvar or program.elastic for u in units], dtype=bool),
     }
     boxes: Boxes = {}
     for kind, part in (("p_fixed", p), ("q_fixed", q)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,36 @@ def radial_network(net: physics.Network) -> RadialNetwork:
         half_parent=np.where(forward, seen, half), half_child=np.where(forward, half, seen),
         rating_mva=np.where(np.isfinite(rating), rating, np.inf), z_p=z_p, z_q=z_q,
     )  # fmt: skip
+
+
+def without_banks(network: RadialNetwork, banks: IntArray) -> RadialNetwork:
+    """The network with some banks off, rows of the feeder's table, however they are stored."""
+    net = network.net
+    b = network.b_pu.copy()
+    stored = np.where(net.cap_on[banks], net.cap_susceptance[banks] * net.base_mva, 0.0)
+    np.subtract.at(b, network.position[net.cap_node[banks]], stored / network.base_mva)
+    return replace(network, b_pu=b)
+
+
+def fed_by_regulators(network: RadialNetwork, regulators: IntArray) -> IntArray:
+    """(n,) index among the fed of the branches of regulators, rows of the feeder's table.
+
+    Raises:
+        RunError: a regulator stands at the far end of its branch, or at one without voltage.
+    """
+    net, found = network.net, []
+    for row, branch in zip(regulators.tolist(), net.reg_branch[regulators].tolist(), strict=True):
+        at = np.flatnonzero(network.branch == branch)
+        name = net.feeder.column("regulators", "reg_id")[row]
+        if not at.size:
+            raise RunError(f"tap changer {str(name)!r} has no connection to a source")
+        if not net.topology.child_is_to[branch]:
+            raise RunError(
+                f"tap changer {str(name)!r} stands at the far end of its branch, seen from the source: the "
+                "relaxation needs it at the near end; let the branch begin there"
+            )
+        found.append(int(at[0]))
+    return np.array(found, dtype=np.int64)
 
 
 def _base(net: physics.Network) -> float:

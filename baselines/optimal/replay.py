@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ... import physics
 from .affine import FloatArray, IntArray
@@ -37,12 +38,17 @@ class Plan:
 
     Attributes:
         at: (n_unit,) bus rows. p_mw, q_mvar: (n_unit,). v_pu: (m,) at the network's positions.
+        tap: (n_branch,) ratios. cap_on: (n_bank,) states. Where they are None, as the feeder has them.
+        beside_q_mvar: (n_bus,) what else feeds in.
     """
 
     at: IntArray
     p_mw: FloatArray
     q_mvar: FloatArray
     v_pu: FloatArray
+    tap: FloatArray | None = None
+    cap_on: NDArray[np.bool_] | None = None
+    beside_q_mvar: FloatArray | float = 0.0
 
 
 def replayed(
@@ -51,20 +57,30 @@ def replayed(
 ) -> Replay:  # fmt: skip
     """The plan through `physics.solve`; ``objective`` as `dispatch.optimal_dispatch` has it."""
     net = network.net
-    load_p, load_q, inject_p, inject_q = (np.zeros(net.n_bus) for _ in range(4))
-    load_p[network.node], load_q[network.node] = demand.p_mw[0], demand.q_mvar[0]
+    load_p, load_q, source = bus_loads(network, demand)
+    inject_p, inject_q = np.zeros(net.n_bus), np.zeros(net.n_bus)
     np.add.at(inject_p, plan.at, plan.p_mw)
     np.add.at(inject_q, plan.at, plan.q_mvar)
-    source = np.array(net.feeder.column("sources", "v_pu"), dtype=np.float64)
-    source[network.source] = demand.v_source_pu[0]
     sol = physics.solve(
-        net, load_p[None], load_q[None], p_inject_mw=inject_p[None], q_inject_mvar=inject_q[None],
-        v_source_pu=source[None], tol=1e-11,
+        net, load_p[None], load_q[None], p_inject_mw=inject_p[None],
+        q_inject_mvar=(inject_q + plan.beside_q_mvar)[None], v_source_pu=source[None], tol=1e-11,
+        tap=None if plan.tap is None else plan.tap[None],
+        cap_on=None if plan.cap_on is None else plan.cap_on[None],
     )  # fmt: skip
     v = sol.v_pu[0]
     error = float(np.abs(v[network.node] - plan.v_pu).max()) if sol.converged[0] else np.inf
     value = _value(sol, v, plan, units, objective, head_usd_mwh)
     return Replay(sol, value, error, _excess(network, sol, v, limits))
+
+
+def bus_loads(network: RadialNetwork, demand: Demand) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Loads (n_bus,), P and Q, and voltages (n_source,) of the first step, in the feeder's order."""
+    net = network.net
+    p, q = np.zeros(net.n_bus), np.zeros(net.n_bus)
+    p[network.node], q[network.node] = demand.p_mw[0], demand.q_mvar[0]
+    source = np.array(net.feeder.column("sources", "v_pu"), dtype=np.float64)
+    source[network.source] = demand.v_source_pu[0]
+    return p, q, source
 
 
 def _value(

@@ -7,30 +7,57 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...envs.core.planning import SoFar, Window
 from ...envs.tasks import Term
 from ..errors import RunError
-from .affine import Affine, FloatArray
+from .affine import Affine
 from .branch_flow import MOST_V_PU, BranchFlow, ends_of
 from .devices import Planned
 from .program import Program
+from .reach import Reach
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedEpisode:
-    """What terms read: the network, the fleet, the length of an interval, the band of the task, prices,
-    what stations are still to draw for the cars that are there at the beginning, and () what the moves of
-    tap changers and banks cost.
+    """What terms read: the network, the fleet, the band of the task, and the window with its prices, the
+    power that is asked for, and what the episode was before; what voltages and flows can be at all (None:
+    not known); and () what the moves of tap changers and banks cost.
     """
 
     program: Program
     flow: BranchFlow
     fleet: Sequence[Planned]
-    dt_h: float
     v_band: tuple[float, float] | None
-    price_usd_mwh: FloatArray
-    owed_first_mwh: float
+    window: Window
+    reach: Reach | None
     moves_usd: Affine
+
+    @property
+    def dt_h(self) -> float:
+        """Hours of an interval."""
+        return self.window.dt_h
+
+    @property
+    def so_far(self) -> SoFar:
+        """Of the episode; nothing where its task remembers nothing."""
+        return self.window.so_far or SoFar(0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def stored_more_mwh(self) -> Affine:
+        """() what storage holds more at the end than at the beginning of the episode."""
+        stored = [planned.stored_mwh for planned in self.fleet if planned.stored_mwh is not None]
+        total = Affine(0.0)
+        for part in stored:
+            total = total + part
+        return total - self.so_far.stored_first_mwh if stored else total
+
+    def owed_more_mwh(self) -> Affine:
+        """() what cars, loads and rooms are owed more."""
+        total = Affine(-self.so_far.owed_first_mwh)
+        for planned in self.fleet:
+            total = total + planned.owed_mwh
+        return total
 
 
 def cost_of(episode: PlannedEpisode, terms: Sequence[Term], *, leave_out: str | None = None) -> Affine:
@@ -60,20 +87,28 @@ def check_terms(terms: Sequence[Term]) -> None:
             raise RunError(f"reward term {term.name!r}: weight {term.weight:g} pays for {quantity!r}")
 
 
+def wants_losses(window: Window, terms: Sequence[Term]) -> NDArray[np.bool_]:
+    """(steps,) whether import may pay by itself: at a price below 0, or where power is asked for."""
+    names = {term.of.name for term in terms if term.weight}
+    price = window.price_usd_mwh + sum(-term.weight for term in terms if term.of.name == "imported_mwh")
+    found = (price < 0.0) & ("energy_cost_usd" in names)
+    return np.asarray(found | bool(names & {"setpoint_deviation_mw", "setpoint_deviation_square"}))
+
+
 def _loss_mw(episode: PlannedEpisode, **_: Any) -> Affine:
     return episode.flow.loss_mw.sum()
 
 
 def _deviation(episode: PlannedEpisode, reference_pu: float, band_pu: float) -> Affine:
     """(V - r)^2 = v - 2 r sqrt(v) + r^2 in v = V^2, convex, mean over the live nodes."""
-    v, root = episode.flow.v, _roots(episode)
+    v = episode.flow.v
+    root = _roots(episode, v)
     square = v - 2.0 * reference_pu * root + reference_pu**2
     return square.sum() / (episode.flow.network.size * band_pu**2)
 
 
-def _roots(episode: PlannedEpisode) -> Affine:
-    """(steps, m) at most the voltages; at them where more is better."""
-    v = episode.flow.v
+def _roots(episode: PlannedEpisode, v: Affine) -> Affine:
+    """At most the voltages of these squares; at them where more is better."""
     root = episode.program.columns(v.shape, MOST_V_PU)
     episode.program.rotated(v, Affine(np.ones(v.shape)), root)
     return root
@@ -93,21 +128,25 @@ def _violation(episode: PlannedEpisode, **_: Any) -> Affine:
     """
     if episode.v_band is None:
         return Affine(0.0)
-    low, high = episode.v_band
-    below = episode.program.positive(low - _roots(episode))
-    above = episode.program.positive((episode.flow.v - high**2) / (MOST_V_PU + high))
+    (low, high), v, reach = episode.v_band, episode.flow.v.reshape(-1), episode.reach
+    ends = (np.zeros(v.shape), np.full(v.shape, np.inf))
+    if reach is not None:
+        ends = reach.v_low.ravel(), reach.v_high.ravel()
+    under, over = np.flatnonzero(ends[0] < low**2), np.flatnonzero(ends[1] > high**2)
+    below = episode.program.positive(low - _roots(episode, v[under]))
+    above = episode.program.positive((v[over] - high**2) / (MOST_V_PU + high))
     return below.sum() + above.sum()
 
 
 def _deficit(episode: PlannedEpisode, **_: Any) -> Affine:
-    more = Affine(0.0)
-    for planned in episode.fleet:
-        more = more + planned.stored_more_mwh
-    return Affine(0.0) if more.is_number else episode.program.positive(-more)
+    total = Affine(0.0)
+    for less in (-episode.stored_more_mwh(), episode.owed_more_mwh()):
+        total = total + (np.maximum(less.constant, 0.0) if less.is_number else episode.program.positive(less))
+    return total
 
 
 def _energy_usd(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.dt_h * (episode.price_usd_mwh * episode.flow.p_source_mw).sum()
+    return episode.dt_h * (episode.window.price_usd_mwh * episode.flow.p_source_mw).sum()
 
 
 def _imported(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -119,8 +158,37 @@ def _exported(episode: PlannedEpisode, **_: Any) -> Affine:
 
 
 def _peak(episode: PlannedEpisode, **_: Any) -> Affine:
-    """The rises of the running peak add up to the peak, from 0 on."""
-    return episode.program.most(episode.flow.p_source_mw, floor=0.0)
+    """The rises of the running peak add up to the peak, from what it was on."""
+    before = episode.so_far.peak_mw
+    return episode.program.most(episode.flow.p_source_mw, floor=before) - before
+
+
+def _off(episode: PlannedEpisode, **_: Any) -> Affine:
+    return _absolute(episode.program, _distance(episode)).sum()
+
+
+def _off_square(episode: PlannedEpisode, **_: Any) -> Affine:
+    return episode.program.square(_distance(episode)).sum()
+
+
+def _distance(episode: PlannedEpisode) -> Affine:
+    """(steps,) of the power at the head from what is asked for."""
+    asked = episode.window.setpoint_mw
+    if asked is None:
+        raise RunError("the reward counts a distance from a dispatch signal that the task does not have")
+    return episode.flow.p_source_mw - asked
+
+
+def _absolute(program: Program, expression: Affine) -> Affine:
+    top = program.columns(expression.shape, program.reach_of(expression))
+    program.nonneg(top - expression)
+    program.nonneg(top + expression)
+    return top
+
+
+def _above(episode: PlannedEpisode, sign: float, limit_mw: float) -> Affine:
+    """(steps,) import (or export) beyond a limit."""
+    return episode.program.positive(sign * episode.flow.p_source_mw - limit_mw)
 
 
 def _charged(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -130,29 +198,40 @@ def _charged(episode: PlannedEpisode, **_: Any) -> Affine:
     return total
 
 
+def _undelivered(episode: PlannedEpisode, **_: Any) -> Affine:
+    total = Affine(0.0)
+    for planned in episode.fleet:
+        total = total + planned.undelivered_mwh
+    return total
+
+
 def _overload(episode: PlannedEpisode, **_: Any) -> Affine:
     """MVA above the rating of the larger end."""
     network, program, base = episode.flow.network, episode.program, episode.flow.network.base_mva
     rated = np.flatnonzero(np.isfinite(network.rating_mva))
     if not rated.size:
         return Affine(0.0)
-    ends = ends_of(episode.flow, rated)
-    most = np.maximum(*(program.reach_of(p) + program.reach_of(q) for p, q in ends.values()))
+    rating = np.broadcast_to(network.rating_mva[rated] / base, (episode.window.t_index.size, rated.size))
+    loaded = np.arange(rating.size)
+    if episode.reach is not None:
+        loaded = np.flatnonzero(episode.reach.most_mva(network)[:, rated] / base > rating)
+    if not loaded.size:
+        return Affine(0.0)
+    ends = [(p.reshape(-1)[loaded], q.reshape(-1)[loaded]) for p, q in ends_of(episode.flow, rated).values()]
+    most = np.maximum(*(program.reach_of(p) + program.reach_of(q) for p, q in ends))
     above = program.columns(most.shape, most)
     program.nonneg(above)
-    for p, q in ends.values():
-        program.cone(above + network.rating_mva[rated] / base, p, q)
+    for p, q in ends:
+        program.cone(above + rating.ravel()[loaded], p, q)
     return base * above.sum()
 
 
 def _settlement(episode: PlannedEpisode, terms: Sequence[Term]) -> Affine:
     """What storage holds less, and cars are owed more, is bought at the highest price; the other way sold."""
     weight = {term.of.name: term.weight for term in terms if term.of.name in _SETTLED}
-    more, owed = Affine(0.0), Affine(-episode.owed_first_mwh)
-    for planned in episode.fleet:
-        more, owed = more + planned.stored_more_mwh, owed + planned.owed_mwh
-    high = -weight.get(_DEFICIT, 0.0) * max(float(episode.price_usd_mwh.max()), 0.0)
-    low = weight.get(_SURPLUS, 0.0) * max(float(episode.price_usd_mwh.min()), 0.0)
+    more, owed = episode.stored_more_mwh(), episode.owed_more_mwh()
+    high = -weight.get(_DEFICIT, 0.0) * episode.so_far.highest_usd_mwh
+    low = weight.get(_SURPLUS, 0.0) * episode.so_far.lowest_usd_mwh
     if low > high:
         raise RunError(f"energy left over earns {low:g} a MWh and costs {high:g}: that has no bound")
     total, program = Affine(0.0), episode.program
@@ -177,7 +256,16 @@ _COVERED: dict[str, Callable[..., Affine]] = {
     "exported_mwh": _exported,
     "peak_rise_mw": _peak,
     "resource_cost": _charged,
+    "undelivered_mwh": _undelivered,
     "voltage_violation_pu": _violation,
     "thermal_overload_mva": _overload,
+    "setpoint_deviation_mw": _off,
+    "setpoint_deviation_square": _off_square,
+    "loss_mwh": lambda episode: episode.dt_h * episode.flow.loss_mw.sum(),
+    "import_above_mw": lambda episode, limit_mw: _above(episode, 1.0, limit_mw).sum(),
+    "export_above_mw": lambda episode, limit_mw: _above(episode, -1.0, limit_mw).sum(),
+    "import_above_square": lambda episode, limit_mw: episode.program.square(
+        _above(episode, 1.0, limit_mw)
+    ).sum(),
     "vuf_violation_pct": lambda _: Affine(0.0),  # of a balanced feeder
 }

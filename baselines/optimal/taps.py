@@ -7,21 +7,19 @@ positions are then held, and all else is planned again around them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...envs.core.planning import PlannedScenario, Window
 from ...envs.resources.outlook import Positions
 from ...envs.resources.switched import SwitchedDevice, TapProgram
-from ..errors import RunError
 from .affine import Affine, FloatArray, IntArray, stacked
 from .branch_flow import MOST_V_PU, BranchFlow, Gains
-from .devices import Planned
+from .devices import Box, Planned
 from .program import Program
-from .radial import RadialNetwork
+from .radial import RadialNetwork, fed_by_regulators, without_banks
 
-_NOTHING = Affine(0.0)
 _LEAST_V_PU = 0.5
 #: Kinds of devices that stand at whole positions.
 KINDS = ("tap_changer", "capacitor_bank")
@@ -47,17 +45,11 @@ class _Units:
         return bool((self.low == self.high).all())
 
 
-def check_ends(scenario: PlannedScenario) -> None:
+def check_ends(scenario: PlannedScenario, network: RadialNetwork) -> None:
     """RunError for a tap changer that stands at the far end of its branch."""
-    net = scenario.network
     for program in scenario.fleet.programs:
         if isinstance(program, TapProgram):
-            for name, branch in zip(program.names, net.reg_branch[program.rows], strict=True):
-                if not net.topology.child_is_to[branch]:
-                    raise RunError(
-                        f"tap changer {name!r} stands at the far end of its branch, seen from the "
-                        "source: the relaxation needs it at the near end; let the branch begin there"
-                    )
+            fed_by_regulators(network, program.rows)
 
 
 class SwitchedDay:
@@ -86,11 +78,11 @@ class SwitchedDay:
             else:
                 self.banks = units
         self._day = window.t_index // scenario.calendar.steps_per_day
-        self.at = self._fed_by_taps()
         feeder = network.net.feeder
         self.step_pu = self.ratio = np.empty(0)
         if self.taps is not None:
             rows = self.taps.device.rows
+            self.at = fed_by_regulators(network, rows)
             self.step_pu = feeder.column("regulators", "tap_step_pu")[rows].astype(np.float64)
             self.ratio = network.net.reg_ratio[rows]
         if self.banks is not None:
@@ -108,18 +100,7 @@ class SwitchedDay:
         """The network without the banks that are planned."""
         if self.banks is None:
             return self._of_network
-        net = self._of_network.net
-        on = net.cap_on[self.banks.device.rows]
-        b = self._of_network.b_pu.copy()
-        np.subtract.at(b, self.node, np.where(on, self.mvar, 0.0) / self._of_network.base_mva)
-        return replace(self._of_network, b_pu=b)
-
-    def _fed_by_taps(self) -> IntArray:
-        if self.taps is None:
-            return np.empty(0, dtype=np.int64)
-        net = self._of_network.net
-        branches = net.reg_branch[self.taps.device.rows]
-        return np.array([int(np.flatnonzero(self._of_network.branch == b)[0]) for b in branches])
+        return without_banks(self._of_network, self.banks.device.rows)
 
     # -- columns and rows ----------------------------------------------------------------------------------
 
@@ -140,8 +121,9 @@ class SwitchedDay:
         self.q = q
         return [
             Planned(
-                self.banks.device.names, none, q, most, Affine(np.zeros(shape[0])), _NOTHING, _NOTHING,
-                _NOTHING, np.zeros(shape), np.zeros(shape),
+                self.banks.device.names, none, q, most,
+                Box(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.broadcast_to(most, shape)),
+                lambda _: {},
             )
         ]  # fmt: skip
 

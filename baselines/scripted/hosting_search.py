@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,54 @@ from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObserv
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-_ASKS_MW = 1e-4  # less is what float32 leaves of an application that is served
+ASKS_MW = 1e-4  # less is what float32 leaves of an application that is served
 _NOISE = 2e-6  # pu or share of a rating: what is observed in float32 may be off by
 _LEVELS = 8
 
 
-class _LooksAhead(Policy):
-    """The largest unit that no limit forbids, at the site where it leaves most room."""
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The grid in front of a decision: what units at sites would do to what limits speak of.
+
+    Attributes:
+        flows: Of the feeder; ``loads`` in it.
+        loads: As `BalancedFlows.solve` takes them.
+        there_mw: (nodes,) what is connected already.
+        node: (sites,) rows of the nodes.
+        bounds: Of the columns.
+    """
+
+    flows: BalancedFlows
+    loads: Mapping[str, Any]
+    there_mw: FloatArray
+    node: IntArray
+    bounds: Bounds
+
+    def evaluate(self, at: IntArray, size_mw: FloatArray) -> tuple[FloatArray, BoolArray]:
+        """(rows, columns) where one site each gets a unit, and whether there was a power flow."""
+        sizes = np.zeros((at.size, self.node.size))
+        sizes[np.arange(at.size), at] = size_mw
+        return self._solved(sizes)
+
+    def columns(self, sizes_mw: FloatArray) -> FloatArray:
+        """(rows, columns) where all sites get sizes (rows, sites); NaN without a power flow."""
+        x, found = self._solved(sizes_mw)
+        return np.where(found[:, None], x, np.nan)
+
+    def kept(self, sizes_mw: FloatArray) -> BoolArray:
+        """(rows,) whether sizes (rows, sites) keep every limit."""
+        x, found = self._solved(sizes_mw)
+        return found & self.bounds.kept(x)
+
+    def _solved(self, sizes_mw: FloatArray) -> tuple[FloatArray, BoolArray]:
+        p = np.repeat(self.there_mw[None], len(sizes_mw), axis=0)
+        np.add.at(p, (slice(None), self.node), sizes_mw)
+        shown = self.flows.solve(self.loads, p, np.zeros_like(p))
+        return shown.x, shown.found
+
+
+class LooksAhead(Policy):
+    """Sites, and the power flow that says what units there would do."""
 
     plays_batches = True
     transient = ("_opened", "_new")
@@ -35,7 +76,7 @@ class _LooksAhead(Policy):
     def __init__(self, env: AnyEnv) -> None:
         """Find the sites. RunError when there are none, or too little is observed."""
         self._actions, self._observations = RuleActions(env), RuleObservations(env)
-        scenario = scenario_of(env)
+        self._scenario = scenario = scenario_of(env)
         units, task = scenario.fleet.units(HostingProgram.kind), scenario.task
         if not units:
             raise RunError("this environment has no HostingSite to connect at: choose another policy")
@@ -53,7 +94,7 @@ class _LooksAhead(Policy):
         self._action = np.array([unit.action_p for unit in units])
         self._node = np.array([unit.node_row for unit in units])
         steps = [p.step_mw for p in scenario.fleet.programs if isinstance(p, HostingProgram)]
-        self._step = np.concatenate(steps)
+        self._step_mw = np.concatenate(steps)
         self._flows = BalancedFlows(scenario.feeder, HostingLimits(task.v_band, None, 0.0))
         columns = self._flows.quantities
         thermal = columns.kind_high == THERMAL
@@ -79,6 +120,21 @@ class _LooksAhead(Policy):
         v, loading = batch[:, self._v], batch[:, self._loading]
         return np.hstack([v[:, self._flows.nodes], loading[:, self._flows.branches]])
 
+    def _opening(self, shown: FloatArray, opened: FloatArray, sites: IntArray) -> Opened:
+        """The grid as it is shown, with what is connected already."""
+        loads = {
+            "p_mw": shown[None, self._p], "q_mvar": shown[None, self._q],
+            "v_source_pu": shown[self._v][self._source],
+        }  # fmt: skip
+        there = np.zeros(self._flows.shape)
+        there[self._node] = shown[self._connected]
+        bounds = self._columns.against(opened[None]).bounds
+        return Opened(self._flows, loads, there, self._node[sites], bounds)
+
+
+class _OneByOne(LooksAhead):
+    """The largest unit that no limit forbids, at the site where it leaves most room."""
+
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
         """A unit at one site of each row of `obs`."""
         batch, single = self._observations.batch(obs)
@@ -88,35 +144,23 @@ class _LooksAhead(Policy):
         for row in range(len(batch)):  # a row is a batch of its own: its sites side by side
             site, size = self._chosen(batch[row], self._opened[row])
             if site >= 0:
-                action[row, self._action[site]] = min(size / self._step[site], 1.0)
+                action[row, self._action[site]] = min(size / self._step_mw[site], 1.0)
         return self._actions.coded(action, single)
 
     def _chosen(self, shown: FloatArray, opened: FloatArray) -> tuple[int, float]:
         """The site and the size of its unit; -1: none fits anywhere."""
         asked = shown[self._asked]
-        most = np.where(asked > _ASKS_MW, np.minimum(asked, self._step), 0.0)
+        most = np.where(asked > ASKS_MW, np.minimum(asked, self._step_mw), 0.0)
         sites = np.flatnonzero(most > 0.0)
         if sites.size == 0:
             return -1, 0.0
-        loads = {
-            "p_mw": shown[None, self._p], "q_mvar": shown[None, self._q],
-            "v_source_pu": shown[self._v][self._source],
-        }  # fmt: skip
-        there = np.zeros(self._flows.shape)
-        there[self._node] = shown[self._connected]
-        bounds = self._columns.against(opened[None]).bounds
-
-        def evaluate(at: IntArray, size_mw: FloatArray) -> tuple[FloatArray, BoolArray]:
-            p = np.repeat(there[None], at.size, axis=0)
-            p[np.arange(at.size), self._node[sites[at]]] += size_mw
-            found = self._flows.solve(loads, p, np.zeros_like(p))
-            return found.x, found.found
-
+        grid = self._opening(shown, opened, sites)
+        bounds, evaluate = grid.bounds, grid.evaluate
         base, _ = evaluate(np.zeros(1, dtype=np.int64), np.zeros(1))
         if not bounds.kept(base)[0]:
             return -1, 0.0
         size = self._largest(evaluate, base, bounds, most[sites])
-        if size.max() <= _ASKS_MW:
+        if size.max() <= ASKS_MW:
             return -1, 0.0
         x, _ = evaluate(np.arange(sites.size), size)
         with np.errstate(invalid="ignore"):
@@ -133,8 +177,8 @@ class _LooksAhead(Policy):
         """(sites,) the largest unit of each that keeps every limit, at most ``most`` MW."""
 
 
-class Sweep(_LooksAhead):
-    """Sizes in eight equal steps up to a whole unit, at every site; see `_LooksAhead`."""
+class Sweep(_OneByOne):
+    """Sizes in eight equal steps up to a whole unit, at every site; see `_OneByOne`."""
 
     name = "host-sweep"
 
@@ -146,8 +190,8 @@ class Sweep(_LooksAhead):
         return np.asarray(most * steps / _LEVELS)
 
 
-class Bisection(_LooksAhead):
-    """The largest unit to a kilowatt, bracketed and bisected at all sites together; see `_LooksAhead`."""
+class Bisection(_OneByOne):
+    """The largest unit to a kilowatt, bracketed and bisected at all sites together; see `_OneByOne`."""
 
     name = "host-bisection"
 

@@ -26,6 +26,7 @@ IntArray = NDArray[np.int64]
 Act = Callable[[int, NDArray[Any], Mapping[str, Any]], FloatArray]
 
 _MOST_ROWS = 1024
+_MOST_MADE = 12  # vector environments of different sizes that are kept
 _MOST_CELLS = 1 << 19  # rows times entries of the observation
 
 
@@ -120,7 +121,7 @@ class Arena:
     def rows(self, count: int) -> AnyVectorEnv:
         """The environment as ``count`` rows."""
         if count not in self._made:
-            if len(self._made) > 4:
+            if len(self._made) > _MOST_MADE:
                 self._made.pop(next(iter(self._made))).close()
             self._made[count] = open_rows(self.env, count, threads=self.threads)
         return self._made[count]
@@ -129,10 +130,12 @@ class Arena:
 
     def sequences(self, days: IntArray, actions: FloatArray) -> Played:
         """Play given actions: days (rows,), actions (rows, steps, n_actions)."""
-        parts = [
-            self._play(days[lo:hi], _following(actions[lo:hi]), keep=False)
-            for lo, hi in self._cuts(days.size)
-        ]
+        parts = []
+        for lo, hi in self._cuts(days.size):
+            # Sizes are rounded up, the last row repeated, so that few vector environments are made.
+            some = np.minimum(np.arange(lo, lo + _rounded(hi - lo)), hi - 1)
+            played = self._play(days[some], _following(actions[some]), keep=False)
+            parts.append(played.of(slice(0, hi - lo)))
         return _joined(parts)
 
     def constants(self, days: IntArray, actions: FloatArray) -> Played:
@@ -225,6 +228,12 @@ def violations(infos: Mapping[str, Any], grid: Any) -> Any:
         if not name.startswith("_") and name not in own:
             total = total + value
     return total > 0.0
+
+
+def _rounded(count: int) -> int:
+    """Up to two more binary digits than the first."""
+    step = 1 << max(count.bit_length() - 3, 0)
+    return -(-count // step) * step
 
 
 def _following(actions: FloatArray) -> Act:

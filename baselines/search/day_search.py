@@ -97,14 +97,20 @@ class DaySearch:
         """The return of the best sequence so far."""
         return float(self.reward.sum())
 
-    def run(self, row_steps: int, rounds: int = 10) -> Found:
-        """Search until some ``row_steps`` intervals were played; ``rounds`` of each kind of step in turn."""
+    def run(self, row_steps: int, rounds: int = 10, moves: int = 320) -> Found:
+        """Search until some ``row_steps`` intervals were played.
+
+        Args:
+            row_steps: Looked at after each turn.
+            rounds: Of each kind of step, in turn.
+            moves: Changes of blocks that are tried in one step.
+        """
         while self.row_steps < row_steps:
             before = self.score
             for _ in range(rounds if self.quick.size else 0):
                 self._all_intervals()
             for _ in range(rounds if self.slow.size else 0):
-                self._blocks()
+                self._blocks(moves)
             still = self.score - before <= 1e-6 * (abs(before) + 1e-9)
             if still and not self.slow.size:
                 break
@@ -166,7 +172,7 @@ class DaySearch:
 
     # -- everything else -------------------------------------------------------------------------------------
 
-    def _blocks(self, moves: int = 320, most_together: int = 48) -> None:
+    def _blocks(self, moves: int, most_together: int = 48) -> None:
         """Changes of blocks of intervals, judged by the return of the day; those that help are added up."""
         tried = drawn_moves(self.rng, moves, self.slow, self.best, self.arena.neutral)
         rows = np.array([applied(self.best, [move]) for move in tried])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import ledger
 from ..resources import Fleet
 from ..resources.base import ActionDim, UnitInfo
 from ..resources.outlook import Outlook
@@ -29,8 +30,28 @@ if TYPE_CHECKING:
     from .load_source import LoadSource
     from .scenario import Scenario
 
+_REMEMBERED = [
+    ledger.PEAK_MW, ledger.STORED_FIRST_MWH, ledger.OWED_FIRST_MWH, ledger.HIGHEST_PRICE, ledger.LOWEST_PRICE,
+]  # fmt: skip
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """What settlement and demand charges remember of an episode.
+
+    Attributes:
+        peak_mw: most power taken from the upstream grid, 0 at least.
+        stored_first_mwh, owed_first_mwh: at its beginning, all units together.
+        highest_usd_mwh, lowest_usd_mwh: price of the whole episode, 0 at least.
+    """
+
+    peak_mw: float
+    stored_first_mwh: float
+    owed_first_mwh: float
+    highest_usd_mwh: float
+    lowest_usd_mwh: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,9 @@ class Window:
         load_p_mw, load_q_mvar: (horizon, load points) as the environment meets them, positive when consuming.
         price_usd_mwh: (horizon,).
         outlooks: of every program of the fleet, by the names that its costs and blocks have ("battery").
+        so_far: of the episode; None: its task remembers nothing.
+        setpoint_mw: (horizon,) power at the head that is asked for, its last one beyond the episode; None:
+            none is.
     """
 
     t_index: IntArray
@@ -51,6 +75,8 @@ class Window:
     load_q_mvar: FloatArray
     price_usd_mwh: FloatArray
     outlooks: Mapping[str, Outlook]
+    so_far: SoFar | None = None
+    setpoint_mw: FloatArray | None = None
 
 
 class PlannedScenario:
@@ -214,7 +240,13 @@ class PlannedScenario:
             known = (("pv", told.pv), ("wind", told.wind), ("outdoor_c", told.outdoor_c))
             weather = {name: series[played] for name, series in known if series is not None}
         outlooks = grid.fleet.outlooks(t_index, at, now % grid.profiles.n_steps, weather)
-        return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks)
+        so_far, setpoint_mw = None, None
+        if grid.ledger is not None:
+            so_far = SoFar(*grid.ledger.memory[at, _REMEMBERED].tolist())
+            if grid.ledger.signal.size:
+                ahead = int(grid.step_index[at]) + first - now + np.arange(n)
+                setpoint_mw = grid.ledger.signal[at, np.clip(ahead, 0, grid.ledger.steps - 1)]
+        return Window(t_index, grid.dt_h, p_mw, q_mvar, prices, outlooks, so_far, setpoint_mw)
 
     @staticmethod
     def _foretold(

@@ -302,7 +302,7 @@ class EVProgram(Resource):
             first = here[np.append(True, np.diff(ends[here, u]) != 0)[: here.size]]
             etas = float(self.eta_charge[u]), float(self.eta_discharge[u])
             sessions += [
-                Session(u, k, min(int(end), n), float(lacks), float(asked - lacks), *etas)
+                Session(u, k, min(int(end), n), float(lacks), float(asked - lacks), *etas, int(end) > n)
                 for k, end, lacks, asked in zip(
                     first.tolist(), ends[first, u], need[first, u], whole[first, u], strict=True
                 )

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.inverter_functions import FunctionTable
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -22,6 +24,7 @@ class Session(NamedTuple):
     taken_mwh: float = 0.0  # that it has taken since it came, and may give back
     eta_charge: float = 1.0  # MWh in its battery for each that the station draws
     eta_discharge: float = 1.0  # MWh that the station gives for each out of its battery
+    stays: bool = False  # beyond the window
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,14 @@ class Links:
 
 
 @dataclass(frozen=True)
+class Functions:
+    """Inverters that answer to voltage by functions of their own."""
+
+    table: FunctionTable
+    cease_pu: Floats  # (n_units,) nothing flows from that voltage on, inf: never
+
+
+@dataclass(frozen=True)
 class Outlook:
     """The intervals of a window as one program sees them.
 
@@ -143,7 +154,7 @@ class Outlook:
         positions: of devices that move; None: it injects.
         rooms: that heat pumps warm; None: it has none.
         flexibility: of flexible loads; commitment: of generators; work: of data centers; links: of soft open
-            points; None: of others.
+            points; functions: of inverters that follow their own; None: of others.
     """
 
     units: tuple[str, ...]
@@ -160,6 +171,7 @@ class Outlook:
     commitment: Commitment | None = None
     work: WorkQueue | None = None
     links: Links | None = None
+    functions: Functions | None = None
 
 
 def held(values: Floats, horizon: int) -> Floats:

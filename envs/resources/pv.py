@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..kernels.inverter_functions import cease, inverter_response, note_rest
 from ..kernels.plants import pv_advance
 from .base import BindContext, Exogenous, Floats, Ints, bus_id
 from .inverter_functions import InverterFunctions, cease_limits, function_table, functions_of
+from .outlook import Functions, Outlook
 from .profiled import ProfiledPlant, ProfiledProgram
 from .settling import BoolArray, SettlingResource
 
@@ -165,6 +166,11 @@ class AutonomousPVProgram(SettlingResource, PVProgram):
         """Powers, and what was curtailed: of what the sun offered, all that does not flow."""
         self.current_p_mw[:], self.current_q_mvar[:] = p_mw, q_mvar
         note_rest(self.p_avail_mw, p_mw, missed, self.accounts["curtailed_mw"], self.accounts["unsettled"])
+
+    def outlook(self, t_index: Ints, row: int, now: int, sun: Floats | None = None) -> Outlook:
+        """As `PVProgram.outlook`, and the functions."""
+        offered = super().outlook(t_index, row, now, sun)
+        return replace(offered, functions=Functions(self._table, self._cease_pu))
 
     def state(self) -> dict[str, Floats]:
         """Live arrays; see `Resource.state`."""

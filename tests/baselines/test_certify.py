@@ -118,6 +118,31 @@ def test_no_shipped_value_is_above_its_bound_or_below_a_rule(name: str) -> None:
         assert row["bound"] is None or row["best_known"] <= row["bound"] + 1e-6 * abs(row["bound"])
 
 
+def test_the_page_has_what_is_shipped() -> None:
+    """Every table with its means; bounds where they are proved."""
+    page = (Path(baselines.__file__).parents[1] / "docs" / "certificates.md").read_text()
+    for name in shipped():
+        table = certificates(name)
+        line = next(line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        best = float(np.mean(table["best_known"].to_numpy()))
+        assert cells[3] == f"{best:,.2f}".replace("-", "−")
+        assert (cells[4] == "–") == (table["bound"].null_count == table.num_rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["VoltVar3-ieee123-v1", "HostingCapacity-141-v0", "SetpointTracking-ieee123-v0"]
+)
+def test_doing_nothing_brings_what_shipped_certificates_say(name: str) -> None:
+    """Recomputed on the environment as it is, with the seed of the certificate."""
+    env = gymnasium.make(f"distgrid/{name}", split="test", disable_env_checker=True)
+    scenario = env.unwrapped.scenario  # type: ignore[attr-defined]
+    rest = np.repeat(scenario.neutral_action[None].astype(float), scenario.episode_steps, axis=0)
+    for row in certificates(name).to_pylist()[::20]:
+        found = played(env, rest, row["day"], 0 if row["seed"] is None else row["seed"])
+        assert found == pytest.approx(row["do_nothing"], rel=1e-12)
+
+
 def test_scores_are_0_at_rest_and_1_at_the_best_known() -> None:
     """And in between, in proportion."""
     row = certificates(ID).to_pylist()[0]

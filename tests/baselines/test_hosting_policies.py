@@ -14,7 +14,7 @@ from distgrid.baselines.errors import RunError
 from distgrid.envs import DistGridEnv, HostingCapacity, HostingSite, SeriesLoad, VoltVar
 
 ID = "distgrid/HostingCapacity-33bw-v0"
-NAMES = ("host-sweep", "host-bisection")
+NAMES = ("host-sweep", "host-bisection", "optimal")
 
 
 @pytest.mark.parametrize("env", ["33bw", "118zh", "141"])
@@ -27,6 +27,7 @@ def test_looking_ahead_beats_the_rule_and_violates_nothing(env: str) -> None:
     for name in NAMES:
         assert found[name].return_mean > 1.15 * found["host-nearest"].return_mean
         assert found[name].n_steps == 3 * 24, "no episode ended by a violation"
+    assert found["optimal"].return_mean > 1.02 * found["host-bisection"].return_mean
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,3 +80,28 @@ def test_a_run_is_resumed_and_other_environments_are_refused(tmp_path: Path) -> 
         baselines.make("host-sweep", DistGridEnv("case33bw"))
     with pytest.raises(RunError, match="not of VoltVar"):
         baselines.make("host-bisection", DistGridEnv("case33bw", [HostingSite("18", 1.0, 0.1)], VoltVar()))
+
+
+def test_the_largest_total_of_two_sites_in_a_row_is_that_of_a_fine_grid() -> None:
+    """Exhaustive: sizes every 10 kW; the plan is as large as the best of them, up to the grid."""
+    feeder = cases.load("case33bw").with_source(v_pu=1.0)
+    p, q = feeder.column("nodes", "load_p_mw"), feeder.column("nodes", "load_q_mvar")
+    load = SeriesLoad(feeder, np.tile(p, (96, 1)), np.tile(q, (96, 1)))
+    task = HostingCapacity(v_band=(0.9, 1.05), most_loading=1e6)
+    sites = [HostingSite("18", p_mw=1.5, step_mw=0.2), HostingSite("30", p_mw=1.2, step_mw=0.2)]
+    env = DistGridEnv(feeder, sites, task, load=load)
+    policy: Any = baselines.make("optimal", env)
+    observation, info = env.reset(seed=0)
+    policy.reset(observation, info)
+    total, done = 0.0, False
+    while not done:
+        observation, reward, terminated, truncated, info = env.step(policy.act(observation, info))
+        assert not terminated
+        total, done = total + float(reward), truncated
+    observation, _ = env.reset(seed=0)
+    shown = np.asarray(observation, dtype=float)
+    grid = policy._opening(shown, policy._shown(shown[None])[0], np.arange(2))
+    a, b = (axis.ravel() for axis in np.meshgrid(np.arange(0, 1.5, 0.01), np.arange(0, 1.21, 0.01)))
+    kept = grid.kept(np.column_stack([a, b]))
+    best = float((a + b)[kept].max())
+    assert best - 1e-4 <= total <= best + 0.02

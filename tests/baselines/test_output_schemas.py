@@ -17,10 +17,13 @@ from distgrid.baselines.workflows.dist.output_schemas import DIST_TABLES
 from distgrid.cli import main
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "dist_output.json"
+DATA = Path(__file__).parents[1] / "reference" / "dispatch"
 CALLS = {
     "dist pf": ["pf", "case33bw"], "dist pf, per phase": ["pf", "ieee13"],
     "dist controls": ["controls", "ieee13"],
     "dist sensitivities": ["sensitivities", "case33bw"],
+    "dist opf": ["opf", "case33bw", "--objective", "cost", "--limits", str(DATA / "dispatch_limits.csv"),
+                 "--costs", str(DATA / "gen_costs.csv"), "--band", "[0.9,1.1]"],
     "dist hostcap": ["hostcap", "case33bw", "--buses", "6,18"],
     "dist connect": ["connect", "case33bw", "--bus", "18", "--mw", "0.1"],
     "dist featurize": ["featurize", "case33bw"], "dist featurize, per phase": ["featurize", "ieee13"],

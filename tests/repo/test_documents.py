@@ -75,6 +75,12 @@ def commands_of_make(target: str) -> list[str]:
     ]
 
 
+def files_of(page: Path) -> list[tuple[str, str]]:
+    """(name, content) of the files that a page shows: a line that begins with the name, then a csv block."""
+    pattern = re.compile(r"^`([\w.]+\.csv)`[^\n]*\n\n```csv\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return pattern.findall(page.read_text())
+
+
 @cache
 def commands_of(page: Path) -> tuple[str, ...]:
     """The `distgrid` commands of a page, those of its `make` targets among them.
@@ -133,13 +139,15 @@ def check_files(words: list[str], folder: Path) -> None:
         controls = ("taps.parquet", "banks.parquet", "actions.parquet", "run.json")
         hostcap = ("hostcap_summary.parquet", "hostcap_detail.parquet", "hostcap_curve.parquet", "run.json",
                    "hostcap.png", "hostcap_profile.png")  # fmt: skip
+        opf = (*(f"dist_opf{name}.parquet" for name in ("", "_buses", "_branches", "_binding", "_summary")),
+               "dist_opf.png", "run.json")  # fmt: skip
         graphs = ("graphs.parquet", "nodes.parquet", "edges.parquet", "pyg.json", "run.json")
         told = ("buses", "voltages", "currents")
         answers = (*(f"sensitivities_{name}.parquet" for name in told), "sensitivities.png", "run.json")
         files = {
             ("dist", "pf"): pf, ("dist", "controls"): controls, ("dist", "hostcap"): hostcap,
             ("dist", "connect"): ("connect.parquet", "run.json"), ("dist", "featurize"): graphs,
-            ("dist", "sensitivities"): answers,
+            ("dist", "sensitivities"): answers, ("dist", "opf"): opf,
             ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
         verb = tuple(words[: 1 + (words[0] == "dist")])
@@ -158,6 +166,8 @@ def test_shell_commands_run(
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
+    for name, text in files_of(page):
+        (tmp_path / name).write_text(text)
     for command in commands_of(page):
         words = shlex.split(command)[1:]
         if "--episodes" in words:

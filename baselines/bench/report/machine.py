@@ -14,6 +14,7 @@ from .results import Machine
 #: Packages whose versions decide the numbers; peers are listed whether they are there or not.
 PACKAGES = (
     "numpy", "numba", "gymnasium", "pandapower", "power-grid-model", "dss-python", "tensorpowerflow",
+    "clarabel", "casadi",
 )  # fmt: skip
 
 #: Variables that set the threads of the libraries underneath.

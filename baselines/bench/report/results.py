@@ -299,3 +299,79 @@ class GradientReport(_Strict):
     machine: Machine
     rows: list[GradientRow]
     targets: list[Target]
+
+
+class HostingPeer(_Strict):
+    """One candidate after another, some of them; times are of one candidate."""
+
+    name: str
+    candidates: int
+    each: Timing
+    power_flows_mean: float
+    ratio: Ratio  # its time of a candidate over ours, round by round
+    disagreement_kw: float  # largest difference of the sizes found
+
+
+class HostingRow(_Strict):
+    """Hosting capacity of all candidates of one feeder."""
+
+    feeder: str
+    buses: int
+    candidates: int
+    controls: str
+    all_candidates: Timing
+    most_s: float | None  # what it may take
+    power_flows_mean: float  # of a candidate
+    power_flows_most: int
+    bracket_power_flows: int | None  # most of a candidate where the bracket is known; None: controls act
+    bracket_bound: int | None  # ceil(log2(range / tolerance)) + 4
+    peers: list[HostingPeer]
+
+
+class HostingReport(_Strict):
+    """What ``distgrid bench hosting`` measures."""
+
+    schema_version: Literal["distgrid.bench.hosting/1"] = "distgrid.bench.hosting/1"
+    quick: bool
+    machine: Machine
+    rows: list[HostingRow]
+    targets: list[Target]
+
+
+class OpfRow(_Strict):
+    """Least losses of one operating point by one program."""
+
+    feeder: str
+    buses: int
+    way: str
+    timing: Timing
+    ratio: Ratio | None  # its time over that of a warm solve
+    loss_kw: float  # of the nominal loads
+    apart: float | None  # from ours, as a share of it
+    v_error_pu: float | None  # between the plan and its AC replay; None: of peers
+
+
+class ScheduleRow(_Strict):
+    """The cheapest day of stores; ``timing`` is of the whole, ``solver_s`` of the conic solver."""
+
+    feeder: str
+    buses: int
+    steps: int
+    storage: int
+    timing: Timing
+    solver_s: float
+    status: str
+    usd: float
+    relative_gap: float  # between the replay and the bound
+    v_error_pu: float
+
+
+class OpfReport(_Strict):
+    """What ``distgrid bench opf`` measures."""
+
+    schema_version: Literal["distgrid.bench.opf/1"] = "distgrid.bench.opf/1"
+    quick: bool
+    machine: Machine
+    rows: list[OpfRow]
+    days: list[ScheduleRow]
+    targets: list[Target]

@@ -12,8 +12,10 @@ from .results import (
     EnvProfile,
     EnvReport,
     GradientReport,
+    HostingReport,
     Limit,
     Machine,
+    OpfReport,
     Peaks,
     Pf3Report,
     PfReport,
@@ -269,6 +271,58 @@ def gradient_tables(report: GradientReport, *, markdown: bool = False) -> Iterat
             "–" if r.disagreement is None else f"{r.disagreement:.0e}",
         )  # fmt: skip
     yield "Gradient of losses and voltages by everything, processor time of one row", table
+    if report.targets:
+        yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def hosting_tables(report: HostingReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"feeder": "l", "controls": "l", "candidates": "r", "all of them, wall": "r"}
+    columns |= {"power flows each": "r", "most": "r", "most, bracket known": "r", "bisection + 4": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        known = [_NONE if x is None else str(x) for x in (r.bracket_power_flows, r.bracket_bound)]
+        table.add_row(
+            r.feeder, r.controls, f"{r.candidates:,}", _timed(r.all_candidates.wall_s),
+            f"{r.power_flows_mean:.1f}", str(r.power_flows_most), *known,
+        )  # fmt: skip
+    yield "Hosting capacity of every candidate to 0.1 kW, one batch", table
+    columns = {"feeder": "l", "controls": "l", "one after another": "l", "candidates": "r"}
+    columns |= {"power flows each": "r", "wall of one": "r", "times ours": "r", "they differ by": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        for peer in r.peers:
+            table.add_row(
+                r.feeder, r.controls, peer.name, str(peer.candidates), f"{peer.power_flows_mean:.1f}",
+                _timed(peer.each.wall_s), f"{peer.ratio.wall.median:,.3g}", f"{peer.disagreement_kw:.2g} kW",
+            )  # fmt: skip
+    yield "The same, one candidate after another", table
+    if report.targets:
+        yield "Targets", targets_table(report.targets, markdown=markdown)
+
+
+def opf_tables(report: OpfReport, *, markdown: bool = False) -> Iterator[tuple[str, Table]]:
+    """(title, table) of everything in the report."""
+    columns = {"feeder": "l", "buses": "r", "program": "l", "CPU": "r", "wall": "r", "times ours": "r"}
+    columns |= {"losses, kW": "r", "from ours": "r", "plan to replay, pu": "r"}
+    table = _new(columns, markdown=markdown)
+    for r in report.rows:
+        table.add_row(
+            r.feeder, f"{r.buses:,}", r.way, _timed(r.timing.cpu_s), _timed(r.timing.wall_s),
+            "1" if r.ratio is None else f"{r.ratio.cpu.median:,.1f}", f"{r.loss_kw:.4f}",
+            _NONE if r.apart is None else f"{r.apart:.0e}",
+            _NONE if r.v_error_pu is None else f"{r.v_error_pu:.0e}",
+        )  # fmt: skip
+    yield "Least losses with six inverters, one operating point", table
+    columns = {"feeder": "l", "buses": "r", "steps": "r", "storage": "r", "CPU": "r", "wall": "r"}
+    columns |= {"USD": "r", "gap": "r", "plan to replay, pu": "r", "status": "l"}
+    table = _new(columns, markdown=markdown)
+    for d in report.days:
+        table.add_row(
+            d.feeder, f"{d.buses:,}", f"{d.steps}", f"{d.storage}", _timed(d.timing.cpu_s),
+            _timed(d.timing.wall_s), f"{d.usd:.2f}", f"{d.relative_gap:.0e}", f"{d.v_error_pu:.0e}", d.status,
+        )  # fmt: skip
+    yield "Cheapest day of storage, built, solved and replayed", table
     if report.targets:
         yield "Targets", targets_table(report.targets, markdown=markdown)
 

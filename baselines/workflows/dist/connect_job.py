@@ -129,14 +129,13 @@ def _passed(
     for judge in study.judges:
         of = judge.quantities
         for c in (k for k, name in enumerate(of.element) if name == element):
-            ends = {int(judge.bounds.kind_low[row, c]) for row in range(len(judge.base))}
-            ends |= {int(judge.bounds.kind_high[row, c]) for row in range(len(judge.base))}
-            if kind not in ends:
+            judged = study.bounds_of(judge, sites, found.base)  # of the one candidate
+            bounds = judged.bounds
+            if kind not in (int(judged.kind_low[0, c]), int(judged.kind_high[0, c])):
                 continue
             shown = study.evaluate(judge, sites, found.base, np.array([at_mw]))
             before = float(judge.base[found.base[0], c])
-            bounds = judge.bounds.bounds
-            low, high = (float(end[found.base[0], c]) for end in (bounds.low, bounds.high))
+            low, high = (float(end[0, c]) for end in (bounds.low, bounds.high))
             value = float(shown.x[0, c]) if shown.found[0] else float("nan")
             if KINDS[kind] == "deviation":
                 return kind, element, abs(value - before), float(of.moves[c])

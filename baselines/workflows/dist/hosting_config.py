@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +10,6 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from .... import cases
-from ....cases import CaseError, Problem
 from ...errors import RunError
 from ...hosting.capacity import HostingStudy, Settings, flows_of
 from ...hosting.fleet import fleet_of
@@ -24,6 +20,7 @@ from ...jobs.config_fields import DisplayedField, Positional, commas
 from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import JobConfig
 from ...jobs.manifest import InputRecord
+from .csv_rows import FIRST_LINE, read_csv_rows
 
 _DER_COLUMNS = ("asset_id", "bus_id", "p_mw", "q_mvar", "p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
 
@@ -59,7 +56,8 @@ class HostingConfig(JobConfig):
         tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]")
     ] = Field(default=None, description="Voltages allowed, pu, or none; left out: those of each node.")
     band_at: str = Field(
-        default="all", description="Where the band is judged: all nodes, or loads, those that have any."
+        default="all",
+        description="Where the band is judged: all nodes, or loads: nodes with loads or the plant.",
     )
     deviation: bool = Field(default=True, description="Limit how far voltages move.")
     voltage_deviation: float = Field(default=0.03, description="How far any voltage may move, pu.")
@@ -132,34 +130,11 @@ def session(config: HostingConfig) -> HostingSession:
     inputs = [InputRecord(name=f"feeder {feeder.name}", sha256=feeder_sha256(feeder))]
     fleet = None
     if config.ders is not None:
-        content = _content(config.ders)
-        fleet = fleet_of(flows, _rows(config.ders, content), str(config.ders), first=2)
-        inputs.append(InputRecord(name="ders", sha256=hashlib.sha256(content).hexdigest()))
+        found = read_csv_rows(config.ders, _DER_COLUMNS, ("bus_id",))
+        fleet = fleet_of(flows, found.rows, str(config.ders), first=FIRST_LINE)
+        inputs.append(found.record("ders"))
     if config.split is None:
         moments = operating_point(flows, config.load_scale)
     else:
         moments = steps_of_days(flows, config.split, config.days or None, config.load_scale)
     return HostingSession(feeder, HostingStudy(feeder, settings, moments, fleet), tuple(inputs))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _rows(path: Path, content: bytes) -> list[Mapping[str, Any]]:
-    """Rows of the CSV. CaseError where columns are unknown or missing."""
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CaseError([Problem(str(path), None, "", "", f"text in UTF-8 ({error.reason})")]) from None
-    reader = csv.DictReader(lines)
-    names = [name.strip() for name in reader.fieldnames or ()]
-    foreign = [name for name in names if name not in _DER_COLUMNS]
-    if foreign or "bus_id" not in names:
-        wrong = foreign[0] if foreign else ", ".join(names)
-        raise CaseError([Problem(str(path), 1, "column", wrong, f"columns among {', '.join(_DER_COLUMNS)}")])
-    reader.fieldnames = names
-    return [dict(row) for row in reader]

@@ -111,6 +111,7 @@ class _State:
         self.x = study.evaluate(judge, found.sites, rows, found.max_mw).x
         self.base = judge.base[found.base]
         self.of: Quantities = judge.quantities
+        self.low, self.high = self.of.limits(found.sites.stands(len(study.flows.node_ids)))
 
     def extremes(self, k: int) -> tuple[Any, ...]:
         """Lowest and highest voltage, and highest loading in per cent, with their elements."""
@@ -127,8 +128,8 @@ class _State:
     def near(self, k: int) -> Iterator[tuple[int, str, float, float, float, float]]:
         """(kind, element, value without, value, limit, room left) of each limit, where the least is left."""
         x, base, of = self.x[k], self.base[k], self.of
-        high = np.where(base > of.high, base + WORSE, of.high)
-        low = np.where(base < of.low, base - WORSE, of.low)
+        high = np.where(base > self.high[k], base + WORSE, self.high[k])
+        low = np.where(base < self.low[k], base - WORSE, self.low[k])
         for kind, value, before, limit, room, at in (
             (OVER, x, base, high, high - x, of.kind_high == OVER),
             (UNDER, x, base, low, x - low, of.kind_low == UNDER),

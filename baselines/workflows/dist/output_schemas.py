@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from . import connect_job, controls, featurize, hosting_tables, pf_balanced, pf_phases, sensitivity
+from . import (
+    connect_job,
+    controls,
+    featurize,
+    hosting_tables,
+    opf_tables,
+    pf_balanced,
+    pf_phases,
+    sensitivity,
+)
 
 _PF_TABLES = ("buses", "branches", "losses", "violations", "voltages", "flows")
 
@@ -19,6 +28,7 @@ DIST_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
         "sensitivities_buses": sensitivity.BUSES, "sensitivities_voltages": sensitivity.VOLTAGES,
         "sensitivities_currents": sensitivity.CURRENTS,
     },
+    "dist opf": opf_tables.SCHEMAS,
     "dist hostcap": {
         "hostcap_summary": hosting_tables.SUMMARY, "hostcap_detail": hosting_tables.DETAIL,
         "hostcap_curve": hosting_tables.CURVE,
