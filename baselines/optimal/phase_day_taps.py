@@ -73,9 +73,9 @@ def best_walk(
     for t in range(steps):
         if rationed and walk.begins[t] and t > 0:
             rest = int(budget)
-        to = int(choice[t, stands, rest])
-        rest -= abs(to - stands) if rationed else 0
-        stands = path[t] = to
+        to = int(choice[t, place, rest])
+        rest -= abs(to - place) if rationed else 0
+        place = path[t] = to
     return path + low
 
 
