@@ -65,7 +65,13 @@ def fleet_of(
     places = {bus: row for row, bus in enumerate(flows.node_ids)}
     rest, q, least, most = (np.zeros(flows.shape) for _ in range(4))
     problems: list[Problem] = []
+    known: set[str] = set()
     for k, row in enumerate(rows, start=first):
+        name = str(row.get("asset_id") or "")
+        if name in known:
+            problems.append(Problem(origin, k, "asset_id", name, "an id that no earlier row has"))
+            continue
+        known.update({name} - {""})
         bus = str(row.get("bus_id", row.get("node_id", "")))
         if bus not in places or bus in flows.source_ids:
             problems.append(Problem(origin, k, "bus_id", bus, "a bus of the feeder that is no source"))

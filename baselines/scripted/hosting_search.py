@@ -62,8 +62,9 @@ class Opened:
 
     def _solved(self, sizes_mw: FloatArray) -> tuple[FloatArray, BoolArray]:
         p = np.repeat(self.there_mw[None], len(sizes_mw), axis=0)
-        np.add.at(p, (slice(None), self.node), sizes_mw)
-        shown = self.flows.solve(self.loads, p, np.zeros_like(p))
+        for site, node in enumerate(self.node):  # sites may share a node
+            p[:, node] += sizes_mw[:, site]
+        shown = self.flows.solve(dict(self.loads), p, np.zeros_like(p))
         return shown.x, shown.found
 
 

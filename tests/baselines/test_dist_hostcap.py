@@ -133,17 +133,6 @@ def test_killed_and_done_again_ends_with_the_same_bytes(
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "whole")
 
 
-@pytest.mark.slow
-def test_two_processes_give_the_output_of_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Capability 78."""
-    for engine in ("local", "processes"):
-        assert (
-            command("hostcap", ["case141", "--engine", engine, "--out", str(tmp_path / engine)], capsys)[0]
-            == 0
-        )
-    assert hashes(tmp_path / "local") == hashes(tmp_path / "processes")
-
-
 def test_together_and_divided_as_is_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A total for a set: the best division takes no less than equal parts, and no less than one bus alone."""
     found = {}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from ....cases import Feeder
 from ...errors import RunError
-from ...hosting.capacity import Capacities, HostingStudy
-from ...hosting.limits import KINDS, NO_POWER_FLOW
+from ...hosting.capacity import Capacities, HostingStudy, Settings, default_max_mw, flows_of
+from ...hosting.limits import KINDS, NO_POWER_FLOW, HostingLimits
+from ...hosting.moments import operating_point
+from ...hosting.plants import Plant
 from ...hosting.siting import Sites, each_bus
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import Scalar
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema
 from .hosting_config import HostingConfig, HostingSession, session
+from .hosting_figures import profile_png
 from .hosting_tables import UNITS
 
 CONNECT = schema(
@@ -26,6 +31,9 @@ CONNECT = schema(
     ("value", NUMBER, "see unit"), ("limit", NUMBER, "see unit"), ("unit", TEXT, ""),  # at asked_mw
     ("reason", TEXT, ""),
 )  # fmt: skip
+
+
+PICTURE = "connect.png"
 
 
 class ConnectConfig(HostingConfig):
@@ -45,6 +53,7 @@ class ConnectJob(Job[ConnectConfig]):
     kind = "dist connect"
     config_model = ConnectConfig
     tables = ("connect",)
+    pictures = (PICTURE,)
     keeps_parts = False
     word = "plants"
 
@@ -95,9 +104,69 @@ class ConnectJob(Job[ConnectConfig]):
         (found,) = facts
         return Summary(dict(found), None if found["fits"] else str(found["verdict"]))
 
+    def draw(self, context: HostingSession, outcome: JobOutcome) -> Mapping[str, bytes]:
+        """Voltages before, and with the plant that is asked for."""
+        study, asked = context.study, self.config
+        found = study.capacities(each_bus(study.flows, [asked.bus], asked.phases))
+        return {PICTURE: profile_png(study, found, asked.mw)}
+
     def show(self, context: HostingSession, outcome: JobOutcome) -> Iterable[Any]:
-        """Nothing beside the verdict."""
-        return []
+        """The answer as a table; the verdict follows."""
+        return [connection_table(context.feeder.name, outcome)]
+
+
+def connection_table(name: str, outcome: JobOutcome) -> Any:
+    """What is asked and what fits, for a terminal."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    (row,) = outcome.tables["connect"].to_pylist()
+    table = Table(
+        title=f"{escape(row['type'])} at {escape(name)}", title_justify="left", title_style="bold",
+        header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    heads = ("Bus", "Phase", "Asked MW", "Fits", "Largest MW", "Limited by", "at", "Value there", "Limit")
+    for head in heads:
+        number = head in ("Asked MW", "Largest MW", "Value there", "Limit")
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+    numbers = [("–" if row[c] is None else f"{row[c]:.5g} {row['unit']}") for c in ("value", "limit")]
+    table.add_row(
+        escape(row["node_id"]), row["phase"], f"{row['asked_mw']:.4g}", "yes" if row["fits"] else "no",
+        f"{row['max_mw']:.4f}", (row["constraint"] or "nothing").replace("_", " "),
+        escape(row["element"] or ""), *numbers,
+    )  # fmt: skip
+    return table
+
+
+def can_connect(
+    feeder: Feeder, bus: str, mw: float, *, limits: HostingLimits | None = None, plant: Plant | str = "solar",
+    phases: str = "all", load_scale: float = 1.0, **settings: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Whether a plant of ``mw`` fits at a bus of a feeder, why, and the largest that does: see `connection`.
+
+    Args:
+        feeder: Balanced or per phase.
+        bus: Where.
+        mw: Rated power.
+        limits: What must hold.
+        plant: Kind, or plant with inverter functions.
+        phases: Per phase: "all", or letters.
+        load_scale: Of all nominal loads.
+        **settings: Fields of `Settings`.
+
+    Raises:
+        RunError: A bus, phases or a value that cannot be.
+    """
+    if not 0.0 < mw < np.inf:
+        raise RunError(f"the plant is of {mw} MW: expected a finite number above 0")
+    chosen = Settings(
+        limits or HostingLimits(), Plant.named(plant) if isinstance(plant, str) else plant, **settings
+    )
+    largest = max(mw, chosen.max_mw or default_max_mw(feeder))
+    chosen = replace(chosen, max_mw=largest)
+    moments = operating_point(flows_of(feeder, chosen), load_scale)
+    return connection(HostingStudy(feeder, chosen, moments), bus, mw, phases)
 
 
 def connection(study: HostingStudy, bus: str, mw: float, phases: str = "all") -> dict[str, Any]:

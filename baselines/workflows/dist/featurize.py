@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .... import cases, physics
-from ...hosting.moments import Moments
+from ...hosting.capacity import Settings, flows_of
+from ...hosting.moments import Moments, operating_point, steps_of_days
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table
 
 FloatArray = NDArray[np.float64]
@@ -60,6 +61,24 @@ GRAPHS = schema(
 )  # fmt: skip
 
 
+def feeder_graphs(
+    feeder: cases.Feeder, *, load_scale: float = 1.0, split: str | None = None, days: Sequence[int] = ()
+) -> dict[str, pa.Table]:
+    """Tables ``graphs``, ``nodes`` and ``edges`` of a feeder with its power flow.
+
+    Args:
+        feeder: Balanced or per phase.
+        load_scale: Of all loads.
+        split: A graph for every step of the days of "train", "val", "test", ...; None: nominal loads.
+        days: Of the split; none: all.
+
+    Raises:
+        RunError: A load scale, a split or days that cannot be.
+    """
+    found = Featurizer.of(feeder, load_scale, split, days)
+    return found.tables(0, len(found.moments))
+
+
 class Featurizer:
     """Graphs of one feeder, one for each moment."""
 
@@ -73,6 +92,18 @@ class Featurizer:
             for end in ("from_node", "to_node")
         ]
         self.closed = np.asarray(feeder.column("branches", "status"), dtype=bool)
+
+    @classmethod
+    def of(
+        cls, feeder: cases.Feeder, load_scale: float, split: str | None, days: Sequence[int]
+    ) -> Featurizer:
+        """See `feeder_graphs`."""
+        flows = flows_of(feeder, Settings())
+        if split is None:
+            moments = operating_point(flows, load_scale)
+        else:
+            moments = steps_of_days(flows, split, days or None, load_scale)
+        return cls(feeder, moments, flows.net)
 
     def tables(self, first: int, last: int) -> dict[str, pa.Table]:
         """Nodes, edges and graphs of the moments from ``first`` to before ``last``."""

@@ -12,15 +12,14 @@ from pydantic import BeforeValidator, Field
 
 from .... import cases
 from ...errors import RunError
-from ...hosting.capacity import Settings, flows_of
-from ...hosting.moments import operating_point, steps_of_days
 from ...jobs.config_fields import DisplayedField, Positional, commas
 from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import Chunk, Description, Job, JobConfig, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from .featurize import Featurizer, pyg_graphs
+from .graph_figure import graphs_png
 
-PYG = "pyg.json"
+PYG, PICTURE = "pyg.json", "graphs.png"
 
 
 class FeaturizeConfig(JobConfig):
@@ -55,7 +54,7 @@ class FeaturizeJob(Job[FeaturizeConfig]):
     kind = "dist featurize"
     config_model = FeaturizeConfig
     tables = ("graphs", "nodes", "edges")
-    pictures = (PYG,)
+    pictures = (PYG, PICTURE)
     word = "graphs"
 
     def __init__(self, config: FeaturizeConfig) -> None:
@@ -68,12 +67,7 @@ class FeaturizeJob(Job[FeaturizeConfig]):
         """The feeder and its moments."""
         asked = self.config
         feeder = cases.load(asked.feeder)
-        flows = flows_of(feeder, Settings())
-        if asked.split is None:
-            moments = operating_point(flows, asked.load_scale)
-        else:
-            moments = steps_of_days(flows, asked.split, asked.days or None, asked.load_scale)
-        return _Context(feeder, Featurizer(feeder, moments, flows.net))
+        return _Context(feeder, Featurizer.of(feeder, asked.load_scale, asked.split, asked.days))
 
     def parameters(self, context: _Context) -> Mapping[str, Scalar]:
         """The configuration; the feeder counts by its content."""
@@ -103,13 +97,15 @@ class FeaturizeJob(Job[FeaturizeConfig]):
 
     def wanted_outputs(self, context: _Context) -> frozenset[str]:
         """The tables, and the JSON where it is wanted."""
-        return frozenset({*self.tables, *((PYG,) if self.config.pyg else ())})
+        return frozenset({*self.tables, PICTURE, *((PYG,) if self.config.pyg else ())})
 
     def draw(self, context: _Context, outcome: JobOutcome) -> Mapping[str, bytes]:
-        """PyTorch Geometric's JSON."""
-        if not self.config.pyg:
-            return {}
-        return {PYG: (json.dumps(pyg_graphs(outcome.tables), allow_nan=False) + "\n").encode()}
+        """The picture, and PyTorch Geometric's JSON."""
+        tables = outcome.tables
+        found = {PICTURE: graphs_png(context.feeder, tables["nodes"])}
+        if self.config.pyg:
+            found[PYG] = (json.dumps(pyg_graphs(tables), allow_nan=False) + "\n").encode()
+        return found
 
     def summary(self, context: _Context, tables: Tables, facts: Sequence[Mapping[str, Scalar]]) -> Summary:
         """How many graphs, nodes and edges; a power flow that failed is a problem."""
@@ -121,7 +117,30 @@ class FeaturizeJob(Job[FeaturizeConfig]):
         return Summary(results, f"{failed} power flows did not converge" if failed else None)
 
     def show(self, context: _Context, outcome: JobOutcome) -> Iterable[Any]:
-        """Counts."""
+        """Ranges of the graphs, and counts."""
         found = outcome.manifest.results
+        yield graphs_table(context.feeder.name, outcome.tables["graphs"])
         counts = f"{found['nodes']} nodes, {found['edges']} edges"
         yield f"{found['graphs']} graphs of {context.feeder.name}: {counts}"
+
+
+def graphs_table(name: str, graphs: pa.Table) -> Any:
+    """Least, mean and most of what the graphs hold, for a terminal."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title=f"Graphs of {escape(name)}", title_justify="left", title_style="bold", header_style="dim",
+        box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    for head in ("", "Least", "Mean", "Most"):
+        table.add_column(head, justify="right" if head else "left", no_wrap=True)
+    for column, what in (
+        ("p_load_mw", "Nominal load, MW"),
+        ("p_loss_mw", "Losses, MW"),
+        ("p_source_mw", "Sources, MW"),
+    ):
+        value = graphs[column].to_numpy()
+        table.add_row(what, *(f"{x:.4f}" for x in (value.min(), value.mean(), value.max())))
+    return table

@@ -25,7 +25,8 @@ _GREY, _INK, _BEFORE, _AFTER = "#8a8a8a", "#222222", "#0072B2", "#D55E00"
 _DPI = 120
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty one, in inches, without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -34,7 +35,8 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as a file whose bytes depend on what is drawn alone."""
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
     return sink.getvalue()
@@ -42,7 +44,7 @@ def _png(figure: Figure) -> bytes:
 
 def capacity_png(feeder: Feeder, found: Sequence[Mapping[str, Any]], curve: pa.Table) -> bytes:
     """The feeder with what each bus takes, and how many take how much, as PNG."""
-    figure = _figure(11.0, 5.0)
+    figure = new_figure(11.0, 5.0)
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1.0))
     _map(left, feeder, found)
     size, share = curve["size_mw"].to_numpy(), 100.0 * curve["share_hosting"].to_numpy()
@@ -55,7 +57,7 @@ def capacity_png(feeder: Feeder, found: Sequence[Mapping[str, Any]], curve: pa.T
         factor = percent[-1] / size[-1]
         top = right.secondary_xaxis("top", functions=(lambda mw: mw * factor, lambda part: part / factor))
         top.set_xlabel("penetration, % of the feeder's load")
-    return _png(figure)
+    return png(figure)
 
 
 def _map(ax: Axes, feeder: Feeder, found: Sequence[Mapping[str, Any]]) -> None:
@@ -94,30 +96,34 @@ def _map(ax: Axes, feeder: Feeder, found: Sequence[Mapping[str, Any]]) -> None:
     ax.set_axis_off()
 
 
-def voltage_profile(study: HostingStudy, found: Capacities) -> tuple[Floats, Floats]:
+def voltage_profile(study: HostingStudy, found: Capacities, size_mw: float) -> tuple[Floats, Floats]:
     """(n_bus, 1 or 3) voltages without the one plant of ``found`` and with it, at the moment that decides."""
     judge = study.judges[-1]
     before, after = (
         study.evaluate(judge, found.sites, found.base, size).v_pu[0].reshape(len(study.flows.node_ids), -1)
-        for size in (np.zeros(1), found.max_mw)
+        for size in (np.zeros(1), np.array([size_mw]))
     )
     return before, after
 
 
-def profile_png(study: HostingStudy, found: Capacities) -> bytes:
-    """Voltages over the distance from the source, without the plant and with the largest that fits, as PNG.
+def profile_png(study: HostingStudy, found: Capacities, size_mw: float | None = None) -> bytes:
+    """Voltages over the distance from the source, without the plant and with it, as PNG.
 
-    ``found``: of one candidate.
+    Args:
+        study: Of the feeder.
+        found: Of one candidate.
+        size_mw: Of the plant; None: the largest that fits.
     """
     from matplotlib.collections import LineCollection
 
+    size = float(found.max_mw[0]) if size_mw is None else size_mw
     parent, depth = (np.asarray(column) for column in spanning_forest(study.feeder))
     child = np.flatnonzero(parent >= 0)
-    figure = _figure(8.0, 4.6)
+    figure = new_figure(8.0, 4.6)
     ax = figure.subplots()
-    label = f"with {found.max_mw[0]:.4g} MW at {found.sites.name[0]}"
+    label = f"with {size:.4g} MW at {found.sites.name[0]}"
     for voltages, colour, text in zip(
-        voltage_profile(study, found), (_BEFORE, _AFTER), ("before", label), strict=True
+        voltage_profile(study, found, size), (_BEFORE, _AFTER), ("before", label), strict=True
     ):
         for k, v in enumerate(voltages.T):
             way = [[(depth[parent[n]], v[parent[n]]), (depth[n], v[n])] for n in child.tolist()]
@@ -131,7 +137,9 @@ def profile_png(study: HostingStudy, found: Capacities) -> bytes:
     limited = "nothing" if found.kind[0] < 0 else KINDS[found.kind[0]].replace("_", " ")
     at = f" at {found.element[0]}" if found.element[0] else ""
     ax.set(xlabel="branches from the source", ylabel="voltage, pu")
-    ax.set_title(f"{study.feeder.name}: limited by {limited}{at}", fontsize=10)
+    ax.locator_params(axis="x", integer=True)
+    largest = f"{study.feeder.name}: largest {found.max_mw[0]:.4g} MW"
+    ax.set_title(f"{largest}, limited by {limited}{at}", fontsize=10)
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
-    return _png(figure)
+    return png(figure)
