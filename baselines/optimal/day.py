@@ -172,7 +172,12 @@ class Relaxed:
             assert one.answer is not None
             low, high = _voltages(reach, at, one.p_mw.shape)
             one.answer.add_rows(program, self.flow.v[:, at], low, high)
-        if reach is not None and wasteful.any():
+        band = self._scenario.task.v_band
+        if reach is None:
+            return
+        if band is not None:  # more losses would lower voltages, too
+            wasteful = wasteful | (reach.v_high.max(axis=1) > band[1] ** 2)
+        if wasteful.any():
             add_most_losses(program, self.flow, reach, np.flatnonzero(wasteful))
 
     def _ranges(self, network: RadialNetwork, demand: Demand) -> Reach | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from .dispatch_program import OBJECTIVES, Case, DispatchProgram, demand_of
 from .local import local_optimum
 from .program import CONE, Program, Rows
 from .radial import radial_network
-from .replay import Plan, Replay, bus_loads, replayed
+from .replay import Binding, Plan, Replay, bus_loads, replayed
 from .units import Unit
 
 __all__ = ["OBJECTIVES", "REPLAY_PU", "Binding", "Dispatch", "optimal_dispatch"]
@@ -27,16 +26,6 @@ REPLAY_PU = 1e-6
 _KEPT = 1e-6
 _BINDING = 1e-6  # of the largest multiplier
 _LEAST_SCALE = 0.01  # relative gaps are of the bound, and of no less than this
-
-
-class Binding(NamedTuple):
-    """A limit that holds the objective back."""
-
-    kind: str  # "v_max", "v_min", "thermal_from", "thermal_to", "p_max", "q_max", "s_max" ...
-    element: str
-    limit: float
-    unit: str
-    dual: float  # by how much the objective falls when the limit is relaxed by one of its unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +46,7 @@ class Dispatch:
         seconds: Of the solver.
         repaired: Whether the setpoints are those of an AC local optimum that started at the
             relaxation's; ``objective`` is then what they reach, and
-            ``relaxation_gap`` and ``binding`` are the relaxation's.
+            ``binding`` is of the AC power flow; ``relaxation_gap`` stays the relaxation's.
     """
 
     units: tuple[Unit, ...]
@@ -156,7 +145,7 @@ def _repaired(built: DispatchProgram, plan: Dispatch, tolerance: float, bound: f
     gap, status = _judged(case, replay, tolerance, bound)
     return replace(
         plan, p_mw=near.p_mw, q_mvar=near.q_mvar, objective=replay.objective, gap=gap, status=status,
-        replay=replay, repaired=True,
+        replay=replay, binding=near.binding, repaired=True,
     )  # fmt: skip
 
 

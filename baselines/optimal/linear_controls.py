@@ -150,8 +150,7 @@ def controls_of(
         np.concatenate([least, tap_least, np.zeros(bank_rows.size)]).astype(np.float64),
         np.concatenate([most, tap_most, np.ones(bank_rows.size)]).astype(np.float64),
         np.concatenate([whole, np.ones(n_more, dtype=bool)]), np.concatenate([scale, np.ones(n_more)]),
-        places,
-        *_loads(net, loads), v_source_pu, tap_rows, bank_rows,
+        places, *_loads(net, loads), v_source_pu, tap_rows, bank_rows,
     )  # fmt: skip
     if not found.n:
         raise RunError("there is nothing to set: give units, taps or banks")

@@ -31,6 +31,8 @@ OBJECTIVES = ("loss", "cost", "voltage", "host")
 _KEPT = 1e-6  # of a limit in the replay, in its own unit
 _STILL = 1e-6  # of a column's range: a step of no account
 _GAIN = 1e-8  # of the objective: no gain of account
+_FLAT = 1e-3  # of the objective: steps among plans that are about as good are damped the more
+_FLAT_DAMPING = 0.1
 _LEAST_RADIUS = 1e-7
 
 
@@ -227,7 +229,8 @@ class _Search:
                 return True
             gained = self.best is not None and new.merit <= self.best.merit
             if step > 0.5 * last or radius < _LEAST_RADIUS:
-                radius = 0.5 * min(radius, step)
+                flat = self.best is not None and abs(new.value - self.best.value) <= _FLAT * abs(new.value)
+                radius = (_FLAT_DAMPING if flat else 0.5) * min(radius, step)
                 if radius < _LEAST_RADIUS:
                     break
             last = step
@@ -296,16 +299,19 @@ def _described(search: _Search, converged: bool, seconds: float) -> LinearDispat
 
 
 def _binding(search: _Search, best: _Point) -> tuple[Binding, ...]:
-    found, limits, units = [], search.limits, search.controls.units
-    most = max((abs(price) for _, _, price in best.found.duals), default=0.0)
+    """A limit that several tangents stand for once, with the sum of their prices."""
+    limits, units = search.limits, search.controls.units
+    prices: dict[tuple[str, int], float] = {}
     for kind, k, price in best.found.duals:
-        if price > 1e-6 * most:
-            if kind == "s_max":
-                found.append(Binding(kind, units[k].name, units[k].s_mva, "MVA", price))
-            else:
-                found.append(
-                    Binding(kind, limits.element(kind, k), limits.limit(kind, k), UNITS[kind], price)
-                )
+        prices[kind, k] = prices.get((kind, k), 0.0) + price
+    most, found = max(prices.values(), default=0.0), []
+    for (kind, k), price in prices.items():
+        if price <= 1e-6 * most:
+            continue
+        if kind == "s_max":
+            found.append(Binding(kind, units[k].name, units[k].s_mva, "MVA", price))
+        else:
+            found.append(Binding(kind, limits.element(kind, k), limits.limit(kind, k), UNITS[kind], price))
     return tuple(found)
 
 

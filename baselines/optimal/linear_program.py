@@ -24,6 +24,7 @@ _KEPT = 1e-9  # excess over a limit that is left, pu, MVA, MW
 _CURVE = 1e-9  # of the range of the objective: error of its curvature that is left
 _PRICE = 1e4  # of the range of the objective, per pu, MVA, MW beyond a limit
 _CURVE_WHOLE = 1e-5  # the same with integers, once the program without them is solved to the full
+_FLAT = 1e-6  # of the range of the objective: curvature of no account
 _ROUNDS = 80
 
 
@@ -120,7 +121,7 @@ class _Program:
         """A direction s of each eigenvector, weighted, with e at least s^2 / 2 by tangents."""
         scaled = curve * np.outer(wide, wide)
         size, vector = np.linalg.eigh(scaled)
-        kept = np.flatnonzero(size > max(1e-9 * self.range, 1e-12))
+        kept = np.flatnonzero(size > max(_FLAT * self.range, 1e-12))
         safe = np.where(wide > 0.0, wide, 1.0)
         self.weight, self.s, self.e = size[kept], [], []
         for k in kept:
@@ -190,17 +191,29 @@ class _Program:
     def _cut(self) -> FloatArray:
         """Solve, add what the solution passes, until it passes nothing."""
         for _ in range(_ROUNDS):
-            self.highs.run()
-            status = self.highs.modelStatusToString(self.highs.getModelStatus())
-            if status != "Optimal":
-                raise RunError(
-                    f"HiGHS ends with {status!r}: the boxes, circles, steps and the number of units that may "
-                    "be on leave nothing to choose from"
-                )
+            self._run()
             value = np.array(self.highs.getSolution().col_value)
             if not self._added(value):
                 break
         return value
+
+    def _run(self) -> None:
+        """Solve; once more from nothing and less exactly where the solver does not get through."""
+        for tolerance in (None, 1e-7):
+            if tolerance is not None:
+                self.highs.clearSolver()
+                self.highs.setOptionValue("primal_feasibility_tolerance", tolerance)
+                self.highs.setOptionValue("dual_feasibility_tolerance", tolerance)
+            self.highs.run()
+            status = self.highs.modelStatusToString(self.highs.getModelStatus())
+            if status == "Optimal":
+                return
+            if status == "Infeasible":
+                raise RunError(
+                    "the boxes, circles, steps and the number of units that may be on leave nothing to "
+                    "choose from"
+                )
+        raise RunError(f"HiGHS ends with {status!r}: neither a solution nor that there is none")
 
     def _added(self, value: FloatArray) -> bool:
         x, before = value[: self.controls.n], self.n_rows

@@ -12,9 +12,11 @@ from ... import physics
 from ..errors import RunError
 from .ac_problem import AcLimits, AcProblem, refuse_what_has_no_gradient
 from .affine import FloatArray
+from .binding import binding_limits
 from .branch_flow import NetworkLimits
 from .dispatch_program import Case
 from .quadratic import Setpoints
+from .replay import Binding
 from .sequential import KEPT, Ended, minimise
 from .units import Unit
 
@@ -36,6 +38,7 @@ class LocalOptimum:
             proved.
         bound: NaN: none is proved.
         solution: Of `physics.solve`.
+        binding: Limits with a multiplier; of a batch empty.
         iterations: Subproblems of the slowest step.
     """
 
@@ -47,6 +50,7 @@ class LocalOptimum:
     status: Any
     bound: float
     solution: Any
+    binding: tuple[Binding, ...]
     iterations: int
 
 
@@ -119,9 +123,9 @@ def found_from(
     if steps is None:
         return LocalOptimum(
             units, p[0], q[0], float(value[0]), float(violation[0]), str(status[0]), np.nan, state.solution,
-            ended.iterations,
+            binding_limits(problem, units, state, ended), ended.iterations,
         )  # fmt: skip
-    return LocalOptimum(units, p, q, value, violation, status, np.nan, state.solution, ended.iterations)
+    return LocalOptimum(units, p, q, value, violation, status, np.nan, state.solution, (), ended.iterations)
 
 
 def _statuses(ended: Ended) -> Any:

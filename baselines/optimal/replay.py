@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,16 @@ from .affine import FloatArray, IntArray
 from .branch_flow import Demand, NetworkLimits
 from .radial import RadialNetwork
 from .units import Unit
+
+
+class Binding(NamedTuple):
+    """A limit that holds the objective back."""
+
+    kind: str  # "v_max", "v_min", "thermal_from", "thermal_to", "p_max", "q_max", "s_max" ...
+    element: str
+    limit: float
+    unit: str
+    dual: float  # by how much the objective falls when the limit is relaxed by one of its unit
 
 
 @dataclass(frozen=True, eq=False)

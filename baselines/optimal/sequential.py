@@ -33,7 +33,8 @@ class Ended:
 
     Attributes:
         x: (rows, n_x). value: (rows,) of the whole objective. violation: (rows,) largest excess, scaled.
-        converged: (rows,) no step gains more. multiplier: (rows, n) of the limits.
+        converged: (rows,) no step gains more.
+        multiplier: (rows, n) of the limits: by how much the objective falls when one gives way by its scale.
         iterations: Of the slowest row.
     """
 
@@ -62,7 +63,8 @@ def minimise(problem: AcProblem, start: FloatArray, *, max_iterations: int = 60)
     total = search.value + problem.setpoints.own(search.x)
     solved = np.isfinite(search.value)
     violation = np.where(solved, violation, np.inf)
-    return Ended(search.x, total, violation, ~search.going & solved, search.multiplier, done)
+    multiplier = search.multiplier / np.where(search.scale > 0.0, search.scale, 1.0)[:, None]
+    return Ended(search.x, total, violation, ~search.going & solved, multiplier, done)
 
 
 class _Search:

@@ -357,5 +357,8 @@ def _by_equations(
 
 def _inputs(sol: Solution3) -> Inputs:
     """What was solved, (rows, columns) each."""
-    width = 3 * sol.net.n_bus
-    return Inputs._make(a.reshape(1, -1) if a.shape[-1] == 3 and a.size == width else a for a in sol._given)
+    width = 3 * sol.net.n_bus  # taps of as many rows, of three regulators, have that size too
+    return Inputs._make(
+        a.reshape(1, -1) if k < 8 and a.shape[-1] == 3 and a.size == width else a
+        for k, a in enumerate(sol._given)
+    )

@@ -165,6 +165,21 @@ def test_taps_and_banks_of_ieee13_are_the_exhaustive_optimum() -> None:
     assert 1e3 * found.objective == pytest.approx(105.9578, abs=6e-4)
 
 
+@pytest.mark.slow
+def test_customers_of_european_lv_feed_in_what_their_phases_hold() -> None:
+    """Row 28: twelve customers on one phase each of 907 nodes; the upper limit binds and holds in AC."""
+    net = phases("european_lv")
+    names = net.feeder.column("nodes", "node_id")
+    places = np.argwhere(np.asarray(net.load_p_mw) > 0.0)[:12]
+    units = [
+        Unit(f"u{k}", f"{names[node]}.{'abc'[phase]}", 0.0, 0.02, -0.005, 0.005, 0.02)
+        for k, (node, phase) in enumerate(places)
+    ]
+    found = linear_dispatch(net, units, objective="host")
+    holds(found)
+    assert any(one.kind.startswith(("v_max", "thermal")) for one in found.binding)
+
+
 def test_two_banks_are_placed_where_enumeration_places_them() -> None:
     """Row 27: which two of six candidates, each with its best size, by all pairs of the relaxation."""
     net = network("case33bw")
@@ -233,6 +248,7 @@ def test_what_cannot_be_kept_is_named_with_by_how_much() -> None:
         ({"buses": ["99"]}, "bus '99'"),
         ({"on_off": ["b"]}, "unit of on_off 'b'"),
         ({"q_steps_mvar": {"b": 0.1}}, "unit of q_steps_mvar 'b'"),
+        ({"on_off": ["a"], "most_on": -1}, "leave nothing to choose from"),
         ({"q_steps_mvar": {"a": 0.0}}, "must be greater than 0"),
         ({"taps": ["reg1"]}, "tap changer 'reg1'"),
         ({"banks": ["c1"]}, "bank 'c1'"),

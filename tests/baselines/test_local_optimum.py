@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -122,6 +123,23 @@ def test_no_small_change_that_keeps_the_limits_gains() -> None:
     best = linprog(by_loss, A_ub=rows, b_ub=room, bounds=np.stack([low, high], axis=1))
     assert best.fun >= -1e-8
     assert (room < 1e-7).any()
+
+
+@pytest.mark.parametrize(("low", "scale"), [(0.95, 1.0), (0.93, 1.0), (0.9, 0.3)])
+def test_multipliers_are_those_of_the_exact_relaxation(low: float, scale: float) -> None:
+    """Capability 27: two proofs of the same point agree on what each limit is worth, band, box and circle."""
+    net = network("case33bw")
+    units = [Unit(bus, bus, 0.0, 2.0, -0.5, 0.5, s_mva=1.8) for bus in ("18", "25", "33")]
+    numbers: dict[str, Any] = {
+        "limits": NetworkLimits((low, 1.05), 0.0, most_import_mw=1.8), "objective": "cost",
+        "head_usd_mwh": 20.0, "p_mw": scale * net.load_p_mw, "q_mvar": scale * net.load_q_mvar,
+    }  # fmt: skip
+    own = [replace(unit, cost=(4.0, 30.0, 0.0)) for unit in units]
+    exact, found = optimal_dispatch(net, own, **numbers), local_optimum(net, own, **numbers)
+    assert exact.status == "optimal"
+    worth = [{(b.kind, b.element): b.dual for b in one.binding if b.dual > 1e-3} for one in (exact, found)]
+    assert worth[1] == pytest.approx(worth[0], rel=1e-3, abs=1e-3)
+    assert worth[0] or scale < 1.0
 
 
 def test_slopes_are_finite_differences() -> None:

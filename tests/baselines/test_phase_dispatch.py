@@ -66,6 +66,8 @@ def test_every_phase_of_ieee_123_is_in_its_band_after_replay() -> None:
     assert v.min() >= 0.95 - 1e-7
     assert v.max() == pytest.approx(1.045, abs=1e-6)
     assert np.nanmax(sol.loading) <= 1.0 + 1e-7
+    highest = net.feeder.column("nodes", "node_id")[np.nanmax(sol.v_pu, axis=1).argmax()]
+    assert f"{highest}." in " ".join(one.element for one in found.binding if one.kind == "v_max")
     assert float(sol.p_loss_mw) == pytest.approx(found.objective, rel=1e-8)
     assert float(sol.p_loss_mw) < float(physics.solve(net).p_loss_mw)
     rng = np.random.default_rng(0)

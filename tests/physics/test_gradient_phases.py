@@ -202,3 +202,12 @@ def test_shapes_are_per_phase() -> None:
     net = physics.compile_per_phase(cases.load("ieee13"))
     with pytest.raises(ValueError, match=r"v_pu must be \(16, 3\) or of shape \(batch, 16, 3\)"):
         physics.gradient(physics.solve(net), v_pu=np.ones(16))
+
+
+def test_as_many_rows_as_buses_keep_their_own_taps() -> None:
+    """16 rows of three regulators on the 16 buses of IEEE 13: each row its own, as in a batch of five."""
+    net = physics.compile(cases.load("ieee13"))
+    tap = 1.0 + 0.00625 * np.random.default_rng(0).integers(-4, 5, (net.n_bus, net.tap.size))
+    found = physics.gradient(physics.solve(net, tap=tap, tol=1e-11), p_loss_mw=np.ones(net.n_bus))
+    part = physics.gradient(physics.solve(net, tap=tap[:5], tol=1e-11), p_loss_mw=np.ones(5))
+    np.testing.assert_array_equal(found.q_inject_mvar[:5], part.q_inject_mvar)

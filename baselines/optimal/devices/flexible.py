@@ -45,7 +45,11 @@ def flexible_rows(of: Setting) -> Planned:
         moved = _clear(take.at(x) - back.at(x), owed.at(x), flex)
         shift, returned = (np.where(size > 0.0, size, 1.0) for size in (flex.shift_mw, flex.return_mw))
         cut = curtailed.at(x) / np.where(flex.curtail_mw > 0.0, flex.curtail_mw, 1.0)
-        return {"shift": moved / np.where(moved > 0.0, shift, returned), "curtail": 2.0 * cut - 1.0}
+        # A little less is taken than planned, or rounding leaves owed what full returns are to clear.
+        return {
+            "shift": moved / np.where(moved > 0.0, shift * (1.0 + _DUST), returned),
+            "curtail": 2.0 * cut - 1.0,
+        }
 
     return Planned(
         outlook.units, p, p * share, outlook.s_mva, of.box(share), asked, cost=cost, owed_mwh=owed[-1].sum(),

@@ -16,6 +16,7 @@ from ...errors import RunError, unknown
 from ...hosting.flows import BalancedFlows, Flows
 from ...hosting.limits import HostingLimits
 from ...hosting.moments import Moments, operating_point, steps_of_days
+from ...hosting.phase_flows import PhaseFlows
 from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional, commas
 from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import JobConfig
@@ -131,7 +132,7 @@ class OpfSession:
     """A feeder, what is dispatched, and when.
 
     Attributes:
-        net: Compiled, balanced.
+        net: Compiled, balanced or per phase.
         limits: Of the network.
         moments: Loads of each operating point; its step is -1 for the nominal one.
         inputs: Hashes of what was read.
@@ -153,17 +154,26 @@ def opf_session(config: OpfConfig) -> OpfSession:
     """
     config.check()
     feeder = cases.load(config.feeder)
-    net = physics.compile(feeder, keep_loops=True)
-    radial_network(net)  # says what the relaxation does not cover
+    net = _compiled(feeder)
     assets, read = assets_of(feeder, AssetFiles(config.limits, config.ders, config.costs))
     inputs = [InputRecord(name=f"feeder {feeder.name}", sha256=feeder_sha256(feeder))]
     given = [flag for flag in ("limits", "ders", "costs") if getattr(config, flag) is not None]
     inputs += [file.record(name) for name, file in zip(given, read, strict=True)]
-    flows = BalancedFlows(feeder, HostingLimits(_PHYSICAL, None, None), config.v_source_pu)
+    kind = BalancedFlows if feeder.phases == "balanced" else PhaseFlows
+    flows = kind(feeder, HostingLimits(_PHYSICAL, None, None), config.v_source_pu)
     moments = _moments(flows, config)
     return OpfSession(
         feeder, net, assets, config.network_limits(), moments, config.v_source_pu, tuple(inputs)
     )
+
+
+def _compiled(feeder: cases.Feeder) -> physics.Network | physics.Network3:
+    """RunError for a balanced feeder that the relaxation does not cover."""
+    if feeder.phases != "balanced":
+        return physics.compile_per_phase(feeder)
+    net = physics.compile(feeder, keep_loops=True)
+    radial_network(net)
+    return net
 
 
 def _moments(flows: Flows, config: OpfConfig) -> Moments:

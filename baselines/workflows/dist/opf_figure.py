@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from .... import physics
 from ....cases.model.topology import spanning_forest
@@ -52,21 +53,32 @@ def _profile(ax: Any, session: OpfSession, tables: Mapping[str, pa.Table], point
     child = np.flatnonzero(parent >= 0)
     loads = session.moments.rows(np.array([point]))
     source: dict[str, Any] = {} if session.v_source_pu is None else {"v_source_pu": session.v_source_pu}
-    without = physics.solve(session.net, **loads, **source).v_pu[0]
+    without = np.asarray(physics.solve(session.net, **loads, **source).v_pu[0])
     lines = [("without", without, _BEFORE)]
     plan = _rows(tables["dist_opf_buses"], row["step"])
     if plan:
-        lines.append(("plan", np.array([np.nan if b["v_pu"] is None else b["v_pu"] for b in plan]), _AFTER))
-    for name, v, colour in lines:
-        way = [[(depth[parent[n]], v[parent[n]]), (depth[n], v[n])] for n in child.tolist()]
-        ax.add_collection(LineCollection(way, colors=colour, linewidths=0.7, alpha=0.6, zorder=1))
-        ax.scatter(depth, v, s=13, color=colour, label=name, zorder=2)
+        lines.append(("plan", _voltages(session, plan), _AFTER))
+    for name, voltages, colour in lines:
+        for k, v in enumerate(voltages.reshape(len(depth), -1).T):  # a line of each phase
+            way = [[(depth[parent[n]], v[parent[n]]), (depth[n], v[n])] for n in child.tolist()]
+            ax.add_collection(LineCollection(way, colors=colour, linewidths=0.7, alpha=0.6, zorder=1))
+            ax.scatter(depth, v, s=13, color=colour, label=None if k else name, zorder=2)
     for limit in session.limits.v_band or ():
         ax.axhline(limit, color=_INK, linewidth=0.8, linestyle="--", zorder=1)
     ax.set(xlabel="branches from the source", ylabel="voltage, pu")
     ax.set_title(f"{session.feeder.name}: {row['objective_name']}, {row['status']}", fontsize=10)
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
+
+
+def _voltages(session: OpfSession, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """(n_bus,) or (n_bus, 3) of a plan's rows."""
+    per_phase = rows[0]["phase"] is not None
+    found = np.full((session.feeder.n_nodes, 3 if per_phase else 1), np.nan)
+    for row in rows:
+        column = "ABC".index(row["phase"]) if per_phase else 0
+        found[session.feeder.node_index[row["node_id"]], column] = row["v_pu"]
+    return found
 
 
 def _setpoints(ax: Any, tables: Mapping[str, pa.Table], point: int) -> None:

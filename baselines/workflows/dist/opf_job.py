@@ -139,11 +139,13 @@ def limits_table(outcome: JobOutcome) -> Any:
 
     rows = outcome.tables["dist_opf_binding"].to_pylist()
     conflict = rows[0]["role"] == "conflict"
-    rows.sort(key=lambda row: -(row["excess"] if conflict else row["dual"]))
+    rows.sort(key=lambda row: -((row["excess"] if conflict else row["dual"]) or 0.0))
     title = "Limits that cannot be kept together" if conflict else "Limits that bind"
     found = _table(title, ("Limit", "At"), ("Value", "Must give way by" if conflict else "Dual"))
     for row in rows[:_SHOWN]:
-        last = f"{row['excess']:.6g} {row['unit']}" if conflict else f"{row['dual']:.6g} {row['dual_unit']}"
+        last = "–" if row["dual"] is None else f"{row['dual']:.6g} {row['dual_unit']}"
+        if conflict:
+            last = f"{row['excess']:.6g} {row['unit']}"
         found.add_row(row["kind"], escape(row["element"]), f"{row['limit']:.6g} {row['unit']}", last)
     if len(rows) > _SHOWN:
         found.caption = f"{_SHOWN} of {len(rows)}"

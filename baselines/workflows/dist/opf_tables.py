@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table, table_of_rows
+from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table_of_rows
 from ...optimal.conflicts import Conflict, InfeasibleError
-from ...optimal.dispatch import Dispatch, optimal_dispatch
-from .opf_config import OBJECTIVE_UNITS, OBJECTIVES, OpfConfig, OpfSession
+from .opf_config import OBJECTIVE_UNITS, OpfConfig, OpfSession
+from .opf_network import BRANCHES, BUSES, STEP, branches_table, buses_table
+from .opf_plan import KEPT, OpfPlan, opf_plan
 
-STEP, COUNT = pa.int64(), pa.int64()
-KEPT = 1e-6  # limits are kept up to so much of their own unit
+COUNT = pa.int64()
 
 DISPATCH = schema(
     ("step", STEP, "interval of the year"),  # null: nominal loads
@@ -24,22 +24,6 @@ DISPATCH = schema(
     ("p_min_mw", NUMBER, "MW"), ("p_max_mw", NUMBER, "MW"),
     ("q_min_mvar", NUMBER, "Mvar"), ("q_max_mvar", NUMBER, "Mvar"), ("s_mva", NUMBER, "MVA"),
     ("scheduled", YES_NO, ""), ("cost_usd_per_h", NUMBER, "USD/h"), ("binding", TEXT, ""),
-)  # fmt: skip
-
-BUSES = schema(
-    ("step", STEP, "interval of the year"), ("node_id", TEXT, ""), ("phase", TEXT, ""),
-    ("v_pu", NUMBER, "pu"), ("v_deg", NUMBER, "degree"),
-    ("v_min_pu", NUMBER, "pu"), ("v_max_pu", NUMBER, "pu"), ("violation_pu", NUMBER, "pu"),
-    ("p_load_mw", NUMBER, "MW at 1 pu"), ("q_load_mvar", NUMBER, "Mvar at 1 pu"),
-    ("p_inject_mw", NUMBER, "MW"), ("q_inject_mvar", NUMBER, "Mvar"),
-)  # fmt: skip
-
-BRANCHES = schema(
-    ("step", STEP, "interval of the year"), ("branch_id", TEXT, ""), ("from_node", TEXT, ""),
-    ("to_node", TEXT, ""), ("phase", TEXT, ""),
-    ("p_from_mw", NUMBER, "MW"), ("q_from_mvar", NUMBER, "Mvar"),
-    ("p_to_mw", NUMBER, "MW"), ("q_to_mvar", NUMBER, "Mvar"), ("p_loss_mw", NUMBER, "MW"),
-    ("thermal_limit_mva", NUMBER, "MVA"), ("loading_pct", NUMBER, "%"), ("violation_mva", NUMBER, "MVA"),
 )  # fmt: skip
 
 BINDING = schema(
@@ -77,8 +61,7 @@ class _Point:
     session: OpfSession
     config: OpfConfig
     step: int | None
-    loads: dict[str, Any]
-    found: Dispatch
+    plan: OpfPlan
 
 
 def opf_tables(session: OpfSession, config: OpfConfig, moment: int) -> dict[str, pa.Table]:
@@ -87,14 +70,11 @@ def opf_tables(session: OpfSession, config: OpfConfig, moment: int) -> dict[str,
     step = None if moments.step[moment] < 0 else int(moments.step[moment])
     loads = {name: value[0] for name, value in moments.rows(np.array([moment])).items()}
     try:
-        found = optimal_dispatch(
-            session.net, [asset.unit for asset in session.assets], objective=OBJECTIVES[config.objective],
-            limits=session.limits, head_usd_mwh=config.head_usd_mwh, v_source_pu=config.v_source_pu, **loads,
-        )  # fmt: skip
+        plan = opf_plan(session, config, loads)
     except InfeasibleError as error:
         return _infeasible(session, config, step, error)
-    point = _Point(session, config, step, loads, found)
-    buses, branches = _buses(point), _branches(point)
+    point = _Point(session, config, step, plan)
+    buses, branches = buses_table(session, plan, step, loads), branches_table(session, plan, step)
     return {
         "dist_opf": _setpoints(point), "dist_opf_buses": buses, "dist_opf_branches": branches,
         "dist_opf_binding": _binding(point), "dist_opf_summary": _summary(point, buses, branches),
@@ -103,11 +83,11 @@ def opf_tables(session: OpfSession, config: OpfConfig, moment: int) -> dict[str,
 
 def _setpoints(point: _Point) -> pa.Table:
     bound: dict[str, list[str]] = {}
-    for one in point.found.binding:
+    for one in point.plan.binding:
         if one.kind in ("p_min", "p_max", "q_min", "q_max", "s_max"):
             bound.setdefault(one.element, []).append(one.kind)
     rows = []
-    for asset, p, q in zip(point.session.assets, point.found.p_mw, point.found.q_mvar, strict=True):
+    for asset, p, q in zip(point.session.assets, point.plan.p_mw, point.plan.q_mvar, strict=True):
         unit = asset.unit
         rows.append((
             point.step, unit.name, unit.bus, asset.phases or None, float(p), float(q), unit.p_min_mw,
@@ -115,49 +95,6 @@ def _setpoints(point: _Point) -> pa.Table:
             asset.scheduled, unit.cost_usd_per_h(float(p)), ",".join(bound.get(unit.name, [])),
         ))  # fmt: skip
     return table_of_rows(rows, DISPATCH)
-
-
-def _buses(point: _Point) -> pa.Table:
-    net, sol = point.session.net, point.found.replay.solution
-    n, index, v = net.n_bus, net.feeder.node_index, sol.v_pu[0]
-    p, q = np.zeros(n), np.zeros(n)
-    at = [index[asset.unit.bus] for asset in point.session.assets]
-    np.add.at(p, at, point.found.p_mw)
-    np.add.at(q, at, point.found.q_mvar)
-    band = point.session.limits.v_band
-    low, high = (np.full(n, np.nan) for _ in range(2)) if band is None else (np.full(n, b) for b in band)
-    sources = [index[str(node)] for node in net.feeder.column("sources", "node_id")]
-    low[sources] = high[sources] = np.nan
-    beyond = np.fmax(np.fmax(low - v, v - high), 0.0)
-    return table(
-        {
-            "step": [point.step] * n, "node_id": net.feeder.column("nodes", "node_id"), "phase": [None] * n,
-            "v_pu": v, "v_deg": sol.v_deg[0], "v_min_pu": low, "v_max_pu": high,
-            "violation_pu": np.where(beyond > KEPT, beyond, 0.0),
-            "p_load_mw": point.loads["p_mw"], "q_load_mvar": point.loads["q_mvar"],
-            "p_inject_mw": p, "q_inject_mvar": q,
-        },
-        BUSES,
-    )  # fmt: skip
-
-
-def _branches(point: _Point) -> pa.Table:
-    net, sol = point.session.net, point.found.replay.solution
-    n, margin = net.n_branch, point.session.limits.thermal_margin
-    column = net.feeder.column
-    most = np.full(n, np.nan) if margin is None else (1.0 - margin) * net.rating_mva
-    beyond = np.fmax(sol.loading[0] * net.rating_mva - most, 0.0)
-    columns: dict[str, Any] = {
-        name: column("branches", name) for name in ("branch_id", "from_node", "to_node")
-    }
-    columns |= {f"{part}_{end}_{unit}": getattr(sol, f"{part}_{end}_{unit}")[0]
-                for part, unit in (("p", "mw"), ("q", "mvar")) for end in ("from", "to")}  # fmt: skip
-    columns |= {
-        "step": [point.step] * n, "phase": [None] * n, "thermal_limit_mva": most,
-        "p_loss_mw": sol.p_from_mw[0] + sol.p_to_mw[0], "loading_pct": 100.0 * sol.loading[0],
-        "violation_mva": np.where(beyond > KEPT, beyond, 0.0),
-    }  # fmt: skip
-    return table(columns, BRANCHES)
 
 
 def _binding(point: _Point) -> pa.Table:
@@ -174,7 +111,7 @@ def _binding(point: _Point) -> pa.Table:
             f"{of} per {one.unit}",
             None,
         )
-        for one in point.found.binding
+        for one in point.plan.binding
     ]
     return table_of_rows(rows, BINDING)
 
@@ -183,28 +120,26 @@ def _cost(point: _Point) -> float:
     """Of what the sources deliver and of the assets, USD/h, whatever is minimised."""
     own = sum(
         asset.unit.cost_usd_per_h(float(p))
-        for asset, p in zip(point.session.assets, point.found.p_mw, strict=True)
+        for asset, p in zip(point.session.assets, point.plan.p_mw, strict=True)
     )
-    return point.config.head_usd_mwh * float(point.found.replay.solution.p_slack_mw[0]) + own
+    return point.config.head_usd_mwh * float(point.plan.solution.p_slack_mw) + own
 
 
 def _summary(point: _Point, buses: pa.Table, branches: pa.Table) -> pa.Table:
-    found, sol = point.found, point.found.replay.solution
-    v = sol.v_pu[0]
+    plan, sol = point.plan, point.plan.solution
+    v, of = np.asarray(sol.v_pu), OBJECTIVE_UNITS[point.config.objective]
     broken = [
         *_broken(buses, "node_id", "violation_pu", "pu"),
         *_broken(branches, "branch_id", "violation_mva", "MVA"),
         *_head(point),
     ]
-    loading, of = 100.0 * sol.loading[0], OBJECTIVE_UNITS[point.config.objective]
+    loading = branches["loading_pct"].drop_null().to_numpy()
     row = (
-        point.step, point.session.feeder.name, point.config.objective, found.status, found.replay.objective,
-        found.bound, found.gap, of, float(sol.p_loss_mw[0]), _cost(point),
-        float(sol.p_slack_mw[0]), float(sol.q_slack_mvar[0]), float(found.p_mw.sum()),
-        float(np.nansum((v - 1.0) ** 2)), float(np.nanmin(v)), float(np.nanmax(v)),
-        float(np.nanmax(loading)) if np.isfinite(loading).any() else None, found.replay.v_error_pu,
-        float(np.abs(found.relaxation_gap).max(initial=0.0)), found.tightened, len(found.binding),
-        len(broken),
+        point.step, point.session.feeder.name, point.config.objective, plan.status, plan.objective,
+        plan.bound, plan.gap, of, float(sol.p_loss_mw), _cost(point), float(sol.p_slack_mw),
+        float(sol.q_slack_mvar), float(plan.p_mw.sum()), float(np.nansum((v - 1.0) ** 2)),
+        float(np.nanmin(v)), float(np.nanmax(v)), float(loading.max()) if loading.size else None,
+        plan.v_error_pu, plan.relaxation_gap_pu, plan.tightened, len(plan.binding), len(broken),
         f"the AC power flow of the plan breaks limits: {'; '.join(broken[:5])}" if broken else None,
     )  # fmt: skip
     return table_of_rows([row], SUMMARY)
@@ -213,11 +148,15 @@ def _summary(point: _Point, buses: pa.Table, branches: pa.Table) -> pa.Table:
 def _broken(of: pa.Table, name: str, amount: str, unit: str) -> list[str]:
     rows = [row for row in of.to_pylist() if (row[amount] or 0.0) > 0.0]
     rows.sort(key=lambda row: -row[amount])
-    return [f"{row[name]} by {row[amount]:.4g} {unit}" for row in rows]
+    return [f"{_place(row, name)} by {row[amount]:.4g} {unit}" for row in rows]
+
+
+def _place(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]}.{row['phase']}" if row["phase"] else str(row[name])
 
 
 def _head(point: _Point) -> list[str]:
-    head, limits = float(point.found.replay.solution.p_slack_mw[0]), point.session.limits
+    head, limits = float(point.plan.solution.p_slack_mw), point.session.limits
     over = {"import": head - limits.most_import_mw, "export": -head - limits.most_export_mw}
     return [f"{name} at head by {by:.4g} MW" for name, by in over.items() if by > KEPT]
 

@@ -94,7 +94,7 @@ def _named(
 
 
 def _phases_of(feeder: cases.Feeder, bus: str) -> str:
-    return str(feeder.column("nodes", "phases")[feeder.node_index[bus]])
+    return str(feeder.column("nodes", "phase")[feeder.node_index[bus]])
 
 
 def _phases_fit(feeder: cases.Feeder, bus: str, phases: str) -> bool:

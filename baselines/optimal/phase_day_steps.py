@@ -1,0 +1,107 @@
+"""One step of the search for a day's plan: the convex program about a point, within a trust region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import RunError
+from .affine import Affine, FloatArray, stacked
+from .conic import ALMOST, SOLVED, Compiled
+from .phase_day_fleet import FleetRows
+from .phase_day_model import Columns, LocalModel
+from .phase_day_network import Setpoints
+
+_TOLERANCE = 1e-8
+_FLAT = 1e-10  # of the largest curvature: below it there is none
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What the convex program would do.
+
+    Attributes:
+        p_mw, q_mvar: (steps, n_units).
+        x: Values of all columns of the program of the fleet.
+        fleet: That program.
+        fleet_cost: What devices cost by themselves.
+    """
+
+    p_mw: FloatArray
+    q_mvar: FloatArray
+    x: FloatArray
+    fleet: FleetRows
+    fleet_cost: float
+
+
+def stepped(fleet: FleetRows, columns: Columns, model: LocalModel, radius: FloatArray) -> Step:
+    """The least of the model's cost and of what devices cost, within ``radius`` (steps,) of its point.
+
+    ``radius`` is a share of what units can reach. ``fleet``: a new one; its program is added to.
+    """
+    program = fleet.program
+    x = _of_columns(fleet, columns)
+    dx = x - model.x
+    room = np.minimum(radius, 1e3)[:, None] * columns.reach[None]
+    program.nonneg(room - dx)
+    program.nonneg(dx + room)
+    program.minimise((model.slope * dx).sum())
+    _add_curvature(fleet, model, dx)
+    for hinge in model.hinges:
+        excess = (hinge.slope * dx).sum(axis=1) + hinge.excess
+        program.minimise(hinge.weight * program.positive(excess).sum())
+    program.minimise(fleet.cost)
+    found = Compiled(program, tolerance=_TOLERANCE).solve()
+    if found.status not in (SOLVED, ALMOST):
+        raise RunError(f"the convex step of the day's plan ended with {found.solver_status!r}")
+    values = found.x
+    p, q = fleet.p_mw.at(values), fleet.q_mvar.at(values)
+    return Step(p, q, values, fleet, float(fleet.cost.at(values)))
+
+
+def nearest(fleet: FleetRows, columns: Columns, at: Setpoints) -> Step:
+    """What the fleet does where it does what it is asked for, as near as it can."""
+    program = fleet.program
+    x = _of_columns(fleet, columns)
+    apart = x - columns.of(at.p_mw, at.q_mvar)
+    scale = 1.0 / np.maximum(columns.reach, 1e-9)
+    program.minimise((program.positive(apart) * scale).sum() + (program.positive(-apart) * scale).sum())
+    found = Compiled(program, tolerance=_TOLERANCE).solve()
+    if found.status not in (SOLVED, ALMOST):
+        raise RunError(f"the actions of the day's plan ended with {found.solver_status!r}")
+    p, q = fleet.p_mw.at(found.x), fleet.q_mvar.at(found.x)
+    return Step(p, q, found.x, fleet, float(fleet.cost.at(found.x)))
+
+
+def free_columns(fleet: FleetRows, reach_mva: FloatArray) -> Columns:
+    """The entries of setpoints that the fleet's rows leave any choice; ``reach_mva`` (n_units,)."""
+    found = []
+    for part in (fleet.p_mw, fleet.q_mvar):
+        units = np.unique(part.row % part.shape[1])
+        found.append(units.astype(np.int64))
+    reach = np.concatenate([reach_mva[units] for units in found])
+    return Columns(found[0], found[1], reach)
+
+
+def _of_columns(fleet: FleetRows, columns: Columns) -> Affine:
+    """(steps, columns)."""
+    parts = [fleet.p_mw[:, int(k)] for k in columns.p] + [fleet.q_mvar[:, int(k)] for k in columns.q]
+    together = stacked(parts)  # (columns, steps)
+    n, m = together.shape
+    order = np.arange(n * m).reshape(n, m).T
+    return together.reshape(-1)[order.ravel()].reshape(m, n)
+
+
+def _add_curvature(fleet: FleetRows, model: LocalModel, dx: Affine) -> None:
+    """Half of dx' H dx of every interval, as one cone each."""
+    values, vectors = np.linalg.eigh(model.curvature)
+    keep = values.max(axis=0) > _FLAT * max(float(values.max()), 1e-300)
+    if not keep.any():
+        return
+    roots = np.sqrt(np.maximum(values, 0.0))[:, None, :] * vectors  # (steps, columns, directions)
+    tails = [(roots[:, :, k] * dx).sum(axis=1) for k in np.flatnonzero(keep)]
+    room = np.abs(model.curvature).sum(axis=(1, 2)) * float(fleet.program.reach_of(dx).max()) ** 2
+    top = fleet.program.columns((dx.shape[0],), room + 1e-9)
+    fleet.program.rotated(top, Affine(np.ones(dx.shape[0])), *tails)
+    fleet.program.minimise(0.5 * top.sum())

@@ -1,0 +1,161 @@
+"""The plan of one operating point in the form that the tables are made of, balanced or per phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .... import physics
+from ...optimal.branch_flow import NetworkLimits
+from ...optimal.dispatch import Binding, optimal_dispatch
+from ...optimal.phase_dispatch import PhaseUnit, injections, phase_optimum
+from .opf_config import OBJECTIVES, OpfConfig, OpfSession
+from .opf_units import Asset
+
+FloatArray = NDArray[np.float64]
+KEPT = 1e-6  # limits are kept up to so much of their own unit
+_AT_LIMIT = 1e-5  # of a plan without multipliers: so near to a limit it binds
+LETTERS = "ABC"
+
+
+@dataclass(frozen=True, eq=False)
+class OpfPlan:
+    """Setpoints and their AC power flow.
+
+    Attributes:
+        p_mw, q_mvar: (n_unit,).
+        status: "optimal", "feasible", "best known" (nothing is proved) or "inexact" (a limit is broken).
+        objective: Of the AC power flow. bound, gap: None where nothing is proved.
+        solution: Of `physics.solve`, without an axis of rows.
+        p_inject_mw, q_inject_mvar: (n_bus,) or (n_bus, 3).
+        binding: Limits that bind; their dual is NaN where nothing is proved.
+        v_error_pu, relaxation_gap_pu, tightened: Of the relaxation, where there was one.
+    """
+
+    p_mw: FloatArray
+    q_mvar: FloatArray
+    status: str
+    objective: float
+    bound: float | None
+    gap: float | None
+    solution: Any
+    p_inject_mw: FloatArray
+    q_inject_mvar: FloatArray
+    binding: tuple[Binding, ...]
+    v_error_pu: float | None = None
+    relaxation_gap_pu: float | None = None
+    tightened: bool | None = None
+
+
+def opf_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
+    """The best plan of one operating point. InfeasibleError where no setpoints keep the limits."""
+    if isinstance(session.net, physics.Network3):
+        return _phase_plan(session, config, loads)
+    return _balanced_plan(session, config, loads)
+
+
+def _solved(session: OpfSession, loads: dict[str, Any], p: FloatArray, q: FloatArray) -> Any:
+    source: dict[str, Any] = {} if session.v_source_pu is None else {"v_source_pu": session.v_source_pu}
+    return physics.solve(session.net, **loads, **source, p_inject_mw=p, q_inject_mvar=q, tol=1e-11)
+
+
+def _balanced_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
+    found = optimal_dispatch(
+        session.net, [asset.unit for asset in session.assets], objective=OBJECTIVES[config.objective],
+        limits=session.limits, head_usd_mwh=config.head_usd_mwh, v_source_pu=config.v_source_pu, **loads,
+    )  # fmt: skip
+    p, q = np.zeros(session.net.n_bus), np.zeros(session.net.n_bus)
+    at = [session.feeder.node_index[asset.unit.bus] for asset in session.assets]
+    np.add.at(p, at, found.p_mw)
+    np.add.at(q, at, found.q_mvar)
+    return OpfPlan(
+        found.p_mw, found.q_mvar, found.status, found.replay.objective, found.bound, found.gap,
+        _solved(session, loads, p, q), p, q, found.binding, found.replay.v_error_pu,
+        float(np.abs(found.relaxation_gap).max(initial=0.0)), found.tightened,
+    )  # fmt: skip
+
+
+# -- per phase -----------------------------------------------------------------------------------------------
+
+
+def _phase_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
+    net, units = session.net, [_phase_unit(session.net, asset) for asset in session.assets]
+    found = phase_optimum(
+        net, units, objective=OBJECTIVES[config.objective], limits=session.limits,
+        head_usd_mwh=config.head_usd_mwh, v_source_pu=config.v_source_pu, **loads,
+    )  # fmt: skip
+    p, q = injections(net, units, found)
+    sol = _solved(session, loads, p, q)
+    status = "best known" if found.violation <= KEPT else "inexact"
+    binding = (*_units_at_limits(session, found.p_mw, found.q_mvar), *_network_at_limits(session, sol))
+    return OpfPlan(found.p_mw, found.q_mvar, status, float(found.objective), None, None, sol, p, q, binding)
+
+
+def _phase_unit(net: physics.Network3, asset: Asset) -> PhaseUnit:
+    unit, row = asset.unit, net.feeder.node_index[asset.unit.bus]
+    letters = "".join(letter for letter, has in zip(LETTERS, grounded(net)[row], strict=True) if has)
+    return PhaseUnit(
+        unit.name, unit.bus, unit.p_min_mw, unit.p_max_mw, unit.q_min_mvar, unit.q_max_mvar, unit.s_mva,
+        unit.cost, unit.points, phase=asset.phases or letters or LETTERS,
+    )  # fmt: skip
+
+
+def grounded(net: physics.Network3) -> NDArray[np.bool_]:
+    """(n_bus, 3) phases that are fed and have a voltage to ground of their own: those that a band judges."""
+    slots = np.asarray(net.topology.ground_slots, dtype=bool).reshape(-1, 3)
+    return np.asarray(net.present & net.energised & slots, dtype=bool)
+
+
+def _units_at_limits(session: OpfSession, p_mw: FloatArray, q_mvar: FloatArray) -> Iterator[Binding]:
+    for asset, p, q in zip(session.assets, p_mw, q_mvar, strict=True):
+        unit = asset.unit
+        for kind, unit_of, value, limit, free in (
+            ("p_max", "MW", p, unit.p_max_mw, unit.p_max_mw > unit.p_min_mw),
+            ("p_min", "MW", p, unit.p_min_mw, unit.p_max_mw > unit.p_min_mw),
+            ("q_max", "Mvar", q, unit.q_max_mvar, unit.q_max_mvar > unit.q_min_mvar),
+            ("q_min", "Mvar", q, unit.q_min_mvar, unit.q_max_mvar > unit.q_min_mvar),
+            ("s_max", "MVA", float(np.hypot(p, q)), unit.s_mva, np.isfinite(unit.s_mva)),
+        ):
+            if free and abs(value - limit) <= _AT_LIMIT:
+                yield Binding(kind, unit.name, float(limit), unit_of, np.nan)
+
+
+def _network_at_limits(session: OpfSession, sol: Any) -> Iterator[Binding]:
+    net, limits = session.net, session.limits
+    names, judged = net.feeder.column("nodes", "node_id"), judged_nodes(session)
+    for kind, limit, sign in _bands(limits):
+        for bus, phase in np.argwhere(judged & (sign * (sol.v_pu - limit) >= -_AT_LIMIT)):
+            yield Binding(kind, f"{names[bus]}.{LETTERS[phase]}", limit, "pu", np.nan)
+    if limits.thermal_margin is not None:
+        ids, most = net.feeder.column("branches", "branch_id"), 1.0 - limits.thermal_margin
+        for end, kind in ((0, "thermal_from"), (1, "thermal_to")):
+            size, rating = phase_flows(sol)[end], most * net.phase_rating_mva[end]
+            for branch, phase in np.argwhere(size >= rating - _AT_LIMIT):
+                yield Binding(
+                    kind, f"{ids[branch]}.{LETTERS[phase]}", float(rating[branch, phase]), "MVA", np.nan
+                )
+
+
+def _bands(limits: NetworkLimits) -> Iterator[tuple[str, float, float]]:
+    if limits.v_band is not None:
+        yield "v_max", limits.v_band[1], 1.0
+        yield "v_min", limits.v_band[0], -1.0
+
+
+def judged_nodes(session: OpfSession) -> NDArray[np.bool_]:
+    """(n_bus, 3) phases that the band judges: fed, to ground, and no source's."""
+    found = grounded(session.net).copy()
+    found[[source.node for source in session.net.sources]] = False
+    return found
+
+
+def phase_flows(sol: Any) -> tuple[FloatArray, FloatArray]:
+    """Apparent power at the from and at the to end of each branch and phase, MVA."""
+    near, far = (
+        np.hypot(getattr(sol, f"p_{end}_mw"), getattr(sol, f"q_{end}_mvar")) for end in ("from", "to")
+    )
+    return near, far
