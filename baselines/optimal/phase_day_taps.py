@@ -69,7 +69,7 @@ def best_walk(
             choice[t][inside] = np.where(better, at[:, None], choice[t][inside])
         if rationed and walk.begins[t] and t > 0:
             value = np.repeat(value[:, int(budget)][:, None], room, axis=1)
-    stands, rest, path = now - low, int(left) if rationed else 0, np.zeros(steps, dtype=np.int64)
+    place, rest, path = now - low, int(left) if rationed else 0, np.zeros(steps, dtype=np.int64)
     for t in range(steps):
         if rationed and walk.begins[t] and t > 0:
             rest = int(budget)
