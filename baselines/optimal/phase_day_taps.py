@@ -73,9 +73,9 @@ def best_walk(
     for t in range(steps):
         if rationed and walk.begins[t] and t > 0:
             rest = int(budget)
-        to = int(choice[t, place, rest])
-        rest -= abs(to - place) if rationed else 0
-        place = path[t] = to
+        there = int(choice[t, place, rest])
+        rest -= abs(there - place) if rationed else 0
+        place = path[t] = there
     return path + low
 
 
