@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..optimal.bracket import Bracket, bracket
+from ..optimal.phase_day import plan_phase_day
+from ..policy import scenario_of
 from ..search.arena import FloatArray
 from ..search.day_search import DaySearch, Found
 from .session import CertifySession
@@ -50,7 +52,8 @@ class Certificate:
 def certificate(session: CertifySession, day: int) -> Certificate:
     """The certificate of a day.
 
-    Rules and planners play it; where the relaxation covers the environment, its plan and its bound are there.
+    Rules and planners play it; where the relaxation covers the environment, its plan and its bound are there,
+    and on per-phase feeders a plan on the power flow itself.
     Where no bound shows that this is within a hundredth of all there is to gain, a search on the environment
     begins with the best of it all.
     """
@@ -61,6 +64,9 @@ def certificate(session: CertifySession, day: int) -> Certificate:
     plans |= {name: actions[at] for name, actions in session.plans.items()}
     if found is not None:
         plans["relaxation"] = found.actions
+    if session.per_phase:
+        session.env.reset(seed=seed, options={"day": int(day)})
+        plans["plan per phase"] = plan_phase_day(scenario_of(session.env)).actions
     names = list(plans)
     returns = arena.sequences(np.full(len(names), day), np.array(list(plans.values()))).returns
     brought = dict(zip(names, returns.tolist(), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from .. import registry
 from ..errors import RunError
 from ..optimal.bracket import played
 from ..optimal.day import check_covered
+from ..optimal.phase_day import check_phase_day
 from ..policy import scenario_of
 from ..rollouts.env_source import episode_day, make_source
 from ..search.arena import Arena, BoolArray, FloatArray
@@ -20,6 +22,8 @@ from ..search.day_search import momentary
 #: Policies that solve power flows ahead of each step, or know the day.
 PLANNERS = ("host-sweep", "host-bisection", "optimal")
 _NO_RULES = ("do-nothing", "random", "mpc", "mpc-perfect", *PLANNERS)
+#: Devices whose intervals leave each other alone, but for moves: days per phase are planned within a minute.
+_STEP_BY_STEP = {"pv", "wind", "tap_changer", "capacitor_bank"}
 #: Row steps of a search: so many voltages are solved for, within these ends.
 _VOLTAGES, _FEWEST, _MOST = 5_000_000, 30_000, 80_000
 
@@ -30,6 +34,7 @@ class CertifySession:
     Attributes:
         arena: Where it is played; day ``k`` of the order in which runs play a split has seed ``seed + k``.
         covered: Whether the relaxation covers it, so that there are bounds.
+        per_phase: Whether days are planned on the power flow of a per-phase feeder.
         rules, planners: Names of the policies that have something to do here.
         search_steps: Intervals that the search of a day plays.
     """
@@ -45,7 +50,9 @@ class CertifySession:
         self.played_days = np.array(self.days, dtype=np.int64)
         self.arena = Arena(env, split, seed, threads=1, seeds=self.seeds)
         scenario = scenario_of(self.arena.env)
-        self.covered = _covered(scenario)
+        self.covered = _passes(check_covered, scenario)
+        kinds = {program.kind for program in scenario.fleet.programs}
+        self.per_phase = kinds <= _STEP_BY_STEP and _passes(check_phase_day, scenario)
         fitting = registry.fitting(self.arena.env)
         self.rules = tuple(name for name in fitting if name not in _NO_RULES)
         self.planners = tuple(name for name in PLANNERS if name in fitting and not self.covered)
@@ -94,9 +101,9 @@ class CertifySession:
         self.arena.close()
 
 
-def _covered(scenario: Any) -> bool:
+def _passes(check: Callable[[Any], None], scenario: Any) -> bool:
     try:
-        check_covered(scenario)
+        check(scenario)
     except RunError:
         return False
     return True
