@@ -136,8 +136,8 @@ def _seed(env: Any, day: int, seed: int) -> int | None:
     for one in (seed, seed + 1):
         env.reset(seed=one, options={"day": day})
         window = env.unwrapped.scenario.window()
-        states.append((window.load_p_mw.tolist(), window.price_usd_mwh.tolist(), repr(window.outlooks)))
-        states[-1] += (repr(window.setpoint_mw),)
+        drawn = (repr(window.outlooks), repr(window.setpoint_mw))
+        states.append((window.load_p_mw.tolist(), window.price_usd_mwh.tolist(), *drawn))
     return None if states[0] == states[1] else seed
 
 

@@ -147,7 +147,8 @@ class AcProblem:
     def _state(self, sol: Any, rows: int) -> AcState:
         v = np.asarray(sol.v)
         v_pu = np.abs(v).reshape(rows, -1)
-        flows = tuple(s.reshape(rows, -1) for s in sol._flows)
+        ends = ((sol.p_from_mw, sol.q_from_mvar), (sol.p_to_mw, sol.q_to_mvar))
+        flows = tuple((np.asarray(p) + 1j * np.asarray(q)).reshape(rows, -1) for p, q in ends)
         value = np.zeros(rows)
         if self.objective == "loss":
             value = np.array(sol.p_loss_mw)

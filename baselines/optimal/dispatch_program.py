@@ -263,7 +263,7 @@ def _add_boxes(program: Program, units: Sequence[Unit], p: Affine, q: Affine) ->
 
 
 def _values(units: Sequence[Unit], kind: str, which: IntArray) -> FloatArray:
-    return np.array([getattr(units[k], _FIELD[kind]) for k in which], dtype=np.float64)
+    return np.array([vars(units[k])[_FIELD[kind]] for k in which], dtype=np.float64)
 
 
 def _objective(program: Program, case: Case, flow: BranchFlow, p: Affine) -> Affine:

@@ -127,9 +127,9 @@ class FleetRows:
         for k, one in enumerate(moved):
             actions[:, one.action] = 2.0 * (position[:, k] - one.low) / (one.high - one.low) - 1.0
         column = {dimension.name: dimension.index for dimension in scenario.action_layout}
-        for one in self._fleet:
-            for quantity, asked in one.asked(x).items():
-                for k, name in enumerate(one.names):
+        for planned in self._fleet:
+            for quantity, asked in planned.asked(x).items():
+                for k, name in enumerate(planned.names):
                     if f"{name}.{quantity}" in column:
                         actions[:, column[f"{name}.{quantity}"]] = asked[:, k]
         return np.clip(actions, -1.0, 1.0)

@@ -160,7 +160,7 @@ class ModelMaker:
             factor = np.zeros(excess.shape)
             factor[self._all, order[:, k]] = active
             masks.append((active, factor, worst[:, k]))
-        masks.append((rest.any(axis=1), rest, np.where(rest > 0.0, excess, 0.0).sum(axis=1)))
+        masks.append((np.asarray(rest.any(axis=1)), rest, np.where(rest > 0.0, excess, 0.0).sum(axis=1)))
         found = []
         for active, factor, amount in masks:
             where = np.flatnonzero(active)

@@ -68,7 +68,7 @@ class PhaseNetwork:
     """A per-phase feeder with loads of a window, and a fleet whose setpoints are asked for.
 
     Attributes:
-        grid: Columns of voltages, branches and unbalance as an environment reads them.
+        places: Columns of voltages, branches and unbalance as an environment reads them.
         moved: Tap changers and banks.
         steps: Intervals.
     """
@@ -77,11 +77,11 @@ class PhaseNetwork:
         """RunError for a feeder that is not per phase."""
         net = per_phase(scenario)
         self.net, self.steps, self.window = net, window.t_index.size, window
-        grid = solved_grid(net, 1, scenario.fleet, scenario.task)
-        assert isinstance(grid, PhaseStepper)
-        self.grid, self._port_of = grid, scenario.fleet.columns
+        places = solved_grid(net, 1, scenario.fleet, scenario.task)
+        assert isinstance(places, PhaseStepper)
+        self.places, self._port_of = places, scenario.fleet.columns
         self.moved = _moved(scenario, window)
-        self._tap, self._cap = grid.tap.copy(), grid.cap_on.copy()
+        self._tap, self._cap = places.tap.copy(), places.cap_on.copy()
         p, q = (self._placed(part) for part in (window.load_p_mw, window.load_q_mvar))
         self._load: dict[str, Any] = {"p_mw": p[0], "q_mvar": q[0], "p_delta_mw": p[1], "q_delta_mvar": q[1]}
 
@@ -111,13 +111,13 @@ class PhaseNetwork:
         return self._at_ports(p), self._at_ports(q)
 
     def _at_ports(self, by_slot: FloatArray) -> FloatArray:
-        columns = self.grid.columns
+        columns = self.places.columns
         by_port = np.zeros((columns.n_port, len(by_slot)))
         np.add.at(by_port, columns.port, (by_slot[:, columns.port_slot] * columns.port_share).T)
         return np.asarray(by_port[self._port_of].T)
 
     def _fed_in(self, of_units: FloatArray) -> tuple[FloatArray, FloatArray]:
-        columns = self.grid.columns
+        columns = self.places.columns
         of_ports = np.zeros((columns.n_port, len(of_units)))
         np.add.at(of_ports, self._port_of, of_units.T)
         slots = np.zeros((6 * self.net.n_bus, len(of_units)))
@@ -126,7 +126,7 @@ class PhaseNetwork:
 
     def _placed(self, of_points: FloatArray) -> tuple[FloatArray, FloatArray]:
         slots = np.zeros((len(of_points), 6 * self.net.n_bus))
-        slots[:, self.grid.points.slot] = of_points
+        slots[:, self.places.points.slot] = of_points
         return self._halves(slots)
 
     def _halves(self, slots: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -69,13 +69,13 @@ def best_walk(
             choice[t][inside] = np.where(better, at[:, None], choice[t][inside])
         if rationed and walk.begins[t] and t > 0:
             value = np.repeat(value[:, int(budget)][:, None], room, axis=1)
-    at, rest, path = now - low, int(left) if rationed else 0, np.zeros(steps, dtype=np.int64)
+    place, rest, path = now - low, int(left) if rationed else 0, np.zeros(steps, dtype=np.int64)
     for t in range(steps):
         if rationed and walk.begins[t] and t > 0:
             rest = int(budget)
-        to = int(choice[t, at, rest])
-        rest -= abs(to - at) if rationed else 0
-        at = path[t] = to
+        there = int(choice[t, place, rest])
+        rest -= abs(there - place) if rationed else 0
+        place = path[t] = there
     return path + low
 
 

@@ -55,21 +55,21 @@ class Look:
     @cached_property
     def v_pu(self) -> FloatArray:
         """(rows, columns of voltages), dead ones NaN; of legs where nothing fixes a voltage to ground."""
-        node, place = self.network.grid.voltage_at.T
+        node, place = self.network.places.voltage_at.T
         size = np.asarray(self.sol.v_pu[:, node, place])
-        legs = np.flatnonzero(self.network.grid.columns.voltage[:, 1] >= 0)
+        legs = np.flatnonzero(self.network.places.columns.voltage[:, 1] >= 0)
         size[:, legs] = np.abs(self._across(legs)) / np.sqrt(3.0)
         return size
 
     def _across(self, legs: IntArray) -> NDArray[np.complex128]:
         v = self.sol.v.reshape(len(self.steps), -1)
-        first, second = self.network.grid.columns.voltage[legs].T
+        first, second = self.network.places.columns.voltage[legs].T
         return np.asarray(v[:, first] - v[:, second])
 
     @cached_property
     def vuf_pct(self) -> FloatArray:
         """(rows, nodes with three phases)."""
-        return np.asarray(self.sol.vuf_pct[:, self.network.grid.vuf_at])
+        return np.asarray(self.sol.vuf_pct[:, self.network.places.vuf_at])
 
     @cached_property
     def above_mva(self) -> FloatArray:
@@ -88,7 +88,7 @@ class Look:
     def by_voltages(self, factor: FloatArray) -> Seeds:
         """Of the sum of factor (rows, columns) times voltage."""
         factor = np.where(np.isfinite(self.v_pu), factor, 0.0)
-        slots, shape = self.network.grid.columns.voltage, self.sol.v_pu.shape
+        slots, shape = self.network.places.columns.voltage, self.sol.v_pu.shape
         size, angle = (np.zeros((len(self.steps), shape[1] * 3)) for _ in range(2))
         ground, legs = (np.flatnonzero(part) for part in (slots[:, 1] < 0, slots[:, 1] >= 0))
         size[:, slots[ground, 0]] = factor[:, ground]
@@ -106,7 +106,7 @@ class Look:
 
     def by_unbalance(self, factor: FloatArray) -> Seeds:
         """Of the sum of factor (rows, nodes) times unbalance in percent."""
-        at = self.network.grid.vuf_at
+        at = self.network.places.vuf_at
         v = self.sol.v[:, at]
         turns = np.array([1.0, _TURN, _TURN**2])
         sums = [v @ turns, v @ np.conj(turns)]
@@ -175,13 +175,13 @@ _SMOOTH: Mapping[str, tuple[Value, Callable[..., Seeds]]] = {
 
 
 def _of_band(look: Look, weight: float) -> Iterator[Hinges]:
-    low, high = look.network.grid.v_limits_pu
+    low, high = look.network.places.v_limits_pu
     yield Hinges(weight, _finite(low - look.v_pu), 0.02, lambda factor: look.by_voltages(-factor))
     yield Hinges(weight, _finite(look.v_pu - high), 0.02, look.by_voltages)
 
 
 def _of_unbalance(look: Look, weight: float) -> Iterator[Hinges]:
-    most = look.network.grid.columns.vuf_max_pct
+    most = look.network.places.columns.vuf_max_pct
     excess = np.minimum(look.vuf_pct, _VUF_TOP_PCT) - most
     yield Hinges(weight, _finite(excess), 0.8, look.by_unbalance)
 

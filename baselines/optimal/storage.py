@@ -49,22 +49,22 @@ class Storage:
 
     def __post_init__(self) -> None:
         for field in ("charge_mw", "discharge_mw", "energy_mwh", "least_mwh", "q_max_mvar", "wear_usd_mwh"):
-            value = getattr(self, field)
+            value = vars(self)[field]
             if not (np.isfinite(value) and value >= 0.0):
                 raise ValueError(
                     f"storage {self.name!r}: {field} must be finite and 0 or more, got {value!r}"
                 )
         for field in ("eta_charge", "eta_discharge"):
-            value = getattr(self, field)
+            value = vars(self)[field]
             if not 0.0 < value <= 1.0:
                 raise ValueError(
                     f"storage {self.name!r}: {field} must be above 0 and at most 1, got {value!r}"
                 )
         for field in ("ramp_mw_per_h", "s_mva"):
-            if not getattr(self, field) > 0.0:
+            if not vars(self)[field] > 0.0:
                 raise ValueError(f"storage {self.name!r}: {field} must be greater than 0")
         for field in ("start_mwh", "end_mwh"):
-            value = self.start_mwh if getattr(self, field) is None else getattr(self, field)
+            value = self.start_mwh if vars(self)[field] is None else vars(self)[field]
             if not self.least_mwh <= value <= self.energy_mwh:
                 raise ValueError(
                     f"storage {self.name!r}: {field} must be from least_mwh {self.least_mwh:g} to energy_mwh "
@@ -101,7 +101,7 @@ def add_storage(program: Program, storage: Sequence[Storage], steps: int, dt_h: 
     names = np.array([one.name for one in storage], dtype=object)
 
     def of(field: str) -> FloatArray:
-        return np.array([getattr(one, field) for one in storage], dtype=np.float64)
+        return np.array([vars(one)[field] for one in storage], dtype=np.float64)
 
     def limit(kind: str, unit: str, value: FloatArray) -> Limit:
         return Limit(kind, unit, names, value, np.ones(len(storage)))

@@ -72,7 +72,7 @@ class LooksAhead(Policy):
     """Sites, and the power flow that says what units there would do."""
 
     plays_batches = True
-    transient = ("_opened", "_new")
+    transient: tuple[str, ...] = ("_opened", "_new")
 
     def __init__(self, env: AnyEnv) -> None:
         """Find the sites. RunError when there are none, or too little is observed."""
