@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from distgrid import baselines, cli
+from distgrid.baselines.certify.best_known import certificate
+from distgrid.baselines.certify.session import CertifySession
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.bracket import bracket, played
 from distgrid.baselines.scoring.certificates import certificates, shipped
@@ -82,6 +84,18 @@ def test_without_a_relaxation_there_is_a_best_known_and_no_bound(
     seed = 0 if row["seed"] is None else row["seed"]
     assert played(made, actions, row["day"], seed) == pytest.approx(row["best_known"], abs=1e-9)
     assert json.loads((out / "run.json").read_text())["parameters"]["search"] == 30_000
+
+
+@pytest.mark.slow
+def test_days_per_phase_are_planned_on_their_power_flow() -> None:
+    """Better than every rule, and than the reference of the audit's page, -5.486; nothing is proved."""
+    session = CertifySession("VoltVar3-ieee13-v1", "test", 0, search_steps=0)
+    found = certificate(session, 264)
+    session.close()
+    assert found.found_by == "plan per phase"
+    assert found.best_rule_return is not None
+    assert found.best_known > max(found.best_rule_return, -5.486)
+    assert found.bound is None
 
 
 @pytest.mark.parametrize("name", [ID, "PeakShaving-33bw-v0"])

@@ -121,7 +121,7 @@ def test_least_cost_is_that_of_pandapowers_runopp(
 
 
 def test_a_dual_is_what_a_unit_more_of_the_limit_is_worth(folder: Folder) -> None:
-    """Row 22, 26: by difference of the objective, for a power limit and for a rating."""
+    """Row 22, 26: by difference of the objective."""
     limits = folder.file("limits.csv", f"{HEADER}\na,18,0,0.4,-0.3,0.3\nb,33,0,0.4,-0.3,0.3\n")
     assert folder.opf("--limits", limits, *WIDE)[0] == 0
     first = folder.summary()["objective"]

@@ -130,8 +130,8 @@ def test_no_rule_reaches_the_plan(env: Any, plan: PhaseDayPlan, name: str) -> No
     assert total < played(env, plan.actions)
 
 
-def test_no_change_of_one_tap_in_one_interval_helps_much(env: Any, plan: PhaseDayPlan) -> None:
-    """The plan is near a local optimum: neighbours of its positions and of its Q are hardly better."""
+def test_no_small_change_of_q_in_one_interval_helps_much(env: Any, plan: PhaseDayPlan) -> None:
+    """The plan is near a local optimum: with a little more or less Q it is hardly better."""
     best, rng = played(env, plan.actions), np.random.default_rng(0)
     for _ in range(12):
         near = plan.actions.copy()
