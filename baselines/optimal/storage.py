@@ -116,7 +116,7 @@ def add_storage(program: Program, storage: Sequence[Storage], steps: int, dt_h: 
     program.zero(before + dt_h * (of("eta_charge") * into - out * (1.0 / of("eta_discharge"))) - stored)
     program.nonneg(of("energy_mwh") - stored, limit("energy_max", "MWh", of("energy_mwh")))
     program.nonneg(stored - of("least_mwh"), limit("energy_min", "MWh", of("least_mwh")))
-    wanted = of("wanted_mwh")
+    wanted = np.array([one.wanted_mwh for one in storage], dtype=np.float64)
     program.nonneg((stored[-1] - wanted).reshape(1, -1), limit("energy_end", "MWh", wanted))
     columns = StorageColumns(into, out, _reactive(program, of("q_max_mvar"), shape), stored)
     _add_ramps(program, columns.p, of("ramp_mw_per_h") * dt_h, names)
