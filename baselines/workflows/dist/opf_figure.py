@@ -66,6 +66,7 @@ def _profile(ax: Any, session: OpfSession, tables: Mapping[str, pa.Table], point
     for limit in session.limits.v_band or ():
         ax.axhline(limit, color=_INK, linewidth=0.8, linestyle="--", zorder=1)
     ax.set(xlabel="branches from the source", ylabel="voltage, pu")
+    ax.locator_params(axis="x", integer=True)
     ax.set_title(f"{session.feeder.name}: {row['objective_name']}, {row['status']}", fontsize=10)
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
