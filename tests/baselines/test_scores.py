@@ -12,7 +12,7 @@ import pytest
 
 from distgrid import baselines, cli
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.scoring.certificates import Scale, certificates, scored, shipped
+from distgrid.baselines.scoring.certificates import Scale, certificates, scored
 from distgrid.baselines.scoring.summary import interquartile_mean
 
 ID = "distgrid/VoltVar-33bw-v1"
@@ -52,8 +52,6 @@ def test_other_days_and_other_settings_have_no_score() -> None:
 def test_a_day_that_is_drawn_has_the_score_of_its_seed_alone() -> None:
     """Applications differ between seeds: the first episode of a run has the seed of the certificate."""
     name = "HostingCapacity-33bw-v0"
-    if name not in shipped():
-        pytest.skip("certificates of this environment are not shipped yet")
     row = next(row for row in certificates(name).to_pylist() if row["seed"] == 0)
     first = baselines.rollout(name, "host-nearest", 1, split="test", progress=False, report=False)
     assert first.episodes["day"].to_pylist() == [row["day"]]
