@@ -308,13 +308,14 @@ def test_chance_is_the_same_for_those_that_do_nothing(register: Registers) -> No
     arena = Arena(identity, "train", 0, 1)
     made: Any = open_rows(arena.env, 4, 1, AutoresetMode.SAME_STEP)
     rows = against_rest(sb3_vec_env(made, info_keys=INFO_KEYS), made, arena)
+    rows.seed(0)
     rows.reset()
     neutral = np.tile(arena.neutral.astype(np.float32), (4, 1))
     needed = []
     obs: Any
     for _ in range(2 * arena.steps):
         obs, reward, done, infos = rows.step(neutral)
-        np.testing.assert_allclose(reward, 0.0, atol=1e-4)  # of float32
+        np.testing.assert_allclose(reward, 0.0, atol=3e-4)  # float32 of rewards above 1000
         assert not any(info["TimeLimit.truncated"] for info in infos if "TimeLimit.truncated" in info)
         needed.append(obs[:, arena.grid.scenario.layout["ev.need_mwh"]].ravel())
     assert done.all()
