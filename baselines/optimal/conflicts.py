@@ -6,14 +6,14 @@ and the deletion filter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import RunError
 from .affine import Affine, FloatArray, IntArray
-from .conic import ALMOST, SOLVED, Compiled, ConicSolution
+from .conic import INFEASIBLE, Compiled, ConicSolution
 from .program import CONE, Program, Rows
 
 EXCESS = 1e-6  # limits that are exceeded by no more, all together, are kept
@@ -59,6 +59,24 @@ def _told(conflicts: Sequence[Conflict]) -> str:
     shown = "; ".join(str(one) for one in conflicts[:_SHOWN])
     more = f" and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
     return f"these {len(conflicts)} conflict, and one of them must give way: {shown}{more}"
+
+
+def solved_or_conflicts(found: ConicSolution, elastic: Callable[[], Program]) -> ConicSolution:
+    """The solution, where there is one.
+
+    Args:
+        found: What the solver ended with.
+        elastic: Puts the same program together with limits that may be exceeded.
+
+    Raises:
+        InfeasibleError: No point keeps the limits; those that conflict are named.
+        RunError: The solver failed.
+    """
+    if found.solved:
+        return found
+    if found.status == INFEASIBLE:
+        raise InfeasibleError(conflicting_limits(elastic()))
+    raise RunError(f"the conic solver ended with {found.solver_status!r} after {found.iterations} steps")
 
 
 def conflicting_limits(program: Program) -> tuple[Conflict, ...]:
@@ -118,7 +136,7 @@ class _Elastic:
         at = self._everything
         self._compiled.set_objective(Affine(0.0, np.zeros_like(at), at, prices[at]))
         found = self._compiled.solve()
-        return found if found.status in (SOLVED, ALMOST) else None
+        return found if found.solved else None
 
     def _of(self, found: ConicSolution, member: int) -> float:
         """How far a member is exceeded, in its own unit."""

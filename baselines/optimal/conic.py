@@ -69,6 +69,11 @@ class ConicSolution:
         shape = rows.shape if rows.dimension == 1 else (*rows.shape, rows.dimension)
         return self.z[self.compiled.place(rows)].reshape(shape)
 
+    @property
+    def solved(self) -> bool:
+        """Whether there is a point and a bound, to the solver's tolerance or nearly."""
+        return self.status in (SOLVED, ALMOST)
+
     @cached_property
     def objective(self) -> float:
         """Of the point x."""
@@ -77,7 +82,7 @@ class ConicSolution:
     @cached_property
     def bound(self) -> Bound:
         """See `Bound`; minus infinity where the solver has no multipliers to show."""
-        if self.status not in (SOLVED, ALMOST):
+        if not self.solved:
             return Bound(-np.inf, np.inf)
         return self.compiled.lagrangian(self)
 

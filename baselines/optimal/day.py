@@ -12,7 +12,7 @@ from ...envs.core.planning import PlannedScenario, Window
 from ..errors import RunError
 from .affine import Affine, FloatArray, IntArray
 from .branch_flow import Demand, NetworkLimits, add_branch_flow
-from .conic import ALMOST, SOLVED, Compiled, ConicSolution
+from .conic import Compiled, ConicSolution
 from .devices import Box, Decided, Planned, check_kinds, planned_fleet
 from .program import Program
 from .radial import RadialNetwork, radial_network
@@ -252,6 +252,6 @@ def _voltages(reach: Reach | None, at: IntArray, shape: tuple[int, ...]) -> tupl
 
 def _solved(program: Program) -> ConicSolution:
     found = Compiled(program, tolerance=_TOLERANCE).solve()
-    if found.status not in (SOLVED, ALMOST):
+    if not found.solved:
         raise RunError(f"the relaxation of the day ended with {found.solver_status!r}")
     return found

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ... import physics
-from ..errors import RunError
 from .affine import FloatArray
 from .branch_flow import NetworkLimits
 from .conic import ConicSolution
@@ -18,14 +17,11 @@ from .program import CONE, Program, Rows
 from .radial import radial_network
 from .replay import Binding, Plan, Replay, bus_loads, replayed
 from .units import Unit
+from .verdict import REPLAY_PU, better, status_of
 
 __all__ = ["OBJECTIVES", "REPLAY_PU", "Binding", "Dispatch", "optimal_dispatch"]
 
-#: A replay is that of the plan up to so many pu, and its limits are kept up to so much of their own unit.
-REPLAY_PU = 1e-6
-_KEPT = 1e-6
 _BINDING = 1e-6  # of the largest multiplier
-_LEAST_SCALE = 0.01  # relative gaps are of the bound, and of no less than this
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +112,8 @@ def made_real(built: DispatchProgram, gap_tolerance: float) -> Dispatch:
     plans += [_repaired(built, plan, gap_tolerance, found.bound.value) for plan in list(plans)]
     best = plans[0]
     for plan in plans[1:]:
-        best = plan if _better(plan, best) else best
+        nearer = better((plan.replay.violation, plan.gap), (best.replay.violation, best.gap))
+        best = plan if nearer else best
     return best
 
 
@@ -126,10 +123,8 @@ def _tightened(built: DispatchProgram, gap_tolerance: float, bound: float) -> li
         return []
     limits = replace(built.limits, lossless_voltages=True)
     tight = DispatchProgram(built.network, built.case, built.demand, limits)
-    try:
-        return [dispatched(tight, tight.solved(), gap_tolerance, bound)]
-    except RunError:
-        return []
+    found = tight.compiled.solve()
+    return [dispatched(tight, found, gap_tolerance, bound)] if found.solved else []
 
 
 def _repaired(built: DispatchProgram, plan: Dispatch, tolerance: float, bound: float) -> Dispatch:
@@ -147,12 +142,6 @@ def _repaired(built: DispatchProgram, plan: Dispatch, tolerance: float, bound: f
         plan, p_mw=near.p_mw, q_mvar=near.q_mvar, objective=replay.objective, gap=gap, status=status,
         replay=replay, binding=near.binding, repaired=True,
     )  # fmt: skip
-
-
-def _better(second: Dispatch, first: Dispatch) -> bool:
-    """Whether a plan is nearer to the bound than another, or keeps limits that the other breaks."""
-    kept = [plan.replay.violation <= _KEPT for plan in (first, second)]
-    return second.gap < first.gap if kept[0] == kept[1] else kept[1]
 
 
 def dispatched(built: DispatchProgram, found: ConicSolution, tolerance: float, bound: float) -> Dispatch:
@@ -182,9 +171,7 @@ def _replay(built: DispatchProgram, p: FloatArray, q: FloatArray, v: FloatArray)
 def _judged(case: Case, replay: Replay, tolerance: float, bound: float) -> tuple[float, str]:
     """The gap to the bound, and what may be said of a plan."""
     gap = (-1.0 if case.objective == "host" else 1.0) * replay.objective - bound
-    if replay.violation > _KEPT:
-        return gap, "inexact"
-    return gap, "optimal" if gap <= tolerance * max(abs(bound), _LEAST_SCALE) else "feasible"
+    return gap, status_of(replay.violation, gap, bound, tolerance)
 
 
 def _binding(program: Program, found: ConicSolution) -> list[Binding]:

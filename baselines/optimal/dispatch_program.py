@@ -13,8 +13,8 @@ from ... import physics
 from ..errors import RunError, unknown
 from .affine import Affine, FloatArray, IntArray
 from .branch_flow import BranchFlow, Demand, Gains, NetworkLimits, add_branch_flow
-from .conflicts import InfeasibleError, conflicting_limits
-from .conic import ALMOST, INFEASIBLE, SOLVED, Compiled, ConicSolution
+from .conflicts import solved_or_conflicts
+from .conic import Compiled, ConicSolution
 from .program import CONE, Limit, Program, Rows
 from .radial import RadialNetwork
 from .units import Unit
@@ -165,12 +165,7 @@ class DispatchProgram:
 
     def solved(self) -> ConicSolution:
         """The solution; RunError that names what conflicts where there is none."""
-        found = self.compiled.solve()
-        if found.status in (SOLVED, ALMOST):
-            return found
-        if found.status == INFEASIBLE:
-            raise self._conflicts()
-        raise RunError(f"the conic solver ended with {found.solver_status!r} after {found.iterations} steps")
+        return solved_or_conflicts(self.compiled.solve(), lambda: self._put_together(elastic=True)[0])
 
     def _put_together(self, elastic: bool) -> tuple[Program, BranchFlow, Affine, Affine, Boxes]:
         program, case, network = Program(elastic=elastic), self.case, self.network
@@ -191,11 +186,6 @@ class DispatchProgram:
             self._beside.add_rows(program, flow)
         program.minimise(_objective(program, case, flow, p))
         return program, flow, p, q, boxes
-
-    def _conflicts(self) -> InfeasibleError:
-        """The error that names limits that cannot be kept together."""
-        program, *_ = self._put_together(elastic=True)
-        return InfeasibleError(conflicting_limits(program))
 
 
 def _unit_sizes(network: RadialNetwork, case: Case) -> tuple[FloatArray, FloatArray, FloatArray]:

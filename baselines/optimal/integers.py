@@ -20,16 +20,15 @@ from ..errors import RunError
 from .affine import FloatArray, IntArray
 from .branch_flow import NetworkLimits
 from .choices import Choices, Chosen, Setting, Sites
-from .conic import ALMOST, SOLVED, ConicSolution
+from .conic import ConicSolution
 from .dispatch_program import Case, DispatchProgram, demand_of
 from .radial import radial_network
 from .replay import Plan, Replay, replayed
 from .switched import OBJECTIVES as SEARCHED
 from .switched import best_settings
 from .units import Unit
+from .verdict import KEPT, allowed_gap
 
-_KEPT = 1e-6  # limits are kept up to so much of their own unit
-_LEAST_SCALE = 0.01  # relative gaps are of the bound, and of no less than this
 _WHOLE = 1e-5
 _PROGRAMS_KEPT = 64
 
@@ -179,7 +178,7 @@ class _Tree:
         """Whether a node may hold what is better than the best by more than half the tolerance."""
         if self.best is None:
             return bound < np.inf
-        room = 0.5 * self.tolerance * max(abs(self.best.value), _LEAST_SCALE)
+        room = 0.5 * allowed_gap(self.best.value, self.tolerance)
         if bound < self.best.value - room:
             return True
         self._left = min(self._left, bound)
@@ -197,7 +196,7 @@ class _Tree:
         single = bool((low == high).all())
         if not self._worth(bound):
             return
-        if found.status not in (SOLVED, ALMOST):
+        if not found.solved:
             where, away = np.asarray(0.5 * (low + high)), np.zeros(low.size)
         else:
             where, away = chosen.wanted(program.flow, found.x)
@@ -259,7 +258,7 @@ class _Tree:
             low, high = point.copy(), point.copy()
             low[c.of_sizes], high[c.of_sizes] = c.low[c.of_sizes], c.high[c.of_sizes]
             program, chosen, found = self._solved(low, high)
-            if found.status not in (SOLVED, ALMOST):
+            if not found.solved:
                 return
             where, _ = chosen.wanted(program.flow, found.x)
             point = self._rounded(where, low, high)
@@ -268,7 +267,7 @@ class _Tree:
     def take(self, point: IntArray) -> None:
         """Plan the units with these integers, replay, and keep what is better than the best."""
         program, _, found = self._solved(point, point)
-        if found.status not in (SOLVED, ALMOST):
+        if not found.solved:
             return
         setting, network = self.choices.setting(point), self.choices.network
         p, q = program.p.at(found.x)[0], program.q.at(found.x)[0]
@@ -279,7 +278,7 @@ class _Tree:
             self.case.head_usd_mwh,
         )  # fmt: skip
         value = -played.objective if self.case.objective == "host" else played.objective
-        if played.violation <= _KEPT and (self.best is None or value < self.best.value):
+        if played.violation <= KEPT and (self.best is None or value < self.best.value):
             self.best = _Candidate(point, setting, p, q, value, played)
 
     def _solved(self, low: IntArray, high: IntArray) -> tuple[DispatchProgram, Chosen, ConicSolution]:
@@ -323,7 +322,7 @@ class _Tree:
             )
         sign = -1.0 if self.case.objective == "host" else 1.0
         bound, gap = self.bound, best.value - self.bound
-        proved = self.closed and gap <= self.tolerance * max(abs(best.value), _LEAST_SCALE)
+        proved = self.closed and gap <= allowed_gap(best.value, self.tolerance)
         feeder = c.network.net.feeder
         taps = [str(name) for name in feeder.column("regulators", "reg_id")[c.taps]]
         banks = [str(name) for name in feeder.column("capacitors", "cap_id")[c.banks]]

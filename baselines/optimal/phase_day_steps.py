@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import RunError
 from .affine import Affine, FloatArray, stacked
-from .conic import ALMOST, SOLVED, Compiled
+from .conic import Compiled
 from .phase_day_fleet import FleetRows
 from .phase_day_model import Columns, LocalModel
 from .phase_day_network import Setpoints
@@ -53,7 +53,7 @@ def stepped(fleet: FleetRows, columns: Columns, model: LocalModel, radius: Float
         program.minimise(hinge.weight * program.positive(excess).sum())
     program.minimise(fleet.cost)
     found = Compiled(program, tolerance=_TOLERANCE).solve()
-    if found.status not in (SOLVED, ALMOST):
+    if not found.solved:
         raise RunError(f"the convex step of the day's plan ended with {found.solver_status!r}")
     values = found.x
     p, q = fleet.p_mw.at(values), fleet.q_mvar.at(values)
@@ -68,7 +68,7 @@ def nearest(fleet: FleetRows, columns: Columns, at: Setpoints) -> Step:
     scale = 1.0 / np.maximum(columns.reach, 1e-9)
     program.minimise((program.positive(apart) * scale).sum() + (program.positive(-apart) * scale).sum())
     found = Compiled(program, tolerance=_TOLERANCE).solve()
-    if found.status not in (SOLVED, ALMOST):
+    if not found.solved:
         raise RunError(f"the actions of the day's plan ended with {found.solver_status!r}")
     p, q = fleet.p_mw.at(found.x), fleet.q_mvar.at(found.x)
     return Step(p, q, found.x, fleet, float(fleet.cost.at(found.x)))

@@ -18,10 +18,10 @@ from .dispatch_program import Case
 from .local import LocalOptimum, found_from, load_rows, setpoints_of
 from .switched import best_settings
 from .units import Unit
+from .verdict import KEPT
 
 _PHASES = "ABC"
 _OF_SETTINGS = {"loss": "loss", "cost": "head"}  # what settings make small for an objective
-_KEPT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def tuned_phase_optimum(
     for rounds in range(1, most_rounds + 1):
         present, gained = best, False
         starts_of_units = [(present.dispatch.p_mw, present.dispatch.q_mvar)]
-        if present.dispatch.violation > _KEPT:  # setpoints that strive for the band mislead the settings
+        if present.dispatch.violation > KEPT:  # setpoints that strive for the band mislead the settings
             starts_of_units.append((idle[: len(units)], idle[len(units) :]))
         for start in starts_of_units:
             p, q = _injected(net, units, *start)
@@ -199,8 +199,8 @@ def tuned_phase_optimum(
 
 def _gains(new: LocalOptimum, old: LocalOptimum) -> bool:
     """Whether limits are broken less, or kept by both and the objective is lower by more than rounding."""
-    if max(new.violation, old.violation) > _KEPT:
-        return bool(new.violation < old.violation - _KEPT)
+    if max(new.violation, old.violation) > KEPT:
+        return bool(new.violation < old.violation - KEPT)
     return bool(new.objective < old.objective - 1e-9 * abs(old.objective))
 
 

@@ -12,16 +12,15 @@ from ... import physics
 from ..errors import RunError, unknown
 from .affine import Affine, FloatArray, IntArray
 from .branch_flow import BranchFlow, Demand, NetworkLimits, add_branch_flow
-from .conflicts import InfeasibleError, conflicting_limits
-from .conic import ALMOST, INFEASIBLE, SOLVED, Compiled, ConicSolution
+from .conflicts import solved_or_conflicts
+from .conic import Compiled, ConicSolution
 from .program import Limit, Program
 from .radial import RadialNetwork, radial_network
 from .storage import Storage, StorageColumns, add_storage, netted
 from .units import Unit
+from .verdict import REPLAY_PU, better, status_of
 
-_EXACT_PU, _KEPT = 1e-6, 1e-6  # as `dispatch` has them
 _TOLERANCE = 1e-9
-_LEAST_SCALE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +110,14 @@ def optimal_schedule(
     built = _Built(asked, limits)
     found = built.solved()
     first = _schedule(built, found, found.bound.value, gap_tolerance)
-    if first.status == "optimal" or first.v_error_pu <= _EXACT_PU or limits.lossless_voltages:
+    if first.status == "optimal" or first.v_error_pu <= REPLAY_PU or limits.lossless_voltages:
         return first
     tight = _Built(asked, replace(limits, lossless_voltages=True))
-    try:
-        second = _schedule(tight, tight.solved(), found.bound.value, gap_tolerance)
-    except RunError:
+    again = tight.solution()
+    if not again.solved:
         return first
-    kept = [plan.violation <= _KEPT for plan in (first, second)]
-    return second if (second.gap < first.gap if kept[0] == kept[1] else kept[1]) else first
+    second = _schedule(tight, again, found.bound.value, gap_tolerance)
+    return second if better((second.violation, second.gap), (first.violation, first.gap)) else first
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,12 +202,11 @@ class _Built:
 
     def solved(self) -> ConicSolution:
         """The solution; InfeasibleError that names what conflicts where there is none."""
-        found = Compiled(self.program, tolerance=_TOLERANCE).solve()
-        if found.status in (SOLVED, ALMOST):
-            return found
-        if found.status == INFEASIBLE:
-            raise InfeasibleError(conflicting_limits(self._put_together(elastic=True)[0]))
-        raise RunError(f"the conic solver ended with {found.solver_status!r} after {found.iterations} steps")
+        return solved_or_conflicts(self.solution(), lambda: self._put_together(elastic=True)[0])
+
+    def solution(self) -> ConicSolution:
+        """What the solver ends with."""
+        return Compiled(self.program, tolerance=_TOLERANCE).solve()
 
     def _put_together(
         self, elastic: bool
@@ -311,9 +308,7 @@ def _schedule(built: _Built, found: ConicSolution, bound: float, tolerance: floa
     usd = _replayed_usd(asked, sol, p, stored_p)
     violation = max(_excess(asked.network, sol, built.limits), _ramp_excess(asked, stored_p))
     gap = usd - bound
-    status = "inexact"
-    if violation <= _KEPT:
-        status = "optimal" if gap <= tolerance * max(abs(bound), _LEAST_SCALE) else "feasible"
+    status = status_of(violation, gap, bound, tolerance)
     return Schedule(
         asked.units, asked.storage, p, q, stored_p, stored_q, stored, sol, usd, bound, gap, status, error,
         violation, built.limits.lossless_voltages, found.seconds,

@@ -15,6 +15,7 @@ from distgrid.baselines.certify.best_known import certificate
 from distgrid.baselines.certify.session import CertifySession
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.bracket import bracket, played
+from distgrid.baselines.policy import scenario_of
 from distgrid.baselines.scoring.certificates import certificates, shipped
 
 ID = "VoltVar-33bw-v1"
@@ -85,7 +86,7 @@ def test_without_a_relaxation_there_is_a_best_known_and_no_bound(
     assert row["gap"] is None
     assert row["do_nothing"] < row["best_rule_return"] < row["best_known"]
     made = gymnasium.make(f"distgrid/{env}", split="test", disable_env_checker=True)
-    n = len(made.unwrapped.scenario.action_layout)  # type: ignore[attr-defined]
+    n = len(scenario_of(made).action_layout)
     actions = pq.read_table(out / "plans.parquet")["action"].to_numpy().reshape(-1, n)
     seed = 0 if row["seed"] is None else row["seed"]
     assert played(made, actions, row["day"], seed) == pytest.approx(row["best_known"], abs=1e-9)
@@ -157,7 +158,7 @@ def test_the_page_has_what_is_shipped() -> None:
 def test_doing_nothing_brings_what_shipped_certificates_say(name: str) -> None:
     """Recomputed on the environment as it is, with the seed of the certificate."""
     env = gymnasium.make(f"distgrid/{name}", split="test", disable_env_checker=True)
-    scenario = env.unwrapped.scenario  # type: ignore[attr-defined]
+    scenario = scenario_of(env)
     rest = np.repeat(scenario.neutral_action[None].astype(float), scenario.episode_steps, axis=0)
     for row in certificates(name).to_pylist()[::20]:
         found = played(env, rest, row["day"], 0 if row["seed"] is None else row["seed"])

@@ -17,6 +17,32 @@ ID = "distgrid/HostingCapacity-33bw-v0"
 NAMES = ("host-sweep", "host-bisection", "optimal")
 
 
+def nominal() -> Any:
+    """The feeder of the hosting tables: case33bw with 1.0 pu at its source."""
+    return cases.load("case33bw").with_source(v_pu=1.0)
+
+
+def at_nominal_load(*sites: HostingSite) -> DistGridEnv:
+    """It never overloads, and has its nominal load in every interval."""
+    feeder = nominal()
+    p, q = feeder.column("nodes", "load_p_mw"), feeder.column("nodes", "load_q_mvar")
+    load = SeriesLoad(feeder, np.tile(p, (96, 1)), np.tile(q, (96, 1)))
+    task = HostingCapacity(v_band=(0.9, 1.05), most_loading=1e6)
+    return DistGridEnv(feeder, list(sites), task, load=load)
+
+
+def connected_mw(env: DistGridEnv, policy: Any) -> float:
+    """What a policy connects in an episode, which no violation ends."""
+    observation, info = env.reset(seed=0)
+    policy.reset(observation, info)
+    total, done = 0.0, False
+    while not done:
+        observation, reward, terminated, truncated, info = env.step(policy.act(observation, info))
+        assert not terminated
+        total, done = total + float(reward), truncated
+    return total
+
+
 @pytest.mark.parametrize("env", ["33bw", "118zh", "141"])
 def test_looking_ahead_beats_the_rule_and_violates_nothing(env: str) -> None:
     """Capability 38: candidates are swept until a limit is passed; what is connected never passes one."""
@@ -53,21 +79,10 @@ def test_bisection_connects_all_that_one_site_takes() -> None:
     from distgrid.baselines.hosting.capacity import hosting_capacity
     from distgrid.baselines.hosting.limits import HostingLimits
 
-    feeder = cases.load("case33bw").with_source(v_pu=1.0)
-    p, q = feeder.column("nodes", "load_p_mw"), feeder.column("nodes", "load_q_mvar")
-    load = SeriesLoad(feeder, np.tile(p, (96, 1)), np.tile(q, (96, 1)))
-    task = HostingCapacity(v_band=(0.9, 1.05), most_loading=1e6)
-    env = DistGridEnv(feeder, [HostingSite("18", p_mw=2.0, step_mw=0.15)], task, load=load)
-    policy = baselines.make("host-bisection", env)
-    observation, info = env.reset(seed=0)
-    policy.reset(observation, info)
-    total, done = 0.0, False
-    while not done:
-        observation, reward, terminated, truncated, info = env.step(policy.act(observation, info))
-        assert not terminated
-        total, done = total + float(reward), truncated
+    env = at_nominal_load(HostingSite("18", p_mw=2.0, step_mw=0.15))
+    total = connected_mw(env, baselines.make("host-bisection", env))
     limits = HostingLimits((0.9, 1.05), 0.03, None)
-    found = hosting_capacity(feeder, limits=limits)
+    found = hosting_capacity(nominal(), limits=limits)
     most = found.max_mw[found.sites.name.index("18")]
     assert most - 5e-3 <= total <= most
 
@@ -84,20 +99,11 @@ def test_a_run_is_resumed_and_other_environments_are_refused(tmp_path: Path) -> 
 
 def test_the_largest_total_of_two_sites_in_a_row_is_that_of_a_fine_grid() -> None:
     """Exhaustive: sizes every 10 kW; the plan is as large as the best of them, up to the grid."""
-    feeder = cases.load("case33bw").with_source(v_pu=1.0)
-    p, q = feeder.column("nodes", "load_p_mw"), feeder.column("nodes", "load_q_mvar")
-    load = SeriesLoad(feeder, np.tile(p, (96, 1)), np.tile(q, (96, 1)))
-    task = HostingCapacity(v_band=(0.9, 1.05), most_loading=1e6)
-    sites = [HostingSite("18", p_mw=1.5, step_mw=0.2), HostingSite("30", p_mw=1.2, step_mw=0.2)]
-    env = DistGridEnv(feeder, sites, task, load=load)
+    env = at_nominal_load(
+        HostingSite("18", p_mw=1.5, step_mw=0.2), HostingSite("30", p_mw=1.2, step_mw=0.2)
+    )  # fmt: skip
     policy: Any = baselines.make("optimal", env)
-    observation, info = env.reset(seed=0)
-    policy.reset(observation, info)
-    total, done = 0.0, False
-    while not done:
-        observation, reward, terminated, truncated, info = env.step(policy.act(observation, info))
-        assert not terminated
-        total, done = total + float(reward), truncated
+    total = connected_mw(env, policy)
     observation, _ = env.reset(seed=0)
     shown = np.asarray(observation, dtype=float)
     grid = policy._opening(shown, policy._shown(shown[None])[0], np.arange(2))
