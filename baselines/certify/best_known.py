@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..optimal.bracket import Bracket, bracket
-from ..optimal.phase_day import plan_phase_day
+from ..optimal.phase_day.plan import plan_phase_day
 from ..policy import scenario_of
 from ..search.arena import FloatArray
 from ..search.day_search import DaySearch, Found

@@ -13,7 +13,7 @@ from .. import registry
 from ..errors import RunError
 from ..optimal.bracket import played
 from ..optimal.day import check_covered
-from ..optimal.phase_day import check_phase_day
+from ..optimal.phase_day.plan import check_phase_day
 from ..policy import scenario_of
 from ..rollouts.env_source import episode_day, make_source
 from ..search.arena import Arena, BoolArray, FloatArray

@@ -15,7 +15,7 @@ from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.branch_flow import NetworkLimits
 from distgrid.baselines.optimal.dispatch import optimal_dispatch
-from distgrid.baselines.optimal.linear_dispatch import LinearDispatch, linear_dispatch
+from distgrid.baselines.optimal.linear.dispatch import LinearDispatch, linear_dispatch
 from distgrid.baselines.optimal.switched import best_settings
 from distgrid.baselines.optimal.units import Unit
 from distgrid.envs import CapacitorBank

@@ -12,10 +12,10 @@ import pytest
 
 from distgrid import baselines
 from distgrid.baselines.errors import RunError
-from distgrid.baselines.optimal.phase_day import PhaseDayPlan, check_phase_day, plan_phase_day
-from distgrid.baselines.optimal.phase_day_network import PhaseNetwork, Setpoints
-from distgrid.baselines.optimal.phase_day_taps import Walk, best_walk
-from distgrid.baselines.optimal.phase_day_terms import Look, NetworkTerms
+from distgrid.baselines.optimal.phase_day.network import PhaseNetwork, Setpoints
+from distgrid.baselines.optimal.phase_day.plan import PhaseDayPlan, check_phase_day, plan_phase_day
+from distgrid.baselines.optimal.phase_day.taps import Walk, best_walk
+from distgrid.baselines.optimal.phase_day.terms import Look, NetworkTerms
 from distgrid.baselines.policy import scenario_of
 from distgrid.cases.profiles import Duration
 

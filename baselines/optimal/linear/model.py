@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import physics
-from ..errors import RunError
-from .affine import FloatArray
-from .linear_controls import Controls
+from .... import physics
+from ...errors import RunError
+from ..affine import FloatArray
+from .controls import Controls
 
 _STEP = 1e-3  # of a column's range (at most of all load): differences of what is smooth
 _BANK_STEP = 0.02

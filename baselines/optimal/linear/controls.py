@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import physics
-from ..errors import RunError, unknown
-from .affine import FloatArray, IntArray
-from .units import Unit
+from .... import physics
+from ...errors import RunError, unknown
+from ..affine import FloatArray, IntArray
+from ..units import Unit
 
 AnyNetwork = physics.Network | physics.Network3
 _PHASES = "abc"

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...envs.core.planning import PlannedScenario, Window
-from ..errors import RunError
-from .affine import FloatArray
-from .phase_day_fleet import FleetRows, check_fleet
-from .phase_day_model import LocalModel, ModelMaker
-from .phase_day_network import PhaseNetwork, Setpoints, per_phase
-from .phase_day_steps import Step, free_columns, nearest, stepped
-from .phase_day_taps import Walk, moves_cost, swept
-from .phase_day_terms import NetworkTerms
+from ....envs.core.planning import PlannedScenario, Window
+from ...errors import RunError
+from ..affine import FloatArray
+from .fleet import FleetRows, check_fleet
+from .model import LocalModel, ModelMaker
+from .network import PhaseNetwork, Setpoints, per_phase
+from .steps import Step, free_columns, nearest, stepped
+from .taps import Walk, moves_cost, swept
+from .terms import NetworkTerms
 
 _STEPS, _ROUNDS = 12, 6
 _ENOUGH = 1e-5  # share of the cost that a round must bring

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import physics
-from ...envs.tasks import Term
-from ..errors import RunError
-from .affine import FloatArray, IntArray
-from .phase_day_network import PhaseNetwork
+from .... import physics
+from ....envs.tasks import Term
+from ...errors import RunError
+from ..affine import FloatArray, IntArray
+from .network import PhaseNetwork
 
 _TURN = np.exp(2j * np.pi / 3.0)
 _VUF_TOP_PCT = 100.0

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import physics
-from ..errors import RunError, unknown
-from .affine import FloatArray
-from .branch_flow import NetworkLimits
-from .linear_controls import AnyNetwork
+from .... import physics
+from ...errors import RunError, unknown
+from ..affine import FloatArray
+from ..branch_flow import NetworkLimits
+from .controls import AnyNetwork
 
 KINDS = ("v_max", "v_min", "thermal_from", "thermal_to", "import", "export")
 UNITS = {

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ... import physics
-from ...envs.core.phase_stepper import PhaseStepper
-from ...envs.core.planning import PlannedScenario, Window
-from ...envs.core.power_flow import solved_grid
-from ..errors import RunError
-from .affine import FloatArray, IntArray
+from .... import physics
+from ....envs.core.phase_stepper import PhaseStepper
+from ....envs.core.planning import PlannedScenario, Window
+from ....envs.core.power_flow import solved_grid
+from ...errors import RunError
+from ..affine import FloatArray, IntArray
 
 _TOLERANCE = 1e-11
 

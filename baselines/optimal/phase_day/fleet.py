@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...envs.core.planning import PlannedScenario, SoFar, Window
-from ...envs.resources.settling import SettlingResource
-from ..errors import RunError
-from .affine import Affine, FloatArray, stacked
-from .devices import planned_fleet
-from .phase_day_network import Moved
-from .phase_day_terms import OF_NETWORK
-from .program import Program
-from .taps import KINDS
+from ....envs.core.planning import PlannedScenario, SoFar, Window
+from ....envs.resources.settling import SettlingResource
+from ...errors import RunError
+from ..affine import Affine, FloatArray, stacked
+from ..devices import planned_fleet
+from ..program import Program
+from ..taps import KINDS
+from .network import Moved
+from .terms import OF_NETWORK
 
 #: Terms that the devices decide by themselves.
 _OF_DEVICES = (

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .affine import FloatArray, IntArray
-from .phase_day_network import PhaseNetwork, Setpoints
-from .phase_day_terms import Hinges, Look, NetworkTerms
+from ..affine import FloatArray, IntArray
+from .network import PhaseNetwork, Setpoints
+from .terms import Hinges, Look, NetworkTerms
 
 _TRACKED = 6  # hinges of a kind in an interval that are followed each for itself
 _MOST_ROWS = 2500  # power flows for the curvature

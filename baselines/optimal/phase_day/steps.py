@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import RunError
-from .affine import Affine, FloatArray, stacked
-from .conic import Compiled
-from .phase_day_fleet import FleetRows
-from .phase_day_model import Columns, LocalModel
-from .phase_day_network import Setpoints
+from ...errors import RunError
+from ..affine import Affine, FloatArray, stacked
+from ..conic import Compiled
+from .fleet import FleetRows
+from .model import Columns, LocalModel
+from .network import Setpoints
 
 _TOLERANCE = 1e-8
 _FLAT = 1e-10  # of the largest curvature: below it there is none

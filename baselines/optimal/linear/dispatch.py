@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RunError, unknown
-from .affine import FloatArray, IntArray
-from .branch_flow import NetworkLimits
-from .dispatch import Binding
-from .linear_controls import AnyNetwork, Controls, controls_of
-from .linear_limits import UNITS, FlatLimits
-from .linear_model import Observed, linearised
-from .linear_program import Found, Task, solve_program
-from .units import Unit
+from ...errors import RunError, unknown
+from ..affine import FloatArray, IntArray
+from ..branch_flow import NetworkLimits
+from ..dispatch import Binding
+from ..units import Unit
+from .controls import AnyNetwork, Controls, controls_of
+from .limits import UNITS, FlatLimits
+from .model import Observed, linearised
+from .program import Found, Task, solve_program
 
 OBJECTIVES = ("loss", "cost", "voltage", "host")
 _KEPT = 1e-6  # of a limit in the replay, in its own unit

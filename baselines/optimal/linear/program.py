@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RunError
-from .affine import FloatArray
-from .linear_controls import Controls
-from .linear_limits import FlatLimits
-from .linear_model import LinearModel
+from ...errors import RunError
+from ..affine import FloatArray
+from .controls import Controls
+from .limits import FlatLimits
+from .model import LinearModel
 
 _KEPT = 1e-9  # excess over a limit that is left, pu, MVA, MW
 _CURVE = 1e-9  # of the range of the objective: error of its curvature that is left

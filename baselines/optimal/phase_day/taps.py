@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .affine import FloatArray, IntArray
-from .phase_day_model import ModelMaker
-from .phase_day_network import Moved, Setpoints
+from ..affine import FloatArray, IntArray
+from .model import ModelMaker
+from .network import Moved, Setpoints
 
 _REACH = 3  # positions either way that are looked at
 
