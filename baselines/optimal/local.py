@@ -88,10 +88,20 @@ def local_optimum(
         RunError: an unknown bus or objective, a band outside the physical, loads or a start of wrong shape, a
             feeder with loops or held voltages.
     """
+    given = {"p_mw": p_mw, "q_mvar": q_mvar}
+    problem, steps = balanced_problem(net, units, objective, limits, head_usd_mwh, given, v_source_pu)
+    return found_from(problem, tuple(units), start, steps, max_iterations)
+
+
+def balanced_problem(
+    net: physics.Network, units: Sequence[Unit], objective: str, limits: NetworkLimits | None,
+    head_usd_mwh: float, given: dict[str, FloatArray | None], v_source_pu: float | FloatArray | None,
+) -> tuple[AcProblem, int | None]:  # fmt: skip
+    """The problem of `local_optimum`, checked, and its steps (None: a single operating point)."""
     limits = NetworkLimits() if limits is None else limits
     refuse_what_has_no_gradient(net)
     case = Case.of(net, units, objective, limits, head_usd_mwh)
-    loads, steps = load_rows({"p_mw": p_mw, "q_mvar": q_mvar}, (net.n_bus,))
+    loads, steps = load_rows(given, (net.n_bus,))
     share = np.zeros((len(case.units), net.n_bus))
     share[np.arange(len(case.units)), case.at] = 1.0
     _refuse_dead(case, net.energised[case.at])
@@ -103,7 +113,7 @@ def local_optimum(
         net, setpoints_of(case.units, objective), share, objective, head_usd_mwh,
         AcLimits.of(net, limits, live), loads,
     )  # fmt: skip
-    return found_from(problem, case.units, start, steps, max_iterations)
+    return problem, steps
 
 
 def found_from(

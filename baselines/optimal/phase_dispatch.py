@@ -87,13 +87,22 @@ def phase_optimum(
         RunError: an unknown bus or objective, a phase that a bus does not have, a band outside the physical,
             loads or a start of wrong shape, a balanced feeder.
     """
+    given = {"p_mw": p_mw, "q_mvar": q_mvar, "p_delta_mw": p_delta_mw, "q_delta_mvar": q_delta_mvar}
+    settings = {"v_source_pu": v_source_pu, "tap": tap, "cap_on": cap_on}
+    problem, steps = phase_problem(net, units, objective, limits, head_usd_mwh, given, settings)
+    return found_from(problem, tuple(units), start, steps, max_iterations)
+
+
+def phase_problem(
+    net: physics.Network3, units: Sequence[PhaseUnit], objective: str, limits: NetworkLimits | None,
+    head_usd_mwh: float, given: dict[str, FloatArray | None], settings: dict[str, Any],
+) -> tuple[AcProblem, int | None]:  # fmt: skip
+    """The problem of `phase_optimum`, checked, and its steps (None: a single operating point)."""
     limits = NetworkLimits() if limits is None else limits
     if not isinstance(net, physics.Network3):
         raise RunError("a dispatch per phase needs a per-phase feeder: of balanced ones use local_optimum")
     case = Case.of(net, units, objective, limits, head_usd_mwh)
-    given = {"p_mw": p_mw, "q_mvar": q_mvar, "p_delta_mw": p_delta_mw, "q_delta_mvar": q_delta_mvar}
     loads, steps = load_rows(given, (net.n_bus, 3))
-    settings = {"v_source_pu": v_source_pu, "tap": tap, "cap_on": cap_on}
     present = _grounded(net)
     live = present.copy()
     live[[source.node for source in net.sources]] = False
@@ -102,7 +111,7 @@ def phase_optimum(
         AcLimits.of(net, limits, live.ravel()), loads,
         {name: value for name, value in settings.items() if value is not None},
     )  # fmt: skip
-    return found_from(problem, case.units, start, steps, max_iterations)
+    return problem, steps
 
 
 def _grounded(net: physics.Network3) -> NDArray[np.bool_]:
