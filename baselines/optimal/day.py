@@ -14,6 +14,7 @@ from .affine import Affine, FloatArray, IntArray
 from .branch_flow import Demand, NetworkLimits, add_branch_flow
 from .conic import Compiled, ConicSolution
 from .devices import Box, Decided, Planned, check_kinds, planned_fleet
+from .devices.priced import priced
 from .program import Program
 from .radial import RadialNetwork, radial_network
 from .reach import Reach, add_most_losses, reachable
@@ -204,30 +205,9 @@ class Relaxed:
         return Box(*sums)
 
     def priced(self) -> tuple[float, dict[str, IntArray]]:
-        """The least that the episode costs, and what devices decide at the multipliers of this solution.
-
-        The Lagrangian at the multipliers of all rows but those of a device is the sum of what the rest costs
-        at the least, which the multipliers of the rest bound, and of what the device costs by itself at the
-        prices that they make of its columns, which is found exactly (Lagrangian relaxation; A. M. Geoffrion,
-        Mathematical Programming Study 2 (1974) 82-114).
-        """
-        least, found = self.found.bound.value, self.found
-        decided: dict[str, IntArray] = {}
-        compiled, z = found.compiled, found.compiled.in_dual_cones(found.z)
-        for one in self.fleet:
-            if one.choice is None:
-                continue
-            own = compiled.program.rows[slice(*one.rows)]
-            dual, others = 0.0, z.copy()
-            for rows in own:
-                place = compiled.place(rows)
-                dual -= float(found.right[place] @ z[place])
-                others[place] = 0.0
-            best = one.choice.least(found.cost + compiled.matrix.T @ others)
-            if best is not None:
-                least += max(best[0] - dual, 0.0)
-                decided |= best[1]
-        return least, decided
+        """The least that the episode costs, and what devices decide; see `devices.priced`."""
+        more, decided = priced(self.found, self.fleet)
+        return self.found.bound.value + more, decided
 
     def actions(self) -> FloatArray:
         """The plan in the floats of the action space."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import RunError
-from ..affine import Affine, FloatArray, stacked
-from ..conic import Compiled
+from ..affine import Affine, FloatArray, IntArray, stacked
+from ..conic import Compiled, ConicSolution
+from ..devices.priced import priced
 from .fleet import FleetRows
 from .model import Columns, LocalModel
 from .network import Setpoints
 
-_TOLERANCE = 1e-8
-_FLAT = 1e-10  # of the largest curvature: below it there is none
+_TOLERANCE = 1e-7
+_FLAT = 1e-6  # of the largest curvature: below it there is none
+_FEW, _DIRECTIONS = 16, 12  # columns all of whose directions are kept; directions kept of more
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +25,10 @@ class Step:
 
     Attributes:
         p_mw, q_mvar: (steps, n_units).
-        x: Values of all columns of the program of the fleet.
-        fleet: That program.
+        x: Values of the columns of the fleet.
+        fleet: With its program.
         fleet_cost: What devices cost by themselves.
+        found: Solution of the program.
     """
 
     p_mw: FloatArray
@@ -33,6 +36,16 @@ class Step:
     x: FloatArray
     fleet: FleetRows
     fleet_cost: float
+    found: ConicSolution
+
+    @property
+    def decided(self) -> dict[str, IntArray]:
+        """By name of the device."""
+        return priced(self.found, self.fleet.planned)[1]
+
+    def toward(self, other: Step, share: float) -> Step:
+        """A share of the way to another step of the same fleet."""
+        return _at(other.fleet, other.found, (1.0 - share) * self.x + share * other.x)
 
 
 def stepped(fleet: FleetRows, columns: Columns, model: LocalModel, radius: FloatArray) -> Step:
@@ -47,7 +60,7 @@ def stepped(fleet: FleetRows, columns: Columns, model: LocalModel, radius: Float
     program.nonneg(room - dx)
     program.nonneg(dx + room)
     program.minimise((model.slope * dx).sum())
-    _add_curvature(fleet, model, dx)
+    _add_curvature(fleet, columns, model, dx)
     for hinge in model.hinges:
         excess = (hinge.slope * dx).sum(axis=1) + hinge.excess
         program.minimise(hinge.weight * program.positive(excess).sum())
@@ -55,9 +68,7 @@ def stepped(fleet: FleetRows, columns: Columns, model: LocalModel, radius: Float
     found = Compiled(program, tolerance=_TOLERANCE).solve()
     if not found.solved:
         raise RunError(f"the convex step of the day's plan ended with {found.solver_status!r}")
-    values = found.x
-    p, q = fleet.p_mw.at(values), fleet.q_mvar.at(values)
-    return Step(p, q, values, fleet, float(fleet.cost.at(values)))
+    return _step(fleet, found)
 
 
 def nearest(fleet: FleetRows, columns: Columns, at: Setpoints) -> Step:
@@ -70,8 +81,15 @@ def nearest(fleet: FleetRows, columns: Columns, at: Setpoints) -> Step:
     found = Compiled(program, tolerance=_TOLERANCE).solve()
     if not found.solved:
         raise RunError(f"the actions of the day's plan ended with {found.solver_status!r}")
-    p, q = fleet.p_mw.at(found.x), fleet.q_mvar.at(found.x)
-    return Step(p, q, found.x, fleet, float(fleet.cost.at(found.x)))
+    return _step(fleet, found)
+
+
+def _step(fleet: FleetRows, found: ConicSolution) -> Step:
+    return _at(fleet, found, found.x[: fleet.n_columns])
+
+
+def _at(fleet: FleetRows, found: ConicSolution, x: FloatArray) -> Step:
+    return Step(fleet.p_mw.at(x), fleet.q_mvar.at(x), x, fleet, float(fleet.cost.at(x)), found)
 
 
 def free_columns(fleet: FleetRows, reach_mva: FloatArray) -> Columns:
@@ -93,14 +111,27 @@ def _of_columns(fleet: FleetRows, columns: Columns) -> Affine:
     return together.reshape(-1)[order.ravel()].reshape(m, n)
 
 
-def _add_curvature(fleet: FleetRows, model: LocalModel, dx: Affine) -> None:
-    """Half of dx' H dx of every interval, as one cone each."""
-    values, vectors = np.linalg.eigh(model.curvature)
-    keep = values.max(axis=0) > _FLAT * max(float(values.max()), 1e-300)
-    if not keep.any():
+def _add_curvature(fleet: FleetRows, columns: Columns, model: LocalModel, dx: Affine) -> None:
+    """Half of dx' H dx of every interval, as one cone each.
+
+    Of the directions of H, in shares of reach, the strongest are kept as they are, and of the others what
+    each column has alone: rows of all directions would be dense, and say little more.
+    """
+    reach = np.maximum(columns.reach, 1e-12)
+    scaled = model.curvature * reach[:, None] * reach[None, :]
+    values, vectors = np.linalg.eigh(scaled)
+    strongest = float(values.max(initial=0.0))
+    if strongest <= 0.0:
         return
+    most = columns.size if columns.size <= _FEW else _DIRECTIONS
+    keep = [k for k in range(columns.size)[::-1][:most] if values[:, k].max() > _FLAT * strongest]
     roots = np.sqrt(np.maximum(values, 0.0))[:, None, :] * vectors  # (steps, columns, directions)
-    tails = [(roots[:, :, k] * dx).sum(axis=1) for k in np.flatnonzero(keep)]
+    rest = (roots**2).sum(axis=2) - (roots[..., keep] ** 2).sum(axis=2)
+    share = dx / reach
+    tails = [(roots[:, :, k] * share).sum(axis=1) for k in keep]
+    if len(keep) == most < columns.size:
+        alone = np.sqrt(np.maximum(rest, 0.0))
+        tails += [alone[:, k] * share[:, k] for k in range(columns.size)]
     room = np.abs(model.curvature).sum(axis=(1, 2)) * float(fleet.program.reach_of(dx).max()) ** 2
     top = fleet.program.columns((dx.shape[0],), room + 1e-9)
     fleet.program.rotated(top, Affine(np.ones(dx.shape[0])), *tails)
