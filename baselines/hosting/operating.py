@@ -4,8 +4,8 @@ The limits are of net active power at each connection point, `opModExpLimW` and 
 (Common Smart Inverter Profile - Australia, on IEEE 2030.5). What the ways to find them look
 at, and their names, are those of the operating envelopes of Team Nando, University of Melbourne
 (github.com/Team-Nando, OE1 to OE4): "ideal" looks at every node by power flows, "asset-critical-voltage" at
-the rating of the head and the voltage of one critical customer, "asset-capacity" at the rating of the head alone.
-What the simpler ones leave out is replayed, and told.
+the rating of the head and the voltage of one critical customer, "asset-capacity" at the rating of the head
+alone. What the simpler ones leave out is replayed, and told.
 """
 
 from __future__ import annotations
