@@ -103,25 +103,25 @@ def phase_problem(
         raise RunError("a dispatch per phase needs a per-phase feeder: of balanced ones use local_optimum")
     case = Case.of(net, units, objective, limits, head_usd_mwh)
     loads, steps = load_rows(given, (net.n_bus, 3))
-    present = _grounded(net)
+    present = grounded(net)
     live = present.copy()
     live[[source.node for source in net.sources]] = False
     problem = AcProblem(
-        net, setpoints_of(case.units, objective), _shares(case.at, units, present), objective, head_usd_mwh,
+        net, setpoints_of(case.units, objective), shares_of(case.at, units, present), objective, head_usd_mwh,
         AcLimits.of(net, limits, live.ravel()), loads,
         {name: value for name, value in settings.items() if value is not None},
     )  # fmt: skip
     return problem, steps
 
 
-def _grounded(net: physics.Network3) -> NDArray[np.bool_]:
+def grounded(net: physics.Network3) -> NDArray[np.bool_]:
     """(n_bus, 3) phases that are fed and have a voltage to ground of their own."""
     topology = net.topology
     slots = np.asarray(topology.ground_slots, dtype=bool).reshape(-1, 3)
     return np.asarray(net.present & topology.energised & slots, dtype=bool)
 
 
-def _shares(
+def shares_of(
     at: Sequence[int] | IntArray, units: Sequence[PhaseUnit], present: NDArray[np.bool_]
 ) -> FloatArray:
     """(n_unit, 3 n_bus) what of a unit is fed in at each bus and phase."""
@@ -224,6 +224,6 @@ def _injected(
     net: physics.Network3, units: Sequence[PhaseUnit], p_mw: FloatArray, q_mvar: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     at = [net.feeder.node_index[unit.bus] for unit in units]
-    share = _shares(at, units, _grounded(net))
+    share = shares_of(at, units, grounded(net))
     p, q = (x @ share for x in (p_mw, q_mvar))
     return p.reshape(*p.shape[:-1], -1, 3), q.reshape(*q.shape[:-1], -1, 3)
