@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import physics
-from ..errors import RunError
 from .affine import FloatArray, IntArray
 from .branch_flow import NetworkLimits
 from .quadratic import Setpoints
@@ -204,14 +203,3 @@ class AcProblem:
         for name, part in zip(names, (unit.real, unit.imag), strict=True):
             found[name][:, at] = part
         return found
-
-
-def refuse_what_has_no_gradient(net: physics.Network) -> None:
-    """RunError where a balanced network is not solved along a tree."""
-    top = net.topology
-    if not top.plain:
-        raise RunError(
-            f"feeder {net.feeder.name!r} has loops, parallel branches or generators that hold voltages: "
-            "the AC local optimum needs gradients along a tree: open one branch of each loop, "
-            "clear loads.v_set_pu"
-        )
