@@ -198,7 +198,9 @@ class Compiled:
         cones = [solver.ZeroConeT(self._counts[ZERO]), solver.NonnegativeConeT(self._counts[NONNEG])]
         cones = [cone for cone, kind in zip(cones, (ZERO, NONNEG), strict=True) if self._counts[kind]]
         cones += [solver.SecondOrderConeT(int(n)) for n in self._dimensions]
-        return solver.DefaultSolver(sp.triu(self._square(), format="csc"), self.cost, self.matrix, self.right, cones, settings)
+        return solver.DefaultSolver(
+            sp.triu(self._square(), format="csc"), self.cost, self.matrix, self.right, cones, settings
+        )
 
 
 def clarabel() -> Any:

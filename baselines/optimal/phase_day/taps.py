@@ -16,7 +16,6 @@ from .model import ModelMaker
 from .network import Moved, Setpoints
 
 
-
 @dataclass(frozen=True)
 class Walk:
     """What holds for moves.
