@@ -27,6 +27,7 @@ from .taps import Walk, moves_cost, swept
 from .terms import NetworkTerms
 
 _STEPS, _ROUNDS = 12, 6
+_REACHES = (6, 4, 3)  # positions of tap changers either way that rounds look at
 _BENT = 2  # rounds that look at the curvature anew
 _ENOUGH = 1e-4  # share of all that was gained that a step or a round must bring
 _REFUSED = 2  # steps in turn that bring nothing
@@ -159,7 +160,8 @@ class _Search:
             self._convex_steps(bend=number < _BENT)
             if not self.network.moved:
                 return number + 1
-            self.at = swept(self.maker, self.at, self._fleet().apart, self.walk)
+            far = _REACHES[min(number, len(_REACHES) - 1)]
+            self.at = swept(self.maker, self.at, self._fleet().apart, self.walk, far)
             self.of_steps = self.maker.cost(self.at)
             self.radius = np.maximum(self.radius, 0.05)
             if number and before - self.cost < self._enough:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from ...errors import RunError
 from ..affine import Affine, FloatArray, IntArray, stacked
 from ..conic import Compiled, ConicSolution
 from ..devices.priced import priced
+from ..program import Program
 from .fleet import FleetRows
 from .model import Columns, LocalModel
 from .network import Setpoints
@@ -60,12 +63,12 @@ def stepped(fleet: FleetRows, columns: Columns, model: LocalModel, radius: Float
     program.nonneg(room - dx)
     program.nonneg(dx + room)
     program.minimise((model.slope * dx).sum())
-    _add_curvature(fleet, columns, model, dx)
+    squares = _curvature(program, columns, model, dx)
     for hinge in model.hinges:
         excess = (hinge.slope * dx).sum(axis=1) + hinge.excess
         program.minimise(hinge.weight * program.positive(excess).sum())
     program.minimise(fleet.cost)
-    found = Compiled(program, tolerance=_TOLERANCE).solve()
+    found = _Quadratic(program, squares).solve()
     if not found.solved:
         raise RunError(f"the convex step of the day's plan ended with {found.solver_status!r}")
     return _step(fleet, found)
@@ -82,6 +85,30 @@ def nearest(fleet: FleetRows, columns: Columns, at: Setpoints) -> Step:
     if not found.solved:
         raise RunError(f"the actions of the day's plan ended with {found.solver_status!r}")
     return _step(fleet, found)
+
+
+class _Quadratic(Compiled):
+    """A program whose objective has half a sum of squares, too; no bound is proved of it."""
+
+    def __init__(self, program: Program, squares: Sequence[Affine]) -> None:
+        import scipy.sparse as sp
+
+        shape = (0, program.n_columns)
+        rows = [
+            sp.csc_matrix((one.value, (one.row, one.column)), shape=(one.size, program.n_columns))
+            for one in squares
+        ]
+        root = sp.vstack([sp.csc_matrix(shape), *rows], format="csc")
+        self._quadratic = sp.csc_matrix(root.T @ root)
+        super().__init__(program, tolerance=_TOLERANCE)
+
+    def _square(self) -> Any:
+        return self._quadratic
+
+    def solve(self) -> ConicSolution:
+        """Costs of the solution are slopes of the objective there: with them prices are right."""
+        found = super().solve()
+        return replace(found, cost=found.cost + self._quadratic @ found.x)
 
 
 def _step(fleet: FleetRows, found: ConicSolution) -> Step:
@@ -111,8 +138,8 @@ def _of_columns(fleet: FleetRows, columns: Columns) -> Affine:
     return together.reshape(-1)[order.ravel()].reshape(m, n)
 
 
-def _add_curvature(fleet: FleetRows, columns: Columns, model: LocalModel, dx: Affine) -> None:
-    """Half of dx' H dx of every interval, as one cone each.
+def _curvature(program: Program, columns: Columns, model: LocalModel, dx: Affine) -> list[Affine]:
+    """Whose squares' half sum is half of dx' H dx of every interval.
 
     Of the directions of H, in shares of reach, the strongest are kept as they are, and of the others what
     each column has alone: rows of all directions would be dense, and say little more.
@@ -122,17 +149,17 @@ def _add_curvature(fleet: FleetRows, columns: Columns, model: LocalModel, dx: Af
     values, vectors = np.linalg.eigh(scaled)
     strongest = float(values.max(initial=0.0))
     if strongest <= 0.0:
-        return
+        return []
     most = columns.size if columns.size <= _FEW else _DIRECTIONS
     keep = [k for k in range(columns.size)[::-1][:most] if values[:, k].max() > _FLAT * strongest]
     roots = np.sqrt(np.maximum(values, 0.0))[:, None, :] * vectors  # (steps, columns, directions)
-    rest = (roots**2).sum(axis=2) - (roots[..., keep] ** 2).sum(axis=2)
-    share = dx / reach
-    tails = [(roots[:, :, k] * share).sum(axis=1) for k in keep]
+    share, squares = dx / reach, []
+    for k in keep:
+        along = (roots[:, :, k] * share).sum(axis=1)
+        own = program.columns(along.shape, program.reach_of(along) + 1e-9)
+        program.zero(own - along)
+        squares.append(own)
     if len(keep) == most < columns.size:
-        alone = np.sqrt(np.maximum(rest, 0.0))
-        tails += [alone[:, k] * share[:, k] for k in range(columns.size)]
-    room = np.abs(model.curvature).sum(axis=(1, 2)) * float(fleet.program.reach_of(dx).max()) ** 2
-    top = fleet.program.columns((dx.shape[0],), room + 1e-9)
-    fleet.program.rotated(top, Affine(np.ones(dx.shape[0])), *tails)
-    fleet.program.minimise(0.5 * top.sum())
+        rest = (roots**2).sum(axis=2) - (roots[..., keep] ** 2).sum(axis=2)
+        squares.append((np.sqrt(np.maximum(rest, 0.0)) * share).reshape(-1))
+    return squares
