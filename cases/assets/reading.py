@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,16 @@ def check_assets(
         return _read(Path(path), companions, zone, feeder)[1]
     except CaseError as error:
         return error.problems
+
+
+def row_names(path: str | Path) -> tuple[str, Sequence[int]]:
+    """File of the assets, and what messages call each of its rows: lines of CSV, rows of Parquet.
+
+    Raises:
+        CaseError: see `read_assets`.
+    """
+    cells = read_cells(_main_file(Path(path)), ASSET_TABLES[_MAIN])
+    return cells.origin, cells.rows
 
 
 def _read(
