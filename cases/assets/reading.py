@@ -86,7 +86,7 @@ def row_names(path: str | Path) -> tuple[str, Sequence[int]]:
 def _read(
     path: Path, companions: dict[str, str | Path | None], zone: str | None, feeder: Feeder | None
 ) -> tuple[AssetSet | None, tuple[Problem, ...]]:
-    main = _main_file(path)
+    clock, main = zone_of(zone), _main_file(path)
     cells = {_MAIN: read_cells(main, ASSET_TABLES[_MAIN])}
     for name, given in companions.items():
         file = _beside(main, name) if given is None else Path(given)
@@ -96,7 +96,7 @@ def _read(
     if "cost_curves" in cells:
         columns["cost_curves"] = curve_columns(cells["cost_curves"])
     if "telemetry" in cells:
-        columns["telemetry"] = telemetry_columns(cells["telemetry"], zone_of(zone))
+        columns["telemetry"] = telemetry_columns(cells["telemetry"], clock)
     known = Known(
         curves=set(columns.get("cost_curves", {}).get("cost_curve_id", ())) - {""},
         series=set(columns.get("telemetry", {}).get("telemetry_id", ())) - {""},
