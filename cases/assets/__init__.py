@@ -6,17 +6,29 @@ from .asset_set import AssetSet
 from .curves import CostCurve
 from .limits import AssetLimits
 from .reading import check_assets, read_assets
-from .schema import ALIASES, ASSET_TABLES, ASSET_TYPES, LOADS, PRICES
+from .schema import ALIASES, ASSET_TABLES, ASSET_TYPES, LOADS, PRICES, profile_site
+from .series import LoadTable, read_loads, read_prices
+from .shipped import OPERATING_POINTS, OperatingPoint, asset_set_names, load_assets
+from .synthetic import synthetic_assets
 
 __all__ = [
     "ALIASES",
     "ASSET_TABLES",
     "ASSET_TYPES",
     "LOADS",
+    "OPERATING_POINTS",
     "PRICES",
     "AssetLimits",
     "AssetSet",
     "CostCurve",
+    "LoadTable",
+    "OperatingPoint",
+    "asset_set_names",
     "check_assets",
+    "load_assets",
+    "profile_site",
     "read_assets",
+    "read_loads",
+    "read_prices",
+    "synthetic_assets",
 ]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from ..errors import CaseError, Problem
@@ -218,6 +217,8 @@ def _write(data: pa.Table, path: Path, suffix: str) -> None:
     if suffix == ".parquet":
         write_table(data, path)
         return
+    import pyarrow.csv as pacsv  # here: nothing else needs it
+
     options = pacsv.WriteOptions(quoting_style="needed")
     pacsv.write_csv(data, path, options)
 

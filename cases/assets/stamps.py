@@ -54,6 +54,9 @@ def read_stamps(cells: Cells, keys: Sequence[str], zone: datetime.tzinfo | None,
         zone: of stamps without one; None: local standard time of the shipped data.
         name: the column.
     """
+    column = cells.columns.get(name)
+    if isinstance(column, pa.Array) and pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        return _instants(cells, name, column)
     times = _times(cells, name)
     aware = [time is not None and time.tzinfo is not None for time in times]
     mixed = any(aware) and not all(one or time is None for one, time in zip(aware, times, strict=True))
@@ -77,14 +80,18 @@ def read_stamps(cells: Cells, keys: Sequence[str], zone: datetime.tzinfo | None,
 def _times(cells: Cells, name: str) -> list[datetime.datetime | None]:
     column = cells.columns.get(name)
     if isinstance(column, pa.Array) and pa.types.is_timestamp(column.type):
-        zoned = column.type.tz is not None
-        plain = column.cast(pa.timestamp("us", tz="UTC" if zoned else None), safe=False)
-        found = plain.cast(pa.int64()).to_pylist()
-        for row in (row for row, one in enumerate(found) if one is None):
-            cells.wrong(row, name, "nothing", _EXPECTED)
-        start = _EPOCH if zoned else _EPOCH.replace(tzinfo=None)
-        return [None if one is None else start + one * _US for one in found]
+        start = _EPOCH.replace(tzinfo=None)
+        found = _instants(cells, name, column).tolist()
+        return [None if one == NO_STAMP else start + one * _US for one in found]
     return [_time(cells, row, name, text) for row, text in enumerate(cells.texts(name, required=True))]
+
+
+def _instants(cells: Cells, name: str, column: pa.Array) -> Stamps:
+    """Microseconds since 1970, in UTC or of the clock that the column has."""
+    numbers = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(pa.int64())
+    for row in np.flatnonzero(numbers.is_null().to_numpy(zero_copy_only=False)).tolist():
+        cells.wrong(row, name, "nothing", _EXPECTED)
+    return np.array(numbers.fill_null(NO_STAMP).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _time(cells: Cells, row: int, name: str, text: str) -> datetime.datetime | None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ....cases import Problem, load
 from ....cases.assets import AssetSet, check_assets, read_assets
+from ....envs.configuration.asset_fleet.reading import resource_problems
 
 #: Assets by type, as a good file is summed up.
 SUMMARY = pa.schema(
@@ -49,7 +50,7 @@ def validate_assets(
     telemetry: str | Path | None = None,
     zone: str | None = None,
 ) -> AssetReport:
-    """Check asset tables.
+    """Check asset tables: each cell, and whether each asset can be a resource of an environment.
 
     Args:
         file: a table of assets (Parquet or CSV), or a folder with `der_assets.parquet` or `.csv`.
@@ -69,6 +70,9 @@ def validate_assets(
     if problems:
         return AssetReport(problems, None, SUMMARY.empty_table())
     found = read_assets(file, **options, zone=zone, feeder=grid)
+    problems = resource_problems(found)
+    if problems:
+        return AssetReport(problems, None, SUMMARY.empty_table())
     return AssetReport((), found, summary_of(found))
 
 
