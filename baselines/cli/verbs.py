@@ -23,6 +23,7 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.hostcap_job", "HostCapJob"),
     ("workflows.dist.connect_job", "ConnectJob"),
     ("workflows.dist.featurize_job", "FeaturizeJob"),
+    ("workflows.derms.schedule_job", "ScheduleJob"),
 )
 
 #: Verbs of two words that only show something, and module (beside this one) and function of their command.

@@ -65,7 +65,7 @@ def add_assets(
     lost = Affine(0.0)
     for k, asset in enumerate(assets):
         if asset.offered:
-            lost = lost + dt_h * (asset.p_max_mw - p[:, k]).sum()
+            lost = lost + dt_h * (asset.offer_mw - p[:, k]).sum()
     return AssetColumns(p, q, into, out, stored, usd, lost)
 
 
