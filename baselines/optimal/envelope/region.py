@@ -35,7 +35,7 @@ from .polygon import area, box_and_circle, convex_hull, minkowski_sum
 
 DIRECTIONS = 72
 _MOST_ROUNDS = 4
-_LONG_EDGE = 0.05  # of the polygon's circumference
+_LONG_EDGE = 0.05  # of the polygon's circumference, and twice the mean edge
 _STARTS = 8  # further setpoints of directions beside a long edge
 _SAME = 1e-9  # of the circumference
 _PASSED = 1e-7  # of the reach of all points: another direction's point is farther by more than this
@@ -253,7 +253,7 @@ class _Sweep:
         if len(corners) < 3:
             return np.empty(0, dtype=np.int64)
         length = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
-        long = length > _LONG_EDGE * length.sum()
+        long = length > max(_LONG_EDGE, 2.0 / len(corners)) * length.sum()
         ends = corners[long | np.roll(long, 1)]
         away = np.abs(self.state.pq[:, None] - ends[None]).max(axis=2)
         return np.flatnonzero(away.min(axis=1, initial=np.inf) <= _SAME * length.sum())
