@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,7 +98,7 @@ class ScheduleCase:
     loads: dict[str, Any]
     price_usd_mwh: FloatArray
     dt_h: float
-    limits: NetworkLimits = NetworkLimits()
+    limits: NetworkLimits = field(default_factory=NetworkLimits)
     caps: tuple[PowerCap, ...] = ()
     v_source_pu: float | None = None
 

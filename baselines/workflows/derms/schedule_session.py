@@ -162,7 +162,7 @@ def _tables(config: ScheduleConfig, feeder: cases.Feeder, options: Any) -> Asset
         from ....envs import assets_of
 
         return assets_of(options)
-    from ....cases import load_assets
+    from ....cases.assets import load_assets
 
     try:
         return load_assets(config.feeder)
