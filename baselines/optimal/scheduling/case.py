@@ -81,7 +81,7 @@ class ScheduleCase:
     Attributes:
         net: Compiled, balanced or per phase.
         assets: At least one.
-        loads: Arguments of `physics.solve`, each (steps, ...).
+        loads: Arguments of `physics.solve`, each (steps, ...); taps and banks may be among them.
         price_usd_mwh: (steps,) of energy at the head, bought and sold.
         dt_h: Hours of a step.
         limits: Band and ratings; its import and export are for `caps` to say.

@@ -29,7 +29,7 @@ from .case import HEAD, ScheduleCase, places
 from .objectives import Played, sign_of, to_minimise, value_of
 from .rows import add_assets
 
-_NEAR = 0.5  # limits nearer than this, in their scale, enter a subproblem
+_NEAR = 0.2  # limits nearer than this, in their scale, enter a subproblem
 _ROUNDS, _LEAST_RADIUS, _LEAST_GAIN = 30, 2e-3, 1e-6
 _PENALTY = 50.0  # of a limit that is exceeded by its scale, in sizes of the objective
 

@@ -18,6 +18,7 @@ from .plan import PLAYED, AssetSchedule, best_schedule, replayed
 from .rules import idle
 
 _DAY_H = 24.0
+_POWERS = ("p_", "q_")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _foreseen(
         assets.append(one)
     window = case.window(first, stop, assets=tuple(assets))
     loads = {
-        name: value * factor(0).reshape(-1, *(1,) * (np.ndim(value) - 1))
+        name: value * factor(0).reshape(-1, *(1,) * (np.ndim(value) - 1)) if name[:2] in _POWERS else value
         for name, value in window.loads.items()
     }
     return replace(window, loads=loads, price_usd_mwh=window.price_usd_mwh * factor(3))
