@@ -211,7 +211,7 @@ def _tables_sha256(tables: AssetSet) -> str:
 
 
 def _at_rest(net: physics.Network3, loads: dict[str, Any], v_source_pu: float | None) -> dict[str, Any]:
-    """Taps and banks of every step, arguments of `physics.solve`: where local control rests under the loads."""
+    """Taps and banks of every step, arguments of `physics.solve`: where local control rests."""
     if not (len(net.feeder.column("regulators", "reg_id")) or len(net.feeder.column("capacitors", "cap_id"))):
         return {}
     source: dict[str, Any] = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
