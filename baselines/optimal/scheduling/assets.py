@@ -15,8 +15,8 @@ from ..affine import FloatArray
 class Reservoir:
     """Energy that an asset's power fills and empties: of a battery, of cars at a station, of shifted load.
 
-    After step t there is E(t) = E(t-1) + dt (eta_charge c - d / eta_discharge) - drained(t), with c drawn from
-    and d given to the grid.
+    After step t there is E(t) = E(t-1) + dt (eta_charge c - d / eta_discharge) - drained(t), with c drawn
+    from and d given to the grid.
 
     Attributes:
         start_mwh: Before the first step.

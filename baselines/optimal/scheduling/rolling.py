@@ -1,4 +1,4 @@
-"""Model predictive control of a schedule: the best of the next hours on forecasts, made again as time goes on."""
+"""Model predictive control of a schedule: the best of the next hours on forecasts, made again and again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .plan import PLAYED, AssetSchedule, best_schedule, replayed
 from .rules import idle
 
 _DAY_H = 24.0
+_POWERS = ("p_", "q_")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class RollingSettings:
             if not (np.isfinite(vars(self)[name]) and vars(self)[name] > 0.0):
                 raise RunError(f"{name} must be above 0 and finite, got {vars(self)[name]!r}")
         if self.every_h > self.horizon_h:
-            raise RunError(f"every_h {self.every_h:g} is above horizon_h {self.horizon_h:g}: plans would have ended")
+            raise RunError(
+                f"every_h {self.every_h:g} is above horizon_h {self.horizon_h:g}: plans would have ended"
+            )
         if not (np.isfinite(self.error) and self.error >= 0.0):
             raise RunError(f"error must be 0 or more, got {self.error!r}")
 
@@ -131,7 +134,8 @@ def _foreseen(
         assets.append(one)
     window = case.window(first, stop, assets=tuple(assets))
     loads = {
-        name: value * factor(0).reshape(-1, *(1,) * (np.ndim(value) - 1)) for name, value in window.loads.items()
+        name: value * factor(0).reshape(-1, *(1,) * (np.ndim(value) - 1)) if name[:2] in _POWERS else value
+        for name, value in window.loads.items()
     }
     return replace(window, loads=loads, price_usd_mwh=window.price_usd_mwh * factor(3))
 

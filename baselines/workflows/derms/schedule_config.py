@@ -36,14 +36,14 @@ class ScheduleConfig(JobConfig):
     )
     objective: str = Field(
         default="cost",
-        description="cost (energy at the head, assets, wear), revenue (of the assets), min-curtailment (of sun "
-        "and wind) or min-peak (import). Among equals the cheapest.",
+        description="cost (energy at the head, assets, wear), revenue (of the assets), min-curtailment (of "
+        "sun and wind) or min-peak (import). Among equals the cheapest.",
     )
     policy: str = Field(default=OPTIMUM, description=f"Who schedules: {', '.join(POLICIES)}.")
     assets: Path | None = Field(
         default=None,
-        description="Asset tables: a file or a folder; left out: the synthetic set of the feeder, or the fleet "
-        "of the environment.",
+        description="Asset tables: a file or a folder; left out: the synthetic set of the feeder, or the "
+        "fleet of the environment.",
     )
     prices: Path | None = Field(
         default=None, description="Table of prices: ts, price_usd_mwh; left out: the shipped ones."
@@ -58,9 +58,7 @@ class ScheduleConfig(JobConfig):
     split: str = Field(default="test", description="Days to choose from: train, val, test, ...")
     days: Annotated[
         tuple[int, ...], BeforeValidator(commas), DisplayedField("N[,N…]"), AlsoNamed("--day")
-    ] = Field(
-        default=(), description="Days of the year, from 0; left out: the middle one of the split."
-    )
+    ] = Field(default=(), description="Days of the year, from 0; left out: the middle one of the split.")
     dt_h: float = Field(default=1.0, description="Hours of a step; a whole number of quarter hours.")
     load_scale: float = Field(default=1.0, description="Times the loads.")
     v_source_pu: float | None = Field(
@@ -70,7 +68,7 @@ class ScheduleConfig(JobConfig):
         tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]"), AlsoNamed("--band")
     ] = Field(
         default=None,
-        description="Voltages allowed, pu, or none; left out: [0.9,1.1], or the band of the environment's task.",
+        description="Voltages allowed, pu, or none; left out: [0.9,1.1], or that of the environment's task.",
     )
     thermal: bool = Field(default=True, description="Keep the ratings of branches.")
     import_cap: float | None = Field(
@@ -81,7 +79,8 @@ class ScheduleConfig(JobConfig):
     )
     limits: Path | None = Field(
         default=None,
-        description="CSV of orders: element (a branch, an asset, or head), from_h, to_h, p_max_mw [, p_min_mw].",
+        description="CSV of orders: element (branch, asset, or head), p_max_mw [, p_min_mw] [, from_h] "
+        "[, to_h].",
     )
     horizon_h: float = Field(default=12.0, description="mpc: hours that are planned.")
     every_h: float = Field(default=1.0, description="mpc: hours of a plan that are played.")
@@ -101,7 +100,9 @@ class ScheduleConfig(JobConfig):
         self.network_limits((0.9, 1.1))
         quarters = self.dt_h / 0.25
         if not (math.isfinite(quarters) and quarters >= 1.0 and abs(quarters - round(quarters)) < 1e-9):
-            raise RunError(f"--dt-h is {self.dt_h:g}: expected a whole number of quarter hours, such as 0.5 or 1")
+            raise RunError(
+                f"--dt-h is {self.dt_h:g}: expected a whole number of quarter hours, such as 0.5 or 1"
+            )
         if abs(24.0 / self.dt_h - round(24.0 / self.dt_h)) > 1e-9:
             raise RunError(f"--dt-h is {self.dt_h:g}: expected steps that divide the day")
         for flag, cap in (("--import-cap", self.import_cap), ("--export-cap", self.export_cap)):

@@ -60,7 +60,14 @@ def _stack(ax: Any, rows: list[dict[str, Any]], network: list[dict[str, Any]]) -
         up, down = up + above, down + below
     for name, style in (("load_mw", "-"), ("head_mw", "--")):
         values = np.array([row[name] for row in network])
-        ax.stairs(values, np.append(hours, hours[-1] + dt_h), color=_INK, linestyle=style, label=name[:-3], baseline=None)
+        ax.stairs(
+            values,
+            np.append(hours, hours[-1] + dt_h),
+            color=_INK,
+            linestyle=style,
+            label=name[:-3],
+            baseline=None,
+        )
     ax.axhline(0.0, color=_INK, linewidth=0.6)
     ax.set_ylabel("MW (positive: fed in, load)")
     ax.set_title(f"day {network[0]['day']}: schedule", fontsize=10)

@@ -74,7 +74,15 @@ class ScheduleJob(Job[ScheduleConfig]):
         }  # fmt: skip
         if len(rows) == 1:
             results["status"] = rows[0]["status"]
-        for name in ("objective", "bound", "gap", "cost_usd", "revenue_usd", "curtailed_mwh", "peak_import_mw"):
+        for name in (
+            "objective",
+            "bound",
+            "gap",
+            "cost_usd",
+            "revenue_usd",
+            "curtailed_mwh",
+            "peak_import_mw",
+        ):
             values = [row[name] for row in rows if row[name] is not None]
             results[name] = float(np.mean(values)) if values else None
         wrong = [row for row in rows if row["message"] is not None]
@@ -127,7 +135,9 @@ def groups_table(outcome: JobOutcome) -> Any:
 
     name = escape(str(outcome.manifest.results["feeder"]))
     found = _table(
-        f"Schedule of {name}", ("Day", "Group"), ("Assets", "Fed in MWh", "Drawn MWh", "Curtailed MWh", "Net USD")
+        f"Schedule of {name}",
+        ("Day", "Group"),
+        ("Assets", "Fed in MWh", "Drawn MWh", "Curtailed MWh", "Net USD"),
     )
     rows = outcome.tables["der_schedule_summary"].to_pylist()
     for row in rows[:_SHOWN]:

@@ -34,7 +34,7 @@ class OwnLoads:
     origin: str
 
     def within(self, calendar: Calendar, scale: float) -> dict[str, Any]:
-        """Arguments of `physics.solve` in the steps of a calendar. ValueError where the file does not cover it."""
+        """Arguments of `physics.solve` in the steps of a calendar; ValueError where the file lacks some."""
         found: dict[str, Any] = {}
         for name, values in (("p_mw", self.p_mw), ("q_mvar", self.q_mvar)):
             flat = values.reshape(len(values), -1)

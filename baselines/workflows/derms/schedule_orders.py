@@ -75,7 +75,9 @@ def read_orders(
             told = f"{values['from_h']:g} to {values['to_h']:g}"
             problems.append(Problem(str(path), line, "to_h", told, "hours from 0 to 24, in order"))
         if values["p_min_mw"] > values["p_max_mw"]:
-            problems.append(Problem(str(path), line, "p_min_mw", f"{values['p_min_mw']:g}", "p_max_mw at most"))
+            problems.append(
+                Problem(str(path), line, "p_min_mw", f"{values['p_min_mw']:g}", "p_max_mw at most")
+            )
         if np.isinf(values["p_min_mw"]) and np.isinf(values["p_max_mw"]):
             problems.append(Problem(str(path), line, "p_max_mw", "", "p_max_mw or p_min_mw"))
         orders.append(Order(element, element in assets.index, **values))
@@ -110,9 +112,7 @@ def caps_of(
         ends[0][where], ends[1][where] = most, -least
         return PowerCap(element, *ends)
 
-    found = [
-        cap(o.element, o.steps(steps, dt_h), o.p_max_mw, o.p_min_mw) for o in orders if not o.of_asset
-    ]
+    found = [cap(o.element, o.steps(steps, dt_h), o.p_max_mw, o.p_min_mw) for o in orders if not o.of_asset]
     if import_cap is not None or export_cap is not None:
         most = np.inf if import_cap is None else import_cap
         least = -np.inf if export_cap is None else -export_cap
@@ -128,7 +128,9 @@ def curtailed(assets: Sequence[Asset], orders: Sequence[Order], dt_h: float) -> 
         for order in orders:
             if order.of_asset and order.element == asset.name:
                 where = order.steps(asset.steps, dt_h)
-                high[where] = np.minimum(high[where], max(order.p_max_mw, 0.0) if asset.offered else order.p_max_mw)
+                high[where] = np.minimum(
+                    high[where], max(order.p_max_mw, 0.0) if asset.offered else order.p_max_mw
+                )
                 low[where] = np.maximum(low[where], order.p_min_mw)
                 low[where] = np.minimum(low[where], high[where])
         offers = asset.p_max_mw if asset.offers_mw is None else asset.offers_mw

@@ -33,6 +33,7 @@ from .schedule_orders import Order, caps_of, curtailed, read_orders
 
 _USUAL_BAND = (0.9, 1.1)
 _PHYSICAL = (0.5, 1.5)
+_CONTROL_ITERATIONS = 60  # power flows after which controls that hunt are given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +78,16 @@ class ScheduleSession:
     def case(self, day: int) -> ScheduleCase:
         """What is asked for on a day.
 
+        On per-phase feeders taps and banks of every step are where local control rests under the loads alone.
+
         Raises:
             RunError: assets that cannot keep their own limits, or that are not scheduled.
             ValueError: series that do not cover the day.
         """
         calendar = self.calendar(day)
         loads = self._loads(day, calendar)
+        if isinstance(self.net, physics.Network3):
+            loads |= _at_rest(self.net, loads, self.v_source_pu)
         assets = assets_of_tables(self.tables, calendar, _by_bus(self.feeder, loads), self.profiles)
         assets = curtailed(assets, self.orders, self.config.dt_h)
         if self.prices is None:
@@ -203,6 +208,16 @@ def _tables_sha256(tables: AssetSet) -> str:
             writer.write_table(one.combine_chunks())
         parts.append(sink.getvalue().to_pybytes())
     return sha256_of(b"".join(parts))
+
+
+def _at_rest(net: physics.Network3, loads: dict[str, Any], v_source_pu: float | None) -> dict[str, Any]:
+    """Taps and banks of every step, arguments of `physics.solve`: where local control rests."""
+    if not (len(net.feeder.column("regulators", "reg_id")) or len(net.feeder.column("capacitors", "cap_id"))):
+        return {}
+    source: dict[str, Any] = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
+    run = physics.settle_controls(net, max_control_iterations=_CONTROL_ITERATIONS, **loads, **source)
+    step_pu = np.asarray(net.feeder.column("regulators", "tap_step_pu"), dtype=np.float64)
+    return {"tap": 1.0 + np.atleast_2d(run.tap_pos) * step_pu, "cap_on": np.atleast_2d(run.cap_on)}
 
 
 def _days(config: ScheduleConfig, profiles: Profiles) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Tables of `derms schedule`: setpoints, sums of feeder and aggregators, the grid, days, limits that give way."""
+"""Tables of `derms schedule`: setpoints, sums of groups, the grid, days, limits that give way."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SCHEDULE = schema(
     ("charge_mw", NUMBER, "MW"), ("discharge_mw", NUMBER, "MW"),  # of assets with a reservoir
     ("stored_mwh", NUMBER, "MWh"), ("soc", NUMBER, "1"),  # after the step
     ("offered_mw", NUMBER, "MW"), ("curtailed_mw", NUMBER, "MW"),  # of sun and wind
-    ("price_usd_mwh", NUMBER, "USD/MWh"), ("lmp_usd_mwh", NUMBER, "USD/MWh"),  # dual of the balance at the bus
+    ("price_usd_mwh", NUMBER, "USD/MWh"), ("lmp_usd_mwh", NUMBER, "USD/MWh"),  # dual of the bus
     ("cost_usd", NUMBER, "USD"), ("income_usd", NUMBER, "USD"),
 )  # fmt: skip
 
@@ -82,7 +82,7 @@ SCHEMAS = {
 
 
 def schedule_of(case: ScheduleCase, config: ScheduleConfig, day: int) -> AssetSchedule:
-    """The schedule of a day by the policy that is asked for. OverLimitsError where nothing keeps the limits."""
+    """The schedule of a day by the policy that is asked for; OverLimitsError where none keeps the limits."""
     if config.policy == OPTIMUM:
         return best_schedule(case, config.objective)
     if config.policy == MPC:
@@ -162,7 +162,11 @@ def _network(found: AssetSchedule, day: int) -> pa.Table:
     names = [str(name) for name in case.net.feeder.column("nodes", "node_id")]
     v = np.asarray(sol.v_pu)
     loading = np.where(np.isfinite(sol.loading), sol.loading, np.nan).reshape(case.steps, -1)
-    load = sum(np.asarray(case.loads[k]).reshape(case.steps, -1).sum(axis=1) for k in ("p_mw", "p_delta_mw") if k in case.loads)
+    load = sum(
+        np.asarray(case.loads[k]).reshape(case.steps, -1).sum(axis=1)
+        for k in ("p_mw", "p_delta_mw")
+        if k in case.loads
+    )
     at_step = [0] * case.steps
     for one in found.exceeded:
         at_step[one.step] += 1
@@ -219,5 +223,3 @@ def _infeasible(session: ScheduleSession, day: int, error: OverLimitsError) -> d
 
 def _limits(day: int, role: str, excess: Sequence[Excess]) -> list[tuple[Any, ...]]:
     return [(day, e.step, role, e.kind, e.element, e.limit, e.excess, e.unit) for e in excess]
-
-
