@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distgrid import cases, physics
+from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.envelope.polygon import area, beyond
 from distgrid.baselines.workflows.derms.envelope_config import EnvelopeConfig
 from distgrid.baselines.workflows.derms.envelope_job import EnvelopeJob
@@ -176,8 +177,19 @@ def test_the_fleet_of_an_environment_has_a_region(tmp_path: Path) -> None:
     assert session.feeder.name == "case33bw"
     assert session.case.limits.v_band == (0.95, 1.05)
     assert len(session.groups[0].assets) == len(session.case.assets) > 3
-    assert session.left_out  # a heat pump serves its house
-    assert not set(session.left_out) & set(session.groups[0].assets)
+    assert session.left_out == ()
+
+
+def test_what_computes_is_neither_moved_nor_counted(folder: Folder) -> None:
+    """A data centre beside a battery; alone it is an error that says what moves."""
+    folder.assets(FEW + "dc,22,ABC,data_center,-0.1,0,,,,,north,p\n")
+    path = folder.path / "der_assets.csv"
+    session = envelope_session(EnvelopeConfig(feeder="case33bw", assets=path, nominal=True))
+    assert session.left_out == ("dc",)
+    assert session.groups[0].assets == ("pv", "bat", "gen")
+    folder.assets(HEADER + "dc,22,ABC,data_center,-0.1,0,,,,,north,p\n")
+    with pytest.raises(RunError, match="no asset that moves: expected one of the kinds pv"):
+        envelope_session(EnvelopeConfig(feeder="case33bw", assets=path, nominal=True))
 
 
 def test_operating_envelopes_stand_beside_regions(folder: Folder) -> None:

@@ -14,7 +14,7 @@ from ....cases import CaseError, Problem
 from ....cases.model.topology import spanning_forest
 from ...errors import RunError
 from ...hosting.customers import Customers, customers_of
-from ...hosting.flows import BalancedFlows, Flows
+from ...hosting.flows import BalancedFlows
 from ...hosting.limits import HostingLimits
 from ...hosting.phase_flows import PhaseFlows
 from ...jobs.files import sha256_of
@@ -29,8 +29,8 @@ from ..dist.csv_rows import RowChecks, read_csv_rows
 from .envelope_config import OPTIMUM, EnvelopeConfig
 from .schedule_session import ScheduleSession, schedule_session
 
-#: Kinds that regions are made of; what serves comfort or computing is neither moved nor counted.
-MOVED = ("pv", "wind", "battery", "ev", "flexible_load", "generator")
+#: Kinds that regions are made of; others are neither moved nor counted.
+MOVED = ("pv", "wind", "battery", "ev", "flexible_load", "generator", "heat_pump")
 _COLUMNS = ("asset_id", "step", "p_mw", "q_mvar")
 
 
@@ -58,7 +58,6 @@ class EnvelopeSession:
         base: The schedule along which assets are.
         groups: In the order of their first assets.
         day: Of the year; -1 at nominal loads. steps: That are asked for.
-        flows: For customers; None where no operating envelopes are asked for.
         inputs: Hashes of what was read.
         left_out: Assets of kinds that are not in `MOVED`.
     """
@@ -70,7 +69,6 @@ class EnvelopeSession:
     groups: tuple[Group, ...]
     day: int
     steps: tuple[int, ...]
-    flows: Flows | None
     inputs: tuple[InputRecord, ...]
     left_out: tuple[str, ...]
 
@@ -79,10 +77,15 @@ class EnvelopeSession:
         return moment_of(self.case, self.base, step, self.config.hold_h)
 
     def customers(self, step: int) -> Customers:
-        """Passive loads of a step."""
-        assert self.flows is not None
-        loads = {name: np.asarray(value)[step] for name, value in self.case.loads.items()}
-        return customers_of(self.flows, loads)
+        """Passive loads of a step, with power flows that are judged by band and ratings of the regions."""
+        case = self.case
+        limits = HostingLimits(case.limits.v_band or (0.0, np.inf), None, case.limits.thermal_margin)
+        now = {name: np.asarray(value)[step] for name, value in case.loads.items()}
+        if not case.per_phase:
+            return customers_of(BalancedFlows(self.feeder, limits, case.v_source_pu), now)
+        settings = {name: now[name] for name in ("tap", "cap_on") if name in now}
+        flows = PhaseFlows(self.feeder, limits, case.v_source_pu, settings, voltage_bands=False)
+        return customers_of(flows, now)
 
 
 def envelope_session(config: EnvelopeConfig) -> EnvelopeSession:
@@ -103,9 +106,8 @@ def envelope_session(config: EnvelopeConfig) -> EnvelopeSession:
         inputs.append(record)
     steps = config.steps or tuple(range(case.steps))
     groups = _groups(config.group_by, of_day, case)
-    flows = _flows(of_day, case) if config.operating is not None else None
     return EnvelopeSession(
-        config, of_day.feeder, case, base, groups, day, steps, flows, tuple(inputs), left_out
+        config, of_day.feeder, case, base, groups, day, steps, tuple(inputs), left_out
     )
 
 
@@ -232,15 +234,6 @@ def _by_source(of_day: ScheduleSession, case: ScheduleCase) -> list[Group]:
         if node in rows:
             fed.setdefault(rows.index(node), []).append(asset.name)
     return [Group(names[k], tuple(fed[k]), HEAD, k) for k in sorted(fed)]
-
-
-def _flows(of_day: ScheduleSession, case: ScheduleCase) -> Flows:
-    """Power flows that operating envelopes are judged by: the same band and ratings."""
-    band = case.limits.v_band or (0.0, np.inf)
-    limits = HostingLimits(band, None, case.limits.thermal_margin)
-    if case.per_phase:
-        return PhaseFlows(of_day.feeder, limits, case.v_source_pu, voltage_bands=False)
-    return BalancedFlows(of_day.feeder, limits, case.v_source_pu)
 
 
 def energy_mwh(moment: Moment, group: Group) -> float:
