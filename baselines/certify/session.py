@@ -20,7 +20,7 @@ from ..search.arena import Arena, BoolArray, FloatArray
 from ..search.day_search import momentary
 
 #: Policies that solve power flows ahead of each step, or know the day.
-PLANNERS = ("host-sweep", "host-bisection", "optimal")
+PLANNERS = ("host-sweep", "host-bisection", "optimal", "schedule-optimal")
 _NO_RULES = ("do-nothing", "random", "mpc", "mpc-perfect", *PLANNERS)
 #: Devices whose intervals leave each other alone, but for moves: days per phase are planned within a minute.
 _STEP_BY_STEP = {"pv", "wind", "tap_changer", "capacitor_bank"}
