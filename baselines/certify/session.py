@@ -20,7 +20,7 @@ from ..search.arena import Arena, BoolArray, FloatArray
 from ..search.day_search import momentary
 
 #: Policies that solve power flows ahead of each step, or know the day.
-PLANNERS = ("host-sweep", "host-bisection", "optimal")
+PLANNERS = ("host-sweep", "host-bisection", "optimal", "schedule-optimal")
 _NO_RULES = ("do-nothing", "random", "mpc", "mpc-perfect", *PLANNERS)
 #: Row steps of a search: so many voltages are solved for, within these ends.
 _VOLTAGES, _FEWEST, _MOST = 5_000_000, 30_000, 80_000

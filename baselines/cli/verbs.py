@@ -23,6 +23,8 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.hostcap_job", "HostCapJob"),
     ("workflows.dist.connect_job", "ConnectJob"),
     ("workflows.dist.featurize_job", "FeaturizeJob"),
+    ("workflows.derms.schedule_job", "ScheduleJob"),
+    ("workflows.derms.envelope_job", "EnvelopeJob"),
 )
 
 #: Verbs of two words that only show something, and module (beside this one) and function of their command.

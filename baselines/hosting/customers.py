@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases import Feeder
-from ...cases.profiles import Profiles, assignment, load_profiles
 from ...envs.core.columns import load_points
-from ...envs.core.load_source import ProfileLoad
 from ..errors import RunError
 from .flows import Arguments, Flows
 
@@ -63,16 +61,17 @@ class Customers:
         return (power @ self.place).reshape(len(power), *self.flows.shape)
 
 
-def customers_of(flows: Flows, step: int | None = None, load_scale: float = 1.0) -> Customers:
+def customers_of(flows: Flows, loads: Arguments | None = None, load_scale: float = 1.0) -> Customers:
     """All loads of a feeder.
 
     Args:
         flows: Of the feeder.
-        step: Interval of the shipped year whose loads they take while passive; None: the nominal ones.
+        loads: Of one moment, arguments of the power flow without a row axis; those at a place are divided
+            among its customers as their nominal loads are. None: the nominal ones.
         load_scale: Of all of them.
 
     Raises:
-        RunError: a feeder without loads, a scale or a step that cannot be.
+        RunError: a feeder without loads, a scale that cannot be.
     """
     if not (np.isfinite(load_scale) and load_scale >= 0.0):
         raise RunError(f"load scale is {load_scale}: expected a finite number, 0 or more")
@@ -83,15 +82,14 @@ def customers_of(flows: Flows, step: int | None = None, load_scale: float = 1.0)
     size = int(np.prod(flows.shape))
     place = np.zeros((len(names), size))
     np.add.at(place, (points.row, _flat(points.slot, feeder, flows.per_phase)[points.point]), points.share)
-    scale = load_scale * np.ones((2, len(names)))
-    if step is not None:
-        scale = load_scale * _at_step(feeder, points, load_profiles(), step)
     p, q = (np.asarray(feeder.column("loads", name), dtype=np.float64) for name in ("p_mw", "q_mvar"))
+    if loads is not None:
+        p, q = (_now(power, place, _flat_loads(loads, part)) for power, part in ((p, "p"), (q, "q")))
     phases = ("",) * len(names)
     if flows.per_phase:
         phases = tuple(str(phase) for phase in feeder.column("loads", "phase"))
     buses = tuple(str(bus) for bus in feeder.column("loads", "node_id"))
-    return Customers(flows, names, buses, phases, place, scale[0] * p, scale[1] * q)
+    return Customers(flows, names, buses, phases, place, load_scale * p, load_scale * q)
 
 
 def _flat(slot: IntArray, feeder: Feeder, per_phase: bool) -> IntArray:
@@ -103,18 +101,18 @@ def _flat(slot: IntArray, feeder: Feeder, per_phase: bool) -> IntArray:
     return np.asarray(6 * node + 3 * leg + phase)
 
 
-def _at_step(feeder: Feeder, points: Any, year: Profiles, step: int) -> FloatArray:
-    """(2, loads) of P and Q of an interval, as shares of the nominal ones at each load's first point."""
-    if not 0 <= step < year.n_steps:
-        raise RunError(f"step is {step}: expected one of the year's {year.n_steps} intervals")
-    source = ProfileLoad(feeder, assignment(feeder), year)
-    now = np.empty((2, 1, source.s_max_mva.size))
-    source.fill(np.array([step]), now[0], now[1])
-    found = np.ones((2, feeder.loads.num_rows))
-    first = np.unique(points.row, return_index=True)[1]
-    for k, name in enumerate(("p_mw", "q_mvar")):
-        nominal = np.asarray(feeder.column("loads", name), dtype=np.float64)
-        at_point = np.bincount(points.point, points.share * nominal[points.row], minlength=now.shape[2])
-        share = np.divide(now[k, 0], at_point, out=np.zeros_like(at_point), where=at_point != 0.0)
-        found[k] = share[points.point[first]]
-    return found
+def _flat_loads(loads: Arguments, part: str) -> FloatArray:
+    """(places,) P or Q of one moment, in the order of flat places."""
+    unit = "mw" if part == "p" else "mvar"
+    ground = np.asarray(loads[f"{part}_{unit}"], dtype=np.float64)
+    if ground.ndim == 1:
+        return ground
+    delta = np.asarray(loads.get(f"{part}_delta_{unit}", np.zeros_like(ground)), dtype=np.float64)
+    return np.concatenate([ground, delta], axis=1).ravel()
+
+
+def _now(nominal: FloatArray, place: FloatArray, load: FloatArray) -> FloatArray:
+    """(n,) what customers take of the loads at their places."""
+    all_of_them = nominal @ place
+    share = np.divide(load, all_of_them, out=np.zeros_like(load), where=all_of_them != 0.0)
+    return np.asarray(nominal * (place @ share))

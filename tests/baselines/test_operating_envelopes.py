@@ -13,6 +13,7 @@ from distgrid.baselines.errors import RunError
 from distgrid.baselines.hosting.customers import Customers, customers_of
 from distgrid.baselines.hosting.flows import BalancedFlows
 from distgrid.baselines.hosting.limits import HostingLimits
+from distgrid.baselines.hosting.moments import steps_of_days
 from distgrid.baselines.hosting.operating import OperatingRules, operating_envelope
 from distgrid.baselines.hosting.phase_flows import PhaseFlows
 
@@ -109,13 +110,18 @@ def test_balanced_feeders_have_customers_too() -> None:
     assert more.v_low_pu == pytest.approx(0.9, abs=1e-4)
 
 
-def test_passive_loads_of_an_interval_are_those_of_the_profiles() -> None:
-    """In sum what the shipped year has, and a cap is a cap."""
+def test_passive_loads_of_a_moment_are_divided_as_the_nominal_ones() -> None:
+    """In sum what there is, and a cap is a cap."""
     flows = customers((0.5, 1.10), 1.0).flows
-    night, evening = customers_of(flows, 12), customers_of(flows, 76)
-    assert 0.0 < night.p_mw.sum() < evening.p_mw.sum() < 0.055
-    rules = OperatingRules(most_export_kw=3.0, tolerance_kw=0.05)
-    found = operating_envelope(night, rules)
+    day = steps_of_days(flows, "test", (15,))
+    night, evening = (
+        customers_of(flows, {name: value[t] for name, value in day.loads.items()}) for t in (12, 76)
+    )
+    for t, few in ((12, night), (76, evening)):
+        assert few.p_mw.sum() == pytest.approx(day.loads["p_mw"][t].sum())
+        assert few.q_mvar.sum() == pytest.approx(day.loads["q_mvar"][t].sum())
+    assert 0.0 < night.p_mw.sum() < evening.p_mw.sum()
+    found = operating_envelope(night, OperatingRules(most_export_kw=3.0, tolerance_kw=0.05))
     assert 1e3 * found.limit_mw.max() == pytest.approx(3.0)
     assert found.kind == ""
 
@@ -142,5 +148,5 @@ def test_an_asset_without_a_rating_and_an_unknown_direction_are_errors() -> None
         operating_envelope(few, OperatingRules(operating="asset-capacity"))
     with pytest.raises(RunError, match="direction of an operating envelope 'up'"):
         operating_envelope(few, OperatingRules(), "up")
-    with pytest.raises(RunError, match="step is -5"):
-        customers_of(few.flows, -5)
+    with pytest.raises(RunError, match="load scale is -1"):
+        customers_of(few.flows, load_scale=-1.0)

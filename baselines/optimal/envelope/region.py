@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .... import physics
 from ...errors import RunError, unknown
@@ -34,7 +35,7 @@ from .polygon import area, box_and_circle, convex_hull, minkowski_sum
 
 DIRECTIONS = 72
 _MOST_ROUNDS = 4
-_LONG_EDGE = 0.05  # of the polygon's circumference
+_LONG_EDGE = 0.05  # of the polygon's circumference, and twice the mean edge
 _STARTS = 8  # further setpoints of directions beside a long edge
 _SAME = 1e-9  # of the circumference
 _PASSED = 1e-7  # of the reach of all points: another direction's point is farther by more than this
@@ -52,6 +53,7 @@ class Region:
             the sum of what the group's devices feed in.
         problem: Network, units and limits, of one row: see `inside.setpoints_at`.
         base: (2,) P and Q at the base point.
+        base_source_mva: (n_source,) complex power of each source there.
         direction_deg: (n,) of each vertex's own direction; 0: most P, 90: most Q.
         p_mw, q_mvar: (n,) vertices, counter-clockwise; each keeps all limits.
         unit_p_mw, unit_q_mvar: (n, n_unit) setpoints there.
@@ -66,6 +68,7 @@ class Region:
     seen_at: str
     problem: AcProblem
     base: FloatArray
+    base_source_mva: NDArray[np.complex128]
     direction_deg: FloatArray
     p_mw: FloatArray
     q_mvar: FloatArray
@@ -209,7 +212,8 @@ class _Sweep:
 
     def __init__(self, problem: DirectedProblem, start: FloatArray) -> None:
         self.problem = problem
-        self.ended = minimise(problem, start)
+        free = (problem.setpoints.upper > problem.setpoints.lower).any()
+        self.ended = minimise(problem, start) if free else _standing(problem, start)
         self.rows = np.arange(start.shape[0])
         self.state = problem.evaluate(self.rows, self.ended.x, None)
 
@@ -249,7 +253,7 @@ class _Sweep:
         if len(corners) < 3:
             return np.empty(0, dtype=np.int64)
         length = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
-        long = length > _LONG_EDGE * length.sum()
+        long = length > max(_LONG_EDGE, 2.0 / len(corners)) * length.sum()
         ends = corners[long | np.roll(long, 1)]
         away = np.abs(self.state.pq[:, None] - ends[None]).max(axis=2)
         return np.flatnonzero(away.min(axis=1, initial=np.inf) <= _SAME * length.sum())
@@ -280,6 +284,15 @@ class _Sweep:
         return tuple(sorted(binding_limits(problem, units, state, ended), key=lambda limit: -limit.dual))
 
 
+def _standing(problem: DirectedProblem, start: FloatArray) -> Ended:
+    """Where nothing can move."""
+    rows = start.shape[0]
+    state = problem.evaluate(np.arange(rows), start, None)
+    over = np.maximum(state.excess.max(axis=1, initial=0.0), 0.0)
+    ok = np.isfinite(state.value)
+    return Ended(start, state.value, np.where(ok, over, np.inf), ok, np.zeros_like(state.excess), 0)
+
+
 def _is_better(new: tuple[float, float], old: tuple[float, float]) -> bool:
     """Of (excess, value): limits first, in the scale of `sequential.KEPT`, then the value."""
     if max(new[0], old[0]) > ALSO_KEPT:
@@ -291,15 +304,17 @@ def _region(
     sweep: _Sweep, problem: AcProblem, units: tuple[Unit, ...], start: FloatArray, angle: FloatArray
 ) -> Region:
     rest = DirectedProblem.of(problem, sweep.problem.seen_at, np.zeros((1, 2)))
-    base = rest.evaluate(np.zeros(1, dtype=np.int64), start[None], None).pq[0]
+    base = rest.evaluate(np.zeros(1, dtype=np.int64), start[None], None)
     violation, n = sweep.violation, len(units)
     kept = np.flatnonzero(violation <= KEPT)
     at = kept[convex_hull(sweep.state.pq[kept])]
     v = sweep.state.v_pu[at][:, problem.limits.node] if problem.limits.node.size else sweep.state.v_pu[at]
     x, pq = sweep.ended.x[at], sweep.state.pq[at]
+    source = np.asarray(base.solution.s_source_mva)[0]
     return Region(
-        units, sweep.problem.seen_at, problem, base, angle[at], pq[:, 0], pq[:, 1], x[:, :n], x[:, n:],
-        np.nanmin(v, axis=1, initial=np.inf), np.nanmax(v, axis=1, initial=-np.inf), violation[at],
-        tuple(sweep.binding(int(k), units) for k in at), FOUND if at.size else EMPTY,
-        0.0 if at.size else float(violation.min()), int((~sweep.ended.converged[at]).sum()),
+        units, sweep.problem.seen_at, problem, base.pq[0], source, angle[at], pq[:, 0], pq[:, 1],
+        x[:, :n], x[:, n:], np.nanmin(v, axis=1, initial=np.inf), np.nanmax(v, axis=1, initial=-np.inf),
+        violation[at], tuple(sweep.binding(int(k), units) for k in at),
+        FOUND if at.size else EMPTY, 0.0 if at.size else float(violation.min()),
+        int((~sweep.ended.converged[at]).sum()),
     )  # fmt: skip

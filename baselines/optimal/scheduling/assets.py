@@ -15,8 +15,8 @@ from ..affine import FloatArray
 class Reservoir:
     """Energy that an asset's power fills and empties: of a battery, of cars at a station, of shifted load.
 
-    After step t there is E(t) = E(t-1) + dt (eta_charge c - d / eta_discharge) - drained(t), with c drawn from
-    and d given to the grid.
+    After step t there is E(t) = E(t-1) + dt (eta_charge c - d / eta_discharge) - drained(t), with c drawn
+    from and d given to the grid.
 
     Attributes:
         start_mwh: Before the first step.
@@ -76,7 +76,8 @@ class Asset:
         ramp_up_mw_per_h, ramp_down_mw_per_h: Most change of power from step to step.
         before_mw: Power of the step before the first, which ramps start from; None: any.
         points: Convex cost of power, (p_mw, usd_per_h), in rising order; none: it costs nothing.
-        offered: Whether p_max_mw is what sun or wind offer, so that less is curtailment.
+        offered: Whether sun or wind offer its power, so that less is curtailment.
+        offers_mw: (steps,) what they offer, where p_max_mw is less by order; None: p_max_mw.
         reservoir: Energy behind it.
         agg, owner: Who speaks for it; "" for nobody.
         priority: The lowest is called first.
@@ -99,6 +100,7 @@ class Asset:
     before_mw: float | None = None
     points: tuple[tuple[float, float], ...] = ()
     offered: bool = False
+    offers_mw: FloatArray | None = None
     reservoir: Reservoir | None = None
     agg: str = ""
     owner: str = ""
@@ -122,6 +124,11 @@ class Asset:
         """Of the schedule."""
         return int(np.size(self.p_min_mw))
 
+    @property
+    def offer_mw(self) -> FloatArray:
+        """(steps,) what sun or wind offer."""
+        return self.p_max_mw if self.offers_mw is None else self.offers_mw
+
     def cost_usd_per_h(self, p_mw: FloatArray) -> FloatArray:
         """(steps,) of power."""
         if not self.points:
@@ -139,7 +146,8 @@ class Asset:
                 store, start_mwh=start_mwh, least_mwh=store.least_mwh[part], most_mwh=store.most_mwh[part],
                 drained_mwh=store.drained[part],
             )  # fmt: skip
-        return replace(self, **bounds, reservoir=store, before_mw=before_mw)
+        offers = None if self.offers_mw is None else self.offers_mw[part]
+        return replace(self, **bounds, offers_mw=offers, reservoir=store, before_mw=before_mw)
 
 
 _BOUNDS = ("p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")

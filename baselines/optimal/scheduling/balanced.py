@@ -156,7 +156,9 @@ class BalancedProgram:
         reach = np.zeros(network.size)
         np.add.at(reach, self.at, [_most_mva(asset) for asset in case.assets])
         into_p, into_q = (part.scattered(self.at, network.size) for part in (columns.p, columns.q))
-        limits = NetworkLimits(case.limits.v_band, case.limits.thermal_margin, lossless_voltages=stage.lossless)
+        limits = NetworkLimits(
+            case.limits.v_band, case.limits.thermal_margin, lossless_voltages=stage.lossless
+        )
         flow = add_branch_flow(program, network, self._demand, into_p, into_q, limits, reach)
         for cap in case.caps:
             _add_cap(program, flow, cap)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +81,7 @@ class ScheduleCase:
     Attributes:
         net: Compiled, balanced or per phase.
         assets: At least one.
-        loads: Arguments of `physics.solve`, each (steps, ...).
+        loads: Arguments of `physics.solve`, each (steps, ...); taps and banks may be among them.
         price_usd_mwh: (steps,) of energy at the head, bought and sold.
         dt_h: Hours of a step.
         limits: Band and ratings; its import and export are for `caps` to say.
@@ -98,7 +98,7 @@ class ScheduleCase:
     loads: dict[str, Any]
     price_usd_mwh: FloatArray
     dt_h: float
-    limits: NetworkLimits = NetworkLimits()
+    limits: NetworkLimits = field(default_factory=NetworkLimits)
     caps: tuple[PowerCap, ...] = ()
     v_source_pu: float | None = None
 

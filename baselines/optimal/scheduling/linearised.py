@@ -29,7 +29,7 @@ from .case import HEAD, ScheduleCase, places
 from .objectives import Played, sign_of, to_minimise, value_of
 from .rows import add_assets
 
-_NEAR = 0.5  # limits nearer than this, in their scale, enter a subproblem
+_NEAR = 0.2  # limits nearer than this, in their scale, enter a subproblem
 _ROUNDS, _LEAST_RADIUS, _LEAST_GAIN = 30, 2e-3, 1e-6
 _PENALTY = 50.0  # of a limit that is exceeded by its scale, in sizes of the objective
 
@@ -81,9 +81,10 @@ class AcSearch:
             AcLimits.of(net, limits, live.ravel()), dict(case.loads), settings,
         )  # fmt: skip
         self.rows = np.arange(case.steps)
-        self.size = np.stack([
-            np.maximum(np.abs(a.p_min_mw), np.abs(a.p_max_mw)).max() for a in case.assets
-        ] + [np.maximum(np.abs(a.q_min_mvar), np.abs(a.q_max_mvar)).max() for a in case.assets]) + 1e-9  # fmt: skip
+        self.size = np.array([
+            *(np.maximum(np.abs(a.p_min_mw), np.abs(a.p_max_mw)).max() for a in case.assets),
+            *(np.maximum(np.abs(a.q_min_mvar), np.abs(a.q_max_mvar)).max() for a in case.assets),
+        ]) + 1e-9  # fmt: skip
         idle = [followed(asset, _idle(asset), case.dt_h)[0] for asset in case.assets]
         p = np.stack(idle, axis=1)
         q = np.stack([np.clip(0.0, a.q_min_mvar, a.q_max_mvar) for a in case.assets], axis=1)
@@ -113,8 +114,8 @@ class AcSearch:
             if trial is None:
                 break
             after = self._merit(stage, trial, scale)
-            length = np.abs(np.concatenate([trial.p_mw - self.point.p_mw, trial.q_mvar - self.point.q_mvar], axis=1)
-                            / self.size).max(initial=0.0)  # fmt: skip
+            moved = [trial.p_mw - self.point.p_mw, trial.q_mvar - self.point.q_mvar]
+            length = float(np.abs(np.concatenate(moved, axis=1) / self.size).max(initial=0.0))
             gained = best - after
             if gained > 0.0:
                 self.point, best = trial, after
@@ -162,7 +163,9 @@ class AcSearch:
         total = to_minimise(stage.objective, program, case, head, columns) + penalty * over
         for name, most in stage.ceilings.items():
             value = to_minimise(name, program, case, head, columns)
-            total = total + (penalty / max(abs(most), 1e-3)) * program.positive((value - most).reshape(1)).sum()
+            total = (
+                total + (penalty / max(abs(most), 1e-3)) * program.positive((value - most).reshape(1)).sum()
+            )
         program.minimise(total * (1.0 / scale))
         found = Compiled(program, tolerance=1e-9).solve()
         if not found.solved:

@@ -89,5 +89,5 @@ def curtailed_mw(case: ScheduleCase, p_mw: FloatArray) -> FloatArray:
     found = np.zeros(p_mw.shape)
     for k, asset in enumerate(case.assets):
         if asset.offered:
-            found[:, k] = np.maximum(asset.p_max_mw - p_mw[:, k], 0.0)
+            found[:, k] = np.maximum(asset.offer_mw - p_mw[:, k], 0.0)
     return found

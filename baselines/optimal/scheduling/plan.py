@@ -79,7 +79,8 @@ def replayed(
     Args:
         case: Of them.
         objective: That they are judged by.
-        p_mw, q_mvar: (steps, n_assets) wanted.
+        p_mw: (steps, n_assets) wanted.
+        q_mvar: The same of reactive power.
         bound: Of the objective.
         tolerance: Relative gap up to which a schedule is called optimal.
         status: In place of what gap and limits say.
@@ -102,7 +103,19 @@ def replayed(
         found = OPTIMAL if gap <= allowed_gap(bound, tolerance) else FEASIBLE
     took = 0.0 if begun is None else time.perf_counter() - begun
     return AssetSchedule(
-        case, objective, p, q, stored, solution, value, bound, gap, status or found, exceeded, lmp_usd_mwh, took
+        case,
+        objective,
+        p,
+        q,
+        stored,
+        solution,
+        value,
+        bound,
+        gap,
+        status or found,
+        exceeded,
+        lmp_usd_mwh,
+        took,
     )
 
 

@@ -49,7 +49,7 @@ def add_assets(
         program: Takes the columns and rows.
         assets: At least one.
         dt_h: Hours of a step.
-        gives: (steps, n_stores) whether a reservoir may only give, or only draw; None: both, in one step even.
+        gives: (steps, n_stores) whether a reservoir may only give, or only draw; None: both.
     """
     low, high = (_together(assets, name) for name in ("p_min_mw", "p_max_mw"))
     p = _between(program, low, high)
@@ -65,7 +65,7 @@ def add_assets(
     lost = Affine(0.0)
     for k, asset in enumerate(assets):
         if asset.offered:
-            lost = lost + dt_h * (asset.p_max_mw - p[:, k]).sum()
+            lost = lost + dt_h * (asset.offer_mw - p[:, k]).sum()
     return AssetColumns(p, q, into, out, stored, usd, lost)
 
 

@@ -1,0 +1,14 @@
+"""The tables of every `derms` verb: what `docs/schemas/derms_output.json` publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from . import schedule_tables
+
+#: By verb, then by name of the table.
+DERMS_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
+    "derms schedule": schedule_tables.SCHEMAS,
+}
