@@ -44,7 +44,8 @@ class AcLimits:
     @classmethod
     def of(cls, net: Any, limits: NetworkLimits, live: NDArray[np.bool_]) -> AcLimits:
         """Of a network; ``live``: (size,) flat nodes that have a voltage and are no source's."""
-        node = np.flatnonzero(live) if limits.v_band is not None else np.empty(0, dtype=np.int64)
+        judged = np.repeat(limits.judges(net.feeder.column("nodes", "node_id")), live.size // net.n_bus)
+        node = np.flatnonzero(live & judged) if limits.v_band is not None else np.empty(0, dtype=np.int64)
         low, high = limits.v_band or (0.0, np.inf)
         rating = np.full((2, 0), np.nan)
         if limits.thermal_margin is not None:
