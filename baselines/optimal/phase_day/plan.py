@@ -27,6 +27,7 @@ from .taps import Walk, moves_cost, swept
 from .terms import NetworkTerms
 
 _STEPS, _ROUNDS = 12, 6
+_BETWEEN = 2  # steps between looks at positions
 _REACHES = (6, 4, 3)  # positions of tap changers either way that rounds look at
 _BENT = 2  # rounds that look at the curvature anew
 _ENOUGH = 1e-4  # share of all that was gained that a step or a round must bring
@@ -157,7 +158,7 @@ class _Search:
         """Rounds until one brings nothing."""
         for number in range(_ROUNDS):
             before = self.cost
-            self._convex_steps(bend=number < _BENT)
+            self._convex_steps(_BETWEEN if self.network.moved else _STEPS, bend=number < _BENT)
             if not self.network.moved:
                 return number + 1
             far = _REACHES[min(number, len(_REACHES) - 1)]
@@ -166,15 +167,15 @@ class _Search:
             self.radius = np.maximum(self.radius, 0.05)
             if number and before - self.cost < self._enough:
                 break
-        self._convex_steps(bend=False)
+        self._convex_steps(_STEPS, bend=False)
         return number + 1
 
-    def _convex_steps(self, bend: bool) -> None:
-        """``bend``: look at the curvature anew."""
+    def _convex_steps(self, most: int, bend: bool) -> None:
+        """``most``: at the most so many; ``bend``: look at the curvature anew."""
         if not self.maker.columns.size:
             return
         model, refused = self.maker.model(self.at, bend), 0
-        for _ in range(_STEPS):
+        for _ in range(most):
             step = stepped(self._fleet(), self.maker.columns, model, self.radius)
             gained = self._take(model, step)
             refused = 0 if gained > 0.0 else refused + 1
