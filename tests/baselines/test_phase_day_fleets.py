@@ -20,6 +20,9 @@ from distgrid.baselines.optimal.phase_day.start import Start, started
 from distgrid.baselines.optimal.phase_day.steps import free_columns, stepped
 from distgrid.baselines.policy import scenario_of
 from distgrid.cases.profiles import Duration
+from distgrid.envs import DistGrid3PhaseEnv
+from distgrid.envs.resources import DataCenter, FlexibleLoad, Generator, HeatPump, SoftOpenPoint
+from distgrid.envs.tasks import DERDispatch
 
 #: Generators and flexible loads; a dispatch signal; inverters that follow functions of their own.
 DAYS = (("DERDispatch-ieee123-v0", 160, 3), ("SetpointTracking-ieee123-v0", 160, 3),
@@ -69,6 +72,21 @@ def test_what_the_plan_promises_is_paid_and_beats_every_rule(name: str, day: int
     plan = planned(env, day, best)
     assert played(env, plan.actions, day, 0) == pytest.approx(plan.value, rel=1e-6, abs=1e-4)
     assert plan.value > best.value
+
+
+def test_every_kind_of_device_is_planned() -> None:
+    """Row 77: heat pumps, data centers, soft open points, flexible loads and generators side by side."""
+    fleet = [
+        DataCenter("671", 0.3, 500.0, deadline_h=1.0), HeatPump("675", 0.2), Generator("680", 0.2, 40.0),
+        SoftOpenPoint("675", "671", 0.1),
+        FlexibleLoad("671", 0.1, 0.05, curtail_cost_per_mwh=300.0, return_h=2.0),
+    ]  # fmt: skip
+    task = dataclasses.replace(DERDispatch(), episode=Duration(hours=3))
+    env = DistGrid3PhaseEnv("ieee13", fleet, task=task, split="test")
+    plan, rest = planned(env, 160), scenario_of(env).neutral_action[None].astype(np.float64)
+    paid = played(env, plan.actions, 160, 0)
+    assert paid == pytest.approx(plan.value, rel=1e-6)
+    assert paid > played(env, np.repeat(rest, len(plan.actions), axis=0), 160, 0)
 
 
 def test_a_start_that_nothing_passes_is_where_the_plan_ends() -> None:
