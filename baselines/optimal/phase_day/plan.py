@@ -93,6 +93,10 @@ def plan_phase_day(scenario: PlannedScenario, row: int = 0, start: Start | None 
 class _Search:
     """Where a search stands: setpoints, what they cost, how far steps may go."""
 
+    at: Setpoints
+    of_steps: FloatArray
+    radius: FloatArray
+
     def __init__(self, scenario: PlannedScenario, window: Window, start: Setpoints | None) -> None:
         self.scenario, self.window = scenario, window
         self._decided: Decided = {}
