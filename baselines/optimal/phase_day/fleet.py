@@ -8,10 +8,10 @@ from types import MappingProxyType
 import numpy as np
 
 from ....envs.core.planning import PlannedScenario, SoFar, Window
-from ....envs.resources.settling import SettlingResource
+from ....envs.kernels.inverter_functions import NONE
 from ...errors import RunError
 from ..affine import Affine, FloatArray, stacked
-from ..devices import Decided, planned_fleet
+from ..devices import Decided, Planned, planned_fleet
 from ..devices.fleet import ROWS
 from ..program import Program
 from ..taps import KINDS
@@ -32,12 +32,10 @@ _NONE: Decided = MappingProxyType({})
 def check_fleet(scenario: PlannedScenario) -> None:
     """RunError for a device without rows, or a term that nothing here values."""
     for program in scenario.fleet.programs:
-        alone = isinstance(program, SettlingResource)
-        if alone or program.kind not in _COVERED:
+        if program.kind not in _COVERED:
             raise RunError(
-                f"device {program.names[0]!r} of kind {program.kind!r}"
-                + (", which follows functions of its own," if alone else "")
-                + f" is not planned on per-phase feeders; these are: {', '.join(_COVERED)}"
+                f"device {program.names[0]!r} of kind {program.kind!r} is not planned on per-phase feeders; "
+                f"these are: {', '.join(_COVERED)}"
             )
     known = (*OF_NETWORK, *_OF_DEVICES, _MOVES, _UNDELIVERED)
     for term in scenario.task.rewards:
@@ -69,7 +67,8 @@ class FleetRows:
         none = Affine(np.zeros(steps))
         p, q = dict.fromkeys(scenario.fleet.names, none), dict.fromkeys(scenario.fleet.names, none)
         for one in self.planned:
-            for k, name in enumerate(one.names):
+            for k in _set_by_hand(one, window):
+                name = one.names[k]
                 p[name], q[name] = one.p_mw[:, k], one.q_mvar[:, k]
         self.p_mw, self.q_mvar = (_transposed(stacked(list(part.values()))) for part in (p, q))
         self.apart = all(program.kind in _MOMENTARY for program in scenario.fleet.programs)
@@ -135,10 +134,19 @@ class FleetRows:
         column = {dimension.name: dimension.index for dimension in scenario.action_layout}
         for planned in self.planned:
             for quantity, asked in planned.asked(x).items():
-                for k, name in enumerate(planned.names):
+                for k in _set_by_hand(planned, self._window):
+                    name = planned.names[k]
                     if f"{name}.{quantity}" in column:
                         actions[:, column[f"{name}.{quantity}"]] = asked[:, k]
         return np.clip(actions, -1.0, 1.0)
+
+
+def _set_by_hand(planned: Planned, window: Window) -> list[int]:
+    """Places of the units that do not follow functions of their own."""
+    told = next(told for told in window.outlooks.values() if told.units == planned.names)
+    if told.functions is None:
+        return list(range(len(planned.names)))
+    return np.flatnonzero(told.functions.table.mode == NONE).tolist()
 
 
 def _transposed(part: Affine) -> Affine:

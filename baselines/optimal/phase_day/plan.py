@@ -27,6 +27,8 @@ from .taps import Walk, moves_cost, swept
 from .terms import NetworkTerms
 
 _STEPS, _ROUNDS = 12, 6
+_ROUGH = 4  # steps before devices decide
+_BETWEEN = 2  # steps between looks at positions
 _REACHES = (6, 4, 3)  # positions of tap changers either way that rounds look at
 _BENT = 2  # rounds that look at the curvature anew
 _ENOUGH = 1e-4  # share of all that was gained that a step or a round must bring
@@ -77,11 +79,11 @@ def plan_phase_day(scenario: PlannedScenario, row: int = 0, start: Start | None 
     begun = time.perf_counter()
     check_fleet(scenario)
     search = _Search(scenario, scenario.window(row=row), None if start is None else start.setpoints)
-    rounds = search.run()
-    decided = search.decided()
-    if decided:
-        search.hold(decided)
-        rounds += search.run()
+    rounds = 0
+    if search.choosing:
+        rounds = search.run(_ROUGH)
+        search.hold(search.decided())
+    rounds += search.run(_STEPS)
     actions, value = search.actions(), -search.cost
     if start is not None and start.value > value:
         actions, value = start.actions, start.value
@@ -90,6 +92,10 @@ def plan_phase_day(scenario: PlannedScenario, row: int = 0, start: Start | None 
 
 class _Search:
     """Where a search stands: setpoints, what they cost, how far steps may go."""
+
+    at: Setpoints
+    of_steps: FloatArray
+    radius: FloatArray
 
     def __init__(self, scenario: PlannedScenario, window: Window, start: Setpoints | None) -> None:
         self.scenario, self.window = scenario, window
@@ -130,10 +136,13 @@ class _Search:
         self.at, self.of_steps = at, self.maker.cost(at)
         self.radius = np.full(self.network.steps, np.inf)
 
+    @property
+    def choosing(self) -> bool:
+        """Whether devices decide anything but their power."""
+        return any(one.choice is not None for one in self._fleet().planned)
+
     def decided(self) -> Decided:
-        """What devices decide at the prices that the plan makes, where they have a choice."""
-        if all(one.choice is None for one in self._fleet().planned):
-            return {}
+        """What devices decide at the prices that the plan makes."""
         model = self.maker.model(self.at, bend=False)
         return stepped(self._fleet(), self.maker.columns, model, np.full(self.network.steps, np.inf)).decided
 
@@ -153,11 +162,11 @@ class _Search:
     def _enough(self) -> float:
         return _ENOUGH * max(self._idle_cost - self.cost, 1e-2 * abs(self.cost))
 
-    def run(self) -> int:
-        """Rounds until one brings nothing."""
+    def run(self, most: int) -> int:
+        """Rounds until one brings nothing; ``most``: steps at the most where positions stay."""
         for number in range(_ROUNDS):
             before = self.cost
-            self._convex_steps(bend=number < _BENT)
+            self._convex_steps(_BETWEEN if self.network.moved else most, bend=number < _BENT)
             if not self.network.moved:
                 return number + 1
             far = _REACHES[min(number, len(_REACHES) - 1)]
@@ -166,15 +175,15 @@ class _Search:
             self.radius = np.maximum(self.radius, 0.05)
             if number and before - self.cost < self._enough:
                 break
-        self._convex_steps(bend=False)
+        self._convex_steps(most, bend=False)
         return number + 1
 
-    def _convex_steps(self, bend: bool) -> None:
-        """``bend``: look at the curvature anew."""
+    def _convex_steps(self, most: int, bend: bool) -> None:
+        """``most``: at the most so many; ``bend``: look at the curvature anew."""
         if not self.maker.columns.size:
             return
         model, refused = self.maker.model(self.at, bend), 0
-        for _ in range(_STEPS):
+        for _ in range(most):
             step = stepped(self._fleet(), self.maker.columns, model, self.radius)
             gained = self._take(model, step)
             refused = 0 if gained > 0.0 else refused + 1

@@ -19,7 +19,7 @@ from .network import Setpoints
 
 _TOLERANCE = 1e-7
 _FLAT = 1e-6  # of the largest curvature: below it there is none
-_FEW, _DIRECTIONS = 16, 12  # columns all of whose directions are kept; directions kept of more
+_FEW, _DIRECTIONS = 24, 12  # columns all of whose directions are kept; directions kept of more
 
 
 @dataclass(frozen=True, eq=False)

@@ -201,11 +201,9 @@ def _of_ratings(look: Look, weight: float) -> Iterator[Hinges]:
 
 
 def _of_setpoint(look: Look, weight: float) -> Iterator[Hinges]:
-    for sign in (1.0, -1.0):
-        yield Hinges(
-            weight, sign * look.off_mw[:, None], np.inf,
-            lambda factor, sign=sign: {"p_slack_mw": sign * factor[:, 0]},
-        )  # fmt: skip
+    off = look.off_mw[:, None]
+    yield Hinges(weight, off, np.inf, lambda factor: {"p_slack_mw": factor[:, 0]})
+    yield Hinges(weight, -off, np.inf, lambda factor: {"p_slack_mw": -factor[:, 0]})
 
 
 def _finite(excess: FloatArray) -> FloatArray:
