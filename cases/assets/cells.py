@@ -51,6 +51,11 @@ class Cells:
         at = None if row is None else self.rows[row]
         self.problems.append(Problem(self.origin, at, name, str(value), expected))
 
+    def shown(self, row: int, name: str) -> str:
+        """A cell as it is written."""
+        cell = self.columns[name][row]
+        return str(cell.as_py() if isinstance(cell, pa.Scalar) else cell)
+
     # -- columns ---------------------------------------------------------------------------------------------
 
     def texts(self, name: str, required: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +73,20 @@ def check_assets(
         return error.problems
 
 
+def row_names(path: str | Path) -> tuple[str, Sequence[int]]:
+    """File of the assets, and what messages call each of its rows: lines of CSV, rows of Parquet.
+
+    Raises:
+        CaseError: see `read_assets`.
+    """
+    cells = read_cells(_main_file(Path(path)), ASSET_TABLES[_MAIN])
+    return cells.origin, cells.rows
+
+
 def _read(
     path: Path, companions: dict[str, str | Path | None], zone: str | None, feeder: Feeder | None
 ) -> tuple[AssetSet | None, tuple[Problem, ...]]:
-    main = _main_file(path)
+    clock, main = zone_of(zone), _main_file(path)
     cells = {_MAIN: read_cells(main, ASSET_TABLES[_MAIN])}
     for name, given in companions.items():
         file = _beside(main, name) if given is None else Path(given)
@@ -85,7 +96,7 @@ def _read(
     if "cost_curves" in cells:
         columns["cost_curves"] = curve_columns(cells["cost_curves"])
     if "telemetry" in cells:
-        columns["telemetry"] = telemetry_columns(cells["telemetry"], zone_of(zone))
+        columns["telemetry"] = telemetry_columns(cells["telemetry"], clock)
     known = Known(
         curves=set(columns.get("cost_curves", {}).get("cost_curve_id", ())) - {""},
         series=set(columns.get("telemetry", {}).get("telemetry_id", ())) - {""},

@@ -117,7 +117,7 @@ def _common_calendar(cells: Cells, stamps: Stamps, columns: dict[str, Rows]) -> 
             try:
                 return _calendar(stamps, next(iter(columns.values())), steps[0])
             except ValueError as error:
-                cells.wrong(0, "ts", stamp_text(int(stamps[0])), str(error))
+                cells.wrong(0, "ts", cells.shown(0, "ts"), str(error))
     cells.raise_if_any()
     raise AssertionError("a table without a calendar has problems")
 
@@ -135,7 +135,7 @@ def _check_same(cells: Cells, stamps: Stamps, columns: Sequence[Rows]) -> None:
         for end in (0, -1):
             if stamps[rows[end]] != stamps[first[end]]:
                 expected = f"{stamp_text(int(stamps[first[end]]))}, as other series of the file have"
-                cells.wrong(int(rows[end]), "ts", stamp_text(int(stamps[rows[end]])), expected)
+                cells.wrong(int(rows[end]), "ts", cells.shown(int(rows[end]), "ts"), expected)
         if not cells.problems and len(rows) != len(first):
             expected = f"{len(first)} stamps, as other series of the file have"
             cells.wrong(int(rows[0]), "ts", f"{len(rows)} stamps", expected)

@@ -66,12 +66,14 @@ def read_stamps(cells: Cells, keys: Sequence[str], zone: datetime.tzinfo | None,
         if time is None:
             continue
         if mixed and time.tzinfo is None:
-            cells.wrong(row, name, time.isoformat(" "), "a zone or offset, as other stamps of the file have")
+            cells.wrong(
+                row, name, cells.shown(row, name), "a zone or offset, as other stamps of the file have"
+            )
             continue
         stamp = _instant(time, zone, last.get(key))
         if stamp is None:
             expected = f"a time that clocks of {zone} show: they skip this one"
-            cells.wrong(row, name, time.isoformat(" "), expected)
+            cells.wrong(row, name, cells.shown(row, name), expected)
             continue
         found[row] = last[key] = stamp
     return found
@@ -150,13 +152,13 @@ def check_order(cells: Cells, stamps: Stamps, rows: NDArray[np.int64], name: str
     for row, stamp in zip(rows.tolist(), own.tolist(), strict=True):
         if stamp in seen:
             expected = f"each stamp once (it is in row {cells.rows[seen[stamp]]})"
-            cells.wrong(row, name, stamp_text(stamp), expected)
+            cells.wrong(row, name, cells.shown(row, name), expected)
         elif stamp < last:
-            cells.wrong(row, name, stamp_text(stamp), f"stamps in order (after {stamp_text(last)})")
+            cells.wrong(row, name, cells.shown(row, name), f"stamps in order (after {stamp_text(last)})")
         elif step and stamp - last > step:
-            cells.wrong(row, name, stamp_text(stamp), _missing(last, stamp, step))
+            cells.wrong(row, name, cells.shown(row, name), _missing(last, stamp, step))
         elif step and 0 < stamp - last < step:
-            cells.wrong(row, name, stamp_text(stamp), f"steps of {step / _US_PER_H:g} h, as most have")
+            cells.wrong(row, name, cells.shown(row, name), f"steps of {step / _US_PER_H:g} h, as most have")
         seen.setdefault(stamp, row)
         last = max(last, stamp)
     return step

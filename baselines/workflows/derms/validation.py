@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ....cases import Problem, load
 from ....cases.assets import AssetSet, check_assets, read_assets
+from ....cases.assets.reading import row_names
 from ....envs.configuration.asset_fleet.reading import resource_problems
 
 #: Assets by type, as a good file is summed up.
@@ -70,7 +71,11 @@ def validate_assets(
     if problems:
         return AssetReport(problems, None, SUMMARY.empty_table())
     found = read_assets(file, **options, zone=zone, feeder=grid)
-    problems = resource_problems(found)
+    file_name, rows = row_names(file)
+    problems = tuple(
+        replace(one, file=file_name, row=None if one.row is None else rows[one.row])
+        for one in resource_problems(found)
+    )
     if problems:
         return AssetReport(problems, None, SUMMARY.empty_table())
     return AssetReport((), found, summary_of(found))

@@ -23,7 +23,7 @@ from ...resources import (
     Wind,
 )
 from ...resources.profiled import ProfiledPlant
-from .rows import Cells, Points, Row, Written, decimal, that_gives
+from .rows import CellError, Cells, Points, Row, Written, decimal, that_gives
 
 Fields = dict[str, Any]
 _PUE_MOST = 1.5  # of a data center whose cooling follows the weather
@@ -56,13 +56,15 @@ def _ramps(ramp_mw_per_h: float | None) -> Cells:
 def _ramp(row: Row) -> float | None:
     up, down = row.number("ramp_up_mw_per_h"), row.number("ramp_down_mw_per_h")
     if up != down:
-        raise ValueError(f"ramp_up_mw_per_h {up} and ramp_down_mw_per_h {down} must be alike")
+        raise CellError(
+            "ramp_down_mw_per_h", f"ramp_up_mw_per_h ({up}): both limits are alike in environments"
+        )
     return up
 
 
 def _refuse_curve(row: Row, what: str) -> None:
     if row.curve is not None:
-        raise ValueError(f"cost_curve_id: the power of a {what} has no cost in environments")
+        raise CellError("cost_curve_id", f"nothing: the power of a {what} has no cost in environments")
 
 
 # -- batteries -----------------------------------------------------------------------------------------------
@@ -88,7 +90,7 @@ def _write_battery(spec: Battery) -> Written:
 def _read_battery(row: Row) -> Fields:
     p_mw = row.power("p_max_mw")
     if row.power("p_min_mw") != -p_mw:
-        raise ValueError("p_min_mw must be -p_max_mw: a battery charges and discharges at one rating")
+        raise CellError("p_min_mw", f"{-p_mw:g}: a battery charges and discharges at one rating")
     charge = row.number("efficiency", 0.95)
     fields = {
         "p_mw": p_mw, "energy_mwh": row.power("energy_cap_mwh"), "soc_min": row.number("soc_min", 0.0),
@@ -101,7 +103,7 @@ def _read_battery(row: Row) -> Fields:
     gives, takes = row.slope(positive=True), row.slope(positive=False)
     if gives is not None and takes is not None:
         if gives != -takes:
-            raise ValueError("the cost curve of a battery must be as dear for charging as for discharging")
+            raise CellError("cost_curve_id", "a curve as dear for charging as for discharging")
         fields["wear_cost_per_mwh"] = gives
     return fields
 
@@ -134,7 +136,7 @@ def _read_plant(row: Row, spec: type[PV] | type[Wind]) -> Fields:
     q_mvar = row.number("q_max_mvar")
     if q_mvar is not None:
         if row.number("q_min_mvar", 0.0) != -q_mvar:
-            raise ValueError(f"q_min_mvar must be -q_max_mvar: a {spec.kind} gives and takes alike")
+            raise CellError("q_min_mvar", f"{-q_mvar:g}: a {spec.kind} gives and takes alike")
         fields["q_max_frac"] = decimal(q_mvar / rated)
     kind, _, site = str(row.cells.get("telemetry_id", "")).partition(":")
     if kind == spec.kind and site.isdecimal():
@@ -143,8 +145,9 @@ def _read_plant(row: Row, spec: type[PV] | type[Wind]) -> Fields:
 
 
 def _read_pv(row: Row) -> Fields:
-    if row.number("ramp_up_mw_per_h") is not None or row.number("ramp_down_mw_per_h") is not None:
-        raise ValueError("ramp_up_mw_per_h: PV has no limits of ramps in environments")
+    for column in ("ramp_up_mw_per_h", "ramp_down_mw_per_h"):
+        if row.number(column) is not None:
+            raise CellError(column, "nothing: a pv has no limits of ramps in environments")
     return _read_plant(row, PV)
 
 
@@ -183,7 +186,7 @@ def _read_ev(row: Row) -> Fields:
     elif kind == "ev":
         fields["site"] = site
     elif "sessions" not in row.settings:
-        raise ValueError("an ev needs rows of sessions, or telemetry_id ev:jpl or ev:caltech")
+        raise CellError("telemetry_id", "ev:jpl or ev:caltech, or rows of sessions")
     return fields
 
 
@@ -204,7 +207,7 @@ def _write_flexible_load(spec: FlexibleLoad) -> Written:
 def _read_flexible_load(row: Row) -> Fields:
     most, back = row.power("p_max_mw"), -row.power("p_min_mw")
     if row.slope(positive=False):
-        raise ValueError("the cost curve of a flexible_load must be 0 below 0 MW: what returns costs nothing")
+        raise CellError("cost_curve_id", "a curve of 0 USD/h below 0 MW: load that returns costs nothing")
     price = row.slope(positive=True)
     if "shift_mw" in row.settings or "curtail_mw" in row.settings:
         shift = float(row.settings.get("shift_mw") or 0.0)
@@ -281,10 +284,7 @@ def _fuel(row: Row) -> Fields:
         return {}
     power, cost = row.curve.p_mw, row.curve.cost_usd_per_h
     if len(power) != 2 or power[0] != 0.0:
-        raise ValueError(
-            "the cost curve of a generator must be one line from 0 MW on, or settings give cost_per_h, "
-            "cost_per_mwh and cost_per_mw2h"
-        )
+        raise CellError("cost_curve_id", "one line from 0 MW on, or cost_per_mw2h in the settings")
     fixed = float(cost[0])
     return {"cost_per_h": fixed, "cost_per_mwh": decimal((float(cost[1]) - fixed) / float(power[1]))}
 

@@ -67,8 +67,9 @@ def options_from_assets(
         given["load"] = series_load(feeder, table)
     own_series = loads is not None or prices is not None or bool(telemetered(owned))
     if own_series and given.get("split") is None and given.get("days") is None:
-        played = played_profiles(given.get("profiles"), given.get("prices"), given.get("load"))
-        given["days"] = range(played.n_days)
+        load = given.get("load")
+        played = played_profiles(given.get("profiles"), given.get("prices"), load)
+        given["days"] = range(played.n_days if load is None else load.n_days)
     return EnvOptions(case=case, resources=fleet, **given)
 
 

@@ -12,7 +12,7 @@ from ....cases.assets import AssetSet, profile_site
 from ....cases.assets.limits import controls_of
 from ...resources import ResourceSpec
 from .kinds import KINDS, PLANTS
-from .rows import Row, Sessions
+from .rows import CellError, Row, Sessions
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -30,14 +30,23 @@ def fleet_from_assets(assets: AssetSet) -> tuple[ResourceSpec, ...]:
     fleet: list[ResourceSpec] = []
     problems: list[Problem] = []
     for number, (row, values) in enumerate(_rows(assets)):
+        kind, name = values["asset_type"], values["asset_id"]
         try:
-            fleet.append(resource_of(values["asset_type"], values["asset_id"], row))
+            fleet.append(resource_of(kind, name, row))
+        except CellError as fault:
+            cell = str(values.get(fault.column) or "nothing")
+            problems.append(Problem(_origin(assets), number, fault.column, cell, fault.expected))
         except ValueError as error:
-            where = f"{values['asset_type']} {values['asset_id']}"
-            problems.append(Problem(assets.name or "der_assets", number, "asset", where, f"else: {error}"))
+            problems.append(
+                Problem(_origin(assets), number, "asset_id", name, f"a {kind} that can be: {error}")
+            )
     if problems:
         raise CaseError(problems)
     return tuple(fleet)
+
+
+def _origin(assets: AssetSet) -> str:
+    return assets.name or "der_assets"
 
 
 def resource_of(kind: str, name: str, row: Row) -> ResourceSpec:
@@ -57,7 +66,7 @@ def _made(spec: type[ResourceSpec], fields: dict[str, Any]) -> ResourceSpec:
     try:
         made: ResourceSpec = _adapter(spec).validate_python(content)
     except ValidationError as error:
-        raise ValueError(str(told(ConfigText("settings", content), error))) from None
+        raise ValueError(str(told(ConfigText("its fields", content), error))) from None
     return made
 
 
@@ -110,7 +119,7 @@ def telemetered(assets: AssetSet) -> tuple[tuple[int, str], ...]:
             found.append((number, series))
             continue
         expected = f"nothing, as a {kinds[number]} of an environment has limits that do not change"
-        problems.append(Problem(assets.name or "der_assets", number, "telemetry_id", series, expected))
+        problems.append(Problem(_origin(assets), number, "telemetry_id", series, expected))
     if problems:
         raise CaseError(problems)
     return tuple(found)

@@ -18,6 +18,19 @@ Points = tuple[tuple[float, float], ...]
 Sessions = tuple[tuple[float, float, float], ...]
 
 
+class CellError(ValueError):
+    """A cell that a resource of an environment cannot have.
+
+    Attributes:
+        column: where it stands.
+        expected: what would do.
+    """
+
+    def __init__(self, column: str, expected: str) -> None:
+        super().__init__(f"{column}: expected {expected}")
+        self.column, self.expected = column, expected
+
+
 @dataclass(frozen=True)
 class Row:
     """An asset as it was read.
@@ -42,17 +55,17 @@ class Row:
         return None if found is None else float(found)
 
     def power(self, column: str) -> float:
-        """What stands in a column of power. ValueError where nothing does."""
+        """What stands in a column of power. CellError where nothing does."""
         found = self.number(column)
         if found is None:
-            raise ValueError(f"{column} must be a number, as environments have ratings that do not change")
+            raise CellError(column, "a number, as resources of environments have ratings that do not change")
         return found
 
     def slope(self, positive: bool) -> float | None:
         """USD/MWh of the one line on a side of 0 MW; None without a curve.
 
         Raises:
-            ValueError: a curve that is not one line on that side, or not 0 at 0 MW.
+            CellError: a curve that is not one line on that side, or not 0 at 0 MW.
         """
         if self.curve is None:
             return None
@@ -60,12 +73,12 @@ class Row:
         side = power > 0.0 if positive else power < 0.0
         at_zero = cost[power == 0.0]
         if at_zero.size != 1 or at_zero[0] != 0.0:
-            raise ValueError("the cost curve must have the point 0 MW, 0 USD/h")
+            raise CellError("cost_curve_id", "a curve through 0 MW, 0 USD/h")
         if not side.any():
             return 0.0
         slopes = cost[side] / power[side]
         if slopes.max() - slopes.min() > 1e-9 * np.abs(slopes).max():
-            raise ValueError("the cost curve must be one line on each side of 0 MW")
+            raise CellError("cost_curve_id", "a curve that is one line on each side of 0 MW")
         return decimal(float(slopes[0]))
 
 
