@@ -23,12 +23,14 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.hostcap_job", "HostCapJob"),
     ("workflows.dist.connect_job", "ConnectJob"),
     ("workflows.dist.featurize_job", "FeaturizeJob"),
+    ("workflows.adms.vvo_job", "VvoPlanJob"),
 )
 
 #: Help of the first words of verbs of two.
 GROUPS = {
     "dist": "Analyse a feeder: power flow, local control, sensitivities, optimal power flow, hosting "
-    "capacity, graphs."
+    "capacity, graphs.",
+    "adms": "Plan the operation of a feeder: Volt/VAR optimisation.",
 }
 
 
