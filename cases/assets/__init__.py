@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .asset_set import AssetSet
 from .curves import CostCurve
+from .json_schema import asset_tables_schema
 from .limits import AssetLimits
 from .reading import check_assets, read_assets
 from .schema import ALIASES, ASSET_TABLES, ASSET_TYPES, LOADS, PRICES, profile_site
@@ -24,6 +25,7 @@ __all__ = [
     "LoadTable",
     "OperatingPoint",
     "asset_set_names",
+    "asset_tables_schema",
     "check_assets",
     "load_assets",
     "profile_site",

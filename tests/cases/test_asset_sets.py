@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -11,6 +14,7 @@ from distgrid import cases
 from distgrid.cases import CaseError, assets
 from distgrid.cases.assets.shipped import SEED, SETS
 
+PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "assets.json"
 NAMES = assets.asset_set_names()
 
 
@@ -75,3 +79,29 @@ def test_names_without_a_set_are_told(tmp_path: Path) -> None:
     assert assets.load_assets(SETS / "ieee13").equals(assets.load_assets("ieee13"))
     with pytest.raises(ValueError, match="no wye load"):
         assets.synthetic_assets(cases.load("ieee37"))
+
+
+def published() -> dict[str, Any]:
+    """The JSON schema of the site."""
+    found: dict[str, Any] = json.loads(PUBLISHED.read_text())
+    return found
+
+
+def test_the_published_schema_is_that_of_the_tables() -> None:
+    """Row 79: `python tools/output_schemas.py` writes it anew."""
+    assert published() == json.loads(json.dumps(assets.asset_tables_schema()))
+    jsonschema.Draft202012Validator.check_schema(published())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_sets_are_valid_by_the_published_schema(name: str) -> None:
+    """Row 79: and a row with a wrong type, a wrong name or a share above 1 is not."""
+    tables = assets.load_assets(name).tables()
+    rows = {key: json.loads(json.dumps(one.to_pylist())) for key, one in tables.items()}
+    validator = jsonschema.Draft202012Validator(published())
+    validator.validate(rows)
+    for spoiled in ({"p_max_mw": "1"}, {"colour": "red"}, {"efficiency": 1.2}, {"asset_type": "solar"},
+                    {"bus_id": None}):  # fmt: skip
+        wrong = {**rows, "der_assets": [{**rows["der_assets"][0], **spoiled}]}
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate(wrong)
