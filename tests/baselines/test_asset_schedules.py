@@ -189,7 +189,9 @@ def test_power_energy_and_efficiency_bind() -> None:
 
 def test_losses_larger_than_the_spread_leave_a_battery_idle() -> None:
     """Row 48: at half the energy lost no spread below two pays."""
-    store = replace(battery().reservoir, eta_charge=0.5, eta_discharge=0.5)
+    store = battery().reservoir
+    assert store is not None
+    store = replace(store, eta_charge=0.5, eta_discharge=0.5)
     found = optimum(battery(reservoir=store), price=np.linspace(40.0, 60.0, STEPS))
     assert np.abs(found.p_mw).max() < 1e-4
 

@@ -10,6 +10,7 @@ import pytest
 
 from distgrid import baselines
 from distgrid.baselines.errors import RunError
+from distgrid.baselines.policy import scenario_of
 from distgrid.envs import PV, EnvOptions, make_env
 
 pytest.importorskip("clarabel")
@@ -51,6 +52,6 @@ def test_self_consumption_gives_only_what_it_took_up() -> None:
     """Batteries charge while the feeder would export, and never end below their beginning."""
     with gymnasium.make("distgrid/PeakShaving-33bw-v0", disable_env_checker=True) as env:
         _, powers = played(env, "self-consumption", 200)
-        at = [k for k, unit in enumerate(env.unwrapped.scenario.units) if unit.kind == "battery"]
+        at = [k for k, unit in enumerate(scenario_of(env).units) if unit.kind == "battery"]
         energy = powers[:, at].sum(axis=1).cumsum()
         assert energy.max() <= 1e-3 * max(1.0, -energy.min())

@@ -88,11 +88,12 @@ class AcSearch:
         idle = [followed(asset, _idle(asset), case.dt_h)[0] for asset in case.assets]
         p = np.stack(idle, axis=1)
         q = np.stack([np.clip(0.0, a.q_min_mvar, a.q_max_mvar) for a in case.assets], axis=1)
-        self.point = self._at(p, q, None)
+        self.point = self.at(p, q, None)
         if not np.isfinite(self.point.state.value).all():
             raise RunError("the power flow of idle assets has no solution in some step")
 
-    def _at(self, p: FloatArray, q: FloatArray, v: Any) -> Point:
+    def at(self, p: FloatArray, q: FloatArray, v: Any) -> Point:
+        """Setpoints with their power flow; ``v``: where it starts."""
         state = self.problem.evaluate(self.rows, np.concatenate([p, q], axis=1), v)
         return Point(p, q, state, self._beyond_caps(state.solution))
 
@@ -158,7 +159,7 @@ class AcSearch:
         reach = (radius * self.size)[:, None]
         program.nonneg(reach - move)
         program.nonneg(move + reach)
-        head, over = self._linear(program, move)
+        head, over = self.linear(program, move)
         penalty = _PENALTY * scale
         total = to_minimise(stage.objective, program, case, head, columns) + penalty * over
         for name, most in stage.ceilings.items():
@@ -170,14 +171,14 @@ class AcSearch:
         found = Compiled(program, tolerance=1e-9).solve()
         if not found.solved:
             return None
-        return self._at(columns.p.at(found.x), columns.q.at(found.x), at.state.v)
+        return self.at(columns.p.at(found.x), columns.q.at(found.x), at.state.v)
 
-    def _linear(self, program: Program, move: Affine) -> tuple[Affine, Affine]:
+    def linear(self, program: Program, move: Affine) -> tuple[Affine, Affine]:
         """(steps,) power of the head about the present point; () scaled excess over limits near it."""
         at, steps = self.point, self.case.steps
         n = at.state.excess.shape[1]
         slope = self.problem.slopes(at.state, np.ones(steps), np.zeros((steps, n)))
-        head = at.head_mw + _dot(slope, move, np.arange(steps))
+        head = at.head_mw + dot(slope, move, np.arange(steps))
         row, limit = np.nonzero(np.nan_to_num(at.state.excess, nan=-1.0) > -_NEAR)
         over = Affine(0.0)
         if row.size:
@@ -186,7 +187,7 @@ class AcSearch:
             x = np.concatenate([at.p_mw, at.q_mvar], axis=1)
             lanes = self.problem.evaluate(row, x[row], at.state.v[row])
             by = self.problem.slopes(lanes, np.zeros(row.size), seeds)
-            over = program.positive(at.state.excess[row, limit] + _dot(by, move, row)).sum()
+            over = program.positive(at.state.excess[row, limit] + dot(by, move, row)).sum()
         return head, over + self._linear_caps(program, head, move)
 
     def _linear_caps(self, program: Program, head: Affine, move: Affine) -> Affine:
@@ -209,15 +210,16 @@ class AcSearch:
         seed = np.zeros(shape)
         seed[:, branch] = 1.0
         name = "p_from_mw" if self.case.forward()[branch] else "p_to_mw"
-        by = physics.gradient(sol, **{name: seed})
+        seeds: dict[str, Any] = {name: seed}
+        by = physics.gradient(sol, **seeds)
         share = self.problem.share
         flat = [np.nan_to_num(np.asarray(part).reshape(steps, -1)) @ share.T
                 for part in (by.p_inject_mw, by.q_inject_mvar)]  # fmt: skip
         now = self.case.sent_mw(sol)[:, branch]
-        return now + _dot(np.concatenate(flat, axis=1), move, np.arange(steps))
+        return now + dot(np.concatenate(flat, axis=1), move, np.arange(steps))
 
 
-def _dot(slope: FloatArray, move: Affine, step: Any) -> Affine:
+def dot(slope: FloatArray, move: Affine, step: Any) -> Affine:
     """(rows,) slope (rows, 2n) times the move of each row's step."""
     return (move.reshape(*move.shape)[:, step] * np.nan_to_num(slope).T).sum(axis=0)
 
