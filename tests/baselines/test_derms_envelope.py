@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,11 +15,13 @@ import pytest
 
 from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
+from distgrid.baselines.jobs.table_schemas import check_table, output_schema
 from distgrid.baselines.optimal.envelope.polygon import area, beyond
 from distgrid.baselines.workflows.derms.envelope_config import EnvelopeConfig
 from distgrid.baselines.workflows.derms.envelope_job import EnvelopeJob
 from distgrid.baselines.workflows.derms.envelope_session import envelope_session
 from distgrid.baselines.workflows.derms.envelope_tables import OPERATING_SCHEMAS, REGION_SCHEMAS, SCHEMAS
+from distgrid.baselines.workflows.derms.output_schemas import DERMS_TABLES
 from distgrid.cli import main
 
 BUSES = ("6", "9", "12", "14", "18", "22", "25", "28", "30", "33")
@@ -215,6 +218,23 @@ def test_operating_envelopes_stand_beside_regions(folder: Folder) -> None:
     assert sol.v_pu.max() == pytest.approx(grid[0]["v_highest_pu"], abs=1e-7)
     assert folder.envelope(*call)[0] == 0
     assert not (folder.out / "der_operating_grid.parquet").exists()
+
+
+def test_tables_are_those_of_the_published_schemas(folder: Folder) -> None:
+    """Row 79, 90: `derms_output.json` is made from the tables, and what the verb writes is valid by it."""
+    published = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "derms_output.json").read_text())
+    made = json.loads(json.dumps(output_schema("Tables of `distgrid derms`", DERMS_TABLES)))
+    assert published["properties"]["derms envelope"] == made["properties"]["derms envelope"]
+    folder.assets(FEW)
+    call = [*NOMINAL, "--directions", "4", "--operating", "asset-capacity", "--no-plot"]
+    call.remove("--no-thermal")
+    assert folder.envelope(*call)[0] == 0
+    rows = {path.stem: pq.read_table(path).to_pylist() for path in folder.out.glob("*.parquet")}
+    assert set(rows) == set(SCHEMAS)
+    for name, table in rows.items():
+        check_table(folder.table(name), SCHEMAS[name], name)
+        assert table
+    jsonschema.Draft202012Validator(published).validate({"derms envelope": json.loads(json.dumps(rows))})
 
 
 def test_a_group_that_cannot_keep_the_limits_is_told(folder: Folder) -> None:

@@ -24,7 +24,7 @@ class Moment:
     Attributes:
         units: Of all assets. base: P and Q of each, by name.
         around: Loads and source voltages.
-        stored_mwh: (n,) energy before the step above the least of the reservoir; NaN without one.
+        stored_mwh: (n,) energy of batteries before the step, above their least; NaN of others.
     """
 
     units: tuple[Unit, ...]
@@ -61,7 +61,8 @@ def moment_of(case: ScheduleCase, base: AssetSchedule, step: int, hold_h: float 
             low, high = _ramped(asset, low, high, float(base.p_mw[step - 1, k]), case.dt_h)
         if asset.reservoir is not None:
             have = float(base.stored_mwh[step - 1, k]) if step else asset.reservoir.start_mwh
-            stored[k] = have - float(asset.reservoir.least_mwh.min())
+            if asset.kind == "battery":
+                stored[k] = have - float(asset.reservoir.least_mwh.min())
             low, high = _held(asset, low, high, have, step, hold, case.dt_h)
         box = (low, high, float(asset.q_min_mvar[step]), float(asset.q_max_mvar[step]))
         if case.per_phase:

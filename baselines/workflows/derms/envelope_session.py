@@ -235,7 +235,7 @@ def _by_source(of_day: ScheduleSession, case: ScheduleCase) -> list[Group]:
 
 
 def energy_mwh(moment: Moment, group: Group) -> float:
-    """Energy above the least of a group's reservoirs; NaN where it has none."""
+    """Energy of a group's batteries above their least; NaN where it has none."""
     member = np.array([unit.name in group.assets for unit in moment.units], dtype=bool)
     mine: FloatArray = moment.stored_mwh[member]
     return float(np.nansum(mine)) if np.isfinite(mine).any() else np.nan

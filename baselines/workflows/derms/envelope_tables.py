@@ -47,7 +47,7 @@ REGIONS = schema(
     ("base_p_mw", NUMBER, "MW"), ("base_q_mvar", NUMBER, "Mvar"),
     ("p_min_mw", NUMBER, "MW"), ("p_max_mw", NUMBER, "MW"),
     ("q_min_mvar", NUMBER, "Mvar"), ("q_max_mvar", NUMBER, "Mvar"),
-    ("energy_mwh", NUMBER, "MWh above the least, before the step"),
+    ("energy_mwh", NUMBER, "MWh of batteries above their least, before the step"),
 )  # fmt: skip
 OPERATING_LIMITS = schema(
     *_WHERE, ("customer", TEXT, ""), ("bus_id", TEXT, ""), ("phase", TEXT, ""),
