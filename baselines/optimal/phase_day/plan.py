@@ -109,9 +109,11 @@ class _Search:
         day = round(24.0 / window.dt_h)
         self.walk = Walk(price, window.t_index % day == 0)
         self.step: Step | None = None
-        self._stand(self._idle())
-        if not np.isfinite(self.of_steps).all():
+        idle_costs = self.maker.cost(self._idle())
+        if not np.isfinite(idle_costs).all():
             raise RunError("the power flow of an idle fleet has no solution in some interval of the day")
+        self._worth = float(np.abs(idle_costs).mean()) + 1e-9
+        self._stand(self._idle())
         idle, self._idle_cost = (self.at, self.step, self.of_steps), self.cost
         if start is not None:
             self._stand(start)
@@ -131,7 +133,7 @@ class _Search:
         """At these setpoints, or as near as the fleet can be where intervals depend on each other."""
         fleet = self._fleet()
         if not fleet.apart:
-            self.step = nearest(fleet, self.maker.columns, at)
+            self.step = nearest(fleet, self.maker.columns, at, self._worth)
             at = Setpoints(*fleet.delivered(self.step.p_mw, self.step.q_mvar), at.position)
         self.at, self.of_steps = at, self.maker.cost(at)
         self.radius = np.full(self.network.steps, np.inf)

@@ -74,12 +74,16 @@ def stepped(fleet: FleetRows, columns: Columns, model: LocalModel, radius: Float
     return _step(fleet, found)
 
 
-def nearest(fleet: FleetRows, columns: Columns, at: Setpoints) -> Step:
-    """What the fleet does where it does what it is asked for, as near as it can."""
+def nearest(fleet: FleetRows, columns: Columns, at: Setpoints, worth: float = 1.0) -> Step:
+    """What the fleet does where it does what it is asked for, as near as it can, at the least own cost.
+
+    ``worth``: own cost for which one unit may be off by all that it can reach, in one interval.
+    """
     program = fleet.program
     x = _of_columns(fleet, columns)
     apart = x - columns.of(at.p_mw, at.q_mvar)
-    scale = 1.0 / np.maximum(columns.reach, 1e-9)
+    scale = worth / np.maximum(columns.reach, 1e-9)
+    program.minimise(fleet.cost)
     program.minimise((program.positive(apart) * scale).sum() + (program.positive(-apart) * scale).sum())
     found = Compiled(program, tolerance=_TOLERANCE).solve()
     if not found.solved:
