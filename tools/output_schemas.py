@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from distgrid.baselines.jobs.table_schemas import output_schema
+from distgrid.baselines.workflows.derms.output_schemas import DERMS_TABLES
 from distgrid.baselines.workflows.dist.output_schemas import DIST_TABLES
 from distgrid.cases.assets import asset_tables_schema
 
@@ -21,6 +22,7 @@ def documents() -> dict[Path, str]:
     """Text of each file."""
     found = {
         "dist_output.json": output_schema("Tables of `distgrid dist`", DIST_TABLES),
+        "derms_output.json": output_schema("Tables of `distgrid derms`", DERMS_TABLES),
         "assets.json": asset_tables_schema(),
     }
     return {FOLDER / name: json.dumps(content, indent=2) + "\n" for name, content in found.items()}
