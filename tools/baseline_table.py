@@ -1,4 +1,4 @@
-"""Play `mpc` on test days and write docs/baselines.md: python tools/baseline_table.py [--days N] [NAME...]
+"""Play `mpc` on test days and write docs/baselines.md: python tools/baseline_table.py [--days N] [NAME...].
 
 NAME: environments of the page; all where none is given. --days: at most so many days of each, spread over the
 split; without it all. A day that was played is kept in docs/baselines/mpc.parquet and is not played again: an

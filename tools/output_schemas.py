@@ -11,11 +11,8 @@ import sys
 from pathlib import Path
 
 from distgrid.baselines.jobs.table_schemas import output_schema
-<<<<<<< HEAD
 from distgrid.baselines.workflows.adms.output_schemas import ADMS_TABLES
-=======
 from distgrid.baselines.workflows.derms.output_schemas import DERMS_TABLES
->>>>>>> envelope
 from distgrid.baselines.workflows.dist.output_schemas import DIST_TABLES
 from distgrid.cases.assets import asset_tables_schema
 
