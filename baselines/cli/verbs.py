@@ -25,6 +25,7 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.featurize_job", "FeaturizeJob"),
     ("workflows.derms.schedule_job", "ScheduleJob"),
     ("workflows.derms.envelope_job", "EnvelopeJob"),
+    ("workflows.derms.stress_job", "StressJob"),
     ("workflows.adms.vvo_job", "VvoPlanJob"),
 )
 
