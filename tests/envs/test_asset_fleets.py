@@ -115,7 +115,7 @@ def thermal(draw: Any) -> kinds.HeatPump | kinds.DataCenter:
 fleets = st.lists(st.one_of(battery(), plant(), station(), flexible(), generator(), thermal()), max_size=4)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(fleets)
 def test_any_fleet_comes_back_from_its_tables(fleet: list[Any]) -> None:
     """Row 41: every field of every kind that tables hold, bit for bit; names are those of the units."""
@@ -148,6 +148,7 @@ def test_an_environment_is_written_with_the_names_of_its_units() -> None:
     assert envs.assets_of(env).ids == tuple(unit.name for unit in env.units) == ("battery_18", "battery_18#2")
 
 
+@pytest.mark.slow
 def test_a_fleet_from_tables_plays_the_day_of_the_written_fleet() -> None:
     """The same day, bit for bit, from the id and from its tables."""
     identity = "distgrid/DERDispatch-33bw-v0"
