@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import physics
-from ..errors import RunError
 from .affine import FloatArray, IntArray
 from .branch_flow import NetworkLimits
 from .quadratic import Setpoints
@@ -45,7 +44,8 @@ class AcLimits:
     @classmethod
     def of(cls, net: Any, limits: NetworkLimits, live: NDArray[np.bool_]) -> AcLimits:
         """Of a network; ``live``: (size,) flat nodes that have a voltage and are no source's."""
-        node = np.flatnonzero(live) if limits.v_band is not None else np.empty(0, dtype=np.int64)
+        judged = np.repeat(limits.judges(net.feeder.column("nodes", "node_id")), live.size // net.n_bus)
+        node = np.flatnonzero(live & judged) if limits.v_band is not None else np.empty(0, dtype=np.int64)
         low, high = limits.v_band or (0.0, np.inf)
         rating = np.full((2, 0), np.nan)
         if limits.thermal_margin is not None:
@@ -204,14 +204,3 @@ class AcProblem:
         for name, part in zip(names, (unit.real, unit.imag), strict=True):
             found[name][:, at] = part
         return found
-
-
-def refuse_what_has_no_gradient(net: physics.Network) -> None:
-    """RunError where a balanced network is not solved along a tree."""
-    top = net.topology
-    if not top.plain:
-        raise RunError(
-            f"feeder {net.feeder.name!r} has loops, parallel branches or generators that hold voltages: "
-            "the AC local optimum needs gradients along a tree: open one branch of each loop, "
-            "clear loads.v_set_pu"
-        )

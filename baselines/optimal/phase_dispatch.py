@@ -192,7 +192,7 @@ def tuned_phase_optimum(
         if present.dispatch.violation > KEPT:  # setpoints that strive for the band mislead the settings
             starts_of_units.append((idle[: len(units)], idle[len(units) :]))
         for start in starts_of_units:
-            p, q = _injected(net, units, *start)
+            p, q = fed_in(net, units, *start)
             found = best_settings(
                 net, objective=_OF_SETTINGS[objective], v_band=band, buses=fed, most_exhaustive=0,
                 starts=starts, p_inject_mw=p, q_inject_mvar=q,
@@ -217,12 +217,13 @@ def injections(
     net: physics.Network3, units: Sequence[PhaseUnit], found: LocalOptimum
 ) -> tuple[FloatArray, FloatArray]:
     """What setpoints feed in, (n_bus, 3) or (steps, n_bus, 3), MW and Mvar: arguments of `physics.solve`."""
-    return _injected(net, units, found.p_mw, found.q_mvar)
+    return fed_in(net, units, found.p_mw, found.q_mvar)
 
 
-def _injected(
+def fed_in(
     net: physics.Network3, units: Sequence[PhaseUnit], p_mw: FloatArray, q_mvar: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
+    """What powers of units feed in, (n_bus, 3) or (steps, n_bus, 3), MW and Mvar."""
     at = [net.feeder.node_index[unit.bus] for unit in units]
     share = shares_of(at, units, grounded(net))
     p, q = (x @ share for x in (p_mw, q_mvar))

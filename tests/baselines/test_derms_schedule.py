@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distgrid.baselines.jobs.manifest import Manifest
+from distgrid.baselines.jobs.table_schemas import check_table
 from distgrid.baselines.workflows.derms.schedule_job import ScheduleJob
 from distgrid.baselines.workflows.derms.schedule_tables import SCHEMAS, summarised
 from distgrid.cli import main
@@ -112,6 +113,8 @@ def test_the_call_of_the_issue_writes_a_proved_schedule(folder: Folder) -> None:
     schedule = folder.table()
     assert summarised(schedule).equals(folder.table("der_schedule_summary"))
     rows = schedule.to_pylist()
+    for name, of in SCHEMAS.items():
+        check_table(folder.table(name), of, name)
     for group in folder.table("der_schedule_summary").to_pylist():
         mine = [row for row in rows if group["name"] in ("feeder", row["agg_id"])]
         assert group["fed_in_mwh"] == pytest.approx(3.0 * sum(max(row["p_mw"], 0.0) for row in mine))

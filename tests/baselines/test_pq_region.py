@@ -103,9 +103,7 @@ def test_a_limit_that_binds_is_worth_what_it_lets_out_when_it_gives_way() -> Non
     step, found = 1e-4, of_the_feeder()
     vertex = int(np.abs(found.direction_deg - 90.0).argmin())
     low = [limit for limit in found.binding[vertex] if limit.kind == "v_min"]
-    wider = pq_region(
-        network(), inverters(), limits=NetworkLimits((0.9 - step, 1.05), None), directions=4
-    )
+    wider = pq_region(network(), inverters(), limits=NetworkLimits((0.9 - step, 1.05), None), directions=4)
     gained = wider.q_mvar.max() - found.q_mvar.max()
     assert low
     assert gained / step == pytest.approx(sum(limit.dual for limit in low), rel=0.02)

@@ -106,9 +106,7 @@ def envelope_session(config: EnvelopeConfig) -> EnvelopeSession:
         inputs.append(record)
     steps = config.steps or tuple(range(case.steps))
     groups = _groups(config.group_by, of_day, case)
-    return EnvelopeSession(
-        config, of_day.feeder, case, base, groups, day, steps, tuple(inputs), left_out
-    )
+    return EnvelopeSession(config, of_day.feeder, case, base, groups, day, steps, tuple(inputs), left_out)
 
 
 def _of_those_that_move(of_day: ScheduleSession) -> tuple[ScheduleSession, tuple[str, ...]]:

@@ -11,9 +11,11 @@ import gymnasium
 import numpy as np
 
 from .... import cases, physics
-from ....cases.assets import AssetSet, read_assets
+from ....cases.assets import AssetSet, asset_set_names, load_assets, read_assets
 from ....cases.profiles import Calendar, Profiles, load_profiles
 from ....cases.profiles.resampling import TimeSeries
+from ....envs import assets_of, shipped_asset_options
+from ....envs.configuration.making import options_of_env
 from ...errors import RunError
 from ...hosting.flows import BalancedFlows, Flows
 from ...hosting.limits import HostingLimits
@@ -47,6 +49,8 @@ class ScheduleSession:
         prices: Of the user; None: the shipped ones.
         loads: Of the user; None: the shipped ones.
         days: Of the year.
+        load_scale: Of shipped and own loads. v_source_pu: None: as stored.
+        controls: Whether taps and banks of per-phase feeders stand where local control rests; else as stored.
         inputs: Hashes of what was read.
     """
 
@@ -62,6 +66,7 @@ class ScheduleSession:
     days: tuple[int, ...]
     load_scale: float
     v_source_pu: float | None
+    controls: bool
     inputs: tuple[InputRecord, ...]
 
     @property
@@ -78,7 +83,8 @@ class ScheduleSession:
     def case(self, day: int) -> ScheduleCase:
         """What is asked for on a day.
 
-        On per-phase feeders taps and banks of every step are where local control rests under the loads alone.
+        Taps and banks of per-phase feeders are where local control rests under the loads alone, in each step;
+        those of environments and shipped sets as stored.
 
         Raises:
             RunError: assets that cannot keep their own limits, or that are not scheduled.
@@ -86,7 +92,7 @@ class ScheduleSession:
         """
         calendar = self.calendar(day)
         loads = self._loads(day, calendar)
-        if isinstance(self.net, physics.Network3):
+        if self.controls and isinstance(self.net, physics.Network3):
             loads |= _at_rest(self.net, loads, self.v_source_pu)
         assets = assets_of_tables(self.tables, calendar, _by_bus(self.feeder, loads), self.profiles)
         assets = curtailed(assets, self.orders, self.config.dt_h)
@@ -116,7 +122,7 @@ def schedule_session(config: ScheduleConfig) -> ScheduleSession:
     RunError and CaseError, both ValueErrors, for what is wrong with options and files.
     """
     config.check()
-    options = _environment(config.feeder)
+    options = _environment(config.feeder) or _operating_point(config)
     feeder = cases.load(config.feeder) if options is None else _feeder_of(options)
     net = _compiled(feeder)
     inputs = [InputRecord(name=f"feeder {feeder.name}", sha256=feeder_sha256(feeder))]
@@ -139,16 +145,21 @@ def schedule_session(config: ScheduleConfig) -> ScheduleSession:
         source = options.v_source_pu if source is None else source
     return ScheduleSession(
         config, feeder, net, tables, profiles, _prices(config), own_loads(config.loads, feeder, config.zone),
-        config.network_limits(usual), orders, _days(config, profiles), scale, source, tuple(inputs),
+        config.network_limits(usual), orders, _days(config, profiles), scale, source,
+        options is None, tuple(inputs),
     )  # fmt: skip
 
 
 def _environment(name: str) -> Any:
     """Options of a registered environment of that id; None where it is none."""
-    from ....envs.configuration.making import options_of_env
-
     full = name if "/" in name else f"distgrid/{name}"
     return options_of_env(full) if full in gymnasium.registry else None
+
+
+def _operating_point(config: ScheduleConfig) -> Any:
+    """Options of a shipped asset set, at the loads, voltage and taps that it is made for; None elsewhere."""
+    own = config.assets is not None or config.feeder not in asset_set_names()
+    return None if own else shipped_asset_options(config.feeder)
 
 
 def _feeder_of(options: Any) -> cases.Feeder:
@@ -163,16 +174,15 @@ def _band_of(options: Any) -> tuple[float, float] | None:
 def _tables(config: ScheduleConfig, feeder: cases.Feeder, options: Any) -> AssetSet:
     if config.assets is not None:
         return read_assets(config.assets, zone=config.zone, feeder=feeder)
-    if options is not None:
-        from ....envs import assets_of
-
-        return assets_of(options)
-    from ....cases.assets import load_assets
-
-    try:
+    if config.feeder in asset_set_names():
         return load_assets(config.feeder)
-    except ValueError as error:
-        raise RunError(f"{error}; name asset tables with --assets") from error
+    if options is None:
+        known = ", ".join(asset_set_names())
+        raise RunError(
+            f"{config.feeder} has no asset set of its own: name asset tables with --assets (sets are of "
+            f"{known})"
+        )
+    return assets_of(options)
 
 
 def _compiled(feeder: cases.Feeder) -> physics.Network | physics.Network3:
