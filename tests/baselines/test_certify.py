@@ -22,7 +22,8 @@ ID = "VoltVar-33bw-v1"
 #: Tasks on balanced feeders whose days all have a bound.
 PROVED = (
     ID, "VoltVar-118zh-v0", "VoltVar-141-v1", "DERDispatch-33bw-v0", "DERDispatch-118zh-v0",
-    "DERDispatch-141-v0", "DERDispatch-33bw-hourly-v0", "VoltVar-33bw-v0", "DistGrid-33bw-v0",
+    "DERDispatch-141-v0", "DERDispatch-33bw-hourly-v0", "VoltVar-33bw-v0", "VoltVar-141-v0",
+    "DistGrid-33bw-v0",
     "PeakShaving-33bw-v0", "PeakShaving-141-v0", "SetpointTracking-33bw-v0", "EVCharging-33bw-v0",
 )  # fmt: skip
 
