@@ -305,7 +305,10 @@ def _add_lossless(
 
 
 def _limit(
-    kind: str, unit: str, element: NDArray[np.object_], value: float | FloatArray,
+    kind: str,
+    unit: str,
+    element: NDArray[np.object_],
+    value: float | FloatArray,
     per_unit: float | FloatArray,
 ) -> Limit:
     size = element.shape
