@@ -272,12 +272,30 @@ def test_a_mesh_is_refused_where_only_a_radial_feeder_will_do(
     assert not (tmp_path / "out").exists()
 
 
-def test_units_named_twice_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Row 37: an asset stands once in a fleet; the second row is named."""
+@pytest.mark.parametrize("verb", ["opf", "hostcap", "connect"])
+def test_a_balanced_mesh_is_refused_where_only_a_radial_feeder_will_do(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 97: the branch that closes the loop is named, at once."""
+    folder = cases.load("case33bw").with_switch("s12-22", closed=True).save(tmp_path / "meshed")
     ders = tmp_path / "ders.csv"
-    ders.write_text("asset_id,bus_id,p_mw\na,5,0.1\na,6,0.1\n")
+    ders.write_text("asset_id,bus_id,p_mw\na,5,0.1\n")
+    extra = ["--bus", "18", "--mw", "0.1"] if verb == "connect" else []
+    with pytest.raises(SystemExit) as left:
+        main(["dist", verb, str(folder), "--ders", str(ders), *extra, "--out", str(tmp_path / "out")])
+    assert left.value.code == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "is meshed: " in told
+    assert "loops" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_units_named_twice_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Row 37: an asset stands once in a fleet; the second row is named by its line, blank ones counted."""
+    ders = tmp_path / "ders.csv"
+    ders.write_text("asset_id,bus_id,p_mw\na,5,0.1\n\na,6,0.1\n")
     with pytest.raises(SystemExit) as left:
         main(["dist", "hostcap", "case33bw", "--ders", str(ders), "--out", str(tmp_path / "out")])
     assert left.value.code == 2
     told = capsys.readouterr().err.replace("\n", "")
-    assert "ders.csv:3: asset_id = a: expected an id that no earlier row has" in told
+    assert "ders.csv:4: asset_id = a: expected an id that no earlier row has" in told
