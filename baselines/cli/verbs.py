@@ -24,6 +24,7 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.connect_job", "ConnectJob"),
     ("workflows.dist.featurize_job", "FeaturizeJob"),
     ("workflows.derms.schedule_job", "ScheduleJob"),
+    ("workflows.derms.dispatch_job", "DispatchJob"),
 )
 
 #: Verbs of two words that only show something, and module (beside this one) and function of their command.

@@ -151,6 +151,7 @@ def check_files(words: list[str], folder: Path) -> None:
             ("derms", "schedule"): (*(f"der_schedule{name}.parquet" for name in (
                 "", "_summary", "_network", "_days", "_limits"
             )), "der_schedule.png", "run.json"),
+            ("derms", "dispatch"): ("der_dispatch.parquet", "der_dispatch_head.parquet", "run.json"),
             ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
         verb = tuple(words[: 1 + (words[0] in ("dist", "derms", "adms"))])

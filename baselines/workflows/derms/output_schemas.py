@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from . import schedule_tables
+from . import dispatch_job, schedule_tables
 
 #: By verb, then by name of the table.
 DERMS_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
     "derms schedule": schedule_tables.SCHEMAS,
+    "derms dispatch": dispatch_job.SCHEMAS,
 }
