@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from distgrid.baselines.jobs.table_schemas import output_schema
+from distgrid.baselines.workflows.adms.output_schemas import ADMS_TABLES
 from distgrid.baselines.workflows.derms.output_schemas import DERMS_TABLES
 from distgrid.baselines.workflows.dist.output_schemas import DIST_TABLES
 from distgrid.cases.assets import asset_tables_schema
@@ -24,6 +25,7 @@ def documents() -> dict[Path, str]:
         "dist_output.json": output_schema("Tables of `distgrid dist`", DIST_TABLES),
         "derms_output.json": output_schema("Tables of `distgrid derms`", DERMS_TABLES),
         "assets.json": asset_tables_schema(),
+        "adms_output.json": output_schema("Tables of `distgrid adms`", ADMS_TABLES),
     }
     return {FOLDER / name: json.dumps(content, indent=2) + "\n" for name, content in found.items()}
 

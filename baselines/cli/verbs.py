@@ -25,6 +25,8 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.featurize_job", "FeaturizeJob"),
     ("workflows.derms.schedule_job", "ScheduleJob"),
     ("workflows.derms.dispatch_job", "DispatchJob"),
+    ("workflows.derms.envelope_job", "EnvelopeJob"),
+    ("workflows.adms.vvo_job", "VvoPlanJob"),
 )
 
 #: Verbs of two words that only show something, and module (beside this one) and function of their command.
@@ -35,7 +37,7 @@ GROUPS = {
     "dist": "Analyse a feeder: power flow, local control, sensitivities, optimal power flow, hosting "
     "capacity, graphs.",
     "derms": "Manage distributed resources: asset tables, flexibility envelopes, schedules, stress tests.",
-    "adms": "Operate a feeder: settings of regulators, banks and inverters.",
+    "adms": "Plan the operation of a feeder: Volt/VAR optimisation.",
 }
 
 

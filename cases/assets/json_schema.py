@@ -10,8 +10,8 @@ from .schema import ASSET_PHASES, ASSET_TABLES, ASSET_TYPES, CONTROLS, LOADS, PR
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _CHOICES = {"asset_type": ASSET_TYPES, "phase": ASSET_PHASES, "controls": CONTROLS}
-_SHARE = {"minimum": 0, "maximum": 1}
-_POSITIVE = {"exclusiveMinimum": 0}
+_SHARE: dict[str, float] = {"minimum": 0, "maximum": 1}
+_POSITIVE: dict[str, float] = {"exclusiveMinimum": 0}
 _RANGES: dict[str, dict[str, float]] = {
     "soc_min": _SHARE, "soc_max": _SHARE, "soc_init": _SHARE, "soc_arrival": _SHARE, "soc_departure": _SHARE,
     "efficiency": {**_POSITIVE, "maximum": 1}, "efficiency_discharge": {**_POSITIVE, "maximum": 1},

@@ -78,12 +78,12 @@ def station(draw: Any) -> kinds.EV:
 @st.composite
 def flexible(draw: Any) -> kinds.FlexibleLoad:
     shift, curtail = draw(st.sampled_from([(0.0, 0.3), (0.2, 0.0), (0.2, 0.3)]))
-    window = draw(st.sampled_from(["window_h", "return_h"]))
+    window: dict[str, Any] = {draw(st.sampled_from(["window_h", "return_h"])): 6.0} if shift else {}
     return kinds.FlexibleLoad(
         draw(at), curtail_mw=curtail, shift_mw=shift, phase=draw(phase), share=draw(share),
         curtail_cost_per_mwh=1.0 + draw(price) if curtail else draw(st.sampled_from([None, 5.0])),
         shift_cost_per_mwh=draw(price), power_factor=draw(share),
-        return_mw=draw(st.sampled_from([None, 0.1, 0.2])), **({window: 6.0} if shift else {}),
+        return_mw=draw(st.sampled_from([None, 0.1, 0.2])), **window,
     )  # fmt: skip
 
 
@@ -131,11 +131,12 @@ def test_registered_fleets_come_back_from_files(suffix: str, tmp_path: Path) -> 
     """Rows 41 and 57: the fleet of every registered id whose kinds tables hold."""
     held = 0
     for identity in (key for key in gymnasium.registry if key.startswith("distgrid/")):
-        fleet: Any = options_of_env(identity).resources
+        options = options_of_env(identity)
+        fleet: Any = options.resources
         if {type(one) for one in fleet} - {kind.spec for kind in KINDS.values()}:
             continue
         saved = envs.assets_of(identity).save(tmp_path / str(held), suffix)
-        read = assets.read_assets(saved, feeder=cases.load(options_of_env(identity).case))
+        read = assets.read_assets(saved, feeder=cases.load(str(options.case)))
         named = [dataclasses.replace(one, name=name) for one, name in zip(fleet, read.ids, strict=True)]
         assert list(envs.fleet_from_assets(read)) == named, identity
         held += 1
@@ -156,7 +157,7 @@ def test_a_fleet_from_tables_plays_the_day_of_the_written_fleet() -> None:
         v_source_pu=options.v_source_pu, observation=options.observation, splits=options.splits,
     )  # fmt: skip
     plays = [envs.make_env(one) for one in (options, changed)]
-    action = 0.3 * np.ones(plays[0].action_space.shape, np.float32)
+    action = 0.3 * np.ones_like(plays[0].neutral_action)
     for env in plays:
         env.reset(seed=3)
     for _ in range(96):
@@ -244,7 +245,9 @@ def test_a_car_needs_what_lies_between_its_states_of_charge() -> None:
     table = pa.Table.from_pylist([session], assets.ASSET_TABLES["sessions"])
     (station_made,) = envs.fleet_from_assets(dataclasses.replace(made, sessions=table))
     assert isinstance(station_made, kinds.EV)
-    assert station_made.sessions == (kinds.ChargingSession(18.0, 31.0, pytest.approx(0.039)),)
+    ((come, leave, energy),) = station_made.sessions or ()
+    assert (come, leave) == (18.0, 31.0)
+    assert energy == pytest.approx(0.039)
 
 
 def telemetry(values: Any, key: str = "mast", column: str = "p_max_mw") -> pa.Table:
@@ -268,6 +271,26 @@ def test_a_series_of_limits_is_what_a_plant_gives() -> None:
     env.reset(seed=0)
     given_mw = [env.step(env.neutral_action)[4]["delivered"]["p_mw"][0] for _ in range(96)]
     np.testing.assert_allclose(given_mw, np.repeat(limits, 4), rtol=1e-12)
+
+
+def test_limits_of_plants_are_what_the_environment_gives() -> None:
+    """Row 42: `AssetSet.limits` and the array program, which know nothing of each other, agree on the sun."""
+    owned = assets.load_assets("case33bw")
+    day = 172
+    sun = owned.groups("type")["pv"]
+    limits = owned.limits(Calendar(load_profiles().day_label(day), 0.25, 96)).p_max_mw[:, sun]
+    env = envs.make_env(envs.options_from_assets("case33bw", owned.select(sun)))
+    env.reset(seed=0, options={"day": day})
+    given_mw = [env.step(env.neutral_action)[4]["delivered"]["p_mw"] for _ in range(96)]
+    np.testing.assert_allclose(given_mw, limits, rtol=1e-12, atol=1e-15)
+    assert limits.max() > 0.1
+
+
+def test_a_file_of_such_an_environment_is_written_and_read(tmp_path: Path) -> None:
+    """What `distgrid run` takes: the fleet of the tables, cars and all."""
+    options = envs.options_from_assets("case33bw", "case33bw", envs.DERDispatch(), "test")
+    read = envs.read_options(envs.write_options(options, tmp_path / "mine.yaml"))
+    assert (read.resources, read.task, read.split) == (options.resources, options.task, "test")
 
 
 def test_series_that_environments_cannot_have_are_told() -> None:
@@ -301,7 +324,7 @@ def test_prices_and_loads_of_files_are_played(tmp_path: Path) -> None:
         tmp_path / "loads.csv", "ts,bus_id,p_mw,q_mvar",
         lambda k, ts: [f"{ts},{bus},{0.001 * (k + int(bus))},{0.0005 * k}" for bus in buses],
     )  # fmt: skip
-    env = envs.make_env(envs.options_from_assets("case33bw", "case33bw", prices=prices, loads=loads))
+    env = envs.make_env(envs.options_from_assets("case33bw", "case33bw", price_file=prices, load_file=loads))
     np.testing.assert_array_equal(env.profiles.price_usd_mwh, np.arange(96.0))
     assert env.load.active_mw is not None
     row = feeder.node_index["18"]
@@ -324,7 +347,7 @@ def test_loads_of_a_per_phase_feeder_go_where_its_loads_are(tmp_path: Path) -> N
         ]
 
     path = write_day(tmp_path / "loads.csv", "ts,bus_id,phase,p_mw", line)
-    env = envs.make_env(envs.options_from_assets(feeder, "ieee13", loads=path))
+    env = envs.make_env(envs.options_from_assets(feeder, "ieee13", load_file=path))
     load = env.load
     assert load.active_mw is not None
     by_point = dict(zip(load.point_names, load.active_mw[0], strict=True))  # type: ignore[attr-defined]
@@ -346,14 +369,14 @@ def test_loads_of_other_buses_are_told(change: Any, expected: str, tmp_path: Pat
         tmp_path / "loads.csv", "ts,bus_id,p_mw", lambda _, ts: [f"{ts},{bus},0.1" for bus in buses]
     )
     with pytest.raises(CaseError, match=expected):
-        envs.options_from_assets("case33bw", "case33bw", loads=path)
+        envs.options_from_assets("case33bw", "case33bw", load_file=path)
 
 
 def test_part_of_a_day_of_loads_is_told(tmp_path: Path) -> None:
     rows = "".join(f"2016-06-21 0{hour}:00,{bus},0.1\n" for hour in range(3) for bus in range(2, 34))
     (tmp_path / "loads.csv").write_text("ts,bus_id,p_mw\n" + rows)
     with pytest.raises(CaseError, match="a whole day from midnight to midnight"):
-        envs.options_from_assets("case33bw", "case33bw", loads=tmp_path / "loads.csv")
+        envs.options_from_assets("case33bw", "case33bw", load_file=tmp_path / "loads.csv")
 
 
 def test_a_feeder_without_a_shipped_set_is_told() -> None:

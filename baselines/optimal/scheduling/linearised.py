@@ -15,7 +15,7 @@ import numpy as np
 
 from .... import physics
 from ...errors import RunError
-from ..ac_problem import AcLimits, AcProblem, AcState, refuse_what_has_no_gradient
+from ..ac_problem import AcLimits, AcProblem, AcState
 from ..affine import Affine, FloatArray, stacked
 from ..branch_flow import NetworkLimits
 from ..conic import Compiled
@@ -66,7 +66,6 @@ class AcSearch:
             live = grounded(net).copy()
             live[[source.node for source in net.sources]] = False
         else:
-            refuse_what_has_no_gradient(net)
             live = np.array(net.energised, dtype=bool)
             live[net.topology.tree.order[net.topology.tree.parent < 0]] = False
             dead = np.flatnonzero(~net.energised[places(case)])

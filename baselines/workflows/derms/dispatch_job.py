@@ -185,7 +185,8 @@ class DispatchJob(Job[DispatchConfig]):
         found.caption = f"{min(len(called), _SHOWN)} of {len(called)} that are called, of {len(rows)}"
         yield found
         wanted = f"wanted {row['p_wanted_mw']:.6f} MW, {row['q_wanted_mvar']:.6f} Mvar"
-        yield f"head: {wanted}; {row['p_mw']:.6f} MW, {row['q_mvar']:.6f} Mvar; off by {row['error_pct']:.4g} %"
+        came = f"{row['p_mw']:.6f} MW, {row['q_mvar']:.6f} Mvar"
+        yield f"head: {wanted}; {came}; off by {row['error_pct']:.4g} %"
 
 
 def momentary(case: ScheduleCase, step: int) -> ScheduleCase:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from . import dispatch_job, schedule_tables
+from . import dispatch_job, envelope_tables, schedule_tables
 
 #: By verb, then by name of the table.
 DERMS_TABLES: Mapping[str, Mapping[str, pa.Schema]] = {
+    "derms envelope": envelope_tables.SCHEMAS,
     "derms schedule": schedule_tables.SCHEMAS,
     "derms dispatch": dispatch_job.SCHEMAS,
 }

@@ -92,7 +92,7 @@ def _read_battery(row: Row) -> Fields:
     if row.power("p_min_mw") != -p_mw:
         raise CellError("p_min_mw", f"{-p_mw:g}: a battery charges and discharges at one rating")
     charge = row.number("efficiency", 0.95)
-    fields = {
+    fields: Fields = {
         "p_mw": p_mw, "energy_mwh": row.power("energy_cap_mwh"), "soc_min": row.number("soc_min", 0.0),
         "soc_max": row.number("soc_max", 1.0), "eta_charge": charge,
         "eta_discharge": row.number("efficiency_discharge", charge), "s_mva": row.number("s_rated_mva"),
@@ -175,7 +175,7 @@ def _write_ev(spec: EV) -> Written:
 
 def _read_ev(row: Row) -> Fields:
     charge = row.number("efficiency", 0.95)
-    fields = {
+    fields: Fields = {
         "p_mw": -row.power("p_min_mw"), "v2g_mw": row.power("p_max_mw"), "eta_charge": charge,
         "eta_discharge": row.number("efficiency_discharge", charge),
         "v2g_cost_per_mwh": row.slope(positive=True) or 0.0,

@@ -18,9 +18,10 @@ from ....cases.model.edit import nearest
 from ....cases.profiles import Calendar, Profiles, TimeSeries, load_profiles
 from ...core.columns import load_points
 from ...core.load_source import SeriesLoad
-from ...core.options import EnvKeywords, EnvOptions
+from ...core.options import EnvOptions, OptionKeywords
 from ...core.time_axis import played_profiles
 from ...resources import ResourceSpec
+from ...tasks import Task
 from .kinds import PLANTS
 from .reading import fleet_from_assets, telemetered
 
@@ -31,22 +32,26 @@ _DAY = datetime.timedelta(days=1)
 def options_from_assets(
     case: str | Path | Feeder,
     assets: AssetSet | str | Path,
+    task: Task | None = None,
+    split: str | None = None,
     *,
-    prices: str | Path | TimeSeries | None = None,
-    loads: str | Path | LoadTable | None = None,
+    price_file: str | Path | None = None,
+    load_file: str | Path | None = None,
     zone: str | None = None,
-    **changes: Unpack[EnvKeywords],
+    **changes: Unpack[OptionKeywords],
 ) -> EnvOptions:
     """The options of an environment whose fleet is that of asset tables; `make_env` makes it.
 
-    Series of telemetry take the place of sun and wind for the plants that name them. Where own series are
-    given, and neither a split nor days, all their days are played.
+    Series of telemetry take the place of sun and wind for the plants that name them. Where files of series
+    are given, and neither a split nor days, all their days are played.
 
     Args:
         case: feeder, its name or path.
         assets: an asset set, or what `cases.assets.load_assets` takes.
-        prices: a table of prices, Parquet or CSV, or a series in USD/MWh; None: those of the profiles.
-        loads: a table of loads, Parquet or CSV; None: those of the profiles.
+        task: what is observed and rewarded; None: `LossMinimisation()`.
+        split: the days that are drawn; None: all of the own series, else those of training.
+        price_file: a table of prices, Parquet or CSV; None: ``prices`` as in `EnvOptions`.
+        load_file: a table of loads, Parquet or CSV; None: ``load`` as in `EnvOptions`.
         zone: of time stamps without one, such as "Europe/Berlin"; None: local standard time of the data.
         **changes: other fields of `EnvOptions`.
 
@@ -56,28 +61,31 @@ def options_from_assets(
     """
     feeder = case if isinstance(case, Feeder) else load_case(case)
     owned = assets if isinstance(assets, AssetSet) else load_assets(assets, feeder=feeder, zone=zone)
-    given: dict[str, Any] = dict(changes)
+    given: dict[str, Any] = {"task": task, "split": split, **changes}
     fleet = fleet_from_assets(owned)
     if telemetered(owned):
         fleet, given["profiles"] = _with_telemetry(owned, fleet, given.get("profiles"))
-    if prices is not None:
-        given["prices"] = prices if isinstance(prices, TimeSeries) else read_prices(prices, zone=zone)
-    if loads is not None:
-        table = loads if isinstance(loads, LoadTable) else read_loads(loads, zone=zone)
-        given["load"] = series_load(feeder, table)
-    own_series = loads is not None or prices is not None or bool(telemetered(owned))
-    if own_series and given.get("split") is None and given.get("days") is None:
+    if price_file is not None:
+        given["prices"] = read_prices(price_file, zone=zone)
+    if load_file is not None:
+        given["load"] = series_load(feeder, read_loads(load_file, zone=zone))
+    own_series = price_file is not None or load_file is not None or bool(telemetered(owned))
+    if own_series and split is None and given.get("days") is None:
         load = given.get("load")
         played = played_profiles(given.get("profiles"), given.get("prices"), load)
         given["days"] = range(played.n_days if load is None else load.n_days)
     return EnvOptions(case=case, resources=fleet, **given)
 
 
-def shipped_asset_options(name: str, **changes: Unpack[EnvKeywords]) -> EnvOptions:
+def shipped_asset_options(
+    name: str, task: Task | None = None, split: str | None = None, **changes: Unpack[OptionKeywords]
+) -> EnvOptions:
     """The options of an environment with the shipped assets of a feeder, at their operating point.
 
     Args:
         name: one of `cases.assets.asset_set_names`.
+        task: what is observed and rewarded; None: `LossMinimisation()`.
+        split: the days that are drawn; None: those of training.
         **changes: other fields of `EnvOptions`; those of the operating point may be among them.
 
     Raises:
@@ -92,7 +100,7 @@ def shipped_asset_options(name: str, **changes: Unpack[EnvKeywords]) -> EnvOptio
         )
     given: dict[str, Any] = {"load_scale": point.load_scale, "v_source_pu": point.v_source_pu, **changes}
     case = name if point.as_the_case else point.feeder(name)
-    return options_from_assets(case, assets, **given)
+    return options_from_assets(case, assets, task, split, **cast(Any, given))
 
 
 def series_load(feeder: Feeder, table: LoadTable) -> SeriesLoad:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from ....cases import CaseError, Feeder, Problem
@@ -139,6 +140,6 @@ def _row(cells: Mapping[str, Any], written: Written, settings: Mapping[str, Any]
     curve = None
     if written.points:
         power, cost = zip(*written.points, strict=True)
-        curve = CostCurve(power, cost)
+        curve = CostCurve(np.array(power), np.array(cost))
     controls = str(cells.get("controls", ""))
     return Row(cells, "" if controls == "none" else controls, curve, written.sessions, settings)
