@@ -156,6 +156,7 @@ def check_files(words: list[str], folder: Path) -> None:
             ("derms", "stress-test"): (*(f"stress_{name}.parquet" for name in (
                 "results", "scenarios", "summary"
             )), "stress.png", "run.json"),
+            ("derms", "dispatch"): ("der_dispatch.parquet", "der_dispatch_head.parquet", "run.json"),
             ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
         verb = tuple(words[: 1 + (words[0] in ("dist", "derms", "adms"))])
