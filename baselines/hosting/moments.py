@@ -96,7 +96,7 @@ def at_steps(
     """
     year = load_profiles() if profiles is None else profiles
     p, q = _load_points(flows.feeder, year, steps)
-    loads = placed_loads(flows.feeder, load_scale * p, load_scale * q)
+    loads = placed_loads(flows, load_scale * p, load_scale * q)
     load = year.load_p[steps].mean(axis=1) / year.load_p.mean(axis=1).max()
     part = {
         "pv": year.pv[steps].max(axis=1) if year.has("pv") else np.ones(steps.size),
@@ -115,7 +115,12 @@ def _load_points(feeder: Feeder, year: Profiles, steps: IntArray) -> tuple[Float
     return p, q
 
 
-def placed_loads(feeder: Feeder, p: FloatArray, q: FloatArray) -> Arguments:
+def placed_loads(flows: Flows, p: FloatArray, q: FloatArray) -> Arguments:
+    """Loads of points as arguments of the power flow."""
+    return loads_of_points(flows.feeder, p, q)
+
+
+def loads_of_points(feeder: Feeder, p: FloatArray, q: FloatArray) -> Arguments:
     """Loads of points, (rows, points) in the order of a `LoadSource`, as arguments of the power flow."""
     if feeder.phases == "balanced":
         return {"p_mw": p, "q_mvar": q}

@@ -10,15 +10,18 @@ import numpy as np
 
 from ...envs.core.planning import PlannedScenario, Window
 from ..errors import RunError
-from .affine import Affine, FloatArray, IntArray
+from .affine import FloatArray, IntArray
 from .branch_flow import Demand, NetworkLimits, add_branch_flow
 from .conic import Compiled, ConicSolution
 from .devices import Box, Decided, Planned, check_kinds, planned_fleet
+from .devices.priced import priced
+from .fleet_plan import actions_of, injected, positions_of
 from .program import Program
 from .radial import RadialNetwork, radial_network
 from .reach import Reach, add_most_losses, reachable
+from .relaxed_grid import RelaxedGrid
 from .rewards import PlannedEpisode, check_terms, cost_of, wants_losses
-from .taps import KINDS, SwitchedDay, check_ends, put_positions
+from .taps import KINDS, SwitchedDay, check_ends
 
 _TOLERANCE = 1e-9
 _CAPPED = "voltage_violation_capped_pu"
@@ -78,7 +81,7 @@ def plan_day(scenario: PlannedScenario, row: int = 0) -> DayPlan:
     return DayPlan(plan.actions(), -least, seconds)
 
 
-def plan_window(scenario: PlannedScenario, window: Window, margin_pu: float = 0.0) -> FloatArray:
+def plan_window(scenario: PlannedScenario, window: Window) -> FloatArray:
     """(steps, n_actions) the plan of a window, from the present on, true or foretold; nothing is proved.
 
     What is owed and stored is settled at the end of the window, as if the episode ended there.
@@ -86,40 +89,42 @@ def plan_window(scenario: PlannedScenario, window: Window, margin_pu: float = 0.
     Args:
         scenario: Of the environment.
         window: Its next intervals.
-        margin_pu: By how much the band of voltages is narrower at either end.
 
     Raises:
         RunError: as `plan_day`.
     """
-    full = Relaxed(scenario, window, margin_pu=margin_pu)
-    return _settled(scenario, window, full, full.priced()[1], margin_pu).actions()
+    return relaxed_window(scenario, window).actions()
 
 
-def _settled(
-    scenario: PlannedScenario, window: Window, full: Relaxed, decided: Decided, margin_pu: float = 0.0
-) -> Relaxed:
+def relaxed_window(scenario: PlannedScenario, window: Window) -> Relaxed:
+    """The relaxation beside what devices decide and whole positions; arguments as `plan_window`."""
+    full = Relaxed(scenario, window)
+    return _settled(scenario, window, full, full.priced()[1])
+
+
+def _settled(scenario: PlannedScenario, window: Window, full: Relaxed, decided: Decided) -> Relaxed:
     """The plan beside what devices decide and whole positions; the relaxation itself where there are none."""
     if not decided and not full.switched.any:
         return full
     held = full.switched.rounded(full.flow, full.found.x) if full.switched.any else None
-    return Relaxed(scenario, window, decided=decided, held=held, margin_pu=margin_pu)
+    return Relaxed(scenario, window, decided=decided, held=held)
 
 
 class Relaxed:
     """An episode as a conic program, solved.
 
-    Attributes: ``flow`` and ``fleet`` are its columns, ``found`` the solution.
+    Attributes: ``flow`` and ``fleet`` are its columns, ``found`` the solution, ``held`` the positions.
     """
 
     def __init__(
         self, scenario: PlannedScenario, window: Window, *, leave_out: str | None = None,
-        decided: Decided = _NONE, held: Mapping[str, FloatArray] | None = None, margin_pu: float = 0.0,
+        decided: Decided = _NONE, held: Mapping[str, FloatArray] | None = None,
     ) -> None:  # fmt: skip
         """``leave_out``: a quantity that is not charged; ``decided``: what is decided of devices; ``held``:
-        positions, see `SwitchedDay`; ``margin_pu``: by how much the band is narrower at either end.
+        positions, see `SwitchedDay`.
         """
-        self._scenario, self._window, self._held = scenario, window, held
-        self._units = {unit.name: unit for unit in scenario.units}
+        self._scenario, self._window = scenario, window
+        self.held: Mapping[str, FloatArray] = held or {}
         self.switched = SwitchedDay(scenario, radial_network(scenario.network), window, held)
         network, program = self.switched.network, Program()
         self.fleet = planned_fleet(program, scenario.fleet, window, scenario.units, decided)
@@ -128,16 +133,15 @@ class Relaxed:
         reach = np.zeros(network.size)
         for one in feeding:
             np.add.at(reach, self._at(network, one), one.reach_mva)
-        p, q = self._injected(network, feeding)
+        p, q = injected(scenario, network, feeding, window.t_index.size)
         # The band and the ratings are the task's to charge, not limits of the plan.
         limits = NetworkLimits(None, None)
         self.flow = add_branch_flow(program, network, demand, p, q, limits, reach, self.switched.gains())
         moves = self.switched.add_rows(program, self.flow, demand.v_source_pu)
         reached = None if self.switched.any else self._ranges(network, demand)
         self._hold(program, reached)
-        band = scenario.task.v_band
-        band = None if band is None else (band[0] + margin_pu, band[1] - margin_pu)
-        episode = PlannedEpisode(program, self.flow, self.fleet, band, window, reached, moves)
+        grid = RelaxedGrid(program, self.flow, scenario.task.v_band, reached)
+        episode = PlannedEpisode(program, grid, self.fleet, window, moves)
         program.minimise(cost_of(episode, scenario.task.rewards, leave_out=leave_out))
         self.found = _solved(program)
 
@@ -150,17 +154,7 @@ class Relaxed:
         )  # fmt: skip
 
     def _at(self, network: RadialNetwork, one: Planned) -> IntArray:
-        """(n_units,) positions."""
-        return np.array([network.position[self._units[name].node_row] for name in one.names], dtype=np.int64)
-
-    def _injected(self, network: RadialNetwork, feeding: Sequence[Planned]) -> tuple[Affine, Affine]:
-        """(steps, m) P and Q that devices feed in at each position."""
-        p, q = (Affine(np.zeros((self._window.t_index.size, network.size))) for _ in range(2))
-        for one in feeding:
-            at = self._at(network, one)
-            p = p + one.p_mw.scattered(at, network.size)
-            q = q + one.q_mvar.scattered(at, network.size)
-        return p, q
+        return positions_of(self._scenario, network, one)
 
     def _hold(self, program: Program, reach: Reach | None) -> None:
         """Inverters to what voltages allow; losses to what flows allow, where more of them would pay."""
@@ -204,43 +198,14 @@ class Relaxed:
         return Box(*sums)
 
     def priced(self) -> tuple[float, dict[str, IntArray]]:
-        """The least that the episode costs, and what devices decide at the multipliers of this solution.
-
-        The Lagrangian at the multipliers of all rows but those of a device is the sum of what the rest costs
-        at the least, which the multipliers of the rest bound, and of what the device costs by itself at the
-        prices that they make of its columns, which is found exactly (Lagrangian relaxation; A. M. Geoffrion,
-        Mathematical Programming Study 2 (1974) 82-114).
-        """
-        least, found = self.found.bound.value, self.found
-        decided: dict[str, IntArray] = {}
-        compiled, z = found.compiled, found.compiled.in_dual_cones(found.z)
-        for one in self.fleet:
-            if one.choice is None:
-                continue
-            own = compiled.program.rows[slice(*one.rows)]
-            dual, others = 0.0, z.copy()
-            for rows in own:
-                place = compiled.place(rows)
-                dual -= float(found.right[place] @ z[place])
-                others[place] = 0.0
-            best = one.choice.least(found.cost + compiled.matrix.T @ others)
-            if best is not None:
-                least += max(best[0] - dual, 0.0)
-                decided |= best[1]
-        return least, decided
+        """The least that the episode costs, and what devices decide; see `devices.priced`."""
+        more, decided = priced(self.found, self.fleet)
+        return self.found.bound.value + more, decided
 
     def actions(self) -> FloatArray:
         """The plan in the floats of the action space."""
-        scenario, steps = self._scenario, self._window.t_index.size
-        actions = np.repeat(scenario.neutral_action[None].astype(np.float64), steps, axis=0)
-        put_positions(scenario, self._held or {}, actions)
-        column = {dimension.name: dimension.index for dimension in scenario.action_layout}
-        for one in self.fleet:
-            for quantity, asked in one.asked(self.found.x).items():
-                for k, name in enumerate(one.names):
-                    if f"{name}.{quantity}" in column:
-                        actions[:, column[f"{name}.{quantity}"]] = asked[:, k]
-        return np.clip(actions, -1.0, 1.0)
+        steps = self._window.t_index.size
+        return actions_of(self._scenario, self.fleet, self.found.x, steps, self.held)
 
 
 def _voltages(reach: Reach | None, at: IntArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:

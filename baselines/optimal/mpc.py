@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...envs.core.planning import PlannedScenario, Window
+from ...envs.core.forecasts import Forecasts
+from ...envs.core.planning import Window
 from ...envs.resources.ev import EV
 from ...envs.resources.outlook import Outlook
 from ..errors import RunError
 from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, scenario_of
 from .conic import clarabel
 from .day import check_covered, plan_window
+from .rolling.caution import EXPECTED, Caution, Errors
+from .rolling.interval import IntervalDispatch
+from .rolling.schedule import Schedule, scheduled, times_of
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+Plan = TypeVar("Plan")
 
 
-class _Rolling(Policy):
+class _Rolling(Policy, Generic[Plan]):
     """Plans a window from now on, plays its first intervals, and plans anew (rolling horizon).
 
     What storage holds is settled at the end of each window as if the episode ended there; a window ends with
@@ -32,16 +38,13 @@ class _Rolling(Policy):
 
     transient = ("_plan", "_at", "_step", "_new")
 
-    def __init__(
-        self, env: AnyEnv, horizon_h: float = 12.0, every_h: float = 1.0, margin_pu: float = 0.0
-    ) -> None:
+    def __init__(self, env: AnyEnv, horizon_h: float = 12.0, every_h: float = 1.0) -> None:
         """Look at feeder, fleet and reward.
 
         Args:
             env: Single or vector.
             horizon_h: Hours that are planned; the rest of the episode where that is shorter.
             every_h: Hours of a plan that are played before the next is made; an interval at least.
-            margin_pu: By how much plans keep within the band of the task at either end.
 
         Raises:
             RunError: what the relaxation does not cover, by name; numbers that make no plan.
@@ -56,19 +59,18 @@ class _Rolling(Policy):
             )
         self._scenario = scenario_of(env)
         check_covered(self._scenario)
-        self._margin_pu = margin_pu
         dt_h = self._scenario.calendar.dt_h
         self._horizon, self._every = (max(round(hours / dt_h), 1) for hours in (horizon_h, every_h))
         self._actions, self._observations = RuleActions(env), RuleObservations(env)
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
         """Horizon, and after how long a plan is made anew; in intervals."""
-        return {"horizon": self._horizon, "every": self._every, "margin_pu": self._margin_pu}
+        return {"horizon": self._horizon, "every": self._every}
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Forget the plans."""
         rows = self._observations.batch(obs)[0].shape[0]
-        self._plan: list[FloatArray] = [np.empty((0, 0))] * rows
+        self._plan: list[Plan | None] = [None] * rows
         self._at: IntArray = np.zeros(rows, dtype=np.int64)
         self._step: IntArray = np.zeros(rows, dtype=np.int64)
         self._new: BoolArray = np.ones(rows, dtype=np.bool_)
@@ -84,40 +86,44 @@ class _Rolling(Policy):
         for row in np.flatnonzero(self._new | (self._at == self._every)).tolist():
             left = self._scenario.episode_steps - int(self._step[row])
             if left > 0:  # a row whose episode is over waits for its reset
-                window = self._window(self._scenario, min(self._horizon, left), row)
-                self._plan[row] = self._corrected(
-                    plan_window(self._scenario, window, self._margin_pu), window
-                )
+                self._plan[row] = self._planned(row, min(self._horizon, left))
             self._at[row] = 0
         self._new[:] = False
         action = self._actions.neutral(len(batch))
         for row, plan in enumerate(self._plan):
-            if self._at[row] < len(plan):
-                action[row] = plan[self._at[row]]
+            if plan is not None and self._step[row] < self._scenario.episode_steps:
+                action[row] = self._decided(row, plan, int(self._at[row]))
         self._at += 1
         self._step += 1
         return self._actions.coded(action, single)
 
-    def _corrected(self, plan: FloatArray, window: Window) -> FloatArray:
-        """What is played of a plan."""
-        return plan
+    @abstractmethod
+    def _planned(self, row: int, horizon: int) -> Plan:
+        """The plan of a row's next intervals."""
 
     @abstractmethod
-    def _window(self, scenario: PlannedScenario, horizon: int, row: int) -> Window:
-        """What the row knows of its next intervals."""
+    def _decided(self, row: int, plan: Plan, at: int) -> FloatArray:
+        """(n_actions,) what is done in an interval of its plan."""
 
 
-class PerfectForesight(_Rolling):
-    """Rolling horizon with the true loads, sun, prices and cars to come."""
+class PerfectForesight(_Rolling[FloatArray]):
+    """Rolling horizon with the true loads, sun, prices and cars to come: the relaxation's plan as it is."""
 
     name = "mpc-perfect"
 
-    def _window(self, scenario: PlannedScenario, horizon: int, row: int) -> Window:
-        return scenario.window(horizon=horizon, row=row)
+    def _planned(self, row: int, horizon: int) -> FloatArray:
+        return plan_window(self._scenario, self._scenario.window(horizon=horizon, row=row))
+
+    def _decided(self, row: int, plan: FloatArray, at: int) -> FloatArray:
+        return np.asarray(plan[at])
 
 
-class OnForecasts(_Rolling):
-    """Rolling horizon with what the environment's forecaster says now, as its observation shows it.
+class OnForecasts(_Rolling[Schedule]):
+    """Two layers on what the environment's forecaster says now, as its observation shows it.
+
+    A *schedule* of the next hours, in steps of an hour, says what storage, cars, loads, generators, taps and
+    banks do. Each interval by itself then decides reactive power and how much sun and wind feed in, on what
+    is known just before it, and keeps voltages so far within the band as that may be off (`Errors`).
 
     At the level "oracle" without a forecaster forecasts are the truth; at others they err as those of weather
     services do. Of cars it knows those that are there, with their departure and their need; the next ones
@@ -127,25 +133,46 @@ class OnForecasts(_Rolling):
     name = "mpc"
 
     def __init__(
-        self, env: AnyEnv, horizon_h: float = 12.0, every_h: float = 1.0, margin_pu: float = 0.01
+        self, env: AnyEnv, horizon_h: float = 24.0, every_h: float = 1.0, errors: Errors = EXPECTED
     ) -> None:
-        """As `PerfectForesight`, with a margin for what forecasts do not know."""
-        super().__init__(env, horizon_h, every_h, margin_pu)
+        """As `PerfectForesight`; ``errors``: by how much forecasts are taken to be off, where they err."""
+        super().__init__(env, horizon_h, every_h)
+        scenario = self._scenario
+        forecasts = cast(Forecasts, scenario.forecasts)
+        self._times = math.gcd(times_of(scenario), self._every, self._horizon)
+        self._lead_h = 0.0 if forecasts.exact else scenario.calendar.dt_h
+        self._errors = errors if forecasts.random else replace(errors, deviations=0.0)
+        self._dispatch = IntervalDispatch(scenario, Caution(scenario, self._errors))
 
-    def _window(self, scenario: PlannedScenario, horizon: int, row: int) -> Window:
-        window = scenario.window(horizon=horizon, row=row, forecast=scenario.forecasts)
-        return replace(window, outlooks={kind: present(told) for kind, told in window.outlooks.items()})
+    def config(self) -> Mapping[str, str | int | float | bool | None]:
+        """Beside horizon and interval of planning, in intervals: what forecasts are taken to be off by."""
+        errors = self._errors
+        return {
+            **super().config(), "load_std": errors.load.std, "load_hours": errors.load.hours,
+            "pv_std": errors.pv.std, "pv_hours": errors.pv.hours, "wind_std": errors.wind.std,
+            "wind_hours": errors.wind.hours, "deviations": errors.deviations, "least_pu": errors.least_pu,
+        }  # fmt: skip
 
-    def _corrected(self, plan: FloatArray, window: Window) -> FloatArray:
+    def _planned(self, row: int, horizon: int) -> Schedule:
+        return scheduled(self._scenario, self._window(row, horizon), self._times)
+
+    def _decided(self, row: int, plan: Schedule, at: int) -> FloatArray:
+        window = self._window(row, 1)
+        action = self._dispatch.action(window, plan, at // self._times, self._lead_h)
         units = {unit.name: unit for unit in self._scenario.units}
         for outlook in window.outlooks.values():
-            if outlook.units and units[outlook.units[0]].kind != EV.kind:
+            if not outlook.units or units[outlook.units[0]].kind != EV.kind:
                 continue
-            for name, there in zip(outlook.units, occupied(outlook).T, strict=True):
+            for name, there in zip(outlook.units, occupied(outlook)[0], strict=True):
                 column = units[name].action_p
-                if column is not None:
-                    plan[~there, column] = self._actions.neutral_action[column]
-        return plan
+                if column is not None and not there:
+                    action[column] = self._actions.neutral_action[column]
+        return action
+
+    def _window(self, row: int, horizon: int) -> Window:
+        """What the row knows of its next intervals."""
+        window = self._scenario.window(horizon=horizon, row=row, forecast=self._scenario.forecasts)
+        return replace(window, outlooks={kind: present(told) for kind, told in window.outlooks.items()})
 
 
 def occupied(outlook: Outlook) -> BoolArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +13,46 @@ from ...envs.core.planning import SoFar, Window
 from ...envs.tasks import Term
 from ..errors import RunError
 from .affine import Affine
-from .branch_flow import MOST_V_PU, BranchFlow, ends_of
 from .devices import Planned
 from .program import Program
-from .reach import Reach
+
+
+class PlannedGrid(Protocol):
+    """What terms read of the network in a program; (steps,) where nothing else is said."""
+
+    @property
+    def p_source_mw(self) -> Affine:
+        """Power at the head."""
+        ...
+
+    @property
+    def loss_mw(self) -> Affine:
+        """Series losses of all branches."""
+        ...
+
+    def deviation(self, reference_pu: float) -> Affine:
+        """() sum over intervals of the mean square of V - reference over the live nodes."""
+        ...
+
+    def violation(self) -> Affine:
+        """() what voltages lie outside the band of the task, added over nodes and intervals, pu."""
+        ...
+
+    def overload(self) -> Affine:
+        """() MVA above the rating of the larger end, added over branches and intervals."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedEpisode:
-    """What terms read: the network, the fleet, the band of the task, and the window with its prices, the
-    power that is asked for, and what the episode was before; what voltages and flows can be at all (None:
-    not known); and () what the moves of tap changers and banks cost.
+    """What terms read: the network, the fleet, and the window with its prices, the power that is asked for,
+    and what the episode was before; and () what the moves of tap changers and banks cost.
     """
 
     program: Program
-    flow: BranchFlow
+    grid: PlannedGrid
     fleet: Sequence[Planned]
-    v_band: tuple[float, float] | None
     window: Window
-    reach: Reach | None
     moves_usd: Affine
 
     @property
@@ -96,22 +117,11 @@ def wants_losses(window: Window, terms: Sequence[Term]) -> NDArray[np.bool_]:
 
 
 def _loss_mw(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.flow.loss_mw.sum()
+    return episode.grid.loss_mw.sum()
 
 
 def _deviation(episode: PlannedEpisode, reference_pu: float, band_pu: float) -> Affine:
-    """(V - r)^2 = v - 2 r sqrt(v) + r^2 in v = V^2, convex, mean over the live nodes."""
-    v = episode.flow.v
-    root = _roots(episode, v)
-    square = v - 2.0 * reference_pu * root + reference_pu**2
-    return square.sum() / (episode.flow.network.size * band_pu**2)
-
-
-def _roots(episode: PlannedEpisode, v: Affine) -> Affine:
-    """At most the voltages of these squares; at them where more is better."""
-    root = episode.program.columns(v.shape, MOST_V_PU)
-    episode.program.rotated(v, Affine(np.ones(v.shape)), root)
-    return root
+    return episode.grid.deviation(reference_pu) / band_pu**2
 
 
 def _throughput(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -122,20 +132,8 @@ def _throughput(episode: PlannedEpisode, **_: Any) -> Affine:
 
 
 def _violation(episode: PlannedEpisode, **_: Any) -> Affine:
-    """Of the sum of a step, without its ceiling: see `day.plan_day`.
-
-    Below the band V <= sqrt(v) as above; beyond it V - h = (v - h^2) / (V + h) is the least where V is most.
-    """
-    if episode.v_band is None:
-        return Affine(0.0)
-    (low, high), v, reach = episode.v_band, episode.flow.v.reshape(-1), episode.reach
-    ends = (np.zeros(v.shape), np.full(v.shape, np.inf))
-    if reach is not None:
-        ends = reach.v_low.ravel(), reach.v_high.ravel()
-    under, over = np.flatnonzero(ends[0] < low**2), np.flatnonzero(ends[1] > high**2)
-    below = episode.program.positive(low - _roots(episode, v[under]))
-    above = episode.program.positive((v[over] - high**2) / (MOST_V_PU + high))
-    return below.sum() + above.sum()
+    """Of the sum of a step, without its ceiling: see `day.plan_day`."""
+    return episode.grid.violation()
 
 
 def _deficit(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -146,21 +144,21 @@ def _deficit(episode: PlannedEpisode, **_: Any) -> Affine:
 
 
 def _energy_usd(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.dt_h * (episode.window.price_usd_mwh * episode.flow.p_source_mw).sum()
+    return episode.dt_h * (episode.window.price_usd_mwh * episode.grid.p_source_mw).sum()
 
 
 def _imported(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.dt_h * episode.program.positive(episode.flow.p_source_mw).sum()
+    return episode.dt_h * episode.program.positive(episode.grid.p_source_mw).sum()
 
 
 def _exported(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.dt_h * episode.program.positive(-episode.flow.p_source_mw).sum()
+    return episode.dt_h * episode.program.positive(-episode.grid.p_source_mw).sum()
 
 
 def _peak(episode: PlannedEpisode, **_: Any) -> Affine:
     """The rises of the running peak add up to the peak, from what it was on."""
     before = episode.so_far.peak_mw
-    return episode.program.most(episode.flow.p_source_mw, floor=before) - before
+    return episode.program.most(episode.grid.p_source_mw, floor=before) - before
 
 
 def _off(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -176,7 +174,7 @@ def _distance(episode: PlannedEpisode) -> Affine:
     asked = episode.window.setpoint_mw
     if asked is None:
         raise RunError("the reward counts a distance from a dispatch signal that the task does not have")
-    return episode.flow.p_source_mw - asked
+    return episode.grid.p_source_mw - asked
 
 
 def _absolute(program: Program, expression: Affine) -> Affine:
@@ -188,7 +186,7 @@ def _absolute(program: Program, expression: Affine) -> Affine:
 
 def _above(episode: PlannedEpisode, sign: float, limit_mw: float) -> Affine:
     """(steps,) import (or export) beyond a limit."""
-    return episode.program.positive(sign * episode.flow.p_source_mw - limit_mw)
+    return episode.program.positive(sign * episode.grid.p_source_mw - limit_mw)
 
 
 def _charged(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -206,24 +204,7 @@ def _undelivered(episode: PlannedEpisode, **_: Any) -> Affine:
 
 
 def _overload(episode: PlannedEpisode, **_: Any) -> Affine:
-    """MVA above the rating of the larger end."""
-    network, program, base = episode.flow.network, episode.program, episode.flow.network.base_mva
-    rated = np.flatnonzero(np.isfinite(network.rating_mva))
-    if not rated.size:
-        return Affine(0.0)
-    rating = np.broadcast_to(network.rating_mva[rated] / base, (episode.window.t_index.size, rated.size))
-    loaded = np.arange(rating.size)
-    if episode.reach is not None:
-        loaded = np.flatnonzero(episode.reach.most_mva(network)[:, rated] / base > rating)
-    if not loaded.size:
-        return Affine(0.0)
-    ends = [(p.reshape(-1)[loaded], q.reshape(-1)[loaded]) for p, q in ends_of(episode.flow, rated).values()]
-    most = np.maximum(*(program.reach_of(p) + program.reach_of(q) for p, q in ends))
-    above = program.columns(most.shape, most)
-    program.nonneg(above)
-    for p, q in ends:
-        program.cone(above + rating.ravel()[loaded], p, q)
-    return base * above.sum()
+    return episode.grid.overload()
 
 
 def _settlement(episode: PlannedEpisode, terms: Sequence[Term]) -> Affine:
@@ -261,7 +242,7 @@ _COVERED: dict[str, Callable[..., Affine]] = {
     "thermal_overload_mva": _overload,
     "setpoint_deviation_mw": _off,
     "setpoint_deviation_square": _off_square,
-    "loss_mwh": lambda episode: episode.dt_h * episode.flow.loss_mw.sum(),
+    "loss_mwh": lambda episode: episode.dt_h * episode.grid.loss_mw.sum(),
     "import_above_mw": lambda episode, limit_mw: _above(episode, 1.0, limit_mw).sum(),
     "export_above_mw": lambda episode, limit_mw: _above(episode, -1.0, limit_mw).sum(),
     "import_above_square": lambda episode, limit_mw: episode.program.square(

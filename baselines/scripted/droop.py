@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ... import physics
 from ...envs.core.planning import PlannedScenario
 from ..errors import RunError
-from ..hosting.moments import placed_loads
+from ..hosting.moments import loads_of_points
 from ..policy import AnyEnv, FloatArray, scenario_of
 from .inverters import InverterPolicy, Inverters
 
@@ -86,7 +86,7 @@ class _Fit:
         steps = _training_steps(scenario, seed)
         p, q = (np.empty((steps.size, scenario.load.s_max_mva.size)) for _ in range(2))
         scenario.load.fill(steps, p, q)
-        self.loads = placed_loads(scenario.feeder, p, q)
+        self.loads = loads_of_points(scenario.feeder, p, q)
         self.p_mw = self._offered(scenario, steps)
         self.most = _most(units, self.p_mw)
         known = {unit.name: unit for unit in scenario.fleet.units("pv")}

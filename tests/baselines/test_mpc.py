@@ -54,7 +54,7 @@ def test_forecasts_that_err_cost_something_and_keep_below_the_bound() -> None:
     env, clear = made(HOURLY[0], forecaster=wild), made(HOURLY[0])
     bound = bracket(clear, 160).bound
     foretold = returns(env, OnForecasts(env, every_h=3.0), 160)
-    true = returns(clear, OnForecasts(clear, every_h=3.0, margin_pu=0.0), 160)
+    true = returns(clear, OnForecasts(clear, every_h=3.0), 160)
     assert foretold < true <= bound + 1e-6
 
 
