@@ -25,10 +25,11 @@ from .inverters import InverterPolicy, Inverters
 SLOPES = (0.0, 2.0, 5.0, 10.0, 20.0)
 REFERENCES = (0.97, 0.985, 1.0, 1.015, 1.03)
 _FACTORS = (0.0, 0.5, 1.0, 2.0, 3.0)
-_SWEEPS, _INTERVALS = 2, 24
+_SWEEPS, _INTERVALS = 2, 48
 _ROUNDS, _DAMPING, _REST = 40, 0.3, 1e-4
 _STEP_RESPONSE = 0.3
 _LETTERS = "ABC"
+_UNBALANCE = "unbalance_square"
 _TERMS = {"loss_mw": 0.0, "voltage_deviation": 0.0, "voltage_violation_capped_pu": 0.0}
 
 
@@ -97,9 +98,13 @@ class _Fit:
         self.settings = self._settings(scenario)
         self.band = scenario.task.v_band or (0.0, np.inf)
         self.weight = dict(_TERMS)
+        self.unbalance: tuple[float, float, float] | None = None  # weight, limit in %, most
         for term in scenario.task.rewards:
             if term.of.name in self.weight:
                 self.weight[term.of.name] = -term.weight
+            if term.of.name == _UNBALANCE and self.per_phase:
+                given = {**term.of.parameters, **dict(term.parameters)}
+                self.unbalance = (-term.weight, float(given["limit_pct"]), float(given["most"]))
         if not any(self.weight.values()):
             raise RunError("droop-optimised: the task rewards neither losses nor voltages: nothing to fit")
 
@@ -133,7 +138,7 @@ class _Fit:
                 tried = [best]
                 for slope in {best[0][k] * factor for factor in _FACTORS} | {2.0 * s[k], 10.0 * s[k]}:
                     changed = best[0].copy()
-                    changed[k] = slope
+                    changed[k] = min(slope, SLOPES[-1] * s[k])
                     tried.append((changed, best[1]))
                 best = tried[int(self.costs(tried).argmin())]
         return best
@@ -162,10 +167,14 @@ class _Fit:
         outside = np.nansum(np.maximum(low - v, 0.0) + np.maximum(v - high, 0.0), axis=1)
         square = np.nanmean(((v - 1.0) / 0.05) ** 2, axis=1)
         weight = self.weight
-        return np.asarray(
+        cost = (
             weight["loss_mw"] * sol.p_loss_mw + weight["voltage_deviation"] * square
             + weight["voltage_violation_capped_pu"] * np.minimum(outside, 1.0)
         )  # fmt: skip
+        if self.unbalance is not None:
+            priced, limit, most = self.unbalance
+            cost = cost + priced * np.nanmean(np.minimum(sol.vuf_pct / limit, most) ** 2, axis=1)
+        return np.asarray(cost)
 
     def _placed(self, power: FloatArray) -> FloatArray:
         if not self.per_phase:
