@@ -10,9 +10,11 @@ from .errors import RunError, unknown
 from .optimal.mpc import OnForecasts, PerfectForesight
 from .optimal.policy import Optimal
 from .optimal.schedule_policy import ScheduleOptimal
+from .optimal.volt_var.policies import VoltVarOptimal, VoltVarTable
 from .policy import AnyEnv, Policy, scenario_of
 from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
 from .scripted.do_nothing import DoNothing
+from .scripted.droop import OptimisedDroop
 from .scripted.fuzzy import FuzzyVoltVar
 from .scripted.hosting import NearestFirst
 from .scripted.hosting_plan import PlannedSites
@@ -45,6 +47,11 @@ def _optimal(env: AnyEnv) -> Policy:
     return PlannedSites(env) if sites else Optimal(env)
 
 
+def _regulator_local(env: AnyEnv) -> Policy:
+    """The relays of the feeder under the name that Volt/VAR plans compare with."""
+    return LocalControl(env, name="regulator-local")
+
+
 def _catalogue() -> Mapping[str, Factory]:
     table: dict[str, Factory] = {
         "do-nothing": DoNothing,
@@ -58,6 +65,8 @@ def _catalogue() -> Mapping[str, Factory]:
             table[stem + suffix] = factory(stem + suffix, variant)
     table["volt-var-fuzzy"] = FuzzyVoltVar
     table["local-control"] = LocalControl  # per-phase environments with tap changers or banks
+    table["regulator-local"] = _regulator_local
+    table["droop-optimised"] = OptimisedDroop  # one slope for each inverter, fitted on training days
     table["ev-asap"] = ChargeAsSoonAsPossible
     table["ev-valley-filling"] = ValleyFilling
     table["ev-cheapest"] = CheapestHours
@@ -72,6 +81,8 @@ def _catalogue() -> Mapping[str, Factory]:
     table["schedule-optimal"] = ScheduleOptimal  # days of devices with energy, balanced or per phase
     table["mpc"] = OnForecasts  # where the relaxation covers feeder, devices and reward
     table["mpc-perfect"] = PerfectForesight
+    table["vvo-optimal"] = VoltVarOptimal  # every interval by itself, its loads known
+    table["vvo-plan"] = VoltVarTable  # settings looked up by load and sun
     return MappingProxyType(table)
 
 

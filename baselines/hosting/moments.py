@@ -117,10 +117,15 @@ def _load_points(feeder: Feeder, year: Profiles, steps: IntArray) -> tuple[Float
 
 def placed_loads(flows: Flows, p: FloatArray, q: FloatArray) -> Arguments:
     """Loads of points as arguments of the power flow."""
-    if not flows.per_phase:
+    return loads_of_points(flows.feeder, p, q)
+
+
+def loads_of_points(feeder: Feeder, p: FloatArray, q: FloatArray) -> Arguments:
+    """Loads of points, (rows, points) in the order of a `LoadSource`, as arguments of the power flow."""
+    if feeder.phases == "balanced":
         return {"p_mw": p, "q_mvar": q}
-    n = len(flows.node_ids)
-    slot = load_points(flows.feeder).slot
+    n = feeder.n_nodes
+    slot = load_points(feeder).slot
     found = {}
     for name, values in (("p", p), ("q", q)):
         flat = np.zeros((len(values), 6 * n))

@@ -128,3 +128,35 @@ def _descend(
                 if _gains(one, best, least_gain):
                     best, gained = one, True
     return best
+
+
+def descended_together(choices: Sequence[IntArray], judge: Judge, start: IntArray) -> Found:
+    """A descent in few large batches: all moves of one coordinate, then the best of them made together.
+
+    It ends where no move of a single coordinate gains.
+
+    Args:
+        choices: Values of each coordinate.
+        judge: What is made small.
+        start: Where it begins.
+    """
+    best = _best(judge, [start[None]])
+    places = np.repeat(np.arange(len(choices)), [len(values) for values in choices])
+    while True:
+        rows = np.repeat(best.setting[None], len(places), axis=0)
+        rows[np.arange(len(places)), places] = np.concatenate(choices)
+        outside, objective = judge(rows)
+        order = np.lexsort((objective, outside))
+        gains = [k for k in order.tolist() if (float(outside[k]), float(objective[k])) < best.merit]
+        first: dict[int, int] = {}
+        for k in gains:
+            first.setdefault(int(places[k]), k)
+        if not first:
+            return best
+        together = np.repeat(best.setting[None], len(first), axis=0)
+        for n, (place, k) in enumerate(first.items()):
+            together[n:, place] = rows[k, place]
+        one = _best(judge, [together])
+        if not one.merit < best.merit:
+            return best
+        best = one

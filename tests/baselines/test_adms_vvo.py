@@ -211,7 +211,9 @@ def test_steps_of_a_per_phase_feeder_are_power_flows(regulated: dict[str, Path])
             places = legs[phases] if delta else ["ABC".index(x) for x in phases]
             for kind, power in zip("pq", series, strict=True):
                 loads[kind + "_delta" * delta][node, places] += power[0, load] / len(places)
-        given = {f"{k}_{'mw' if k[0] == 'p' else 'mvar'}": values for k, values in loads.items()}
+        given: dict[str, Any] = {
+            f"{k}_{'mw' if k[0] == 'p' else 'mvar'}": values for k, values in loads.items()
+        }
         taps = np.array([int(k) for k in row["tap_pos"].split(",")])
         on = np.array([k == "1" for k in row["cap_on"].split(",")])
         sol = physics.solve(net, tap=1.0 + 0.00625 * taps, cap_on=on, **given)

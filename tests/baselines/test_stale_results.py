@@ -281,7 +281,9 @@ def test_what_an_episode_writes_can_be_named(tmp_path: Path) -> None:
 
 
 #: Rules for devices that the environment of this module has not.
-ELSEWHERE = ("ev-", "local-control", "battery-price", "peak-shave", "track-setpoint", "host-")
+ELSEWHERE = (
+    "ev-", "local-control", "regulator-local", "battery-price", "peak-shave", "track-setpoint", "host-",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in baselines.names() if not n.startswith(ELSEWHERE)])

@@ -24,7 +24,8 @@ def vvo_png(study: VoltVarStudy, tables: Mapping[str, pa.Table]) -> bytes:
     maps = _maps(tables["vvo_settings"])
     rows = -(-len(maps) // _COLUMNS)
     figure = new_figure(12.0, 2.6 * rows + 3.0)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(2.6 * rows, 3.0))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(2.6 * rows, 3.0))
+    upper, lower = parts
     axes = np.atleast_1d(upper.subplots(rows, _COLUMNS, squeeze=False)).reshape(-1)
     for ax in axes[len(maps) :]:
         ax.set_axis_off()

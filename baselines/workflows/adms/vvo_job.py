@@ -228,17 +228,17 @@ def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Any:
 
 def settings_map(outcome: JobOutcome) -> Any:
     """A row for each point and type of day, for a terminal."""
-    rows: dict[tuple[Any, ...], list[float]] = {}
+    rows: dict[tuple[Any, ...], list[tuple[str, float]]] = {}
     for row in outcome.tables["vvo_settings"].to_pylist():
         if row["scope"] == SNAPSHOT:
             continue
         key = (row["day_type"], row["load_level"], row["pv_level"])
-        rows.setdefault(key, []).append((row["kind"], row["setting"]))  # type: ignore[arg-type]
+        rows.setdefault(key, []).append((row["kind"], row["setting"]))
     found = _table("Settings", ("Day or level", "Taps", "Banks"), ("Inverters, mean Q",))
     for (day_type, load, sun), values in rows.items():
         taps, banks, shares = (
             [v for kind, v in values if kind == wanted] for wanted in ("tap changer", "bank", "inverter")
-        )  # type: ignore[misc]
+        )
         found.add_row(
             day_type or f"load {load:.2f}, PV {sun:.2f}", " ".join(f"{v:+.0f}" for v in taps) or "–",
             " ".join("on" if v else "off" for v in banks) or "–",

@@ -80,12 +80,12 @@ class OpfConfig(JobConfig):
     banks: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("all|ID[,ID…]")] = Field(
         default=(), description="Capacitor banks that are switched, too; left out: all stay as stored."
     )
-    switches: Annotated[
-        tuple[str, ...], BeforeValidator(commas), DisplayedField("all|branches|ID[,ID…]")
-    ] = Field(
-        default=(),
-        description="Switches that are opened and closed, too: all of the table, every one of the branches, "
-        "or ids of either; left out: all stay as stored.",
+    switches: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("all|branches|ID[,ID…]")] = (
+        Field(
+            default=(),
+            description="Switches that are opened and closed, too: all of the table, every one of the "
+            "branches, or ids of either; left out: all stay as stored.",
+        )
     )
     thermal: bool = Field(default=True, description="Keep the ratings of branches.")
     thermal_margin: float = Field(default=0.0, description="Share of each rating that stays free.")
@@ -197,9 +197,7 @@ def opf_session(config: OpfConfig) -> OpfSession:
     kind = BalancedFlows if feeder.phases == "balanced" else PhaseFlows
     flows = kind(feeder, HostingLimits(_PHYSICAL, None, None), config.v_source_pu)
     moments = _moments(flows, config)
-    return OpfSession(
-        feeder, net, assets, free, limits, moments, config.v_source_pu, tuple(inputs)
-    )
+    return OpfSession(feeder, net, assets, free, limits, moments, config.v_source_pu, tuple(inputs))
 
 
 def _compiled(feeder: cases.Feeder, free: Free) -> physics.Network | physics.Network3:
