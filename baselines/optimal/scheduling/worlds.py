@@ -27,6 +27,7 @@ KINDS = (PRICE, LOAD, SUN, WIND, LINE, ASSET, FORECAST, COMMUNICATION)
 #: Those that happen to an element: nobody knows of them before they begin.
 OF_ELEMENT = (LINE, ASSET, COMMUNICATION)
 _POWERS = ("p_", "q_")
+_BOUNDS = ("p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
 
 
 class Event(NamedTuple):
@@ -173,14 +174,13 @@ def _cut_off(asset: Asset, out: NDArray[np.bool_], dt_h: float) -> tuple[Asset, 
     """An asset that does nothing in some steps, and the energy that it then lacks."""
     if not out.any():
         return asset, 0.0
-    bounds = {
-        name: np.where(out, 0.0, vars(asset)[name])
-        for name in ("p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
-    }
+    rest = {name: np.where(out, 0.0, vars(asset)[name]) for name in _BOUNDS}
     offers = None if asset.offers_mw is None else np.where(out, 0.0, asset.offers_mw)
     one = replace(
-        asset, **bounds, offers_mw=offers, reservoir=None, ramp_up_mw_per_h=np.inf, ramp_down_mw_per_h=np.inf
-    )
+        asset, p_min_mw=rest["p_min_mw"], p_max_mw=rest["p_max_mw"], q_min_mvar=rest["q_min_mvar"],
+        q_max_mvar=rest["q_max_mvar"], offers_mw=offers, reservoir=None, ramp_up_mw_per_h=np.inf,
+        ramp_down_mw_per_h=np.inf,
+    )  # fmt: skip
     store = asset.reservoir
     if store is None:
         return one, 0.0
