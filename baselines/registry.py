@@ -9,6 +9,7 @@ from ..envs.resources.hosting import HostingProgram
 from .errors import RunError, unknown
 from .optimal.mpc import OnForecasts, PerfectForesight
 from .optimal.policy import Optimal
+from .optimal.schedule_policy import ScheduleOptimal
 from .policy import AnyEnv, Policy, scenario_of
 from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
 from .scripted.do_nothing import DoNothing
@@ -18,7 +19,7 @@ from .scripted.hosting_plan import PlannedSites
 from .scripted.hosting_search import Bisection, Sweep
 from .scripted.local_control import LocalControl
 from .scripted.random import Random
-from .scripted.storage import BatteryPrice, PeakShave, TrackSetpoint
+from .scripted.storage import BatteryPrice, PeakShave, SelfConsumption, TrackSetpoint
 from .scripted.vde4105 import VDE_VARIANTS, PowerFactor4105, VoltVar4105
 from .scripted.volt_var import IEEE1547_A, IEEE1547_B, PiecewiseVoltVar
 
@@ -65,8 +66,10 @@ def _catalogue() -> Mapping[str, Factory]:
     table["host-bisection"] = Bisection
     table["battery-price"] = BatteryPrice  # of tasks in money
     table["peak-shave"] = PeakShave
+    table["self-consumption"] = SelfConsumption
     table["track-setpoint"] = TrackSetpoint
     table["optimal"] = _optimal
+    table["schedule-optimal"] = ScheduleOptimal  # days of devices with energy, balanced or per phase
     table["mpc"] = OnForecasts  # where the relaxation covers feeder, devices and reward
     table["mpc-perfect"] = PerfectForesight
     return MappingProxyType(table)

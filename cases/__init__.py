@@ -8,6 +8,7 @@ False
 
 from __future__ import annotations
 
+from . import assets as assets
 from . import profiles as profiles
 from .errors import CaseError as CaseError
 from .errors import Problem as Problem
@@ -29,6 +30,7 @@ __all__ = [
     "IslandReport",
     "Problem",
     "Topology",
+    "assets",
     "import_dss",
     "import_matpower",
     "load",

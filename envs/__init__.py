@@ -22,6 +22,9 @@ from .blocks import (
     SettlementPrices,
     WindForecast,
 )
+from .configuration.asset_fleet.making import options_from_assets, shipped_asset_options
+from .configuration.asset_fleet.reading import fleet_from_assets
+from .configuration.asset_fleet.writing import assets_of
 from .configuration.description import describe
 from .configuration.env_file import options_from_dict, options_to_dict, read_options, write_options
 from .configuration.making import load_env, load_vector_env, make_env, make_vector_env
@@ -169,14 +172,18 @@ __all__ = [
     "WattVarCurve",
     "Wind",
     "WindForecast",
+    "assets_of",
     "describe",
+    "fleet_from_assets",
     "load_env",
     "load_vector_env",
     "make_env",
     "make_vector_env",
+    "options_from_assets",
     "options_from_dict",
     "options_to_dict",
     "read_options",
     "sb3_vec_env",
+    "shipped_asset_options",
     "write_options",
 ]

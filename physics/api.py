@@ -275,11 +275,16 @@ def gradient(
         by = physics.gradient(sol, v_pu=2.0 * (sol.v_pu - 1.0))     # f: the sum of (v - 1)^2
         by.q_inject_mvar                                            # f per Mvar injected at each bus
 
+    Loops, parallel branches and generators that hold voltages (balanced feeders) cost a small dense system
+    more. What a generator holds stands and its reactive power answers; one that stands at a limit keeps it.
+    Of several parallel branches without impedance, whose ratios can only move together, each ``tap`` has an
+    equal share of what all do together.
+
     Rows are independent of each other and of the batch size, to the last bit. A solution of one row with a
     batch of scalars gives the gradients of all of them.
 
     Args:
-        solution: Of :func:`solve`, with currents. Balanced feeders: solved as trees. Of a per-phase solution
+        solution: Of :func:`solve`, with currents, loops and held voltages included. Of a per-phase solution
             all arrays below have the phases A, B, C as a last axis of 3; the load arrays that it was solved
             with must not have been changed since.
         v_pu: f per pu of the voltage of each bus, (n_bus,) or (batch, n_bus).
@@ -301,8 +306,7 @@ def gradient(
         converge are NaN, and ``converged`` says which.
 
     Raises:
-        ValueError: Arguments of wrong shape or that are not finite, none at all, a network that is solved
-            with loops, parallel branches or generators that hold voltages.
+        ValueError: Arguments of wrong shape or that are not finite, none at all.
         AttributeError: A balanced solution with ``currents=False``.
     """
     seeds = {

@@ -2,7 +2,8 @@
 
 Call: python tools/ship_certificates.py OUT|AUDIT.parquet|NAME=BASE|NAME@DAY,DAY...
 
-OUT is a finished folder of `distgrid certify`; AUDIT.parquet the episodes of `distgrid audit`, docs/audits;
+OUT is a folder of `distgrid certify`; one that is not finished betters the days that it has, of a table that
+is shipped already. AUDIT.parquet: the episodes of `distgrid audit`, docs/audits;
 NAME=BASE: an environment that only shows less than another one; NAME@DAY,DAY: bounds of shipped days again.
 Of two tables of an environment the better value of each day is kept, and the bound that one of them has.
 """
@@ -39,10 +40,11 @@ def main(given: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     for path in map(Path, given):
         name, inputs, rows = _read(path)
-        if name in shipped() and belongs_to(name, inputs):
-            known = certificates(name).to_pylist()
-            if [row["seed"] for row in known] == [row["seed"] for row in rows]:
-                rows = [_better(row, rows) for row in known]
+        known = certificates(name).to_pylist() if name in shipped() and belongs_to(name, inputs) else []
+        if {_episode(row) for row in rows} <= {_episode(row) for row in known}:
+            rows = [_better(row, rows) for row in known]
+        elif _unfinished(path):
+            raise SystemExit(f"{path}: not finished, and no table of {name} has its days")
         rows = [_with_gap(row) for row in rows]
         table = table_of_rows([tuple(row[f.name] for f in CERTIFICATES) for row in rows], CERTIFICATES)
         kept = {b"inputs": json.dumps(inputs).encode()}
@@ -117,11 +119,23 @@ def _inputs(env: Any) -> dict[str, str]:
 
 def _of_folder(folder: Path) -> tuple[str, dict[str, str], list[Row]]:
     run = json.loads((folder / "run.json").read_text())
-    if run["status"] != "done" or run["parameters"]["split"] != SPLIT or run["parameters"]["days"]:
-        raise SystemExit(f"{folder}: not a finished run of all test days")
+    if run["parameters"]["split"] != SPLIT or run["parameters"]["days"]:
+        raise SystemExit(f"{folder}: not a run of all test days")
     inputs = {record["name"]: record["sha256"] for record in run["inputs"]}
     name = run["parameters"]["env"].rsplit("/", 1)[-1]
-    return name, inputs, pq.read_table(folder / "certificates.parquet").to_pylist()
+    parts = [folder / "certificates.parquet"]
+    if _unfinished(folder):
+        parts = sorted((folder / "parts").glob("*.certificates.parquet"))
+    return name, inputs, [row for part in parts for row in pq.read_table(part).to_pylist()]
+
+
+def _unfinished(path: Path) -> bool:
+    record = path / "run.json"
+    return record.exists() and json.loads(record.read_text())["status"] != "done"
+
+
+def _episode(row: Row) -> tuple[int, int | None]:
+    return row["day"], row["seed"]
 
 
 def _of_audit(path: Path) -> tuple[str, dict[str, str], list[Row]]:
@@ -162,7 +176,7 @@ def _seed(env: Any, day: int, seed: int) -> int | None:
 def _better(row: Row, others: list[Row]) -> Row:
     """The row with what another of the same day and seed does better."""
     for other in others:
-        if (other["day"], other["seed"]) != (row["day"], row["seed"]):
+        if _episode(other) != _episode(row):
             continue
         if abs(other["do_nothing"] - row["do_nothing"]) > _SAME * abs(row["do_nothing"]):
             raise SystemExit(f"day {row['day']}: doing nothing brings {other['do_nothing']!r} now")

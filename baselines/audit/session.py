@@ -18,7 +18,16 @@ from .affine import Affine, best_affine
 from .config import BUDGETS, AuditConfig, Budget
 
 #: Policies that are contenders of their own, and those that solve power flows ahead: planners, no rules.
-_OWN = ("do-nothing", "random", "host-sweep", "host-bisection", "optimal", "mpc", "mpc-perfect")
+_OWN = (
+    "do-nothing",
+    "random",
+    "host-sweep",
+    "host-bisection",
+    "optimal",
+    "schedule-optimal",
+    "mpc",
+    "mpc-perfect",
+)
 
 
 class AuditSession:

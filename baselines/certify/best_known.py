@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..optimal.bracket import Bracket, bracket
 from ..optimal.phase_day.plan import plan_phase_day
+from ..optimal.phase_day.start import started
 from ..policy import scenario_of
 from ..search.arena import FloatArray
 from ..search.day_search import DaySearch, Found
@@ -64,12 +66,12 @@ def certificate(session: CertifySession, day: int) -> Certificate:
     plans |= {name: actions[at] for name, actions in session.plans.items()}
     if found is not None:
         plans["relaxation"] = found.actions
+    brought = _returns(session, day, plans)
     if session.per_phase:
-        session.env.reset(seed=seed, options={"day": int(day)})
-        plans["plan per phase"] = plan_phase_day(scenario_of(session.env)).actions
+        best_so_far = plans[max(brought, key=lambda name: brought[name])]
+        plans["plan per phase"] = _per_phase(session, day, best_so_far)
+        brought |= _returns(session, day, {"plan per phase": plans["plan per phase"]})
     names = list(plans)
-    returns = arena.sequences(np.full(len(names), day), np.array(list(plans.values()))).returns
-    brought = dict(zip(names, returns.tolist(), strict=True))
     by = max(names, key=lambda name: brought[name])
     actions, best = plans[by], brought[by]
     if session.search_steps and not _proved(found, best):
@@ -82,6 +84,19 @@ def certificate(session: CertifySession, day: int) -> Certificate:
         brought["do-nothing"], rule, None if rule is None else rules[rule], best, by, actions,
         None if found is None else found.bound,
     )  # fmt: skip
+
+
+def _returns(session: CertifySession, day: int, plans: Mapping[str, FloatArray]) -> dict[str, float]:
+    """What plans (steps, n_actions) bring, by name."""
+    found = session.arena.sequences(np.full(len(plans), day), np.array(list(plans.values()))).returns
+    return dict(zip(plans, found.tolist(), strict=True))
+
+
+def _per_phase(session: CertifySession, day: int, first: FloatArray) -> FloatArray:
+    """The plan on the power flow, from the actions ``first`` on."""
+    start = started(session.env, first, day, session.seeds[day])
+    session.env.reset(seed=session.seeds[day], options={"day": int(day)})
+    return plan_phase_day(scenario_of(session.env), start=start).actions
 
 
 def _proved(found: Bracket | None, best: float) -> bool:

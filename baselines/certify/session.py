@@ -20,10 +20,8 @@ from ..search.arena import Arena, BoolArray, FloatArray
 from ..search.day_search import momentary
 
 #: Policies that solve power flows ahead of each step, or know the day.
-PLANNERS = ("host-sweep", "host-bisection", "optimal")
+PLANNERS = ("host-sweep", "host-bisection", "optimal", "schedule-optimal")
 _NO_RULES = ("do-nothing", "random", "mpc", "mpc-perfect", *PLANNERS)
-#: Devices whose intervals leave each other alone, but for moves: days per phase are planned within a minute.
-_STEP_BY_STEP = {"pv", "wind", "tap_changer", "capacitor_bank"}
 #: Row steps of a search: so many voltages are solved for, within these ends.
 _VOLTAGES, _FEWEST, _MOST = 5_000_000, 30_000, 80_000
 
@@ -51,8 +49,7 @@ class CertifySession:
         self.arena = Arena(env, split, seed, threads=1, seeds=self.seeds)
         scenario = scenario_of(self.arena.env)
         self.covered = _passes(check_covered, scenario)
-        kinds = {program.kind for program in scenario.fleet.programs}
-        self.per_phase = kinds <= _STEP_BY_STEP and _passes(check_phase_day, scenario)
+        self.per_phase = _passes(check_phase_day, scenario)
         fitting = registry.fitting(self.arena.env)
         self.rules = tuple(name for name in fitting if name not in _NO_RULES)
         self.planners = tuple(name for name in PLANNERS if name in fitting and not self.covered)

@@ -80,8 +80,23 @@ def steps_of_days(
         raise RunError(f"day {foreign[0] if foreign else '(none)'} is not one of split {split!r}")
     per_day = year.steps_per_day
     steps = np.concatenate([np.arange(day * per_day, (day + 1) * per_day) for day in chosen])
+    return at_steps(flows, steps, load_scale, year)
+
+
+def at_steps(
+    flows: Flows, steps: IntArray, load_scale: float = 1.0, profiles: Profiles | None = None
+) -> Moments:
+    """Some intervals of the year: loads, sun, wind, cars, load.
+
+    Args:
+        flows: Of the feeder.
+        steps: (moments,) of the year.
+        load_scale: Of all loads.
+        profiles: None: the shipped year.
+    """
+    year = load_profiles() if profiles is None else profiles
     p, q = _load_points(flows.feeder, year, steps)
-    loads = _placed(flows, load_scale * p, load_scale * q)
+    loads = placed_loads(flows, load_scale * p, load_scale * q)
     load = year.load_p[steps].mean(axis=1) / year.load_p.mean(axis=1).max()
     part = {
         "pv": year.pv[steps].max(axis=1) if year.has("pv") else np.ones(steps.size),
@@ -100,7 +115,7 @@ def _load_points(feeder: Feeder, year: Profiles, steps: IntArray) -> tuple[Float
     return p, q
 
 
-def _placed(flows: Flows, p: FloatArray, q: FloatArray) -> Arguments:
+def placed_loads(flows: Flows, p: FloatArray, q: FloatArray) -> Arguments:
     """Loads of points as arguments of the power flow."""
     if not flows.per_phase:
         return {"p_mw": p, "q_mvar": q}

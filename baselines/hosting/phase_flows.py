@@ -17,10 +17,10 @@ FloatArray = NDArray[np.float64]
 _LETTERS, _LEGS = "ABC", ("AB", "BC", "CA")
 
 
-def radial(feeder: Feeder) -> Any:
+def radial(feeder: Feeder, voltage_bands: bool = True) -> Any:
     """The feeder compiled with the voltage bands of its loads; RunError names what makes it meshed."""
     try:
-        return physics.compile_per_phase(feeder, voltage_bands=True, allow_mesh_pruning=False)
+        return physics.compile_per_phase(feeder, voltage_bands=voltage_bands, allow_mesh_pruning=False)
     except ValueError as error:
         loops, found, _ = str(error).partition("; open them")
         if not found:
@@ -32,17 +32,17 @@ class PhaseFlows(Flows):
     """A per-phase feeder. Power has six places a bus: A, B, C to ground, then the legs AB, BC, CA.
 
     Taps and banks are those of ``settings`` (arguments ``tap`` and ``cap_on`` of `physics.solve`), which the
-    rows have in common; None: as stored.
+    rows have in common; None: as stored. Without ``voltage_bands`` loads keep their model at any voltage.
     """
 
     per_phase = True
 
     def __init__(
         self, feeder: Feeder, limits: HostingLimits, v_source_pu: float | None = None,
-        settings: Arguments | None = None,
+        settings: Arguments | None = None, voltage_bands: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(feeder, limits, v_source_pu)
-        self.net = radial(feeder)
+        self.net = radial(feeder, voltage_bands)
         self.options: Arguments = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
         self.settings = dict(settings or {})
         live = self.net.present & self.net.energised

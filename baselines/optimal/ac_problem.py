@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import physics
-from ..errors import RunError
 from .affine import FloatArray, IntArray
 from .branch_flow import NetworkLimits
 from .quadratic import Setpoints
@@ -45,7 +44,8 @@ class AcLimits:
     @classmethod
     def of(cls, net: Any, limits: NetworkLimits, live: NDArray[np.bool_]) -> AcLimits:
         """Of a network; ``live``: (size,) flat nodes that have a voltage and are no source's."""
-        node = np.flatnonzero(live) if limits.v_band is not None else np.empty(0, dtype=np.int64)
+        judged = np.repeat(limits.judges(net.feeder.column("nodes", "node_id")), live.size // net.n_bus)
+        node = np.flatnonzero(live & judged) if limits.v_band is not None else np.empty(0, dtype=np.int64)
         low, high = limits.v_band or (0.0, np.inf)
         rating = np.full((2, 0), np.nan)
         if limits.thermal_margin is not None:
@@ -116,6 +116,7 @@ class AcProblem:
         limits: Of the network.
         loads: Arguments of `physics.solve` with a row for each problem.
         settings: Arguments of `physics.solve` that all rows have in common.
+        beside: (2, size) P and Q that all rows feed in besides the units; 0: none.
     """
 
     net: Any
@@ -126,6 +127,7 @@ class AcProblem:
     limits: AcLimits
     loads: dict[str, FloatArray]
     settings: dict[str, Any] = field(default_factory=dict)
+    beside: FloatArray = field(default_factory=lambda: np.zeros((2, 1)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -138,9 +140,9 @@ class AcProblem:
         shape = (rows.size, self.net.n_bus, *self.shape)
         given: dict[str, Any] = {name: array[rows] for name, array in self.loads.items()}
         sol = physics.solve(
-            self.net, p_inject_mw=(x[:, :n] @ self.share).reshape(shape),
-            q_inject_mvar=(x[:, n:] @ self.share).reshape(shape), v0=v, tol=TOLERANCE_PU, **given,
-            **self.settings,
+            self.net, p_inject_mw=(x[:, :n] @ self.share + self.beside[0]).reshape(shape),
+            q_inject_mvar=(x[:, n:] @ self.share + self.beside[1]).reshape(shape), v0=v, tol=TOLERANCE_PU,
+            **given, **self.settings,
         )  # fmt: skip
         return self._state(sol, rows.size)
 
@@ -166,17 +168,11 @@ class AcProblem:
         A state of one row serves all lanes.
         """
         lanes = of_value.size
-        seeds: dict[str, FloatArray] = {"v_pu": np.zeros((lanes, state.v_pu.shape[1]))}
-        if self.objective == "voltage":
-            seeds["v_pu"] += of_value[:, None] * 2.0 * np.nan_to_num(state.v_pu - 1.0)
-        elif self.objective == "loss" and of_value.any():
-            seeds["p_loss_mw"] = of_value
+        seeds = {"v_pu": np.zeros((lanes, state.v_pu.shape[1])), **self._of_objective(state, of_value)}
         band, near, far, head = self.limits.split(of_excess)
         seeds["v_pu"][:, self.limits.node] += band
-        if self.objective == "cost":
-            head = head + self.head_usd_mwh * of_value
         if head.any():
-            seeds["p_slack_mw"] = head
+            seeds["p_slack_mw"] = seeds.get("p_slack_mw", 0.0) + head
         for side, weight in enumerate((near, far)):
             if weight.any():
                 seeds |= self._of_end(state, side, weight)
@@ -189,6 +185,16 @@ class AcProblem:
         flat = [np.asarray(part).reshape(lanes, -1) @ self.share.T for part in parts]
         return np.concatenate(flat, axis=1)
 
+    def _of_objective(self, state: AcState, of_value: FloatArray) -> dict[str, FloatArray]:
+        """What the weighted value is by results of the power flow."""
+        if self.objective == "voltage":
+            return {"v_pu": of_value[:, None] * 2.0 * np.nan_to_num(state.v_pu - 1.0)}
+        if not of_value.any():
+            return {}
+        if self.objective == "loss":
+            return {"p_loss_mw": of_value}
+        return {"p_slack_mw": self.head_usd_mwh * of_value} if self.objective == "cost" else {}
+
     def _of_end(self, state: AcState, side: int, weight: FloatArray) -> dict[str, FloatArray]:
         """Derivatives of weighted apparent powers at one end of branches, by P and Q there."""
         flow, at = state.flows[side], self.limits.branch[side]
@@ -198,14 +204,3 @@ class AcProblem:
         for name, part in zip(names, (unit.real, unit.imag), strict=True):
             found[name][:, at] = part
         return found
-
-
-def refuse_what_has_no_gradient(net: physics.Network) -> None:
-    """RunError where a balanced network is not solved along a tree."""
-    top = net.topology
-    if not top.plain:
-        raise RunError(
-            f"feeder {net.feeder.name!r} has loops, parallel branches or generators that hold voltages: "
-            "the AC local optimum needs gradients along a tree: open one branch of each loop, "
-            "clear loads.v_set_pu"
-        )

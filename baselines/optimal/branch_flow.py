@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import cases
+from ..errors import RunError, unknown
 from .affine import Affine, FloatArray, IntArray
 from .program import Limit, Program, Rows
 from .radial import RadialNetwork
@@ -28,6 +30,7 @@ class NetworkLimits:
     Attributes:
         v_band: Least and most voltage, pu, of every bus but the sources'; None: any between 0.5 and 1.5.
         thermal_margin: Loading stays at or below 1 minus it; None leaves ratings out.
+        band_at: Ids of the buses where the band holds; None: at all but the sources'.
         most_import_mw, most_export_mw: Of all sources together.
         lossless_voltages: Hold the voltages that there would be without losses below the upper limit, too:
             what makes the relaxation exact where that limit binds, at some cost in what is feasible.
@@ -38,6 +41,21 @@ class NetworkLimits:
     most_import_mw: float = np.inf
     most_export_mw: float = np.inf
     lossless_voltages: bool = False
+    band_at: tuple[str, ...] | None = None
+
+    def check(self, feeder: cases.Feeder) -> None:
+        """RunError for a band outside the physical, or buses that the feeder does not have."""
+        if self.v_band is not None and not 0.5 <= self.v_band[0] < self.v_band[1] <= MOST_V_PU:
+            raise RunError(f"v_band must be within 0.5 and 1.5 pu, least first; got {self.v_band!r}")
+        for bus in self.band_at or ():
+            if bus not in feeder.node_index:
+                raise unknown("band_at: bus", bus, feeder.node_index)
+
+    def judges(self, buses: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """(of ``buses``) whether the band holds at each."""
+        if self.band_at is None:
+            return np.ones(buses.shape, dtype=bool)
+        return np.isin(buses.astype(str), self.band_at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +231,8 @@ def _add_limits(
     gains: Gains | None,
 ) -> None:  # fmt: skip
     network = flow.network
-    low, high = limits.v_band or (_LEAST_V_PU, MOST_V_PU)
     buses = network.bus_names()[network.fed]
+    low, high = band_of(limits, buses)
     v = flow.v[:, network.fed]
     program.nonneg(high**2 - v, _limit("v_max", "pu", buses, high, 2.0 * high))
     program.nonneg(v - low**2, _limit("v_min", "pu", buses, low, 2.0 * low))
@@ -229,6 +247,13 @@ def _add_limits(
         program.nonneg((limits.most_export_mw + flow.p_source_mw).reshape(-1, 1), limit)
     if limits.lossless_voltages:
         _add_lossless(program, flow, high, p_mw, q_mvar, demand, gains)
+
+
+def band_of(limits: NetworkLimits, buses: NDArray[np.object_]) -> tuple[FloatArray, FloatArray]:
+    """Least and most voltage of each bus, pu; where no band holds any that the relaxation knows."""
+    low, high = limits.v_band or (_LEAST_V_PU, MOST_V_PU)
+    judged = limits.judges(buses)
+    return np.where(judged, low, _LEAST_V_PU), np.where(judged, high, MOST_V_PU)
 
 
 def _add_ratings(program: Program, flow: BranchFlow, share: float) -> None:
@@ -258,7 +283,7 @@ def ends_of(flow: BranchFlow, which: IntArray) -> dict[str, tuple[Affine, Affine
 
 
 def _add_lossless(
-    program: Program, flow: BranchFlow, high: float, p_mw: Affine, q_mvar: Affine, demand: Demand,
+    program: Program, flow: BranchFlow, high: FloatArray, p_mw: Affine, q_mvar: Affine, demand: Demand,
     gains: Gains | None,
 ) -> None:  # fmt: skip
     """Voltages as if nothing were lost stay below the limit: they are above the true ones."""
@@ -280,7 +305,11 @@ def _add_lossless(
 
 
 def _limit(
-    kind: str, unit: str, element: NDArray[np.object_], value: float | FloatArray, per_unit: float
+    kind: str,
+    unit: str,
+    element: NDArray[np.object_],
+    value: float | FloatArray,
+    per_unit: float | FloatArray,
 ) -> Limit:
     size = element.shape
     return Limit(

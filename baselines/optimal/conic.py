@@ -179,6 +179,12 @@ class Compiled:
         ]
         return np.concatenate(each) if each else np.empty(0, dtype=np.int64)
 
+    def _square(self) -> Any:
+        """(n_columns, n_columns) sparse, of the quadratic part of the objective: there is none."""
+        import scipy.sparse as sp
+
+        return sp.csc_matrix((self.n_columns, self.n_columns))
+
     def _made(self) -> Any:
         import scipy.sparse as sp
 
@@ -192,8 +198,9 @@ class Compiled:
         cones = [solver.ZeroConeT(self._counts[ZERO]), solver.NonnegativeConeT(self._counts[NONNEG])]
         cones = [cone for cone, kind in zip(cones, (ZERO, NONNEG), strict=True) if self._counts[kind]]
         cones += [solver.SecondOrderConeT(int(n)) for n in self._dimensions]
-        none = sp.csc_matrix((self.n_columns, self.n_columns))
-        return solver.DefaultSolver(none, self.cost, self.matrix, self.right, cones, settings)
+        return solver.DefaultSolver(
+            sp.triu(self._square(), format="csc"), self.cost, self.matrix, self.right, cones, settings
+        )
 
 
 def clarabel() -> Any:

@@ -14,7 +14,8 @@ from .affine import FloatArray, IntArray
 from .branch_flow import Demand, NetworkLimits, add_branch_flow
 from .conic import Compiled, ConicSolution
 from .devices import Box, Decided, Planned, check_kinds, planned_fleet
-from .fleet_plan import actions_of, injected, positions_of, priced
+from .devices.priced import priced
+from .fleet_plan import actions_of, injected, positions_of
 from .program import Program
 from .radial import RadialNetwork, radial_network
 from .reach import Reach, add_most_losses, reachable
@@ -197,11 +198,8 @@ class Relaxed:
         return Box(*sums)
 
     def priced(self) -> tuple[float, dict[str, IntArray]]:
-        """The least that the episode costs, and what devices decide at the multipliers of this solution.
-
-        See `fleet_plan.priced`.
-        """
-        more, decided = priced(self.fleet, self.found)
+        """The least that the episode costs, and what devices decide; see `devices.priced`."""
+        more, decided = priced(self.found, self.fleet)
         return self.found.bound.value + more, decided
 
     def actions(self) -> FloatArray:

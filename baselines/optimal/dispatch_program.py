@@ -50,10 +50,7 @@ class Case:
         """Checked; RunError for an unknown objective or bus, a name twice, a band outside the physical."""
         if objective not in OBJECTIVES:
             raise unknown("objective", objective, OBJECTIVES)
-        if limits.v_band is not None:
-            low, high = limits.v_band
-            if not 0.5 <= low < high <= 1.5:
-                raise RunError(f"v_band must be within 0.5 and 1.5 pu, least first; got {limits.v_band!r}")
+        limits.check(net.feeder)
         index = net.feeder.node_index
         for unit in units:
             if unit.bus not in index:
@@ -91,6 +88,22 @@ class Beside(Protocol):
 
     def add_rows(self, program: Program, flow: BranchFlow) -> None:
         """Rows that need the network's columns."""
+
+
+class Flows(Protocol):
+    """What an objective reads of a network in a program; (steps, m), (steps,) and (steps,)."""
+
+    @property
+    def v(self) -> Affine:
+        """Squared voltages."""
+
+    @property
+    def p_source_mw(self) -> Affine:
+        """Of all sources together."""
+
+    @property
+    def loss_mw(self) -> Affine:
+        """Of all branches."""
 
 
 class DispatchProgram:
@@ -172,7 +185,7 @@ class DispatchProgram:
         n = len(case.units)
         p_reach, q_reach, at_position = _unit_sizes(network, case)
         p, q = program.columns((1, n), p_reach + 1e-6), program.columns((1, n), q_reach + 1e-6)
-        boxes = _add_boxes(program, case.units, p, q)
+        boxes = add_boxes(program, case.units, p, q)
         at = network.position[case.at]
         p_inject, q_inject = p.scattered(at, network.size), q.scattered(at, network.size)
         gains = None
@@ -184,7 +197,7 @@ class DispatchProgram:
         )
         if self._beside is not None:
             self._beside.add_rows(program, flow)
-        program.minimise(_objective(program, case, flow, p))
+        program.minimise(objective_of(program, case, flow, p))
         return program, flow, p, q, boxes
 
 
@@ -222,7 +235,7 @@ def _structure(case: Case) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-def _add_boxes(program: Program, units: Sequence[Unit], p: Affine, q: Affine) -> Boxes:
+def add_boxes(program: Program, units: Sequence[Unit], p: Affine, q: Affine) -> Boxes:
     """Rows of the units' limits, with the units that each group is of."""
     names = np.array([unit.name for unit in units], dtype=object)
     wide = {  # what is fixed is a limit of its own where limits may be exceeded
@@ -256,7 +269,8 @@ def _values(units: Sequence[Unit], kind: str, which: IntArray) -> FloatArray:
     return np.array([vars(units[k])[_FIELD[kind]] for k in which], dtype=np.float64)
 
 
-def _objective(program: Program, case: Case, flow: BranchFlow, p: Affine) -> Affine:
+def objective_of(program: Program, case: Case, flow: Flows, p: Affine) -> Affine:
+    """What is made small, shape ()."""
     if case.objective == "loss":
         return flow.loss_mw.sum()
     if case.objective == "host":
@@ -283,7 +297,7 @@ def _of_pieces(program: Program, unit: Unit, p: Affine) -> Affine:
     return top
 
 
-def _deviation(program: Program, flow: BranchFlow) -> Affine:
+def _deviation(program: Program, flow: Flows) -> Affine:
     """(V - 1)^2 = v - 2 sqrt(v) + 1 in v = V^2: convex, and exact where t^2 <= v holds with equality."""
     t = program.columns(flow.v.shape, 1.5)
     program.rotated(flow.v, Affine(np.ones(flow.v.shape)), t)

@@ -8,7 +8,6 @@ import numpy as np
 
 from ...envs.core.planning import PlannedScenario
 from .affine import Affine, FloatArray, IntArray
-from .conic import ConicSolution
 from .devices import Planned
 from .radial import RadialNetwork
 from .taps import put_positions
@@ -30,32 +29,6 @@ def injected(
         p = p + one.p_mw.scattered(at, network.size)
         q = q + one.q_mvar.scattered(at, network.size)
     return p, q
-
-
-def priced(fleet: Sequence[Planned], found: ConicSolution) -> tuple[float, dict[str, IntArray]]:
-    """By how much the bound of a solution rises, and what devices decide at its multipliers.
-
-    The Lagrangian at the multipliers of all rows but those of a device is the sum of what the rest costs
-    at the least, which the multipliers of the rest bound, and of what the device costs by itself at the
-    prices that they make of its columns, which is found exactly (Lagrangian relaxation; A. M. Geoffrion,
-    Mathematical Programming Study 2 (1974) 82-114).
-    """
-    more, decided = 0.0, dict[str, IntArray]()
-    compiled, z = found.compiled, found.compiled.in_dual_cones(found.z)
-    for one in fleet:
-        if one.choice is None:
-            continue
-        own = compiled.program.rows[slice(*one.rows)]
-        dual, others = 0.0, z.copy()
-        for rows in own:
-            place = compiled.place(rows)
-            dual -= float(found.right[place] @ z[place])
-            others[place] = 0.0
-        best = one.choice.least(found.cost + compiled.matrix.T @ others)
-        if best is not None:
-            more += max(best[0] - dual, 0.0)
-            decided |= best[1]
-    return more, decided
 
 
 def actions_of(

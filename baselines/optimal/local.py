@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import physics
 from ..errors import RunError
-from .ac_problem import AcLimits, AcProblem, refuse_what_has_no_gradient
+from .ac_problem import AcLimits, AcProblem
 from .affine import FloatArray
 from .binding import binding_limits
 from .branch_flow import NetworkLimits
@@ -67,13 +67,14 @@ def local_optimum(
     start: tuple[FloatArray, FloatArray] | None = None,
     max_iterations: int = 60,
 ) -> LocalOptimum:
-    """A local optimum of the dispatch of a radial balanced feeder on the AC power flow.
+    """A local optimum of the dispatch of a balanced feeder on the AC power flow, radial or meshed.
 
-    Sequential quadratic programming with exact gradients by adjoint sweeps. All load models of the power flow
-    are covered. Steps of a batch do not know of each other; each is solved as if it were alone.
+    Sequential quadratic programming with exact gradients by adjoint sweeps. All that the power flow solves is
+    covered: any load model, loops that are kept, parallel branches, generators that hold voltages. Steps of a
+    batch do not know of each other; each is solved as if it were alone.
 
     Args:
-        net: Compiled, balanced.
+        net: Compiled, balanced; with ``keep_loops=True`` where loops are to carry current.
         units: What is dispatched.
         objective: "loss", "cost", "voltage" or "host", as `optimal_dispatch` has it.
         limits: Of the network; None: the band [0.95, 1.05] and the ratings.
@@ -85,13 +86,21 @@ def local_optimum(
         max_iterations: Subproblems at most.
 
     Raises:
-        RunError: an unknown bus or objective, a band outside the physical, loads or a start of wrong shape, a
-            feeder with loops or held voltages.
+        RunError: an unknown bus or objective, a band outside the physical, loads or a start of wrong shape.
     """
+    given = {"p_mw": p_mw, "q_mvar": q_mvar}
+    problem, steps = balanced_problem(net, units, objective, limits, head_usd_mwh, given, v_source_pu)
+    return found_from(problem, tuple(units), start, steps, max_iterations)
+
+
+def balanced_problem(
+    net: physics.Network, units: Sequence[Unit], objective: str, limits: NetworkLimits | None,
+    head_usd_mwh: float, given: dict[str, FloatArray | None], v_source_pu: float | FloatArray | None,
+) -> tuple[AcProblem, int | None]:  # fmt: skip
+    """The problem of `local_optimum`, checked, and its steps (None: a single operating point)."""
     limits = NetworkLimits() if limits is None else limits
-    refuse_what_has_no_gradient(net)
     case = Case.of(net, units, objective, limits, head_usd_mwh)
-    loads, steps = load_rows({"p_mw": p_mw, "q_mvar": q_mvar}, (net.n_bus,))
+    loads, steps = load_rows(given, (net.n_bus,))
     share = np.zeros((len(case.units), net.n_bus))
     share[np.arange(len(case.units)), case.at] = 1.0
     _refuse_dead(case, net.energised[case.at])
@@ -103,7 +112,7 @@ def local_optimum(
         net, setpoints_of(case.units, objective), share, objective, head_usd_mwh,
         AcLimits.of(net, limits, live), loads,
     )  # fmt: skip
-    return found_from(problem, case.units, start, steps, max_iterations)
+    return problem, steps
 
 
 def found_from(

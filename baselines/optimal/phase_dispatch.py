@@ -87,32 +87,41 @@ def phase_optimum(
         RunError: an unknown bus or objective, a phase that a bus does not have, a band outside the physical,
             loads or a start of wrong shape, a balanced feeder.
     """
+    given = {"p_mw": p_mw, "q_mvar": q_mvar, "p_delta_mw": p_delta_mw, "q_delta_mvar": q_delta_mvar}
+    settings = {"v_source_pu": v_source_pu, "tap": tap, "cap_on": cap_on}
+    problem, steps = phase_problem(net, units, objective, limits, head_usd_mwh, given, settings)
+    return found_from(problem, tuple(units), start, steps, max_iterations)
+
+
+def phase_problem(
+    net: physics.Network3, units: Sequence[PhaseUnit], objective: str, limits: NetworkLimits | None,
+    head_usd_mwh: float, given: dict[str, FloatArray | None], settings: dict[str, Any],
+) -> tuple[AcProblem, int | None]:  # fmt: skip
+    """The problem of `phase_optimum`, checked, and its steps (None: a single operating point)."""
     limits = NetworkLimits() if limits is None else limits
     if not isinstance(net, physics.Network3):
         raise RunError("a dispatch per phase needs a per-phase feeder: of balanced ones use local_optimum")
     case = Case.of(net, units, objective, limits, head_usd_mwh)
-    given = {"p_mw": p_mw, "q_mvar": q_mvar, "p_delta_mw": p_delta_mw, "q_delta_mvar": q_delta_mvar}
     loads, steps = load_rows(given, (net.n_bus, 3))
-    settings = {"v_source_pu": v_source_pu, "tap": tap, "cap_on": cap_on}
-    present = _grounded(net)
+    present = grounded(net)
     live = present.copy()
     live[[source.node for source in net.sources]] = False
     problem = AcProblem(
-        net, setpoints_of(case.units, objective), _shares(case.at, units, present), objective, head_usd_mwh,
+        net, setpoints_of(case.units, objective), shares_of(case.at, units, present), objective, head_usd_mwh,
         AcLimits.of(net, limits, live.ravel()), loads,
         {name: value for name, value in settings.items() if value is not None},
     )  # fmt: skip
-    return found_from(problem, case.units, start, steps, max_iterations)
+    return problem, steps
 
 
-def _grounded(net: physics.Network3) -> NDArray[np.bool_]:
+def grounded(net: physics.Network3) -> NDArray[np.bool_]:
     """(n_bus, 3) phases that are fed and have a voltage to ground of their own."""
     topology = net.topology
     slots = np.asarray(topology.ground_slots, dtype=bool).reshape(-1, 3)
     return np.asarray(net.present & topology.energised & slots, dtype=bool)
 
 
-def _shares(
+def shares_of(
     at: Sequence[int] | IntArray, units: Sequence[PhaseUnit], present: NDArray[np.bool_]
 ) -> FloatArray:
     """(n_unit, 3 n_bus) what of a unit is fed in at each bus and phase."""
@@ -183,7 +192,7 @@ def tuned_phase_optimum(
         if present.dispatch.violation > KEPT:  # setpoints that strive for the band mislead the settings
             starts_of_units.append((idle[: len(units)], idle[len(units) :]))
         for start in starts_of_units:
-            p, q = _injected(net, units, *start)
+            p, q = fed_in(net, units, *start)
             found = best_settings(
                 net, objective=_OF_SETTINGS[objective], v_band=band, buses=fed, most_exhaustive=0,
                 starts=starts, p_inject_mw=p, q_inject_mvar=q,
@@ -208,13 +217,14 @@ def injections(
     net: physics.Network3, units: Sequence[PhaseUnit], found: LocalOptimum
 ) -> tuple[FloatArray, FloatArray]:
     """What setpoints feed in, (n_bus, 3) or (steps, n_bus, 3), MW and Mvar: arguments of `physics.solve`."""
-    return _injected(net, units, found.p_mw, found.q_mvar)
+    return fed_in(net, units, found.p_mw, found.q_mvar)
 
 
-def _injected(
+def fed_in(
     net: physics.Network3, units: Sequence[PhaseUnit], p_mw: FloatArray, q_mvar: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
+    """What powers of units feed in, (n_bus, 3) or (steps, n_bus, 3), MW and Mvar."""
     at = [net.feeder.node_index[unit.bus] for unit in units]
-    share = _shares(at, units, _grounded(net))
+    share = shares_of(at, units, grounded(net))
     p, q = (x @ share for x in (p_mw, q_mvar))
     return p.reshape(*p.shape[:-1], -1, 3), q.reshape(*q.shape[:-1], -1, 3)

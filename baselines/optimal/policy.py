@@ -30,8 +30,16 @@ class Optimal(Policy):
         """Look at feeder, fleet and reward. RunError for what the relaxation does not cover."""
         clarabel()
         self._scenario = scenario_of(env)
-        check_covered(self._scenario)
+        self._check()
         self._actions, self._observations = RuleActions(env), RuleObservations(env)
+
+    def _check(self) -> None:
+        """RunError for what no plan covers."""
+        check_covered(self._scenario)
+
+    def _planned(self, row: int) -> FloatArray:
+        """(steps, n_actions) the plan of a row."""
+        return plan_day(self._scenario, row).actions
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
         """Forget the plans: each is made when its row is asked for the first action."""
@@ -48,7 +56,7 @@ class Optimal(Policy):
         """The next action of each row's plan; where it has ended, the neutral one."""
         batch, single = self._observations.batch(obs)
         for row in np.flatnonzero(self._new).tolist():
-            self._plan[row] = plan_day(self._scenario, row).actions.astype(np.float32)
+            self._plan[row] = self._planned(row).astype(np.float32)
         self._step[self._new] = 0
         self._new[:] = False
         action = self._actions.neutral(len(batch))

@@ -113,8 +113,8 @@ def _excess(network: RadialNetwork, sol: physics.Solution, v: FloatArray, limits
         return float("inf")
     over = [0.0]
     if limits.v_band is not None:
-        at = v[network.node[network.fed]]
-        over += [float(limits.v_band[0] - at.min()), float(at.max() - limits.v_band[1])]
+        judged = limits.judges(network.bus_names()[network.fed])
+        over.append(beyond_band(v[network.node[network.fed]][judged], limits.v_band))
     if limits.thermal_margin is not None:
         beyond = (sol.loading[0] - (1.0 - limits.thermal_margin)) * network.net.rating_mva
         rated = beyond[np.isfinite(beyond)]
@@ -122,3 +122,8 @@ def _excess(network: RadialNetwork, sol: physics.Solution, v: FloatArray, limits
     head = float(sol.p_slack_mw[0])
     over += [head - limits.most_import_mw, -head - limits.most_export_mw]
     return max(over)
+
+
+def beyond_band(v_pu: FloatArray, band: tuple[float, float]) -> float:
+    """By how much any voltage leaves a band, pu, at least 0."""
+    return float(np.maximum(band[0] - v_pu, v_pu - band[1]).max(initial=0.0))

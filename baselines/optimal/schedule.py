@@ -16,6 +16,7 @@ from .conflicts import solved_or_conflicts
 from .conic import Compiled, ConicSolution
 from .program import Limit, Program
 from .radial import RadialNetwork, radial_network
+from .replay import beyond_band
 from .storage import Storage, StorageColumns, add_storage, netted
 from .units import Unit
 from .verdict import REPLAY_PU, better, status_of
@@ -153,8 +154,7 @@ class _Asked:
                 raise RunError(f"{one.name!r}: bus {one.bus!r} has no connection to a source")
             if names.count(one.name) > 1:
                 raise RunError(f"{one.name!r} is there twice: give each its own name")
-        if limits.v_band is not None and not 0.5 <= limits.v_band[0] < limits.v_band[1] <= 1.5:
-            raise RunError(f"v_band must be within 0.5 and 1.5 pu, least first; got {limits.v_band!r}")
+        limits.check(net.feeder)
         for name, value, least in (("dt_h", horizon.dt_h, 1e-9), ("peak_usd_per_mw", peak, 0.0)):
             if not (np.isfinite(value) and value >= least):
                 raise RunError(
@@ -344,7 +344,7 @@ def _excess(network: RadialNetwork, sol: physics.Solution, limits: NetworkLimits
     over = [0.0]
     if limits.v_band is not None:
         v = sol.v_pu[:, network.node[network.fed]]
-        over += [float(limits.v_band[0] - v.min()), float(v.max() - limits.v_band[1])]
+        over.append(beyond_band(v[:, limits.judges(network.bus_names()[network.fed])], limits.v_band))
     if limits.thermal_margin is not None:
         beyond = (sol.loading - (1.0 - limits.thermal_margin)) * network.net.rating_mva
         over.append(float(beyond[np.isfinite(beyond)].max(initial=0.0)))

@@ -7,8 +7,7 @@ and pairs of them are searched from several starts, and the best is the best kno
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ... import physics
 from ..errors import RunError, unknown
+from .integer_search import Found, best_found, best_of_all, drawn_starts, n_combinations
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -27,7 +27,6 @@ BoolArray = NDArray[np.bool_]
 OBJECTIVES: dict[str, Callable[[Any], Any]] = {
     "loss": attrgetter("p_loss_mw"), "head": attrgetter("p_slack_mw"),
 }  # fmt: skip
-_ROWS = 4096  # power flows of a batch
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,10 @@ def best_settings(
     space = _Space.of(net, tap_pos)
     judge = _Judge(net, space, objective, v_band, buses, power_flow)
     if space.size <= most_exhaustive:
-        best = judge.best_of(space.everything())
-        found = ("optimal", "infeasible")
-    else:
-        best = _search(space, judge, starts, np.random.default_rng(seed))
-        found = ("best known", "none found")
-    return judge.described(best, space.size, found)
+        return judge.described(best_of_all(space.choices, judge), ("optimal", "infeasible"))
+    rng = np.random.default_rng(seed)
+    begun = [space.start, *drawn_starts(space.choices, rng, starts - 1)]
+    return judge.described(best_found(space.choices, judge, begun), ("best known", "none found"))
 
 
 @dataclass(frozen=True)
@@ -142,25 +139,7 @@ class _Space:
     @property
     def size(self) -> int:
         """Number of settings."""
-        return int(np.prod([len(values) for values in self.choices], dtype=object))
-
-    def everything(self) -> Iterator[IntArray]:
-        """All settings, a batch at a time."""
-        settings = itertools.product(*self.choices)
-        while batch := list(itertools.islice(settings, _ROWS)):
-            yield np.array(batch, dtype=np.int64)
-
-    def moved(self, setting: IntArray, places: Sequence[int]) -> Iterator[IntArray]:
-        """The setting with every combination of values in some places."""
-        values = np.array(list(itertools.product(*(self.choices[place] for place in places))))
-        rows = np.repeat(setting[None], len(values), axis=0)
-        rows[:, list(places)] = values
-        for first in range(0, len(rows), _ROWS):
-            yield rows[first : first + _ROWS]
-
-    def random(self, rng: np.random.Generator) -> IntArray:
-        """A setting out of all."""
-        return np.array([rng.choice(values) for values in self.choices], dtype=np.int64)
+        return n_combinations(self.choices)
 
     def taps(self, settings: IntArray) -> IntArray:
         """(n, n_regulator) positions."""
@@ -170,15 +149,6 @@ class _Space:
         """(n, n_bank) states."""
         first = self.n_taps if self.tuples is None else 1
         return settings[:, first:] == 1
-
-
-@dataclass
-class _Candidate:
-    """A setting that was solved; candidates compare by (violation, objective)."""
-
-    setting: IntArray
-    merit: tuple[float, float]
-    values: dict[str, float]
 
 
 @dataclass
@@ -208,79 +178,47 @@ class _Judge:
                 raise unknown("bus", name, feeder.node_index)
         self.at = np.array([feeder.node_index[name] for name in wanted], dtype=np.int64)
 
-    def best_of(self, batches: Iterator[IntArray]) -> _Candidate:
-        """The best of all rows of the batches; of equals the first."""
-        found: _Candidate | None = None
-        for settings in batches:
-            one = self._best(settings)
-            if found is None or one.merit < found.merit:
-                found = one
-        assert found is not None
-        return found
-
-    def _best(self, settings: IntArray) -> _Candidate:
-        sol = physics.solve(
-            self.net, tap=self._ratios(settings), cap_on=self.space.banks(settings), **self.power_flow
-        )
+    def __call__(self, settings: IntArray) -> tuple[FloatArray, FloatArray]:
+        """By how much each setting leaves the band, and its objective; infinite where nothing is solved."""
+        sol = self._solved(settings)
         self.n_solved += len(settings)
-        v = sol.v_pu[:, self.at].reshape(len(settings), -1)
-        v = v[:, ~np.isnan(v).all(axis=0)]
+        v = self._judged(sol)
         low, high = self.v_band
         outside = (np.maximum(low - v, 0.0) + np.maximum(v - high, 0.0)).sum(axis=1)
         objective = np.asarray(OBJECTIVES[self.objective](sol))
         solved = sol.converged & ~sol.collapsed
-        outside, objective = np.where(solved, outside, np.inf), np.where(solved, objective, np.inf)
-        k = int(np.lexsort((objective, outside))[0])
-        values = {
-            "objective_mw": float(objective[k]), "p_loss_mw": float(sol.p_loss_mw[k]),
-            "p_slack_mw": float(sol.p_slack_mw[k]),
-            "v_min_pu": float(v[k].min()), "v_max_pu": float(v[k].max()),
-        }  # fmt: skip
-        return _Candidate(settings[k], (float(outside[k]), float(objective[k])), values)
+        return np.where(solved, outside, np.inf), np.where(solved, objective, np.inf)
 
-    def _ratios(self, settings: IntArray) -> FloatArray | None:
-        table = self.net.feeder.regulators
-        if not self.space.n_taps:
-            return None
-        gain = 1.0 + self.space.taps(settings) * table.column("tap_step_pu").to_numpy()
-        if isinstance(self.net, physics.Network3):
-            return np.asarray(gain)
-        whole = np.repeat(np.asarray(self.net.tap)[None], len(settings), axis=0)
-        row = {str(name): k for k, name in enumerate(self.net.feeder.column("branches", "branch_id"))}
-        at = [row[str(name)] for name in table.column("branch_id").to_pylist()]
-        whole[:, at] = self.net.reg_ratio / gain
-        return whole
+    def _solved(self, settings: IntArray) -> Any:
+        taps = tap_ratios(self.net, self.space.taps(settings)) if self.space.n_taps else None
+        return physics.solve(self.net, tap=taps, cap_on=self.space.banks(settings), **self.power_flow)
 
-    def described(self, best: _Candidate, n_settings: int, statuses: tuple[str, str]) -> SwitchedOptimum:
+    def _judged(self, sol: Any) -> FloatArray:
+        v = sol.v_pu[:, self.at].reshape(len(sol.v_pu), -1)
+        return np.asarray(v[:, ~np.isnan(v).all(axis=0)])
+
+    def described(self, best: Found, statuses: tuple[str, str]) -> SwitchedOptimum:
         """The result; ``statuses``: where the band is kept, and where it is not."""
         one = best.setting[None]
+        sol = self._solved(one)
+        v = self._judged(sol)[0]
         return SwitchedOptimum(
-            tap_pos=self.space.taps(one)[0], cap_on=self.space.banks(one)[0], **best.values,
-            violation_pu=best.merit[0], n_settings=n_settings, n_solved=self.n_solved,
+            tap_pos=self.space.taps(one)[0], cap_on=self.space.banks(one)[0], objective_mw=best.merit[1],
+            p_loss_mw=float(sol.p_loss_mw[0]), p_slack_mw=float(sol.p_slack_mw[0]),
+            v_min_pu=float(v.min()), v_max_pu=float(v.max()), violation_pu=best.merit[0],
+            n_settings=self.space.size, n_solved=self.n_solved,
             status=statuses[0] if best.merit[0] == 0.0 else statuses[1],
         )  # fmt: skip
 
 
-def _search(space: _Space, judge: _Judge, starts: int, rng: np.random.Generator) -> _Candidate:
-    """Coordinates until none gains, then pairs of them; the best over all starts."""
-    found: _Candidate | None = None
-    for k in range(max(starts, 1)):
-        one = _descend(space, judge, space.start if k == 0 else space.random(rng))
-        if found is None or one.merit < found.merit:
-            found = one
-    assert found is not None
-    return found
-
-
-def _descend(space: _Space, judge: _Judge, start: IntArray) -> _Candidate:
-    best = judge.best_of(iter([start[None]]))
-    places = range(len(space.choices))
-    for together in (1, 2):
-        gained = True
-        while gained:
-            gained = False
-            for group in itertools.combinations(places, together):
-                one = judge.best_of(space.moved(best.setting, group))
-                if one.merit < best.merit:
-                    best, gained = one, True
-    return best
+def tap_ratios(net: physics.Network | physics.Network3, tap_pos: IntArray) -> FloatArray:
+    """Positions (n, n_regulator) as the ``tap`` of `physics.solve`: of each regulator, or of each branch."""
+    table = net.feeder.regulators
+    gain = 1.0 + tap_pos * table.column("tap_step_pu").to_numpy()
+    if isinstance(net, physics.Network3):
+        return np.asarray(gain)
+    whole = np.repeat(np.asarray(net.tap)[None], len(tap_pos), axis=0)
+    row = {str(name): k for k, name in enumerate(net.feeder.column("branches", "branch_id"))}
+    at = [row[str(name)] for name in table.column("branch_id").to_pylist()]
+    whole[:, at] = net.reg_ratio / gain
+    return whole

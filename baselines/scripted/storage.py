@@ -212,6 +212,23 @@ class PeakShave(StorageRule):
         return np.where(without > level, without - level, charge)
 
 
+class SelfConsumption(StorageRule):
+    """Takes up what the feeder would feed back, and covers what it would draw with that afterwards.
+
+    Batteries discharge no more than they have taken up since the episode began: energy that was there at its
+    beginning stays.
+    """
+
+    name = "self-consumption"
+    reads = ("p_slack_mw",)
+
+    def power_mw(self, obs: FloatArray, last_mw: FloatArray) -> FloatArray:
+        """What the head drew without batteries in the last interval; below 0 where it fed back."""
+        without = obs[:, self._at["p_slack_mw"]] + last_mw
+        spare = obs[:, self._at["energy_balance_mwh"]]  # more in store than at the beginning
+        return np.where((without > 0.0) & (spare <= 0.0), 0.0, without)
+
+
 class TrackSetpoint(StorageRule):
     """Gives what the head drew without batteries in the last interval, less the setpoint of this one."""
 

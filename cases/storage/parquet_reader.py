@@ -35,7 +35,7 @@ def allowed(file_bytes: int) -> int:
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """The whole table, with columns of numbers, texts, booleans or 3x3 matrices.
+    """The whole table, with columns of numbers, texts, booleans, time stamps or 3x3 matrices.
 
     Raises:
         OSError: the file cannot be read.
@@ -99,11 +99,17 @@ def _refuse_types(schema: pa.Schema) -> None:
     """Stop at types that decode to more than the width of their values, and that no table needs."""
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        plain = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        if not (plain or _is_text(kind) or kind == MATRIX or kind == pa.list_(pa.float64(), 9)):
-            raise pa.ArrowInvalid(
-                f"column {field.name!r} is of type {kind}, not of numbers, texts, booleans or 3x3 matrices"
-            )
+        if not (_is_plain(kind) or _is_text(kind) or kind == MATRIX or kind == pa.list_(pa.float64(), 9)):
+            known = "numbers, texts, booleans, time stamps or 3x3 matrices"
+            raise pa.ArrowInvalid(f"column {field.name!r} is of type {kind}, not of {known}")
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether its values have one width; a column of nothing has that of the numbers it is stored as."""
+    types = pa.types
+    return any(is_one(kind) for is_one in (
+        types.is_boolean, types.is_integer, types.is_floating, types.is_timestamp, types.is_null,
+    ))  # fmt: skip
 
 
 def _plain(table: pa.Table, limit: int) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Gradients of scalars of a solved balanced power flow: arguments, then one adjoint sweep for all rows."""
+"""Gradients of scalars of a solved balanced power flow: arguments, then the adjoint of each group of rows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .adjustment import RowGroup, adjustment
 from .kernels.adjoint_rows import adjoint_rows
 from .kernels.adjoint_seeds import Adjoints, Seeds, Solved, room_for
 from .kernels.adjusted import adjust_rows
+from .mesh_adjoint import MeshRows, mesh_gradient
 from .network import Network
 from .solution import Solution
 
@@ -86,12 +87,13 @@ def gradient(sol: Solution, seeds: dict[str, ArrayLike | None], *, threads: int 
     if lone is not None:
         return lone
     net = sol.net
-    _refuse(sol)
     sizes = {name: net.n_bus if name.startswith("v_") else net.n_branch for name in seeds}
     given, rows = given_rows(seeds, sizes)
     batch, squeeze = broadcast_rows(sol.v.shape[0] if sol.v.ndim == 2 else None, rows)
-    v, current, s_source, zip_load = (
-        _repeated(a, batch) for a in (sol._v, sol._branch_current, sol._s_source_mva, sol.zip_load_mva)
+    q_held = np.zeros((1, 0)) if sol._q_held is None else sol._q_held
+    solved = MeshRows._make(
+        _repeated(a, batch)
+        for a in (sol._v, sol._branch_current, sol._s_source_mva, sol.zip_load_mva, q_held)
     )
     by = {name: np.ascontiguousarray(np.broadcast_to(a, (batch, sizes[name])))
           for name, a in given.items() if name not in SCALARS}  # fmt: skip
@@ -111,15 +113,14 @@ def gradient(sol: Solution, seeds: dict[str, ArrayLike | None], *, threads: int 
     )  # fmt: skip
     groups = sol.groups if sol._v.shape[0] == batch else tuple(_for_all(g, batch) for g in sol.groups)
     for group in groups:
-        solved = (v, current, s_source, zip_load)
         _of_group(net, group, solved, packed, out, flows, threads)
     converged = _repeated((sol._ended[:, 0] & CONVERGED) != 0, batch)
     if not converged.all():
         for array in out:
             array[~converged] = np.nan
     if squeeze:
-        return Gradient(net, converged[0], out[0][0], out[1][0], out[2][0], out[3][0], v[0])
-    return Gradient(net, converged, out.p_inject, out.q_inject, out.tap, out.v_source, v)
+        return Gradient(net, converged[0], out[0][0], out[1][0], out[2][0], out[3][0], solved.v[0])
+    return Gradient(net, converged, out.p_inject, out.q_inject, out.tap, out.v_source, solved.v)
 
 
 def _of_lone_row(sol: Solution, seeds: dict[str, ArrayLike | None]) -> Gradient | None:
@@ -171,25 +172,6 @@ def _lone_seeds(net: Network, seeds: dict[str, ArrayLike | None]) -> tuple[list[
     return (given, flows) if some else None
 
 
-def _refuse(sol: Solution) -> None:
-    """ValueError where rows were not solved by the sweep of a tree alone."""
-    for group in sol.groups:
-        topology = group.topology
-        if topology.plain:
-            continue
-        net, ids = sol.net, sol.net.feeder.column("branches", "branch_id")
-        if topology.loops is not None:
-            names = ", ".join(repr(str(ids[e])) for e in topology.loops.branch)
-            why = f"these branches close loops: {names}; open them, or compile it without keep_loops"
-        elif topology.bundles is not None:
-            names = ", ".join(repr(str(ids[e])) for e in topology.bundles.member)
-            why = f"these branches are parallel: {names}; merge them into one, or open some"
-        else:
-            names = ", ".join(repr(str(n)) for n in net.feeder.column("nodes", "node_id")[net.held_node])
-            why = f"generators hold the voltage of these nodes: {names}; give them a reactive power"
-        raise ValueError(f"feeder {net.feeder.name!r} has no gradient along a tree: {why}")
-
-
 def _repeated(array: NDArray[Any], batch: int) -> NDArray[Any]:
     if array.shape[0] == batch:
         return array
@@ -221,20 +203,35 @@ def _resolve_ends(sol: Solution, by: dict[str, FloatArray], batch: int) -> None:
 
 
 def _of_group(
-    net: Network, group: RowGroup, solved: tuple[NDArray[Any], ...], seeds: Seeds, out: Adjoints, flows: bool,
+    net: Network, group: RowGroup, solved: MeshRows, seeds: Seeds, out: Adjoints, flows: bool,
     threads: int | None,
 ) -> None:  # fmt: skip
-    """The adjoint sweep over the rows of a group."""
-    rows, topology, settings = group
-    v, current, s_source, zip_load = solved
+    """The adjoint of the rows of a group."""
+    rows = group.rows
+    part = out
     if not isinstance(rows, slice):
-        v, current, s_source, zip_load = v[rows], current[rows], s_source[rows], zip_load[rows]
-        seeds = Seeds(*(a[rows] if a.size else a for a in seeds))
-    part = out if isinstance(rows, slice) else Adjoints(*(np.empty_like(a[rows]) for a in out))
-    live = topology.energised[net.zip_node]
-    zip_load = zip_load[:, live]
+        solved = MeshRows._make(a[rows] for a in solved)
+        seeds = Seeds._make(a[rows] if a.size else a for a in seeds)
+        part = Adjoints._make(np.empty_like(a[rows]) for a in out)
+    if group.topology.plain:
+        _along_tree(net, group, solved, seeds, part, flows, threads)
+    else:
+        mesh_gradient(net, group.topology, solved, seeds, part, threads)
+    if not isinstance(rows, slice):
+        for target, piece in zip(out, part, strict=True):
+            target[rows] = piece
+
+
+def _along_tree(
+    net: Network, group: RowGroup, solved: MeshRows, seeds: Seeds, out: Adjoints, flows: bool,
+    threads: int | None,
+) -> None:  # fmt: skip
+    """The adjoint sweep over rows that the sweep of a tree alone solves."""
+    _, topology, settings = group
+    zip_load = solved.zip_load_mva[:, topology.energised[net.zip_node]]
     given = Solved(
-        _pairs(v), _pairs(current), _pairs(s_source), zip_load.real.copy(), zip_load.imag.copy()
+        _pairs(solved.v), _pairs(solved.current), _pairs(solved.s_source_mva), zip_load.real.copy(),
+        zip_load.imag.copy(),
     )  # fmt: skip
     own = None if settings is None else adjustment(net, topology, settings.tap, settings.bank)
     plan = topology.plan if own is None else own.sweep
@@ -243,12 +240,9 @@ def _of_group(
         room = room_for(plan.link.shape[0], hi - lo, 0 if own is None else own.size)
         if own is not None and settings is not None:
             adjust_rows(*own.rows, lo, hi, settings.values, room.adjusted)
-        adjoint_rows(plan, topology.ends, room, given, seeds, part, lo, hi, net.base_mva, flows)
+        adjoint_rows(plan, topology.ends, room, given, seeds, out, lo, hi, net.base_mva, flows)
 
-    split_rows(work, v.shape[0], threads)
-    if not isinstance(rows, slice):
-        for target, piece in zip(out, part, strict=True):
-            target[rows] = piece
+    split_rows(work, solved.v.shape[0], threads)
 
 
 def _pairs(array: NDArray[np.complex128]) -> FloatArray:

@@ -20,6 +20,7 @@ from .feeder_inputs import check_phases, regulator_columns, rows_of_ids, voltage
 from .held_voltages import Held, held_columns, held_of
 from .kernels.solve_rows import Workspace
 from .loops import Loops, close_loops
+from .mesh_adjoint import MeshAdjoint
 from .parallel_branches import (
     Bundles,
     Merged,
@@ -58,6 +59,7 @@ class SweepTopology:
     lone_adjoints: list[Callable[..., None]] = field(default_factory=list, repr=False)
     adjustments: dict[tuple[bytes, bytes], Adjustment] = field(default_factory=dict, repr=False)
     rooms: list[Workspace] = field(default_factory=list, repr=False)  # lent to rows with taps of their own
+    mesh_adjoints: list[MeshAdjoint] = field(default_factory=list, repr=False)  # at most one, once asked for
 
     @cached_property
     def whole(self) -> tuple[RowGroup]:

@@ -76,7 +76,7 @@ def test_without_a_relaxation_there_is_a_best_known_and_no_bound(
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as left:
         cli.main(
-            ["certify", env, "--days", "1", "--search", "30000", "--out", str(out), "--no-progress"]
+            ["certify", env, "--days", "1", "--search", "6000", "--out", str(out), "--no-progress"]
         )  # fmt: skip
     assert left.value.code == 0
     said = capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_without_a_relaxation_there_is_a_best_known_and_no_bound(
     actions = pq.read_table(out / "plans.parquet")["action"].to_numpy().reshape(-1, n)
     seed = 0 if row["seed"] is None else row["seed"]
     assert played(made, actions, row["day"], seed) == pytest.approx(row["best_known"], abs=1e-9)
-    assert json.loads((out / "run.json").read_text())["parameters"]["search"] == 30_000
+    assert json.loads((out / "run.json").read_text())["parameters"]["search"] == 6_000
 
 
 @pytest.mark.slow

@@ -275,3 +275,22 @@ def test_costs_of_straight_pieces_are_least_where_a_grid_of_powers_says_so() -> 
     assert found.replay.objective == pytest.approx(float(total.min()), abs=1e-5)
     assert found.p_mw[0] == pytest.approx(float(tried[total.argmin()]), abs=1.1e-3)
     assert found.p_mw[0] == pytest.approx(0.4, abs=1e-6)
+
+
+def test_the_dual_of_a_rating_is_what_it_is_worth() -> None:
+    """Row 26: the difference of the optimum where all ratings give way by a ten-thousandth."""
+    net = network("case33bw")
+    units = [
+        Unit("a", "18", 0.0, 0.2, 0.0, 0.1, cost=(0.0, 90.0, 0.0)),
+        Unit("b", "25", 0.0, 3.0, -0.1, 0.1, cost=(0.0, 40.0, 0.0)),
+    ]
+
+    def at(margin: float) -> Dispatch:
+        limits = NetworkLimits((0.85, 1.1), margin)
+        return optimal_dispatch(net, units, objective="cost", head_usd_mwh=50.0, limits=limits)
+
+    rating = dict(zip(net.feeder.column("branches", "branch_id"), net.rating_mva, strict=True))
+    duals = [one for one in at(0.1).binding if one.kind.startswith("thermal")]
+    assert duals
+    by = (at(0.1001).replay.objective - at(0.0999).replay.objective) / 2e-4
+    assert by == pytest.approx(sum(one.dual * rating[one.element] for one in duals), rel=1e-4)

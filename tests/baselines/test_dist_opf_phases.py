@@ -65,6 +65,27 @@ def test_every_phase_keeps_its_limits_after_a_replay(feeder: str, tmp_path: Path
     assert np.nansum(np.array(lost, dtype=float)) == pytest.approx(float(sol.p_loss_mw), abs=1e-8)
 
 
+def test_limits_that_bind_have_multipliers_and_broken_ones_say_by_how_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 26, 28: duals of a plan that keeps its limits; limit, bus, phase and amount where none does."""
+    code, rows = opf("ieee13", tmp_path, "--band", "[0.97,1.065]", "--no-thermal")
+    assert code == 0
+    binding = pq.read_table(tmp_path / "run" / "dist_opf_binding.parquet").to_pylist()
+    assert binding
+    assert all(row["role"] == "binding" and row["dual"] > 0.0 for row in binding)
+    assert {row["asset_id"] for row in rows if row["binding"]} <= {row["element"] for row in binding}
+    (tmp_path / "tight").mkdir()
+    code, _ = opf("ieee13", tmp_path / "tight", "--band", "[0.99,1.01]", "--no-thermal")
+    assert code == 3
+    told = " ".join(capsys.readouterr().err.split())
+    broken = pq.read_table(tmp_path / "tight" / "run" / "dist_opf_binding.parquet").to_pylist()
+    assert {row["role"] for row in broken} == {"conflict"}
+    first = max(broken, key=lambda row: row["excess"])
+    assert first["element"].rpartition(".")[2] in "ABC"
+    assert f"{first['kind']} at {first['element']} by {first['excess']:.4g} pu" in told
+
+
 def test_phases_that_a_bus_does_not_have_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -158,7 +158,7 @@ def test_taps_and_banks_of_ieee13_are_the_exhaustive_optimum() -> None:
     """Row 27, 28: 47,628 settings were tried elsewhere; here it takes a handful of integer programs."""
     net = phases("ieee13")
     loads = sorted({str(name) for name in net.feeder.column("loads", "node_id")})
-    found = linear_dispatch(net, taps=True, banks=True, limits=BAND, buses=loads)
+    found = linear_dispatch(net, taps=True, banks=True, limits=replace(BAND, band_at=tuple(loads)))
     holds(found)
     assert tuple(found.tap_pos) == (15, 7, 16)
     assert found.cap_on.all()
@@ -245,7 +245,7 @@ def test_what_cannot_be_kept_is_named_with_by_how_much() -> None:
         ({"units": [Unit("a", "18.b")]}, "bus '18.b'"),
         ({"units": [Unit("a", "18"), Unit("a", "33")]}, "'a' is there twice"),
         ({"units": []}, "nothing to set"),
-        ({"buses": ["99"]}, "bus '99'"),
+        ({"limits": NetworkLimits(band_at=("99",))}, "band_at: bus '99'"),
         ({"on_off": ["b"]}, "unit of on_off 'b'"),
         ({"q_steps_mvar": {"b": 0.1}}, "unit of q_steps_mvar 'b'"),
         ({"on_off": ["a"], "most_on": -1}, "leave nothing to choose from"),

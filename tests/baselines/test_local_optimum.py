@@ -18,6 +18,7 @@ from distgrid.baselines.optimal.dispatch import optimal_dispatch
 from distgrid.baselines.optimal.local import local_optimum, setpoints_of
 from distgrid.baselines.optimal.units import Unit
 
+from ..physics.grids import chain
 from .ipopt import optimum
 
 
@@ -205,8 +206,59 @@ def test_bad_input_is_named(arguments: dict[str, Any], said: str) -> None:
         local_optimum(network("case33bw"), given.pop("units"), **given)
 
 
-def test_a_meshed_feeder_is_refused() -> None:
-    """Its gradients do not run along a tree."""
-    meshed = physics.compile(cases.load("case33bw").with_switch("s9-15", closed=True), keep_loops=True)
-    with pytest.raises(RunError, match="loops, parallel branches or generators"):
-        local_optimum(meshed, [Unit("a", "6", 0.0, 0.1)])
+def with_loops(name: str, ties: int) -> cases.Feeder:
+    """A shipped feeder, its first ties closed."""
+    feeder = cases.load(name)
+    for tie in feeder.column("switches", "switch_id")[:ties]:
+        feeder = feeder.with_switch(str(tie), closed=True)
+    return feeder
+
+
+@pytest.mark.parametrize("objective", ["loss", "voltage"])
+@pytest.mark.parametrize(
+    ("name", "ties"), [("case33bw", 5), pytest.param("case118zh", 15, marks=pytest.mark.slow)]
+)
+def test_the_local_optimum_of_a_meshed_feeder_is_that_of_ipopt(name: str, ties: int, objective: str) -> None:
+    """Row 20: no relaxation covers loops; the local optimum runs on the power flow that closes them."""
+    feeder, box = with_loops(name, ties), (0.0, 0.6, -0.5, 0.5)
+    buses, limits = six_buses(name), NetworkLimits((0.85, 1.1), thermal_margin=None)
+    units = [Unit(bus, bus, *box, s_mva=0.65) for bus in buses]
+    net = physics.compile(feeder, keep_loops=True)
+    found = local_optimum(net, units, objective=objective, limits=limits)
+    exact = optimum(feeder, buses, [box] * 6, objective, (0.85, 1.1), 0.65)
+    assert exact.solved
+    assert (found.status, found.violation) == ("local", pytest.approx(0.0, abs=1e-8))
+    assert found.objective == pytest.approx(exact.value, rel=1e-5)
+    np.testing.assert_allclose(found.solution.v_pu[0], exact.v_pu, atol=2e-5)
+    with pytest.raises(RunError, match="is meshed"):
+        optimal_dispatch(net, units, objective=objective, limits=limits)
+
+
+def test_a_band_that_binds_on_a_meshed_feeder_is_that_of_ipopt() -> None:
+    """Row 20, 27: the limit is met to rounding, its multiplier is above zero, and the value is IPOPT's."""
+    feeder, box, band = with_loops("case33bw", 5), (0.0, 2.0, -0.2, 0.2), (0.986, 1.005)
+    buses = ["18", "25", "33"]
+    units = [Unit(bus, bus, *box, s_mva=2.1) for bus in buses]
+    net = physics.compile(feeder, keep_loops=True)
+    found = local_optimum(net, units, objective="loss", limits=NetworkLimits(band, None))
+    exact = optimum(feeder, buses, [box] * 3, "loss", band, 2.1)
+    assert exact.solved
+    assert found.objective == pytest.approx(exact.value, rel=1e-5)
+    assert np.abs(found.solution.v_pu[0, 1:] - 0.986).min() < 1e-7
+    assert "v_min" in {one.kind for one in found.binding}
+
+
+def test_a_held_voltage_stays_where_it_is_held() -> None:
+    """Row 20: a generator that holds is part of the physics: the best unit is that of a scan."""
+    grid = chain(6, p=0.2, q=0.1, r=0.02, x=0.03)
+    grid.branch("n5", "n0", 0.02, 0.03)
+    grid.generator("n3", 0.2, 1.0)
+    net = physics.compile(grid.feeder(), keep_loops=True)
+    found = local_optimum(net, [Unit("g", "n4", 0.0, 1.0)], limits=NetworkLimits((0.9, 1.1), None))
+    sizes = np.linspace(0.0, 1.0, 2001)
+    inject = np.zeros((2001, 6))
+    inject[:, 4] = sizes
+    scan = physics.solve(net, p_inject_mw=inject, tol=1e-11).p_loss_mw
+    assert found.objective <= scan.min() + 1e-12
+    assert abs(found.p_mw[0] - sizes[scan.argmin()]) < 1e-3
+    assert found.solution.v_pu[0, 3] == pytest.approx(1.0, abs=1e-9)

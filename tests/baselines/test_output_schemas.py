@@ -13,6 +13,7 @@ import pytest
 
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.jobs.table_schemas import check_table, json_type, output_schema
+from distgrid.baselines.workflows.derms.output_schemas import DERMS_TABLES
 from distgrid.baselines.workflows.dist.output_schemas import DIST_TABLES
 from distgrid.cli import main
 
@@ -76,3 +77,10 @@ def test_a_wrong_type_fails_early() -> None:
             check_table(table, schema, "connect")
     with pytest.raises(TypeError, match="no JSON type"):
         json_type(pa.binary())
+
+
+def test_tables_of_derms_are_published() -> None:
+    """Capability 79, 90: `docs/schemas/derms_output.json` is made of the tables of every verb."""
+    published = json.loads((PUBLISHED.parent / "derms_output.json").read_text())
+    assert published == json.loads(json.dumps(output_schema("Tables of `distgrid derms`", DERMS_TABLES)))
+    jsonschema.Draft202012Validator.check_schema(published)

@@ -11,6 +11,7 @@ import pytest
 from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.branch_flow import NetworkLimits
+from distgrid.baselines.optimal.local import LocalOptimum
 from distgrid.baselines.optimal.phase_dispatch import (
     PhaseUnit,
     injections,
@@ -156,3 +157,31 @@ def test_phases_that_are_none_a_balanced_feeder_and_other_objectives_are_refused
         phase_optimum(cast(Any, physics.compile(cases.load("case33bw"))), [PhaseUnit("a", "6")])
     with pytest.raises(RunError, match="objective 'host'"):
         tuned_phase_optimum(network("ieee13"), [PhaseUnit("a", "671", 0.0, 0.1)], objective="host")
+
+
+def test_the_dual_of_a_phase_rating_is_what_it_is_worth() -> None:
+    """Row 26, 28: the difference of the optimum where all ratings give way by a ten-thousandth."""
+    net = network("ieee13")
+    units = [
+        PhaseUnit("a", "675", 0.0, 5.0, -0.4, 0.4, cost=(0.0, 40.0, 0.0), phase="A"),
+        PhaseUnit("b", "611", 0.0, 0.4, -0.2, 0.2, cost=(0.0, 60.0, 0.0), phase="C"),
+    ]
+    loads = {
+        "p_mw": 0.6 * net.load_p_mw, "q_mvar": 0.6 * net.load_q_mvar,
+        "p_delta_mw": 0.6 * net.delta_p_mw, "q_delta_mvar": 0.6 * net.delta_q_mvar,
+    }  # fmt: skip
+
+    def at(margin: float) -> LocalOptimum:
+        limits = NetworkLimits((0.8, 1.2), margin)
+        return phase_optimum(net, units, objective="cost", head_usd_mwh=50.0, limits=limits, **loads)
+
+    ids, rating = list(net.feeder.column("branches", "branch_id")), np.array(net.phase_rating_mva)
+    worth, n = 0.0, 0
+    for one in at(0.05).binding:
+        if one.kind.startswith("thermal"):
+            branch, _, letter = one.element.rpartition(".")
+            end = ("thermal_from", "thermal_to").index(one.kind)
+            worth += one.dual * rating[end, ids.index(branch), "ABC".index(letter)]
+            n += 1
+    assert n
+    assert (at(0.0501).objective - at(0.0499).objective) / 2e-4 == pytest.approx(worth, rel=1e-4)

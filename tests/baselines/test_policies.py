@@ -23,6 +23,7 @@ from distgrid.baselines.scripted.volt_var import IEEE1547_A, IEEE1547_B, Piecewi
 ELSEWHERE = (
     "local-control", "ev-asap", "ev-valley-filling", "ev-cheapest", "host-nearest", "host-sweep",
     "host-bisection", "battery-price", "peak-shave", "track-setpoint", "optimal", "mpc", "mpc-perfect",
+    "schedule-optimal", "self-consumption",
 )  # fmt: skip
 CATALOGUE = [name for name in registry.CATALOGUE if name not in ELSEWHERE]
 VOLT_VAR = [n for n in CATALOGUE if n.startswith("volt-var")]

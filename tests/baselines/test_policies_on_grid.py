@@ -29,6 +29,7 @@ def test_every_policy_plays_a_day_and_the_droops_help() -> None:
     elsewhere = (  # no relays, no cars, no task in money here; planners have tests of their own
         "local-control", "ev-asap", "ev-valley-filling", "ev-cheapest", "host-nearest", "host-sweep",
         "host-bisection", "battery-price", "peak-shave", "track-setpoint", "optimal", "mpc", "mpc-perfect",
+        "schedule-optimal", "self-consumption",
     )  # fmt: skip
     names = [name for name in baselines.names() if name not in elsewhere]
     result = baselines.rollout(ENV, names, 2, progress=False)

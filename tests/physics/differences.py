@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distgrid import physics
+
 Array = NDArray[np.float64]
 Weights = Mapping[str, Array]
+RESULTS = (
+    "v_pu", "v_deg", "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading", "p_loss_mw",
+    "q_loss_mvar", "p_slack_mw", "q_slack_mvar",
+)  # fmt: skip
+TIGHT: dict[str, Any] = {"tol": 1e-12, "max_iter": 400}
 #: Results of a power flow with one number a row.
 TOTALS = ("p_loss_mw", "q_loss_mvar", "p_slack_mw", "q_slack_mvar")
 #: Weights of the four points of a central difference whose error falls with the fourth power of the step.
@@ -57,3 +64,42 @@ def agree(found: Array, expected: Array, relative: float = 1e-6) -> None:
     """Equal to ``relative`` of the largest entry."""
     scale = np.abs(expected).max(initial=0.0)
     np.testing.assert_allclose(found, expected, rtol=0.0, atol=relative * scale + 1e-13)
+
+
+def far_from_kinks(sol: physics.Solution, least_mva: float, apart_by: float) -> Any:
+    """(n_branch,) branches with a flow, whose larger end stays the larger one."""
+    sizes = [np.hypot(sol.p_from_mw, sol.q_from_mvar), np.hypot(sol.p_to_mw, sol.q_to_mvar)]
+    v = sol.v_pu[sol.net.from_row], sol.v_pu[sol.net.to_row]
+    with np.errstate(invalid="ignore"):
+        currents = [np.nan_to_num(size / at) for size, at in zip(sizes, v, strict=True)]
+    apart = [np.abs(a - b) > apart_by * np.maximum(a, b) for a, b in (sizes, currents)]
+    alike = np.abs(currents[0] - currents[1]) <= 1e-12 * currents[0]
+    return (np.minimum(*sizes) > least_mva) & apart[0] & (apart[1] | alike)
+
+
+def compare(net: physics.Network, seed: int, apart_by: float = 1e-5, ratio_step: float = 1e-4) -> None:
+    """A random scalar of all results, by all arguments.
+
+    The larger current of a branch has a kink where a tap of 1 has both alike: by taps without these. Parallel
+    branches need a small ``ratio_step``: currents that circulate turn round soon.
+    """
+    p, q = net.load_p_mw, net.load_q_mvar
+
+    def solve(**changed: Any) -> physics.Solution:
+        return physics.solve(net, **{"p_mw": p, "q_mvar": q, **changed}, **TIGHT)
+
+    sol = solve()
+    assert sol.converged
+    none, size = np.zeros(net.n_bus), 3e-4 * max(float(np.abs(p).max()), 1e-3)
+    weights = draw_weights(np.random.default_rng(seed), sol, RESULTS)
+    for name in ("i_ka", "loading"):
+        weights[name][~far_from_kinks(sol, 50.0 * size, apart_by)] = 0.0
+    smooth: dict[str, Any] = {name: weight for name, weight in weights.items() if name != "i_ka"}
+    starts = {"p_mw": p, "q_mvar": q, "p_inject_mw": none, "q_inject_mvar": none}
+    for name, start in starts.items():
+        found = getattr(physics.gradient(sol, **weights), name)
+        expected = differences(solve, weights, name, start, size)
+        agree(found, np.where(net.energised, expected, 0.0))
+    for name, start in {"tap": net.tap, "v_source_pu": np.abs(net.source_phasor)}.items():
+        found = getattr(physics.gradient(sol, **smooth), name)
+        agree(found, differences(solve, smooth, name, start, ratio_step))

@@ -11,54 +11,11 @@ import pytest
 from distgrid import physics
 
 from .conftest import ALL_FEEDERS
-from .differences import agree, differences, draw_weights
+from .differences import RESULTS, TIGHT, compare
 from .forests import random_forest
-from .grids import Features, Grid, chain
+from .grids import Features, chain
 
-RESULTS = (
-    "v_pu", "v_deg", "p_from_mw", "q_from_mvar", "p_to_mw", "q_to_mvar", "i_ka", "loading", "p_loss_mw",
-    "q_loss_mvar", "p_slack_mw", "q_slack_mvar",
-)  # fmt: skip
-TIGHT: dict[str, Any] = {"tol": 1e-12, "max_iter": 400}
 EVERYTHING = Features(True, True, True, True, True, True, True)
-
-
-def far_from_kinks(sol: physics.Solution, least_mva: float, apart_by: float) -> Any:
-    """(n_branch,) branches with a flow, whose larger end stays the larger one."""
-    sizes = [np.hypot(sol.p_from_mw, sol.q_from_mvar), np.hypot(sol.p_to_mw, sol.q_to_mvar)]
-    v = sol.v_pu[sol.net.from_row], sol.v_pu[sol.net.to_row]
-    with np.errstate(invalid="ignore"):
-        currents = [np.nan_to_num(size / at) for size, at in zip(sizes, v, strict=True)]
-    apart = [np.abs(a - b) > apart_by * np.maximum(a, b) for a, b in (sizes, currents)]
-    alike = np.abs(currents[0] - currents[1]) <= 1e-12 * currents[0]
-    return (np.minimum(*sizes) > least_mva) & apart[0] & (apart[1] | alike)
-
-
-def compare(net: physics.Network, seed: int, apart_by: float = 1e-5) -> None:
-    """A random scalar of all results, by all arguments.
-
-    The larger current of a branch has a kink where a tap of 1 has both alike: by taps without these.
-    """
-    p, q = net.load_p_mw, net.load_q_mvar
-
-    def solve(**changed: Any) -> physics.Solution:
-        return physics.solve(net, **{"p_mw": p, "q_mvar": q, **changed}, **TIGHT)
-
-    sol = solve()
-    assert sol.converged
-    none, size = np.zeros(net.n_bus), 3e-4 * max(float(np.abs(p).max()), 1e-3)
-    weights = draw_weights(np.random.default_rng(seed), sol, RESULTS)
-    for name in ("i_ka", "loading"):
-        weights[name][~far_from_kinks(sol, 50.0 * size, apart_by)] = 0.0
-    smooth: dict[str, Any] = {name: weight for name, weight in weights.items() if name != "i_ka"}
-    starts = {"p_mw": p, "q_mvar": q, "p_inject_mw": none, "q_inject_mvar": none}
-    for name, start in starts.items():
-        found = getattr(physics.gradient(sol, **weights), name)
-        expected = differences(solve, weights, name, start, size)
-        agree(found, np.where(net.energised, expected, 0.0))
-    for name, start in {"tap": net.tap, "v_source_pu": np.abs(net.source_phasor)}.items():
-        found = getattr(physics.gradient(sol, **smooth), name)
-        agree(found, differences(solve, smooth, name, start, 1e-4))
 
 
 @pytest.mark.parametrize("name", ALL_FEEDERS)
@@ -178,38 +135,6 @@ def test_dead_nodes_have_no_influence() -> None:
     assert found.p_inject_mw[3] == found.q_inject_mvar[3] == found.shunt_g_mw[3] == 0.0
     assert np.isfinite(found.p_mw).all()
     assert found.tap[2] == 0.0
-
-
-def meshed(**compiled: bool) -> physics.Solution:
-    """A ring of four buses."""
-    grid = chain(4)
-    grid.branch("n3", "n0", 0.01, 0.01)
-    return physics.solve(physics.compile(grid.feeder(), **compiled))
-
-
-def held() -> physics.Solution:
-    """A generator holds a voltage."""
-    grid: Grid = chain(4)
-    grid.generator("n3", 0.1, 1.0)
-    return physics.solve(physics.compile(grid.feeder()))
-
-
-def parallel() -> physics.Solution:
-    """Two branches side by side."""
-    grid = chain(4)
-    grid.branch("n2", "n3", 0.02, 0.01, branch_id="beside")
-    return physics.solve(physics.compile(grid.feeder()))
-
-
-@pytest.mark.parametrize(
-    ("solution", "said"),
-    [(lambda: meshed(keep_loops=True), "loops: 'n"), (held, "voltage of these nodes: 'n3'"),
-     (parallel, "parallel: 'n2-n3', 'beside'")],
-)  # fmt: skip
-def test_what_is_no_plain_tree_is_refused(solution: Callable[[], physics.Solution], said: str) -> None:
-    """Loops, held voltages and parallel branches are named."""
-    with pytest.raises(ValueError, match=said):
-        physics.gradient(solution(), p_loss_mw=1.0)
 
 
 @pytest.mark.parametrize(

@@ -148,9 +148,14 @@ def check_files(words: list[str], folder: Path) -> None:
             ("dist", "pf"): pf, ("dist", "controls"): controls, ("dist", "hostcap"): hostcap,
             ("dist", "connect"): ("connect.parquet", "run.json"), ("dist", "featurize"): graphs,
             ("dist", "sensitivities"): answers, ("dist", "opf"): opf,
+            ("derms", "envelope"): ("der_envelopes.parquet", "der_envelope_boxes.parquet", "run.json",
+                                    "der_envelope_regions.parquet", "der_envelopes.png"),
+            ("derms", "schedule"): (*(f"der_schedule{name}.parquet" for name in (
+                "", "_summary", "_network", "_days", "_limits"
+            )), "der_schedule.png", "run.json"),
             ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
-        verb = tuple(words[: 1 + (words[0] == "dist")])
+        verb = tuple(words[: 1 + (words[0] in ("dist", "derms", "adms"))])
         for name in files.get(verb, ("steps.parquet", "episodes.parquet", "run.json", "report.png")):
             assert (out / name).stat().st_size > 0
 

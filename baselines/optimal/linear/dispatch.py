@@ -81,7 +81,6 @@ def linear_dispatch(
     *,
     objective: str = "loss",
     limits: NetworkLimits | None = None,
-    buses: Sequence[str] | None = None,
     head_usd_mwh: float = 0.0,
     taps: Sequence[str] | bool = False,
     banks: Sequence[str] | bool = False,
@@ -104,7 +103,6 @@ def linear_dispatch(
         objective: "loss", "cost" (the head at ``head_usd_mwh`` and the units' own costs), "voltage" (the sum
             over nodes and phases of |V - 1|) or "host" (the most that the units can feed in).
         limits: Of the network; None: the band [0.95, 1.05] and the ratings, each phase by itself.
-        buses: Where the band holds; None: at all but the sources.
         head_usd_mwh: Price of what the head delivers.
         taps: Ids of tap changers whose position is set, or True for all.
         banks: Ids of the feeder's banks that are switched, or True for all.
@@ -126,7 +124,7 @@ def linear_dispatch(
     if objective not in OBJECTIVES:
         raise unknown("objective", objective, OBJECTIVES)
     controls = controls_of(net, units, (p_mw, q_mvar), v_source_pu, taps, banks, dict(q_steps_mvar or {}))
-    flat = FlatLimits.of(net, limits, buses)
+    flat = FlatLimits.of(net, limits)
     wanted = _Wanted(controls, objective, head_usd_mwh, _switchable(controls, on_off), most_on)
     search = _Search(controls, flat, wanted, tolerance_pu)
     converged = search.run(most_iterations)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .... import physics
-from ...errors import RunError, unknown
+from ...errors import RunError
 from ..affine import FloatArray
 from ..branch_flow import NetworkLimits
 from .controls import AnyNetwork
@@ -43,18 +42,13 @@ class FlatLimits:
     branches: NDArray[np.object_]
 
     @classmethod
-    def of(cls, net: AnyNetwork, limits: NetworkLimits, buses: Sequence[str] | None) -> FlatLimits:
+    def of(cls, net: AnyNetwork, limits: NetworkLimits) -> FlatLimits:
         """RunError for a bus that does not exist, a band or margin outside the physical."""
         feeder = net.feeder
-        for bus in buses or ():
-            if bus not in feeder.node_index:
-                raise unknown("bus", bus, feeder.node_index)
+        limits.check(feeder)
         names = np.array([str(n) for n in feeder.column("nodes", "node_id")], dtype=object)
         branches = np.array([str(n) for n in feeder.column("branches", "branch_id")], dtype=object)
-        held = np.ones(net.n_bus, dtype=bool)
-        if buses is not None:
-            held[:] = False
-            held[[feeder.node_index[bus] for bus in buses]] = True
+        held = limits.judges(names)
         phases = isinstance(net, physics.Network3)
         if isinstance(net, physics.Network3):
             held[[source.node for source in net.sources]] = False
@@ -66,8 +60,6 @@ class FlatLimits:
             held = np.repeat(held, 3)
             names, branches = _with_phases(names), _with_phases(branches)
         band, margin = limits.v_band, limits.thermal_margin
-        if band is not None and not 0.5 <= band[0] < band[1] <= 1.5:
-            raise RunError(f"v_band must be within 0.5 and 1.5 pu, least first; got {band!r}")
         if margin is not None and not 0.0 <= margin < 1.0:
             raise RunError(f"thermal_margin must be at least 0 and below 1, got {margin!r}")
         low, high = (-np.inf, np.inf) if band is None else band

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from ....envs.core.planning import PlannedScenario, SoFar, Window
-from ....envs.resources.settling import SettlingResource
+from ....envs.kernels.inverter_functions import NONE
 from ...errors import RunError
 from ..affine import Affine, FloatArray, stacked
-from ..devices import planned_fleet
+from ..devices import Decided, Planned, planned_fleet
+from ..devices.fleet import ROWS
 from ..program import Program
 from ..taps import KINDS
 from .network import Moved
@@ -21,21 +23,19 @@ _OF_DEVICES = (
     "throughput_mwh", "resource_cost", "energy_deficit_mwh", "energy_deficit_usd", "energy_surplus_usd",
 )  # fmt: skip
 _MOVES, _UNDELIVERED, _DEFICIT = "switchings", "undelivered_mwh", "energy_deficit_mwh"
-#: Kinds whose rows say all that they do; those of others relax it.
-_COVERED = ("battery", "pv", "wind", "ev", *KINDS)
+_COVERED = (*ROWS, *KINDS)
 #: Kinds whose power in one interval leaves the others as they are.
 _MOMENTARY = ("pv", "wind", *KINDS)
+_NONE: Decided = MappingProxyType({})
 
 
 def check_fleet(scenario: PlannedScenario) -> None:
     """RunError for a device without rows, or a term that nothing here values."""
     for program in scenario.fleet.programs:
-        alone = isinstance(program, SettlingResource)
-        if alone or program.kind not in _COVERED:
+        if program.kind not in _COVERED:
             raise RunError(
-                f"device {program.names[0]!r} of kind {program.kind!r}"
-                + (", which follows functions of its own," if alone else "")
-                + f" is not planned on per-phase feeders; these are: {', '.join(_COVERED)}"
+                f"device {program.names[0]!r} of kind {program.kind!r} is not planned on per-phase feeders; "
+                f"these are: {', '.join(_COVERED)}"
             )
     known = (*OF_NETWORK, *_OF_DEVICES, _MOVES, _UNDELIVERED)
     for term in scenario.task.rewards:
@@ -53,22 +53,27 @@ class FleetRows:
         program: It.
         p_mw, q_mvar: (steps, n_units) in the order of the fleet, as expressions.
         cost: () of the terms that devices decide by themselves.
+        planned: Columns and rows of every program.
+        n_columns: Of the fleet; what is added to the program has later ones.
         apart: Whether what is done in an interval leaves the others as they are.
     """
 
-    def __init__(self, scenario: PlannedScenario, window: Window) -> None:
+    def __init__(self, scenario: PlannedScenario, window: Window, decided: Decided = _NONE) -> None:
+        """``decided``: what is decided of devices that have a choice."""
         self._scenario, self._window = scenario, window
         self.program = Program()
         steps = window.t_index.size
-        self._fleet = planned_fleet(self.program, scenario.fleet, window, scenario.units)
+        self.planned = planned_fleet(self.program, scenario.fleet, window, scenario.units, decided)
         none = Affine(np.zeros(steps))
         p, q = dict.fromkeys(scenario.fleet.names, none), dict.fromkeys(scenario.fleet.names, none)
-        for one in self._fleet:
-            for k, name in enumerate(one.names):
+        for one in self.planned:
+            for k in _set_by_hand(one, window):
+                name = one.names[k]
                 p[name], q[name] = one.p_mw[:, k], one.q_mvar[:, k]
         self.p_mw, self.q_mvar = (_transposed(stacked(list(part.values()))) for part in (p, q))
         self.apart = all(program.kind in _MOMENTARY for program in scenario.fleet.programs)
         self.cost = self._cost()
+        self.n_columns = self.program.n_columns
 
     def _weight(self, quantity: str) -> float:
         return -sum(term.weight for term in self._scenario.task.rewards if term.of.name == quantity)
@@ -76,9 +81,9 @@ class FleetRows:
     def _cost(self) -> Affine:
         so_far = self._window.so_far or SoFar(0.0, 0.0, 0.0, 0.0, 0.0)
         total, more, owed = Affine(0.0), Affine(0.0), Affine(-so_far.owed_first_mwh)
-        if any(one.stored_mwh is not None for one in self._fleet):
+        if any(one.stored_mwh is not None for one in self.planned):
             more = Affine(-so_far.stored_first_mwh)
-        for one in self._fleet:
+        for one in self.planned:
             total = total + self._weight("resource_cost") * one.cost
             total = total + self._weight(_UNDELIVERED) * one.undelivered_mwh
             total = total + self._weight("throughput_mwh") * one.throughput_mwh.sum()
@@ -127,12 +132,21 @@ class FleetRows:
         for k, one in enumerate(moved):
             actions[:, one.action] = 2.0 * (position[:, k] - one.low) / (one.high - one.low) - 1.0
         column = {dimension.name: dimension.index for dimension in scenario.action_layout}
-        for planned in self._fleet:
+        for planned in self.planned:
             for quantity, asked in planned.asked(x).items():
-                for k, name in enumerate(planned.names):
+                for k in _set_by_hand(planned, self._window):
+                    name = planned.names[k]
                     if f"{name}.{quantity}" in column:
                         actions[:, column[f"{name}.{quantity}"]] = asked[:, k]
         return np.clip(actions, -1.0, 1.0)
+
+
+def _set_by_hand(planned: Planned, window: Window) -> list[int]:
+    """Places of the units that do not follow functions of their own."""
+    told = next(told for told in window.outlooks.values() if told.units == planned.names)
+    if told.functions is None:
+        return list(range(len(planned.names)))
+    return np.flatnonzero(told.functions.table.mode == NONE).tolist()
 
 
 def _transposed(part: Affine) -> Affine:

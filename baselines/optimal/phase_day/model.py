@@ -12,9 +12,11 @@ from ..affine import FloatArray, IntArray
 from .network import PhaseNetwork, Setpoints
 from .terms import Hinges, Look, NetworkTerms
 
+_FEWEST = 3  # intervals whose curvature is looked at
 _TRACKED = 6  # hinges of a kind in an interval that are followed each for itself
-_MOST_ROWS = 2500  # power flows for the curvature
+_MOST_ROWS, _MOST_VOLTAGES = 2500, 1_000_000  # of power flows for the curvature
 _SLACK = "p_slack_mw"
+_HEAD, _REST = "head", "rest"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +108,14 @@ class ModelMaker:
         look = self._look(at, steps)
         return self._by_columns(look, self.terms.smooth_seeds(look))
 
-    def model(self, at: Setpoints) -> LocalModel:
-        """About these setpoints, where every power flow has a solution."""
+    def model(self, at: Setpoints, bend: bool = True) -> LocalModel:
+        """About these setpoints, where every power flow has a solution.
+
+        ``bend``: whether its curvature is looked at anew; else it is that of the model before.
+        """
         look = self._look(at)
-        self.curvature = self._curvature(at, look)
+        if bend:
+            self.curvature = self._curvature(at, look)
         return LocalModel(
             self.columns.of(at.p_mw, at.q_mvar), self.terms.cost(look),
             self._by_columns(look, self.terms.smooth_seeds(look)), self.curvature,
@@ -126,7 +132,8 @@ class ModelMaker:
         Intervals in between take over that of the nearest; what is not convex is left out.
         """
         n, steps = self.columns.size, self.network.steps
-        some = np.unique(np.linspace(0, steps - 1, max(min(steps, _MOST_ROWS // max(n, 1)), 1)).astype(int))
+        most = min(_MOST_ROWS, _MOST_VOLTAGES // (3 * self.network.net.n_bus)) // max(n, 1)
+        some = np.unique(np.linspace(0, steps - 1, min(steps, max(most, _FEWEST))).astype(int))
         nearest = np.abs(self._all[:, None] - some[None]).argmin(axis=1)
         rows, which = np.repeat(some, n), np.tile(np.arange(n), some.size)
         x = self.columns.of(at.p_mw, at.q_mvar)[rows]
@@ -134,18 +141,21 @@ class ModelMaker:
         sign = np.where(x[np.arange(rows.size), which] > 0.0, -1.0, 1.0)
         x[np.arange(rows.size), which] += sign * delta[which]
         moved = self._look(self.columns.put(at.at(rows), x), rows)
-        seeds = self.terms.smooth_seeds(look)
-        head = seeds.get(_SLACK, np.zeros(steps))
-        change = []
-        for part in ("rest", "head"):
+        whole = np.zeros((steps, n, n))
+        for part, factor in self._parts(look).items():
             slopes = [self._by_columns(each, _part(self.terms, each, part)) for each in (look, moved)]
             apart = (slopes[1] - slopes[0][rows]) / (sign * delta[which])[:, None]
-            change.append(apart.reshape(some.size, n, n)[nearest])
-            if part == "head":
-                own = slopes[0]
-        whole = change[0] + head[:, None, None] * change[1]
-        whole += self.terms.head_curvature * own[:, :, None] * own[:, None, :]
+            whole += factor[:, None, None] * apart.reshape(some.size, n, n)[nearest]
+            if part == _HEAD:
+                whole += self.terms.head_curvature * slopes[0][:, :, None] * slopes[0][:, None, :]
         return _convex(whole)
+
+    def _parts(self, look: Look) -> dict[str, FloatArray]:
+        """(steps,) factors of what has a curvature of its own, by name."""
+        seeds = self.terms.smooth_seeds(look)
+        ones, head = np.ones(self.network.steps), seeds.pop(_SLACK, None)
+        parts = {_REST: ones} if any(seed.any() for seed in seeds.values()) else {}
+        return parts if head is None else {**parts, _HEAD: head}
 
     def _tracked(self, at: Setpoints, hinges: Hinges) -> list[Hinge]:
         """The worst of every interval each for itself; all others that are exceeded together."""
@@ -161,21 +171,24 @@ class ModelMaker:
             factor[self._all, order[:, k]] = active
             masks.append((active, factor, worst[:, k]))
         masks.append((np.asarray(rest.any(axis=1)), rest, np.where(rest > 0.0, excess, 0.0).sum(axis=1)))
-        found = []
-        for active, factor, amount in masks:
-            where = np.flatnonzero(active)
-            if not where.size:
-                continue
-            slope = np.zeros((self.network.steps, self.columns.size))
-            look = self._look(at.at(where), where)
-            again = self.terms.hinges_like(look, hinges.index)
-            slope[where] = self._by_columns(look, again.seeds(factor[where]))
+        masks = [mask for mask in masks if mask[0].any()]
+        if not masks:
+            return []
+        rows = np.concatenate([np.flatnonzero(active) for active, _, _ in masks])
+        factors = np.concatenate([factor[active] for active, factor, _ in masks])
+        look = self._look(at.at(rows), rows)
+        slopes = self._by_columns(look, self.terms.hinges_like(look, hinges.index).seeds(factors))
+        found, first = [], 0
+        for active, _, amount in masks:
+            slope, count = np.zeros((self.network.steps, self.columns.size)), int(active.sum())
+            slope[active] = slopes[first : first + count]
             found.append(Hinge(hinges.weight, np.where(active, amount, -1e3), slope))
+            first += count
         return found
 
 
 def _part(terms: NetworkTerms, look: Look, part: str) -> dict[str, FloatArray]:
-    if part == "head":
+    if part == _HEAD:
         return {_SLACK: np.ones(len(look.steps))}
     seeds = terms.smooth_seeds(look)
     seeds.pop(_SLACK, None)

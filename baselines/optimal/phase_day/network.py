@@ -14,6 +14,7 @@ from ....envs.core.planning import PlannedScenario, Window
 from ....envs.core.power_flow import solved_grid
 from ...errors import RunError
 from ..affine import FloatArray, IntArray
+from .answering import Answering
 
 _TOLERANCE = 1e-11
 
@@ -70,6 +71,7 @@ class PhaseNetwork:
     Attributes:
         places: Columns of voltages, branches and unbalance as an environment reads them.
         moved: Tap changers and banks.
+        answering: Inverters that follow functions of their own.
         steps: Intervals.
     """
 
@@ -81,23 +83,40 @@ class PhaseNetwork:
         assert isinstance(places, PhaseStepper)
         self.places, self._port_of = places, scenario.fleet.columns
         self.moved = _moved(scenario, window)
+        self.answering = Answering(scenario, window, places)
         self._tap, self._cap = places.tap.copy(), places.cap_on.copy()
         p, q = (self._placed(part) for part in (window.load_p_mw, window.load_q_mvar))
         self._load: dict[str, Any] = {"p_mw": p[0], "q_mvar": q[0], "p_delta_mw": p[1], "q_delta_mvar": q[1]}
 
     def solve(self, setpoints: Setpoints, steps: IntArray | None = None) -> physics.Solution3:
-        """The power flow of a row of setpoints each; ``steps``: intervals that they are of (None: all)."""
-        load = self._load if steps is None else {k: part[steps] for k, part in self._load.items()}
-        p, q = (self._fed_in(part) for part in (setpoints.p_mw, setpoints.q_mvar))
+        """The power flow of a row of setpoints each; ``steps``: intervals that they are of (None: all).
+
+        Units that follow functions of their own give what they answer to the voltage, whatever is set.
+        """
+        steps = np.arange(self.steps) if steps is None else steps
+        load = {k: part[steps] for k, part in self._load.items()}
         tap, cap = (np.repeat(part, len(setpoints.p_mw), axis=0) for part in (self._tap, self._cap))
         for k, one in enumerate(self.moved):
             if one.is_tap:
                 tap[:, one.row] = 1.0 + setpoints.position[:, k] * one.step_pu
             else:
                 cap[:, one.row] = setpoints.position[:, k] > 0.5
+        states = {"tap": tap, "cap_on": cap.astype(np.bool_), "tol": _TOLERANCE}
+        p_mw, q_mvar = setpoints.p_mw, setpoints.q_mvar
+        sol = self._solved(p_mw, q_mvar, **load, **states)
+        for _ in range(self.answering.rounds):
+            p_mw, q_mvar, rested = self.answering.asked(sol, p_mw, q_mvar, steps)
+            if rested:
+                break
+            sol = self._solved(p_mw, q_mvar, **load, **states)
+        return sol
+
+    def _solved(self, of_p: FloatArray, of_q: FloatArray, **given: Any) -> physics.Solution3:
+        """``of_p``, ``of_q``: (rows, n_units) of the fleet."""
+        p, q = self._fed_in(of_p), self._fed_in(of_q)
         return physics.solve(
-            self.net, **load, p_inject_mw=p[0], q_inject_mvar=q[0], p_delta_inject_mw=p[1],
-            q_delta_inject_mvar=q[1], tap=tap, cap_on=cap.astype(np.bool_), tol=_TOLERANCE,
+            self.net, p_inject_mw=p[0], q_inject_mvar=q[0], p_delta_inject_mw=p[1],
+            q_delta_inject_mvar=q[1], **given,
         )  # fmt: skip
 
     def by_setpoints(self, sol: physics.Solution3, seeds: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:

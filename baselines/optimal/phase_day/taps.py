@@ -15,8 +15,6 @@ from ..affine import FloatArray, IntArray
 from .model import ModelMaker
 from .network import Moved, Setpoints
 
-_REACH = 3  # positions either way that are looked at
-
 
 @dataclass(frozen=True)
 class Walk:
@@ -79,20 +77,21 @@ def best_walk(
     return path + low
 
 
-def swept(maker: ModelMaker, at: Setpoints, response: bool, walk: Walk) -> Setpoints:
+def swept(maker: ModelMaker, at: Setpoints, response: bool, walk: Walk, reach: int) -> Setpoints:
     """Every tap changer and bank once, each with its best walk beside the others.
 
-    ``response``: reactive power may follow a move, as far as inverters can, where that costs less.
+    ``response``: reactive power may follow a move, as far as inverters can, where that costs less;
+    ``reach``: positions either way that are looked at.
     """
     for k in range(len(maker.network.moved)):
-        at = _walked(maker, at, k, response, walk)
+        at = _walked(maker, at, k, response, walk, reach)
     return at
 
 
-def _walked(maker: ModelMaker, at: Setpoints, k: int, response: bool, walk: Walk) -> Setpoints:
+def _walked(maker: ModelMaker, at: Setpoints, k: int, response: bool, walk: Walk, reach: int) -> Setpoints:
     one, steps = maker.network.moved[k], at.position.shape[0]
     path = at.position[:, k].astype(np.int64)
-    shifts = np.arange(-_REACH, _REACH + 1) if one.is_tap else np.array([-1, 0, 1])
+    shifts = np.arange(-reach, reach + 1) if one.is_tap else np.array([-1, 0, 1])
     rows, shift = np.repeat(np.arange(steps), shifts.size), np.tile(shifts, steps)
     target = path[rows] + shift
     inside = (target >= one.low) & (target <= one.high)

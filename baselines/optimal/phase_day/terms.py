@@ -22,6 +22,7 @@ from .network import PhaseNetwork
 
 _TURN = np.exp(2j * np.pi / 3.0)
 _VUF_TOP_PCT = 100.0
+_OFF_SQUARE = "setpoint_deviation_square"
 Seeds = dict[str, FloatArray]
 
 
@@ -82,6 +83,13 @@ class Look:
     def price_usd_mwh(self) -> FloatArray:
         """(rows,)."""
         return self.network.window.price_usd_mwh[self.steps]
+
+    @property
+    def off_mw(self) -> FloatArray:
+        """(rows,) by how much the power at the head is above what is asked for."""
+        wanted = self.network.window.setpoint_mw
+        assert wanted is not None
+        return np.asarray(self.sol.p_slack_mw - wanted[self.steps])
 
     # -- derivatives -----------------------------------------------------------------------------------------
 
@@ -171,6 +179,7 @@ _SMOOTH: Mapping[str, tuple[Value, Callable[..., Seeds]]] = {
         lambda look: look.network.window.dt_h * look.price_usd_mwh * look.sol.p_slack_mw,
         lambda look: {"p_slack_mw": look.network.window.dt_h * look.price_usd_mwh},
     ),
+    _OFF_SQUARE: (lambda look: look.off_mw**2, lambda look: {"p_slack_mw": 2.0 * look.off_mw}),
 }  # fmt: skip
 
 
@@ -191,6 +200,12 @@ def _of_ratings(look: Look, weight: float) -> Iterator[Hinges]:
     yield Hinges(weight, look.above_mva, 0.2 * float(rating), look.by_flows)
 
 
+def _of_setpoint(look: Look, weight: float) -> Iterator[Hinges]:
+    off = look.off_mw[:, None]
+    yield Hinges(weight, off, np.inf, lambda factor: {"p_slack_mw": factor[:, 0]})
+    yield Hinges(weight, -off, np.inf, lambda factor: {"p_slack_mw": -factor[:, 0]})
+
+
 def _finite(excess: FloatArray) -> FloatArray:
     return np.where(np.isfinite(excess), excess, -np.inf)
 
@@ -202,6 +217,7 @@ _HINGED: Mapping[str, Callable[[Look, float], Iterator[Hinges]]] = {
     "vuf_violation_pct": _of_unbalance,
     "vuf_violation_capped_pct": _of_unbalance,
     "thermal_overload_mva": _of_ratings,
+    "setpoint_deviation_mw": _of_setpoint,
 }
 _CEILING = {"voltage_violation_capped_pu": "most_pu", "vuf_violation_capped_pct": "most_pct"}
 #: Quantities that power flows decide.
@@ -257,4 +273,4 @@ class NetworkTerms:
     @property
     def head_curvature(self) -> float:
         """Second derivative of the cost by the power at the head."""
-        return 2.0 * sum(weight for name, weight, _ in self._terms if name == "setpoint_deviation_square")
+        return 2.0 * sum(weight for name, weight, _ in self._terms if name == _OFF_SQUARE)

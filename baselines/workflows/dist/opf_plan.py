@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .... import physics
-from ...optimal.branch_flow import NetworkLimits
 from ...optimal.dispatch import Binding, optimal_dispatch
 from ...optimal.phase_dispatch import PhaseUnit, injections, phase_optimum
 from .opf_config import OBJECTIVES, OpfConfig, OpfSession
@@ -18,7 +16,6 @@ from .opf_units import Asset
 
 FloatArray = NDArray[np.float64]
 KEPT = 1e-6  # limits are kept up to so much of their own unit
-_AT_LIMIT = 1e-5  # of a plan without multipliers: so near to a limit it binds
 LETTERS = "ABC"
 
 
@@ -32,7 +29,7 @@ class OpfPlan:
         objective: Of the AC power flow. bound, gap: None where nothing is proved.
         solution: Of `physics.solve`, without an axis of rows.
         p_inject_mw, q_inject_mvar: (n_bus,) or (n_bus, 3).
-        binding: Limits that bind; their dual is NaN where nothing is proved.
+        binding: Limits that bind, with their multipliers; none where a limit of a per-phase feeder is broken.
         v_error_pu, relaxation_gap_pu, tightened: Of the relaxation, where there was one.
     """
 
@@ -91,7 +88,7 @@ def _phase_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -
     p, q = injections(net, units, found)
     sol = _solved(session, loads, p, q)
     status = "best known" if found.violation <= KEPT else "inexact"
-    binding = (*_units_at_limits(session, found.p_mw, found.q_mvar), *_network_at_limits(session, sol))
+    binding = found.binding if status == "best known" else ()  # of broken limits they are penalties
     return OpfPlan(found.p_mw, found.q_mvar, status, float(found.objective), None, None, sol, p, q, binding)
 
 
@@ -108,42 +105,6 @@ def grounded(net: physics.Network3) -> NDArray[np.bool_]:
     """(n_bus, 3) phases that are fed and have a voltage to ground of their own: those that a band judges."""
     slots = np.asarray(net.topology.ground_slots, dtype=bool).reshape(-1, 3)
     return np.asarray(net.present & net.energised & slots, dtype=bool)
-
-
-def _units_at_limits(session: OpfSession, p_mw: FloatArray, q_mvar: FloatArray) -> Iterator[Binding]:
-    for asset, p, q in zip(session.assets, p_mw, q_mvar, strict=True):
-        unit = asset.unit
-        for kind, unit_of, value, limit, free in (
-            ("p_max", "MW", p, unit.p_max_mw, unit.p_max_mw > unit.p_min_mw),
-            ("p_min", "MW", p, unit.p_min_mw, unit.p_max_mw > unit.p_min_mw),
-            ("q_max", "Mvar", q, unit.q_max_mvar, unit.q_max_mvar > unit.q_min_mvar),
-            ("q_min", "Mvar", q, unit.q_min_mvar, unit.q_max_mvar > unit.q_min_mvar),
-            ("s_max", "MVA", float(np.hypot(p, q)), unit.s_mva, np.isfinite(unit.s_mva)),
-        ):
-            if free and abs(value - limit) <= _AT_LIMIT:
-                yield Binding(kind, unit.name, float(limit), unit_of, np.nan)
-
-
-def _network_at_limits(session: OpfSession, sol: Any) -> Iterator[Binding]:
-    net, limits = session.net, session.limits
-    names, judged = net.feeder.column("nodes", "node_id"), judged_nodes(session)
-    for kind, limit, sign in _bands(limits):
-        for bus, phase in np.argwhere(judged & (sign * (sol.v_pu - limit) >= -_AT_LIMIT)):
-            yield Binding(kind, f"{names[bus]}.{LETTERS[phase]}", limit, "pu", np.nan)
-    if limits.thermal_margin is not None:
-        ids, most = net.feeder.column("branches", "branch_id"), 1.0 - limits.thermal_margin
-        for end, kind in ((0, "thermal_from"), (1, "thermal_to")):
-            size, rating = phase_flows(sol)[end], most * net.phase_rating_mva[end]
-            for branch, phase in np.argwhere(size >= rating - _AT_LIMIT):
-                yield Binding(
-                    kind, f"{ids[branch]}.{LETTERS[phase]}", float(rating[branch, phase]), "MVA", np.nan
-                )
-
-
-def _bands(limits: NetworkLimits) -> Iterator[tuple[str, float, float]]:
-    if limits.v_band is not None:
-        yield "v_max", limits.v_band[1], 1.0
-        yield "v_min", limits.v_band[0], -1.0
 
 
 def judged_nodes(session: OpfSession) -> NDArray[np.bool_]:

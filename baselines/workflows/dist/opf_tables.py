@@ -28,7 +28,7 @@ DISPATCH = schema(
 
 BINDING = schema(
     ("step", STEP, "interval of the year"),
-    ("role", TEXT, ""),  # binding, or conflict: member of an irreducible set that cannot be kept
+    ("role", TEXT, ""),  # binding, or conflict: of an irreducible set, or broken by the best plan found
     ("kind", TEXT, ""), ("element", TEXT, ""), ("limit", NUMBER, "see unit"), ("unit", TEXT, ""),
     ("dual", NUMBER, "see dual_unit"),  # how much better the objective gets by a unit more
     ("dual_unit", TEXT, ""),
@@ -75,9 +75,11 @@ def opf_tables(session: OpfSession, config: OpfConfig, moment: int) -> dict[str,
         return _infeasible(session, config, step, error)
     point = _Point(session, config, step, plan)
     buses, branches = buses_table(session, plan, step, loads), branches_table(session, plan, step)
+    broken = _broken(point, buses, branches)
+    binding = table_of_rows(_conflicts(step, broken), BINDING) if broken else _binding(point)
     return {
         "dist_opf": _setpoints(point), "dist_opf_buses": buses, "dist_opf_branches": branches,
-        "dist_opf_binding": _binding(point), "dist_opf_summary": _summary(point, buses, branches),
+        "dist_opf_binding": binding, "dist_opf_summary": _summary(point, branches, broken),
     }  # fmt: skip
 
 
@@ -125,14 +127,9 @@ def _cost(point: _Point) -> float:
     return point.config.head_usd_mwh * float(point.plan.solution.p_slack_mw) + own
 
 
-def _summary(point: _Point, buses: pa.Table, branches: pa.Table) -> pa.Table:
+def _summary(point: _Point, branches: pa.Table, broken: Sequence[Conflict]) -> pa.Table:
     plan, sol = point.plan, point.plan.solution
     v, of = np.asarray(sol.v_pu), OBJECTIVE_UNITS[point.config.objective]
-    broken = [
-        *_broken(buses, "node_id", "violation_pu", "pu"),
-        *_broken(branches, "branch_id", "violation_mva", "MVA"),
-        *_head(point),
-    ]
     loading = branches["loading_pct"].drop_null().to_numpy()
     row = (
         point.step, point.session.feeder.name, point.config.objective, plan.status, plan.objective,
@@ -140,25 +137,41 @@ def _summary(point: _Point, buses: pa.Table, branches: pa.Table) -> pa.Table:
         float(sol.q_slack_mvar), float(plan.p_mw.sum()), float(np.nansum((v - 1.0) ** 2)),
         float(np.nanmin(v)), float(np.nanmax(v)), float(loading.max()) if loading.size else None,
         plan.v_error_pu, plan.relaxation_gap_pu, plan.tightened, len(plan.binding), len(broken),
-        f"the AC power flow of the plan breaks limits: {'; '.join(broken[:5])}" if broken else None,
+        _told(broken) if broken else None,
     )  # fmt: skip
     return table_of_rows([row], SUMMARY)
 
 
-def _broken(of: pa.Table, name: str, amount: str, unit: str) -> list[str]:
-    rows = [row for row in of.to_pylist() if (row[amount] or 0.0) > 0.0]
-    rows.sort(key=lambda row: -row[amount])
-    return [f"{_place(row, name)} by {row[amount]:.4g} {unit}" for row in rows]
+def _told(broken: Sequence[Conflict]) -> str:
+    return f"the AC power flow of the plan breaks limits: {'; '.join(str(one) for one in broken[:5])}"
+
+
+def _broken(point: _Point, buses: pa.Table, branches: pa.Table) -> list[Conflict]:
+    """Limits that the AC power flow of the plan breaks: of buses and of branches the largest excess first."""
+    found = []
+    for row in _worst_first(buses, "violation_pu"):
+        kind = "v_max" if row["v_pu"] > row["v_max_pu"] else "v_min"
+        limit = row["v_max_pu"] if kind == "v_max" else row["v_min_pu"]
+        found.append(Conflict(kind, _place(row, "node_id"), limit, "pu", row["violation_pu"]))
+    for row in _worst_first(branches, "violation_mva"):
+        limit, excess = row["thermal_limit_mva"], row["violation_mva"]
+        found.append(Conflict("thermal", _place(row, "branch_id"), limit, "MVA", excess))
+    head, limits = float(point.plan.solution.p_slack_mw), point.session.limits
+    for kind, flow, most in (
+        ("import", head, limits.most_import_mw), ("export", -head, limits.most_export_mw),
+    ):  # fmt: skip
+        if flow - most > KEPT:
+            found.append(Conflict(kind, "head", most, "MW", flow - most))
+    return found
+
+
+def _worst_first(of: pa.Table, excess: str) -> list[dict[str, Any]]:
+    rows = [row for row in of.to_pylist() if (row[excess] or 0.0) > 0.0]
+    return sorted(rows, key=lambda row: -float(row[excess]))
 
 
 def _place(row: dict[str, Any], name: str) -> str:
     return f"{row[name]}.{row['phase']}" if row["phase"] else str(row[name])
-
-
-def _head(point: _Point) -> list[str]:
-    head, limits = float(point.plan.solution.p_slack_mw), point.session.limits
-    over = {"import": head - limits.most_import_mw, "export": -head - limits.most_export_mw}
-    return [f"{name} at head by {by:.4g} MW" for name, by in over.items() if by > KEPT]
 
 
 def _infeasible(

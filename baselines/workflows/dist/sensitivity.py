@@ -75,8 +75,9 @@ def feeder_sensitivities(
         price_per_mwh: Price of energy at the source, in any money.
 
     Raises:
-        ValueError: A bus or branch that does not exist, a meshed feeder, nominal loads without a solution, a
-            price that is no finite number. `distgrid.cases.CaseError` for what is wrong with a file.
+        ValueError: A bus or branch that does not exist, a meshed per-phase feeder, nominal loads without a
+            solution, a price that is no finite number. `distgrid.cases.CaseError` for what is wrong with a
+            file.
     """
     if not np.isfinite(price_per_mwh):
         raise RunError(f"the price must be a finite number, got {price_per_mwh}")
@@ -105,18 +106,14 @@ def feeder_sensitivities(
 
 
 def _compiled(feeder: cases.Feeder) -> tuple[physics.Network | physics.Network3, tuple[str, ...]]:
-    """The network of a feeder without loops, and what compilation says of it."""
-    loops = feeder.topology().meshes
-    if loops:
-        told = "; ".join(", ".join(loop) for loop in loops[:5]) + (" …" if len(loops) > 5 else "")
-        raise RunError(
-            f"feeder {feeder.name!r} is meshed, and gradients run along a tree: open a branch of each of its "
-            f"loops: {told}"
-        )
+    """The network of a feeder, with its loops, and what compilation says of it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", physics.IslandWarning)
-        net = physics.compile(feeder, allow_mesh_pruning=False)
+        try:
+            net = physics.compile(feeder, allow_mesh_pruning=False, keep_loops=feeder.phases == "balanced")
+        except ValueError as error:  # a per-phase feeder with loops
+            raise RunError(str(error)) from error
     return net, tuple(str(warning.message) for warning in caught)
 
 

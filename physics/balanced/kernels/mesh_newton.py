@@ -76,26 +76,35 @@ def kirchhoff(tree, loops, v, loop_current, current):  # type: ignore[no-untyped
 
 
 @inline
-def _eliminate(tree, loops, v, current, slope, inverse, column):  # type: ignore[no-untyped-def]
-    """Tree part of Newton's step; returns -1 where an odd number of pivots is negative, else 1.
-
-    ``column`` (position, 1 + 2 loops) becomes the answer of each voltage to the residual (column 0) and to 1
-    and 1j of each loop current.
-    """
-    column[:, :] = 0.0
-    return _eliminate_columns(tree, loops, v, current, slope, inverse, column)
+def gaps(tree, v, current, inverse):  # type: ignore[no-untyped-def]
+    """What of a voltage is missing at each position, where `eliminate` reads it."""
+    for k in range(v.size):
+        up = tree.parent[k]
+        inverse[k, 0] = 0j
+        if up >= 0:
+            a, z = complex(tree.a_re[k], tree.a_im[k]), complex(tree.z_re[k], tree.z_im[k])
+            inverse[k, 0] = v[k] - a * v[up] + z * current[k]
 
 
 @inline
-def _eliminate_columns(tree, loops, v, current, slope, inverse, column):  # type: ignore[no-untyped-def]
-    """The same on top of what ``column`` holds."""
+def loop_columns(loops, column):  # type: ignore[no-untyped-def]
+    """What 1 and 1j of each loop current draw at the ends of their cuts."""
     for i in range(loops.start.size):
         for part in range(2):
             unit = 1j if part else 1.0 + 0j
             column[loops.start[i], 1 + 2 * i + part] += np.conj(loops.a[i]) * unit
             column[loops.end[i], 1 + 2 * i + part] -= unit
+
+
+@inline
+def eliminate(tree, slope, inverse, column):  # type: ignore[no-untyped-def]
+    """Tree part of Newton's step; returns -1 where an odd number of pivots is negative, else 1.
+
+    ``column`` (position, 1 + unknowns): currents that are drawn, which become the answers of each voltage,
+    those of column 0 to the gaps in ``inverse[:, 0]``, too. A source's voltage falls by its gap.
+    """
     sign = 1.0
-    for k in range(v.size - 1, -1, -1):
+    for k in range(tree.parent.size - 1, -1, -1):
         up = tree.parent[k]
         if up < 0:
             continue
@@ -105,24 +114,24 @@ def _eliminate_columns(tree, loops, v, current, slope, inverse, column):  # type
         pivot = p.real * p.real + p.imag * p.imag - q.real * q.real - q.imag * q.imag
         if pivot < 0.0:
             sign = -sign
+        gap = inverse[k, 0]
         k_p, k_q = np.conj(p) / pivot, -q / pivot
         inverse[k, 0], inverse[k, 1] = k_p, k_q
         b_p, b_q = alpha * k_p + beta * np.conj(k_q), alpha * k_q + beta * np.conj(k_p)
-        residual = v[k] - a * v[up] + z * current[k]
         for c in range(column.shape[1]):
             node_current = column[k, c]
             w = z * node_current
             if c == 0:
-                w += residual
+                w += gap
             column[k, c] = w
             column[up, c] += np.conj(a) * (node_current - b_p * w - b_q * np.conj(w))
         slope[up, 0] += (a.real * a.real + a.imag * a.imag) * b_p
         slope[up, 1] += np.conj(a) * np.conj(a) * b_q
-    for k in range(v.size):
+    for k in range(tree.parent.size):
         up = tree.parent[k]
         for c in range(column.shape[1]):
             if up < 0:
-                column[k, c] = 0.0
+                column[k, c] = 0j if c > 0 else 0j - inverse[k, 0]
                 continue
             d = complex(tree.a_re[k], tree.a_im[k]) * column[up, c] - column[k, c]
             column[k, c] = inverse[k, 0] * d + inverse[k, 1] * np.conj(d)
@@ -161,9 +170,9 @@ def _solve_dense(matrix, x):  # type: ignore[no-untyped-def]
 @inline
 def newton_step(tree, loops, v, loop_current, current, slope, inverse, column, matrix, x):  # type: ignore[no-untyped-def]
     """Steps of voltages into ``column[:, 0]``, of loop currents into ``x``; the determinant's sign."""
-    sign = _eliminate(tree, loops, v, current, slope, inverse, column)
-    _cut_rows(loops, v, loop_current, column, matrix, x)
-    return sign * _close(v, column, matrix, x)
+    column[:, :] = 0.0
+    sign = _answers(tree, loops, v, loop_current, current, slope, inverse, column, matrix, x)
+    return sign * close(column, matrix, x)
 
 
 @inline
@@ -178,8 +187,7 @@ def held_step(  # type: ignore[no-untyped-def]
     column[:, :] = 0.0
     for g in range(held.at.size):
         column[held.at[g], 1 + first + g] = 1j / np.conj(v[held.at[g]])  # of I = conj(S - jq) / conj(V)
-    sign = _eliminate_columns(tree, loops, v, current, slope, inverse, column)
-    _cut_rows(loops, v, loop_current, column, matrix, x)
+    sign = _answers(tree, loops, v, loop_current, current, slope, inverse, column, matrix, x)
     for g in range(held.at.size):
         k, at = held.at[g], first + g
         matrix[at, :] = 0.0
@@ -191,17 +199,30 @@ def held_step(  # type: ignore[no-untyped-def]
         for c in range(x.size):
             matrix[at, c] = (unit * column[k, 1 + c]).real
         x[at] = aim[g] - size - (unit * column[k, 0]).real
-    return sign * _close(v, column, matrix, x)
+    return sign * close(column, matrix, x)
 
 
 @inline
-def _cut_rows(loops, v, loop_current, column, matrix, x):  # type: ignore[no-untyped-def]
-    """Rows of the dense system that close the cuts."""
+def _answers(tree, loops, v, loop_current, current, slope, inverse, column, matrix, x):  # type: ignore[no-untyped-def]
+    """Of the tree to gaps, loop currents and what ``column`` holds, and the rows that close the cuts."""
+    gaps(tree, v, current, inverse)
+    loop_columns(loops, column)
+    sign = eliminate(tree, slope, inverse, column)
+    for i in range(loops.start.size):
+        gap = cut_voltage(loops, i, v, loop_current)
+        x[2 * i], x[2 * i + 1] = gap.real, gap.imag
+    cut_rows(loops, column, matrix, x)
+    return sign
+
+
+@inline
+def cut_rows(loops, column, matrix, x):  # type: ignore[no-untyped-def]
+    """Rows of the dense system that close the cuts; ``x`` holds their gaps (re, im)."""
     for i in range(loops.start.size):
         for c in range(column.shape[1]):
             d = loops.a[i] * column[loops.start[i], c] - column[loops.end[i], c]
             if c == 0:
-                d += cut_voltage(loops, i, v, loop_current)
+                d += complex(x[2 * i], x[2 * i + 1])
                 x[2 * i], x[2 * i + 1] = -d.real, -d.imag
                 continue
             if c == 2 * i + 1:
@@ -212,10 +233,10 @@ def _cut_rows(loops, v, loop_current, column, matrix, x):  # type: ignore[no-unt
 
 
 @inline
-def _close(v, column, matrix, x):  # type: ignore[no-untyped-def]
+def close(column, matrix, x):  # type: ignore[no-untyped-def]
     """Solve the dense system and add its answer to the voltages; the sign of its determinant."""
     sign = _solve_dense(matrix, x)
-    for k in range(v.size):
+    for k in range(column.shape[0]):
         for c in range(x.size):
             column[k, 0] += x[c] * column[k, 1 + c]
     return sign

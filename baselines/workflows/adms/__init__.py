@@ -1,0 +1,1 @@
+"""What a distribution management system plans: Volt/VAR optimisation."""

@@ -1,0 +1,1 @@
+"""Fleets of environments as tables of assets, both ways."""
