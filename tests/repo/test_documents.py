@@ -14,7 +14,7 @@ import gymnasium
 import pytest
 
 import distgrid
-from distgrid import cli
+from distgrid import cases, cli
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
@@ -110,6 +110,13 @@ def first_of_its_family(page: Path, command: str) -> bool:
     return family(command) not in {family(c) for c in (*before, *mine[: mine.index(command)])}
 
 
+#: Of a Volt/VAR plan: few points, one day.
+SHORT_PLAN = [
+    "--load-levels", "0.5,1", "--pv-levels", "0,1", "--moments", "4", "--starts", "1", "--most-exhaustive",
+    "1000", "--days", str(int(cases.profiles.split_days("test")[0])),
+]  # fmt: skip
+
+
 def in_a_process(words: list[str], folder: Path) -> str:
     """What a reader's shell does; returns what was wrong, or nothing."""
     done = subprocess.run(
@@ -157,6 +164,8 @@ def check_files(words: list[str], folder: Path) -> None:
                 "results", "scenarios", "summary"
             )), "stress.png", "run.json"),
             ("derms", "dispatch"): ("der_dispatch.parquet", "der_dispatch_head.parquet", "run.json"),
+            ("adms", "vvo-plan"): (*(f"vvo_{name}.parquet" for name in (
+                "settings", "points", "performance", "steps", "days")), "vvo_plan.png", "run.json"),
             ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
         verb = tuple(words[: 1 + (words[0] in ("dist", "derms", "adms"))])
@@ -181,6 +190,8 @@ def test_shell_commands_run(
         words = shlex.split(command)[1:]
         if "--episodes" in words:
             words[words.index("--episodes") + 1] = "1"
+        if words[:2] == ["adms", "vvo-plan"]:
+            words += SHORT_PLAN
         own_process = first_of_its_family(page, command)
         wrong = in_a_process(words, tmp_path) if own_process else in_this_process(words, capsys)
         assert not wrong, f"{command}\n{wrong}"
