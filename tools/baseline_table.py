@@ -1,4 +1,6 @@
-"""Play `mpc` on test days and write docs/baselines.md: python tools/baseline_table.py [--days N] [NAME...].
+"""Play `mpc` on test days and write docs/baselines.md.
+
+Call: python tools/baseline_table.py [--days N] [NAME...]
 
 NAME: environments of the page; all where none is given. --days: at most so many days of each, spread over the
 split; without it all. A day that was played is kept in docs/baselines/mpc.parquet and is not played again: an
@@ -124,18 +126,17 @@ def _cells(name: str) -> tuple[list[str], list[str]]:
     bound = None if rows[0]["bound"] is None else np.array([row["bound"] for row in rows])
     days = f"{len(rows)} of {len(every)}"
     known = _number(best.mean()) + ("" if bound is not None else " (best known)")
-    cells = [days, _number(none.mean()), _number(rule.mean()), _mean(brought), known, _mean(bound)]
+    lacking = "not available" if bound is None else "not played"
+    cells = [days, _number(none.mean()), _number(rule.mean())]
+    cells += [lacking if brought is None else _number(brought.mean()), known]
+    cells.append("not available" if bound is None else _number(bound.mean()))
     gain = best - none
     ruled = f"{np.mean((rule - none) / gain):.3f}"
     if brought is None:
-        return cells, [days, ruled, "not available", "–", "–"]
+        return cells, [days, ruled, lacking, "–", "–"]
     scores = (brought - none) / gain
     better = int((brought > rule).sum())
     return cells, [days, ruled, f"{scores.mean():.3f}", f"{scores.min():.3f}", f"{better} of {len(rows)}"]
-
-
-def _mean(values: np.ndarray | None) -> str:
-    return "not available" if values is None else _number(values.mean())
 
 
 def _number(value: float) -> str:

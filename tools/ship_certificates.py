@@ -1,8 +1,10 @@
-"""Take certificates into the package: python tools/ship_certificates.py OUT|AUDIT.parquet|NAME=BASE...
+"""Take certificates into the package.
+
+Call: python tools/ship_certificates.py OUT|AUDIT.parquet|NAME=BASE|NAME@DAY,DAY...
 
 OUT is a folder of `distgrid certify`; one that is not finished betters the days that it has, of a table that
-is shipped already. AUDIT.parquet: the episodes of `distgrid audit`, docs/audits;
-NAME=BASE: an environment that only shows less than another one.
+is shipped already. AUDIT.parquet: the episodes of `distgrid audit`, docs/audits; NAME=BASE: an environment
+that only shows less than another one; NAME@DAY,DAY: bounds of shipped days again.
 Of two tables of an environment the better value of each day is kept, and the bound that one of them has.
 """
 
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from distgrid.baselines.certify.tables import CERTIFICATES
 from distgrid.baselines.jobs.unit_tables import table_of_rows
 from distgrid.baselines.optimal.bracket import played
+from distgrid.baselines.optimal.day import plan_day
 from distgrid.baselines.policy import scenario_of
 from distgrid.baselines.rollouts.env_content import content_of
 from distgrid.baselines.rollouts.env_source import input_records, make_source
@@ -75,6 +78,8 @@ def _mean(rows: list[Row], key: str) -> str:
 
 
 def _read(path: Path) -> tuple[str, dict[str, str], list[Row]]:
+    if "@" in path.name:
+        return _of_days(*path.name.split("@"))
     if "=" in path.name:
         return _of_twin(*path.name.split("="))
     return _of_audit(path) if path.suffix == ".parquet" else _of_folder(path)
@@ -92,6 +97,19 @@ def _of_twin(name: str, base: str) -> tuple[str, dict[str, str], list[Row]]:
         if one != other:
             raise SystemExit(f"{name} is no twin of {base}: day {row['day']} brings {one!r} and {other!r}")
     return name, _inputs(envs[0]), rows
+
+
+def _of_days(name: str, days: str) -> tuple[str, dict[str, str], list[Row]]:
+    """What is shipped, with the bounds of some days as the relaxation has them now, where they are lower."""
+    env, rows = make_source(name, SPLIT).open(), certificates(name).to_pylist()
+    inputs = _inputs(env)
+    if not belongs_to(name, inputs):
+        raise SystemExit(f"{name}: what is shipped belongs to another environment or other data")
+    for row in rows:
+        if row["day"] in {int(day) for day in days.split(",")}:
+            env.reset(seed=row["seed"] or 0, options={"day": row["day"]})
+            row["bound"] = min(row["bound"], plan_day(scenario_of(env)).bound)
+    return name, inputs, rows
 
 
 def _inputs(env: Any) -> dict[str, str]:

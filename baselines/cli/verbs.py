@@ -24,7 +24,9 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("workflows.dist.connect_job", "ConnectJob"),
     ("workflows.dist.featurize_job", "FeaturizeJob"),
     ("workflows.derms.schedule_job", "ScheduleJob"),
+    ("workflows.derms.dispatch_job", "DispatchJob"),
     ("workflows.derms.envelope_job", "EnvelopeJob"),
+    ("workflows.derms.stress_job", "StressJob"),
     ("workflows.adms.vvo_job", "VvoPlanJob"),
 )
 

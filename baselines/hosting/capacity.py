@@ -338,7 +338,14 @@ class _Found:
 
 
 def flows_of(feeder: Feeder, settings: Settings) -> Flows:
-    """The feeder with taps and banks held."""
+    """The feeder with taps and banks held. RunError where it is meshed."""
+    meshes = feeder.topology().meshes if feeder.phases == "balanced" else ()
+    if meshes:
+        names = ", ".join(repr(loop[0]) for loop in meshes[:8])
+        raise RunError(
+            f"feeder {feeder.name!r} is meshed: loops are closed by {names}; hosting capacity needs a radial "
+            "feeder: open one branch of each loop"
+        )
     kind = BalancedFlows if feeder.phases == "balanced" else HeldFlows
     return kind(feeder, settings.limits, settings.v_source_pu)
 

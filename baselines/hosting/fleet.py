@@ -15,7 +15,8 @@ from .siting import each_bus
 
 FloatArray = NDArray[np.float64]
 
-_NUMBERS = ("p_mw", "q_mvar", "p_min_mw", "p_max_mw")
+_NUMBERS = ("p_mw", "q_mvar", "p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
+_P, _Q = ("p_mw", "p_min_mw", "p_max_mw"), ("q_mvar", "q_min_mvar", "q_max_mvar")
 #: From where a unit rests to the end of its envelope: the places that are looked at.
 POSITIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -26,7 +27,7 @@ class ConnectedFleet:
 
     Attributes:
         rest_mw: Where units are that nobody moves: ``p_mw``, or the power nearest to 0 of their envelope.
-        q_mvar: Reactive power.
+        q_mvar: Reactive power, which stays: ``q_mvar``, or the one nearest to 0 of their envelope.
         least_mw, most_mw: Ends of the envelopes.
     """
 
@@ -55,18 +56,19 @@ def no_fleet(flows: Flows) -> ConnectedFleet:
 
 
 def fleet_of(
-    flows: Flows, rows: Sequence[Mapping[str, Any]], origin: str = "ders", first: int = 0
+    flows: Flows, rows: Sequence[Mapping[str, Any]], origin: str = "ders", lines: Sequence[int] | None = None
 ) -> ConnectedFleet:
     """A fleet from rows of ``asset_id, bus_id, p_mw[, q_mvar]`` or ``p_min_mw, p_max_mw``.
 
-    CaseError names ``origin``, row (of the first one: ``first``) and field of what is wrong: unknown buses,
-    no number, an envelope upside down.
+    With ``q_min_mvar, q_max_mvar`` the reactive power is ``q_mvar``, or what is nearest to 0 between both.
+    CaseError names ``origin``, row (its number in ``lines``; None: from 0) and field of what is wrong:
+    unknown buses, no number, an envelope upside down or left.
     """
     places = {bus: row for row, bus in enumerate(flows.node_ids)}
     rest, q, least, most = (np.zeros(flows.shape) for _ in range(4))
     problems: list[Problem] = []
     known: set[str] = set()
-    for k, row in enumerate(rows, start=first):
+    for k, row in zip(range(len(rows)) if lines is None else lines, rows, strict=True):
         name = str(row.get("asset_id") or "")
         if name in known:
             problems.append(Problem(origin, k, "asset_id", name, "an id that no earlier row has"))
@@ -81,12 +83,16 @@ def fleet_of(
             continue
         share = each_bus(flows, [bus]).share[0]
         low, high = found["p_min_mw"], found["p_max_mw"]
-        still = found["p_mw"] if "p_mw" in found else min(max(0.0, low), high)
+        still, reactive = (_at_rest(found, *names) for names in (_P, _Q))
         if not low <= still <= high:
             problems.append(Problem(origin, k, "p_mw", str(still), f"a power from {low} to {high} MW"))
             continue
+        if not found["q_min_mvar"] <= reactive <= found["q_max_mvar"]:
+            expected = f"a power from {found['q_min_mvar']} to {found['q_max_mvar']} Mvar"
+            problems.append(Problem(origin, k, "q_mvar", str(reactive), expected))
+            continue
         rest, least, most = rest + still * share, least + low * share, most + high * share
-        q = q + found.get("q_mvar", 0.0) * share
+        q = q + reactive * share
     if problems:
         raise CaseError(problems)
     return ConnectedFleet(rest, q, least, most)
@@ -108,9 +114,19 @@ def _numbers(row: Mapping[str, Any], origin: str, k: int, problems: list[Problem
     if "p_mw" not in found and not {"p_min_mw", "p_max_mw"} <= set(found):
         problems.append(Problem(origin, k, "p_mw", "", "p_mw, or both p_min_mw and p_max_mw"))
         return None
-    found.setdefault("p_min_mw", found.get("p_mw", 0.0))
-    found.setdefault("p_max_mw", found.get("p_mw", 0.0))
-    if found["p_min_mw"] > found["p_max_mw"]:
-        problems.append(Problem(origin, k, "p_min_mw", str(found["p_min_mw"]), "no more than p_max_mw"))
+    ends = {"q_min_mvar", "q_max_mvar"} & set(found)
+    if len(ends) == 1:
+        problems.append(Problem(origin, k, ends.pop(), "", "both q_min_mvar and q_max_mvar, or neither"))
         return None
+    for value, low, high in (_P, _Q):
+        found.setdefault(low, found.get(value, 0.0))
+        found.setdefault(high, found.get(value, 0.0))
+        if found[low] > found[high]:
+            problems.append(Problem(origin, k, low, str(found[low]), f"no more than {high}"))
+            return None
     return found
+
+
+def _at_rest(found: Mapping[str, float], value: str, low: str, high: str) -> float:
+    """What is given, or what is nearest to 0 between the ends."""
+    return found[value] if value in found else min(max(0.0, found[low]), found[high])

@@ -36,7 +36,17 @@ class Conflict(NamedTuple):
         return f"{self.kind} at {self.element} by {self.excess:.4g} {self.unit}"
 
 
-class InfeasibleError(RunError):
+class LimitsError(RunError):
+    """Nothing keeps all limits, or nothing was found that does.
+
+    Attributes:
+        conflicts: An irreducible set of limits, where one was looked for.
+    """
+
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class InfeasibleError(LimitsError):
     """No setpoints keep all limits.
 
     Attributes:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from ... import physics
-from ..errors import RunError
 from .affine import FloatArray, IntArray
 from .branch_flow import NetworkLimits
 from .choices import Choices, Chosen, Setting, Sites
+from .conflicts import LimitsError
 from .conic import ConicSolution
 from .dispatch_program import Case, DispatchProgram, demand_of
 from .radial import radial_network
@@ -312,10 +312,10 @@ class _Tree:
         self.take(np.concatenate([found.tap_pos, found.cap_on.astype(np.int64)]))
 
     def described(self) -> OptimalSettings:
-        """The result; RunError without any."""
+        """The result; LimitsError without any."""
         c, best = self.choices, self.best
         if best is None:
-            raise RunError(
+            raise LimitsError(
                 "no setting keeps the limits"
                 if self.closed and self._left == np.inf
                 else f"no setting that keeps the limits was found in {self.n_nodes} nodes"

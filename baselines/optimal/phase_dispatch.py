@@ -135,7 +135,7 @@ def shares_of(
                 f"{has or 'no fed phase to ground'}"
             )
         share[k, bus, places] = 1.0 / len(places)
-    return share.reshape(len(units), -1)
+    return share.reshape(len(units), present.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,12 +156,13 @@ class TunedOptimum:
 
 def tuned_phase_optimum(
     net: physics.Network3, units: Sequence[PhaseUnit], *, objective: str = "loss",
-    limits: NetworkLimits | None = None, head_usd_mwh: float = 0.0, most_rounds: int = 4, starts: int = 1,
+    limits: NetworkLimits | None = None, head_usd_mwh: float = 0.0, taps: Sequence[str] | None = None,
+    banks: Sequence[str] | None = None, most_rounds: int = 4, starts: int = 1, **point: Any,
 ) -> TunedOptimum:  # fmt: skip
     """Units, taps and banks in turn: `phase_optimum` at the settings, `best_settings` at the setpoints.
 
-    At nominal loads. A round that breaks the limits less, or keeps them and gains, is kept; one that does
-    neither ends it. A coordinate search over two blocks: nothing says that no better pair exists.
+    A round that breaks the limits less, or keeps them and gains, is kept; one that does neither ends it. A
+    coordinate search over two blocks: nothing says that no better pair exists.
 
     Args:
         net: Compiled, per phase, with tap changers or banks.
@@ -169,8 +170,11 @@ def tuned_phase_optimum(
         objective: "loss", or "cost", for which settings with the least power at the head are looked for.
         limits: Of the network.
         head_usd_mwh: Price of what the head delivers.
+        taps: Ids of tap changers that may move; None: all.
+        banks: Ids of banks that may switch; None: all.
         most_rounds: At most.
         starts: Of each search of settings.
+        **point: Loads and source voltage as `phase_optimum` takes them; left out: as stored.
 
     Raises:
         RunError: as `phase_optimum` and `best_settings`; another objective.
@@ -179,11 +183,15 @@ def tuned_phase_optimum(
         raise unknown("objective", objective, _OF_SETTINGS)
     limits = NetworkLimits() if limits is None else limits
     band = limits.v_band or (0.0, 2.0)
-    sources = {source.node for source in net.sources}
-    fed = [str(name) for k, name in enumerate(net.feeder.column("nodes", "node_id")) if k not in sources]
+    names = net.feeder.column("nodes", "node_id")
+    judged = limits.judges(names)
+    judged[[source.node for source in net.sources]] = False
+    fed = [str(name) for name in names[judged]]
     stored = net.feeder.regulators.column("tap_pos").to_numpy().astype(np.int64)
     step = net.feeder.regulators.column("tap_step_pu").to_numpy()
-    numbers: dict[str, Any] = {"objective": objective, "limits": limits, "head_usd_mwh": head_usd_mwh}
+    numbers: dict[str, Any] = {
+        "objective": objective, "limits": limits, "head_usd_mwh": head_usd_mwh, **point
+    }  # fmt: skip
     best = TunedOptimum(phase_optimum(net, units, **numbers), stored, np.asarray(net.cap_on, dtype=bool), 0)
     idle = setpoints_of(units, objective).projected(np.zeros((1, 2 * len(units))))[0]
     for rounds in range(1, most_rounds + 1):
@@ -195,7 +203,7 @@ def tuned_phase_optimum(
             p, q = fed_in(net, units, *start)
             found = best_settings(
                 net, objective=_OF_SETTINGS[objective], v_band=band, buses=fed, most_exhaustive=0,
-                starts=starts, p_inject_mw=p, q_inject_mvar=q,
+                starts=starts, taps=taps, banks=banks, p_inject_mw=p, q_inject_mvar=q, **point,
             )  # fmt: skip
             ratio = 1.0 + found.tap_pos * step
             again = phase_optimum(net, units, tap=ratio, cap_on=found.cap_on, start=start, **numbers)

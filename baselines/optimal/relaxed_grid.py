@@ -45,7 +45,10 @@ class RelaxedGrid:
         return square.sum() / self.flow.network.size
 
     def violation(self) -> Affine:
-        """Below the band V <= sqrt(v); beyond it V - h = (v - h^2) / (V + h) is the least where V is most."""
+        """Below the band V <= sqrt(v); beyond it V - h = (v - h^2) / (V + h) is the least where V is most.
+
+        How far V gets at all is what `reach` says: the less room it leaves, the closer the line lies.
+        """
         if self.v_band is None:
             return Affine(0.0)
         (low, high), v = self.v_band, self.flow.v.reshape(-1)
@@ -54,7 +57,8 @@ class RelaxedGrid:
             ends = self.reach.v_low.ravel(), self.reach.v_high.ravel()
         under, over = np.flatnonzero(ends[0] < low**2), np.flatnonzero(ends[1] > high**2)
         below = self.program.positive(low - self._roots(v[under]))
-        above = self.program.positive((v[over] - high**2) / (MOST_V_PU + high))
+        most = np.minimum(np.sqrt(ends[1][over]), MOST_V_PU)
+        above = self.program.positive((v[over] - high**2) / (most + high))
         return below.sum() + above.sum()
 
     def _roots(self, v: Affine) -> Affine:

@@ -55,6 +55,8 @@ def minimise(problem: AcProblem, start: FloatArray, *, max_iterations: int = 60)
         max_iterations: Subproblems of a row at most.
     """
     search = _Search(problem, problem.setpoints.projected(start))
+    if not start.shape[1]:
+        search.going[:] = False  # there is nothing to set
     done = 0
     while search.going.any() and done < max_iterations:
         search.advance()

@@ -64,6 +64,8 @@ def best_settings(
     v_band: tuple[float, float] = (0.95, 1.05),
     buses: Sequence[str] | None = None,
     tap_pos: IntArray | None = None,
+    taps: Sequence[str] | None = None,
+    banks: Sequence[str] | None = None,
     most_exhaustive: int = 200_000,
     starts: int = 10,
     seed: int = 0,
@@ -81,22 +83,37 @@ def best_settings(
         buses: Ids; None: those with loads.
         tap_pos: (n, n_regulator) the positions to choose from, one tuple a row, where gangs or limits leave
             fewer than all; None: any combination of all positions.
+        taps: Ids of tap changers that may move; None: all. The others stay as stored. Not with ``tap_pos``.
+        banks: Ids of banks that may switch; None: all. The others stay as stored.
         most_exhaustive: Up to so many combinations all are solved.
         starts: Of the search: as the feeder is, and random ones.
         seed: Of these.
         **power_flow: Further arguments of `physics.solve` for one row: loads, injections, source voltage.
 
     Raises:
-        RunError: nothing to set, an unknown objective or bus, a band that is none, positions outside the
-            range of a tap changer.
+        RunError: nothing to set, an unknown objective, bus, tap changer or bank, a band that is none,
+            positions outside the range of a tap changer.
     """
-    space = _Space.of(net, tap_pos)
+    space = _Space.of(
+        net, tap_pos, _free(net, "regulators", "reg_id", taps), _free(net, "capacitors", "cap_id", banks)
+    )
     judge = _Judge(net, space, objective, v_band, buses, power_flow)
     if space.size <= most_exhaustive:
         return judge.described(best_of_all(space.choices, judge), ("optimal", "infeasible"))
     rng = np.random.default_rng(seed)
     begun = [space.start, *drawn_starts(space.choices, rng, starts - 1)]
     return judge.described(best_found(space.choices, judge, begun), ("best known", "none found"))
+
+
+def _free(
+    net: physics.Network | physics.Network3, table: str, column: str, ids: Sequence[str] | None
+) -> BoolArray:
+    """(rows of the table,) which of them may change."""
+    known = [str(one) for one in net.feeder.column(table, column)]
+    for name in ids or ():
+        if name not in known:
+            raise unknown(column, name, known)
+    return np.array([ids is None or name in ids for name in known], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -109,16 +126,22 @@ class _Space:
     start: IntArray
 
     @classmethod
-    def of(cls, net: physics.Network | physics.Network3, tuples: IntArray | None) -> _Space:
+    def of(
+        cls, net: physics.Network | physics.Network3, tuples: IntArray | None, taps_free: BoolArray,
+        banks_free: BoolArray,
+    ) -> _Space:  # fmt: skip
         table = net.feeder.regulators
         least, most = (table.column(name).to_numpy() for name in ("tap_min", "tap_max"))
         stored = table.column("tap_pos").to_numpy().astype(np.int64)
         on = net.feeder.capacitors.column("status").to_numpy(zero_copy_only=False).astype(np.int64)
         if not stored.size and not on.size:
             raise RunError(f"feeder {net.feeder.name!r} has neither tap changers nor banks: nothing to set")
-        banks = tuple(np.arange(2) for _ in on)
+        banks = tuple(np.arange(2) if free else now[None] for free, now in zip(banks_free, on, strict=True))
         if tuples is None:
-            taps = tuple(np.arange(lo, hi + 1) for lo, hi in zip(least, most, strict=True))
+            taps = tuple(
+                np.arange(lo, hi + 1) if free else now[None]
+                for lo, hi, free, now in zip(least, most, taps_free, stored, strict=True)
+            )
             return cls(stored.size, (*taps, *banks), None, np.concatenate([stored, on]))
         given = np.asarray(tuples)
         if given.ndim != 2 or given.shape[1] != stored.size or not given.size or given.dtype.kind != "i":

@@ -211,7 +211,9 @@ def _of_lone_row(sol: Solution3, seeds: dict[str, ArrayLike | None]) -> Gradient
         room = tree_room(topology.adjoint, net.tap.size, 1)
         run = tree_rows.bind_first(tree=topology.adjoint, room=room)
     rest = (v_source.view(np.float64), tap, cap_on, v.view(np.float64))
-    run(*powers, *rest, *given, *out, 0, 1, 3.0 / net.base_mva, flows, slack)  # fields of Powers, Seeds, ...
+    run(
+        *powers, *rest, *given, *out, 0, 1, 3.0 / net.base_mva, flows, slack, _all_legs(sol)
+    )  # fields of Powers, ...
     topology.lone_adjoints.append(run)
     if not (out.move[0, 0] < MOST_MOVE_PU and np.isfinite(out.p).all()):  # said elsewhere
         return None
@@ -297,7 +299,7 @@ def _of_group(
         part = Adjoints._make(np.empty((rows.size, a.shape[1])) for a in out)
     states, scale = (inputs.v_source, inputs.tap, inputs.cap_on), 3.0 / net.base_mva
     rest = (topology, (inputs[:8], *states), v, seeds, part, scale, flows)
-    work = _by_equations(net, *rest) if topology.adjoint is None else _along_tree(*rest)
+    work = _by_equations(net, *rest) if topology.adjoint is None else _along_tree(*rest, _all_legs(sol))
     split_rows(work, rows.size, threads)
     if not every:
         for target, piece in zip(out, part, strict=True):
@@ -309,7 +311,7 @@ Given = tuple[tuple[FloatArray, ...], ComplexArray, FloatArray, FloatArray]  # p
 
 def _along_tree(
     topology: SweepTopology, given: Given, v: ComplexArray, seeds: Seeds, out: Adjoints,
-    scale: float, flows: bool,
+    scale: float, flows: bool, all_legs: bool,
 ) -> Callable[[int, int], None]:  # fmt: skip
     """The adjoint sweep of some rows."""
     tree = topology.adjoint
@@ -325,10 +327,17 @@ def _along_tree(
             room = topology.tree_rooms[wide].pop()
         except IndexError:  # none yet, or all are lent to other threads
             room = tree_room(tree, tap.shape[1], hi - lo)
-        tree_rows(tree, room, *rest, lo, hi, scale, flows, slack)
+        tree_rows(tree, room, *rest, lo, hi, scale, flows, slack, all_legs)
         topology.tree_rooms[wide].append(room)
 
     return work
+
+
+def _all_legs(sol: Solution3) -> bool:
+    """Whether legs without a nominal load may draw power: the power flow was told of legs."""
+    nominal, given = sol.net.nominal_rows, sol._given
+    told = given[4] is not nominal[2] or given[5] is not nominal[3]
+    return bool(told or given[6].size or given[7].size)
 
 
 def _pairs(array: ComplexArray) -> FloatArray:

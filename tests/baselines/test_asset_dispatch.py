@@ -52,7 +52,8 @@ def case() -> ScheduleCase:
 
 def inside(case: ScheduleCase, seed: int) -> tuple[Any, Any]:
     """(steps,) P and Q at the head inside the convex hull of operating points that keep all limits."""
-    rng, points = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    points: list[Any] = []
     while len(points) < 6:
         angle, share = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.0)
         p = np.clip(0.33 * share * np.cos(angle), -0.29, 0.29) * np.ones((STEPS, len(case.assets)))

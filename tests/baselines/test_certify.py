@@ -22,7 +22,8 @@ ID = "VoltVar-33bw-v1"
 #: Tasks on balanced feeders whose days all have a bound.
 PROVED = (
     ID, "VoltVar-118zh-v0", "VoltVar-141-v1", "DERDispatch-33bw-v0", "DERDispatch-118zh-v0",
-    "DERDispatch-141-v0",
+    "DERDispatch-141-v0", "DERDispatch-33bw-hourly-v0", "VoltVar-33bw-v0", "VoltVar-141-v0",
+    "DistGrid-33bw-v0",
     "PeakShaving-33bw-v0", "PeakShaving-141-v0", "SetpointTracking-33bw-v0", "EVCharging-33bw-v0",
 )  # fmt: skip
 
@@ -128,6 +129,16 @@ def test_bound_and_value_are_close_on_nine_tenths_of_the_days(name: str) -> None
     gap = certificates(name)["gap"].to_numpy()
     assert (gap <= 0.01).mean() >= 0.9
     assert (gap >= -1e-9).all()
+
+
+def test_overvoltage_beyond_control_leaves_brackets_narrow() -> None:
+    """Inverters that control themselves pass the band: what that costs is in the bound, to a few per cent.
+
+    With V + 1.05 at the most that the relaxation allows, 2.55, these brackets were 11 % and 129 %.
+    """
+    rows = {row["day"]: row for row in certificates("EVCharging-33bw-v0").to_pylist()}
+    assert rows[161]["gap"] < 0.01
+    assert rows[204]["gap"] < 0.03
 
 
 @pytest.mark.parametrize("name", shipped())

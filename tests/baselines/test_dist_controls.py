@@ -43,7 +43,9 @@ def test_folder_holds_taps_banks_and_actions(tmp_path: Path, capsys: pytest.Capt
     run = Manifest.model_validate_json((out / "run.json").read_text())
     assert run.status == "done"
     assert run.results["settled"] is True
-    assert {record.path for record in run.outputs} == {"taps.parquet", "banks.parquet", "actions.parquet"}
+    assert {record.path for record in run.outputs} == {
+        "taps.parquet", "banks.parquet", "actions.parquet", "controls.png",
+    }  # fmt: skip
 
 
 def test_stored_taps_of_shipped_feeders_rest() -> None:

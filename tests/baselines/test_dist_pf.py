@@ -180,12 +180,13 @@ def test_the_command_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFix
     for text in ("Losses", "1,298.092", "0.86880", "8 undervoltage", "converged in"):
         assert text in shown
     run = json.loads((out / "run.json").read_text())
-    assert sorted(p.name for p in out.iterdir()) == sorted([f"{t}.parquet" for t in TABLES] + ["run.json"])
+    files = {*(f"{name}.parquet" for name in TABLES), "pf.png"}
+    assert {path.name for path in out.iterdir()} == {*files, "run.json"}
     assert run["status"] == "done"
     assert run["command"][:4] == ["distgrid", "dist", "pf", "case118zh"]
     assert run["results"]["converged"] is True
     assert run["results"]["violations"] == 8 == pq.read_table(out / "violations.parquet").num_rows
-    assert [record["path"] for record in run["outputs"]] == [f"{name}.parquet" for name in TABLES]
+    assert {record["path"] for record in run["outputs"]} == files
     assert len(run["inputs"][0]["sha256"]) == 64
     assert pq.read_table(out / "buses.parquet").equals(power_flow("case118zh").buses)
     before = {p.name: p.read_bytes() for p in out.glob("*.parquet")}

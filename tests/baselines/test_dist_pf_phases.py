@@ -256,7 +256,8 @@ def test_the_command_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFix
         "Unbalance: at most",
     ):
         assert text in shown
-    assert sorted(p.name for p in out.iterdir()) == sorted([f"{t}.parquet" for t in TABLES] + ["run.json"])
+    files = {*(f"{name}.parquet" for name in TABLES), "pf.png", "run.json"}
+    assert {path.name for path in out.iterdir()} == files
     run = json.loads((out / "run.json").read_text())
     assert run["parameters"]["phases"] == "per-phase"
     assert run["results"]["violations"] == 3 == pq.read_table(out / "violations.parquet").num_rows

@@ -90,6 +90,22 @@ def test_fleets_and_envelopes() -> None:
         fleet_of(flows, [{"bus_id": "5", "p_min_mw": 1.0, "p_max_mw": -1.0}])
 
 
+def test_reactive_envelopes_of_a_fleet_are_kept() -> None:
+    """Capability 37: the reactive power nearest to 0 between both ends; outside of them none is taken."""
+    flows = flows_of(cases.load("case33bw"), Settings(USUAL))
+    bus = flows.node_ids.index("18")
+    row = {"bus_id": "18", "p_mw": 0.1, "q_min_mvar": -0.3, "q_max_mvar": -0.1}
+    assert fleet_of(flows, [row]).q_mvar[bus] == -0.1
+    assert fleet_of(flows, [{**row, "q_mvar": -0.2}]).q_mvar[bus] == -0.2
+    for change, match in (
+        ({"q_mvar": 0.0}, "q_mvar = 0.0: expected a power from -0.3 to -0.1 Mvar"),
+        ({"q_max_mvar": ""}, "q_min_mvar: expected both q_min_mvar and q_max_mvar"),
+        ({"q_min_mvar": 0.5}, "q_min_mvar = 0.5: expected no more than q_max_mvar"),
+    ):
+        with pytest.raises(CaseError, match=match):
+            fleet_of(flows, [{**row, **change}], lines=[7])
+
+
 def test_every_step_is_judged_and_the_worst_decides() -> None:
     """The capacity of days is the least of those of their steps, each with its load and its sun."""
     feeder = cases.load("case33bw")

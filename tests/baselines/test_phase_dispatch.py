@@ -166,7 +166,7 @@ def test_the_dual_of_a_phase_rating_is_what_it_is_worth() -> None:
         PhaseUnit("a", "675", 0.0, 5.0, -0.4, 0.4, cost=(0.0, 40.0, 0.0), phase="A"),
         PhaseUnit("b", "611", 0.0, 0.4, -0.2, 0.2, cost=(0.0, 60.0, 0.0), phase="C"),
     ]
-    loads = {
+    loads: dict[str, Any] = {
         "p_mw": 0.6 * net.load_p_mw, "q_mvar": 0.6 * net.load_q_mvar,
         "p_delta_mw": 0.6 * net.delta_p_mw, "q_delta_mvar": 0.6 * net.delta_q_mvar,
     }  # fmt: skip

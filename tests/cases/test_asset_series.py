@@ -93,7 +93,7 @@ def test_no_rows_and_no_number_are_errors(tmp_path: Path) -> None:
     assert told(path) == [(3, "nan", "a finite number"), (4, "nothing", "a finite number")]
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 94), min_size=1, max_size=5, unique=True))
 def test_every_gap_is_told_once(left_out: list[int]) -> None:
     """Row 51: as many stamps are told to be missing as are."""
@@ -135,7 +135,7 @@ def test_the_hour_that_clocks_skip_does_not_exist(tmp_path: Path) -> None:
     ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.datetimes(datetime.datetime(2015, 1, 1), datetime.datetime(2030, 1, 1)),
     st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]),

@@ -125,7 +125,7 @@ def test_a_bad_cell_is_told_with_its_place(
     assert told[0][0] == (text or "nothing") or text == "1.5"
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(BAD_CELLS), min_size=2, max_size=4, unique_by=lambda one: one[0]))
 def test_every_bad_row_is_told(chosen: list[tuple[int, str, str, str]]) -> None:
     """Row 41: several bad rows are all told at once."""
@@ -197,7 +197,7 @@ def test_a_saved_set_comes_back(suffix: str, tmp_path: Path) -> None:
     assert assets.read_assets(good.save(tmp_path / "out", suffix)).equals(good)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.tuples(

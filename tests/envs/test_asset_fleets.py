@@ -115,7 +115,7 @@ def thermal(draw: Any) -> kinds.HeatPump | kinds.DataCenter:
 fleets = st.lists(st.one_of(battery(), plant(), station(), flexible(), generator(), thermal()), max_size=4)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(fleets)
 def test_any_fleet_comes_back_from_its_tables(fleet: list[Any]) -> None:
     """Row 41: every field of every kind that tables hold, bit for bit; names are those of the units."""
@@ -148,6 +148,7 @@ def test_an_environment_is_written_with_the_names_of_its_units() -> None:
     assert envs.assets_of(env).ids == tuple(unit.name for unit in env.units) == ("battery_18", "battery_18#2")
 
 
+@pytest.mark.slow
 def test_a_fleet_from_tables_plays_the_day_of_the_written_fleet() -> None:
     """The same day, bit for bit, from the id and from its tables."""
     identity = "distgrid/DERDispatch-33bw-v0"
@@ -271,6 +272,26 @@ def test_a_series_of_limits_is_what_a_plant_gives() -> None:
     env.reset(seed=0)
     given_mw = [env.step(env.neutral_action)[4]["delivered"]["p_mw"][0] for _ in range(96)]
     np.testing.assert_allclose(given_mw, np.repeat(limits, 4), rtol=1e-12)
+
+
+def test_limits_of_plants_are_what_the_environment_gives() -> None:
+    """Row 42: `AssetSet.limits` and the array program, which know nothing of each other, agree on the sun."""
+    owned = assets.load_assets("case33bw")
+    day = 172
+    sun = owned.groups("type")["pv"]
+    limits = owned.limits(Calendar(load_profiles().day_label(day), 0.25, 96)).p_max_mw[:, sun]
+    env = envs.make_env(envs.options_from_assets("case33bw", owned.select(sun)))
+    env.reset(seed=0, options={"day": day})
+    given_mw = [env.step(env.neutral_action)[4]["delivered"]["p_mw"] for _ in range(96)]
+    np.testing.assert_allclose(given_mw, limits, rtol=1e-12, atol=1e-15)
+    assert limits.max() > 0.1
+
+
+def test_a_file_of_such_an_environment_is_written_and_read(tmp_path: Path) -> None:
+    """What `distgrid run` takes: the fleet of the tables, cars and all."""
+    options = envs.options_from_assets("case33bw", "case33bw", envs.DERDispatch(), "test")
+    read = envs.read_options(envs.write_options(options, tmp_path / "mine.yaml"))
+    assert (read.resources, read.task, read.split) == (options.resources, options.task, "test")
 
 
 def test_series_that_environments_cannot_have_are_told() -> None:

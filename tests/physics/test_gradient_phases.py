@@ -119,6 +119,28 @@ def test_gradients_of_feeders_that_are_no_trees_are_central_differences(first: i
             compare(net, seed, apart_by=5e-3, few=40, share=1e-4)
 
 
+@pytest.mark.parametrize("argument", ["p_delta_mw", "p_delta_inject_mw", "q_delta_inject_mvar"])
+def test_legs_without_a_nominal_load_count_where_they_are_told(argument: str) -> None:
+    """Power between two phases where the feeder has none, as an argument: alone and in a batch."""
+    net = physics.compile_per_phase(cases.load("ieee13"))
+    ends = [net.energised[:, a] & net.energised[:, b] for a, b in ((0, 1), (1, 2), (2, 0))]
+    at = np.stack(ends, axis=1) & (net.delta_p_mw == 0.0)
+    told = (net.delta_p_mw if argument == "p_delta_mw" else 0.0) + np.where(at, 0.02, 0.0)
+    h, bus = 1e-4, net.feeder.node_index["675"]
+    moved = np.zeros((2, net.n_bus, 3))
+    moved[:, bus, 1] = h, -h
+    given: dict[str, Any] = {argument: told}
+    rows: dict[str, Any] = {argument: np.repeat(told[None], 2, axis=0)}
+    pair = physics.solve(net, p_inject_mw=moved, **rows, **TIGHT)
+    expected = (pair.p_loss_mw[0] - pair.p_loss_mw[1]) / (2 * h)
+    lone = physics.gradient(physics.solve(net, **given, **TIGHT), p_loss_mw=1.0)
+    batch = physics.gradient(physics.solve(net, **rows, **TIGHT), p_loss_mw=1.0)
+    assert lone.p_inject_mw[bus, 1] == pytest.approx(expected, rel=1e-6)
+    assert np.array_equal(batch.p_inject_mw[1], lone.p_inject_mw)
+    without = physics.gradient(physics.solve(net, **TIGHT), p_loss_mw=1.0)
+    assert abs(without.p_inject_mw[bus, 1] - expected) > 1e-4
+
+
 def batch_of(net: physics.Network3, rows: int) -> dict[str, Any]:
     """Loads, injections, taps, banks and source voltages of each row."""
     rng = np.random.default_rng(7)

@@ -162,6 +162,10 @@ def check_files(words: list[str], folder: Path) -> None:
             )), "der_schedule.png", "run.json"),
             ("adms", "vvo-plan"): (*(f"vvo_{name}.parquet" for name in (
                 "settings", "points", "performance", "steps", "days")), "vvo_plan.png", "run.json"),
+            ("derms", "stress-test"): (*(f"stress_{name}.parquet" for name in (
+                "results", "scenarios", "summary"
+            )), "stress.png", "run.json"),
+            ("derms", "dispatch"): ("der_dispatch.parquet", "der_dispatch_head.parquet", "run.json"),
             ("certify",): ("certificates.parquet", "plans.parquet", "certify.png", "run.json"),
         }  # fmt: skip
         verb = tuple(words[: 1 + (words[0] in ("dist", "derms", "adms"))])

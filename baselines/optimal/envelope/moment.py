@@ -54,7 +54,8 @@ def moment_of(case: ScheduleCase, base: AssetSchedule, step: int, hold_h: float 
     hold = case.dt_h if hold_h is None else float(hold_h)
     if not (np.isfinite(hold) and hold >= case.dt_h):
         raise RunError(f"hold_h is {hold_h}: expected hours, at least the {case.dt_h:g} of a step")
-    units, stored = [], np.full(len(case.assets), np.nan)
+    units: list[Unit] = []
+    stored = np.full(len(case.assets), np.nan)
     for k, asset in enumerate(case.assets):
         low, high = float(asset.p_min_mw[step]), float(asset.p_max_mw[step])
         if step:

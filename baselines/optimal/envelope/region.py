@@ -261,16 +261,15 @@ class _Sweep:
     def _again(self, rows: IntArray, start: FloatArray) -> None:
         """Minimise rows once more, some of them from several places, and keep what is better."""
         found, old = minimise(self.problem.taken(rows), start), self.ended
-        parts = [old.x.copy(), old.value.copy(), old.violation.copy(), old.converged.copy()]
-        multiplier = old.multiplier.copy()
-        for k, row in enumerate(rows):
-            if _is_better((found.violation[k], found.value[k]), (float(parts[2][row]), float(parts[1][row]))):
-                for part, new in zip(
-                    parts, (found.x, found.value, found.violation, found.converged), strict=True
-                ):
-                    part[row] = new[k]
-                multiplier[row] = found.multiplier[k]
-        self.ended = Ended(*parts, multiplier, old.iterations + found.iterations)
+        x, value, violation = old.x.copy(), old.value.copy(), old.violation.copy()
+        converged, multiplier = old.converged.copy(), old.multiplier.copy()
+        for k, row in enumerate(rows.tolist()):
+            new = float(found.violation[k]), float(found.value[k])
+            if _is_better(new, (float(violation[row]), float(value[row]))):
+                x[row], multiplier[row], converged[row] = found.x[k], found.multiplier[k], found.converged[k]
+                violation[row], value[row] = new
+        done = old.iterations + found.iterations
+        self.ended = Ended(x, value, violation, converged, multiplier, done)
         self.state = self.problem.evaluate(self.rows, self.ended.x, None)
 
     def binding(self, row: int, units: tuple[Unit, ...]) -> tuple[Binding, ...]:

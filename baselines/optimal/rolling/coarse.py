@@ -78,7 +78,8 @@ def _positions(told: Positions, times: int) -> Positions:
 
 
 def _flexibility(told: Flexibility, times: int, kept: int) -> Flexibility:
-    closes: NDArray[np.bool_] = told.closes[:kept].reshape(-1, times, told.closes.shape[1]).any(axis=1)
+    parts = told.closes[:kept].reshape(-1, times, told.closes.shape[1])
+    closes: NDArray[np.bool_] = np.asarray(parts.any(axis=1))
     return replace(told, closes=closes, window=np.maximum(told.window // times, 2))
 
 

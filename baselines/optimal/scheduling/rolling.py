@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,8 +58,9 @@ class RollingSettings:
 
 
 def rolling_schedule(
-    case: ScheduleCase, objective: str = "cost", settings: RollingSettings | None = None
-) -> AssetSchedule:
+    case: ScheduleCase, objective: str = "cost", settings: RollingSettings | None = None,
+    believed: Callable[[float], ScheduleCase] | None = None,
+) -> AssetSchedule:  # fmt: skip
     """What is played by who plans on forecasts and sees the truth step by step.
 
     At each plan loads, sun, wind and prices of the steps to come are wrong by one relative error each, drawn
@@ -71,6 +72,8 @@ def rolling_schedule(
         case: The truth.
         objective: One of `objectives.OBJECTIVES`.
         settings: Horizon, error, seed.
+        believed: What the planner takes the case for at an hour of the schedule, before errors of forecasts;
+            None: the truth. Outages, for instance, are not known before they begin.
 
     Raises:
         RunError: as `best_schedule`.
@@ -84,7 +87,8 @@ def rolling_schedule(
     before: list[float | None] = [a.before_mw for a in case.assets]
     for first in range(0, case.steps, every):
         stop, played = min(first + horizon, case.steps), slice(first, min(first + every, case.steps))
-        plan = _plan(_foreseen(case, first, stop, have, before, settings), objective, settings.margin_pu)
+        told = case if believed is None else believed(first * case.dt_h)
+        plan = _plan(_foreseen(told, first, stop, have, before, settings), objective, settings.margin_pu)
         n = played.stop - first
         for k, asset in enumerate(case.assets):
             true = asset.window(first, case.steps, start_mwh=have[k], before_mw=before[k])

@@ -19,7 +19,7 @@ from ....cases.graph import joins
 from ...errors import RunError, unknown
 from ..affine import FloatArray
 from ..branch_flow import NetworkLimits
-from ..conflicts import InfeasibleError
+from ..conflicts import InfeasibleError, LimitsError
 from ..dispatch import optimal_dispatch
 from ..dispatch_program import Case
 from ..local import setpoints_of
@@ -247,12 +247,12 @@ class _Search:
     def described(
         self, given: cases.Feeder, *, tree: _Tree | None = None, proved: bool = False
     ) -> OptimalTopology:
-        """The result; RunError where nothing keeps the limits."""
+        """The result; LimitsError where nothing keeps the limits."""
         of, best = self.candidates, self.best
         if best is None or best.violation > KEPT:
             by = "" if best is None else f": the best one found is beyond them by {best.violation:.4g} in all"
             every = proved or (tree is not None and tree.closed)
-            raise RunError(
+            raise LimitsError(
                 f"no radial topology {'keeps' if every else 'that keeps'} the limits"
                 f"{'' if every else ' was found'}{by}"
             )

@@ -20,7 +20,7 @@ from ..dispatch_program import Case, add_boxes, objective_of
 from ..program import Program
 from .candidates import CLOSED, FREE, OPEN, Candidates, StateArray
 
-_TOLERANCE = 1e-9  # the bound holds whatever the solver ends at; more costs time
+_TOLERANCE, _AT_LEAVES = 1e-9, 1e-11  # the bound holds whatever the solver ends at; more costs time
 _LEAST_V_PU = 0.5
 _ROOM = 2.0  # flows stay below so many times all power that there is: see `conic.Bound`
 
@@ -103,7 +103,7 @@ class Relaxation:
         program.nonneg(self._most[fed] ** 2 - v[:, fed])
         program.nonneg(v[:, fed] - self._least[fed] ** 2)
         program.minimise(objective_of(program, case, flow, p_unit))
-        found = Compiled(program, tolerance=_TOLERANCE).solve()
+        found = Compiled(program, tolerance=_TOLERANCE if free.size else _AT_LEAVES).solve()
         shares = (state == CLOSED).astype(np.float64)
         if free.size:
             shares[np.searchsorted(of.branch, rows[free])] = share.at(found.x)[0]

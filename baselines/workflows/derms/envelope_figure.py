@@ -22,7 +22,7 @@ def envelope_png(title: str, tables: Mapping[str, pa.Table]) -> bytes:
     shown = customers is not None and customers.num_rows > 0
     figure = Figure(figsize=(11.0 if shown else 7.0, 5.4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = np.atleast_1d(figure.subplots(1, 2 if shown else 1))
+    axes = figure.subplots(1, 2 if shown else 1, squeeze=False)[0]
     _regions(figure, axes[0], title, tables)
     if customers is not None and shown:
         _limits(axes[1], customers)

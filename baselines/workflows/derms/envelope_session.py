@@ -83,7 +83,7 @@ class EnvelopeSession:
         now = {name: np.asarray(value)[step] for name, value in case.loads.items()}
         if not case.per_phase:
             return customers_of(BalancedFlows(self.feeder, limits, case.v_source_pu), now)
-        settings = {name: now[name] for name in ("tap", "cap_on") if name in now}
+        settings: dict[str, Any] = {name: now[name] for name in ("tap", "cap_on") if name in now}
         flows = PhaseFlows(self.feeder, limits, case.v_source_pu, settings, voltage_bands=False)
         return customers_of(flows, now)
 

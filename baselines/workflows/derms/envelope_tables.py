@@ -141,11 +141,12 @@ def label_of(found: Region, vertex: int) -> str:
     return ", ".join(grid)
 
 
-def _boxes(found: Region) -> dict[str, tuple[tuple[float, ...], tuple[bool, bool]]]:
+def _boxes(found: Region) -> dict[str, tuple[tuple[float, float, float, float], tuple[bool, bool]]]:
     """Inner and outer box, and whether each is inside the hull or around it."""
     if not found.p_mw.size:
         return {}
-    corners, result = found.corners, {}
+    corners = found.corners
+    result: dict[str, tuple[tuple[float, float, float, float], tuple[bool, bool]]] = {}
     slack = 1e-9 * max(1.0, float(np.abs(corners).max()))
     for name, sides in (("inner", inner_box(corners)), ("outer", outer_box(corners))):
         p_low, p_high, q_low, q_high = sides

@@ -114,7 +114,8 @@ class ScheduleJob(Job[ScheduleConfig]):
             yield f"{value}; {rest}; {results['status']}"
 
 
-def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Any:
+def titled_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Any:
+    """An empty table with its heads, for a terminal."""
     from rich import box
     from rich.table import Table
 
@@ -134,7 +135,7 @@ def groups_table(outcome: JobOutcome) -> Any:
     from rich.markup import escape
 
     name = escape(str(outcome.manifest.results["feeder"]))
-    found = _table(
+    found = titled_table(
         f"Schedule of {name}",
         ("Day", "Group"),
         ("Assets", "Fed in MWh", "Drawn MWh", "Curtailed MWh", "Net USD"),
@@ -155,7 +156,7 @@ def limits_table(outcome: JobOutcome) -> Any:
 
     rows = outcome.tables["der_schedule_limits"].to_pylist()
     must = rows[0]["role"] != "violated"
-    found = _table(
+    found = titled_table(
         "Limits that cannot be kept together" if must else "Limits that the schedule breaks",
         ("Day", "Step", "Limit", "At"), ("Value", "Must give way by" if must else "Exceeded by"),
     )  # fmt: skip

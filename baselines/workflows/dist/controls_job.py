@@ -13,6 +13,9 @@ from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import Description, Job, JobConfig, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from .controls import check_start, settle
+from .controls_figure import controls_png
+
+PICTURE = "controls.png"
 
 
 class ControlsConfig(JobConfig):
@@ -35,6 +38,7 @@ class ControlsJob(Job[ControlsConfig]):
     kind = "dist controls"
     config_model = ControlsConfig
     tables = ("taps", "banks", "actions")
+    pictures = (PICTURE,)
     keeps_parts = False
 
     def __init__(self, config: ControlsConfig) -> None:
@@ -80,6 +84,10 @@ class ControlsJob(Job[ControlsConfig]):
         """How it ended; controls that are not at rest have failed."""
         (found,) = facts
         return Summary(dict(found), None if found["settled"] else str(found["verdict"]))
+
+    def draw(self, context: cases.Feeder, outcome: JobOutcome) -> Mapping[str, bytes]:
+        """Voltages before and after, and what was moved."""
+        return {PICTURE: controls_png(context, outcome.tables, self.config.voltage_bands)}
 
     def show(self, context: cases.Feeder, outcome: JobOutcome) -> Iterable[Any]:
         """One row per regulator; banks in the caption."""

@@ -17,13 +17,14 @@ from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table
 FloatArray = NDArray[np.float64]
 COUNT = pa.int64()
 _PHASES = ("a", "b", "c")
+_LOADS = (("p_load", "MW at 1 pu"), ("q_load", "Mvar at 1 pu"))  # what they draw depends on the voltage
 _EDGE = ("r_pu", "x_pu", "b_pu", "tap", "rating_mva", "is_line", "is_transformer", "is_switch")
 
 
 def _node_columns(*, per_phase: bool) -> tuple[tuple[str, str], ...]:
     """What is known of a node before the power flow, with units."""
-    each = [(f"{name}_{k}", unit) for name, unit in (("p_load", "MW"), ("q_load", "Mvar")) for k in _PHASES]
-    loads = each if per_phase else [("p_load", "MW"), ("q_load", "Mvar")]
+    each = [(f"{name}_{k}", unit) for name, unit in _LOADS for k in _PHASES]
+    loads = each if per_phase else list(_LOADS)
     there = [(f"has_{k}", "") for k in _PHASES] if per_phase else []
     return (("is_source", ""), ("base_kv", "kV"), *there, *loads, ("q_capacitor", "Mvar"))
 
@@ -57,7 +58,7 @@ EDGES = schema(
 GRAPHS = schema(
     ("graph_id", COUNT, ""), ("feeder", TEXT, ""), ("step", COUNT, ""),  # null at nominal loads
     ("n_nodes", COUNT, ""), ("n_edges", COUNT, ""), ("converged", YES_NO, ""),
-    ("p_load_mw", NUMBER, "MW"), ("p_loss_mw", NUMBER, "MW"), ("p_source_mw", NUMBER, "MW"),
+    ("p_load_mw", NUMBER, "MW at 1 pu"), ("p_loss_mw", NUMBER, "MW"), ("p_source_mw", NUMBER, "MW"),
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from ...jobs.config_fields import DisplayedField, Positional, commas
 from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import JobConfig
 from ...jobs.manifest import InputRecord
-from .csv_rows import FIRST_LINE, read_csv_rows
+from .csv_rows import read_csv_rows
 
 _DER_COLUMNS = ("asset_id", "bus_id", "p_mw", "q_mvar", "p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
 
@@ -131,7 +131,7 @@ def session(config: HostingConfig) -> HostingSession:
     fleet = None
     if config.ders is not None:
         found = read_csv_rows(config.ders, _DER_COLUMNS, ("bus_id",))
-        fleet = fleet_of(flows, found.rows, str(config.ders), first=FIRST_LINE)
+        fleet = fleet_of(flows, found.rows, str(config.ders), lines=found.lines)
         inputs.append(found.record("ders"))
     if config.split is None:
         moments = operating_point(flows, config.load_scale)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,12 +24,14 @@ from ...jobs.manifest import InputRecord
 from ...optimal.branch_flow import NetworkLimits
 from ...optimal.radial import radial_network
 from .hosting_config import band
+from .opf_settings import Free
 from .opf_units import Asset, AssetFiles, assets_of
 
 #: Names on the command line, and those of `optimal.dispatch`.
 OBJECTIVES = {"loss": "loss", "cost": "cost", "vvo": "voltage", "host": "host"}
 #: Units of what is minimised (or, with host, maximised).
 OBJECTIVE_UNITS = {"loss": "MW", "cost": "USD/h", "vvo": "pu^2", "host": "MW"}
+BAND_AT = ("buses", "loads")
 _PHYSICAL = (0.5, 1.5)
 
 
@@ -68,6 +70,23 @@ class OpfConfig(JobConfig):
     voltage_band: Annotated[
         tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]"), AlsoNamed("--band")
     ] = Field(default=(0.95, 1.05), description="Voltages allowed, pu, or none.")
+    band_at: str = Field(
+        default="buses",
+        description="Where the band holds: buses (all but the sources), or loads (those with loads).",
+    )
+    taps: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("all|ID[,ID…]")] = Field(
+        default=(), description="Regulators whose position is chosen, too; left out: all stay as stored."
+    )
+    banks: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("all|ID[,ID…]")] = Field(
+        default=(), description="Capacitor banks that are switched, too; left out: all stay as stored."
+    )
+    switches: Annotated[tuple[str, ...], BeforeValidator(commas), DisplayedField("all|branches|ID[,ID…]")] = (
+        Field(
+            default=(),
+            description="Switches that are opened and closed, too: all of the table, every one of the "
+            "branches, or ids of either; left out: all stay as stored.",
+        )
+    )
     thermal: bool = Field(default=True, description="Keep the ratings of branches.")
     thermal_margin: float = Field(default=0.0, description="Share of each rating that stays free.")
     import_mw: float | None = Field(
@@ -116,6 +135,10 @@ class OpfConfig(JobConfig):
         self.network_limits()
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
+        if self.band_at not in BAND_AT:
+            raise unknown("--band-at", self.band_at, BAND_AT)
+        if self.switches and self.objective == "host":
+            raise RunError("--switches is for the objectives loss, cost and vvo: not for host")
         if not math.isfinite(self.head_usd_mwh):
             raise RunError(f"--head-usd-mwh is {self.head_usd_mwh}: expected a finite price")
         if self.v_source_pu is not None and not _PHYSICAL[0] <= self.v_source_pu <= _PHYSICAL[1]:
@@ -133,6 +156,7 @@ class OpfSession:
 
     Attributes:
         net: Compiled, balanced or per phase.
+        free: What is set besides the assets.
         limits: Of the network.
         moments: Loads of each operating point; its step is -1 for the nominal one.
         inputs: Hashes of what was read.
@@ -141,6 +165,7 @@ class OpfSession:
     feeder: cases.Feeder
     net: Any
     assets: tuple[Asset, ...]
+    free: Free
     limits: NetworkLimits
     moments: Moments
     v_source_pu: float | None
@@ -154,25 +179,34 @@ def opf_session(config: OpfConfig) -> OpfSession:
     """
     config.check()
     feeder = cases.load(config.feeder)
-    net = _compiled(feeder)
+    free = Free.of(feeder, config.taps, config.banks, config.switches)
+    net = _compiled(feeder, free)
     assets, read = assets_of(feeder, AssetFiles(config.limits, config.ders, config.costs))
+    if not assets and not free.any:
+        raise RunError(
+            "nothing to dispatch: --limits or --ders must name at least one asset, or --taps, --banks or "
+            "--switches something to set"
+        )
+    limits = config.network_limits()
+    if config.band_at == "loads":
+        with_loads = dict.fromkeys(str(node) for node in feeder.column("loads", "node_id"))
+        limits = replace(limits, band_at=tuple(with_loads))
     inputs = [InputRecord(name=f"feeder {feeder.name}", sha256=feeder_sha256(feeder))]
     given = [flag for flag in ("limits", "ders", "costs") if getattr(config, flag) is not None]
     inputs += [file.record(name) for name, file in zip(given, read, strict=True)]
     kind = BalancedFlows if feeder.phases == "balanced" else PhaseFlows
     flows = kind(feeder, HostingLimits(_PHYSICAL, None, None), config.v_source_pu)
     moments = _moments(flows, config)
-    return OpfSession(
-        feeder, net, assets, config.network_limits(), moments, config.v_source_pu, tuple(inputs)
-    )
+    return OpfSession(feeder, net, assets, free, limits, moments, config.v_source_pu, tuple(inputs))
 
 
-def _compiled(feeder: cases.Feeder) -> physics.Network | physics.Network3:
-    """RunError for a balanced feeder that the relaxation does not cover."""
+def _compiled(feeder: cases.Feeder, free: Free) -> physics.Network | physics.Network3:
+    """RunError for a balanced feeder that the relaxation does not cover; switches may open loops."""
     if feeder.phases != "balanced":
         return physics.compile_per_phase(feeder)
     net = physics.compile(feeder, keep_loops=True)
-    radial_network(net)
+    if not free.switches:
+        radial_network(net)
     return net
 
 

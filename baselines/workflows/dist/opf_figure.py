@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from .... import physics
-from ....cases.model.topology import spanning_forest
 from .opf_config import OpfSession
+from .opf_settings import with_settings
+from .voltage_figure import (
+    AFTER,
+    BEFORE,
+    BOX,
+    INK,
+    draw_positions,
+    draw_profile,
+    finish_profile,
+    ground_voltages,
+    new_figure,
+    png,
+    way_of,
+)
 
-_INK, _BEFORE, _AFTER, _BOX = "#222222", "#0072B2", "#D55E00", "#c9c9c9"
-_DPI = 120
 _BARS = 24
 
 
 def opf_png(session: OpfSession, tables: Mapping[str, pa.Table]) -> bytes:
     """Of the first operating point that has a plan, as PNG with the same bytes every time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.0, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=(1.4, 1.0))
     point = _drawn(tables["dist_opf_summary"])
+    step = tables["dist_opf_summary"]["step"].to_pylist()[point]
+    settings = _rows(tables["dist_opf_settings"], step)
+    panels = 1 + bool(session.assets or not settings) + bool(settings)
+    figure = new_figure(6.0 + 3.6 * (panels - 1), 4.8)
+    left, *others = figure.subplots(1, panels, width_ratios=(1.5, *[1.0] * (panels - 1)), squeeze=False)[0]
     _profile(left, session, tables, point)
-    _setpoints(right, tables, point)
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
-    return sink.getvalue()
+    if session.assets or not settings:
+        _setpoints(others[0], tables, point)
+    if settings:
+        _settings(others[-1], settings)
+    return png(figure)
 
 
 def _drawn(summary: pa.Table) -> int:
@@ -46,40 +55,29 @@ def _rows(of: pa.Table, step: int | None) -> list[dict[str, Any]]:
 
 
 def _profile(ax: Any, session: OpfSession, tables: Mapping[str, pa.Table], point: int) -> None:
-    from matplotlib.collections import LineCollection
-
     row = tables["dist_opf_summary"].slice(point, 1).to_pylist()[0]
-    parent, depth = (np.asarray(column) for column in spanning_forest(session.feeder))
-    child = np.flatnonzero(parent >= 0)
     loads = session.moments.rows(np.array([point]))
     source: dict[str, Any] = {} if session.v_source_pu is None else {"v_source_pu": session.v_source_pu}
     without = np.asarray(physics.solve(session.net, **loads, **source).v_pu[0])
-    lines = [("without", without, _BEFORE)]
+    way = way_of(session.feeder)
+    draw_profile(ax, way, without, "without", BEFORE)
     plan = _rows(tables["dist_opf_buses"], row["step"])
     if plan:
-        lines.append(("plan", _voltages(session, plan), _AFTER))
-    for name, voltages, colour in lines:
-        for k, v in enumerate(voltages.reshape(len(depth), -1).T):  # a line of each phase
-            way = [[(depth[parent[n]], v[parent[n]]), (depth[n], v[n])] for n in child.tolist()]
-            ax.add_collection(LineCollection(way, colors=colour, linewidths=0.7, alpha=0.6, zorder=1))
-            ax.scatter(depth, v, s=13, color=colour, label=None if k else name, zorder=2)
-    for limit in session.limits.v_band or ():
-        ax.axhline(limit, color=_INK, linewidth=0.8, linestyle="--", zorder=1)
-    ax.set(xlabel="branches from the source", ylabel="voltage, pu")
-    ax.locator_params(axis="x", integer=True)
-    ax.set_title(f"{session.feeder.name}: {row['objective_name']}, {row['status']}", fontsize=10)
-    ax.grid(alpha=0.3)
-    ax.legend(frameon=False)
+        feeder = with_settings(session.feeder, _rows(tables["dist_opf_settings"], row["step"]))
+        draw_profile(ax, way_of(feeder), ground_voltages(feeder, plan), "plan", AFTER)
+    title = f"{session.feeder.name}: {row['objective_name']}, {row['status']}"
+    finish_profile(ax, way, title, session.limits.v_band or ())
 
 
-def _voltages(session: OpfSession, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    """(n_bus,) or (n_bus, 3) of a plan's rows."""
-    per_phase = rows[0]["phase"] is not None
-    found = np.full((session.feeder.n_nodes, 3 if per_phase else 1), np.nan)
-    for row in rows:
-        column = "ABC".index(row["phase"]) if per_phase else 0
-        found[session.feeder.node_index[row["node_id"]], column] = row["v_pu"]
-    return found
+def _settings(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Positions before and after: all taps and banks, and switches that moved."""
+    shown = [row for row in rows if row["kind"] != "switch" or row["changed"]][:_BARS]
+    ax.set_title("Settings" if shown else "No switch moves", fontsize=10)
+    if not shown:
+        ax.set_axis_off()
+        return
+    moves = [(f"{row['kind']} {row['device_id']}", row["state_before"], row["state"]) for row in shown]
+    draw_positions(ax, moves, "plan", "tap position; 0 open or off, 1 closed or on")
 
 
 def _setpoints(ax: Any, tables: Mapping[str, pa.Table], point: int) -> None:
@@ -90,17 +88,17 @@ def _setpoints(ax: Any, tables: Mapping[str, pa.Table], point: int) -> None:
         ax.set_axis_off()
         return
     at = np.arange(len(rows), dtype=float)
-    for offset, part, unit, colour in ((-0.2, "p", "mw", _AFTER), (0.2, "q", "mvar", _BEFORE)):
+    for offset, part, unit, colour in ((-0.2, "p", "mw", AFTER), (0.2, "q", "mvar", BEFORE)):
         low, high, value = (
             np.array([row[f"{part}{which}_{unit}"] for row in rows]) for which in ("_min", "_max", "")
         )
-        ax.barh(at + offset, high - low, left=low, height=0.34, color=_BOX, zorder=1)
+        ax.barh(at + offset, high - low, left=low, height=0.34, color=BOX, zorder=1)
         ax.scatter(
             value, at + offset, marker="|", s=90, linewidths=2.0, color=colour, label=part.upper(), zorder=2
         )
     ax.set_yticks(at, [row["asset_id"] for row in rows], fontsize=8)
     ax.invert_yaxis()
-    ax.axvline(0.0, color=_INK, linewidth=0.6)
+    ax.axvline(0.0, color=INK, linewidth=0.6)
     ax.set_xlabel("MW, Mvar (positive: fed in)")
     ax.grid(alpha=0.3, axis="x")
     ax.legend(frameon=False)

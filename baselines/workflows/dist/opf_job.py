@@ -85,10 +85,12 @@ class OpfJob(Job[OpfConfig]):
         return {PICTURE: opf_png(context, outcome.tables)}
 
     def show(self, context: OpfSession, outcome: JobOutcome) -> Iterable[Any]:
-        """Setpoints, limits that bind or conflict, and the value with its bound."""
+        """Setpoints, settings, limits that bind or conflict, and the value with its bound."""
         summary = outcome.tables["dist_opf_summary"].to_pylist()
         if len(summary) == 1 and outcome.tables["dist_opf"].num_rows:
             yield setpoints_table(outcome)
+        if len(summary) == 1 and outcome.tables["dist_opf_settings"].num_rows:
+            yield settings_table(outcome)
         if len(summary) == 1 and outcome.tables["dist_opf_binding"].num_rows:
             yield limits_table(outcome)
         results = outcome.manifest.results
@@ -131,6 +133,28 @@ def setpoints_table(outcome: JobOutcome) -> Any:
     if len(rows) > _SHOWN:
         found.caption = f"{_SHOWN} of {len(rows)}"
     return found
+
+
+def settings_table(outcome: JobOutcome) -> Any:
+    """What was set to another state, for a terminal."""
+    from rich.markup import escape
+
+    rows = outcome.tables["dist_opf_settings"].to_pylist()
+    moved = [row for row in rows if row["changed"]]
+    found = _table("Settings that change", ("Device", "Id", "At"), ("Before", "Now"))
+    for row in moved[:_SHOWN]:
+        words = [_state(row["kind"], row[name]) for name in ("state_before", "state")]
+        found.add_row(row["kind"], escape(row["device_id"]), escape(row["place"]), *words)
+    found.caption = f"{len(moved)} of {len(rows)} that are free change"
+    if len(moved) > _SHOWN:
+        found.caption += f"; {_SHOWN} shown"
+    return found
+
+
+def _state(kind: str, state: int) -> str:
+    if kind == "tap":
+        return f"{state:+d}"
+    return (("open", "closed") if kind == "switch" else ("off", "on"))[state]
 
 
 def limits_table(outcome: JobOutcome) -> Any:

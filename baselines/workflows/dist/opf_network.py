@@ -42,7 +42,7 @@ def buses_table(session: OpfSession, plan: OpfPlan, step: int | None, loads: dic
         phase = [LETTERS[k] for k in rows[:, 1]]
         degrees = np.angle(sol.v, deg=True)
     else:
-        judged = np.asarray(net.energised, dtype=bool).copy()
+        judged = net.energised & session.limits.judges(net.feeder.column("nodes", "node_id"))
         judged[[net.feeder.node_index[str(n)] for n in net.feeder.column("sources", "node_id")]] = False
         node = np.arange(net.n_bus)
         at, phase, degrees = (node,), [None] * net.n_bus, sol.v_deg

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .... import physics
 from ...optimal.dispatch import Binding, optimal_dispatch
 from ...optimal.phase_dispatch import PhaseUnit, injections, phase_optimum
 from .opf_config import OBJECTIVES, OpfConfig, OpfSession
+from .opf_settings import Point, settled
 from .opf_units import Asset
 
 FloatArray = NDArray[np.float64]
@@ -48,8 +50,45 @@ class OpfPlan:
     tightened: bool | None = None
 
 
-def opf_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
-    """The best plan of one operating point. InfeasibleError where no setpoints keep the limits."""
+@dataclass(frozen=True, eq=False)
+class SettledPlan:
+    """A plan, and the session with the feeder as it is set for it."""
+
+    session: OpfSession
+    plan: OpfPlan
+
+
+def opf_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> SettledPlan:
+    """The best plan of one operating point. LimitsError where nothing keeps the limits."""
+    if not session.free.any:
+        return SettledPlan(session, _plan(session, config, loads))
+    units = [asset.unit for asset in session.assets]
+    if isinstance(session.net, physics.Network3):
+        units = [_phase_unit(session.net, asset) for asset in session.assets]
+    found = settled(Point(session.feeder, units, _asked(session, config), loads), session.free)
+    balanced = session.feeder.phases == "balanced"
+    net = physics.compile(found.feeder) if balanced else physics.compile_per_phase(found.feeder)
+    session = replace(session, feeder=found.feeder, net=net)
+    plan = _plan(session, config, loads)
+    if plan.status == "inexact":
+        return SettledPlan(session, plan)
+    bound = None if math.isnan(found.bound) else found.bound
+    host = config.objective == "host"
+    if bound is not None and not host:
+        bound = min(bound, plan.objective)  # where all settings were solved both are one up to rounding
+    gap = None if bound is None else (bound - plan.objective if host else plan.objective - bound)
+    return SettledPlan(session, replace(plan, status=found.status, bound=bound, gap=gap))
+
+
+def _asked(session: OpfSession, config: OpfConfig) -> dict[str, Any]:
+    return {
+        "objective": OBJECTIVES[config.objective], "limits": session.limits,
+        "head_usd_mwh": config.head_usd_mwh, "v_source_pu": config.v_source_pu,
+    }  # fmt: skip
+
+
+def _plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
+    """With the feeder as it is."""
     if isinstance(session.net, physics.Network3):
         return _phase_plan(session, config, loads)
     return _balanced_plan(session, config, loads)
@@ -62,9 +101,8 @@ def _solved(session: OpfSession, loads: dict[str, Any], p: FloatArray, q: FloatA
 
 def _balanced_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
     found = optimal_dispatch(
-        session.net, [asset.unit for asset in session.assets], objective=OBJECTIVES[config.objective],
-        limits=session.limits, head_usd_mwh=config.head_usd_mwh, v_source_pu=config.v_source_pu, **loads,
-    )  # fmt: skip
+        session.net, [asset.unit for asset in session.assets], **_asked(session, config), **loads
+    )
     p, q = np.zeros(session.net.n_bus), np.zeros(session.net.n_bus)
     at = [session.feeder.node_index[asset.unit.bus] for asset in session.assets]
     np.add.at(p, at, found.p_mw)
@@ -81,10 +119,7 @@ def _balanced_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]
 
 def _phase_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
     net, units = session.net, [_phase_unit(session.net, asset) for asset in session.assets]
-    found = phase_optimum(
-        net, units, objective=OBJECTIVES[config.objective], limits=session.limits,
-        head_usd_mwh=config.head_usd_mwh, v_source_pu=config.v_source_pu, **loads,
-    )  # fmt: skip
+    found = phase_optimum(net, units, **_asked(session, config), **loads)
     p, q = injections(net, units, found)
     sol = _solved(session, loads, p, q)
     status = "best known" if found.violation <= KEPT else "inexact"
@@ -110,6 +145,7 @@ def grounded(net: physics.Network3) -> NDArray[np.bool_]:
 def judged_nodes(session: OpfSession) -> NDArray[np.bool_]:
     """(n_bus, 3) phases that the band judges: fed, to ground, and no source's."""
     found = grounded(session.net).copy()
+    found[~session.limits.judges(session.net.feeder.column("nodes", "node_id"))] = False
     found[[source.node for source in session.net.sources]] = False
     return found
 

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table_of_rows
-from ...optimal.conflicts import Conflict, InfeasibleError
+from ...optimal.conflicts import Conflict, LimitsError
 from .opf_config import OBJECTIVE_UNITS, OpfConfig, OpfSession
 from .opf_network import BRANCHES, BUSES, STEP, branches_table, buses_table
 from .opf_plan import KEPT, OpfPlan, opf_plan
+from .opf_settings import SETTINGS, settings_table
 
 COUNT = pa.int64()
 
@@ -50,7 +51,7 @@ SUMMARY = schema(
 
 SCHEMAS = {
     "dist_opf": DISPATCH, "dist_opf_buses": BUSES, "dist_opf_branches": BRANCHES,
-    "dist_opf_binding": BINDING, "dist_opf_summary": SUMMARY,
+    "dist_opf_binding": BINDING, "dist_opf_settings": SETTINGS, "dist_opf_summary": SUMMARY,
 }  # fmt: skip
 
 
@@ -70,9 +71,10 @@ def opf_tables(session: OpfSession, config: OpfConfig, moment: int) -> dict[str,
     step = None if moments.step[moment] < 0 else int(moments.step[moment])
     loads = {name: value[0] for name, value in moments.rows(np.array([moment])).items()}
     try:
-        plan = opf_plan(session, config, loads)
-    except InfeasibleError as error:
+        found = opf_plan(session, config, loads)
+    except LimitsError as error:
         return _infeasible(session, config, step, error)
+    before, session, plan = session.feeder, found.session, found.plan
     point = _Point(session, config, step, plan)
     buses, branches = buses_table(session, plan, step, loads), branches_table(session, plan, step)
     broken = _broken(point, buses, branches)
@@ -80,6 +82,7 @@ def opf_tables(session: OpfSession, config: OpfConfig, moment: int) -> dict[str,
     return {
         "dist_opf": _setpoints(point), "dist_opf_buses": buses, "dist_opf_branches": branches,
         "dist_opf_binding": binding, "dist_opf_summary": _summary(point, branches, broken),
+        "dist_opf_settings": settings_table(step, before, session.feeder, session.free),
     }  # fmt: skip
 
 
@@ -175,7 +178,7 @@ def _place(row: dict[str, Any], name: str) -> str:
 
 
 def _infeasible(
-    session: OpfSession, config: OpfConfig, step: int | None, error: InfeasibleError
+    session: OpfSession, config: OpfConfig, step: int | None, error: LimitsError
 ) -> dict[str, pa.Table]:
     row: dict[str, Any] = dict.fromkeys(SUMMARY.names)
     row |= {

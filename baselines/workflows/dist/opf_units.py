@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from .... import cases
-from ...errors import RunError
 from ...optimal.units import Unit
 from .csv_rows import CsvRows, RowChecks, read_csv_rows
 
@@ -49,7 +48,6 @@ def assets_of(feeder: cases.Feeder, files: AssetFiles) -> tuple[tuple[Asset, ...
     """The assets of a feeder, in the order of the files, and what was read.
 
     Raises:
-        RunError: No file names any asset.
         CaseError: File, line, field and expectation of everything that is wrong.
     """
     read: list[CsvRows] = []
@@ -60,8 +58,6 @@ def assets_of(feeder: cases.Feeder, files: AssetFiles) -> tuple[tuple[Asset, ...
     if files.ders is not None:
         read.append(read_csv_rows(files.ders, DERS, ("asset_id", "bus_id")))
         found = _with_ders(feeder, found, read[-1])
-    if not found:
-        raise RunError("nothing to dispatch: --limits or --ders must name at least one asset")
     if files.costs is not None:
         read.append(read_csv_rows(files.costs, COSTS, ("asset_id",)))
         found = _with_costs(found, read[-1])

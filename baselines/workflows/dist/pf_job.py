@@ -13,10 +13,12 @@ from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import Description, Job, JobConfig, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from .pf import check_options, in_phases, power_flow
+from .pf_figure import pf_png
 from .pf_result import PowerFlow
 
 _TABLES = ("buses", "branches", "losses", "violations")
 _PHASE_TABLES = ("voltages", "flows")
+PICTURE = "pf.png"
 
 
 class PowerFlowConfig(JobConfig):
@@ -50,6 +52,7 @@ class PowerFlowJob(Job[PowerFlowConfig]):
     kind = "dist pf"
     config_model = PowerFlowConfig
     tables = (*_TABLES, *_PHASE_TABLES)
+    pictures = (PICTURE,)
     keeps_parts = False
 
     def __init__(self, config: PowerFlowConfig) -> None:
@@ -83,7 +86,11 @@ class PowerFlowJob(Job[PowerFlowConfig]):
 
     def wanted_outputs(self, context: cases.Feeder) -> frozenset[str]:
         """Two more tables where phases differ."""
-        return frozenset(self.tables if context.phases == "per-phase" else _TABLES)
+        return frozenset(self.tables if context.phases == "per-phase" else _TABLES) | {PICTURE}
+
+    def draw(self, context: cases.Feeder, outcome: JobOutcome) -> Mapping[str, bytes]:
+        """Voltages along the feeder, and the branches that are loaded most."""
+        return {PICTURE: pf_png(context, outcome.tables, outcome.manifest.error is None)}
 
     def summary(
         self, context: cases.Feeder, tables: Tables, facts: Sequence[Mapping[str, Scalar]]

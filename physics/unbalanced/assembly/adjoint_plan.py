@@ -137,12 +137,16 @@ def adjoint_tree(
     line, end, end_value = _ends(layout.placed, names, n_branch, entry_of)
     charge, charge_value = _charging(flows, names, n_branch)
     at = [names.conductor.get((int(node), phase), -1) for side in ends for node in side for phase in range(3)]
+    shared = {row[0] for row in [*end, *charge]}
+    wire = [(c, at[up], up, down) for c, up, down in line if shared.isdisjoint((up, down))]
+    alone = {e for row in wire for e in row[2:]}
+    mixed = [(e, c) for e, c in enumerate(at) if c >= 0 and e not in alone]
     return AdjointTree(
         blocks, _table(steps, STEP_WIDTH), np.array([*numbers, 0.0]), _table(place, 3), constant, lists.item,
-        lists.item_coef, lists.cap, lists.cap_b, _table([t[:2] for t in taps], 2),
-        np.array([t[2] for t in taps], dtype=np.float64), _table(root, 3), _table(line, 3), _table(end, 3),
-        _floats(end_value),
-        _table(charge, 2), _floats(charge_value), np.array(at, dtype=np.int64),
+        int(lists.n_item[1]), lists.item_coef, lists.cap, lists.cap_b, _table([t[:2] for t in taps], 2),
+        np.array([t[2] for t in taps], dtype=np.float64), _table(root, 3), _table(wire, 4),
+        _table([row for row in line if row[1] not in alone], 3), _table(end, 3), _floats(end_value),
+        _table(charge, 2), _floats(charge_value), _table(mixed, 2), 3 * n_branch,
         np.array([names.conductor[sources[s].node, p] for _, s, p in root], dtype=np.int64),
     )  # fmt: skip
 

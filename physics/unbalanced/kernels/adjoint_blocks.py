@@ -72,7 +72,8 @@ SIMPLE = (WIRE, SINGLE, SCALED, TAP, TAP_LEG)  # what a tapped block may be made
 def _solver(d: int) -> Any:
     """A function that solves ``p g = m`` with ``p = 1 + m B``, all (d, d) row by row; g replaces m.
 
-    Rows of ``small``: m, complex B (d/2, d/2), p. Without pivoting: p is the unit matrix but for what the
+    In ``small``: m, from 36 on complex B (d/2, d/2), from 72 on p; one row, so that the compiler sees what
+    stands beside what. Without pivoting: p is the unit matrix but for what the
     loads behind a block do to its voltage.
     """
     half = d // 2
@@ -82,7 +83,8 @@ def _solver(d: int) -> Any:
             for k in range(half):
                 x, y = every(small, 0.0), every(small, 0.0)
                 for j in range(half):
-                    re, im = load(small, 1, 2 * (half * j + k)), load(small, 1, 2 * (half * j + k) + 1)
+                    o = 36 + 2 * (half * j + k)
+                    re, im = load(small, 0, o), load(small, 0, o + 1)
                     e, f = load(small, 0, d * i + 2 * j), load(small, 0, d * i + 2 * j + 1)
                     x = x + (e * re + f * im)
                     y = y + (f * re - e * im)
@@ -90,30 +92,34 @@ def _solver(d: int) -> Any:
                     x = x + 1.0
                 if i == 2 * k + 1:
                     y = y + 1.0
-                store(small, 2, d * i + 2 * k, x)
-                store(small, 2, d * i + 2 * k + 1, y)
+                store(small, 0, 72 + d * i + 2 * k, x)
+                store(small, 0, 72 + d * i + 2 * k + 1, y)
+
+    def less(small, to, f, of):  # type: ignore[no-untyped-def]
+        store(small, 0, to, load(small, 0, to) - f * load(small, 0, of))
 
     def forwards(small):  # type: ignore[no-untyped-def]
         for k in range(d):
-            scale = 1.0 / load(small, 2, d * k + k)
+            scale = 1.0 / load(small, 0, 72 + d * k + k)
             for j in range(k + 1, d):
-                store(small, 2, d * k + j, load(small, 2, d * k + j) * scale)
+                store(small, 0, 72 + d * k + j, load(small, 0, 72 + d * k + j) * scale)
             for j in range(d):
                 store(small, 0, d * k + j, load(small, 0, d * k + j) * scale)
             for i in range(k + 1, d):
-                f = load(small, 2, d * i + k)
+                f = load(small, 0, 72 + d * i + k)
                 for j in range(k + 1, d):
-                    store(small, 2, d * i + j, load(small, 2, d * i + j) - f * load(small, 2, d * k + j))
+                    less(small, 72 + d * i + j, f, 72 + d * k + j)
                 for j in range(d):
-                    store(small, 0, d * i + j, load(small, 0, d * i + j) - f * load(small, 0, d * k + j))
+                    less(small, d * i + j, f, d * k + j)
 
     def backwards(small):  # type: ignore[no-untyped-def]
         for k in range(d - 1, 0, -1):
             for i in range(k):
-                f = load(small, 2, d * i + k)
+                f = load(small, 0, 72 + d * i + k)
                 for j in range(d):
-                    store(small, 0, d * i + j, load(small, 0, d * i + j) - f * load(small, 0, d * k + j))
+                    less(small, d * i + j, f, d * k + j)
 
+    less = inline(less)
     product, forwards, backwards = inline(product), inline(forwards), inline(backwards)
 
     def eliminate(small):  # type: ignore[no-untyped-def]

@@ -40,6 +40,9 @@ def of_voltages(tree, room, seeds, row, last):  # type: ignore[no-untyped-def]
         x, y = load(room.v, k, 0), load(room.v, k, 1)
         v2 = larger(x * x + y * y, every(room.note, FAINT))
         s = take(room, seeds.v_pu, row, last, slot) / root(v2)
+        if seeds.v_rad.shape[0] == 0:
+            _by_v(tree, room, k, s * x, s * y)
+            continue
         t = take(room, seeds.v_rad, row, last, slot) / v2
         _by_v(tree, room, k, s * x - t * y, s * y + t * x)
 
@@ -60,12 +63,12 @@ def _coefficient(tree, room, k):  # type: ignore[no-untyped-def]
 
 @inline
 def _end_currents(tree, room):  # type: ignore[no-untyped-def]
-    """Currents into both ends of the branches."""
+    """Currents into the ends of branches that are more than that of a wire."""
     zero = every(room.note, 0.0)
-    for e in range(tree.end_at.size):
+    for k in range(tree.mixed.shape[0]):
         for j in range(2):
-            store(room.end, e, j, zero)
-            store(room.by_end, e, j, zero)
+            store(room.end, tree.mixed[k, 0], j, zero)
+            store(room.by_end, tree.mixed[k, 0], j, zero)
     for k in range(tree.line.shape[0]):
         x, y = load(room.j, tree.line[k, 0], 0), load(room.j, tree.line[k, 0], 1)
         store(room.end, tree.line[k, 1], 0, x)
@@ -83,19 +86,46 @@ def _end_currents(tree, room):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _power_seed(tree, room, seeds, row, last, base, e):  # type: ignore[no-untyped-def]
+    """f by P and by Q into end e of a branch, losses included."""
+    p, q = take(room, seeds.total, row, last, 0), take(room, seeds.total, row, last, 1)
+    if e < tree.half:
+        p = p + take(room, seeds.p_from_mw, row, last, e)
+        q = q + take(room, seeds.q_from_mvar, row, last, e)
+    else:
+        p = p + take(room, seeds.p_to_mw, row, last, e - tree.half)
+        q = q + take(room, seeds.q_to_mvar, row, last, e - tree.half)
+    return base * p, base * q
+
+
+@inline
+def _of_wires(tree, room, seeds, row, last, base):  # type: ignore[no-untyped-def]
+    """What f has of the powers at both ends of wires, whose one current enters there and leaves here."""
+    told = seeds.p_from_mw.shape[0] + seeds.q_from_mvar.shape[0] + seeds.p_to_mw.shape[0]
+    told += seeds.q_to_mvar.shape[0]
+    p_loss = base * take(room, seeds.total, row, last, 0)
+    q_loss = base * take(room, seeds.total, row, last, 1)
+    for k in range(tree.wire.shape[0]):
+        c, above = tree.wire[k, 0], tree.wire[k, 1]
+        p, q, s, t = p_loss, q_loss, p_loss, q_loss
+        if told > 0:
+            p, q = _power_seed(tree, room, seeds, row, last, base, tree.wire[k, 2])
+            s, t = _power_seed(tree, room, seeds, row, last, base, tree.wire[k, 3])
+        g, h = load(room.j, c, 0), load(room.j, c, 1)
+        _by_v(tree, room, above, p * g - q * h, p * h + q * g)
+        _by_v(tree, room, c, t * h - s * g, 0.0 - (s * h + t * g))
+        u, v, x, y = load(room.v, above, 0), load(room.v, above, 1), load(room.v, c, 0), load(room.v, c, 1)
+        add(room.by_j, c, (p * u + q * v) - (s * x + t * y), (p * v - q * u) - (s * y - t * x))
+
+
+@inline
 def of_ends(tree, room, seeds, row, last, base):  # type: ignore[no-untyped-def]
     """What f has of the powers at both ends of the branches."""
+    _of_wires(tree, room, seeds, row, last, base)
     _end_currents(tree, room)
-    half = tree.end_at.size // 2
-    p_loss, q_loss = take(room, seeds.total, row, last, 0), take(room, seeds.total, row, last, 1)
-    for e in range(tree.end_at.size):
-        c = tree.end_at[e]
-        if c < 0:
-            continue
-        at = e if e < half else e - half
-        p_of, q_of = (seeds.p_from_mw, seeds.q_from_mvar) if e < half else (seeds.p_to_mw, seeds.q_to_mvar)
-        p = base * (p_loss + take(room, p_of, row, last, at))
-        q = base * (q_loss + take(room, q_of, row, last, at))
+    for k in range(tree.mixed.shape[0]):
+        e, c = tree.mixed[k, 0], tree.mixed[k, 1]
+        p, q = _power_seed(tree, room, seeds, row, last, base, e)
         x, y, g, h = load(room.v, c, 0), load(room.v, c, 1), load(room.end, e, 0), load(room.end, e, 1)
         _by_v(tree, room, c, p * g - q * h, p * h + q * g)
         store(room.by_end, e, 0, p * x + q * y)

@@ -75,6 +75,35 @@ def add(table, k, x, y):  # type: ignore[no-untyped-def]
 
 
 @inline
+def open_row(room, b, i):  # type: ignore[no-untyped-def]
+    """Zeros in row and column i of a block's M, beside those that it has."""
+    some, zero = room.some[b], every(room.note, 0.0)
+    if some >> i & 1:
+        return
+    room.some[b] = some | 1 << i
+    if some == 0:  # the most common by far
+        for o in (14 * i, 14 * i + 6):
+            store(room.big, b, o, zero)
+            store(room.big, b, o + 1, zero)
+        return
+    some |= 1 << i
+    for k in range(3):
+        if some >> k & 1:
+            for o in (12 * i + 2 * k, 12 * k + 2 * i):
+                store(room.big, b, o, zero)
+                store(room.big, b, o + 1, zero)
+                store(room.big, b, o + 6, zero)
+                store(room.big, b, o + 7, zero)
+
+
+@inline
+def open_all(room, b, n):  # type: ignore[no-untyped-def]
+    """The same of all conductors of a block."""
+    for i in range(n):
+        open_row(room, b, i)
+
+
+@inline
 def begin(tree, room, row, last, v, v_source, tap):  # type: ignore[no-untyped-def]
     """Voltages, ratios, and everything else to zero. ``v, v_source``: pairs of columns."""
     zero = every(room.note, 0.0)
@@ -92,8 +121,8 @@ def begin(tree, room, row, last, v, v_source, tap):  # type: ignore[no-untyped-d
         store(room.v, c, 1, take(room, v_source, row, last, column + 1))
     for b in range(tree.block.shape[0]):
         room.some[b] = 0
-        for j in range(36):
-            store(room.big, b, j, zero)
+        if tree.block[b, KIND] == ROOT:
+            open_all(room, b, tree.block[b, N])
         for j in range(6):
             store(room.n, b, j, zero)
     _ratios(tree, room, row, last, tap)
@@ -124,12 +153,13 @@ def _ratios(tree, room, row, last, tap):  # type: ignore[no-untyped-def]
 def _slope(tree, room, a, c, xx, xy, yx, yy):  # type: ignore[no-untyped-def]
     """The current at conductor a answers to the voltage at conductor c of its block."""
     b, i, k = tree.place[a, 0], tree.place[a, 1], tree.place[c, 1]
+    open_row(room, b, i)
+    open_row(room, b, k)
     o = 12 * i + 2 * k
     store(room.big, b, o, load(room.big, b, o) + xx)
     store(room.big, b, o + 1, load(room.big, b, o + 1) + xy)
     store(room.big, b, o + 6, load(room.big, b, o + 6) + yx)
     store(room.big, b, o + 7, load(room.big, b, o + 7) + yy)
-    room.some[b] |= (1 << i) | (1 << k)
 
 
 @inline
@@ -198,11 +228,11 @@ def _curved(coef, u, p, q):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _items(tree, room, row, last, given, scale):  # type: ignore[no-untyped-def]
-    """Loads that depend on voltage, and what stands between two phases."""
+def _items(tree, room, row, last, given, scale, many):  # type: ignore[no-untyped-def]
+    """The first ``many`` of the loads that depend on voltage and of what stands between two phases."""
     p_mw, q_mvar, p_in, q_in, p_leg, q_leg, p_leg_in, q_leg_in = given
     zero = every(room.note, 0.0)
-    for k in range(tree.item.shape[0]):
+    for k in range(many):
         a, c, slot = tree.item[k, 0], tree.item[k, 1], tree.item[k, 2]
         coef = tree.item_coef[k]
         p_of, q_of = (p_mw, q_mvar) if c < 0 else (p_leg, q_leg)
@@ -229,9 +259,9 @@ def _items(tree, room, row, last, given, scale):  # type: ignore[no-untyped-def]
                 each = pick(room.small, 0, 0, lane), pick(room.small, 0, 1, lane)
                 found = _curved(coef, pick(room.small, 0, 2, lane), each[0], each[1])
                 for f in range(4):
-                    put(room.small, 1, f, lane, found[f])
-            p, q = load(room.small, 1, 0), load(room.small, 1, 1)
-            dp, dq = load(room.small, 1, 2), load(room.small, 1, 3)
+                    put(room.small, 0, 36 + f, lane, found[f])
+            p, q = load(room.small, 0, 36), load(room.small, 0, 37)
+            dp, dq = load(room.small, 0, 38), load(room.small, 0, 39)
         else:
             dp, dq = p * (2.0 * coef[Z_P] * u + coef[I_P]), q * (2.0 * coef[Z_Q] * u + coef[I_Q])
             p = p * (coef[Z_P] * u * u + coef[I_P] * u + (1.0 - coef[Z_P] - coef[I_P]))
@@ -241,10 +271,13 @@ def _items(tree, room, row, last, given, scale):  # type: ignore[no-untyped-def]
 
 
 @inline
-def loads(tree, room, row, last, given, scale, cap_on):  # type: ignore[no-untyped-def]
-    """Currents and slopes of all that stands at the nodes but for fixed shunts."""
+def loads(tree, room, row, last, given, scale, cap_on, all_legs):  # type: ignore[no-untyped-def]
+    """Currents and slopes of all that stands at the nodes but for fixed shunts.
+
+    ``all_legs``: legs without a nominal load may draw power.
+    """
     _constant(tree, room, row, last, given, scale)
-    _items(tree, room, row, last, given, scale)
+    _items(tree, room, row, last, given, scale, tree.item.shape[0] if all_legs else tree.n_nominal)
     zero = every(room.note, 0.0)
     for k in range(tree.cap.shape[0]):
         a, c = tree.cap[k, 0], tree.cap[k, 1]
@@ -261,7 +294,7 @@ def shunts(tree, room):  # type: ignore[no-untyped-def]
         if o < 0:
             continue
         first, n = tree.block[b, FIRST], tree.block[b, N]
-        room.some[b] = (1 << n) - 1
+        open_all(room, b, n)
         for i in range(n):
             e, f = load(room.j, first + i, 0), load(room.j, first + i, 1)
             for k in range(n):
@@ -289,21 +322,31 @@ def currents(tree, room):  # type: ignore[no-untyped-def]
         first, n, up = tree.block[b, FIRST], tree.block[b, N], tree.block[b, PARENT]
         above = tree.block[up, FIRST]
         if kind == PICKED:
-            o = tree.block[b, COEF]
-            for i in range(n):
-                p = above + tree.block[b, LINK + i]
-                x = load(room.v, p, 0) - load(room.v, first + i, 0)
-                y = load(room.v, p, 1) - load(room.v, first + i, 1)
-                for k in range(n):
-                    re, im = tree.number[o], tree.number[o + 1]
-                    o += 2
-                    e, f = load(room.j, first + k, 0), load(room.j, first + k, 1)
-                    x, y = x - (re * e - im * f), y - (re * f + im * e)
-                worst = larger(x * x + y * y, worst)
-                add(room.j, p, load(room.j, first + i, 0), load(room.j, first + i, 1))
+            if n == 3:
+                worst = _through_picked(tree, room, b, first, 3, above, worst)
+            else:
+                worst = _through_picked(tree, room, b, first, n, above, worst)
         else:
             worst = _through_dense(tree, room, b, first, n, above, tree.block[up, N], worst)
     return root(worst)
+
+
+@inline
+def _through_picked(tree, room, b, first, n, above, worst):  # type: ignore[no-untyped-def]
+    """A block whose A and D pick: its currents are its parent's, and their drop is missing."""
+    o = tree.block[b, COEF]
+    for i in range(n):
+        p = above + tree.block[b, LINK + i]
+        x = load(room.v, p, 0) - load(room.v, first + i, 0)
+        y = load(room.v, p, 1) - load(room.v, first + i, 1)
+        for k in range(n):
+            re, im = tree.number[o], tree.number[o + 1]
+            o += 2
+            e, f = load(room.j, first + k, 0), load(room.j, first + k, 1)
+            x, y = x - (re * e - im * f), y - (re * f + im * e)
+        worst = larger(x * x + y * y, worst)
+        add(room.j, p, load(room.j, first + i, 0), load(room.j, first + i, 1))
+    return worst
 
 
 @inline

@@ -58,18 +58,21 @@ class AdjointTree(NamedTuple):
     place: IntArray  # (conductors, 3): block, place in it, slot (-1: of a source)
     constant: FloatArray  # (2, conductors) share of P and Q that is constant power
     item: IntArray  # (items, 4): conductor, other or -1, slot, whether it takes injections
+    n_nominal: int  # of those that draw power where no argument is told of legs
     item_coef: FloatArray  # (items, ITEM_COEFS)
     cap: IntArray  # (banks, 3): conductor, other or -1, row of the capacitors table
     cap_b: FloatArray  # (banks,) pu
     tap: IntArray  # (entries, 2): row of the regulators table or -1, whether the child is the from end
     tap_factor: FloatArray  # (entries,)
     root: IntArray  # (roots, 3): conductor, row of the sources table, phase
-    line: IntArray  # (., 3): conductor, end of the branch at its parent, end at it: plain wires
+    wire: IntArray  # (., 4): conductor, its parent's, end of the branch there, end here: all that flows there
+    line: IntArray  # (., 3): conductor, end of the branch at its parent, end at it: with charging beside it
     ends: IntArray  # (., 3): end of a branch, conductor whose current it takes, tap entry or -1
     ends_value: FloatArray  # (., 2)
     charge: IntArray  # (., 2): end, conductor whose voltage it takes
     charge_value: FloatArray  # (., 2)
-    end_at: IntArray  # (6 n_branch,) conductor at each end of each branch and phase, -1: none
+    mixed: IntArray  # (., 2): end of a branch that no wire is alone at, the conductor there
+    half: int  # 3 n_branch: ends at the from side come first
     source_at: IntArray  # (roots,) conductor of the source's node
 
 
@@ -86,19 +89,19 @@ class TreeRoom(NamedTuple):
     extra: FloatArray  # (blocks, EXTRA) of floating ones
     dense: FloatArray  # (blocks, DENSE_NUMBERS) of dense and tapped ones
     ratio: FloatArray  # (entries, 2) ratio, and what it makes of an impedance
-    small: FloatArray  # (4, 36) scratch
+    small: FloatArray  # (1, 144) scratch
     end: FloatArray  # (6 n_branch, 2)
     by_end: FloatArray  # (6 n_branch, 2)
     note: FloatArray  # (1 + regulators, 1) scratch, then sums by tap
-    some: IntArray  # (blocks,) bits of conductors with rows in M
+    some: IntArray  # (blocks,) bits of conductors with rows in M; of others ``big`` has no numbers
 
 
 def tree_room(tree: AdjointTree, regulators: int, rows: int) -> TreeRoom:
     """Room for one row, or for blocks of lanes where there are more."""
-    blocks, conductors, ends = len(tree.block), len(tree.place), tree.end_at.size
+    blocks, conductors, ends = len(tree.block), len(tree.place), 2 * tree.half
     fields = (
         *[(conductors, 2)] * 4, (blocks, 36), (blocks, 6), (blocks, 6), (blocks, EXTRA),
-        (blocks, DENSE_NUMBERS), (len(tree.tap), 2), (4, 36), (ends, 2), (ends, 2), (1 + regulators, 1),
+        (blocks, DENSE_NUMBERS), (len(tree.tap), 2), (1, 144), (ends, 2), (ends, 2), (1 + regulators, 1),
     )  # fmt: skip
     lanes = () if rows == 1 else (LANES,)
     arrays = [aligned(shape + lanes) for shape in fields]
