@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from .... import cases
 from ....cases import CaseError
@@ -15,6 +16,8 @@ from ....cases.model.edit import replaced
 from ...errors import RunError
 from ...optimal.volt_var.inverters import Inverter
 from ..dist.csv_rows import CsvRows, RowChecks, read_csv_rows
+
+FloatArray = NDArray[np.float64]
 
 _Q_OF_S = 0.44  # category B of IEEE Std 1547-2018
 _STEP_PU = 0.00625
@@ -24,7 +27,8 @@ def inverters_of(feeder: cases.Feeder, path: Path) -> tuple[list[Inverter], CsvR
     """The inverters of a file. CaseError with file, line, field and expectation of what is wrong."""
     known = ("asset_id", "bus_id", "phase", "p_mw", "s_mva", "q_max_mvar")
     file = read_csv_rows(path, known, ("asset_id", "bus_id", "p_mw", "s_mva"))
-    checks, found = RowChecks(str(path)), {}
+    checks = RowChecks(str(path))
+    found: dict[str, Inverter] = {}
     for line, row in zip(file.lines, file.rows, strict=True):
         name = row["asset_id"]
         if not name or name in found:
@@ -67,7 +71,7 @@ def with_banks(feeder: cases.Feeder, path: Path) -> tuple[cases.Feeder, CsvRows]
     return feeder, file
 
 
-def with_deadbands(feeder: cases.Feeder, path: Path) -> tuple[cases.Feeder, np.ndarray, CsvRows]:
+def with_deadbands(feeder: cases.Feeder, path: Path) -> tuple[cases.Feeder, FloatArray, CsvRows]:
     """The feeder with the bands of a file in its relays, and the band of each regulator, V (NaN: none).
 
     CaseError for a regulator that there is not, or a band that is none.
@@ -75,7 +79,8 @@ def with_deadbands(feeder: cases.Feeder, path: Path) -> tuple[cases.Feeder, np.n
     file = read_csv_rows(path, ("reg_id", "band_v", "delay_s"), ("reg_id", "band_v"))
     names = [str(name) for name in feeder.column("regulators", "reg_id")]
     band, delay = (_numbers(feeder, name) for name in ("band_v", "delay_s"))
-    checks, seen = RowChecks(str(path)), set()
+    checks = RowChecks(str(path))
+    seen: set[str] = set()
     for line, row in zip(file.lines, file.rows, strict=True):
         name = row["reg_id"]
         if name not in names or name in seen:
@@ -96,12 +101,12 @@ def with_deadbands(feeder: cases.Feeder, path: Path) -> tuple[cases.Feeder, np.n
     return feeder, band, file
 
 
-def bands_of(feeder: cases.Feeder) -> np.ndarray:
+def bands_of(feeder: cases.Feeder) -> FloatArray:
     """(n_regulator,) bands of the relays, V; NaN where there is none."""
     return _numbers(feeder, "band_v")
 
 
-def _numbers(feeder: cases.Feeder, name: str) -> np.ndarray:
+def _numbers(feeder: cases.Feeder, name: str) -> FloatArray:
     return np.array(
         [np.nan if value is None else float(value) for value in feeder.regulators[name].to_pylist()]
     )

@@ -90,10 +90,13 @@ class VvoPlanJob(Job[VvoConfig]):
     def do(self, context: VvoSession, item: Item) -> Part:
         """The best settings of a snapshot, of a level, or of a type of day."""
         scope, first, second = item
-        search, day, sun = self.config.search(), None, None
+        search = self.config.search()
+        day: int | None = None
+        sun: float | None = None
+        where: tuple[Any, ...]
         if scope == DAY_TYPE:
             day = int(context.types.day[first])
-            where: tuple[Any, ...] = (scope, context.types.names[first], None, None)
+            where = (scope, context.types.names[first], None, None)
             study, moments = context.study, context.moments_of_type(first)
             best = best_held(study, moments, search)
         else:
