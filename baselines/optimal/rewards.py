@@ -50,7 +50,7 @@ class PlannedEpisode:
     """
 
     program: Program
-    grid: PlannedGrid
+    flows: PlannedGrid
     fleet: Sequence[Planned]
     window: Window
     moves_usd: Affine
@@ -117,11 +117,11 @@ def wants_losses(window: Window, terms: Sequence[Term]) -> NDArray[np.bool_]:
 
 
 def _loss_mw(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.grid.loss_mw.sum()
+    return episode.flows.loss_mw.sum()
 
 
 def _deviation(episode: PlannedEpisode, reference_pu: float, band_pu: float) -> Affine:
-    return episode.grid.deviation(reference_pu) / band_pu**2
+    return episode.flows.deviation(reference_pu) / band_pu**2
 
 
 def _throughput(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -133,7 +133,7 @@ def _throughput(episode: PlannedEpisode, **_: Any) -> Affine:
 
 def _violation(episode: PlannedEpisode, **_: Any) -> Affine:
     """Of the sum of a step, without its ceiling: see `day.plan_day`."""
-    return episode.grid.violation()
+    return episode.flows.violation()
 
 
 def _deficit(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -144,21 +144,21 @@ def _deficit(episode: PlannedEpisode, **_: Any) -> Affine:
 
 
 def _energy_usd(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.dt_h * (episode.window.price_usd_mwh * episode.grid.p_source_mw).sum()
+    return episode.dt_h * (episode.window.price_usd_mwh * episode.flows.p_source_mw).sum()
 
 
 def _imported(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.dt_h * episode.program.positive(episode.grid.p_source_mw).sum()
+    return episode.dt_h * episode.program.positive(episode.flows.p_source_mw).sum()
 
 
 def _exported(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.dt_h * episode.program.positive(-episode.grid.p_source_mw).sum()
+    return episode.dt_h * episode.program.positive(-episode.flows.p_source_mw).sum()
 
 
 def _peak(episode: PlannedEpisode, **_: Any) -> Affine:
     """The rises of the running peak add up to the peak, from what it was on."""
     before = episode.so_far.peak_mw
-    return episode.program.most(episode.grid.p_source_mw, floor=before) - before
+    return episode.program.most(episode.flows.p_source_mw, floor=before) - before
 
 
 def _off(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -174,7 +174,7 @@ def _distance(episode: PlannedEpisode) -> Affine:
     asked = episode.window.setpoint_mw
     if asked is None:
         raise RunError("the reward counts a distance from a dispatch signal that the task does not have")
-    return episode.grid.p_source_mw - asked
+    return episode.flows.p_source_mw - asked
 
 
 def _absolute(program: Program, expression: Affine) -> Affine:
@@ -186,7 +186,7 @@ def _absolute(program: Program, expression: Affine) -> Affine:
 
 def _above(episode: PlannedEpisode, sign: float, limit_mw: float) -> Affine:
     """(steps,) import (or export) beyond a limit."""
-    return episode.program.positive(sign * episode.grid.p_source_mw - limit_mw)
+    return episode.program.positive(sign * episode.flows.p_source_mw - limit_mw)
 
 
 def _charged(episode: PlannedEpisode, **_: Any) -> Affine:
@@ -204,7 +204,7 @@ def _undelivered(episode: PlannedEpisode, **_: Any) -> Affine:
 
 
 def _overload(episode: PlannedEpisode, **_: Any) -> Affine:
-    return episode.grid.overload()
+    return episode.flows.overload()
 
 
 def _settlement(episode: PlannedEpisode, terms: Sequence[Term]) -> Affine:
@@ -242,7 +242,7 @@ _COVERED: dict[str, Callable[..., Affine]] = {
     "thermal_overload_mva": _overload,
     "setpoint_deviation_mw": _off,
     "setpoint_deviation_square": _off_square,
-    "loss_mwh": lambda episode: episode.dt_h * episode.grid.loss_mw.sum(),
+    "loss_mwh": lambda episode: episode.dt_h * episode.flows.loss_mw.sum(),
     "import_above_mw": lambda episode, limit_mw: _above(episode, 1.0, limit_mw).sum(),
     "export_above_mw": lambda episode, limit_mw: _above(episode, -1.0, limit_mw).sum(),
     "import_above_square": lambda episode, limit_mw: episode.program.square(

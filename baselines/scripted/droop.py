@@ -149,7 +149,9 @@ class _Fit:
         slope = np.repeat(np.array([one[0] for one in tried]), each, axis=0)
         reference = np.repeat([one[1] for one in tried], each)[:, None]
         p, most = (np.tile(part, (many, 1)) for part in (self.p_mw, self.most))
-        loads = {name: np.tile(part, (many, *([1] * (part.ndim - 1)))) for name, part in self.loads.items()}
+        loads: dict[str, Any] = {
+            name: np.tile(part, (many, *([1] * (part.ndim - 1)))) for name, part in self.loads.items()
+        }
         q = np.zeros_like(p)
         for _ in range(_ROUNDS):
             sol = physics.solve(self.net, **loads, p_inject_mw=self._placed(p), q_inject_mvar=self._placed(q))

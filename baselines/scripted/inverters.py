@@ -81,7 +81,7 @@ class InverterPolicy(Policy):
     A subclass says what Q it wants (`target_mvar`) and how much it may use (`limit_mvar`).
     """
 
-    transient = ("_q_mvar",)
+    transient: tuple[str, ...] = ("_q_mvar",)
     plays_batches = True
 
     def __init__(self, env: AnyEnv, *, name: str, step_response: float = STEP_RESPONSE) -> None:

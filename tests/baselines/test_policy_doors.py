@@ -17,6 +17,8 @@ from distgrid.baselines.policy import scenario_of
 ROOT = Path(baselines.__file__).parent
 #: Where policies live, as far as there are any.
 ROOMS = ("scripted", "optimal", "learned")
+#: Methods of every named tuple: no secrets, for all their underscore.
+OF_TUPLES = {"_replace", "_asdict", "_fields"}
 INSIDE = {"unwrapped", "grid", "shards", "stepper", "get_wrapper_attr"}
 
 
@@ -29,8 +31,10 @@ def dug(path: Path, allowed: str = "") -> Iterator[str]:
             if isinstance(node, ast.Name) and node.id in ("getattr", "hasattr"):
                 yield f"{path.name}:{node.lineno} {node.id}"
             if isinstance(node, ast.Attribute):
-                own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
-                hidden = node.attr.startswith("_") and not node.attr.startswith("__") and not own
+                of = node.value.func if isinstance(node.value, ast.Call) else node.value
+                own = isinstance(of, ast.Name) and of.id in ("self", "cls", "super")
+                secret = node.attr.startswith("_") and not node.attr.startswith("__")
+                hidden = secret and not own and node.attr not in OF_TUPLES
                 if node.attr in INSIDE or hidden:
                     yield f"{path.name}:{node.lineno} .{node.attr}"
 

@@ -189,7 +189,7 @@ def test_planted_days_are_found_again() -> None:
     assert [NAMES[k] for k in found.type_of] == names.tolist()
     assert [names[day] for day in found.day] == list(NAMES)
     order = rng.permutation(48)
-    again = clustered(order, load[order], sun[order])
+    again = clustered(order.tolist(), load[order], sun[order])
     assert sorted(again.day) == sorted(found.day)
     by_hand = named({"cold": 24, "bright": 40}, range(48), load, sun)
     assert {by_hand.names[k] for k in by_hand.type_of[24:36]} == {"cold"}

@@ -383,20 +383,3 @@ def test_part_of_a_day_of_loads_is_told(tmp_path: Path) -> None:
 def test_a_feeder_without_a_shipped_set_is_told() -> None:
     with pytest.raises(CaseError, match="a feeder with a shipped set"):
         envs.shipped_asset_options("case69")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_with_its_assets_at_rest_every_limit_is_kept_on_every_test_day(name: str) -> None:
-    """Row 82: at the operating point of a set there is something feasible on every test day: rest."""
-    days = load_profiles().split_days("test")
-    options = dataclasses.replace(envs.shipped_asset_options(name, split="test"), resources=())
-    env = envs.make_vector_env(options, num_envs=days.size)
-    env.reset(seed=0, options={"day": days})
-    low, high = (limit[:, None] for limit in envs.make_env(options).v_limits_pu)
-    for _ in range(96):
-        info = env.step(np.zeros(env.action_space.shape, np.float32))[4]
-        v_pu = info["voltages"].reshape(days.size, low.size, -1)  # phases that a node lacks are masked
-        assert (v_pu >= low).all()
-        assert (v_pu <= high).all()
-        assert (info["branch_loading"] <= 1.0).all()

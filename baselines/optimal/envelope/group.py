@@ -50,7 +50,7 @@ class GroupProblem(AcProblem, ABC):
     @classmethod
     def of(cls, problem: AcProblem, seen_at: str, wanted: FloatArray) -> Self:
         """The network, units and limits of a problem of one row, asked for something else by many rows."""
-        base = {field.name: getattr(problem, field.name) for field in fields(AcProblem)}
+        base = {field.name: vars(problem)[field.name] for field in fields(AcProblem)}
         rows = wanted.shape[0]
         base["loads"] = {name: np.repeat(array[:1], rows, axis=0) for name, array in problem.loads.items()}
         return cls(**base, seen_at=seen_at, wanted=wanted)

@@ -136,8 +136,9 @@ class Judge:
         if limits.thermal_margin is not None:
             share = 1.0 - limits.thermal_margin
             if isinstance(net, physics.Network3):
-                for end, rating in zip(("from", "to"), np.array(net.phase_rating_mva), strict=True):
-                    size = np.hypot(getattr(sol, f"p_{end}_mw"), getattr(sol, f"q_{end}_mvar"))
+                ends = ((sol.p_from_mw, sol.q_from_mvar), (sol.p_to_mw, sol.q_to_mvar))
+                for (p_mw, q_mvar), rating in zip(ends, np.array(net.phase_rating_mva), strict=True):
+                    size = np.hypot(p_mw, q_mvar)
                     excess = np.nan_to_num(np.maximum(size - share * rating, 0.0), posinf=0.0)
                     total += excess.reshape(n, -1).sum(axis=1)
             else:

@@ -129,7 +129,7 @@ class Inverters:
     def dispatched(self, sun: float) -> list[Unit]:
         """As units of a dispatch that sets their reactive power at a share of the rated power."""
         most = self.capability_mvar(np.full(len(self), sun))
-        kind = PhaseUnit if self.per_phase else Unit
+        kind: Any = PhaseUnit if self.per_phase else Unit
         return [
             kind(
                 unit.name, unit.bus, p_min_mw=sun * unit.p_mw, p_max_mw=sun * unit.p_mw, q_min_mvar=-q,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -138,12 +139,13 @@ def _relaxed(study: VoltVarStudy, moment: Moment, search: Search) -> Best | None
     """By branch and bound; None where that does not cover what is asked, or finds nothing."""
     if study.per_phase or not (study.reg_ids or study.cap_ids):
         return None
+    loads: dict[str, Any] = dict(moment.loads)
     try:
         radial_network(study.net)
         found = optimal_settings(
             study.net, study.inverters.dispatched(moment.sun), objective=_DISPATCHED[study.objective],
             limits=NetworkLimits(study.v_band, None), head_usd_mwh=1.0, v_source_pu=study.v_source_pu,
-            most_nodes=search.most_nodes, **moment.loads,
+            most_nodes=search.most_nodes, **loads,
         )  # fmt: skip
     except RunError:
         return None

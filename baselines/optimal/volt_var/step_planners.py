@@ -77,9 +77,7 @@ class PhaseSteps(StepPlanner):
         network = PhaseNetwork(self._scenario, window)
         p_mw = self._offered(window)
         at = np.array([unit.index for unit in self._set], dtype=np.int64)
-        rated, s_mva = (
-            np.array([getattr(unit, name) for unit in self._set]) for name in ("q_max_mvar", "s_mva")
-        )
+        rated, s_mva = np.array([(unit.q_max_mvar, unit.s_mva) for unit in self._set]).reshape(-1, 2).T
         most = np.minimum(rated, np.sqrt(np.maximum(s_mva**2 - p_mw[at] ** 2, 0.0)))
         now = np.array([one.now for one in network.moved], dtype=np.int64)
         choices = [_positions(one) for one in network.moved]

@@ -143,10 +143,11 @@ class VoltVarStudy:
 
     def nominal(self, load_level: float = 1.0, sun: float = 0.0) -> Moment:
         """The feeder's own loads times a number."""
-        names = {"p_mw": "load_p_mw", "q_mvar": "load_q_mvar"}
-        if self.per_phase:
-            names |= {"p_delta_mw": "delta_p_mw", "q_delta_mvar": "delta_q_mvar"}
-        return Moment({name: load_level * getattr(self.net, of) for name, of in names.items()}, sun)
+        net = self.net
+        loads = {"p_mw": net.load_p_mw, "q_mvar": net.load_q_mvar}
+        if isinstance(net, physics.Network3):
+            loads |= {"p_delta_mw": net.delta_p_mw, "q_delta_mvar": net.delta_q_mvar}
+        return Moment({name: load_level * part for name, part in loads.items()}, sun)
 
     @property
     def nominal_mw(self) -> float:
@@ -172,8 +173,10 @@ class VoltVarStudy:
             loads: Arguments of `physics.solve`, with or without an axis of rows.
             sun: Share of their rated power that inverters feed in, as ``q_mvar`` without its last axis.
         """
-        injected = self.injected(q_mvar, sun)
-        sol = physics.solve(self.net, **self.set_to(tap_pos, cap_on), **loads, **self._options, **injected)
+        given: dict[str, Any] = {
+            **self.set_to(tap_pos, cap_on), **loads, **self._options, **self.injected(q_mvar, sun)
+        }  # fmt: skip
+        sol = physics.solve(self.net, **given)
         return self.shown(sol)
 
     def set_to(self, tap_pos: IntArray, cap_on: BoolArray) -> dict[str, Any]:
