@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _COLOURS = ("#8a8a8a", "#0072B2", "#D55E00", "#009E73")
+_DARK = 0.75  # share of the largest setting from which a field is dark
 
 
 def vvo_png(study: VoltVarStudy, tables: Mapping[str, pa.Table]) -> bytes:
@@ -63,7 +64,8 @@ def _map(ax: Axes, title: str, kind: str, levels: tuple[Any, Any], values: Any) 
     ax.imshow(values, origin="lower", aspect="auto", cmap="PuOr", vmin=-1.4 * most, vmax=1.4 * most)
     for (y, x), value in np.ndenumerate(values):
         text = {TAP: f"{value:+.0f}", BANK: "on" if value else "off", INVERTER: f"{100 * value:+.0f} %"}[kind]
-        ax.text(x, y, text, ha="center", va="center", fontsize=8)
+        ink = "white" if abs(value) > _DARK * most else "black"
+        ax.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
     ax.set_xticks(range(len(load)), [f"{level:g}" for level in load], fontsize=7)
     ax.set_yticks(range(len(sun)), [f"{level:g}" for level in sun], fontsize=7)
     ax.set_title(f"{title} ({kind})" if kind != INVERTER else title, fontsize=8)

@@ -88,7 +88,7 @@ def _charge(ax: Any, rows: list[dict[str, Any]]) -> None:
         hours = [(row["step"] + 1) * dt_h for row in mine]
         ax.plot(hours, [100.0 * row["soc"] for row in mine], linewidth=1.0, label=name)
         drawn += 1
-    ax.set(xlabel="hour of the day", ylabel="state of charge, %", ylim=(-2.0, 102.0))
+    ax.set(xlabel="hour of the day", ylabel="state of charge, %", ylim=(-2.0, 102.0), xlim=(0.0, 24.0))
     ax.grid(alpha=0.3)
     if drawn:
         ax.legend(frameon=False, ncols=4, fontsize=7)
