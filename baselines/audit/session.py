@@ -27,6 +27,8 @@ _OWN = (
     "schedule-optimal",
     "mpc",
     "mpc-perfect",
+    "vvo-optimal",
+    "vvo-plan",
 )
 
 

@@ -20,8 +20,11 @@ from ..search.arena import Arena, BoolArray, FloatArray
 from ..search.day_search import momentary
 
 #: Policies that solve power flows ahead of each step, or know the day.
-PLANNERS = ("host-sweep", "host-bisection", "optimal", "schedule-optimal")
-_NO_RULES = ("do-nothing", "random", "mpc", "mpc-perfect", *PLANNERS)
+PLANNERS = ("host-sweep", "host-bisection", "optimal")
+#: Those that are no rules, and whose plans are made here anyway, or are worth less.
+_NO_RULES = (
+    "do-nothing", "random", "mpc", "mpc-perfect", "schedule-optimal", "vvo-optimal", "vvo-plan", *PLANNERS,
+)  # fmt: skip
 #: Row steps of a search: so many voltages are solved for, within these ends.
 _VOLTAGES, _FEWEST, _MOST = 5_000_000, 30_000, 80_000
 

@@ -283,6 +283,7 @@ def test_what_an_episode_writes_can_be_named(tmp_path: Path) -> None:
 #: Rules for devices that the environment of this module has not.
 ELSEWHERE = (
     "ev-", "local-control", "regulator-local", "battery-price", "peak-shave", "track-setpoint", "host-",
+    "self-consumption", "schedule-optimal",
 )  # fmt: skip
 
 
