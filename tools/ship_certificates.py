@@ -74,7 +74,10 @@ def page_table() -> str:
 
 def _mean(rows: list[Row], key: str) -> str:
     known = [row[key] for row in rows if row[key] is not None]
-    return f"{sum(known) / len(known):,.2f}".replace("-", "−") if known else "–"
+    if not known:
+        return "–"
+    mean = sum(known) / len(known)
+    return (f"{mean:.2g}" if 0.0 < abs(mean) < 0.1 else f"{mean:,.2f}").replace("-", "−")
 
 
 def _read(path: Path) -> tuple[str, dict[str, str], list[Row]]:
