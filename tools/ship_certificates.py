@@ -40,6 +40,8 @@ def main(given: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     for path in map(Path, given):
         name, inputs, rows = _read(path)
+        if not rows:
+            raise SystemExit(f"{path}: it holds no certificate of {name}")
         known = certificates(name).to_pylist() if name in shipped() and belongs_to(name, inputs) else []
         if {_episode(row) for row in rows} <= {_episode(row) for row in known}:
             rows = [_better(row, rows) for row in known]
