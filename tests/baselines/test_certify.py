@@ -23,8 +23,8 @@ ID = "VoltVar-33bw-v1"
 PROVED = (
     ID, "VoltVar-118zh-v0", "VoltVar-141-v1", "DERDispatch-33bw-v0", "DERDispatch-118zh-v0",
     "DERDispatch-141-v0", "DERDispatch-33bw-hourly-v0", "VoltVar-33bw-v0", "VoltVar-141-v0",
-    "DistGrid-33bw-v0", "DistGrid-118zh-v0", "DistGrid-141-v0", "DistGrid-533mt_hi-v0", "DERDispatch-33bw-week-v0",
-    "VoltVar-33bw-week-v1",
+    "DistGrid-33bw-v0", "DistGrid-118zh-v0", "DistGrid-141-v0", "DistGrid-533mt_hi-v0",
+    "DERDispatch-33bw-week-v0", "VoltVar-33bw-week-v1",
     "PeakShaving-33bw-v0", "PeakShaving-141-v0", "SetpointTracking-33bw-v0", "EVCharging-33bw-v0",
 )  # fmt: skip
 
