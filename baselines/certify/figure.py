@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pyarrow as pa
+
+from ..jobs.pictures import new_figure, png
 
 _RULE, _KNOWN, _BOUND = "#8a8a8a", "#0072B2", "#D55E00"
 
 
 def brackets_png(certificates: pa.Table, title: str) -> bytes:
     """Shares of what the best known plan gains over doing nothing, day by day, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = {name: certificates[name].to_numpy(zero_copy_only=False) for name in certificates.column_names}
     gained = columns["best_known"] - columns["do_nothing"]
     scale = np.where(gained > 0.0, gained, np.nan)
     place = np.arange(certificates.num_rows)
-    figure = Figure(figsize=(9.0, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.0, 4.5)
     top, bottom = figure.subplots(2, 1, sharex=True)
     rule = (columns["best_rule_return"].astype(float) - columns["do_nothing"]) / scale
     top.bar(place, rule, color=_RULE, label="best rule of the day")
@@ -36,6 +32,4 @@ def brackets_png(certificates: pa.Table, title: str) -> bytes:
         bottom.text(0.5, 0.5, "no bound is proved", transform=bottom.transAxes, ha="center", va="center")
     bottom.set_xticks(place[:: max(len(place) // 12, 1)])
     bottom.set_xticklabels([str(day) for day in columns["day"][:: max(len(place) // 12, 1)]])
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=120, metadata={"Software": None})
-    return sink.getvalue()
+    return png(figure)

@@ -29,6 +29,16 @@ class JobConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def check(self) -> None:
+        """RunError for values that cannot be, as far as they tell without a file. A job asks when made."""
+
+    def told(self, *left_out: str) -> dict[str, Scalar]:
+        """The values as parameters of a run, tuples with commas, without some fields."""
+        return {
+            name: ",".join(map(str, value)) if isinstance(value, tuple | list) else value
+            for name, value in self.model_dump(exclude=set(left_out)).items()
+        }
+
 
 Config = TypeVar("Config", bound=JobConfig)
 
@@ -135,6 +145,7 @@ class Job(ABC, Generic[Config]):
 
     def __init__(self, config: Config) -> None:
         """Check the configuration; nothing is opened yet."""
+        config.check()
         self.config = config
 
     # -- what it is ------------------------------------------------------------------------------------------

@@ -36,6 +36,11 @@ class PowerCap:
     export_mw: FloatArray
 
 
+def steps_between(from_h: float, to_h: float, steps: int, dt_h: float) -> slice:
+    """Steps of a day that overlap with what lies between two hours of it."""
+    return slice(int(np.floor(from_h / dt_h + 1e-9)), min(int(np.ceil(to_h / dt_h - 1e-9)), steps))
+
+
 class Excess(NamedTuple):
     """A limit that is exceeded."""
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ....cases.model.topology import spanning_forest
 from ..affine import FloatArray
 from .assets import Asset
-from .case import ScheduleCase
+from .case import ScheduleCase, steps_between
 
 DAY_H = 24.0
 PRICE, LOAD, SUN, WIND = "price", "load", "sun", "wind"
@@ -49,7 +49,7 @@ class Event(NamedTuple):
 
     def steps(self, n: int, dt_h: float) -> slice:
         """Steps that it touches."""
-        return slice(int(np.floor(self.from_h / dt_h + 1e-9)), min(int(np.ceil(self.to_h / dt_h - 1e-9)), n))
+        return steps_between(self.from_h, self.to_h, n, dt_h)
 
 
 @dataclass(frozen=True, eq=False)

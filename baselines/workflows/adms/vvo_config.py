@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
@@ -15,7 +15,7 @@ from ...jobs.job import JobConfig
 from ...optimal.volt_var.play import SwitchingLimits
 from ...optimal.volt_var.settings import Search
 from ...optimal.volt_var.study import OBJECTIVES
-from ..dist.hosting_config import band
+from ..voltage_band import band
 
 _PHYSICAL = (0.5, 1.5)
 _Levels = Annotated[tuple[float, ...], BeforeValidator(commas), DisplayedField("X[,X…]")]
@@ -170,12 +170,3 @@ class VvoConfig(JobConfig):
     def plan_band(self) -> tuple[float, float]:
         """What plans keep."""
         return self.voltage_band[0] + self.margin_pu, self.voltage_band[1] - self.margin_pu
-
-    def told(self) -> dict[str, Any]:
-        """What decides the tables, without files, which count by their content."""
-        left_out = {"feeder", "inverters", "banks", "regulator_deadbands"}
-        found = self.model_dump(exclude=left_out)
-        return {
-            name: ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-            for name, value in found.items()
-        }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from ...jobs.pictures import new_figure, png
 from ...optimal.volt_var.study import VoltVarStudy
-from ..dist.hosting_figures import new_figure, png
 from .vvo_tables import BANK, INVERTER, LEVEL, TAP
 
 if TYPE_CHECKING:

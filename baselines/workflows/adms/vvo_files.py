@@ -15,7 +15,7 @@ from ....cases import CaseError
 from ....cases.model.edit import replaced
 from ...errors import RunError
 from ...optimal.volt_var.inverters import Inverter
-from ..dist.csv_rows import CsvRows, RowChecks, read_csv_rows
+from ..csv_rows import CsvRows, RowChecks, read_csv_rows
 
 FloatArray = NDArray[np.float64]
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import Scalar
+from ...jobs.terminal import titled_table
 from ...jobs.unit_tables import table_of_rows
 from ...optimal.volt_var.hosting import hosting_with_plan
 from ...optimal.volt_var.play import (
@@ -58,18 +59,13 @@ class VvoPlanJob(Job[VvoConfig]):
     pictures = (PICTURE,)
     word = "points"
 
-    def __init__(self, config: VvoConfig) -> None:
-        """RunError for values that cannot be."""
-        super().__init__(config)
-        config.check()
-
     def prepare(self) -> VvoSession:
         """The feeder, the files, and the days."""
         return vvo_session(self.config)
 
     def parameters(self, context: VvoSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and files count by their content."""
-        return self.config.told()
+        return self.config.told("feeder", "inverters", "banks", "regulator_deadbands")
 
     def describe(self, context: VvoSession) -> Description:
         """The feeder, the files, the solver and the seed."""
@@ -214,21 +210,6 @@ def _days_table(context: VvoSession, of_test: Sequence[int]) -> pa.Table:
     return table_of_rows(rows, DAYS)
 
 
-def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    found = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE_HEAD,
-        pad_edge=False, caption_justify="left",
-    )  # fmt: skip
-    for head in texts:
-        found.add_column(head, no_wrap=True)
-    for head in numbers:
-        found.add_column(head, justify="right", no_wrap=True)
-    return found
-
-
 def settings_map(outcome: JobOutcome) -> Any:
     """A row for each point and type of day, for a terminal."""
     rows: dict[tuple[Any, ...], list[tuple[str, float]]] = {}
@@ -237,7 +218,7 @@ def settings_map(outcome: JobOutcome) -> Any:
             continue
         key = (row["day_type"], row["load_level"], row["pv_level"])
         rows.setdefault(key, []).append((row["kind"], row["setting"]))
-    found = _table("Settings", ("Day or level", "Taps", "Banks"), ("Inverters, mean Q",))
+    found = titled_table("Settings", ("Day or level", "Taps", "Banks"), ("Inverters, mean Q",))
     for (day_type, load, sun), values in rows.items():
         taps, banks, shares = (
             [v for kind, v in values if kind == wanted] for wanted in ("tap changer", "bank", "inverter")
@@ -252,7 +233,7 @@ def settings_map(outcome: JobOutcome) -> Any:
 
 def performance(outcome: JobOutcome) -> Any:
     """Strategies over all days, for a terminal."""
-    found = _table(
+    found = titled_table(
         f"{outcome.manifest.results['test_days']} days played", ("Strategy",),
         ("Losses MWh", "cut %", "Head MWh", "saved %", "V min", "V max", "outside", "Tap steps", "Banks"),
     )  # fmt: skip

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 
+from ...jobs.pictures import new_figure, png
+
 _REST, _SET, _BOX = "#0072B2", "#D55E00", "#c9c9c9"
-_DPI, _BARS = 120, 30
+_BARS = 30
 
 
 def dispatch_png(tables: Mapping[str, pa.Table]) -> bytes:
     """As PNG with the same bytes every time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = sorted(tables["der_dispatch"].to_pylist(), key=lambda row: row["priority"])[:_BARS]
     (head,) = tables["der_dispatch_head"].to_pylist()
-    figure = Figure(figsize=(8.0, 1.5 + 0.24 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.0, 1.5 + 0.24 * len(rows))
     ax = figure.subplots()
     at = np.arange(len(rows), dtype=float)
     low, high, rest, now = (
@@ -35,6 +32,4 @@ def dispatch_png(tables: Mapping[str, pa.Table]) -> bytes:
     ax.set_title(f"{head['feeder']}: head at {head['p_mw']:.4f} MW, {head['q_mvar']:.4f} Mvar", fontsize=10)
     ax.grid(alpha=0.3, axis="x")
     ax.legend(frameon=False)
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
-    return sink.getvalue()
+    return png(figure)

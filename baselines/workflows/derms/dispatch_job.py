@@ -10,19 +10,20 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from ...errors import RunError
-from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional
+from ...jobs.config_fields import Positional
 from ...jobs.job import Description, Job, JobConfig, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import Scalar
+from ...jobs.terminal import SHOWN, titled_table
 from ...jobs.unit_tables import NUMBER, TEXT, schema, table_of_rows
 from ...optimal.scheduling.assets import followed
 from ...optimal.scheduling.case import Excess, ScheduleCase, told
 from ...optimal.scheduling.dispatch import Tracked, disaggregate, offers, through_aggregators
 from ...optimal.scheduling.objectives import asset_usd
 from ...optimal.scheduling.rules import idle
-from ..dist.hosting_config import band
+from ..voltage_band import VoltageBand
 from .dispatch_figure import dispatch_png
 from .schedule_config import ScheduleConfig
 from .schedule_session import ScheduleSession, schedule_session
@@ -30,7 +31,6 @@ from .schedule_session import ScheduleSession, schedule_session
 PICTURE = "der_dispatch.png"
 TRACKED = 0.01  # share of the setpoint that may be missed
 _FILES = ("feeder", "assets", "prices", "loads", "limits")
-_SHOWN = 12
 
 DISPATCH = schema(
     ("asset_id", TEXT, ""), ("bus_id", TEXT, ""), ("asset_type", TEXT, ""), ("agg_id", TEXT, ""),
@@ -84,13 +84,15 @@ class DispatchConfig(JobConfig):
     v_source_pu: float | None = Field(
         default=None, description="Voltage of the sources, pu; left out: as stored."
     )
-    voltage_band: Annotated[
-        tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]"), AlsoNamed("--band")
-    ] = Field(
+    voltage_band: VoltageBand = Field(
         default=None,
         description="Voltages allowed, pu, or none; left out: [0.9,1.1], or that of the environment's task.",
     )
     thermal: bool = Field(default=True, description="Keep the ratings of branches.")
+
+    def check(self) -> None:
+        """RunError for values that cannot be."""
+        self.day_config().check()
 
     def day_config(self) -> ScheduleConfig:
         """The day that it is of. RunError for values that cannot be."""
@@ -119,11 +121,6 @@ class DispatchJob(Job[DispatchConfig]):
     pictures = (PICTURE,)
     word = "setpoints"
 
-    def __init__(self, config: DispatchConfig) -> None:
-        """RunError for values that cannot be."""
-        super().__init__(config)
-        config.day_config().check()
-
     def prepare(self) -> DispatchSession:
         """The feeder and the assets in the step."""
         session = schedule_session(self.config.day_config())
@@ -133,10 +130,7 @@ class DispatchJob(Job[DispatchConfig]):
 
     def parameters(self, context: DispatchSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and files count by their content."""
-        found: dict[str, Scalar] = {}
-        for name, value in self.config.model_dump(exclude=set(_FILES)).items():
-            found[name] = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-        return found
+        return self.config.told(*_FILES)
 
     def describe(self, context: DispatchSession) -> Description:
         """The feeder, the files, and the solver."""
@@ -164,25 +158,18 @@ class DispatchJob(Job[DispatchConfig]):
 
     def show(self, context: DispatchSession, outcome: JobOutcome) -> Iterable[Any]:
         """Setpoints, and the head."""
-        from rich import box
         from rich.markup import escape
-        from rich.table import Table
 
         (row,) = outcome.tables["der_dispatch_head"].to_pylist()
-        found = Table(
-            title=f"Setpoints on {escape(row['feeder'])}", title_justify="left", title_style="bold",
-            header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False,
-        )  # fmt: skip
-        for head in ("Asset", "Bus", "Priority"):
-            found.add_column(head, no_wrap=True)
-        for head in ("At rest MW", "P MW", "Q Mvar"):
-            found.add_column(head, justify="right", no_wrap=True)
+        heads = ("Asset", "Bus", "Priority"), ("At rest MW", "P MW", "Q Mvar")
+        found = titled_table(f"Setpoints on {escape(row['feeder'])}", *heads)
         rows = outcome.tables["der_dispatch"].to_pylist()
         called = [one for one in rows if abs(one["p_mw"] - one["p_rest_mw"]) + abs(one["q_mvar"]) > 1e-6]
-        for one in called[:_SHOWN]:
+        for one in called[:SHOWN]:
             numbers = (f"{one[name]:.6f}" for name in ("p_rest_mw", "p_mw", "q_mvar"))
             found.add_row(escape(one["asset_id"]), escape(one["bus_id"]), str(one["priority"]), *numbers)
-        found.caption = f"{min(len(called), _SHOWN)} of {len(called)} that are called, of {len(rows)}"
+        found.caption_justify = "center"
+        found.caption = f"{min(len(called), SHOWN)} of {len(called)} that are called, of {len(rows)}"
         yield found
         wanted = f"wanted {row['p_wanted_mw']:.6f} MW, {row['q_wanted_mvar']:.6f} Mvar"
         came = f"{row['p_mw']:.6f} MW, {row['q_mvar']:.6f} Mvar"

@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, Field
 
 from ...errors import RunError, unknown
 from ...hosting.operating import ALLOCATION, OPERATING, OperatingRules
-from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional, commas
+from ...jobs.config_fields import DisplayedField, Positional, commas
 from ...jobs.job import JobConfig
 from ...optimal.scheduling.rules import RULES
-from ..dist.hosting_config import band
+from ..voltage_band import VoltageBand
 from .schedule_config import ScheduleConfig
 
 GROUP_BY = ("asset", "bus", "aggregator", "feeder", "substation")
@@ -69,9 +69,7 @@ class EnvelopeConfig(JobConfig):
         description="Table in its place, as der_schedule.parquet or a CSV: asset_id, step, p_mw [, q_mvar].",
     )
     directions: int = Field(default=36, description="Directions that are swept, 4 or more.")
-    voltage_band: Annotated[
-        tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]"), AlsoNamed("--band")
-    ] = Field(
+    voltage_band: VoltageBand = Field(
         default=None,
         description="Voltages allowed, pu, or none; left out: [0.9,1.1], or the band of the environment's "
         "task.",

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-_INK, _DPI, _MOST = "#222222", 120, 24
+from ...jobs.pictures import new_figure, png
+
+_INK, _MOST = "#222222", 24
 _EXPORT, _IMPORT = "#D55E00", "#0072B2"
 
 
 def envelope_png(title: str, tables: Mapping[str, pa.Table]) -> bytes:
     """As PNG with the same bytes every time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     customers = tables.get("der_operating_envelopes")
     shown = customers is not None and customers.num_rows > 0
-    figure = Figure(figsize=(11.0 if shown else 7.0, 5.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11.0 if shown else 7.0, 5.4)
     axes = figure.subplots(1, 2 if shown else 1, squeeze=False)[0]
     _regions(figure, axes[0], title, tables)
     if customers is not None and shown:
         _limits(axes[1], customers)
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
-    return sink.getvalue()
+    return png(figure)
 
 
 def _regions(figure: Any, ax: Any, title: str, tables: Mapping[str, pa.Table]) -> None:

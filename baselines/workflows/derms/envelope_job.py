@@ -10,6 +10,7 @@ import numpy as np
 
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import Scalar
+from ...jobs.terminal import SHOWN, tell_left_out, titled_table
 from ...optimal.envelope.region import EMPTY
 from .envelope_config import EnvelopeConfig
 from .envelope_figure import envelope_png
@@ -18,7 +19,6 @@ from .envelope_tables import OPERATING_SCHEMAS, SCHEMAS, operating_tables, regio
 
 PICTURE = "der_envelopes.png"
 CUSTOMERS = -1  # in the place of a group
-_SHOWN = 12  # rows of a table on a terminal
 _NUMBERS = (
     "p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar", "area_mw_mvar", "naive_area_mw_mvar", "energy_mwh",
 )  # fmt: skip
@@ -34,21 +34,13 @@ class EnvelopeJob(Job[EnvelopeConfig]):
     pictures = (PICTURE,)
     word = "regions"
 
-    def __init__(self, config: EnvelopeConfig) -> None:
-        """RunError for values that cannot be."""
-        super().__init__(config)
-        config.check()
-
     def prepare(self) -> EnvelopeSession:
         """The day along its base schedule."""
         return envelope_session(self.config)
 
     def parameters(self, context: EnvelopeSession) -> Mapping[str, Scalar]:
         """The configuration; files count by their content."""
-        found: dict[str, Scalar] = {}
-        for name, value in self.config.model_dump(exclude=set(_FILES)).items():
-            found[name] = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-        return found
+        return self.config.told(*_FILES)
 
     def describe(self, context: EnvelopeSession) -> Description:
         """The feeder, the files, and the solver."""
@@ -142,21 +134,6 @@ def _problem(rows: Sequence[Mapping[str, Any]]) -> str | None:
     )
 
 
-def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    found = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE_HEAD,
-        pad_edge=False, caption_justify="left",
-    )  # fmt: skip
-    for head in texts:
-        found.add_column(head, no_wrap=True)
-    for head in numbers:
-        found.add_column(head, justify="right", no_wrap=True)
-    return found
-
-
 def _number(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value + 0.0:.{digits}f}"
 
@@ -166,15 +143,14 @@ def regions_table(outcome: JobOutcome) -> Any:
     from rich.markup import escape
 
     rows = outcome.tables["der_envelope_regions"].to_pylist()
-    found = _table(
+    found = titled_table(
         f"P-Q regions of {escape(str(outcome.manifest.results['feeder']))}", ("Region", "Step"),
         ("P from", "to MW", "Q from", "to Mvar", "MW Mvar", "without grid", "stored MWh"),
     )  # fmt: skip
-    for row in rows[:_SHOWN]:
+    for row in rows[:SHOWN]:
         numbers = [_number(row[name]) for name in _NUMBERS]
         found.add_row(escape(row["region"]), "–" if row["step"] is None else str(row["step"]), *numbers)
-    if len(rows) > _SHOWN:
-        found.caption = f"{_SHOWN} of {len(rows)}"
+    tell_left_out(found, len(rows))
     return found
 
 
@@ -184,17 +160,16 @@ def operating_table(outcome: JobOutcome) -> Any:
 
     rows = outcome.tables["der_operating_grid"].to_pylist()
     kind = f": {rows[0]['operating']}, {rows[0]['allocation']}" if rows else ""
-    found = _table(
+    found = titled_table(
         f"Operating envelopes{kind}", ("Step", "Direction", "Limited by", "at"),
         ("Least kW", "Most kW", "Total kW", "V from", "to pu", "Kept"),
     )  # fmt: skip
-    for row in rows[:_SHOWN]:
+    for row in rows[:SHOWN]:
         kilowatts = [_number(1e-3 * row[name]) for name in ("least_w", "most_w", "total_w")]
         found.add_row(
             "–" if row["step"] is None else str(row["step"]), row["direction"],
             row["limiting_constraint"] or "–", escape(row["limiting_element"] or "–"), *kilowatts,
             _number(row["v_lowest_pu"]), _number(row["v_highest_pu"]), "yes" if row["kept"] else "NO",
         )  # fmt: skip
-    if len(rows) > _SHOWN:
-        found.caption = f"{_SHOWN} of {len(rows)}"
+    tell_left_out(found, len(rows))
     return found

@@ -25,7 +25,7 @@ from ...optimal.envelope.moment import Moment, moment_of
 from ...optimal.scheduling.case import ScheduleCase
 from ...optimal.scheduling.plan import PLAYED, AssetSchedule, best_schedule, replayed
 from ...optimal.scheduling.rules import by_rule, idle
-from ..dist.csv_rows import RowChecks, read_csv_rows
+from ..csv_rows import RowChecks, read_csv_rows
 from .envelope_config import OPTIMUM, EnvelopeConfig
 from .schedule_session import ScheduleSession, schedule_session
 

@@ -15,7 +15,7 @@ from ...optimal.branch_flow import NetworkLimits
 from ...optimal.scheduling.objectives import OBJECTIVES
 from ...optimal.scheduling.rolling import RollingSettings
 from ...optimal.scheduling.rules import RULES
-from ..dist.hosting_config import band
+from ..voltage_band import VoltageBand
 
 OPTIMUM, MPC = "optimum", "mpc"
 POLICIES = (OPTIMUM, MPC, *RULES)
@@ -64,9 +64,7 @@ class ScheduleConfig(JobConfig):
     v_source_pu: float | None = Field(
         default=None, description="Voltage of the sources, pu; left out: as stored."
     )
-    voltage_band: Annotated[
-        tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]"), AlsoNamed("--band")
-    ] = Field(
+    voltage_band: VoltageBand = Field(
         default=None,
         description="Voltages allowed, pu, or none; left out: [0.9,1.1], or that of the environment's task.",
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from ...jobs.pictures import new_figure, png
 
 _INK, _PRICE = "#222222", "#D55E00"
 _COLOURS = {
@@ -15,17 +16,12 @@ _COLOURS = {
     "generator": "#999999",
 }  # fmt: skip
 _OTHER = "#bbbbbb"
-_DPI = 120
 _LINES = 12
 
 
 def schedule_png(tables: Mapping[str, pa.Table]) -> bytes:
     """Of the first day that has a schedule, as PNG with the same bytes every time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 7.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10.0, 7.0)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1.0))
     network = tables["der_schedule_network"].to_pylist()
     day = network[0]["day"] if network else None
@@ -37,9 +33,7 @@ def schedule_png(tables: Mapping[str, pa.Table]) -> bytes:
     else:
         _stack(top, rows, [row for row in network if row["day"] == day])
         _charge(bottom, rows)
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
-    return sink.getvalue()
+    return png(figure)
 
 
 def _stack(ax: Any, rows: list[dict[str, Any]], network: list[dict[str, Any]]) -> None:

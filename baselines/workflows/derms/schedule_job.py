@@ -10,13 +10,13 @@ import numpy as np
 
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import Scalar
+from ...jobs.terminal import SHOWN, tell_left_out, titled_table
 from .schedule_config import ScheduleConfig
 from .schedule_figure import schedule_png
 from .schedule_session import ScheduleSession, schedule_session
 from .schedule_tables import INFEASIBLE, SCHEMAS, schedule_tables
 
 PICTURE = "der_schedule.png"
-_SHOWN = 12  # rows of a table on a terminal
 _FILES = ("feeder", "assets", "prices", "loads", "limits")
 
 
@@ -29,21 +29,13 @@ class ScheduleJob(Job[ScheduleConfig]):
     pictures = (PICTURE,)
     word = "days"
 
-    def __init__(self, config: ScheduleConfig) -> None:
-        """RunError for values that cannot be."""
-        super().__init__(config)
-        config.check()
-
     def prepare(self) -> ScheduleSession:
         """The feeder, the assets and the series."""
         return schedule_session(self.config)
 
     def parameters(self, context: ScheduleSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and files count by their content."""
-        found: dict[str, Scalar] = {}
-        for name, value in self.config.model_dump(exclude=set(_FILES)).items():
-            found[name] = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-        return found
+        return self.config.told(*_FILES)
 
     def describe(self, context: ScheduleSession) -> Description:
         """The feeder, the files, and the solver."""
@@ -114,22 +106,6 @@ class ScheduleJob(Job[ScheduleConfig]):
             yield f"{value}; {rest}; {results['status']}"
 
 
-def titled_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Any:
-    """An empty table with its heads, for a terminal."""
-    from rich import box
-    from rich.table import Table
-
-    found = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE_HEAD,
-        pad_edge=False, caption_justify="left",
-    )  # fmt: skip
-    for head in texts:
-        found.add_column(head, no_wrap=True)
-    for head in numbers:
-        found.add_column(head, justify="right", no_wrap=True)
-    return found
-
-
 def groups_table(outcome: JobOutcome) -> Any:
     """Energies and money of feeder and aggregators, for a terminal."""
     from rich.markup import escape
@@ -141,12 +117,11 @@ def groups_table(outcome: JobOutcome) -> Any:
         ("Assets", "Fed in MWh", "Drawn MWh", "Curtailed MWh", "Net USD"),
     )
     rows = outcome.tables["der_schedule_summary"].to_pylist()
-    for row in rows[:_SHOWN]:
+    for row in rows[:SHOWN]:
         numbers = (f"{row[c]:.3f}" for c in ("fed_in_mwh", "drawn_mwh", "curtailed_mwh"))
         net = f"{row['income_usd'] - row['cost_usd']:.2f}"
         found.add_row(str(row["day"]), escape(row["name"]), str(row["assets"]), *numbers, net)
-    if len(rows) > _SHOWN:
-        found.caption = f"{_SHOWN} of {len(rows)}"
+    tell_left_out(found, len(rows))
     return found
 
 
@@ -160,9 +135,8 @@ def limits_table(outcome: JobOutcome) -> Any:
         "Limits that cannot be kept together" if must else "Limits that the schedule breaks",
         ("Day", "Step", "Limit", "At"), ("Value", "Must give way by" if must else "Exceeded by"),
     )  # fmt: skip
-    for row in rows[:_SHOWN]:
+    for row in rows[:SHOWN]:
         numbers = (f"{row[c]:.4g} {row['unit']}" for c in ("limit", "excess"))
         found.add_row(str(row["day"]), str(row["step"]), row["kind"], escape(row["element"]), *numbers)
-    if len(rows) > _SHOWN:
-        found.caption = f"{_SHOWN} of {len(rows)}"
+    tell_left_out(found, len(rows))
     return found

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ....cases import CaseError, Problem
 from ....cases.assets import AssetSet
 from ....cases.model.edit import nearest
 from ...jobs.manifest import InputRecord
 from ...optimal.scheduling.assets import Asset
-from ...optimal.scheduling.case import HEAD, PowerCap, gathered
-from ..dist.csv_rows import CsvRows, read_csv_rows
+from ...optimal.scheduling.case import HEAD, PowerCap, gathered, steps_between
+from ..csv_rows import RowChecks, read_csv_rows
 
 _KNOWN = ("element", "from_h", "to_h", "p_max_mw", "p_min_mw")
 _DAY_H = 24.0
@@ -40,7 +39,7 @@ class Order:
 
     def steps(self, n: int, dt_h: float) -> slice:
         """Steps that it touches."""
-        return slice(int(np.floor(self.from_h / dt_h + 1e-9)), min(int(np.ceil(self.to_h / dt_h - 1e-9)), n))
+        return steps_between(self.from_h, self.to_h, n, dt_h)
 
 
 def read_orders(
@@ -57,49 +56,36 @@ def read_orders(
         CaseError: unknown elements, numbers that are none, hours out of order.
     """
     rows = read_csv_rows(path, _KNOWN, ("element",))
-    problems: list[Problem] = []
+    checks = RowChecks(str(path))
     known = {HEAD, *branches, *assets.ids}
     orders = []
     for line, row in zip(rows.lines, rows.rows, strict=True):
         element = row["element"]
         if element not in known:
             expected = f"{HEAD}, a branch or an asset; {nearest(element, known)}"
-            problems.append(Problem(str(path), line, "element", element, expected))
+            checks.wrong(line, "element", element, expected)
         values = {
-            name: _number(rows, line, row, name, default, problems)
+            name: _number(checks, line, row, name, default)
             for name, default in (
                 ("from_h", 0.0), ("to_h", _DAY_H), ("p_max_mw", np.inf), ("p_min_mw", -np.inf)
             )
         }  # fmt: skip
         if not 0.0 <= values["from_h"] < values["to_h"] <= _DAY_H:
             told = f"{values['from_h']:g} to {values['to_h']:g}"
-            problems.append(Problem(str(path), line, "to_h", told, "hours from 0 to 24, in order"))
+            checks.wrong(line, "to_h", told, "hours from 0 to 24, in order")
         if values["p_min_mw"] > values["p_max_mw"]:
-            problems.append(
-                Problem(str(path), line, "p_min_mw", f"{values['p_min_mw']:g}", "p_max_mw at most")
-            )
+            checks.wrong(line, "p_min_mw", f"{values['p_min_mw']:g}", "p_max_mw at most")
         if np.isinf(values["p_min_mw"]) and np.isinf(values["p_max_mw"]):
-            problems.append(Problem(str(path), line, "p_max_mw", "", "p_max_mw or p_min_mw"))
+            checks.wrong(line, "p_max_mw", "", "p_max_mw or p_min_mw")
         orders.append(Order(element, element in assets.index, **values))
-    if problems:
-        raise CaseError(problems)
+    checks.raise_if_any()
     return tuple(orders), rows.record("limits")
 
 
-def _number(
-    rows: CsvRows, line: int, row: object, name: str, default: float, problems: list[Problem]
-) -> float:
-    text = dict(row).get(name, "")  # type: ignore[call-overload]
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        problems.append(Problem(str(rows.path), line, name, text, "a finite number"))
-        return default
-    return value
+def _number(checks: RowChecks, line: int, row: Mapping[str, str], name: str, default: float) -> float:
+    """What stands there; the default where nothing does, or where it is none, which is told."""
+    value = checks.number(row, line, name, default)
+    return default if np.isnan(value) else value
 
 
 def caps_of(

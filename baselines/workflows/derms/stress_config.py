@@ -14,7 +14,7 @@ from ...optimal.scheduling.objectives import OBJECTIVES
 from ...optimal.scheduling.rolling import RollingSettings
 from ...optimal.scheduling.stress import STRESS_POLICIES
 from ...optimal.scheduling.worlds import KINDS
-from ..dist.hosting_config import band
+from ..voltage_band import VoltageBand
 from .schedule_config import ScheduleConfig
 
 _MOST = 1_000_000
@@ -54,9 +54,9 @@ class StressConfig(JobConfig):
     )
     dt_h: float = Field(default=2.0, description="Hours of a step; a whole number of quarter hours.")
     load_scale: float = Field(default=1.0, description="Times the loads.")
-    voltage_band: Annotated[
-        tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]"), AlsoNamed("--band")
-    ] = Field(default=None, description="Voltages allowed, pu, or none; left out: as `derms schedule`.")
+    voltage_band: VoltageBand = Field(
+        default=None, description="Voltages allowed, pu, or none; left out: as `derms schedule`."
+    )
     thermal: bool = Field(default=True, description="Keep the ratings of branches.")
     import_cap: float | None = Field(default=None, description="Most power from all sources together, MW.")
     export_cap: float | None = Field(default=None, description="Most power back into all sources, MW.")

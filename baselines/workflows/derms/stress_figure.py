@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pyarrow as pa
 
+from ...jobs.pictures import new_figure, png
 from ...optimal.scheduling.stress import MEASURES
 
 _SHOWN = (
@@ -23,16 +22,11 @@ _TITLES = {
     "peak_import_mw": "highest import",
 }  # fmt: skip
 _INK, _FILL = "#0072B2", "#9ecae1"
-_DPI = 120
 
 
 def stress_png(results: pa.Table) -> bytes:
     """A panel for each of six measures, a box for each policy; the same bytes every time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.0, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11.0, 6.5)
     names = np.array(results["policy"].to_pylist())
     policies = list(dict.fromkeys(names.tolist()))
     for ax, measure in zip(np.ravel(figure.subplots(2, 3)), _SHOWN, strict=True):
@@ -49,6 +43,4 @@ def stress_png(results: pa.Table) -> bytes:
             ax.set_ylim(0.0, 1.0)
     n = len(set(results["scenario"].to_pylist()))
     figure.suptitle(f"{n} scenarios; whiskers from 5 % to 95 %", fontsize=10)
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
-    return sink.getvalue()
+    return png(figure)

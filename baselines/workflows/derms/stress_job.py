@@ -8,10 +8,10 @@ from typing import Any
 
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
+from ...jobs.terminal import titled_table
 from ...optimal.scheduling.scenarios import drawn
 from ...optimal.scheduling.stress import StressTest
 from ...optimal.scheduling.worlds import Event
-from .schedule_job import titled_table
 from .schedule_session import schedule_session
 from .stress_config import StressConfig
 from .stress_figure import stress_png
@@ -43,11 +43,6 @@ class StressJob(Job[StressConfig]):
     pictures = (PICTURE,)
     word = "scenarios"
 
-    def __init__(self, config: StressConfig) -> None:
-        """RunError for values that cannot be."""
-        super().__init__(config)
-        config.check()
-
     def prepare(self) -> StressSession:
         """The day, the plan of the day before, and the scenarios."""
         session = schedule_session(self.config.schedule())
@@ -66,10 +61,7 @@ class StressJob(Job[StressConfig]):
 
     def parameters(self, context: StressSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and files count by their content."""
-        found: dict[str, Scalar] = {}
-        for name, value in self.config.model_dump(exclude=set(_FILES)).items():
-            found[name] = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-        return found
+        return self.config.told(*_FILES)
 
     def describe(self, context: StressSession) -> Description:
         """The feeder, the files, and the solver."""

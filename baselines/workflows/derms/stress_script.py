@@ -18,7 +18,7 @@ from ...optimal.scheduling.worlds import (
     OF_ELEMENT,
     Event,
 )
-from ..dist.csv_rows import RowChecks, read_csv_rows
+from ..csv_rows import RowChecks, read_csv_rows
 
 _COLUMNS = ("scenario", "kind", "element", "from_h", "to_h", "factor")
 

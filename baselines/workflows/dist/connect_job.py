@@ -74,11 +74,7 @@ class ConnectJob(Job[ConnectConfig]):
 
     def parameters(self, context: HostingSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and fleet count by their content."""
-        dumped = self.config.model_dump(exclude={"feeder", "ders"})
-        return {
-            name: ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-            for name, value in dumped.items()
-        }
+        return self.config.told("feeder", "ders")
 
     def describe(self, context: HostingSession) -> Description:
         """The feeder, and what is connected."""

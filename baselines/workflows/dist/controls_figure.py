@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from .... import cases, physics
+from ...jobs.pictures import new_figure, png
 from .voltage_figure import (
     AFTER,
     BEFORE,
@@ -16,8 +17,6 @@ from .voltage_figure import (
     draw_positions,
     draw_profile,
     finish_profile,
-    new_figure,
-    png,
     way_of,
 )
 

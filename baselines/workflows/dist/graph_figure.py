@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ....cases import Feeder
 from ....envs.rendering.feeder_plot import branch_ends, coordinates
-from .hosting_figures import new_figure, png
+from ...jobs.pictures import new_figure, png
 
 Floats = NDArray[np.float64]
 _GREY, _INK, _BLUE = "#8a8a8a", "#222222", "#0072B2"

@@ -108,10 +108,7 @@ class HostCapJob(Job[HostCapConfig]):
 
     def parameters(self, context: _Context) -> Mapping[str, Scalar]:
         """The configuration; feeder and fleet count by their content."""
-        found: dict[str, Scalar] = {}
-        for name, value in self.config.model_dump(exclude={"feeder", "ders"}).items():
-            found[name] = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-        return found
+        return self.config.told("feeder", "ders")
 
     def describe(self, context: _Context) -> Description:
         """The feeder, what is connected, and the seed where anything is drawn."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
@@ -20,25 +19,10 @@ from ...jobs.config_fields import DisplayedField, Positional, commas
 from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import JobConfig
 from ...jobs.manifest import InputRecord
-from .csv_rows import read_csv_rows
+from ..csv_rows import read_csv_rows
+from ..voltage_band import band
 
 _DER_COLUMNS = ("asset_id", "bus_id", "p_mw", "q_mvar", "p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
-
-
-def band(value: Any) -> Any:
-    """A text such as "[0.95,1.05]" as two numbers, "none" as no band at all; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    if value.strip() == "none":
-        return 0.0, math.inf
-    parts = value.strip().removeprefix("[").removesuffix("]").split(",")
-    try:
-        low, high = (float(part) for part in parts)
-    except ValueError:
-        raise ValueError(
-            f"{value!r} is no voltage band: expected two numbers in pu, such as [0.95,1.05]"
-        ) from None
-    return low, high
 
 
 class HostingConfig(JobConfig):

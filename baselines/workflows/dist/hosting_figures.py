@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +14,13 @@ from ....cases.model.topology import closed_branches, spanning_forest
 from ....envs.rendering.feeder_plot import branch_ends, coordinates
 from ...hosting.capacity import Capacities, HostingStudy
 from ...hosting.limits import KINDS
+from ...jobs.pictures import new_figure, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
 _GREY, _INK, _BEFORE, _AFTER = "#8a8a8a", "#222222", "#0072B2", "#D55E00"
-_DPI = 120
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty one, in inches, without a display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a file whose bytes depend on what is drawn alone."""
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
-    return sink.getvalue()
 
 
 def capacity_png(feeder: Feeder, found: Sequence[Mapping[str, Any]], curve: pa.Table) -> bytes:

@@ -17,13 +17,13 @@ from ...hosting.flows import BalancedFlows, Flows
 from ...hosting.limits import HostingLimits
 from ...hosting.moments import Moments, operating_point, steps_of_days
 from ...hosting.phase_flows import PhaseFlows
-from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional, commas
+from ...jobs.config_fields import DisplayedField, Positional, commas
 from ...jobs.feeder_content import feeder_sha256
 from ...jobs.job import JobConfig
 from ...jobs.manifest import InputRecord
 from ...optimal.branch_flow import NetworkLimits
 from ...optimal.radial import radial_network
-from .hosting_config import band
+from ..voltage_band import VoltageBand
 from .opf_settings import Free
 from .opf_units import Asset, AssetFiles, assets_of
 
@@ -67,9 +67,7 @@ class OpfConfig(JobConfig):
         "cost_usd_per_h.",
     )
     head_usd_mwh: float = Field(default=50.0, description="Price of what the sources deliver, USD/MWh.")
-    voltage_band: Annotated[
-        tuple[float, float] | None, BeforeValidator(band), DisplayedField("[LOW,HIGH]"), AlsoNamed("--band")
-    ] = Field(default=(0.95, 1.05), description="Voltages allowed, pu, or none.")
+    voltage_band: VoltageBand = Field(default=(0.95, 1.05), description="Voltages allowed, pu, or none.")
     band_at: str = Field(
         default="buses",
         description="Where the band holds: buses (all but the sources), or loads (those with loads).",

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from .... import physics
+from ...jobs.pictures import new_figure, png
 from .opf_config import OpfSession
 from .opf_settings import with_settings
 from .voltage_figure import (
@@ -20,8 +21,6 @@ from .voltage_figure import (
     draw_profile,
     finish_profile,
     ground_voltages,
-    new_figure,
-    png,
     way_of,
 )
 

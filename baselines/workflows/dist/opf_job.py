@@ -10,12 +10,12 @@ import numpy as np
 
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import Scalar
+from ...jobs.terminal import SHOWN, tell_left_out, titled_table
 from .opf_config import OpfConfig, OpfSession, opf_session
 from .opf_figure import opf_png
 from .opf_tables import SCHEMAS, opf_tables
 
 PICTURE = "dist_opf.png"
-_SHOWN = 12  # rows of a table on a terminal
 _UNKEPT = ("infeasible", "inexact")
 
 
@@ -28,21 +28,13 @@ class OpfJob(Job[OpfConfig]):
     pictures = (PICTURE,)
     word = "operating points"
 
-    def __init__(self, config: OpfConfig) -> None:
-        """RunError for values that cannot be."""
-        super().__init__(config)
-        config.check()
-
     def prepare(self) -> OpfSession:
         """The feeder and the files."""
         return opf_session(self.config)
 
     def parameters(self, context: OpfSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and files count by their content."""
-        found: dict[str, Scalar] = {}
-        for name, value in self.config.model_dump(exclude={"feeder", "limits", "ders", "costs"}).items():
-            found[name] = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-        return found
+        return self.config.told("feeder", "limits", "ders", "costs")
 
     def describe(self, context: OpfSession) -> Description:
         """The feeder, the files, and the solver."""
@@ -104,34 +96,18 @@ class OpfJob(Job[OpfConfig]):
             yield f"{value}; {cost}; {results['status']}"
 
 
-def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    found = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE_HEAD,
-        pad_edge=False, caption_justify="left",
-    )  # fmt: skip
-    for head in texts:
-        found.add_column(head, no_wrap=True)
-    for head in numbers:
-        found.add_column(head, justify="right", no_wrap=True)
-    return found
-
-
 def setpoints_table(outcome: JobOutcome) -> Any:
     """What each asset does, for a terminal."""
     from rich.markup import escape
 
     name = escape(str(outcome.manifest.results["feeder"]))
-    found = _table(f"Setpoints on {name}", ("Asset", "Bus", "Binding"), ("P MW", "Q Mvar", "USD/h"))
+    found = titled_table(f"Setpoints on {name}", ("Asset", "Bus", "Binding"), ("P MW", "Q Mvar", "USD/h"))
     rows = outcome.tables["dist_opf"].to_pylist()
-    for row in rows[:_SHOWN]:
+    for row in rows[:SHOWN]:
         numbers = (f"{round(row[c], 6) + 0.0:.6f}" for c in ("p_mw", "q_mvar", "cost_usd_per_h"))
         binding = "schedule" if row["scheduled"] else row["binding"].replace(",", " ")
         found.add_row(escape(row["asset_id"]), escape(row["bus_id"]), binding, *numbers)
-    if len(rows) > _SHOWN:
-        found.caption = f"{_SHOWN} of {len(rows)}"
+    tell_left_out(found, len(rows))
     return found
 
 
@@ -141,13 +117,13 @@ def settings_table(outcome: JobOutcome) -> Any:
 
     rows = outcome.tables["dist_opf_settings"].to_pylist()
     moved = [row for row in rows if row["changed"]]
-    found = _table("Settings that change", ("Device", "Id", "At"), ("Before", "Now"))
-    for row in moved[:_SHOWN]:
+    found = titled_table("Settings that change", ("Device", "Id", "At"), ("Before", "Now"))
+    for row in moved[:SHOWN]:
         words = [_state(row["kind"], row[name]) for name in ("state_before", "state")]
         found.add_row(row["kind"], escape(row["device_id"]), escape(row["place"]), *words)
     found.caption = f"{len(moved)} of {len(rows)} that are free change"
-    if len(moved) > _SHOWN:
-        found.caption += f"; {_SHOWN} shown"
+    if len(moved) > SHOWN:
+        found.caption += f"; {SHOWN} shown"
     return found
 
 
@@ -165,12 +141,11 @@ def limits_table(outcome: JobOutcome) -> Any:
     conflict = rows[0]["role"] == "conflict"
     rows.sort(key=lambda row: -((row["excess"] if conflict else row["dual"]) or 0.0))
     title = "Limits that cannot be kept together" if conflict else "Limits that bind"
-    found = _table(title, ("Limit", "At"), ("Value", "Must give way by" if conflict else "Dual"))
-    for row in rows[:_SHOWN]:
+    found = titled_table(title, ("Limit", "At"), ("Value", "Must give way by" if conflict else "Dual"))
+    for row in rows[:SHOWN]:
         last = "–" if row["dual"] is None else f"{row['dual']:.6g} {row['dual_unit']}"
         if conflict:
             last = f"{row['excess']:.6g} {row['unit']}"
         found.add_row(row["kind"], escape(row["element"]), f"{row['limit']:.6g} {row['unit']}", last)
-    if len(rows) > _SHOWN:
-        found.caption = f"{_SHOWN} of {len(rows)}"
+    tell_left_out(found, len(rows))
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from .... import cases
 from ...optimal.units import Unit
-from .csv_rows import CsvRows, RowChecks, read_csv_rows
+from ..csv_rows import CsvRows, RowChecks, read_csv_rows
 
 BOX = ("p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
 LIMITS = ("asset_id", "bus_id", "phase", *BOX, "s_mva")

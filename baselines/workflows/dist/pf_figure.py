@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from .... import cases
+from ...jobs.pictures import new_figure, png
 from .voltage_figure import (
     AFTER,
     BEFORE,
@@ -17,8 +18,6 @@ from .voltage_figure import (
     draw_profile,
     finish_profile,
     ground_voltages,
-    new_figure,
-    png,
     way_of,
 )
 

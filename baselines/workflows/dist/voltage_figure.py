@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from ....cases.model.topology import spanning_forest
 FloatArray = NDArray[np.float64]
 INK, BEFORE, AFTER, BOX = "#222222", "#0072B2", "#D55E00", "#c9c9c9"
 PHASES = {"A": "#0072B2", "B": "#D55E00", "C": "#009E73"}
-_DPI = 120
 
 
 class Way(NamedTuple):
@@ -86,23 +84,6 @@ def draw_positions(ax: Any, rows: Sequence[tuple[str, int, int]], after: str, la
     ax.set_xlabel(label)
     ax.grid(alpha=0.3, axis="x")
     ax.legend(frameon=False, fontsize=8)
-
-
-def new_figure(width: float, height: float) -> Any:
-    """A figure that needs no screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def png(figure: Any) -> bytes:
-    """The same bytes every time."""
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=_DPI, metadata={"Software": None})
-    return sink.getvalue()
 
 
 def by_phase(v_pu: FloatArray) -> Iterator[tuple[str, str, FloatArray]]:

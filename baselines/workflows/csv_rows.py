@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ....cases import CaseError, Problem
-from ...errors import RunError
-from ...jobs.manifest import InputRecord
+from ...cases import CaseError, Problem
+from ..errors import RunError
+from ..jobs.manifest import InputRecord
 
 FIRST_LINE = 2  # of the rows: the header is the first
 
