@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from ..envs.resources.hosting import HostingProgram
@@ -101,6 +101,18 @@ def fitting(env: AnyEnv) -> tuple[str, ...]:
     """
     basic = [name for name in CATALOGUE if name.rpartition("-")[0] not in CATALOGUE]
     return tuple(name for name in basic if _fits(name, env))
+
+
+#: Contenders of their own, those that solve power flows or programs ahead, and a second name of one rule.
+NO_RULES = (
+    "do-nothing", "random", "host-sweep", "host-bisection", "optimal", "schedule-optimal", "mpc",
+    "mpc-perfect", "vvo-optimal", "vvo-plan", "regulator-local",
+)  # fmt: skip
+
+
+def rules_among(found: Iterable[str]) -> tuple[str, ...]:
+    """Those of some names that are rules, in their order: what the best rule of a day is chosen from."""
+    return tuple(name for name in found if name not in NO_RULES)
 
 
 def _fits(name: str, env: AnyEnv) -> bool:

@@ -17,20 +17,6 @@ from ..search.day_search import momentary
 from .affine import Affine, best_affine
 from .config import BUDGETS, AuditConfig, Budget
 
-#: Policies that are contenders of their own, and those that solve power flows ahead: planners, no rules.
-_OWN = (
-    "do-nothing",
-    "random",
-    "host-sweep",
-    "host-bisection",
-    "optimal",
-    "schedule-optimal",
-    "mpc",
-    "mpc-perfect",
-    "vvo-optimal",
-    "vvo-plan",
-)
-
 
 class AuditSession:
     """One environment on its train and its test days.
@@ -63,7 +49,7 @@ class AuditSession:
     @functools.cached_property
     def rules(self) -> tuple[str, ...]:
         """The scripted policies that have something to control here."""
-        return tuple(name for name in registry.fitting(self.test.env) if name not in _OWN)
+        return registry.rules_among(registry.fitting(self.test.env))
 
     @functools.cached_property
     def extremes(self) -> dict[str, FloatArray]:

@@ -21,10 +21,6 @@ from ..search.day_search import momentary
 
 #: Policies that solve power flows ahead of each step, or know the day.
 PLANNERS = ("host-sweep", "host-bisection", "optimal")
-#: Those that are no rules, and whose plans are made here anyway, or are worth less.
-_NO_RULES = (
-    "do-nothing", "random", "mpc", "mpc-perfect", "schedule-optimal", "vvo-optimal", "vvo-plan", *PLANNERS,
-)  # fmt: skip
 #: Row steps of a search: so many voltages are solved for, within these ends.
 _VOLTAGES, _FEWEST, _MOST = 5_000_000, 30_000, 80_000
 
@@ -54,7 +50,7 @@ class CertifySession:
         self.covered = _passes(check_covered, scenario)
         self.per_phase = _passes(check_phase_day, scenario)
         fitting = registry.fitting(self.arena.env)
-        self.rules = tuple(name for name in fitting if name not in _NO_RULES)
+        self.rules = registry.rules_among(fitting)
         self.planners = tuple(name for name in PLANNERS if name in fitting and not self.covered)
         voltages = int(scenario.network.n_bus) * (1 if scenario.feeder.phases == "balanced" else 3)
         most = int(np.clip(_VOLTAGES // voltages, _FEWEST, _MOST))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cases.model.topology import spanning_forest
+from ...cases.model.topology import branch_ends, spanning_forest
 from ..errors import RunError, unknown
 from .customers import Customers
 from .limits import KINDS, THERMAL
@@ -214,11 +214,8 @@ class _Search:
         """Columns of the loadings of branches between each customer and its source, on its phases."""
         of, flows = self.flows.quantities, self.flows
         parent = np.asarray(spanning_forest(flows.feeder)[0])
-        ends = [
-            [flows.feeder.node_index[str(name)] for name in flows.feeder.column("branches", side)]
-            for side in ("from_node", "to_node")
-        ]
-        between = {frozenset(pair): str(name) for name, *pair in zip(flows.branch_ids, *ends, strict=True)}
+        ends = branch_ends(flows.feeder).tolist()
+        between = {frozenset(pair): str(name) for name, pair in zip(flows.branch_ids, ends, strict=True)}
         by_name: dict[str, list[int]] = {}
         for c in np.flatnonzero(of.kind_high == THERMAL).tolist():
             by_name.setdefault(of.element[c], []).append(c)

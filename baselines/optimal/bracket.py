@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,14 +72,21 @@ def played(env: Any, actions: FloatArray, day: int, seed: int) -> float:
         day: Of its data; ``seed`` of its reset.
         seed: With ``day``.
     """
+    total = 0.0
+    for reward, _, _ in steps_of(env, actions, day, seed):
+        total += float(reward)
+    return total
+
+
+def steps_of(
+    env: Any, actions: FloatArray, day: int, seed: int
+) -> Iterator[tuple[float, bool, dict[str, Any]]]:
+    """(reward, terminated, info) of each interval of a plan as it is `played`, until the episode ends."""
     codec = scenario_of(env).codec
     env.reset(seed=seed, options={"day": int(day)})
-    total = 0.0
     for action in actions:
-        _, reward, terminated, truncated, _ = env.step(
-            codec.one(codec.encode(action[None].astype(np.float32)))
-        )
-        total += float(reward)
+        code = codec.one(codec.encode(action[None].astype(np.float32)))
+        _, reward, terminated, truncated, info = env.step(code)
+        yield reward, terminated, info
         if terminated or truncated:
-            break
-    return total
+            return

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cases import Feeder
+from ...cases.model.topology import branch_ends
 from ...envs.resources.hosting import HostingProgram
 from ..errors import RunError
 from ..policy import Action, AnyEnv, FloatArray, Policy, RuleActions, RuleObservations, scenario_of
@@ -91,10 +92,9 @@ class NearestFirst(Policy):
 def way_to_source(feeder: Feeder, node: int) -> list[int]:
     """Rows of the closed branches between a node, by its row, and the nearest source; empty where none is."""
     index = feeder.node_index
-    ends = [[index[n] for n in feeder.column("branches", name)] for name in ("from_node", "to_node")]
     closed = np.asarray(feeder.column("branches", "status"), dtype=np.bool_)
     at: list[list[tuple[int, int]]] = [[] for _ in index]
-    for row, (a, b) in enumerate(zip(*ends, strict=True)):
+    for row, (a, b) in enumerate(branch_ends(feeder).tolist()):
         if closed[row]:
             at[a].append((b, row))
             at[b].append((a, row))

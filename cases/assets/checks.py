@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..model.edit import nearest
@@ -147,9 +148,9 @@ def _is_blank(cells: Cells, name: str, row: int) -> bool:
     column = cells.columns.get(name)
     if column is None:
         return True
-    if isinstance(column, list):
-        return column[row] == ""
-    return not column[row].is_valid  # type: ignore[union-attr]
+    if isinstance(column, pa.Array):
+        return not column[row].is_valid
+    return column[row] == ""
 
 
 def _check_storage(cells: Cells, row: int, columns: Columns) -> None:

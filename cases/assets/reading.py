@@ -98,8 +98,8 @@ def _read(
     if "telemetry" in cells:
         columns["telemetry"] = telemetry_columns(cells["telemetry"], clock)
     known = Known(
-        curves=set(columns.get("cost_curves", {}).get("cost_curve_id", ())) - {""},
-        series=set(columns.get("telemetry", {}).get("telemetry_id", ())) - {""},
+        curves=_named(columns, "cost_curves", "cost_curve_id"),
+        series=_named(columns, "telemetry", "telemetry_id"),
         sites=CHARGER_SITES,
         feeder=feeder,
     )
@@ -112,6 +112,11 @@ def _read(
     tables = {name: _table(name, columns[name]) if name in columns else empty(name) for name in ASSET_TABLES}
     name = feeder.name if feeder is not None else str(path)
     return AssetSet(tables.pop(_MAIN), **tables, name=name), ()
+
+
+def _named(columns: dict[str, dict[str, Any]], table: str, column: str) -> dict[str, None]:
+    """Ids that a table names, in its order: messages tell the first of them."""
+    return dict.fromkeys(one for one in columns.get(table, {}).get(column, ()) if one)
 
 
 def _in_order(cells: Cells) -> list[Problem]:

@@ -24,7 +24,7 @@ Stamps = NDArray[np.int64]
 
 #: Of local standard time of the shipped data.
 STANDARD_UTC_OFFSET_H = 1.0
-_UTC = datetime.timezone.utc  # noqa: UP017 - the same on all versions
+_UTC = datetime.UTC
 _STANDARD = datetime.timezone(datetime.timedelta(hours=STANDARD_UTC_OFFSET_H))
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=_UTC)
 _US = datetime.timedelta(microseconds=1)

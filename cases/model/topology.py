@@ -67,8 +67,12 @@ class Topology:
 def closed_branches(feeder: FeederTables) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the branches closed at both ends, and (n_closed, 2) node rows of their ends."""
     closed = np.flatnonzero(joins(feeder.branches))
-    ends = [_rows_of(feeder, "branches", column)[closed] for column in ("from_node", "to_node")]
-    return closed, np.column_stack(ends)
+    return closed, branch_ends(feeder)[closed]
+
+
+def branch_ends(feeder: FeederTables) -> np.ndarray:
+    """(n_branches, 2) node rows of each branch, from and to."""
+    return np.column_stack([_rows_of(feeder, "branches", column) for column in ("from_node", "to_node")])
 
 
 def _rows_of(feeder: FeederTables, table: str, column: str) -> np.ndarray:

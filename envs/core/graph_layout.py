@@ -11,6 +11,7 @@ from gymnasium import spaces
 from gymnasium.spaces import GraphInstance
 from numpy.typing import NDArray
 
+from ...cases.model.topology import branch_ends
 from .columns import branch_phases, node_phases, per_phase
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class GraphLayout:
                     nodes.add(unit_rows[entry.name.rpartition(".")[0]], name, entry.index)
                 else:
                     nodes.everywhere(entry.name, entry.index)
-        self.edge_links: IntArray = _links(feeder)
+        self.edge_links: IntArray = branch_ends(feeder)
         self._size = layout.size
         self._nodes, self._edges = nodes.columns(), edges.columns()
         self._node_constants, node_names = _phases_of(feeder, "nodes")
@@ -153,13 +154,6 @@ def _place(features: _Features, label: str, column: int, rows: Mapping[str, int]
         node, _, letters = place.rpartition(".")
         row, phase = rows[node], f".{letters}"
     features.add(row, f"{name}{phase}{f'[{step}]' if step else ''}{tail}", column)
-
-
-def _links(feeder: Feeder) -> IntArray:
-    ends = [
-        [feeder.node_index[str(n)] for n in feeder.column("branches", c)] for c in ("from_node", "to_node")
-    ]
-    return np.array(ends, dtype=np.int64).T.copy()
 
 
 def _branch_table(feeder: Feeder) -> FloatArray:

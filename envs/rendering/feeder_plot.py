@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...cases.model.topology import branch_ends
 from ...cases.model.tree_drawing import radial_layout
 
 if TYPE_CHECKING:
@@ -128,13 +129,6 @@ def draw_feeder(
 def unit_colour(kind: str) -> str:
     """The colour of a kind of resource, the same in every picture."""
     return COLOURS.get(kind) or OTHER_COLOURS[sum(map(ord, kind)) % len(OTHER_COLOURS)]
-
-
-def branch_ends(feeder: Feeder) -> NDArray[np.int64]:
-    """(n_branches, 2) node rows of each branch."""
-    index = feeder.node_index
-    columns = [[index[str(n)] for n in feeder.column("branches", end)] for end in ("from_node", "to_node")]
-    return np.array(columns, dtype=np.int64).T.reshape(-1, 2)
 
 
 def coordinates(feeder: Feeder) -> Floats:

@@ -178,6 +178,14 @@ def test_orders_of_a_file_hold_at_branches_and_assets(folder: Folder) -> None:
     assert folder.day()["curtailed_mwh"] == pytest.approx(3.0 * lost.sum(), abs=1e-4)
 
 
+def test_what_is_known_is_told_in_the_order_of_the_feeder(folder: Folder) -> None:
+    """The same message in every process: the head, then branches as the table has them."""
+    bad = folder.file("limits.csv", "element,p_max_mw\nzzz,1\n")
+    code, _, error = folder.schedule("--limits", bad)
+    assert code == 2
+    assert "known: head, 1-2, 2-3, 3-4, 4-5, 5-6, 6-7, 7-8, ..." in " ".join(error.split())
+
+
 def test_own_prices_and_loads_replace_the_shipped_ones(folder: Folder) -> None:
     """Row 51: series join on time stamps; a missing one is an error with file and row."""
     hours = [f"2016-07-01 {h:02d}:00" for h in range(0, 24, 3)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...policy import scenario_of
 from ..affine import FloatArray
+from ..bracket import steps_of
 from .network import Setpoints
 
 _POSITIONS = ("tap_pos", "cap_on")
@@ -38,19 +38,14 @@ def started(env: Any, actions: FloatArray, day: int, seed: int) -> Start | None:
         day: Of its data; ``seed`` of its reset.
         seed: With ``day``.
     """
-    codec = scenario_of(env).codec
-    env.reset(seed=seed, options={"day": int(day)})
+    played = list(steps_of(env, actions, day, seed))
+    if len(played) < len(actions) or any(terminated for _, terminated, _ in played):
+        return None
     p, q, position, value = [], [], [], 0.0
-    for action in actions:
-        code = codec.one(codec.encode(action[None].astype(np.float32)))
-        _, reward, terminated, truncated, info = env.step(code)
+    for reward, _, info in played:
         did = info["delivered"]
         p.append(did["p_mw"])
         q.append(did["q_mvar"])
         position.append(np.concatenate([np.empty(0), *(did[name] for name in _POSITIONS if name in did)]))
         value += float(reward)
-        if terminated or truncated:
-            break
-    if len(p) < len(actions) or terminated:
-        return None
     return Start(Setpoints(np.array(p), np.array(q), np.array(position)), actions, value)

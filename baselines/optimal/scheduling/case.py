@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .... import physics
-from ....cases.model.topology import spanning_forest
+from ....cases.model.topology import branch_ends, spanning_forest
 from ...errors import RunError, unknown
 from ..affine import FloatArray, IntArray
 from ..branch_flow import NetworkLimits
@@ -18,6 +18,7 @@ from ..phase_dispatch import PhaseUnit, grounded, shares_of
 from ..verdict import KEPT
 from .assets import Asset, check_energy
 
+_POWERS = ("p_", "q_")  # how the names of powers begin
 HEAD = "head"  # the substation: all sources together
 
 
@@ -120,7 +121,7 @@ class ScheduleCase:
                 raise RunError(f"asset {asset.name!r} has {asset.steps} steps, prices have {steps}")
             if names.count(asset.name) > 1:
                 raise RunError(f"asset {asset.name!r} is there twice: give each its own name")
-        branches = set(self.branch_ids)
+        branches = dict.fromkeys(self.branch_ids)
         for cap in self.caps:
             if cap.element != HEAD and cap.element not in branches:
                 raise unknown("branch", cap.element, branches)
@@ -185,13 +186,8 @@ class ScheduleCase:
 
     def forward(self) -> NDArray[np.bool_]:
         """(n_branch,) whether the from end of each branch is the one nearer to the substation."""
-        feeder = self.net.feeder
-        depth = np.asarray(spanning_forest(feeder)[1])
-        ends = [
-            depth[[feeder.node_index[str(n)] for n in feeder.column("branches", name)]]
-            for name in ("from_node", "to_node")
-        ]
-        return np.asarray(ends[0] <= ends[1])
+        depth = np.asarray(spanning_forest(self.net.feeder)[1])[branch_ends(self.net.feeder)]
+        return np.asarray(depth[:, 0] <= depth[:, 1])
 
     # -- what a solution exceeds -------------------------------------------------------------------------
 
@@ -248,6 +244,17 @@ class ScheduleCase:
             limit = share * float(ratings[0][tuple(place[1:])])
             found.append(Excess("thermal", where, int(place[0]), limit, "MVA", float(over[tuple(place)])))
         return found
+
+
+def times(loads: Mapping[str, Any], factor: FloatArray) -> dict[str, Any]:
+    """Arguments of `physics.solve` with their powers times a factor, (steps,) or (steps, n_bus)."""
+
+    def shaped(value: Any) -> FloatArray:
+        return factor.reshape(*factor.shape, *(1,) * (np.ndim(value) - factor.ndim))
+
+    return {
+        name: value * shaped(value) if name.startswith(_POWERS) else value for name, value in loads.items()
+    }
 
 
 def gathered(caps: Sequence[PowerCap]) -> tuple[PowerCap, ...]:

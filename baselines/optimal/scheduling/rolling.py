@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +13,12 @@ from ...errors import RunError
 from ..affine import FloatArray
 from ..branch_flow import NetworkLimits
 from .assets import Asset, followed, tube
-from .case import ScheduleCase
+from .case import ScheduleCase, times
 from .plan import PLAYED, AssetSchedule, best_schedule, replayed
 from .rules import idle
 
 _DAY_H = 24.0
-_POWERS = ("p_", "q_")
+FREE = NetworkLimits(None, None)  # no limit of the network
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,22 @@ def rolling_schedule(
 
 
 def _plan(case: ScheduleCase, objective: str, margin_pu: float) -> tuple[FloatArray, FloatArray]:
-    limits, band = case.limits, case.limits.v_band
+    band = case.limits.v_band
     narrow = None if band is None else (band[0] + margin_pu, band[1] - margin_pu)
-    free = NetworkLimits(None, None)
-    tries: Sequence[dict[str, Any]] = (
-        {"limits": replace(limits, v_band=narrow)}, {"limits": free}, {"limits": free, "caps": ()},
-    )  # fmt: skip
+    limits = replace(case.limits, v_band=narrow)
+    return first_found(case, objective, ({"limits": limits}, {"limits": FREE}, {"limits": FREE, "caps": ()}))
+
+
+def first_found(
+    case: ScheduleCase, objective: str, tries: Iterable[Mapping[str, Any]]
+) -> tuple[FloatArray, FloatArray]:
+    """(steps, n_assets) P and Q of the best schedule of the first version of a case that has any; else rest.
+
+    Args:
+        case: What is to be scheduled.
+        objective: One of `objectives.OBJECTIVES`.
+        tries: Attributes that each version has in place of the case's own.
+    """
     for changes in tries:
         try:
             found = best_schedule(replace(case, **changes), objective)
@@ -137,10 +147,7 @@ def _foreseen(
             one = replace(one, p_max_mw=np.minimum(most, max(float(asset.p_max_mw.max()), 0.0)))
         assets.append(one)
     window = case.window(first, stop, assets=tuple(assets))
-    loads = {
-        name: value * factor(0).reshape(-1, *(1,) * (np.ndim(value) - 1)) if name[:2] in _POWERS else value
-        for name, value in window.loads.items()
-    }
+    loads = times(window.loads, factor(0))
     return replace(window, loads=loads, price_usd_mwh=window.price_usd_mwh * factor(3))
 
 

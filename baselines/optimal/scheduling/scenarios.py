@@ -19,7 +19,7 @@ from .worlds import (
     SUN,
     WIND,
     Event,
-    behind,
+    lower_ends,
 )
 
 
@@ -76,7 +76,7 @@ def _happens(
 
 
 def _closed_branches(case: ScheduleCase) -> list[str]:
-    return [name for name in case.branch_ids if behind(case, name).any()]
+    return [name for name, end in zip(case.branch_ids, lower_ends(case), strict=True) if end >= 0]
 
 
 def _speakers(case: ScheduleCase) -> list[str]:

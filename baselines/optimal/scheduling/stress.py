@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from ...errors import RunError, unknown
+from ...errors import unknown
 from ..affine import FloatArray
-from ..branch_flow import NetworkLimits
 from .case import Excess, OverLimitsError, ScheduleCase
 from .plan import PLAYED, AssetSchedule, best_schedule, replayed
-from .rolling import RollingSettings, rolling_schedule
-from .rules import RULES, idle
+from .rolling import FREE, RollingSettings, first_found, rolling_schedule
+from .rules import RULES
 from .worlds import Event, World, begun, world_of
 
 OPTIMUM, MPC, DAY_AHEAD = "optimum", "mpc", "day-ahead"
@@ -98,7 +98,7 @@ class StressTest:
         Raises:
             RunError: an unknown policy.
         """
-        world = world_of(self.nominal, events)
+        world = _world(self.nominal, tuple(events))
         status = PLAYED
         if policy == OPTIMUM:
             p, q, status = _foreseeing(world.case, self.objective)
@@ -108,7 +108,7 @@ class StressTest:
             rolling = replace(settings, error=settings.error * world.error_factor)
 
             def believed(hour: float) -> ScheduleCase:
-                return world_of(self.nominal, begun(events, hour)).case
+                return _world(self.nominal, begun(events, hour)).case
 
             found = rolling_schedule(world.case, self.objective, rolling, believed)
             p, q = found.p_mw, found.q_mvar
@@ -122,22 +122,18 @@ class StressTest:
         return Outcome(world, schedule, _alive(world, schedule.exceeded))
 
 
+#: All policies of a scenario meet the same worlds: that of all events, and those of what has begun.
+_world = lru_cache(maxsize=16)(world_of)
+
+
 def _foreseeing(case: ScheduleCase, objective: str) -> tuple[FloatArray, FloatArray, str]:
     """The best schedule; where none keeps the limits, the best one without caps, then without limits."""
-    free = NetworkLimits(None, None)
     try:
         found = best_schedule(case, objective)
-        return found.p_mw, found.q_mvar, found.status
     except OverLimitsError:
-        pass
-    for relaxed in (replace(case, caps=()), replace(case, limits=free), replace(case, limits=free, caps=())):
-        try:
-            found = best_schedule(relaxed, objective)
-        except RunError:
-            continue
-        return found.p_mw, found.q_mvar, BEYOND
-    wanted = idle(case)
-    return wanted, np.zeros_like(wanted), BEYOND
+        tries = {"caps": ()}, {"limits": FREE}, {"limits": FREE, "caps": ()}
+        return *first_found(case, objective, tries), BEYOND
+    return found.p_mw, found.q_mvar, found.status
 
 
 def _alive(world: World, exceeded: Sequence[Excess]) -> tuple[Excess, ...]:

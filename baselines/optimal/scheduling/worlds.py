@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....cases.model.topology import spanning_forest
-from ..affine import FloatArray
+from ....cases.model.topology import branch_ends, spanning_forest
+from ..affine import FloatArray, IntArray
 from .assets import Asset
-from .case import ScheduleCase, steps_between
+from .case import ScheduleCase, steps_between, times
 
 DAY_H = 24.0
 PRICE, LOAD, SUN, WIND = "price", "load", "sun", "wind"
@@ -26,7 +26,6 @@ FORECAST, COMMUNICATION = "forecast-error", "communication-loss"
 KINDS = (PRICE, LOAD, SUN, WIND, LINE, ASSET, FORECAST, COMMUNICATION)
 #: Those that happen to an element: nobody knows of them before they begin.
 OF_ELEMENT = (LINE, ASSET, COMMUNICATION)
-_POWERS = ("p_", "q_")
 _BOUNDS = ("p_min_mw", "p_max_mw", "q_min_mvar", "q_max_mvar")
 
 
@@ -112,16 +111,14 @@ def world_of(case: ScheduleCase, events: Sequence[Event]) -> World:
         one, short = _cut_off(_offered(asset, factor), out[:, k], dt_h)
         assets.append(one)
         unmet += short
-    loads = {name: _scaled(name, value, of_day[LOAD]) for name, value in case.loads.items()}
+    loads = times(case.loads, of_day[LOAD])
     unserved = dt_h * sum(
         float(np.asarray(loads[name]).reshape(steps, case.net.n_bus, -1).sum(axis=2)[dead].sum())
         for name in ("p_mw", "p_delta_mw")
         if name in loads
     )
-    for name, value in loads.items():
-        if name[:2] in _POWERS:
-            loads[name] = np.where(dead.reshape(*dead.shape, *(1,) * (np.ndim(value) - 2)), 0.0, value)
-    found = replace(case, assets=tuple(assets), loads=loads, price_usd_mwh=case.price_usd_mwh * of_day[PRICE])
+    served, price = times(loads, np.where(dead, 0.0, 1.0)), case.price_usd_mwh * of_day[PRICE]
+    found = replace(case, assets=tuple(assets), loads=served, price_usd_mwh=price)
     return World(found, dead, unserved, unmet, silent, error)
 
 
@@ -131,18 +128,21 @@ def begun(events: Sequence[Event], hour: float) -> tuple[Event, ...]:
 
 
 def behind(case: ScheduleCase, branch: str) -> NDArray[np.bool_]:
-    """(n_bus,) buses that lose their supply without a branch of a radial feeder."""
+    """(n_bus,) buses that lose their supply without a branch of a radial feeder; none of an open one."""
     feeder = case.net.feeder
     parent, depth = (np.asarray(part) for part in spanning_forest(feeder))
-    k = feeder.branch_index[branch]
-    ends = [feeder.node_index[str(feeder.column("branches", name)[k])] for name in ("from_node", "to_node")]
-    lower = ends[1] if parent[ends[1]] == ends[0] else ends[0]
+    lower = lower_ends(case)[feeder.branch_index[branch]]
     found = np.zeros(feeder.n_nodes, dtype=bool)
-    if parent[lower] not in ends:
-        return found  # an open branch
     for node in np.argsort(depth, kind="stable"):
         found[node] = node == lower or (parent[node] >= 0 and found[parent[node]])
     return found
+
+
+def lower_ends(case: ScheduleCase) -> IntArray:
+    """(n_branch,) the bus that hangs on each branch of a radial feeder; -1: on an open one hangs none."""
+    parent = np.asarray(spanning_forest(case.net.feeder)[0])
+    near, far = branch_ends(case.net.feeder).T
+    return np.where(parent[far] == near, far, np.where(parent[near] == far, near, -1))
 
 
 def members(assets: Sequence[Asset], element: str) -> list[int]:
@@ -154,10 +154,6 @@ def members(assets: Sequence[Asset], element: str) -> list[int]:
 
 
 # -- assets -----------------------------------------------------------------------------------------------
-
-
-def _scaled(name: str, value: Any, factor: FloatArray) -> Any:
-    return value * factor.reshape(-1, *(1,) * (np.ndim(value) - 1)) if name[:2] in _POWERS else value
 
 
 def _offered(asset: Asset, factor: FloatArray) -> Asset:

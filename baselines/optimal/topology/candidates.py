@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .... import cases, physics
 from ....cases.graph import joins
+from ....cases.model.topology import branch_ends
 from ...errors import RunError, unknown
 from ..affine import FloatArray, IntArray
 
@@ -198,10 +199,7 @@ def _graph(feeder: cases.Feeder) -> tuple[IntArray, int]:
     sources = [index[str(n)] for n in feeder.column("sources", "node_id")]
     vertex = np.arange(feeder.n_nodes)
     vertex[sources] = sources[0]
-    ends = [
-        vertex[[index[str(n)] for n in feeder.column("branches", name)]] for name in ("from_node", "to_node")
-    ]
-    return np.stack(ends, axis=1).astype(np.int64), int(sources[0])
+    return vertex[branch_ends(feeder)], int(sources[0])
 
 
 def _breadth_first(ends: IntArray, usable: IntArray, root: int, n: int) -> tuple[IntArray, IntArray]:

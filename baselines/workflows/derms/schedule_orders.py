@@ -57,7 +57,7 @@ def read_orders(
     """
     rows = read_csv_rows(path, _KNOWN, ("element",))
     checks = RowChecks(str(path))
-    known = {HEAD, *branches, *assets.ids}
+    known = dict.fromkeys([HEAD, *branches, *assets.ids])
     orders = []
     for line, row in zip(rows.lines, rows.rows, strict=True):
         element = row["element"]

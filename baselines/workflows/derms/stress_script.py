@@ -37,8 +37,8 @@ def read_script(
     """
     rows = read_csv_rows(path, _COLUMNS, ("scenario", "kind"))
     checks = RowChecks(str(path))
-    speakers = {name for asset in case.assets for name in (asset.name, asset.agg) if name}
-    known = {LINE: set(case.branch_ids), ASSET: speakers, COMMUNICATION: speakers}
+    speakers = dict.fromkeys(name for asset in case.assets for name in (asset.name, asset.agg) if name)
+    known = {LINE: dict.fromkeys(case.branch_ids), ASSET: speakers, COMMUNICATION: speakers}
     found: dict[int, list[Event]] = {}
     for line, row in zip(rows.lines, rows.rows, strict=True):
         event = _event(row, line, known, checks)
@@ -54,7 +54,9 @@ def read_script(
     return tuple((number, tuple(found[number])) for number in sorted(found)), rows.record("script")
 
 
-def _event(row: Mapping[str, str], line: int, known: Mapping[str, set[str]], checks: RowChecks) -> Event:
+def _event(
+    row: Mapping[str, str], line: int, known: Mapping[str, Mapping[str, None]], checks: RowChecks
+) -> Event:
     """Of a row; what is wrong with it goes to ``checks``."""
     kind, element = row["kind"], row.get("element", "")
     if kind not in KINDS:

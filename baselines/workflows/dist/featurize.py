@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .... import cases, physics
+from ....cases.model.topology import branch_ends
 from ...hosting.capacity import Settings, flows_of
 from ...hosting.moments import Moments, operating_point, steps_of_days
 from ...jobs.unit_tables import NUMBER, TEXT, YES_NO, schema, table
@@ -87,11 +88,7 @@ class Featurizer:
         """``net``: the feeder compiled."""
         self.feeder, self.moments, self.net = feeder, moments, net
         self.per_phase = feeder.phases == "per-phase"
-        index = feeder.node_index
-        self.ends = [
-            np.array([index[str(n)] for n in feeder.column("branches", end)], dtype=np.int64)
-            for end in ("from_node", "to_node")
-        ]
+        self.ends = list(branch_ends(feeder).T)
         self.closed = np.asarray(feeder.column("branches", "status"), dtype=bool)
 
     @classmethod

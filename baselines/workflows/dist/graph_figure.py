@@ -9,7 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ....cases import Feeder
-from ....envs.rendering.feeder_plot import branch_ends, coordinates
+from ....cases.model.topology import branch_ends
+from ....envs.rendering.feeder_plot import coordinates
 from ...jobs.pictures import new_figure, png
 
 Floats = NDArray[np.float64]

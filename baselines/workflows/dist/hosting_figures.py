@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ....cases import Feeder
-from ....cases.model.topology import closed_branches, spanning_forest
-from ....envs.rendering.feeder_plot import branch_ends, coordinates
+from ....cases.model.topology import branch_ends, closed_branches, spanning_forest
+from ....envs.rendering.feeder_plot import coordinates
 from ...hosting.capacity import Capacities, HostingStudy
 from ...hosting.limits import KINDS
 from ...jobs.pictures import new_figure, png

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .... import physics
 from ...optimal.dispatch import Binding, optimal_dispatch
-from ...optimal.phase_dispatch import PhaseUnit, injections, phase_optimum
+from ...optimal.phase_dispatch import PhaseUnit, grounded, injections, phase_optimum
 from .opf_config import OBJECTIVES, OpfConfig, OpfSession
 from .opf_settings import Point, settled
 from .opf_units import Asset
@@ -134,12 +134,6 @@ def _phase_unit(net: physics.Network3, asset: Asset) -> PhaseUnit:
         unit.name, unit.bus, unit.p_min_mw, unit.p_max_mw, unit.q_min_mvar, unit.q_max_mvar, unit.s_mva,
         unit.cost, unit.points, phase=asset.phases or letters or LETTERS,
     )  # fmt: skip
-
-
-def grounded(net: physics.Network3) -> NDArray[np.bool_]:
-    """(n_bus, 3) phases that are fed and have a voltage to ground of their own: those that a band judges."""
-    slots = np.asarray(net.topology.ground_slots, dtype=bool).reshape(-1, 3)
-    return np.asarray(net.present & net.energised & slots, dtype=bool)
 
 
 def judged_nodes(session: OpfSession) -> NDArray[np.bool_]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .... import cases
-from ....envs.rendering.feeder_plot import branch_ends, coordinates
+from ....cases.model.topology import branch_ends
+from ....envs.rendering.feeder_plot import coordinates
 from .sensitivity import FeederSensitivities
 
 DPI = 110
