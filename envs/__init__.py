@@ -40,6 +40,8 @@ from .core.randomise import Randomisation, SwitchStates
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .graph import GraphObservation
+from .many_agents import parallel_vec
+from .parallel import ParallelVec
 from .resources import (
     EV,
     PV,
@@ -143,6 +145,7 @@ __all__ = [
     "MultiDiscrete",
     "OutdoorForecast",
     "PVForecast",
+    "ParallelVec",
     "PeakImport",
     "PeakShaving",
     "PriceForecast",
@@ -182,6 +185,7 @@ __all__ = [
     "options_from_assets",
     "options_from_dict",
     "options_to_dict",
+    "parallel_vec",
     "read_options",
     "sb3_vec_env",
     "shipped_asset_options",
