@@ -105,6 +105,7 @@ bench: $(FULL)
 	@$(BIN)/distgrid bench pf --phases 3
 	@$(BIN)/distgrid bench env
 	@$(BIN)/distgrid bench vector
+	@$(BIN)/distgrid bench marl
 	@$(BIN)/distgrid bench rollout
 	@$(BIN)/distgrid bench gradient
 	@$(BIN)/distgrid bench hosting
