@@ -9,6 +9,7 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from .agents import AgentTable, Credit, Cut
+from .agents.codes import CodedActions, FloatActions
 from .core.outcome import Outcome
 from .core.terms import FAILURE
 from .kernels.agents import gather_agents, shared_rewards, spread_actions
@@ -66,6 +67,7 @@ class ParallelVec:
         action_columns: (agent, action_width) which columns are real.
         active: (env, agent) who has a device present to act on in the coming interval: a charging station
             without a car has none, and what it does is of no effect.
+        actions: what is handed over: numbers, or numbers of joint actions.
         table: who decides, sees and earns what, as index tables.
         unwrapped: the vector environment below.
 
@@ -83,6 +85,9 @@ class ParallelVec:
             raise TypeError(f"agents are cut from a vector environment with continuous actions, got {env!r}")
         self.unwrapped = env
         self.table = table = AgentTable(env, cut)
+        self.actions: FloatActions | CodedActions = (
+            FloatActions(table) if cut.discrete is None else CodedActions(table, env.fleet, cut.discrete)
+        )
         self.possible_agents: tuple[str, ...] = table.parts.agents
         self.num_envs, self.num_agents = env.num_envs, table.n_agents
         self.observation_sizes, self.action_sizes = table.observation_sizes, table.action_sizes
@@ -111,13 +116,15 @@ class ParallelVec:
             Observations (env, agent, observation_width) float32, and the infos of the vector environment.
         """
         flat, infos = self.unwrapped.reset(seed=seed, options=options)
-        return self._shown(flat), infos
+        shown = self._shown(flat)
+        return shown, self._masked(infos)
 
     def step(self, actions: ArrayLike) -> SteppedAgents:
         """One interval in every environment.
 
         Args:
-            actions: (env, agent, action_width) in [-1, 1]; what stands in padding is of no effect.
+            actions: (env, agent, action_width) in [-1, 1]; what stands in padding is of no effect. Of a
+                discrete one (env, agent) whole numbers.
 
         Returns:
             Observations (env, agent, observation_width) float32, rewards (env, agent) float64, terminations
@@ -128,12 +135,9 @@ class ParallelVec:
         Raises:
             ValueError: a wrong shape, or a number outside [-1, 1].
         """
-        given = np.ascontiguousarray(actions, dtype=np.float32)
-        if given.shape != (self.num_envs, self.num_agents, self.action_width):
-            raise ValueError(
-                f"actions have shape {given.shape}, expected {self.num_envs} environments, {self.num_agents} "
-                f"agents, {self.action_width} columns"
-            )
+        given = self.actions.decode(actions)
+        if len(given) != self.num_envs:
+            raise ValueError(f"actions are for {len(given)} environments, there are {self.num_envs}")
         table = self.table
         spread_actions(given, table.action_agent, table.action_column, table.neutral, self._asked)
         flat, team, terminated, truncated, infos = self.unwrapped.step(self._asked)
@@ -146,7 +150,17 @@ class ParallelVec:
             shared_rewards(arrays.own, team, table.share, arrays.failed, rewards)
         if "final_obs" in infos:
             self._cut_final(infos["final_obs"])
-        return self._shown(flat), rewards, terminated, truncated, infos
+        shown = self._shown(flat)
+        return shown, rewards, terminated, truncated, self._masked(infos)
+
+    def action_spaces(self) -> dict[str, spaces.Space[Any]]:
+        """The space of each agent's action; agents of a kind share one object."""
+        kinds = self.table.parts.kinds
+        return dict(zip(self.possible_agents, self.actions.spaces(kinds), strict=True))
+
+    def observation_spaces(self) -> dict[str, spaces.Box]:
+        """The box of each agent's observation; agents of a kind share one object."""
+        return self.table.observation_spaces()
 
     def state(self) -> FloatArray:
         """(env, state_width) float32: the whole observation of each environment; a fresh array."""
@@ -155,6 +169,18 @@ class ParallelVec:
     def close(self) -> None:
         """Close the vector environment."""
         self.unwrapped.close()
+
+    def _masked(self, infos: dict[str, Any]) -> dict[str, Any]:
+        """Infos with ``action_mask`` (env, agent, most codes), where actions are discrete."""
+        found = []
+        for shard in self.unwrapped.shards:
+            grid = shard.grid
+            mask = self.actions.mask(grid.fleet, grid.t_index, self.active[shard.rows])
+            if mask is None:
+                return infos
+            found.append(mask)
+        infos["action_mask"] = np.concatenate(found)
+        return infos
 
     def _shown(self, flat: FloatArray) -> FloatArray:
         """(env, agent, observation_width) of flat observations, which become the state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .credit import Credit, share_of
-from .partition import Partition, partition
+from .partitions import Partition, partition
 from .table import AgentTable, Cut
 from .views import SCOPES, Views, neighbourhoods
 from .zones import ElectricalTree, zones_of

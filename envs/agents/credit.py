@@ -74,7 +74,8 @@ class Credit:
         self._held = np.zeros((2, grid.batch, fleet.n_units))
         priced = grid.ledger is not None
         self._energy = -factors.get("energy_cost_usd", 0.0) * grid.dt_h if priced else 0.0
-        self._settled = tuple(factors.get(name, 0.0) for name in _SETTLEMENT)
+        deficit, surplus, deficit_mwh = (factors.get(name, 0.0) for name in _SETTLEMENT)
+        self._settled = deficit, surplus, deficit_mwh
         self._none = np.zeros(grid.batch), np.zeros((grid.batch, 2)), np.zeros(grid.batch, dtype=np.bool_)
 
     def begin(self) -> None:

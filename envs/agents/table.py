@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.ladder import GRAPH
 from .credit import share_of
-from .partition import Partition, partition
+from .partitions import Partition, partition
 from .views import Views, neighbourhoods
 from .zones import zones_of
 
@@ -52,12 +52,14 @@ class Cut:
         reward: "own", "team" or a share; see `credit`.
         observe: "own", "zone", "global", or buses by name of the agent; see `neighbourhoods`.
         zones: how many at most, or buses by name of the zone; see `zones_of`.
+        discrete: levels of each action column, whose combinations are numbered; None: any number.
     """
 
     agents: str | Mapping[str, Sequence[str]] = "resource"
     reward: str | float = "own"
     observe: str | Mapping[str, Sequence[str]] = "zone"
     zones: int | Mapping[str, Sequence[str]] | None = None
+    discrete: int | None = None
 
 
 class AgentTable:
@@ -115,14 +117,6 @@ class AgentTable:
             box = spaces.Box(*ends, dtype=np.float32)
             found |= dict.fromkeys((self.parts.agents[k] for k in members), box)
         return {agent: found[agent] for agent in self.parts.agents}
-
-    def action_spaces(self) -> dict[str, spaces.Box]:
-        """The box of each agent, [-1, 1]; agents of a kind share one object."""
-        known: dict[tuple[str, int], spaces.Box] = {}
-        for kind, size in zip(self.parts.kinds, self.action_sizes.tolist(), strict=True):
-            known.setdefault((kind, size), spaces.Box(-1.0, 1.0, (size,), dtype=np.float32))
-        each = zip(self.parts.agents, self.parts.kinds, self.action_sizes.tolist(), strict=True)
-        return {agent: known[kind, size] for agent, kind, size in each}
 
     def active(self, flat: FloatArray) -> BoolArray:
         """(batch, agents) who has a device present to act on; ``flat`` (batch, n_obs) observations."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .partition import Partition
+from .partitions import Partition
 
 if TYPE_CHECKING:
     from ...cases import Feeder

@@ -104,7 +104,9 @@ def test_a_battery_pays_its_own_energy_wear_and_settlement() -> None:
         actions[:, store, 0] = [action, -action]
         _, rewards, _, _, infos = env.step(actions)
         p_mw = infos["delivered"]["p_mw"][:, 0]
-        price = vector.shards.grid.ledger.entries[:, 0]
+        ledger = vector.shards.grid.ledger
+        assert ledger is not None
+        price = ledger.entries[:, 0]
         by_hand = 0.25 * price * p_mw - 7.0 * 0.25 * np.abs(p_mw)
         if k == n - 1:
             by_hand = by_hand + infos["rewards"]["energy_deficit"] + infos["rewards"]["energy_surplus"]
@@ -301,8 +303,10 @@ def test_devices_without_actions_are_no_agents() -> None:
 def test_actions_of_a_wrong_shape_or_size_are_refused() -> None:
     env = parallel_vec(MONEY, 2)
     env.reset(seed=0)
-    with pytest.raises(ValueError, match="expected 2 environments"):
+    with pytest.raises(ValueError, match="expected \\(environments, "):
         env.step(np.zeros((2, env.num_agents)))
+    with pytest.raises(ValueError, match="actions are for 1 environments, there are 2"):
+        env.step(np.zeros((1, env.num_agents, env.action_width)))
     with pytest.raises(ValueError, match=r"battery_3\.p"):
         env.step(np.full((2, env.num_agents, env.action_width), 2.0))
     with pytest.raises(ValueError, match="no environment 'distgrid/Nothing-v0'"):
