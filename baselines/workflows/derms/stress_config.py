@@ -14,10 +14,12 @@ from ...optimal.scheduling.objectives import OBJECTIVES
 from ...optimal.scheduling.rolling import RollingSettings
 from ...optimal.scheduling.stress import STRESS_POLICIES
 from ...optimal.scheduling.worlds import KINDS
+from ...registry import names as registered
 from ..voltage_band import VoltageBand
 from .schedule_config import ScheduleConfig
 
 _MOST = 1_000_000
+FILE = "file:"  # how the name of a policy that was saved begins
 
 
 class StressConfig(JobConfig):
@@ -44,7 +46,8 @@ class StressConfig(JobConfig):
         tuple[str, ...], BeforeValidator(commas), DisplayedField("NAME[,NAME…]"), AlsoNamed("--policy")
     ] = Field(
         default=("optimum", "mpc", "day-ahead", "tariff", "idle"),
-        description=f"Who is compared: {', '.join(STRESS_POLICIES)}.",
+        description=f"Who is compared: {', '.join(STRESS_POLICIES)}; or policies as `distgrid run` takes "
+        "them, which are played on the environment.",
     )
     objective: str = Field(default="cost", description=f"Of plans: {', '.join(OBJECTIVES)}.")
     assets: Path | None = Field(default=None, description="Asset tables; left out: as `derms schedule`.")
@@ -70,13 +73,12 @@ class StressConfig(JobConfig):
         """RunError for values that cannot be."""
         if not 1 <= self.scenarios <= _MOST:
             raise RunError(f"--scenarios is {self.scenarios}: expected 1 to {_MOST}")
-        for word, names, known in (
-            ("kind", self.kinds, KINDS), ("policy", self.policies, STRESS_POLICIES)
-        ):  # fmt: skip
+        known_policies = (*STRESS_POLICIES, *(name for name in registered() if name not in STRESS_POLICIES))
+        for word, names, known in (("kind", self.kinds, KINDS), ("policy", self.policies, known_policies)):
             if not names:
                 raise RunError(f"name at least one {word}: {', '.join(known)}")
             for name in names:
-                if name not in known:
+                if name not in known and not (word == "policy" and name.startswith(FILE)):
                     raise unknown(word, name, known)
                 if names.count(name) > 1:
                     raise RunError(f"{word} {name!r} is named twice")
@@ -92,6 +94,11 @@ class StressConfig(JobConfig):
             )
         }  # fmt: skip
         return ScheduleConfig(**shared, days=() if self.day is None else (self.day,))
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """Policies that are played on the environment."""
+        return tuple(name for name in self.policies if name not in STRESS_POLICIES)
 
     def rolling(self, scenario: int) -> RollingSettings:
         """Of mpc in a scenario."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ...errors import RunError
+from ...jobs.files import sha256_of
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from ...jobs.terminal import titled_table
 from ...optimal.scheduling.scenarios import drawn
-from ...optimal.scheduling.stress import StressTest
+from ...optimal.scheduling.stress import Player, StressTest
 from ...optimal.scheduling.worlds import Event
-from .schedule_session import schedule_session
-from .stress_config import StressConfig
+from .schedule_session import environment_options, schedule_session
+from .stress_config import FILE, StressConfig
+from .stress_env import EnvironmentPlayer
 from .stress_figure import stress_png
 from .stress_script import read_script
 from .stress_tables import SCHEMAS, result_table, scenario_table, summary_table
@@ -56,7 +60,12 @@ class StressJob(Job[StressConfig]):
                 (k, drawn(nominal, self.config.seed, k, self.config.kinds))
                 for k in range(self.config.scenarios)
             )
-        test = StressTest.of(nominal, self.config.objective)
+        players: dict[str, Player] = {}
+        if self.config.played:
+            options = environment_options(session)
+            inputs += tuple(_record(name) for name in self.config.played if name.startswith(FILE))
+            players = {name: EnvironmentPlayer(name, options, day, nominal) for name in self.config.played}
+        test = StressTest.of(nominal, self.config.objective, players)
         return StressSession(session.feeder.name, day, test, scenarios, inputs)
 
     def parameters(self, context: StressSession) -> Mapping[str, Scalar]:
@@ -112,6 +121,15 @@ class StressJob(Job[StressConfig]):
     def show(self, context: StressSession, outcome: JobOutcome) -> Iterable[Any]:
         """Means by policy."""
         yield means_table(outcome)
+
+
+def _record(policy: str) -> InputRecord:
+    """Of a saved policy's file. RunError where it cannot be read."""
+    path = Path(policy.removeprefix(FILE))
+    try:
+        return InputRecord(name=f"policy {path.name}", sha256=sha256_of(path.read_bytes()))
+    except OSError as error:
+        raise RunError(f"policy {policy!r}: cannot read {path}: {error.strerror}") from error
 
 
 def means_table(outcome: JobOutcome) -> Any:
