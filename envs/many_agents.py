@@ -110,7 +110,7 @@ def _parallel_class() -> type[AgentDicts]:
     """The class of :func:`parallel_env`, made when it is asked for: PettingZoo is optional."""
     from pettingzoo import ParallelEnv
 
-    class DistGridParallelEnv(AgentDicts, ParallelEnv):  # type: ignore[type-arg]
+    class DistGridParallelEnv(AgentDicts, ParallelEnv):
         """`AgentDicts` as PettingZoo knows it."""
 
         @property
