@@ -17,45 +17,9 @@ from distgrid.baselines.workflows.dist.opf_job import OpfJob
 from distgrid.baselines.workflows.dist.opf_tables import SCHEMAS
 from distgrid.cli import main
 
-from .ipopt import optimum
+from .opf_folder import HEADER, METRIC, TWO, WIDE, Folder
 
-HEADER = "asset_id,bus_id,p_min_mw,p_max_mw,q_min_mvar,q_max_mvar"
-WIDE = ["--voltage-band", "[0.9,1.1]", "--no-thermal"]
-TWO = f"{HEADER}\na,18,0,1,-0.5,0.5\nb,33,0,1.5,-0.5,0.5\n"
 FILES = (*(f"{name}.parquet" for name in SCHEMAS), "dist_opf.png")
-METRIC = {"loss": "p_loss_mw", "cost": "cost_usd_per_h", "vvo": "v_deviation_pu2", "host": "p_dispatched_mw"}
-
-
-class Folder:
-    """A folder with input files, and the command in it."""
-
-    def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.path, self._capsys, self._runs = path, capsys, 0
-        self.out = path
-
-    def file(self, name: str, text: str) -> str:
-        """Its path, as an option takes it."""
-        (self.path / name).write_text(text)
-        return str(self.path / name)
-
-    def opf(self, *arguments: str, feeder: str = "case33bw") -> tuple[int, str, str]:
-        """Exit code, stdout, stderr of `distgrid dist opf` into a folder of its own, ``out``."""
-        self._runs += 1
-        self.out = self.path / f"out{self._runs}"
-        with pytest.raises(SystemExit) as left:
-            main(["dist", "opf", feeder, *arguments, "--out", str(self.out)])
-        told = self._capsys.readouterr()
-        return int(left.value.code or 0), told.out, told.err
-
-    def rows(self, name: str = "dist_opf") -> list[dict[str, Any]]:
-        """Of a table of the last call."""
-        found: list[dict[str, Any]] = pq.read_table(self.out / f"{name}.parquet").to_pylist()
-        return found
-
-    def summary(self) -> dict[str, Any]:
-        """The one row."""
-        (row,) = self.rows("dist_opf_summary")
-        return row
 
 
 @pytest.fixture
@@ -369,54 +333,6 @@ def test_wrong_options_are_refused_in_plain_words(folder: Folder) -> None:
         assert message in told, told
         assert not folder.out.exists()
     assert "nothing to dispatch: --limits or --ders" in folder.opf()[2]
-
-
-def meshed(folder: Folder) -> cases.Feeder:
-    """33bw with all five ties closed, in a folder of its own."""
-    feeder = cases.load("case33bw")
-    for tie in feeder.column("switches", "switch_id"):
-        feeder = feeder.with_switch(str(tie), closed=True)
-    feeder.save(folder.path / "meshed")
-    return feeder
-
-
-@pytest.mark.parametrize("objective", ["loss", "vvo"])
-def test_a_meshed_feeder_is_dispatched_as_ipopt_does_and_nothing_is_proved(
-    folder: Folder, objective: str
-) -> None:
-    """Row 20, 77: loops carry current; no relaxation covers them, so the plan is the best known."""
-    boxes = {"18": (0.0, 0.6, -0.5, 0.5), "25": (0.0, 0.9, -0.3, 0.3), "33": (-0.2, 1.5, 0.0, 0.5)}
-    feeder = meshed(folder)
-    lines = "".join(f"u{bus},{bus},{','.join(map(str, box))}\n" for bus, box in boxes.items())
-    limits = folder.file("limits.csv", f"{HEADER}\n{lines}")
-    told = folder.opf("--objective", objective, "--limits", limits, *WIDE, feeder=str(folder.path / "meshed"))
-    assert told[0] == 0, told
-    kind = {"loss": "loss", "vvo": "voltage"}[objective]
-    exact = optimum(feeder, list(boxes), list(boxes.values()), kind, (0.9, 1.1))
-    assert exact.solved
-    row = folder.summary()
-    assert (row["status"], row["bound"], row["gap"]) == ("best known", None, None)
-    assert row["objective"] == pytest.approx(exact.value, rel=1e-5)
-    assert row["objective"] == row[METRIC[objective]]
-    assert row["n_violations"] == 0
-    ties = set(feeder.column("switches", "branch_id"))
-    carried = [r["p_from_mw"] for r in folder.rows("dist_opf_branches") if r["branch_id"] in ties]
-    assert len(carried) == 5
-    assert np.abs(carried).min() > 0.0
-
-
-def test_a_meshed_feeder_is_refused_where_only_a_radial_one_will_do(folder: Folder) -> None:
-    """Bad input: banks are set by branch and bound on the relaxation; what to open is told."""
-    meshed(folder)
-    code, _, told = folder.opf("--taps", "all", feeder=str(folder.path / "meshed"))
-    assert code == 2
-    assert "--taps: feeder 'case33bw' has none" in told
-    path = folder.path / "banks"
-    cases.load("case33bw").with_switch("s9-15", closed=True).with_new_capacitor("30", 0.6).save(path)
-    code, _, told = folder.opf("--banks", "all", feeder=str(path))
-    assert code == 2
-    assert "is meshed" in told
-    assert "open one branch of each loop" in told
 
 
 def test_help_names_the_options(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
