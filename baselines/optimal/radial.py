@@ -148,7 +148,7 @@ def _base(net: physics.Network) -> float:
     return max(0.25 * total, _LEAST_BASE_MVA)
 
 
-def not_covered(net: physics.Network) -> str | None:
+def not_covered(net: physics.Network | physics.Network3) -> str | None:
     """What of a network the branch flow relaxation does not cover, and what to do; None: it covers all."""
     if not isinstance(net, physics.Network):
         return "the branch flow relaxation is for balanced feeders: this one is per phase"
