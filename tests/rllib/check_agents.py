@@ -21,7 +21,7 @@ def make(_config: Any) -> ParallelPettingZooEnv:
     return ParallelPettingZooEnv(parallel_env(NAME, split="train", normalise=True))
 
 
-def kind(agent: str, *_args: Any, **_more: Any) -> str:
+def kind(agent: Any, *_args: Any, **_more: Any) -> Any:
     """One policy for all agents of a kind."""
     return agent.rpartition("_")[0]
 
