@@ -91,5 +91,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
         resources=_thousand(), options={"load_scale": 0.75, "v_source_pu": 0.95, **FORESEEN},
         unpriced_splits=("price-storm",),
         summary="1,000 agents at customers of single phases: batteries, PV, cars and heat pumps",
-    ).priced(36_000.0, 2_200.0),
+    ).priced(43_000.0, 2_000.0),
 )  # fmt: skip
