@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -61,7 +62,8 @@ def test_the_best_slope_is_that_of_a_scan() -> None:
             for _ in range(400):
                 inject = np.zeros((2, net.n_bus))
                 inject[0, rows], inject[1, rows] = 0.5 * moment.sun, q
-                sol = physics.solve(net, **moment.loads, p_inject_mw=inject[0], q_inject_mvar=inject[1])
+                given: dict[str, Any] = {**moment.loads, "p_inject_mw": inject[0], "q_inject_mvar": inject[1]}
+                sol = physics.solve(net, **given)
                 wanted = np.clip(STEEPEST * k / 20 * 0.55 * (1.0 - sol.v_pu[rows]), -most, most)
                 q = q + 0.2 * (wanted - q)
             loss[k] += float(sol.p_loss_mw)
