@@ -38,7 +38,7 @@ def parallel_vec(
         agents: "resource" (one for each device: "battery_0"), "bus", "zone", or devices by name of the agent.
         reward: "own" (what its own units bring, and an equal part of what is nobody's own), "team" (the
             reward of the environment), or a share from 0 to 1 (its own, and so much of what is nobody's own).
-        observe: "own" (what stands at the agent), "zone" (also what is measured in its neighbourhood),
+        observe: "own" (what stands at the agent), "zone" (also voltages and loadings of its neighbourhood),
             "global" (everything), or buses by name of the agent.
         zones: neighbourhoods by electrical distance, how many at most; or buses by name of the zone.
         discrete: levels of each action column; an action is then the number of a joint action of the agent,
@@ -110,7 +110,7 @@ def _parallel_class() -> type[AgentDicts]:
     """The class of :func:`parallel_env`, made when it is asked for: PettingZoo is optional."""
     from pettingzoo import ParallelEnv
 
-    class DistGridParallelEnv(AgentDicts, ParallelEnv):  # type: ignore[type-arg]
+    class DistGridParallelEnv(AgentDicts, ParallelEnv):
         """`AgentDicts` as PettingZoo knows it."""
 
         @property

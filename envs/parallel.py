@@ -104,6 +104,7 @@ class ParallelVec:
             return self._arrays
 
         env.make_infos = make
+        self._buffers = [self._empty(self.num_envs) for _ in range(0 if env.copy else 2)]
         self._flat = np.zeros((self.num_envs, self.state_width), dtype=np.float32)
         self._asked = np.zeros((self.num_envs, len(table.neutral)), dtype=np.float32)
 
@@ -128,9 +129,10 @@ class ParallelVec:
 
         Returns:
             Observations (env, agent, observation_width) float32, rewards (env, agent) float64, terminations
-            and truncations (env,), and the infos of the vector environment. All arrays are fresh. What has
-            ended begins anew as ``autoreset_mode`` of the vector environment says; with "SameStep",
-            ``infos["final_obs"]`` has observations (agent, observation_width).
+            and truncations (env,), and the infos of the vector environment. All arrays are fresh; with the
+            vector environment's ``copy=False`` observations go to two buffers in turn. What has ended begins
+            anew as ``autoreset_mode`` of the vector environment says; with "SameStep", ``infos["final_obs"]``
+            has observations (agent, observation_width).
 
         Raises:
             ValueError: a wrong shape, or a number outside [-1, 1].
@@ -186,10 +188,15 @@ class ParallelVec:
         """(env, agent, observation_width) of flat observations, which become the state."""
         self._flat = flat
         self.active = self.table.active(flat)
-        return self._gathered(flat)
+        if not self._buffers:
+            return self._gathered(flat, self._empty(self.num_envs))
+        self._buffers.reverse()
+        return self._gathered(flat, self._buffers[0])
 
-    def _gathered(self, flat: FloatArray) -> FloatArray:
-        out = np.empty((flat.shape[0], self.num_agents, self.observation_width), dtype=np.float32)
+    def _empty(self, rows: int) -> FloatArray:
+        return np.empty((rows, self.num_agents, self.observation_width), dtype=np.float32)
+
+    def _gathered(self, flat: FloatArray, out: FloatArray) -> FloatArray:
         gather_agents(flat, self.table.observation, out)
         return out
 
@@ -197,4 +204,4 @@ class ParallelVec:
         """The last observations of episodes, (env,) of flat ones or None, as agents have them."""
         for row, flat in enumerate(final):
             if flat is not None:
-                final[row] = self._gathered(flat[None])[0]
+                final[row] = self._gathered(flat[None], self._empty(1))[0]

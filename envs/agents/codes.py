@@ -30,6 +30,7 @@ class FloatActions:
         self._shape = table.action.shape
         self._sizes = table.action_sizes.tolist()
         self._where = np.flatnonzero(table.action >= 0)
+        self._shapes = [(size,) for size in self._sizes]
         self._none = [np.zeros(size, dtype=np.float32) for size in self._sizes]
 
     def decode(self, actions: ArrayLike) -> FloatArray:
@@ -50,14 +51,11 @@ class FloatActions:
         ValueError for an agent that there is not, one that lacks, and an array of another size.
         """
         parts = named_actions(actions, agents, active, self._none)
-        sizes = [np.size(part) for part in parts]
-        if sizes != self._sizes:
-            k = next(k for k, size in enumerate(sizes) if size != self._sizes[k])
-            raise ValueError(
-                f"agent {agents[k]!r} needs an action of {self._sizes[k]} numbers, got {parts[k]!r}"
-            )
+        for k, (part, shape) in enumerate(zip(parts, self._shapes, strict=True)):
+            if getattr(part, "shape", None) != shape:
+                parts[k] = _flat(part, shape, agents[k])
         out = np.zeros((1, *self._shape), dtype=np.float32)
-        out.reshape(-1)[self._where] = np.concatenate([np.reshape(part, -1) for part in parts])
+        out.reshape(-1)[self._where] = np.concatenate(parts)
         return out
 
     def spaces(self, kinds: Sequence[str]) -> list[spaces.Space[Any]]:
@@ -170,6 +168,14 @@ class CodedActions:
         for kind, count in zip(kinds, counts, strict=True):
             known.setdefault((kind, count), spaces.Discrete(count))
         return [known[key] for key in zip(kinds, counts, strict=True)]
+
+
+def _flat(action: Any, shape: tuple[int, ...], agent: str) -> NDArray[Any]:
+    """What is no array of the right shape as one, such as a list; ValueError where it has another size."""
+    found = np.reshape(action, -1)
+    if found.shape != shape:
+        raise ValueError(f"agent {agent!r} needs an action of {shape[0]} numbers, got {action!r}")
+    return found
 
 
 def named_actions(

@@ -29,9 +29,9 @@ class Views:
     """The table of all agents' observations.
 
     An agent is shown, in this order: what everybody knows (clock, prices, forecasts); what its own devices
-    observe; what is measured at their buses and phases; and by scope what is measured elsewhere: voltages,
-    loads and loadings of a neighbourhood, or the whole observation. What other devices know of themselves is
-    theirs, but for the scope "global".
+    observe; what is measured at their buses and phases; and by scope more of the state of the grid: voltages
+    and loadings of a neighbourhood, or the whole observation. The loads of other buses, and what other
+    devices know of themselves, are theirs, but for the scope "global".
 
     Attributes:
         columns: (agents, width) columns of the flat observation; -1 where there is none.
@@ -139,6 +139,8 @@ class _Book:
                     self._of_unit.setdefault(device, []).append((name, entry.index))
                 elif entry.bus is not None:
                     self._at_bus.setdefault(entry.bus, []).append((name, entry.index, entry.phase or "ABC"))
+                    if layout.blocks[name].per == "load":
+                        continue
                     self._measured.append((name, entry.index, frozenset((entry.bus,))))
                 elif entry.branch is not None:
                     self._measured.append((name, entry.index, joined[entry.branch]))
@@ -163,7 +165,7 @@ class _Book:
         return found
 
     def around(self, buses: frozenset[str]) -> list[tuple[str, int]]:
-        """What is measured at these buses, and on branches between them: block and column."""
+        """The state of the grid at these buses, and on branches between them: block and column."""
         return [(block, column) for block, column, where in self._measured if where <= buses]
 
 

@@ -54,18 +54,22 @@ class ElectricalTree:
                 out[k] = out[above] + self.z_pu[k]
         return out
 
-    def zones(self, count: int) -> IntArray:
+    def zones(self, count: int, most_nodes: int | None = None) -> IntArray:
         """(n_nodes,) number of each node's zone: at most ``count`` connected zones of the least diameter.
 
         The diameter of a zone is the largest electrical distance between two of its nodes. For a given
         diameter the cuts from the leaves upwards are the fewest that there can be; the diameter is found by
-        bisection. There is one zone for each dead island at least. Zones are numbered from the source.
+        bisection. No zone has more than ``most_nodes`` (None: no bound), which is doubled until the tree
+        allows it. There is one zone for each dead island at least. Zones are numbered from the source.
         """
         most = float(self.z_pu.sum()) + 1.0
-        least, cuts = -1e-12, self._cuts(most)
+        room = self.parent.size if most_nodes is None else most_nodes
+        while room < self.parent.size and int(self._cuts(most, room).sum()) > count:
+            room *= 2
+        least, cuts = -1e-12, self._cuts(most, room)
         for _ in range(60):
             middle = 0.5 * (least + most)
-            tried = self._cuts(middle)
+            tried = self._cuts(middle, room)
             if int(tried.sum()) <= count:
                 most, cuts = middle, tried
             else:
@@ -79,17 +83,28 @@ class ElectricalTree:
                 label[k] = label[self.parent[k]]
         return label
 
-    def _cuts(self, diameter: float) -> NDArray[np.bool_]:
-        """Nodes that are the heads of zones no wider than ``diameter``: the fewest."""
+    def _cuts(self, diameter: float, most_nodes: int) -> NDArray[np.bool_]:
+        """Nodes that are the heads of zones no wider than ``diameter`` and no larger than ``most_nodes``.
+
+        From the leaves up: what hangs farthest is cut off while the zone is too wide, which makes the fewest
+        zones; then what is largest while it has too many nodes.
+        """
         heads = self.parent < 0
-        below: list[list[tuple[float, int]]] = [[] for _ in range(self.parent.size)]
+        below: list[list[tuple[float, int, int]]] = [
+            [] for _ in range(self.parent.size)
+        ]  # depth, nodes, head
         parent, z = self.parent.tolist(), self.z_pu.tolist()
         for k in reversed(self.order.tolist()):
             hanging = sorted(below[k])
             while hanging and hanging[-1][0] + (hanging[-2][0] if len(hanging) > 1 else 0.0) > diameter:
-                heads[hanging.pop()[1]] = True
+                heads[hanging.pop()[2]] = True
+            nodes = 1 + sum(each[1] for each in hanging)
+            while nodes > most_nodes:
+                largest = max(range(len(hanging)), key=lambda at: (hanging[at][1], hanging[at][2]))
+                _, fewer, head = hanging.pop(largest)
+                heads[head], nodes = True, nodes - fewer
             if parent[k] >= 0:
-                below[parent[k]].append(((hanging[-1][0] if hanging else 0.0) + z[k], k))
+                below[parent[k]].append(((hanging[-1][0] if hanging else 0.0) + z[k], nodes, k))
         return heads
 
 
@@ -98,8 +113,9 @@ def zones_of(feeder: Feeder, zones: int | Mapping[str, Sequence[str]] | None) ->
 
     Args:
         feeder: its closed branches are the tree.
-        zones: how many at most, "zone_0" at the source; None: the square root of the number of nodes. Or
-            buses by name of the zone.
+        zones: how many at most, "zone_0" at the source; None: the square root of the number of nodes. None
+            has more than half as many nodes again as they have on average, where the tree allows it. Or buses
+            by name of the zone.
 
     Raises:
         ValueError: a bus that there is not, that is in two zones or in none.
@@ -109,7 +125,8 @@ def zones_of(feeder: Feeder, zones: int | Mapping[str, Sequence[str]] | None) ->
     if zones is not None and (isinstance(zones, bool) or not isinstance(zones, int) or zones < 1):
         raise ValueError(f"zones must be a whole number of at least 1, or buses by zone, got {zones!r}")
     count = round(math.sqrt(feeder.n_nodes)) if zones is None else zones
-    return tuple(f"zone_{k}" for k in ElectricalTree(feeder).zones(count).tolist())
+    most = math.ceil(1.5 * feeder.n_nodes / count)
+    return tuple(f"zone_{k}" for k in ElectricalTree(feeder).zones(count, most).tolist())
 
 
 def _given(feeder: Feeder, zones: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import gymnasium as gym
@@ -218,15 +219,19 @@ def widths(feeder: cases.Feeder, zones: Any) -> list[float]:
 
 @pytest.mark.parametrize("name", ["case33bw", "ieee123"])
 def test_zones_are_connected_and_narrower_the_more_there_are(name: str) -> None:
-    """Inside a zone every node is reached without leaving it."""
+    """Inside a zone every node is reached without leaving it; those of an environment are of like size."""
     feeder = cases.load(name)
-    last = np.inf
+    tree, last = ElectricalTree(feeder), np.inf
     for count in (1, 3, 6, 12):
-        zones = zones_of(feeder, count)
+        zones = tree.zones(count).tolist()
         assert len(set(zones)) <= count
         most = max(widths(feeder, zones))
         assert most <= last
         last = most
+        even = zones_of(feeder, count)
+        assert len(set(even)) <= count
+        assert np.isfinite(widths(feeder, even)).all()
+        assert max(Counter(even).values()) <= 3.0 * feeder.n_nodes / count
 
 
 def test_zones_have_the_least_diameter_that_so_many_can_have() -> None:
@@ -240,7 +245,7 @@ def test_zones_have_the_least_diameter_that_so_many_can_have() -> None:
         for k in tree.order.tolist():
             zones[k] = k + 1 if k in cut else (0 if tree.parent[k] < 0 else zones[tree.parent[k]])
         best = min(best, max(widths(feeder, zones.tolist())))
-    assert max(widths(feeder, zones_of(feeder, 3))) == pytest.approx(best, rel=1e-9)
+    assert max(widths(feeder, tree.zones(3).tolist())) == pytest.approx(best, rel=1e-9)
 
 
 def test_electrical_distance_is_that_along_the_tree() -> None:
