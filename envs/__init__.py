@@ -22,6 +22,7 @@ from .blocks import (
     SettlementPrices,
     WindForecast,
 )
+from .configuration.asset_fleet.files import write_options_and_assets
 from .configuration.asset_fleet.making import options_from_assets, shipped_asset_options
 from .configuration.asset_fleet.reading import fleet_from_assets
 from .configuration.asset_fleet.writing import assets_of
@@ -193,4 +194,5 @@ __all__ = [
     "sb3_vec_env",
     "shipped_asset_options",
     "write_options",
+    "write_options_and_assets",
 ]

@@ -12,10 +12,10 @@ from .affine import FloatArray
 from .branch_flow import NetworkLimits
 from .conic import ConicSolution
 from .dispatch_program import OBJECTIVES, Case, DispatchProgram, demand_of
-from .local import local_optimum
 from .program import CONE, Program, Rows
 from .radial import radial_network
 from .replay import Binding, Plan, Replay, bus_loads, replayed
+from .starts import best_local_optimum
 from .units import Unit
 from .verdict import REPLAY_PU, better, status_of
 
@@ -40,8 +40,8 @@ class Dispatch:
         tightened: Whether voltages without losses were held below the limit to make the plan real.
         binding: Limits with a multiplier.
         seconds: Of the solver.
-        repaired: Whether the setpoints are those of an AC local optimum that started at the
-            relaxation's; ``objective`` is then what they reach, and
+        repaired: Whether the setpoints are those of an AC local optimum, from the relaxation's point or
+            another; ``objective`` is then what they reach, and
             ``binding`` is of the AC power flow; ``relaxation_gap`` stays the relaxation's.
     """
 
@@ -76,8 +76,8 @@ def optimal_dispatch(
 
     The branch flow relaxation gives the setpoints and, from its dual, a bound. The setpoints are replayed
     through the AC power flow; where that is not the plan, or breaks a limit, the relaxation is tightened and
-    solved again; where that is not at the bound either, an AC local optimum that starts at both points
-    repairs it (`local.local_optimum`). The bound of the first is kept.
+    solved again; where that is not at the bound either, the best of the AC local optima that start at both
+    points and all over the boxes repairs it (`starts.best_local_optimum`). The bound of the first is kept.
 
     Args:
         net: Compiled.
@@ -109,7 +109,7 @@ def made_real(built: DispatchProgram, gap_tolerance: float) -> Dispatch:
         plans += _tightened(built, gap_tolerance, found.bound.value)
     if plans[-1].status == "optimal":
         return plans[-1]
-    plans += [_repaired(built, plan, gap_tolerance, found.bound.value) for plan in list(plans)]
+    plans.append(_repaired(built, plans, gap_tolerance, found.bound.value))
     best = plans[0]
     for plan in plans[1:]:
         nearer = better((plan.replay.violation, plan.gap), (best.replay.violation, best.gap))
@@ -127,13 +127,14 @@ def _tightened(built: DispatchProgram, gap_tolerance: float, bound: float) -> li
     return [dispatched(tight, found, gap_tolerance, bound)] if found.solved else []
 
 
-def _repaired(built: DispatchProgram, plan: Dispatch, tolerance: float, bound: float) -> Dispatch:
-    """The AC local optimum near a plan."""
-    case = built.case
+def _repaired(built: DispatchProgram, plans: Sequence[Dispatch], tolerance: float, bound: float) -> Dispatch:
+    """The best of the AC local optima from some plans and from starts all over the boxes."""
+    case, plan = built.case, plans[0]
     p, q, source = bus_loads(built.network, built.demand)
-    near = local_optimum(
-        built.network.net, case.units, objective=case.objective, limits=built.limits,
-        head_usd_mwh=case.head_usd_mwh, p_mw=p, q_mvar=q, v_source_pu=source, start=(plan.p_mw, plan.q_mvar),
+    near = best_local_optimum(
+        built.network.net, case.units, starts=[(one.p_mw, one.q_mvar) for one in plans],
+        objective=case.objective, limits=built.limits, head_usd_mwh=case.head_usd_mwh, p_mw=p, q_mvar=q,
+        v_source_pu=source,
     )  # fmt: skip
     v = np.asarray(near.solution.v_pu)[0, built.network.node]
     replay = _replay(built, near.p_mw, near.q_mvar, v)

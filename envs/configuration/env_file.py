@@ -18,8 +18,12 @@ from ...cases import names as case_names
 from ...cases.profiles import DT_H, Calendar, Profiles, TimeSeries, load_profiles
 from ..core.face import MadeWithOptions
 from ..core.options import EnvOptions
+from .asset_fleet.making import options_from_assets
 from .kinds import BASES, KIND, kind_of, kinds
 from .text_files import ConfigError, ConfigText, read_text_file, yaml_text
+
+#: Key of asset tables beside the fields of `EnvOptions`.
+ASSETS = "assets"
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -59,7 +63,8 @@ def _prices(given: Any) -> Any:
 def read_options(file: str | Path) -> EnvOptions:
     """The options of an environment that a file describes; its ending is .yaml, .yml, .toml or .json.
 
-    Keys are the fields of `EnvOptions`. A ``case`` that is a path is looked for beside the file first.
+    Keys are the fields of `EnvOptions`, and ``assets``: asset tables, a file or a folder, whose fleet comes
+    after the ``resources``. Paths of ``case`` and ``assets`` are looked for beside the file first.
 
     Raises:
         ConfigError: The file cannot be read, or something in it is wrong; names file, line, field and what
@@ -79,14 +84,34 @@ def _options(text: ConfigText, folder: Path | None) -> EnvOptions:
     from .messages import told
 
     content = dict(text.content)
+    assets = content.pop(ASSETS, None)
     case = content.get("case")
-    if folder is not None and isinstance(case, str) and case not in case_names() and (folder / case).exists():
-        content["case"] = str(folder / case)
+    if isinstance(case, str) and case not in case_names():
+        content["case"] = _beside(folder, case)
     try:
         options: EnvOptions = _adapter().validate_python(content)
     except ValidationError as error:
         raise told(text, error) from error
-    return options
+    return options if assets is None else _with_assets(options, assets, text, folder)
+
+
+def _beside(folder: Path | None, path: str) -> str:
+    """A path as it is meant: beside the file where there is something."""
+    return path if folder is None or not (folder / path).exists() else str(folder / path)
+
+
+def _with_assets(options: EnvOptions, assets: Any, text: ConfigText, folder: Path | None) -> EnvOptions:
+    """With the fleet of asset tables, and the series of its plants."""
+    where = text.where((ASSETS,))
+    if not isinstance(assets, str):
+        raise ConfigError(f"{where} must be a text, the path of asset tables, got {assets!r}")
+    given = {item.name: getattr(options, item.name) for item in dataclasses.fields(options)}
+    case, resources = given.pop("case"), given.pop("resources")
+    try:
+        made = options_from_assets(case, _beside(folder, assets), **given)
+    except ValueError as error:  # of cases, too
+        raise ConfigError(f"{where}: {error}") from error
+    return dataclasses.replace(made, case=case, resources=(*resources, *made.resources))
 
 
 def _adapter() -> TypeAdapter[Any]:
@@ -109,7 +134,10 @@ def _adapter_of(_known: tuple[type, ...]) -> TypeAdapter[Any]:
 
 def options_schema() -> dict[str, Any]:
     """The JSON schema of such a file, for editors."""
-    return _adapter().json_schema()
+    schema = _adapter().json_schema()
+    about = "asset tables, a file or a folder beside this file; their fleet comes after the resources"
+    schema["properties"][ASSETS] = {"type": "string", "description": about}
+    return schema
 
 
 # -- writing -------------------------------------------------------------------------------------------------
@@ -139,11 +167,15 @@ def options_to_dict(source: EnvOptions | MadeWithOptions) -> dict[str, Any]:
 
 def write_options(source: EnvOptions | MadeWithOptions, file: str | Path) -> Path:
     """Write what `read_options` reads as equal options; .yaml, .yml or .json."""
-    path = Path(file)
+    return write_plain(options_to_dict(source), Path(file))
+
+
+def write_plain(content: Mapping[str, Any], path: Path) -> Path:
+    """Write a mapping as the ending says. ConfigError for another ending."""
     if path.suffix.lower() == ".json":
-        text = json.dumps(options_to_dict(source), indent=2) + "\n"
+        text = json.dumps(content, indent=2) + "\n"
     elif path.suffix.lower() in (".yaml", ".yml"):
-        text = yaml_text(options_to_dict(source))
+        text = yaml_text(content)
     else:
         raise ConfigError(f"{path} must end in .yaml, .yml or .json")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

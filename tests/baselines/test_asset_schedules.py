@@ -11,12 +11,14 @@ import pytest
 from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.branch_flow import NetworkLimits
+from distgrid.baselines.optimal.local import local_optimum
 from distgrid.baselines.optimal.scheduling.assets import Asset, Reservoir
 from distgrid.baselines.optimal.scheduling.case import HEAD, OverLimitsError, PowerCap, ScheduleCase
 from distgrid.baselines.optimal.scheduling.objectives import OBJECTIVES
 from distgrid.baselines.optimal.scheduling.plan import AssetSchedule, best_schedule, replayed
 from distgrid.baselines.optimal.scheduling.rolling import RollingSettings, rolling_schedule
 from distgrid.baselines.optimal.scheduling.rules import RULES, by_rule
+from distgrid.baselines.optimal.units import Unit
 
 pytest.importorskip("clarabel")
 
@@ -302,6 +304,40 @@ def test_what_cannot_be_is_said(case: ScheduleCase) -> None:
         battery(p_min_mw=flat(0.5))
     with pytest.raises(RunError, match="every_h 4 is above horizon_h 2"):
         RollingSettings(horizon_h=2.0, every_h=4.0)
+
+
+def test_a_feeder_with_loops_is_scheduled_on_its_power_flow() -> None:
+    """Row 47: all five ties of 33bw closed: where time couples nothing each step is the local optimum of that
+    step alone; a battery makes the day cheaper; nothing is proved.
+    """
+    feeder = cases.load("case33bw")
+    for tie in feeder.column("switches", "switch_id"):
+        feeder = feeder.with_switch(str(tie), closed=True)
+    net = physics.compile(feeder, keep_loops=True)
+    loads = {"p_mw": np.outer(LOAD, net.load_p_mw), "q_mvar": np.outer(LOAD, net.load_q_mvar)}
+    bounds, q, prices = flat(0.5), flat(0.4), {"18": 45.0, "33": 70.0}
+    assets = tuple(
+        Asset(
+            bus, bus, flat(0), bounds, -q, q, "generator", s_mva=0.55, points=((0.0, 0.0), (0.5, 0.5 * usd))
+        )
+        for bus, usd in prices.items()
+    )
+    case = ScheduleCase(net, assets, loads, PRICE, DT_H, limits=NetworkLimits((0.9, 1.05), None))
+    found = best_schedule(case)
+    units = [Unit(bus, bus, 0.0, 0.5, -0.4, 0.4, 0.55, cost=(0.0, usd, 0.0)) for bus, usd in prices.items()]
+    alone = [
+        local_optimum(
+            net, units, objective="cost", head_usd_mwh=float(PRICE[t]), limits=case.limits,
+            p_mw=loads["p_mw"][t], q_mvar=loads["q_mvar"][t],
+        ).objective
+        for t in range(STEPS)
+    ]  # fmt: skip
+    assert (found.status, found.exceeded) == ("best known", ())
+    assert np.isnan(found.bound)
+    assert found.value == pytest.approx(DT_H * sum(alone), rel=1e-5)
+    stored = best_schedule(replace(case, assets=(*assets, battery())))
+    check_identity(stored)
+    assert stored.value < found.value - 1.0
 
 
 # -- per phase -----------------------------------------------------------------------------------------------

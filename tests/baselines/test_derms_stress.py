@@ -250,3 +250,17 @@ def test_wrong_options_are_told(verb: Verb, words: tuple[str, ...], said: str) -
     code, _, told = verb("out", *words)
     assert code == 2
     assert said in " ".join(told.split())
+
+
+def test_a_feeder_with_loops_is_refused(
+    verb: Verb, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bad input: what a line that is out leaves without supply is a matter of trees; what to open is told."""
+    cases.load("case33bw").with_switch("s9-15", closed=True).save(tmp_path / "meshed")
+    with pytest.raises(SystemExit) as left:
+        main([
+            "derms", "stress-test", str(tmp_path / "meshed"), "--assets", str(verb.path / "assets"),
+            "--out", str(tmp_path / "no"),
+        ])  # fmt: skip
+    assert left.value.code == 2
+    assert "open one branch of each loop" in " ".join(capsys.readouterr().err.split())

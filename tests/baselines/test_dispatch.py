@@ -15,6 +15,7 @@ from distgrid import cases, physics
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.optimal.branch_flow import NetworkLimits
 from distgrid.baselines.optimal.dispatch import Dispatch, optimal_dispatch
+from distgrid.baselines.optimal.local import local_optimum
 from distgrid.baselines.optimal.redispatch import Redispatch
 from distgrid.baselines.optimal.units import Unit
 
@@ -294,3 +295,18 @@ def test_the_dual_of_a_rating_is_what_it_is_worth() -> None:
     assert duals
     by = (at(0.1001).replay.objective - at(0.0999).replay.objective) / 2e-4
     assert by == pytest.approx(sum(one.dual * rating[one.element] for one in duals), rel=1e-4)
+
+
+def test_a_repair_tries_other_starts_than_the_relaxation() -> None:
+    """Row 36: the most that six plants feed in has many local optima; what is told is no worse than any."""
+    net = network("case33bw")
+    units = [Unit(bus, bus, 0.0, 5.0) for bus in ("9", "14", "18", "22", "25", "33")]
+    limits = NetworkLimits((0.95, 1.05), 0.0)
+    found = optimal_dispatch(net, units, objective="host", limits=limits)
+    starts = [(np.full(6, p_mw), np.zeros(6)) for p_mw in (0.0, 1.0, 2.5, 5.0)]
+    others = [local_optimum(net, units, objective="host", limits=limits, start=start) for start in starts]
+    assert (found.status, found.repaired) == ("feasible", True)
+    assert found.replay.violation <= 1e-6
+    assert found.replay.objective >= max(one.objective for one in others if one.violation <= 1e-6) - 1e-6
+    assert found.replay.objective == pytest.approx(5.596, abs=1e-3)
+    assert found.bound >= found.replay.objective

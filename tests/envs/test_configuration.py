@@ -282,7 +282,7 @@ def test_the_schema_names_every_field_with_its_meaning() -> None:
     fields = {item.name for item in dataclasses.fields(EnvOptions)} - {"load", "power_flow"}
     found = json.loads(json.dumps(schema))
     top = found["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
-    assert set(top["properties"]) == fields
+    assert set(top["properties"]) == {*fields, "assets"}
     assert all(one.get("description") for one in top["properties"].values())
     battery = found["$defs"]["Battery"]
     assert set(battery["properties"]) == {"kind", *(f.name for f in dataclasses.fields(Battery) if f.init)}

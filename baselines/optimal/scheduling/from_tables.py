@@ -17,6 +17,7 @@ from ....cases.profiles.resampling import TimeSeries
 from ...errors import RunError
 from ..affine import FloatArray
 from .assets import Asset, Reservoir
+from .data_centers import data_center
 
 _EPS = 1e-6
 _DAY_H = 24.0
@@ -71,6 +72,7 @@ def assets_of_tables(
     window, or curtailed at their price. Heat pumps keep rooms within their band: heat in store, and what a
     room loses in the middle of it (H. Hao et al., Aggregate flexibility of thermostatically controlled loads,
     IEEE Trans. Power Systems 30 (2015) 189-198). Generators keep to cost curves and ramps.
+    Data centers do deferrable work in time.
 
     Args:
         tables: Checked.
@@ -255,7 +257,13 @@ def _flexible(row: _Row) -> _Told:
     return np.full(row.steps, -back), np.minimum(high, shift), store, ()
 
 
+def _data_center(row: _Row) -> _Told:
+    low, high, store = data_center(row.tables, row.tables.ids[row.k], row.steps, row.dt_h)
+    return low, high, store, ()
+
+
 _KINDS: Mapping[str, Callable[[_Row], _Told]] = {
     "pv": _plant, "wind": _plant, "generator": _plant, "battery": _battery, "ev": _station,
     "flexible_load": _flexible, "heat_pump": _heat_pump,
+    "data_center": _data_center,
 }  # fmt: skip

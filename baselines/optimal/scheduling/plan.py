@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import unknown
 from ..affine import FloatArray
+from ..radial import not_covered
 from ..verdict import KEPT, REPLAY_PU, allowed_gap
 from .assets import followed
 from .balanced import BalancedProgram, Relaxation, Stage
@@ -129,8 +130,9 @@ def best_schedule(case: ScheduleCase, objective: str = "cost", *, tolerance: flo
 
     Radial balanced feeders: the branch flow relaxation of all steps, whose dual is a bound; a reservoir that
     draws and gives in one step is told which way to go and the program is solved again; where the replay
-    breaks a limit, voltages without losses are held below it. Per-phase feeders: a local optimum on the AC
-    power flow, without a bound. Among equal schedules (of all objectives but cost) the cheapest is taken.
+    breaks a limit, voltages without losses are held below it. Per-phase feeders, and those with loops or
+    loads that the relaxation does not cover: a local optimum on the AC power flow, without a bound. Among
+    equal schedules (of all objectives but cost) the cheapest is taken.
 
     Args:
         case: Feeder, assets, loads, prices.
@@ -144,7 +146,7 @@ def best_schedule(case: ScheduleCase, objective: str = "cost", *, tolerance: flo
     if objective not in OBJECTIVES:
         raise unknown("objective", objective, OBJECTIVES)
     begun = time.perf_counter()
-    if case.per_phase:
+    if not_covered(case.net) is not None:
         return _on_ac(case, objective, tolerance, begun)
     program = BalancedProgram(case)
     first = program.solved(Stage(objective, {}))

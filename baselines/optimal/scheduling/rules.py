@@ -76,7 +76,7 @@ def valley_filling(case: ScheduleCase) -> FloatArray:
     return p
 
 
-_NEEDY = ("ev", "heat_pump")  # what draws where nobody says otherwise
+_NEEDY = ("ev", "heat_pump", "data_center")  # what draws where nobody says otherwise
 RULES: Mapping[str, Callable[[ScheduleCase], FloatArray]] = {
     "idle": idle, "tariff": tariff, "self-consumption": self_consumption, "valley-filling": valley_filling,
 }  # fmt: skip

@@ -183,19 +183,24 @@ class Planned(Strategy):
     def decide(self, present: Present, last: State | None) -> State:
         """See `Strategy`."""
         wanted = self.wanted(present)
-        sun = np.repeat(present.sun[:, None], len(self.study.inverters), axis=1)
-        q = wanted.q_share * self.study.inverters.capability_mvar(sun)
+        q = self.study.reactive(wanted, present.loads, present.sun)
         n = wanted.tap_pos.shape[1]
         if last is None:
             self._used = np.zeros((present.sun.size, n + wanted.cap_on.shape[1]), dtype=np.int64)
             free = np.full(wanted.tap_pos.shape, np.iinfo(np.int64).max)
-            return self.checked(present, State(wanted.tap_pos, wanted.cap_on, q), wanted.tap_pos, free)
+            state = self.checked(present, State(wanted.tap_pos, wanted.cap_on, q), wanted.tap_pos, free)
+            return self._answered(present, state, wanted)
         state, left = self._held_back(wanted, last, q)
-        state = self.checked(present, state, last.tap_pos, left)
+        state = self._answered(present, self.checked(present, state, last.tap_pos, left), wanted)
         self._used = self._used + np.hstack(
             [np.abs(state.tap_pos - last.tap_pos), state.cap_on != last.cap_on]
         )
         return state
+
+    def _answered(self, present: Present, state: State, wanted: Setting) -> State:
+        """With the reactive power of inverters where taps and banks are as they are."""
+        setting = Setting(state.tap_pos, state.cap_on, wanted.q_share)
+        return State(state.tap_pos, state.cap_on, self.study.reactive(setting, present.loads, present.sun))
 
     def wanted(self, present: Present) -> Setting:
         """Settings of rows, before limits."""

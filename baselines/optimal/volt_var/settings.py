@@ -137,13 +137,14 @@ def described(
 
 def _relaxed(study: VoltVarStudy, moment: Moment, search: Search) -> Best | None:
     """By branch and bound; None where that does not cover what is asked, or finds nothing."""
-    if study.per_phase or not (study.reg_ids or study.cap_ids):
+    units = study.relaxed_units(moment.sun)
+    if units is None or study.per_phase or not (study.reg_ids or study.cap_ids):
         return None
     loads: dict[str, Any] = dict(moment.loads)
     try:
         radial_network(study.net)
         found = optimal_settings(
-            study.net, study.inverters.dispatched(moment.sun), objective=_DISPATCHED[study.objective],
+            study.net, units, objective=_DISPATCHED[study.objective],
             limits=NetworkLimits(study.v_band, None), head_usd_mwh=1.0, v_source_pu=study.v_source_pu,
             most_nodes=search.most_nodes, **loads,
         )  # fmt: skip

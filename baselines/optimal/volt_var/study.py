@@ -13,6 +13,7 @@ from .... import cases, physics
 from ...errors import RunError, unknown
 from ..integer_search import Judge
 from ..switched import tap_ratios
+from ..units import Unit
 from .inverters import Inverter, Inverters
 
 FloatArray = NDArray[np.float64]
@@ -106,6 +107,10 @@ class VoltVarStudy:
     Raises:
         RunError: an unknown objective, a band that is none, nothing to set.
     """
+
+    #: What a setting of inverters is called, and what a share of 1 is: all of the capability.
+    inverter_kind: str = "inverter"
+    inverter_scale: float = 1.0
 
     def __init__(
         self, feeder: cases.Feeder, inverters: Sequence[Inverter] = (), *, objective: str = "loss",
@@ -238,8 +243,28 @@ class VoltVarStudy:
         suns = np.array([[moment.sun] * n for moment in moments]).reshape(len(moments), n)
         able = self.inverters.capability_mvar(suns).max(axis=0, initial=0.0) > 0.0
         for free in [bool(able.any())] * bool(n) if one_share else able.tolist():
-            found.append(np.arange(-LEVELS, LEVELS + 1) if free else np.zeros(1, dtype=np.int64))
+            found.append(self.inverter_levels() if free else np.zeros(1, dtype=np.int64))
         return found
+
+    def inverter_levels(self) -> IntArray:
+        """Values of an inverter's coordinate: shares of its capability, either way."""
+        return np.arange(-LEVELS, LEVELS + 1)
+
+    def relaxed_units(self, sun: float) -> list[Unit] | None:
+        """Inverters as setpoints of a dispatch; None where they are none."""
+        return self.inverters.dispatched(sun)
+
+    def reactive(self, setting: Setting, loads: Loads, sun: FloatArray) -> FloatArray:
+        """(rows, n_inverter) Mvar that rows of settings bring about.
+
+        Args:
+            setting: Rows of arrays.
+            loads: Arguments of `physics.solve`, with or without an axis of rows.
+            sun: (rows,), or one share for all rows.
+        """
+        shape = (len(setting.q_share), len(self.inverters))
+        sky = np.broadcast_to(np.asarray(sun)[..., None], shape)
+        return np.asarray(setting.q_share * self.inverters.capability_mvar(sky))
 
     def coded(self, setting: Setting, *, one_share: bool) -> IntArray:
         """A setting as values of `choices`, reactive power at the nearest level."""
@@ -269,8 +294,7 @@ class VoltVarStudy:
 
     def at(self, setting: Setting, moment: Moment) -> Shown:
         """The power flows of settings, rows of arrays, at one moment."""
-        sun = np.full(len(self.inverters), moment.sun)
-        q = setting.q_share * self.inverters.capability_mvar(sun)
+        q = self.reactive(setting, moment.loads, np.asarray(moment.sun))
         if (self.reg_ids or self.cap_ids) and (q == q[0]).all():
             q = q[0]  # one row of injections for all rows of settings
         return self.flow(setting.tap_pos, setting.cap_on, q, moment.loads, np.asarray(moment.sun))

@@ -12,12 +12,16 @@ from pydantic import BeforeValidator, Field
 from ...errors import RunError, unknown
 from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional, commas
 from ...jobs.job import JobConfig
+from ...optimal.volt_var.curves import CurveStudy
 from ...optimal.volt_var.play import SwitchingLimits
 from ...optimal.volt_var.settings import Search
-from ...optimal.volt_var.study import OBJECTIVES
+from ...optimal.volt_var.study import OBJECTIVES, VoltVarStudy
 from ..voltage_band import band
 
 _PHYSICAL = (0.5, 1.5)
+Q_SHARE, CURVE = "q-share", "curve"
+#: What settings of inverters are.
+STUDIES: dict[str, type[VoltVarStudy]] = {Q_SHARE: VoltVarStudy, CURVE: CurveStudy}
 _Levels = Annotated[tuple[float, ...], BeforeValidator(commas), DisplayedField("X[,X…]")]
 
 
@@ -62,6 +66,11 @@ class VvoConfig(JobConfig):
     )
     pv_share: float = Field(
         default=0.5, description="Of the synthetic inverters: rated power over the nominal load; 0: none."
+    )
+    inverter_settings: str = Field(
+        default=Q_SHARE,
+        description="What of inverters is set: q-share (reactive power as a share of what they have) or "
+        "curve (the slope of a volt-var curve through 1 pu).",
     )
     banks: Path | None = Field(
         default=None, description="CSV of further banks: cap_id, bus_id, q_mvar [, phase]."
@@ -110,6 +119,8 @@ class VvoConfig(JobConfig):
         """RunError for values that cannot be."""
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
+        if self.inverter_settings not in STUDIES:
+            raise unknown("--inverter-settings: setting", self.inverter_settings, STUDIES)
         low, high = self.voltage_band
         if not _PHYSICAL[0] <= low < high <= _PHYSICAL[1]:
             raise RunError(
@@ -135,6 +146,11 @@ class VvoConfig(JobConfig):
                 f"--v-source-pu is {self.v_source_pu}: expected a voltage within {_PHYSICAL[0]} and "
                 f"{_PHYSICAL[1]} pu"
             )
+        self._check_load_models()
+        self.limits(0)
+        self.named_days()
+
+    def _check_load_models(self) -> None:
         if self.load_zip and (
             len(self.load_zip) != 3
             or min(self.load_zip) < 0.0
@@ -144,8 +160,6 @@ class VvoConfig(JobConfig):
                 f"--load-zip is {','.join(map(str, self.load_zip))}: expected three shares, 0 or more, whose "
                 "sum is 1"
             )
-        self.limits(0)
-        self.named_days()
 
     def limits(self, within_steps: tuple[int, ...] | int) -> SwitchingLimits:
         """Of the plan. RunError for numbers below 0."""

@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from ...jobs.pictures import new_figure, png
+from ...optimal.volt_var.curves import STEEPEST
 from ...optimal.volt_var.study import VoltVarStudy
-from .vvo_tables import BANK, INVERTER, LEVEL, TAP
+from .vvo_tables import BANK, CURVE, INVERTER, LEVEL, TAP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 4
 _COLOURS = ("#8a8a8a", "#0072B2", "#D55E00", "#009E73")
+_MEANS = {INVERTER: "inverters, mean Q", CURVE: "inverters, mean slope"}
 _DARK = 0.75  # share of the largest setting from which a field is dark
 
 
@@ -48,10 +50,10 @@ def _maps(settings: pa.Table) -> list[tuple[str, str, Any, Any, Any]]:
     found: dict[str, tuple[str, Any]] = {}
     count: dict[str, int] = {}
     for row in rows:
-        title = "inverters, mean Q" if row["kind"] == INVERTER else str(row["device_id"])
+        title = _MEANS.get(row["kind"], str(row["device_id"]))
         kind, values = found.setdefault(title, (row["kind"], np.zeros((len(sun), len(load)))))
         values[sun.index(row["pv_level"]), load.index(row["load_level"])] += row["setting"]
-        count[title] = count.get(title, 0) + (kind == INVERTER)
+        count[title] = count.get(title, 0) + (kind in _MEANS)
     return [
         (title, kind, load, sun, values * values.size / max(count[title], values.size))
         for title, (kind, values) in found.items()
@@ -60,15 +62,18 @@ def _maps(settings: pa.Table) -> list[tuple[str, str, Any, Any, Any]]:
 
 def _map(ax: Axes, title: str, kind: str, levels: tuple[Any, Any], values: Any) -> None:
     load, sun = levels
-    most = {TAP: 16.0, BANK: 1.0, INVERTER: 1.0}[kind]
+    most = {TAP: 16.0, BANK: 1.0, INVERTER: 1.0, CURVE: STEEPEST}[kind]
     ax.imshow(values, origin="lower", aspect="auto", cmap="PuOr", vmin=-1.4 * most, vmax=1.4 * most)
     for (y, x), value in np.ndenumerate(values):
-        text = {TAP: f"{value:+.0f}", BANK: "on" if value else "off", INVERTER: f"{100 * value:+.0f} %"}[kind]
+        text = {
+            TAP: f"{value:+.0f}", BANK: "on" if value else "off", INVERTER: f"{100 * value:+.0f} %",
+            CURVE: f"{value:.1f}",
+        }[kind]  # fmt: skip
         ink = "white" if abs(value) > _DARK * most else "black"
         ax.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
     ax.set_xticks(range(len(load)), [f"{level:g}" for level in load], fontsize=7)
     ax.set_yticks(range(len(sun)), [f"{level:g}" for level in sun], fontsize=7)
-    ax.set_title(f"{title} ({kind})" if kind != INVERTER else title, fontsize=8)
+    ax.set_title(f"{title} ({kind})" if kind not in _MEANS else title, fontsize=8)
     ax.set_xlabel("load", fontsize=7)
     ax.set_ylabel("PV", fontsize=7)
 

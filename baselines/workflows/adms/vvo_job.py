@@ -28,12 +28,16 @@ from .vvo_config import VvoConfig
 from .vvo_figure import vvo_png
 from .vvo_session import VvoSession, vvo_session
 from .vvo_tables import (
+    BANK,
+    CURVE,
     DAY_TYPE,
     DAYS,
     HOSTING,
+    INVERTER,
     LEVEL,
     SCHEMAS,
     SNAPSHOT,
+    TAP,
     performance_table,
     point_table,
     read_settings,
@@ -218,15 +222,18 @@ def settings_map(outcome: JobOutcome) -> Any:
             continue
         key = (row["day_type"], row["load_level"], row["pv_level"])
         rows.setdefault(key, []).append((row["kind"], row["setting"]))
-    found = titled_table("Settings", ("Day or level", "Taps", "Banks"), ("Inverters, mean Q",))
+    curves = any(kind == CURVE for values in rows.values() for kind, _ in values)
+    head = "Inverters, mean slope" if curves else "Inverters, mean Q"
+    found = titled_table("Settings", ("Day or level", "Taps", "Banks"), (head,))
     for (day_type, load, sun), values in rows.items():
         taps, banks, shares = (
-            [v for kind, v in values if kind == wanted] for wanted in ("tap changer", "bank", "inverter")
+            [v for kind, v in values if kind in wanted] for wanted in ((TAP,), (BANK,), (INVERTER, CURVE))
         )
+        mean = sum(shares) / len(shares) if shares else 0.0
         found.add_row(
             day_type or f"load {load:.2f}, PV {sun:.2f}", " ".join(f"{v:+.0f}" for v in taps) or "–",
             " ".join("on" if v else "off" for v in banks) or "–",
-            f"{100 * sum(shares) / len(shares):+.0f} %" if shares else "–",
+            (f"{mean:.1f}" if curves else f"{100 * mean:+.0f} %") if shares else "–",
         )  # fmt: skip
     return found
 

@@ -21,7 +21,7 @@ from ...optimal.volt_var.inverters import spread_over_loads
 from ...optimal.volt_var.play import Days
 from ...optimal.volt_var.samples import intervals_of_levels, that_differ
 from ...optimal.volt_var.study import Moment, VoltVarStudy
-from .vvo_config import VvoConfig
+from .vvo_config import STUDIES, VvoConfig
 from .vvo_files import (
     bands_of,
     inverters_of,
@@ -120,7 +120,7 @@ def vvo_session(config: VvoConfig) -> VvoSession:
         inverters, file = inverters_of(feeder, config.inverters)
         inputs.append(file.record("inverters"))
     study, judged = (
-        VoltVarStudy(
+        STUDIES[config.inverter_settings](
             feeder, inverters, objective=config.objective, v_band=bounds, v_source_pu=config.v_source_pu
         )
         for bounds in (config.plan_band(), config.voltage_band)

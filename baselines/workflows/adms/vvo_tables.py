@@ -16,7 +16,7 @@ from ...optimal.volt_var.study import Setting, VoltVarStudy
 
 COUNT = pa.int64()
 SNAPSHOT, LEVEL, DAY_TYPE = "snapshot", "level", "day type"
-TAP, BANK, INVERTER = "tap changer", "bank", "inverter"
+TAP, BANK, INVERTER, CURVE = "tap changer", "bank", "inverter", "inverter curve"
 
 SETTINGS = schema(
     # snapshot: the optimum at the nominal loads times the level; level: held over the training intervals that
@@ -26,8 +26,8 @@ SETTINGS = schema(
     ("pv_level", NUMBER, "of the rated power"),
     ("device_id", TEXT, ""), ("kind", TEXT, ""), ("place", TEXT, ""),  # branch or bus
     ("phase", TEXT, ""),
-    ("setting", NUMBER, "position, 1 on and 0 off, or share of the reactive capability"),
-    ("q_mvar", NUMBER, "Mvar"),  # of inverters at a level
+    ("setting", NUMBER, "position, 1 on and 0 off, share of what is reactive, or slope in s_mva per pu"),
+    ("q_mvar", NUMBER, "Mvar"),  # of inverters at a level, but on curves
 )  # fmt: skip
 POINTS = schema(
     ("scope", TEXT, ""), ("day_type", TEXT, ""), ("day", COUNT, "day of the year, from 0"),
@@ -86,9 +86,11 @@ def settings_table(study: VoltVarStudy, best: Best, where: Sequence[Any], sun: f
     places = column("capacitors", "node_id"), column("capacitors", "phase")
     for name, node, phase, on in zip(study.cap_ids, *places, setting.cap_on.tolist(), strict=True):
         rows.append((*where, name, BANK, str(node), str(phase), float(on), None))
-    most = study.inverters.capability_mvar(np.full(len(units), np.nan if sun is None else sun))
+    told = sun is not None and study.inverter_kind == INVERTER
+    most = study.inverters.capability_mvar(np.full(len(units), sun if told else np.nan))
     for unit, share, q in zip(units, setting.q_share.tolist(), most.tolist(), strict=True):
-        rows.append((*where, unit.name, INVERTER, unit.bus, unit.phase, share, share * q))
+        value = study.inverter_scale * share
+        rows.append((*where, unit.name, study.inverter_kind, unit.bus, unit.phase, value, share * q))
     return table_of_rows(rows, SETTINGS)
 
 
@@ -136,7 +138,7 @@ def _setting(study: VoltVarStudy, values: Sequence[float]) -> Setting:
     first, last = len(study.reg_ids), len(study.reg_ids) + len(study.cap_ids)
     return Setting(
         np.array(values[:first], dtype=np.int64), np.array(values[first:last]) == 1.0,
-        np.array(values[last:], dtype=np.float64),
+        np.array(values[last:], dtype=np.float64) / study.inverter_scale,
     )  # fmt: skip
 
 

@@ -29,7 +29,6 @@ from ...jobs.files import sha256_of
 from ...jobs.manifest import InputRecord
 from ...optimal.affine import FloatArray
 from ...optimal.branch_flow import NetworkLimits
-from ...optimal.radial import radial_network
 from ...optimal.scheduling.case import ScheduleCase
 from ...optimal.scheduling.foresight import Foresight, key_of
 from ...optimal.scheduling.from_tables import assets_of_tables
@@ -224,12 +223,9 @@ def _tables(config: ScheduleConfig, feeder: cases.Feeder, options: Any) -> Asset
 
 
 def _compiled(feeder: cases.Feeder) -> physics.Network | physics.Network3:
-    """RunError for a balanced feeder that the relaxation does not cover."""
     if feeder.phases != "balanced":
         return physics.compile_per_phase(feeder)
-    net = physics.compile(feeder, keep_loops=True)
-    radial_network(net)
-    return net
+    return physics.compile(feeder, keep_loops=True)
 
 
 def _profiles(options: Any, dt_h: float) -> Profiles:

@@ -12,6 +12,7 @@ from ...jobs.files import sha256_of
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from ...jobs.terminal import titled_table
+from ...optimal.radial import not_covered
 from ...optimal.scheduling.foresight import Foresight
 from ...optimal.scheduling.scenarios import drawn
 from ...optimal.scheduling.stress import Player, StressTest
@@ -50,8 +51,11 @@ class StressJob(Job[StressConfig]):
     word = "scenarios"
 
     def prepare(self) -> StressSession:
-        """The day, the plan of the day before, and the scenarios."""
+        """The day, the plan of the day before, and the scenarios. RunError for a feeder with loops."""
         session = schedule_session(self.config.schedule())
+        refused = not_covered(session.net) if session.feeder.phases == "balanced" else None
+        if refused is not None:  # what a line that is out leaves without supply is a tree's matter
+            raise RunError(refused)
         day, inputs = session.days[0], session.inputs
         nominal = session.case(day)
         if self.config.script is not None:
