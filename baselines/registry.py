@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from ..envs.resources.hosting import HostingProgram
 from .errors import RunError, unknown
+from .learned.policy_file import read_policy
+from .learned.trained import Trained, path_of
 from .optimal.mpc import OnForecasts, PerfectForesight
 from .optimal.policy import Optimal
 from .optimal.schedule_policy import ScheduleOptimal
@@ -124,8 +126,14 @@ def _fits(name: str, env: AnyEnv) -> bool:
 
 
 def check_name(name: str) -> str:
-    """`name` itself when it is a shipped policy; RunError with the nearest name otherwise."""
-    if name not in CATALOGUE:
+    """`name` itself when it is a shipped policy, or "file:PATH" of a policy file that is there.
+
+    RunError with the nearest name otherwise.
+    """
+    path = path_of(name)
+    if path is not None:
+        read_policy(path)
+    elif name not in CATALOGUE:
         raise unknown("policy", name, CATALOGUE)
     return name
 
@@ -133,7 +141,12 @@ def check_name(name: str) -> str:
 def make(name: str, env: AnyEnv) -> Policy:
     """Make the policy `name` for `env` (wrapped or not; a vector environment gives a policy for batches).
 
+    "file:PATH" makes the trained policy of a file (`distgrid train` leaves some).
+
     RunError (a ValueError) for an unknown name, with the nearest one, and for an environment on which the
-    policy would have nothing to control.
+    policy would have nothing to control; for a file that is none, or of another environment.
     """
+    path = path_of(name)
+    if path is not None:
+        return Trained(env, path)
     return CATALOGUE[check_name(name)](env)
