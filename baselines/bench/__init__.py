@@ -17,6 +17,8 @@ from .hosting import bench_hosting
 from .opf import bench_opf
 from .pf import bench_pf
 from .pf_phases import bench_pf3
+from .ppo import bench_ppo
+from .report.learning import PpoReport
 from .report.results import (
     EnvReport,
     GradientReport,
@@ -37,6 +39,7 @@ __all__ = [
     "OpfReport",
     "Pf3Report",
     "PfReport",
+    "PpoReport",
     "RolloutReport",
     "VectorReport",
     "bench_env",
@@ -45,6 +48,7 @@ __all__ = [
     "bench_opf",
     "bench_pf",
     "bench_pf3",
+    "bench_ppo",
     "bench_rollout",
     "bench_vector",
 ]

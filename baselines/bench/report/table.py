@@ -47,7 +47,7 @@ def machine_lines(machine: Machine, quick: bool) -> list[str]:
     return lines
 
 
-def _new(columns: dict[str, str], *, markdown: bool) -> Table:
+def new_table(columns: dict[str, str], *, markdown: bool) -> Table:
     """A table with columns and their justification."""
     table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD)
     for name, justify in columns.items():
@@ -100,7 +100,7 @@ def comparison_table(c: Comparison, *, markdown: bool = False) -> Table:
     if c.solves_per_call > 1:
         columns["solves per CPU s"] = "r"
     columns |= {f"over {name}: wall / CPU": "r" for name in ours}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for row in c.rows:
         if row.timing is None:
             table.add_row(row.solver, row.status, *[_NONE] * (len(columns) - 2))
@@ -119,7 +119,7 @@ def _per(spread: Spread, solves: int) -> Spread:
 
 def options_table(comparisons: list[Comparison], *, markdown: bool = False) -> Table:
     """How each solver was called."""
-    table = _new({"solver": "l", "call": "l"}, markdown=markdown)
+    table = new_table({"solver": "l", "call": "l"}, markdown=markdown)
     for name, options in dict.fromkeys((r.solver, r.options) for c in comparisons for r in c.rows):
         table.add_row(name, options)
     return table
@@ -129,7 +129,7 @@ def scaling_table(report: PfReport, *, markdown: bool = False) -> Table:
     """CPU time per solve by size, the fitted exponent, and the ratio to ours."""
     sizes = [f"{c.buses:,}" for c in report.scaling]
     columns = {"solver": "l"} | dict.fromkeys(sizes, "r") | {"exponent": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for fit in report.exponents:
         cells = [fit.solver]
         for c in report.scaling:
@@ -145,7 +145,7 @@ def scaling_table(report: PfReport, *, markdown: bool = False) -> Table:
 def targets_table(targets: list[Target], *, markdown: bool = False) -> Table:
     """Wanted and measured."""
     columns = {"target": "l", "wanted": "r", "measured": "r", "met": "l"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for t in targets:
         measured = _NONE if t.value is None else f"{t.value:,.0f}" if t.value >= 1000 else f"{t.value:.3g}"
         wanted = f"{'<=' if t.at_most else '>='} {t.wanted:,.10g}"
@@ -161,7 +161,7 @@ def utilisation_tables(
         return
     columns = {"batch": "l"}
     columns |= dict.fromkeys(("one thread", "two", "ratio (quartiles)", "of the best rounds"), "r")
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for t in threads:
         ratio = f"{t.ratio.median:.2f} ({t.ratio.q1:.2f}-{t.ratio.q3:.2f})"
         one, two = seconds(t.one_s.median), seconds(t.two_s.median)
@@ -170,7 +170,7 @@ def utilisation_tables(
     columns = {"batch": "l", "solver": "l"}
     columns |= dict.fromkeys(("flops", "cache bytes", "memory bytes", "block", "cache GB/s"), "r")
     columns |= dict.fromkeys(("arithmetic", "cache", "memory", "shortest", "measured", "share"), "r")
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for x in limits:
         table.add_row(
             f"{x.feeder} x {x.rows:,}", x.solver, f"{x.flops:,.0f}", f"{x.cache_bytes:,.0f}",
@@ -211,7 +211,7 @@ def env_tables(report: EnvReport, *, markdown: bool = False) -> Iterator[tuple[s
     columns = {"environment": "l", "way": "l", "wall": "r", "CPU (quartiles)": "r"}
     columns |= {"steps/s": "r", "steps/CPU s": "r"}
     title = "Random actions, one core; observation, reward, costs and info included"
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         wall, cpu = seconds(r.timing.wall_s.median), _timed(r.timing.cpu_s)
         table.add_row(r.env, r.way, wall, cpu, f"{r.steps_per_s:,.0f}", f"{r.steps_per_cpu_s:,.0f}")
@@ -224,7 +224,7 @@ def vector_tables(report: VectorReport, *, markdown: bool = False) -> Iterator[t
     """(title, table) of everything in the report."""
     columns = {"environment": "l", "environments": "r", "way": "l", "wall of one step (quartiles)": "r"}
     columns |= {"steps/s": "r", "best round": "r", "steps/CPU s, best round": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         table.add_row(
             r.env, f"{r.num_envs:,}", r.way, _timed(r.timing.wall_s), f"{r.steps_per_s:,.0f}",
@@ -234,7 +234,7 @@ def vector_tables(report: VectorReport, *, markdown: bool = False) -> Iterator[t
     yield f"Random actions, {ours}; observations, rewards, costs, infos and resets included", table
     yield from _profiles(report.profiles, markdown=markdown)
     m = report.memory
-    memory = _new({"environment": "l", "environments": "r", "memory": "r"}, markdown=markdown)
+    memory = new_table({"environment": "l", "environments": "r", "memory": "r"}, markdown=markdown)
     memory.add_row(m.env, f"{m.num_envs:,}", f"{m.peak_gb:.2f} GB")
     yield "Largest memory of the whole process", memory
     if report.targets:
@@ -245,7 +245,7 @@ def rollout_tables(report: RolloutReport, *, markdown: bool = False) -> Iterator
     """(title, table) of everything in the report."""
     columns = {"environment": "l", "policy": "l", "way": "l", "episodes": "r"}
     columns |= {"wall of one episode (quartiles)": "r", "episodes/s": "r", "times one by one": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         table.add_row(
             r.env, r.policy, r.way, f"{r.episodes:,}", _timed(r.timing.wall_s), f"{r.episodes_per_s:,.0f}",
@@ -260,7 +260,7 @@ def gradient_tables(report: GradientReport, *, markdown: bool = False) -> Iterat
     """(title, table) of everything in the report."""
     columns = {"feeder": "l", "buses": "r", "rows": "r", "power flow": "r", "gradient": "r"}
     columns |= {"power flows": "r", "dense Jacobian": "r", "times ours": "r", "they differ by": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         dense = ("–", "–") if r.dense is None or r.dense_ratio is None else (
             _timed(r.dense.cpu_s), f"{r.dense_ratio.cpu.median:,.1f}"
@@ -279,7 +279,7 @@ def hosting_tables(report: HostingReport, *, markdown: bool = False) -> Iterator
     """(title, table) of everything in the report."""
     columns = {"feeder": "l", "controls": "l", "candidates": "r", "all of them, wall": "r"}
     columns |= {"power flows each": "r", "most": "r", "most, bracket known": "r", "bisection + 4": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         known = [_NONE if x is None else str(x) for x in (r.bracket_power_flows, r.bracket_bound)]
         table.add_row(
@@ -289,7 +289,7 @@ def hosting_tables(report: HostingReport, *, markdown: bool = False) -> Iterator
     yield "Hosting capacity of every candidate to 0.1 kW, one batch", table
     columns = {"feeder": "l", "controls": "l", "one after another": "l", "candidates": "r"}
     columns |= {"power flows each": "r", "wall of one": "r", "times ours": "r", "they differ by": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         for peer in r.peers:
             table.add_row(
@@ -305,7 +305,7 @@ def opf_tables(report: OpfReport, *, markdown: bool = False) -> Iterator[tuple[s
     """(title, table) of everything in the report."""
     columns = {"feeder": "l", "buses": "r", "program": "l", "CPU": "r", "wall": "r", "times ours": "r"}
     columns |= {"losses, kW": "r", "from ours": "r", "plan to replay, pu": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         table.add_row(
             r.feeder, f"{r.buses:,}", r.way, _timed(r.timing.cpu_s), _timed(r.timing.wall_s),
@@ -316,7 +316,7 @@ def opf_tables(report: OpfReport, *, markdown: bool = False) -> Iterator[tuple[s
     yield "Least losses with six inverters, one operating point", table
     columns = {"feeder": "l", "buses": "r", "steps": "r", "storage": "r", "CPU": "r", "wall": "r"}
     columns |= {"USD": "r", "gap": "r", "plan to replay, pu": "r", "status": "l"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for d in report.days:
         table.add_row(
             d.feeder, f"{d.buses:,}", f"{d.steps}", f"{d.storage}", _timed(d.timing.cpu_s),
@@ -334,7 +334,7 @@ def _profiles(profiles: list[EnvProfile], *, markdown: bool) -> Iterator[tuple[s
             f"{p.env}: where a step's {p.step_us:.{digits}f} µs go "
             f"(stopwatch's own {p.stopwatch_us:.{digits}f} µs off)"
         )
-        profile = _new({"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
+        profile = new_table({"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
         for part in p.parts:
             profile.add_row(part.name, f"{part.microseconds:.{digits}f}", f"{part.share:.0%}")
         yield title, profile
