@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 from ..envs.resources.hosting import HostingProgram
 from .errors import RunError, unknown
+from .learned.policy_file import read_policy
+from .learned.shipped import algorithm_of, find_shipped
+from .learned.trained import Trained, path_of
 from .optimal.mpc import OnForecasts, PerfectForesight
 from .optimal.policy import Optimal
 from .optimal.schedule_policy import ScheduleOptimal
@@ -124,8 +127,14 @@ def _fits(name: str, env: AnyEnv) -> bool:
 
 
 def check_name(name: str) -> str:
-    """`name` itself when it is a shipped policy; RunError with the nearest name otherwise."""
-    if name not in CATALOGUE:
+    """`name` itself when it is in the catalogue, "learned:…", or "file:PATH" of a policy file that is there.
+
+    RunError with the nearest name otherwise.
+    """
+    path = path_of(name)
+    if path is not None:
+        read_policy(path)
+    elif algorithm_of(name) is None and name not in CATALOGUE:
         raise unknown("policy", name, CATALOGUE)
     return name
 
@@ -133,7 +142,16 @@ def check_name(name: str) -> str:
 def make(name: str, env: AnyEnv) -> Policy:
     """Make the policy `name` for `env` (wrapped or not; a vector environment gives a policy for batches).
 
+    "file:PATH" makes the trained policy of a file (`distgrid train` leaves some), "learned:ppo" one that is
+    shipped for this environment.
+
     RunError (a ValueError) for an unknown name, with the nearest one, and for an environment on which the
-    policy would have nothing to control.
+    policy would have nothing to control; for a file that is none, or of another environment.
     """
+    path = path_of(name)
+    if path is not None:
+        return Trained(env, path)
+    algorithm = algorithm_of(name)
+    if algorithm is not None:
+        return Trained(env, find_shipped(algorithm, scenario_of(env)), name)
     return CATALOGUE[check_name(name)](env)

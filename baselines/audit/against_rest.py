@@ -8,9 +8,9 @@ ICLR 2019). Chance is that of the learner's own episode: a twin of each environm
 begins each episode in the same state (common random numbers).
 
 Where stored and owed energy is settled in money it counts at once: who charges at a low price has earned the
-difference, and who can no longer give a car what it needs has lost what that will cost, see `potential`. That
-is a potential (A. Y. Ng, D. Harada and S. Russell, Policy invariance under reward transformations, ICML
-1999): it does not move the optimum of a whole episode, either.
+difference, and who can no longer give a car what it needs has lost what that will cost, see
+`learned.potential`. That is a potential (A. Y. Ng, D. Harada and S. Russell, Policy invariance under reward
+transformations, ICML 1999): it does not move the optimum of a whole episode, either.
 
 An episode that reaches its end is over for a learner: its energy has been settled, and nothing that comes
 behind it may be added (which is what stable-baselines3 does at a time limit).
@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from ..learned.potential import Potential, potential_of
 from ..rollouts.rows import open_rows
 from ..search.arena import Arena, BoolArray, FloatArray, IntArray
-from .potential import Potential, potential_of
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -44,7 +44,7 @@ def against_rest(env: VecEnv, rows: Any, arena: Arena) -> VecEnv:
     """
     from stable_baselines3.common.vec_env import VecEnvWrapper
 
-    potential = potential_of(arena)
+    potential = potential_of(arena.grid.scenario)
 
     class AgainstRest(VecEnvWrapper):
         """Each row beside its twin."""

@@ -18,6 +18,8 @@ from .marl import bench_marl
 from .opf import bench_opf
 from .pf import bench_pf
 from .pf_phases import bench_pf3
+from .ppo import bench_ppo
+from .report.learning import PpoReport
 from .report.marl import MarlReport
 from .report.results import (
     EnvReport,
@@ -40,6 +42,7 @@ __all__ = [
     "OpfReport",
     "Pf3Report",
     "PfReport",
+    "PpoReport",
     "RolloutReport",
     "VectorReport",
     "bench_env",
@@ -49,6 +52,7 @@ __all__ = [
     "bench_opf",
     "bench_pf",
     "bench_pf3",
+    "bench_ppo",
     "bench_rollout",
     "bench_vector",
 ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ..bench.report.learning import PpoReport
     from ..bench.report.marl import MarlReport
     from ..bench.report.results import (
         EnvReport,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Report = (
         PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport | HostingReport
-        | MarlReport | OpfReport
+        | MarlReport | OpfReport | PpoReport
     )  # fmt: skip
 
 app = typer.Typer(
@@ -159,6 +160,22 @@ def bench_opf(
 
     report = bench.bench_opf(quick=quick, seed=seed)
     _show(report, opf_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("ppo")
+def bench_ppo(
+    json: _Json = None,
+    quick: _Quick = False,
+    markdown: _Markdown = False,
+    seed: _Seed = 0,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Of environments and PyTorch.")] = 2,
+) -> None:
+    """Steps per second within PPO's loop beside stable-baselines3, where they go, and time to a score."""
+    from .. import bench
+    from ..bench.report.learning import ppo_tables
+
+    report = bench.bench_ppo(quick=quick, seed=seed, threads=threads)
+    _show(report, ppo_tables(report, markdown=markdown), json, markdown=markdown)
 
 
 def _show(report: Report, tables: Iterable[tuple[str, Table]], json: str | None, *, markdown: bool) -> None:

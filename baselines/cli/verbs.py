@@ -16,6 +16,7 @@ JOBS: tuple[tuple[str, str], ...] = (
     ("rollouts.job", "RolloutJob"),
     ("audit.job", "AuditJob"),
     ("certify.job", "CertifyJob"),
+    ("training.job", "TrainJob"),
     ("workflows.dist.pf_job", "PowerFlowJob"),
     ("workflows.dist.controls_job", "ControlsJob"),
     ("workflows.dist.sensitivity_job", "SensitivitiesJob"),

@@ -8,7 +8,7 @@ jobs: see `distgrid.baselines.jobs.runner`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -131,6 +131,8 @@ class Job(ABC, Generic[Config]):
         word: What its items are called, in the plural.
         aliases: Further names of its verb, beside the last word of `kind`.
         shown_out: The default of `--out` in words, see `default_out`; empty: `--out` is required.
+        workspace: Folder of a run with parts, in which a long item may keep how far it is; None: nowhere.
+        tell: Is called with a few words about the item that is being done.
     """
 
     kind: ClassVar[str]
@@ -142,6 +144,8 @@ class Job(ABC, Generic[Config]):
     word: ClassVar[str] = "items"
     aliases: ClassVar[tuple[str, ...]] = ()
     shown_out: ClassVar[str] = ""
+    workspace: Path | None = None
+    tell: Callable[[str], None] = staticmethod(lambda _words: None)
 
     def __init__(self, config: Config) -> None:
         """Check the configuration; nothing is opened yet."""
@@ -212,12 +216,20 @@ class Job(ABC, Generic[Config]):
         return Summary(dict(facts[0]) if len(facts) == 1 else {})
 
     def draw(self, context: Any, outcome: JobOutcome) -> Mapping[str, bytes]:
-        """The `pictures` by name."""
+        """The further files of the run (`more_files`) by name."""
         return {}
 
+    def more_files(self) -> tuple[str, ...]:
+        """The `pictures`, and what else depends on the configuration: names of what `draw` gives."""
+        return self.pictures
+
+    def scratch(self) -> tuple[str, ...]:
+        """Files, relative to `workspace`, in which items keep how far they are; none is left at the end."""
+        return ()
+
     def wanted_outputs(self, context: Any) -> frozenset[str]:
-        """Names of the tables and pictures without which a run is not finished."""
-        return frozenset(self.outputs or self.tables) | frozenset(self.pictures)
+        """Names of the tables and further files without which a run is not finished."""
+        return frozenset(self.outputs or self.tables) | frozenset(self.more_files())
 
     # -- what a person sees ----------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class JobFolder(OutFolder):
         super().__init__(path)
         self.job = job
         self._part_tables = job.tables if job.keeps_parts else ()
-        self._outputs = [*(table_path(name) for name in job.outputs or job.tables), *job.pictures]
+        self._outputs = [*(table_path(name) for name in job.outputs or job.tables), *job.more_files()]
         self._parts = (PARTS,) if job.keeps_parts else ()
 
     def claim(self, wanted: Manifest, needed: Iterable[str], *, resume: bool, fresh: bool) -> Manifest:
@@ -54,7 +54,7 @@ class JobFolder(OutFolder):
         if there is None or fresh:
             self.begin(wanted.command, self._parts)
             if there is not None:
-                self.discard(planned_files(there, self._part_tables, self._outputs))
+                self.discard(self._planned(there))
             return wanted
         if wanted.unknown:
             _forget(there, wanted)
@@ -102,11 +102,15 @@ class JobFolder(OutFolder):
             mine = [part_path(chunk.index, name) for name in self._part_tables]
             self.check_records(chunk.files, mine, f"chunk {chunk.index}", MAX_PART_BYTES)
         self.check_records(there.outputs, self._outputs, "outputs", MAX_TABLE_BYTES)
-        self.check_files(planned_files(there, self._part_tables, self._outputs))
+        self.check_files(self._planned(there))
+
+    def _planned(self, run: Manifest) -> list[str]:
+        """Every file that the run may write, run.json last."""
+        return [*self.job.scratch(), *planned_files(run, self._part_tables, self._outputs)]
 
     def _finished(self, run: Manifest, needed: Iterable[str]) -> bool:
         """Whether `run` has ended and every file it lists is as it was written."""
-        files = {name if name in self.job.pictures else table_path(name) for name in needed}
+        files = {name if name in self.job.more_files() else table_path(name) for name in needed}
         return (
             run.ended
             and all(chunk.status == "done" and self.intact(chunk.files) for chunk in run.chunks)

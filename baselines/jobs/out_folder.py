@@ -202,10 +202,14 @@ class OutFolder:
         for place in (self.path, *(self.path / name for name in folders)):
             remove_temporaries(place, but=self._lock.file)
 
+    def clear(self, names: Iterable[str]) -> None:
+        """Remove these files of the plan, where they are."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+
     def discard(self, names: Iterable[str]) -> None:
         """Remove these files of the plan, run.json last."""
-        for name in [*(n for n in names if n != FILE_NAME), FILE_NAME]:
-            (self.path / name).unlink(missing_ok=True)
+        self.clear([*(n for n in names if n != FILE_NAME), FILE_NAME])
 
     def put(self, name: str, data: bytes) -> FileRecord:
         """Write `data` to `name` in the folder, whole or not at all."""

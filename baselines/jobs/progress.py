@@ -40,3 +40,7 @@ class Progress:
     def advance(self, items: int, label: str = "") -> None:
         """`items` more are done; `label` is shown beside the bar."""
         self._bar.update(self._task, advance=items, description=label)
+
+    def say(self, words: str) -> None:
+        """What is being done, shown beside the bar."""
+        self._bar.update(self._task, description=words)

@@ -167,7 +167,10 @@ class _Run:
     def _in_parts(self, run: Manifest, folder: JobFolder) -> JobOutcome:
         """Do what is pending, writing each chunk as it comes; then put the tables together and write them."""
         pending = [chunk for chunk in run.chunks if chunk.status == "pending"]
+        self.job.workspace = folder.path
         with Progress(self.progress, _n_items(run.chunks), self.job.word) as bar:
+            if self.engine == "local":
+                self.job.tell = bar.say
             bar.advance(_n_items(run.chunks) - _n_items(pending))
             for part in self._do(pending):
                 chunk = run.chunks[part.index]
@@ -178,6 +181,7 @@ class _Run:
         skipped = len(run.chunks) - len(pending)
         outcome = JobOutcome(tables, run, folder.path, skipped, len(pending), complete=False)
         self._write(run, folder, {name: table_bytes(table) for name, table in tables.items()}, outcome)
+        folder.clear(self.job.scratch())
         return outcome
 
     def _at_once(self, run: Manifest, folder: JobFolder | None) -> JobOutcome:

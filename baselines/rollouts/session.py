@@ -51,7 +51,11 @@ class RolloutSession:
         self.source = source
         self.env = source.open()
         self._rows: AnyVectorEnv | None = None  # the last that was made
-        self.policies = {p.name: p for p in (_make(entry, self.env) for entry in entries)}
+        self.policies: dict[str, Policy] = {}
+        for policy in (_make(entry, self.env) for entry in entries):
+            if policy.name in self.policies:
+                raise RunError(f"policies must have different names, {policy.name} came twice")
+            self.policies[policy.name] = policy
 
     @property
     def grid(self) -> Any:

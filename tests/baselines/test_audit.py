@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode
 from distgrid import cli
 from distgrid.baselines.audit import AuditResult, audit
 from distgrid.baselines.audit.against_rest import INFO_KEYS, against_rest
-from distgrid.baselines.audit.potential import potential_of
+from distgrid.baselines.learned.potential import potential_of
 from distgrid.baselines.audit.verdicts import verdicts
 from distgrid.baselines.errors import RunError
 from distgrid.baselines.rollouts.rows import open_rows
@@ -331,7 +331,7 @@ def test_a_car_is_worth_what_its_cheapest_plan_costs(register: Registers) -> Non
     night = EV(30, p_mw=0.1, sessions=[(0.0, 6.0, 0.19)], undelivered_cost_per_mwh=500.0, eta_charge=0.95)
     identity = register(EVCharging(episode=SIX_HOURS, import_fee_usd_mwh=60.0), [night], load=load(0.0))
     arena = Arena(identity, "train", 0, 1)
-    potential = potential_of(arena)
+    potential = potential_of(arena.grid.scenario)
     day = int(arena.days[0])
     obs, info = arena.env.reset(options={"day": day})
     price = np.sort(arena.grid.scenario.profiles.price_usd_mwh[day * 96 : day * 96 + 24])

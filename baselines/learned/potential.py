@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...envs.blocks.time import steps_to_publication
+from ...envs.core.planning import PlannedScenario
 from ...envs.kernels.prices import plan_price
 from ...envs.resources.ev import EVProgram
 from ...envs.tasks.money import MoneyTask
-from ..search.arena import Arena, FloatArray, IntArray
 
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 #: Observations (rows, n_obs) and the intervals that they decide (rows,) to money (rows,).
 Potential = Callable[[NDArray[Any], IntArray], FloatArray]
 
 
-def potential_of(arena: Arena) -> Potential:
+def potential_of(scenario: PlannedScenario) -> Potential:
     """The potential of states as their observations show them; 0 where nothing is settled in money.
 
     Stored energy is worth the middle of the two prices of settlement. What a car still needs will cost what
@@ -26,12 +28,12 @@ def potential_of(arena: Arena) -> Potential:
     into its stay the price of energy that is missing at departure. Other owed energy will cost the middle
     price and the fee.
     """
-    layout, task = arena.grid.scenario.layout, arena.grid.task
+    layout, task = scenario.layout, scenario.task
     if "energy_balance_mwh" not in layout or "settlement_price_usd_mwh" not in layout:
         return lambda obs, _t_index: np.zeros(len(obs))
     balance, prices = layout["energy_balance_mwh"], layout["settlement_price_usd_mwh"]
     fee = task.import_fee_usd_mwh if isinstance(task, MoneyTask) else 0.0
-    cars = _cars(arena, fee)
+    cars = _cars(scenario, fee)
 
     def worth(obs: NDArray[Any], t_index: IntArray) -> FloatArray:
         stored, owed = obs[:, balance].T.astype(np.float64)
@@ -43,9 +45,10 @@ def potential_of(arena: Arena) -> Potential:
     return worth
 
 
-def _cars(arena: Arena, fee: float) -> Callable[[NDArray[Any], IntArray], tuple[FloatArray, FloatArray]]:
+def _cars(
+    scenario: PlannedScenario, fee: float
+) -> Callable[[NDArray[Any], IntArray], tuple[FloatArray, FloatArray]]:
     """Observations and intervals to the MWh (rows,) that cars will draw, and what that costs (rows,)."""
-    scenario = arena.grid.scenario
     layout, profiles = scenario.layout, scenario.profiles
     programs = [p for p in scenario.fleet.programs if isinstance(p, EVProgram)]
     if not programs or "ev.need_mwh" not in layout or "ev.departure_h" not in layout:
