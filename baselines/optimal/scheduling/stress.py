@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -114,7 +114,7 @@ class StressTest:
         elif policy == DAY_AHEAD:
             p, q = self.ahead
         elif policy == MPC:
-            rolling = replace(settings, error=settings.error * world.error_factor)
+            rolling = settings.worse(world.error_factor)
 
             def believed(hour: float) -> ScheduleCase:
                 return _world(self.nominal, begun(events, hour)).case

@@ -14,8 +14,10 @@ from .... import cases, physics
 from ....cases.assets import AssetSet, asset_set_names, load_assets, read_assets
 from ....cases.profiles import Calendar, Profiles, load_profiles
 from ....cases.profiles.resampling import TimeSeries
-from ....envs import EnvOptions, assets_of, options_from_assets, shipped_asset_options
+from ....envs import EnvOptions, assets_of, make_env, options_from_assets, shipped_asset_options
 from ....envs.configuration.making import options_of_env
+from ....envs.core.forecasts import PRACTICE
+from ....envs.core.ladder import ORACLE
 from ....envs.tasks import DERDispatch
 from ...errors import RunError
 from ...hosting.flows import BalancedFlows, Flows
@@ -29,6 +31,7 @@ from ...optimal.affine import FloatArray
 from ...optimal.branch_flow import NetworkLimits
 from ...optimal.radial import radial_network
 from ...optimal.scheduling.case import ScheduleCase
+from ...optimal.scheduling.foresight import Foresight, key_of
 from ...optimal.scheduling.from_tables import assets_of_tables
 from .schedule_config import ScheduleConfig
 from .schedule_loads import OwnLoads, own_loads
@@ -107,6 +110,19 @@ class ScheduleSession:
             self.net, assets, loads, np.asarray(price, dtype=np.float64), config.dt_h, self.limits, caps,
             self.v_source_pu,
         )  # fmt: skip
+
+    def foresight(self, day: int) -> Foresight:
+        """Forecasts of a day: those of the environment in the episode that begins with the seed, else as good
+        as those of weather services, with prices known.
+        """
+        first, options = day * self.steps, _environment(self.config.feeder)
+        if options is None:
+            return Foresight(PRACTICE, key=key_of(self.config.seed, day), first=first)
+        env = make_env(options)
+        env.reset(seed=self.config.seed, options={"day": day})
+        exact = (options.observation or ORACLE) == ORACLE
+        forecaster = options.forecaster or (None if exact else PRACTICE)
+        return Foresight(forecaster, exact, int(env.grid.row_key[0]), first)
 
     def _loads(self, day: int, calendar: Calendar) -> dict[str, Any]:
         if self.loads is not None:

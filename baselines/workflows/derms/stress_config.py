@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from ...errors import RunError, unknown
 from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional, commas
 from ...jobs.job import JobConfig
+from ...optimal.scheduling.foresight import Foresight, key_of
 from ...optimal.scheduling.objectives import OBJECTIVES
 from ...optimal.scheduling.rolling import RollingSettings
 from ...optimal.scheduling.stress import STRESS_POLICIES
@@ -65,8 +67,10 @@ class StressConfig(JobConfig):
     export_cap: float | None = Field(default=None, description="Most power back into all sources, MW.")
     horizon_h: float = Field(default=12.0, description="mpc: hours that are planned.")
     every_h: float = Field(default=4.0, description="mpc: hours of a plan that are played.")
-    forecast_error: float = Field(
-        default=0.1, description="mpc: relative standard error of forecasts a day ahead."
+    forecast_error: float | None = Field(
+        default=None,
+        description="mpc: relative standard error of forecasts a day ahead, in place of the environment's "
+        "forecaster, or of errors as weather services have them.",
     )
 
     def check(self) -> None:
@@ -100,8 +104,7 @@ class StressConfig(JobConfig):
         """Policies that are played on the environment."""
         return tuple(name for name in self.policies if name not in STRESS_POLICIES)
 
-    def rolling(self, scenario: int) -> RollingSettings:
-        """Of mpc in a scenario."""
-        return RollingSettings(
-            self.horizon_h, self.every_h, self.forecast_error, seed=self.seed, day=scenario
-        )
+    def rolling(self, scenario: int, foresight: Foresight) -> RollingSettings:
+        """Of mpc in a scenario, whose errors are its own."""
+        own = replace(foresight, key=key_of(self.seed, scenario))
+        return self.schedule().rolling(scenario, own)

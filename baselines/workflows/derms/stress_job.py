@@ -12,6 +12,7 @@ from ...jobs.files import sha256_of
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from ...jobs.terminal import titled_table
+from ...optimal.scheduling.foresight import Foresight
 from ...optimal.scheduling.scenarios import drawn
 from ...optimal.scheduling.stress import Player, StressTest
 from ...optimal.scheduling.worlds import Event
@@ -35,6 +36,7 @@ class StressSession:
     day: int
     test: StressTest
     scenarios: tuple[tuple[int, tuple[Event, ...]], ...]
+    foresight: Foresight
     inputs: tuple[InputRecord, ...]
 
 
@@ -66,7 +68,7 @@ class StressJob(Job[StressConfig]):
             inputs += tuple(_record(name) for name in self.config.played if name.startswith(FILE))
             players = {name: EnvironmentPlayer(name, options, day, nominal) for name in self.config.played}
         test = StressTest.of(nominal, self.config.objective, players)
-        return StressSession(session.feeder.name, day, test, scenarios, inputs)
+        return StressSession(session.feeder.name, day, test, scenarios, session.foresight(day), inputs)
 
     def parameters(self, context: StressSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and files count by their content."""
@@ -87,7 +89,7 @@ class StressJob(Job[StressConfig]):
     def do(self, context: StressSession, item: int) -> Part:
         """One scenario, by every policy."""
         number, events = context.scenarios[item]
-        settings = self.config.rolling(number)
+        settings = self.config.rolling(number, context.foresight)
         outcomes = [
             (policy, context.test.outcome(policy, events, settings)) for policy in self.config.policies
         ]
