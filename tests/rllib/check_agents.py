@@ -21,11 +21,7 @@ def make(_config: Any) -> ParallelPettingZooEnv:
     return ParallelPettingZooEnv(parallel_env(NAME, split="train", normalise=True))
 
 
-<<<<<<< HEAD
-def kind(agent: Any, *_args: Any, **_more: Any) -> Any:
-=======
 def kind(agent: Any, *_args: Any, **_more: Any) -> str:
->>>>>>> main
     """One policy for all agents of a kind."""
     return str(agent).rpartition("_")[0]
 
