@@ -21,9 +21,9 @@ def make(_config: Any) -> ParallelPettingZooEnv:
     return ParallelPettingZooEnv(parallel_env(NAME, split="train", normalise=True))
 
 
-def kind(agent: Any, *_args: Any, **_more: Any) -> Any:
+def kind(agent: Any, *_args: Any, **_more: Any) -> str:
     """One policy for all agents of a kind."""
-    return agent.rpartition("_")[0]
+    return str(agent).rpartition("_")[0]
 
 
 def test_ppo_trains_a_policy_for_each_kind_of_agent() -> None:

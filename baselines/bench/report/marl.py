@@ -61,9 +61,8 @@ def marl_tables(report: MarlReport, *, markdown: bool = False) -> Iterator[tuple
     }
     table = new_table(columns, markdown=markdown)
     for r in report.rows:
-        if r.timing is None or r.joint_steps_per_s is None:
-            told = [r.status, "-", "-", "-"]
-        else:
+        told = [r.status, "-", "-", "-"]
+        if r.timing is not None:
             rates = (r.joint_steps_per_s, r.joint_steps_per_cpu_s, r.agent_steps_per_s)
             told = [timed(r.timing.wall_s), *(f"{rate:,.0f}" for rate in rates)]
         table.add_row(r.env, r.way, f"{r.agents:,}", f"{r.num_envs:,}", *told)
