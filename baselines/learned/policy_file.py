@@ -27,7 +27,7 @@ SUFFIX = ".safetensors"
 #: What the last layer's numbers are: actions that are clipped, actions before tanh, values of the codes.
 OUTPUTS = ("clip", "tanh", "argmax")
 ACTIVATIONS = ("tanh", "relu")
-_DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _TOLD = ("format", "algorithm", "environment", "output", "activation", "fits", "training")
 
@@ -257,7 +257,8 @@ def from_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, st
 
 def _entry(name: str, entry: Any, body: memoryview) -> NDArray[Any]:
     try:
-        dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
+        dtype = _DTYPES[entry["dtype"]]
+        shape = tuple(entry["shape"])
         first, last = entry["data_offsets"]
         counts = all(type(n) is int and n >= 0 for n in (*shape, first, last))
     except (KeyError, TypeError, ValueError) as error:

@@ -75,7 +75,8 @@ class StableBaselines:
 
     def actors(self) -> tuple[Actor, ...]:
         """The network as it is now, for a policy file."""
-        policy, moments = self._model.policy, self._env.obs_rms
+        policy: Any = self._model.policy
+        moments: Any = self._env.obs_rms
         if self.name == "sac":
             layers = [*policy.actor.latent_pi, policy.actor.mu]
         elif self.name == "dqn":

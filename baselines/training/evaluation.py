@@ -36,7 +36,7 @@ class Days:
         n_days = min(count, len(grid.days)) or len(grid.days)
         self.days = np.array([episode_day(grid.days, k) for k in range(n_days)])
         self.seeds = np.arange(n_days)
-        self._rows = open_rows(self.env, n_days)
+        self._rows: Any = open_rows(self.env, n_days)
         self._neutral = scenario_of(self.env).neutral_action
         codes = scenario_of(self.env).codec.encode(np.repeat(self._neutral[None], n_days, axis=0))
         self.do_nothing = self._play(lambda _obs: codes)

@@ -214,7 +214,7 @@ def train(out: Path, dies_after: int = 0, **config: Any) -> Any:
             raise Killed
 
     with prepared(job) as context:
-        type(job).tell = staticmethod(tell)  # type: ignore[assignment]
+        type(job).tell = staticmethod(tell)
         try:
             return run_job(job, context, out, engine="processes")
         finally:

@@ -115,7 +115,7 @@ def test_a_policy_is_played_from_its_file(content: PolicyFile, env: Any, tmp_pat
     assert env.action_space.contains(policy.act(obs, info))
     result = baselines.rollout(ENV, ["do-nothing", f"file:{path}"], episodes=2, progress=False, report=False)
     assert [row.policy for row in result.summary] == ["do-nothing", policy.name]
-    assert policy.name == f"ppo-{policy.config()['sha256'][:8]}"
+    assert policy.name == f"ppo-{str(policy.config()['sha256'])[:8]}"
 
 
 def test_another_training_under_the_same_name_is_another_run(content: PolicyFile, tmp_path: Path) -> None:
