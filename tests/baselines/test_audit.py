@@ -17,9 +17,9 @@ from gymnasium.vector import AutoresetMode
 from distgrid import cli
 from distgrid.baselines.audit import AuditResult, audit
 from distgrid.baselines.audit.against_rest import INFO_KEYS, against_rest
-from distgrid.baselines.learned.potential import potential_of
 from distgrid.baselines.audit.verdicts import verdicts
 from distgrid.baselines.errors import RunError
+from distgrid.baselines.learned.potential import potential_of
 from distgrid.baselines.rollouts.rows import open_rows
 from distgrid.baselines.search.arena import Arena
 from distgrid.envs import (
