@@ -41,7 +41,11 @@ def expected_files(repo_root: Path) -> set[str]:
     files = {path.name for path in repo_root.glob("*.py")} | {"py.typed"}
     for folder in FOLDERS:
         files |= {path.relative_to(repo_root).as_posix() for path in (repo_root / folder).rglob("*.py")}
-    for data in (repo_root / "cases" / "data", repo_root / "baselines" / "scoring" / "data"):
+    for data in (
+        repo_root / "cases" / "data",
+        repo_root / "baselines" / "scoring" / "data",
+        repo_root / "baselines" / "learned" / "data",
+    ):
         files |= {path.relative_to(repo_root).as_posix() for path in data.rglob("*") if path.is_file()}
     return {f"distgrid/{name}" for name in files}
 

@@ -6,7 +6,7 @@ same error; equal keys and intervals give equal forecasts, here and in an enviro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,13 @@ class Foresight:
         """With standard errors that many times as large."""
         if self.forecaster is None or factor == 1.0:
             return self
-        parts = {part.name: getattr(self.forecaster, part.name) for part in fields(self.forecaster)}
-        models = {name: one for name, one in parts.items() if isinstance(one, ForecastError)}
-        changed = {name: replace(one, std=factor * one.std) for name, one in models.items()}
-        return replace(self, forecaster=replace(self.forecaster, **changed))
+        known = self.forecaster
+        load, pv, price, wind, outdoor = (
+            replace(one, std=factor * one.std)
+            for one in (known.load, known.pv, known.price_usd_mwh, known.wind, known.outdoor_c)
+        )
+        worse = replace(known, load=load, pv=pv, price_usd_mwh=price, wind=wind, outdoor_c=outdoor)
+        return replace(self, forecaster=worse)
 
     def foretold(self, window: ScheduleCase, begins: int) -> ScheduleCase:
         """A window of a schedule, from step ``begins`` on, with forecasts in place of the truth."""
