@@ -169,14 +169,14 @@ class _Run:
         pending = [chunk for chunk in run.chunks if chunk.status == "pending"]
         self.job.workspace = folder.path
         with Progress(self.progress, _n_items(run.chunks), self.job.word) as bar:
-            if self.engine == "local":
-                self.job.tell = bar.say
+            self.job.tell = bar.say if self.engine == "local" else type(self.job).tell
             bar.advance(_n_items(run.chunks) - _n_items(pending))
             for part in self._do(pending):
                 chunk = run.chunks[part.index]
                 folder.store(chunk, part)
                 run.save(folder.path)
                 bar.advance(chunk.n_items, label=chunk.label)
+        self.job.tell = type(self.job).tell  # a job that is sent to processes later holds no bar
         tables = self._gathered(run, folder)
         skipped = len(run.chunks) - len(pending)
         outcome = JobOutcome(tables, run, folder.path, skipped, len(pending), complete=False)
