@@ -84,12 +84,12 @@ def many(feeder: Feeder, agents: int, num_envs: int) -> ParallelVec:
     fleet: list[ResourceSpec] = []
     for k in range(agents):
         bus = buses[k * len(buses) // agents] if agents < len(buses) else buses[k % len(buses)]
-        kinds: Sequence[Callable[[], ResourceSpec]] = (
-            lambda bus=bus: Battery(bus, share, 4.0 * share),  # type: ignore[misc]
-            lambda bus=bus, k=k: PV(bus, share, site=k % 25, controls="q"),  # type: ignore[misc]
-            lambda bus=bus: HeatPump(bus, 0.5 * share, discomfort_cost_per_kh=10.0 * share),  # type: ignore[misc]
-        )
-        fleet.append(kinds[k % len(kinds)]())
+        if k % 3 == 0:
+            fleet.append(Battery(bus, share, 4.0 * share))
+        elif k % 3 == 1:
+            fleet.append(PV(bus, share, site=k % 25, controls="q"))
+        else:
+            fleet.append(HeatPump(bus, 0.5 * share, discomfort_cost_per_kh=10.0 * share))
     env = DistGridVectorEnv(feeder, fleet, DERDispatch(), num_envs=num_envs, threads=1, observation="global")
     return ParallelVec(env, Cut())
 

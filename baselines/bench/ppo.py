@@ -8,14 +8,12 @@ from dataclasses import replace
 import gymnasium
 import numpy as np
 
-from ..learned.learner import Settings, told
-from ..learned.policy_file import PolicyFile
+from ..learned.learner import Settings
 from ..learned.ppo import PPO
 from ..learned.sb3 import StableBaselines
-from ..learned.torch_parts import CLIP
-from ..learned.trained_for import fingerprints
 from ..rollouts.env_source import make_source
 from ..training.evaluation import Days
+from ..training.learners import policy_of
 from .report.learning import LoopRow, PpoReport, ScoreRow
 from .report.machine import describe
 from .report.results import Target
@@ -97,7 +95,7 @@ def _to_score(settings: Settings, wanted: float, seed: int) -> ScoreRow:
         learner.iterate()
         wall_s, cpu_s = wall_s + time.perf_counter() - wall, cpu_s + time.process_time() - cpu
         if learner.iterations_done % 5 == 0 or learner.iterations_done == learner.iterations:
-            found = days.scores(days.returns(_policy(learner, settings, seed)))
+            found = days.scores(days.returns(policy_of(learner, "ppo", ENV, settings, seed)))
             score = float(np.mean([one for one in found if one is not None]))
     days.close()
     return ScoreRow(
@@ -111,8 +109,3 @@ def _learner(settings: Settings, seed: int) -> PPO:
         ENV, num_envs=settings.rows, split="train", threads=settings.threads, copy=False
     )  # fmt: skip
     return PPO(envs, settings, seed)
-
-
-def _policy(learner: PPO, settings: Settings, seed: int) -> PolicyFile:
-    fits = fingerprints(learner.scenario)
-    return PolicyFile("ppo", ENV, fits, told(settings, seed), learner.actors(), CLIP)

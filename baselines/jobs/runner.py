@@ -164,19 +164,27 @@ class _Run:
         self._conclude(run, outcome)
         return outcome
 
+    @contextmanager
+    def _telling(self, bar: Progress) -> Iterator[None]:
+        """What the job says is shown, for as long as the bar is; a bar cannot be sent to another process."""
+        if self.engine == "local":
+            self.job.tell = bar.say
+        try:
+            yield
+        finally:
+            vars(self.job).pop("tell", None)
+
     def _in_parts(self, run: Manifest, folder: JobFolder) -> JobOutcome:
         """Do what is pending, writing each chunk as it comes; then put the tables together and write them."""
         pending = [chunk for chunk in run.chunks if chunk.status == "pending"]
         self.job.workspace = folder.path
-        with Progress(self.progress, _n_items(run.chunks), self.job.word) as bar:
-            self.job.tell = bar.say if self.engine == "local" else type(self.job).tell
+        with Progress(self.progress, _n_items(run.chunks), self.job.word) as bar, self._telling(bar):
             bar.advance(_n_items(run.chunks) - _n_items(pending))
             for part in self._do(pending):
                 chunk = run.chunks[part.index]
                 folder.store(chunk, part)
                 run.save(folder.path)
                 bar.advance(chunk.n_items, label=chunk.label)
-        self.job.tell = type(self.job).tell  # a job that is sent to processes later holds no bar
         tables = self._gathered(run, folder)
         skipped = len(run.chunks) - len(pending)
         outcome = JobOutcome(tables, run, folder.path, skipped, len(pending), complete=False)

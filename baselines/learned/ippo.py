@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from ..policy import scenario_of
 from .learner import Learner, Settings, layers_of
 from .policy_file import Actor
-from .torch_parts import Moments, advantages, against_twins, perceptron, returns_to_go, run
+from .torch_parts import Moments, advantages, perceptron, run
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-_REWARD_CLIP = 20.0
 
 
 class Kind:
@@ -200,14 +199,8 @@ class IPPO(Learner):
 
     def _advantages(self, played: Played, seen: list[Any], states: Any) -> tuple[FloatArray, FloatArray]:
         """(steps, rows, agents) each, in units of the spread of what an agent earns: with values."""
-        settings, n_agents = self.settings, self.envs.num_agents
-        relative = np.stack(
-            [against_twins(played.rewards[:, :, k], settings.twins) for k in range(n_agents)], axis=-1
-        )
-        earned = self.moments["earned"]
-        earned.update(returns_to_go(relative, settings.gamma)[played.valid])
-        scaled = np.clip(relative / earned.std, -_REWARD_CLIP, _REWARD_CLIP)
-        values = np.zeros(relative.shape)
+        settings, scaled = self.settings, self.lessons(played.rewards, played.valid)
+        values = np.zeros(scaled.shape)
         with self.torch.no_grad():
             values[played.valid] = self.values(seen, states).numpy()
         goes_on = np.concatenate([played.valid[1:], np.zeros_like(played.valid[:1])])[:, :, None]

@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .policy_file import Actor, Arrays, from_safetensors, to_safetensors
-from .torch_parts import Moments, threads_of, torch_or_error
+from .torch_parts import Moments, against_twins, returns_to_go, threads_of, torch_or_error
+
+FloatArray = NDArray[np.float64]
+_REWARD_CLIP = 20.0  # standard deviations of returns: a failed power flow is no lesson for everything else
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,18 @@ class Learner(ABC):
         own = np.random.SeedSequence([self.seed, self.iterations_done])
         twins = self.settings.twins
         return [int(s) for s in np.repeat(own.generate_state(self.settings.rows // twins), twins)]
+
+    def lessons(self, rewards: FloatArray, valid: NDArray[np.bool_]) -> FloatArray:
+        """(steps, rows, ...) rewards against those of twins, in units of the spread of what is earned.
+
+        Args:
+            rewards: (steps, rows), or (steps, rows, agents) where each has a spread of its own.
+            valid: (steps, rows) which steps count; their returns are taken over into the spread.
+        """
+        relative, earned = against_twins(rewards, self.settings.twins), self.moments["earned"]
+        returns = returns_to_go(relative, self.settings.gamma)[valid]
+        earned.update(returns.reshape(len(returns), earned.mean.size))
+        return np.clip(relative / earned.std, -_REWARD_CLIP, _REWARD_CLIP)
 
     def descend(self, loss: Any) -> None:
         """One step of the optimiser."""

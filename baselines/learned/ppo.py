@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from .learner import Learner, Settings, layers_of
 from .policy_file import Actor
 from .potential import potential_of
-from .torch_parts import Moments, advantages, against_twins, log_density, perceptron, returns_to_go, run
+from .torch_parts import Moments, advantages, log_density, perceptron, run
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-_REWARD_CLIP = 20.0  # standard deviations of returns: a failed power flow is no lesson for everything else
 
 
 class PPO(Learner):
@@ -99,9 +98,7 @@ class PPO(Learner):
         torch, settings = self.torch, self.settings
         counts = torch.from_numpy(valid.ravel())
         obs = torch.from_numpy(self.seen.normalise(kept)).flatten(0, 1)[counts]
-        relative = against_twins(rewards, settings.twins)
-        self.moments["earned"].update(returns_to_go(relative, settings.gamma)[valid][:, None])
-        scaled = np.clip(relative / self.moments["earned"].std[0], -_REWARD_CLIP, _REWARD_CLIP)
+        scaled = self.lessons(rewards, valid)
         values = np.zeros(valid.shape)
         with torch.no_grad():
             draws = noise.flatten(0, 1)[counts]

@@ -126,7 +126,7 @@ class Moments:
 
 
 def against_twins(rewards: FloatArray, twins: int) -> FloatArray:
-    """(steps, rows) what each row earns more than the others of its day do in the same interval.
+    """(steps, rows, ...) what each row earns more than the others of its day do in the same interval.
 
     Most of a bill is load that must be served, whatever anybody does. Rows that share a day and its chances
     differ by their actions alone, so that the mean of the others is a baseline that depends on the inputs
@@ -134,12 +134,12 @@ def against_twins(rewards: FloatArray, twins: int) -> FloatArray:
     reduction for reinforcement learning in input-driven environments, ICLR 2019).
 
     Args:
-        rewards: (steps, rows), rows of a day side by side.
+        rewards: (steps, rows, ...), rows of a day side by side.
         twins: Rows of a day; 1: the rewards as they are.
     """
     if twins == 1:
         return rewards
-    days = rewards.reshape(rewards.shape[0], -1, twins)
+    days = rewards.reshape(rewards.shape[0], -1, twins, *rewards.shape[2:])
     others = (days.sum(axis=2, keepdims=True) - days) / (twins - 1)
     return (days - others).reshape(rewards.shape)
 

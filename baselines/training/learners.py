@@ -29,8 +29,11 @@ class AnyLearner(Protocol):
     """What a training is to the job."""
 
     scenario: Any
-    iterations: int
     iterations_done: int
+
+    @property
+    def iterations(self) -> int:
+        """Of the whole training."""
 
     @property
     def steps(self) -> int:

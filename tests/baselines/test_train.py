@@ -298,7 +298,7 @@ def test_a_machine_without_torch_is_told_how_to_get_it(
 
 
 @pytest.mark.slow
-def test_ppo_learns_volt_var_on_val_days() -> None:
+def test_ppo_learns_volt_var_on_test_days() -> None:
     """Row 102: after 50,000 steps PPO has a quarter of what is possible on days that it never saw."""
     pytest.importorskip("torch")
     settings = Settings(steps=50_000, rows=64, gamma=0.9, std=0.6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +31,9 @@ ENV = "distgrid/VoltVar-33bw-v1"
 def layers(sizes: tuple[int, ...], seed: int = 0) -> tuple[Any, ...]:
     """Weights and biases as a network has them."""
     rng = np.random.default_rng(seed)
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)  # noqa: RUF007
     return tuple(
         (rng.normal(size=(n, m)).astype(np.float32) / m**0.5, rng.normal(size=n).astype(np.float32))
-        for m, n in pairs
+        for m, n in itertools.pairwise(sizes)
     )
 
 
