@@ -272,7 +272,7 @@ def test_a_mesh_is_refused_where_only_a_radial_feeder_will_do(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ["opf", "hostcap", "connect"])
+@pytest.mark.parametrize("verb", ["hostcap", "connect"])
 def test_a_balanced_mesh_is_refused_where_only_a_radial_feeder_will_do(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
