@@ -133,8 +133,10 @@ class _Documents:
         return name
 
     def _branches(self) -> None:
-        names = ("branch_id", "from_node", "to_node", "r", "x", "b", "shift_deg", "status", "length_km")
-        names += ("type", "thermal_limit_mva")
+        names = [
+            *("branch_id", "from_node", "to_node", "r", "x", "b", "shift_deg", "status", "length_km"),
+            *("type", "thermal_limit_mva"),
+        ]
         normal = dict(
             zip(self.column("switches", "branch_id"), self.column("switches", "normally_closed"), strict=True)
         )
@@ -199,8 +201,10 @@ class _Documents:
                 self.put("SSH", "RatioTapChanger", changer, {"TapChanger.step": 1}, {}, new=False)
 
     def _loads(self) -> None:
-        names = ("load_id", "node_id", "p_mw", "q_mvar", "p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac")
-        names += ("cvr_p", "cvr_q", "v_set_pu")
+        names = [
+            *("load_id", "node_id", "p_mw", "q_mvar", "p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac"),
+            *("cvr_p", "cvr_q", "v_set_pu"),
+        ]
         columns = [self.column("loads", name) for name in names]
         for row, (name, node, p, q, z_p, i_p, z_q, i_q, n_p, n_q, held) in enumerate(
             zip(*columns, strict=True)
@@ -231,8 +235,8 @@ class _Documents:
         for node, g, b in zip(*(self.column("nodes", name) for name in names), strict=True):
             if g or b:
                 self._bank(mrid("shunt", f"{node}/shunt"), node, g, b, 1.0, f"shunt of {node}")
-        names = ("cap_id", "node_id", "q_mvar", "status")
-        for name, node, q, on in zip(*(self.column("capacitors", n) for n in names), strict=True):
+        columns = ("cap_id", "node_id", "q_mvar", "status")
+        for name, node, q, on in zip(*(self.column("capacitors", n) for n in columns), strict=True):
             title = "" if _MRID.fullmatch(name) else name
             self._bank(mrid("capacitors", name), node, 0.0, q, float(on), title)
 

@@ -1,4 +1,7 @@
-"""pandapower without its own warnings and log lines: what a user should know is said by this package."""
+"""pandapower without its own warnings and log lines, and what it raises.
+
+What a user should know is said by this package.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,20 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_KNOWN = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NotImplementedError),
+    *(RuntimeError, TypeError, ValueError, Warning),
+)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What pandapower, pandas and SciPy raise for a net without solution and for tables that are damaged."""
+    from pandapower import io_utils
+    from pandapower.auxiliary import ppException
+
+    denied = getattr(io_utils, "DeserializationNotAllowed", ppException)
+    return (*_KNOWN, ppException, denied)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from distgrid.baselines.workflows.importing import exporting
 from distgrid.baselines.workflows.importing.exporting import export_feeder
 from distgrid.baselines.workflows.importing.verification import ImportDifferenceError
 from distgrid.cases import CaseError, Feeder
+from distgrid.cases.exporters.registry import exporter
 
 from .pandapower_nets import SMALL
 
@@ -96,7 +97,7 @@ def test_a_file_that_is_not_the_feeder_is_not_kept(tmp_path: Path, monkeypatch: 
     """An exporter that writes another voltage at the source is found, and the old file stays."""
     file = tmp_path / "out.json"
     file.write_text("old")
-    one = exporting.exporter("pandapower")
+    one = exporter("pandapower")
 
     def wrong(feeder: Feeder, path: Path, v: np.ndarray) -> None:
         one.write(feeder.with_source(v_pu=1.001), path, v)
@@ -107,3 +108,20 @@ def test_a_file_that_is_not_the_feeder_is_not_kept(tmp_path: Path, monkeypatch: 
     with pytest.raises(ImportDifferenceError, match="differs by"):
         export_feeder(cases.load("case33bw"), "pandapower", file)
     assert file.read_text() == "old"
+
+
+def test_a_dataset_is_a_feeder_with_its_fleet() -> None:
+    """Rows 82 and 83: nodes with a synthetic asset are marked, nothing else of the feeder is another."""
+    has = [name for name, fleet in cases.public_datasets().items() if fleet]
+    assert {"ieee13", "ieee34", "ieee123", "case33bw", "case118zh"} <= set(has)
+    feeder, plain = cases.load("ieee13", der="synthetic"), cases.load("ieee13")
+    buses = set(cases.assets.load_assets(feeder.metadata["der_assets"]).assets.column("bus_id").to_pylist())
+    marked = set(feeder.column("nodes", "node_id")[feeder.column("nodes", "type") == "der"])
+    assert marked == buses - set(plain.column("sources", "node_id"))
+    assert feeder.branches.equals(plain.branches)
+    for name, der, message in (
+        ("ieee37", "synthetic", "a shipped feeder with"),
+        ("ieee13", "real", "synthetic"),
+    ):
+        with pytest.raises(CaseError, match=message):
+            cases.load(name, der=der)

@@ -15,7 +15,7 @@ from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...schema import table
-from ..quiet import quiet
+from ..quiet import failures, quiet
 from ..reading import EngineFailedError, EngineVoltages, Reading
 from .branches import Aux, Branch, Branches, UnevenImpedanceError
 from .loads import AtBuses
@@ -318,7 +318,7 @@ def _run(pp: Any, net: Any) -> None:
             try:
                 pp.runpp(net, init=init, tolerance_mva=tolerance, **options)
                 return
-            except Exception as error:  # noqa: BLE001 - pandapower and SciPy raise many kinds
+            except failures() as error:
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     raise EngineFailedError(f"pandapower finds no solution of its own ({reason})")
 

@@ -186,8 +186,8 @@ class Branches:
             z_pu = float(values.get("z_ohm") or 0.0) / (self.kv[ends[0]] ** 2 / float(self.net.sn_mva))
             z_pu = z_pu if z_pu == z_pu else 0.0
             x = z_pu / np.hypot(1.0, ratio)
-            nodes = [self.nodes[bus] for bus in ends]
-            row = Branch(self._id(switch[0]), *nodes, "switch", r=ratio * x, x=x, status=switch[2])
+            start, end = (self.nodes[bus] for bus in ends)
+            row = Branch(self._id(switch[0]), start, end, "switch", r=ratio * x, x=x, status=switch[2])
             row.switch = switch
             limit_ka = _positive(values.get("in_ka"))
             row.rating_mva = limit_ka and np.sqrt(3.0) * self.kv[ends[0]] * limit_ka

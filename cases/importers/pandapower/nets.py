@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import CaseError, Problem
 from ...storage.regular_files import read_regular
-from ..quiet import quiet
+from ..quiet import failures, quiet
 
 SUFFIXES = (".json",)
 MAX_BYTES = 200 * 2**20
@@ -76,7 +76,7 @@ def _decoded(path: Path, text: str) -> Any:
 
         try:
             return pp.from_json_string(text)
-        except Exception as error:
+        except failures() as error:
             reason = " ".join(str(error).split())[:200]
             raise _refused(path, f"a pandapower net ({type(error).__name__}: {reason})") from error
 

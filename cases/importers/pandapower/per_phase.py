@@ -19,7 +19,7 @@ from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...schema import table
-from ..quiet import quiet
+from ..quiet import failures, quiet
 from ..reading import EngineFailedError, EngineVoltages, Reading
 from .balanced import Source, bus_columns
 from .names import Taken, unique_names
@@ -339,10 +339,6 @@ def _shunts(net: Any) -> dict[int, complex]:
     return found
 
 
-# What pandapower and SciPy raise where there is no solution.
-_FAILURES = (ArithmeticError, LookupError, NotImplementedError, RuntimeError, ValueError, Warning)
-
-
 def solve_per_phase(net: Any, buses: list[int]) -> EngineVoltages:
     """(buses, 3) voltages by `runpp_3ph`.
 
@@ -359,7 +355,7 @@ def solve_per_phase(net: Any, buses: list[int]) -> EngineVoltages:
             try:
                 module.runpp_3ph(net, numba=False, tolerance_mva=1e-9 * net.sn_mva)
                 break
-            except (*_FAILURES, pp.LoadflowNotConverged) as error:
+            except failures() as error:
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             finally:
                 net.sn_mva = base

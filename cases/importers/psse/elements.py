@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ...errors import CaseError, Problem
 from .records import RawFile, Record
@@ -82,6 +84,14 @@ class Joint:
     rating_mva: float | None
 
 
+_T = TypeVar("_T")
+
+
+def _present(found: Iterable[_T | None]) -> list[_T]:
+    """Those that are in service."""
+    return [one for one in found if one is not None]
+
+
 class Elements:
     """All elements of a file that a power flow sees."""
 
@@ -90,10 +100,10 @@ class Elements:
         self._refuse()
         self.buses = {bus.number: bus for bus in map(self._bus, raw.of("bus"))}
         self.on = {number for number, bus in self.buses.items() if bus.kind != ISOLATED}
-        self.loads = [one for r in raw.of("load") if (one := self._load(r))]
-        self.units = [one for r in raw.of("generator") if (one := self._unit(r))]
-        self.shunts = [one for r in raw.of("fixed shunt") if (one := self._fixed(r))]
-        self.shunts += [one for r in raw.of("switched shunt") if (one := self._switched(r))]
+        self.loads = _present(map(self._load, raw.of("load")))
+        self.units = _present(map(self._unit, raw.of("generator")))
+        self.shunts = _present(map(self._fixed, raw.of("fixed shunt")))
+        self.shunts += _present(map(self._switched, raw.of("switched shunt")))
         if self.version == 30:
             self.shunts += [
                 Shunt(
@@ -106,9 +116,9 @@ class Elements:
                 for r in raw.of("bus")
                 if r.whole(0, "I") in self.on and (r.number(4, "GL", 0) or r.number(5, "BL", 0))
             ]
-        self.joints = [one for r in raw.of("branch") if (one := self._branch(r))]
-        self.joints += [one for r in raw.of("system switching device") if (one := self._switch(r))]
-        self.joints += [one for r in raw.of("transformer") if (one := self._transformer(r))]
+        self.joints = _present(map(self._branch, raw.of("branch")))
+        self.joints += _present(map(self._switch, raw.of("system switching device")))
+        self.joints += _present(map(self._transformer, raw.of("transformer")))
 
     def _refuse(self) -> None:
         """What carries power and is not read."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..quiet import quiet
+from ..quiet import failures, quiet
 from ..reading import EngineFailedError, EngineVoltages
 from .elements import Elements, Joint
 
@@ -25,7 +25,7 @@ def solve_elements(elements: Elements, numbers: list[int]) -> EngineVoltages:
         net, at = _net(pp, elements)
         try:
             v = _solved(pp, net, elements, at)
-        except Exception as error:
+        except failures() as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise EngineFailedError(f"pandapower finds no solution of its own ({reason})") from error
         v_pu = np.array([v[at[number]] for number in numbers])

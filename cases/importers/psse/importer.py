@@ -128,8 +128,8 @@ class _Build:
                 shunt[one.bus] = shunt.get(one.bus, 0j) + one.mva
         for joint in self.el.joints:
             if joint.closed:
-                for bus, y in zip(joint.ends, joint.y_ends, strict=True):
-                    shunt[bus] = shunt.get(bus, 0j) + np.conj(y) * self.base
+                for end, y in zip(joint.ends, joint.y_ends, strict=True):
+                    shunt[end] = shunt.get(end, 0j) + np.conj(y) * self.base
         feeds = set(sources.column("node_id").to_pylist())
         loaded, gives = {load.bus for load in self.el.loads}, {unit.bus for unit in self.el.units}
         rows = []
