@@ -15,6 +15,10 @@ from rich.panel import Panel
 from rich.table import Table
 
 from ... import cases
+from ...cases.importers.reading import ReadOptions
+from ..errors import RunError
+from ..workflows.importing.exporting import export_feeder
+from ..workflows.importing.importing import import_feeder
 
 app = typer.Typer(help="List, show and import feeders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -24,7 +28,7 @@ def _errors_as_text() -> Iterator[None]:
     """Turn what a user can mend into one block on stderr and the exit status 2."""
     try:
         yield
-    except cases.CaseError as error:
+    except (cases.CaseError, RunError) as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
@@ -36,8 +40,15 @@ def _fail(message: str) -> None:
 
 
 @app.command("list")
-def list_cases() -> None:
+def list_cases(
+    public: Annotated[
+        bool, typer.Option("--public", help="With licence, and whether there is a synthetic fleet.")
+    ] = False,
+) -> None:
     """List the shipped feeders."""
+    if public:
+        _list_public()
+        return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("name", no_wrap=True)
     for title in ("nodes", "open", "kV", "MW", "Mvar"):
@@ -56,6 +67,22 @@ def list_cases() -> None:
                 f"{feeder.column('loads', 'q_mvar').sum():.3f}",
                 escape(feeder.metadata.get("title", "")),
             )
+    Console().print(table)
+
+
+def _list_public() -> None:
+    """The feeders as public datasets: where they are from, and the synthetic fleets that belong to them."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("name", no_wrap=True)
+    for title in ("phases", "synthetic DER"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("source", overflow="fold", ratio=1)
+    table.add_column("licence", overflow="fold", ratio=1)
+    with _errors_as_text():
+        for name, fleet in cases.public_datasets().items():
+            feeder = cases.load(name)
+            told = (feeder.metadata.get(key, "") for key in ("source", "licence"))
+            table.add_row(name, feeder.phases, 'der="synthetic"' if fleet else "", *map(escape, told))
     Console().print(table)
 
 
@@ -80,11 +107,37 @@ def show(
         console.print(table)
 
 
+@app.command("export")
+def export_case(
+    name: Annotated[str, typer.Argument(help="Shipped feeder, file, or folder of tables.")],
+    file: Annotated[Path, typer.Argument(help="File to write.")],
+    to: Annotated[str, typer.Option(help="Format: matpower, pandapower or cim.")],
+) -> None:
+    """Write a feeder in another format; what was written is read back and verified before it is kept."""
+    with _errors_as_text():
+        found = export_feeder(cases.load(name), to, file)
+    console = Console()
+    for line in (str(found), f"written to {file}"):
+        console.print(escape(line), highlight=False, soft_wrap=True)
+
+
 @app.command("import")
 def import_case(
-    file: Annotated[Path, typer.Argument(help="MATPOWER case file (.m) or OpenDSS script (.dss).")],
+    file: Annotated[Path, typer.Argument(help="File of a format with an importer, or folder of tables.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the Parquet tables to.")],
-    feeder_id: Annotated[str, typer.Option(help="Feeder id of every row; by default the file's name.")] = "",
+    feeder_id: Annotated[
+        str, typer.Option(help="New name of the feeder, and id of every row; by default the file's name.")
+    ] = "",
+    feeder_only: Annotated[str, typer.Option(help="Of several feeders, the id of the one to keep.")] = "",
+    verify: Annotated[
+        bool, typer.Option(help="Solve it in the engine of its format, too, and compare every node.")
+    ] = True,
+    phases: Annotated[
+        str, typer.Option(help="balanced or per-phase, where a pandapower net can be either.")
+    ] = "",
+    approximate: Annotated[
+        bool, typer.Option(help="Reduce what the tables cannot hold exactly, and say what that costs.")
+    ] = False,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -92,12 +145,14 @@ def import_case(
         ),
     ] = None,
 ) -> None:
-    """Import a case file and write it as a folder of Parquet tables."""
+    """Import a file, verify it against its own engine, and write it as a folder of Parquet tables."""
     with _errors_as_text():
-        feeder = cases.import_dss(file, root=root) if root else cases.load(file)
-        if feeder_id:
-            feeder = feeder.with_feeder_id(feeder_id)
-        folder = feeder.save(out)
+        options = ReadOptions(None, root, approximate, phases or None)
+        done = import_feeder(
+            file, options, verified=verify, feeder_only=feeder_only or None, feeder_id=feeder_id or None
+        )
+        folder = done.feeder.save(out)
     console = Console()
-    console.print(escape(feeder.describe()), highlight=False, soft_wrap=True)
-    console.print(f"written to {escape(str(folder))}", highlight=False, soft_wrap=True)
+    for line in (done.feeder.describe(), done.counts, f"written to {folder}"):
+        if line:
+            console.print(escape(line), highlight=False, soft_wrap=True)
