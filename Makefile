@@ -62,7 +62,7 @@ $(RLLIB_READY): pyproject.toml constraints.txt tools/checkout_first.py
 	@$(RLLIB)/bin/python -m pip install --quiet --disable-pip-version-check -c $(RLLIB)/constraints.txt \
 	  "$$(grep '^torch==' constraints.txt)"
 	@$(RLLIB)/bin/python -m pip install --quiet --disable-pip-version-check -c $(RLLIB)/constraints.txt \
-	  -e '.[rllib]' pytest pytest-timeout hypothesis
+	  -e '.[rllib,agents]' pytest pytest-timeout hypothesis
 	@site=$$($(RLLIB)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	  cp tools/checkout_first.py "$$site/_distgrid_checkout_first.py"; \
 	  echo 'import _distgrid_checkout_first' > "$$site/_distgrid_checkout_first.pth"
@@ -105,6 +105,7 @@ bench: $(FULL)
 	@$(BIN)/distgrid bench pf --phases 3
 	@$(BIN)/distgrid bench env
 	@$(BIN)/distgrid bench vector
+	@$(BIN)/distgrid bench marl
 	@$(BIN)/distgrid bench rollout
 	@$(BIN)/distgrid bench gradient
 	@$(BIN)/distgrid bench hosting

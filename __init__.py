@@ -10,6 +10,7 @@ profiles), ``distgrid.physics`` (power flow), ``distgrid.envs`` (environments an
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ __all__ = [
 ]
 
 register_all()
+if "pettingzoo" in sys.modules:  # it takes time to import: who imports it later calls envs.register_agents()
+    envs.register_agents()
 
 
 def __getattr__(name: str) -> object:

@@ -40,6 +40,8 @@ from .core.randomise import Randomisation, SwitchStates
 from .dist import DistGridEnv
 from .dist3 import DistGrid3PhaseEnv
 from .graph import GraphObservation
+from .many_agents import aec_env, parallel_env, parallel_vec, register_agents
+from .parallel import ParallelVec
 from .resources import (
     EV,
     PV,
@@ -143,6 +145,7 @@ __all__ = [
     "MultiDiscrete",
     "OutdoorForecast",
     "PVForecast",
+    "ParallelVec",
     "PeakImport",
     "PeakShaving",
     "PriceForecast",
@@ -172,6 +175,7 @@ __all__ = [
     "WattVarCurve",
     "Wind",
     "WindForecast",
+    "aec_env",
     "assets_of",
     "describe",
     "fleet_from_assets",
@@ -182,7 +186,10 @@ __all__ = [
     "options_from_assets",
     "options_from_dict",
     "options_to_dict",
+    "parallel_env",
+    "parallel_vec",
     "read_options",
+    "register_agents",
     "sb3_vec_env",
     "shipped_asset_options",
     "write_options",

@@ -77,6 +77,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self._scenario, self._starts = played, played.starts
+        self.make_infos: Callable[[int, Shard], InfoArrays] = InfoArrays  # faces of agents take down more
         workers = os.cpu_count() or 1 if threads is None else checked_count("threads", threads)
         self._shards = Shards(make, self.num_envs, sizes(played.feeder)["node"], workers)
         self._lead = self._shards.shards[0]
@@ -268,7 +269,7 @@ class GridVectorEnv(MadeWithOptions, RowDoors, VectorEnv[Observations, NDArray[A
         return np.empty((self.num_envs, self.layout.size), dtype=np.float32)
 
     def _new_infos(self) -> InfoArrays:
-        arrays = InfoArrays(self.num_envs, self._lead)
+        arrays = self.make_infos(self.num_envs, self._lead)
         space = self.single_action_space
         if isinstance(space, spaces.Discrete):
             arrays.more["action_mask"] = np.ones((self.num_envs, int(space.n)), dtype=np.int8)

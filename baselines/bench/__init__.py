@@ -14,9 +14,11 @@ from __future__ import annotations
 from .env import bench_env
 from .gradient import bench_gradient
 from .hosting import bench_hosting
+from .marl import bench_marl
 from .opf import bench_opf
 from .pf import bench_pf
 from .pf_phases import bench_pf3
+from .report.marl import MarlReport
 from .report.results import (
     EnvReport,
     GradientReport,
@@ -34,6 +36,7 @@ __all__ = [
     "EnvReport",
     "GradientReport",
     "HostingReport",
+    "MarlReport",
     "OpfReport",
     "Pf3Report",
     "PfReport",
@@ -42,6 +45,7 @@ __all__ = [
     "bench_env",
     "bench_gradient",
     "bench_hosting",
+    "bench_marl",
     "bench_opf",
     "bench_pf",
     "bench_pf3",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ..bench.report.marl import MarlReport
     from ..bench.report.results import (
         EnvReport,
         GradientReport,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Report = (
         PfReport | Pf3Report | EnvReport | VectorReport | RolloutReport | GradientReport | HostingReport
-        | OpfReport
+        | MarlReport | OpfReport
     )  # fmt: skip
 
 app = typer.Typer(
@@ -100,6 +101,18 @@ def bench_vector(
 
     report = bench.bench_vector(quick=quick, seed=seed, threads=threads)
     _show(report, vector_tables(report, markdown=markdown), json, markdown=markdown)
+
+
+@app.command("marl")
+def bench_marl(
+    json: _Json = None, quick: _Quick = False, markdown: _Markdown = False, seed: _Seed = 0
+) -> None:
+    """Joint steps per second of many agents on one core, and how their cost grows with their number."""
+    from .. import bench
+    from ..bench.report.marl import marl_tables
+
+    report = bench.bench_marl(quick=quick, seed=seed)
+    _show(report, marl_tables(report, markdown=markdown), json, markdown=markdown)
 
 
 @app.command("rollout")

@@ -88,7 +88,9 @@ def radial_network(net: physics.Network) -> RadialNetwork:
     Raises:
         RunError: it is per phase or meshed, or has parts that the branch flow model does not cover.
     """
-    _refuse_what_is_not_covered(net)
+    refused = not_covered(net)
+    if refused is not None:
+        raise RunError(refused)
     top, tree = net.topology, net.topology.tree
     fed = np.flatnonzero(tree.parent >= 0)
     branch, forward = tree.branch[fed], net.topology.child_is_to[tree.branch[fed]]
@@ -146,25 +148,26 @@ def _base(net: physics.Network) -> float:
     return max(0.25 * total, _LEAST_BASE_MVA)
 
 
-def _refuse_what_is_not_covered(net: physics.Network) -> None:
+def not_covered(net: physics.Network | physics.Network3) -> str | None:
+    """What of a network the branch flow relaxation does not cover, and what to do; None: it covers all."""
     if not isinstance(net, physics.Network):
-        raise RunError("the branch flow relaxation is for balanced feeders: this one is per phase")
+        return "the branch flow relaxation is for balanced feeders: this one is per phase"
     name, top = net.feeder.name, net.topology
     ids = net.feeder.column("branches", "branch_id")
     if top.dropped.size or top.loops is not None:
         beside = np.flatnonzero(net.closed & ~_tree_branches(net)) if top.loops is not None else top.dropped
-        raise RunError(
+        return (
             f"feeder {name!r} is meshed: the branches {_listed(ids[beside])} close loops; the branch flow "
             "relaxation needs a radial feeder: open one branch of each loop"
         )
     if top.bundles is not None:
-        raise RunError(
+        return (
             f"feeder {name!r} has parallel branches {_listed(ids[top.bundles.member])}; the branch flow "
             "relaxation needs one branch between two buses: open the others or merge them"
         )
     if top.held is not None:
         nodes = net.feeder.column("nodes", "node_id")[net.held_node]
-        raise RunError(
+        return (
             f"feeder {name!r}: generators hold the voltage at {_listed(nodes)}; the branch flow relaxation "
             "needs loads of given power: clear loads.v_set_pu"
         )
@@ -172,10 +175,11 @@ def _refuse_what_is_not_covered(net: physics.Network) -> None:
     other = (share[:, [1, 3]] != 0.0).any(axis=1) | np.isfinite(share[:, 4:]).any(axis=1)
     if other.any():
         nodes = net.feeder.column("nodes", "node_id")[net.zip_node[other]]
-        raise RunError(
+        return (
             f"feeder {name!r}: loads at {_listed(nodes)} have constant-current shares or CVR exponents; the "
             "branch flow relaxation covers constant power and constant impedance"
         )
+    return None
 
 
 def _tree_branches(net: physics.Network) -> NDArray[np.bool_]:

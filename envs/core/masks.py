@@ -12,7 +12,7 @@ from .codecs import ActionCodec, Bools
 
 def action_masks(codec: ActionCodec, fleet: Fleet, t_index: Ints) -> Bools:
     """(batch, number of codes) the codes that the fleet can follow in interval ``t_index`` (batch,)."""
-    return codec.mask(_allowed(codec, fleet, t_index), t_index.size)
+    return codec.mask(allowed_values(codec, fleet, t_index), t_index.size)
 
 
 def info_mask(codec: ActionCodec, fleet: Fleet, t_index: Ints) -> NDArray[np.int8]:
@@ -20,7 +20,7 @@ def info_mask(codec: ActionCodec, fleet: Fleet, t_index: Ints) -> NDArray[np.int
     return action_masks(codec, fleet, t_index).view(np.int8)
 
 
-def _allowed(codec: ActionCodec, fleet: Fleet, t_index: Ints) -> Bools | None:
+def allowed_values(codec: ActionCodec, fleet: Fleet, t_index: Ints) -> Bools | None:
     """(batch, levels, n_actions) of the codec's values; None where nobody restricts any."""
     values, found, first = codec.values, None, 0
     if values is None:

@@ -11,6 +11,7 @@ from . import (
     der_dispatch,
     ev_charging,
     hosting_capacity,
+    marl_ders_benchmark,
     peak_shaving,
     setpoint_tracking,
     volt_var,
@@ -32,4 +33,5 @@ ENTRIES: tuple[RegisteredEnv, ...] = (
     *setpoint_tracking.ENTRIES,
     *hosting_capacity.ENTRIES,
     *ev_charging.ENTRIES,
+    *marl_ders_benchmark.ENTRIES,
 )

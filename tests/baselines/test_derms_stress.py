@@ -241,6 +241,8 @@ def test_wrong_scripts_are_told_by_line(verb: Verb, row: str, said: str) -> None
         (("--policies", "optimum,luck"), "luck"),
         (("--kinds", "hail"), "hail"),
         (("--policies", "idle,idle"), "named twice"),
+        (("--policies", "file:none.zip"), "cannot read none.zip"),
+        (("--policies", "idle,ev-cheapest"), "policy 'ev-cheapest': this"),
     ],
 )
 def test_wrong_options_are_told(verb: Verb, words: tuple[str, ...], said: str) -> None:

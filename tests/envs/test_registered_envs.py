@@ -20,6 +20,8 @@ from distgrid.envs.suites import ENTRIES
 from distgrid.envs.tasks import Task
 
 IDS = [entry.id for entry in ENTRIES]
+#: Devices from which on their actions are tried together.
+MANY = 60
 _MADE: dict[str, DistGridEnv] = {}
 
 
@@ -75,7 +77,7 @@ def test_a_random_day_stays_inside_the_declared_space(env: DistGridEnv) -> None:
     assert (low < high).all()
 
 
-@every_env
+@pytest.mark.parametrize("env", [e.id for e in ENTRIES if len(e.resources) <= MANY], indirect=True)
 def test_every_action_dimension_has_an_effect(env: DistGridEnv) -> None:
     """Trap 15: registered environments whose agents drive nothing."""
     n, steps = len(env.action_layout), min(76, env.scenario.episode_steps)
@@ -105,6 +107,29 @@ def test_every_action_dimension_has_an_effect(env: DistGridEnv) -> None:
             if apart > 1e-4:
                 break
         assert apart > 1e-4, env.action_layout[dimension].name
+
+
+@pytest.mark.parametrize("env", [e.id for e in ENTRIES if len(e.resources) > MANY], indirect=True)
+def test_every_one_of_many_actions_has_an_effect(env: DistGridEnv) -> None:
+    """Trap 15, where devices are many: all that control one quantity move at once, and each delivers
+    something else than it does at rest.
+    """
+    units = {unit.name: unit.index for unit in env.units}
+    neutral = env.scenario.neutral_action
+
+    def delivered(action: np.ndarray, day: int) -> np.ndarray:
+        env.reset(seed=0, options={"day": day})
+        told = (env.step(coded(env, action))[4]["delivered"] for _ in range(90))
+        return np.stack([np.stack([each["p_mw"], each["q_mvar"]]) for each in told])
+
+    rest = {day: delivered(neutral, day) for day in (172, 20)}
+    for quantity in sorted({dim.quantity for dim in env.action_layout}):
+        mine = [dim for dim in env.action_layout if dim.quantity == quantity]
+        moved = neutral.copy()
+        moved[[dim.index for dim in mine]] = [-0.5 if neutral[dim.index] >= 0.5 else 0.5 for dim in mine]
+        apart = np.max([np.abs(delivered(moved, day) - rest[day]).max(axis=(0, 1)) for day in rest], axis=0)
+        weak = [dim.name for dim in mine if apart[units[dim.resource_name]] <= 1e-4]
+        assert not weak
 
 
 @every_env

@@ -34,7 +34,11 @@ def registered() -> tuple[Registered, ...]:
     names = [entry.name for entry in ENTRIES]
     return tuple(
         Registered(
-            e.id, family, feeder if names.count(e.name) == 1 else f"{feeder} v{e.version}", e.case, e.summary
+            e.id,
+            family,
+            (feeder or e.case) if names.count(e.name) == 1 else f"{feeder} v{e.version}",
+            e.case,
+            e.summary,
         )
         for e, family, feeder in parts
     )

@@ -47,7 +47,7 @@ def machine_lines(machine: Machine, quick: bool) -> list[str]:
     return lines
 
 
-def _new(columns: dict[str, str], *, markdown: bool) -> Table:
+def new_table(columns: dict[str, str], *, markdown: bool) -> Table:
     """A table with columns and their justification."""
     table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD)
     for name, justify in columns.items():
@@ -63,7 +63,8 @@ def seconds(value: float) -> str:
     return f"{value * 1e6:.3g} µs"
 
 
-def _timed(spread: Spread) -> str:
+def timed(spread: Spread) -> str:
+    """Median and quartiles."""
     return f"{seconds(spread.median)} ({seconds(spread.q1)}-{seconds(spread.q3)})"
 
 
@@ -100,13 +101,13 @@ def comparison_table(c: Comparison, *, markdown: bool = False) -> Table:
     if c.solves_per_call > 1:
         columns["solves per CPU s"] = "r"
     columns |= {f"over {name}: wall / CPU": "r" for name in ours}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for row in c.rows:
         if row.timing is None:
             table.add_row(row.solver, row.status, *[_NONE] * (len(columns) - 2))
             continue
         wall, cpu = (_per(s, c.solves_per_call) for s in (row.timing.wall_s, row.timing.cpu_s))
-        cells = [row.solver, *_error(row), seconds(wall.median), _timed(cpu)]
+        cells = [row.solver, *_error(row), seconds(wall.median), timed(cpu)]
         if c.solves_per_call > 1:
             cells.append(f"{1.0 / cpu.median:,.0f}")
         table.add_row(*cells, *(_ratio(row.ratios, name) for name in ours))
@@ -119,7 +120,7 @@ def _per(spread: Spread, solves: int) -> Spread:
 
 def options_table(comparisons: list[Comparison], *, markdown: bool = False) -> Table:
     """How each solver was called."""
-    table = _new({"solver": "l", "call": "l"}, markdown=markdown)
+    table = new_table({"solver": "l", "call": "l"}, markdown=markdown)
     for name, options in dict.fromkeys((r.solver, r.options) for c in comparisons for r in c.rows):
         table.add_row(name, options)
     return table
@@ -129,7 +130,7 @@ def scaling_table(report: PfReport, *, markdown: bool = False) -> Table:
     """CPU time per solve by size, the fitted exponent, and the ratio to ours."""
     sizes = [f"{c.buses:,}" for c in report.scaling]
     columns = {"solver": "l"} | dict.fromkeys(sizes, "r") | {"exponent": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for fit in report.exponents:
         cells = [fit.solver]
         for c in report.scaling:
@@ -145,7 +146,7 @@ def scaling_table(report: PfReport, *, markdown: bool = False) -> Table:
 def targets_table(targets: list[Target], *, markdown: bool = False) -> Table:
     """Wanted and measured."""
     columns = {"target": "l", "wanted": "r", "measured": "r", "met": "l"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for t in targets:
         measured = _NONE if t.value is None else f"{t.value:,.0f}" if t.value >= 1000 else f"{t.value:.3g}"
         wanted = f"{'<=' if t.at_most else '>='} {t.wanted:,.10g}"
@@ -161,7 +162,7 @@ def utilisation_tables(
         return
     columns = {"batch": "l"}
     columns |= dict.fromkeys(("one thread", "two", "ratio (quartiles)", "of the best rounds"), "r")
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for t in threads:
         ratio = f"{t.ratio.median:.2f} ({t.ratio.q1:.2f}-{t.ratio.q3:.2f})"
         one, two = seconds(t.one_s.median), seconds(t.two_s.median)
@@ -170,7 +171,7 @@ def utilisation_tables(
     columns = {"batch": "l", "solver": "l"}
     columns |= dict.fromkeys(("flops", "cache bytes", "memory bytes", "block", "cache GB/s"), "r")
     columns |= dict.fromkeys(("arithmetic", "cache", "memory", "shortest", "measured", "share"), "r")
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for x in limits:
         table.add_row(
             f"{x.feeder} x {x.rows:,}", x.solver, f"{x.flops:,.0f}", f"{x.cache_bytes:,.0f}",
@@ -211,9 +212,9 @@ def env_tables(report: EnvReport, *, markdown: bool = False) -> Iterator[tuple[s
     columns = {"environment": "l", "way": "l", "wall": "r", "CPU (quartiles)": "r"}
     columns |= {"steps/s": "r", "steps/CPU s": "r"}
     title = "Random actions, one core; observation, reward, costs and info included"
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
-        wall, cpu = seconds(r.timing.wall_s.median), _timed(r.timing.cpu_s)
+        wall, cpu = seconds(r.timing.wall_s.median), timed(r.timing.cpu_s)
         table.add_row(r.env, r.way, wall, cpu, f"{r.steps_per_s:,.0f}", f"{r.steps_per_cpu_s:,.0f}")
     yield title, table
     yield from _profiles(report.profiles, markdown=markdown)
@@ -224,17 +225,17 @@ def vector_tables(report: VectorReport, *, markdown: bool = False) -> Iterator[t
     """(title, table) of everything in the report."""
     columns = {"environment": "l", "environments": "r", "way": "l", "wall of one step (quartiles)": "r"}
     columns |= {"steps/s": "r", "best round": "r", "steps/CPU s, best round": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         table.add_row(
-            r.env, f"{r.num_envs:,}", r.way, _timed(r.timing.wall_s), f"{r.steps_per_s:,.0f}",
+            r.env, f"{r.num_envs:,}", r.way, timed(r.timing.wall_s), f"{r.steps_per_s:,.0f}",
             f"{r.best_steps_per_s:,.0f}", f"{r.best_steps_per_cpu_s:,.0f}",
         )  # fmt: skip
     ours = f"distgrid on {report.threads} threads"
     yield f"Random actions, {ours}; observations, rewards, costs, infos and resets included", table
     yield from _profiles(report.profiles, markdown=markdown)
     m = report.memory
-    memory = _new({"environment": "l", "environments": "r", "memory": "r"}, markdown=markdown)
+    memory = new_table({"environment": "l", "environments": "r", "memory": "r"}, markdown=markdown)
     memory.add_row(m.env, f"{m.num_envs:,}", f"{m.peak_gb:.2f} GB")
     yield "Largest memory of the whole process", memory
     if report.targets:
@@ -245,10 +246,10 @@ def rollout_tables(report: RolloutReport, *, markdown: bool = False) -> Iterator
     """(title, table) of everything in the report."""
     columns = {"environment": "l", "policy": "l", "way": "l", "episodes": "r"}
     columns |= {"wall of one episode (quartiles)": "r", "episodes/s": "r", "times one by one": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         table.add_row(
-            r.env, r.policy, r.way, f"{r.episodes:,}", _timed(r.timing.wall_s), f"{r.episodes_per_s:,.0f}",
+            r.env, r.policy, r.way, f"{r.episodes:,}", timed(r.timing.wall_s), f"{r.episodes_per_s:,.0f}",
             f"{r.ratio.wall.median:.1f}",
         )  # fmt: skip
     yield "Whole runs in one process, opening the environment and all tables included", table
@@ -260,13 +261,13 @@ def gradient_tables(report: GradientReport, *, markdown: bool = False) -> Iterat
     """(title, table) of everything in the report."""
     columns = {"feeder": "l", "buses": "r", "rows": "r", "power flow": "r", "gradient": "r"}
     columns |= {"power flows": "r", "dense Jacobian": "r", "times ours": "r", "they differ by": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         dense = ("–", "–") if r.dense is None or r.dense_ratio is None else (
-            _timed(r.dense.cpu_s), f"{r.dense_ratio.cpu.median:,.1f}"
+            timed(r.dense.cpu_s), f"{r.dense_ratio.cpu.median:,.1f}"
         )  # fmt: skip
         table.add_row(
-            r.feeder, f"{r.buses:,}", f"{r.rows:,}", _timed(r.power_flow.cpu_s), _timed(r.gradient.cpu_s),
+            r.feeder, f"{r.buses:,}", f"{r.rows:,}", timed(r.power_flow.cpu_s), timed(r.gradient.cpu_s),
             f"{r.power_flows.cpu.median:.2f}", *dense,
             "–" if r.disagreement is None else f"{r.disagreement:.0e}",
         )  # fmt: skip
@@ -279,22 +280,22 @@ def hosting_tables(report: HostingReport, *, markdown: bool = False) -> Iterator
     """(title, table) of everything in the report."""
     columns = {"feeder": "l", "controls": "l", "candidates": "r", "all of them, wall": "r"}
     columns |= {"power flows each": "r", "most": "r", "most, bracket known": "r", "bisection + 4": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         known = [_NONE if x is None else str(x) for x in (r.bracket_power_flows, r.bracket_bound)]
         table.add_row(
-            r.feeder, r.controls, f"{r.candidates:,}", _timed(r.all_candidates.wall_s),
+            r.feeder, r.controls, f"{r.candidates:,}", timed(r.all_candidates.wall_s),
             f"{r.power_flows_mean:.1f}", str(r.power_flows_most), *known,
         )  # fmt: skip
     yield "Hosting capacity of every candidate to 0.1 kW, one batch", table
     columns = {"feeder": "l", "controls": "l", "one after another": "l", "candidates": "r"}
     columns |= {"power flows each": "r", "wall of one": "r", "times ours": "r", "they differ by": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         for peer in r.peers:
             table.add_row(
                 r.feeder, r.controls, peer.name, str(peer.candidates), f"{peer.power_flows_mean:.1f}",
-                _timed(peer.each.wall_s), f"{peer.ratio.wall.median:,.3g}", f"{peer.disagreement_kw:.2g} kW",
+                timed(peer.each.wall_s), f"{peer.ratio.wall.median:,.3g}", f"{peer.disagreement_kw:.2g} kW",
             )  # fmt: skip
     yield "The same, one candidate after another", table
     if report.targets:
@@ -305,10 +306,10 @@ def opf_tables(report: OpfReport, *, markdown: bool = False) -> Iterator[tuple[s
     """(title, table) of everything in the report."""
     columns = {"feeder": "l", "buses": "r", "program": "l", "CPU": "r", "wall": "r", "times ours": "r"}
     columns |= {"losses, kW": "r", "from ours": "r", "plan to replay, pu": "r"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for r in report.rows:
         table.add_row(
-            r.feeder, f"{r.buses:,}", r.way, _timed(r.timing.cpu_s), _timed(r.timing.wall_s),
+            r.feeder, f"{r.buses:,}", r.way, timed(r.timing.cpu_s), timed(r.timing.wall_s),
             "1" if r.ratio is None else f"{r.ratio.cpu.median:,.1f}", f"{r.loss_kw:.4f}",
             _NONE if r.apart is None else f"{r.apart:.0e}",
             _NONE if r.v_error_pu is None else f"{r.v_error_pu:.0e}",
@@ -316,11 +317,11 @@ def opf_tables(report: OpfReport, *, markdown: bool = False) -> Iterator[tuple[s
     yield "Least losses with six inverters, one operating point", table
     columns = {"feeder": "l", "buses": "r", "steps": "r", "storage": "r", "CPU": "r", "wall": "r"}
     columns |= {"USD": "r", "gap": "r", "plan to replay, pu": "r", "status": "l"}
-    table = _new(columns, markdown=markdown)
+    table = new_table(columns, markdown=markdown)
     for d in report.days:
         table.add_row(
-            d.feeder, f"{d.buses:,}", f"{d.steps}", f"{d.storage}", _timed(d.timing.cpu_s),
-            _timed(d.timing.wall_s), f"{d.usd:.2f}", f"{d.relative_gap:.0e}", f"{d.v_error_pu:.0e}", d.status,
+            d.feeder, f"{d.buses:,}", f"{d.steps}", f"{d.storage}", timed(d.timing.cpu_s),
+            timed(d.timing.wall_s), f"{d.usd:.2f}", f"{d.relative_gap:.0e}", f"{d.v_error_pu:.0e}", d.status,
         )  # fmt: skip
     yield "Cheapest day of storage, built, solved and replayed", table
     if report.targets:
@@ -334,7 +335,7 @@ def _profiles(profiles: list[EnvProfile], *, markdown: bool) -> Iterator[tuple[s
             f"{p.env}: where a step's {p.step_us:.{digits}f} µs go "
             f"(stopwatch's own {p.stopwatch_us:.{digits}f} µs off)"
         )
-        profile = _new({"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
+        profile = new_table({"part": "l", "µs": "r", "share": "r"}, markdown=markdown)
         for part in p.parts:
             profile.add_row(part.name, f"{part.microseconds:.{digits}f}", f"{part.share:.0%}")
         yield title, profile

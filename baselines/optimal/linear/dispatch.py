@@ -24,16 +24,10 @@ from ..dispatch import Binding
 from ..units import Unit
 from .controls import AnyNetwork, Controls, controls_of
 from .limits import UNITS, FlatLimits
-from .model import Observed, linearised
-from .program import Found, Task, solve_program
+from .search import KEPT, Point, Search, Wanted
+from .swaps import swap_units
 
 OBJECTIVES = ("loss", "cost", "voltage", "host")
-_KEPT = 1e-6  # of a limit in the replay, in its own unit
-_STILL = 1e-6  # of a column's range: a step of no account
-_GAIN = 1e-8  # of the objective: no gain of account
-_FLAT = 1e-3  # of the objective: steps among plans that are about as good are damped the more
-_FLAT_DAMPING = 0.1
-_LEAST_RADIUS = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +44,7 @@ class LinearDispatch:
         status: "best known": the replay agrees within the tolerance and keeps all limits; "not converged": it
             does not. No bound of the AC problem is proved.
         mip_gap: Of the last program, which is linear; 0 without integers.
-        binding: Limits of the network with a price in the last program; none with integers.
+        binding: Limits of the network with a price in the last program; none where that has integers.
         solution: The replay, a batch of one row.
     """
 
@@ -95,7 +89,8 @@ def linear_dispatch(
 ) -> LinearDispatch:
     """Setpoints by linear programs, corrected until the AC replay agrees with the last of them.
 
-    Balanced and per phase; with taps, banks, steps or units that may be off a mixed-integer program.
+    Balanced and per phase; with taps, banks, steps or units that may be off a mixed-integer program. Which
+    units are on is bettered by exchanges that the AC power flow judges.
 
     Args:
         net: Compiled.
@@ -125,9 +120,11 @@ def linear_dispatch(
         raise unknown("objective", objective, OBJECTIVES)
     controls = controls_of(net, units, (p_mw, q_mvar), v_source_pu, taps, banks, dict(q_steps_mvar or {}))
     flat = FlatLimits.of(net, limits)
-    wanted = _Wanted(controls, objective, head_usd_mwh, _switchable(controls, on_off), most_on)
-    search = _Search(controls, flat, wanted, tolerance_pu)
+    wanted = Wanted(controls, objective, head_usd_mwh, _switchable(controls, on_off), most_on)
+    search = Search(controls, flat, wanted, tolerance_pu)
     converged = search.run(most_iterations)
+    if converged and wanted.on_off:
+        swap_units(search, most_iterations)
     return _described(search, converged, time.perf_counter() - started)
 
 
@@ -139,148 +136,10 @@ def _switchable(controls: Controls, on_off: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted({names.index(name) for name in on_off}))
 
 
-@dataclass(frozen=True, eq=False)
-class _Wanted:
-    """The objective, as a program reads it and as a replay is worth."""
-
-    controls: Controls
-    objective: str
-    head_usd_mwh: float
-    on_off: tuple[int, ...]
-    most_on: int | None
-
-    @property
-    def scalar(self) -> dict[str, float]:
-        """The smooth part, of the power flow."""
-        if self.objective == "loss":
-            return {"p_loss_mw": 1.0}
-        return {"p_slack_mw": self.head_usd_mwh} if self.objective == "cost" else {}
-
-    @property
-    def task(self) -> Task:
-        """The rest."""
-        units, cost = self.controls.units, self.objective == "cost"
-        price, curve = np.zeros(len(units)), np.zeros(len(units))
-        if cost:
-            price = np.array([unit.cost[1] for unit in units], dtype=np.float64)
-            curve = np.array([2.0 * unit.cost[0] for unit in units], dtype=np.float64)
-        elif self.objective == "host":
-            price = -np.ones(len(units))
-        pieces = tuple(unit.pieces if cost and unit.points else np.empty((0, 2)) for unit in units)
-        deviation = 1.0 if self.objective == "voltage" else 0.0
-        return Task(price, curve, pieces, deviation, self.on_off, self.most_on)
-
-    def value(self, x: FloatArray, sol: Any) -> float:
-        """Of a replay, smaller is better."""
-        p = x[: len(self.controls.units)]
-        if self.objective == "loss":
-            return float(sol.p_loss_mw[0])
-        if self.objective == "host":
-            return -float(p.sum())
-        if self.objective == "voltage":
-            return float(np.nansum(np.abs(sol.v_pu[0] - 1.0)))
-        own = sum(unit.cost_usd_per_h(float(one)) for unit, one in zip(self.controls.units, p, strict=True))
-        return float(self.head_usd_mwh * sol.p_slack_mw[0] + own)
-
-
-@dataclass(frozen=True, eq=False)
-class _Point:
-    """A plan and its replay."""
-
-    x: FloatArray
-    sol: Any
-    seen: Observed
-    value: float
-    violation: float
-    found: Found
-    residual: float
-
-    @property
-    def merit(self) -> tuple[float, float]:
-        """Limits first."""
-        return (self.violation if self.violation > _KEPT else 0.0, self.value)
-
-
-class _Search:
-    """Program after program, each about the replay of the last."""
-
-    def __init__(self, controls: Controls, limits: FlatLimits, wanted: _Wanted, tolerance_pu: float) -> None:
-        self.controls, self.limits, self.wanted, self.tolerance = controls, limits, wanted, tolerance_pu
-        least, most = controls.least.copy(), controls.most.copy()
-        for k in (k + shift for k in wanted.on_off for shift in (0, len(controls.units))):
-            least[k], most[k] = min(least[k], 0.0), max(most[k], 0.0)
-        self.least, self.most, self.range = least, most, np.maximum(most - least, 1e-12)
-        self.residuals: list[float] = []
-        self.best: _Point | None = None
-
-    def run(self, most_iterations: int) -> bool:
-        """Whether it converged; the plan is ``best``."""
-        point = self._step(self.controls.nothing, np.inf, of_no_load=True)
-        radius, last = 1.0, np.inf
-        while len(self.residuals) < most_iterations:
-            new = self._step(point.x, radius, of_no_load=False)
-            step = float((np.abs(new.x - point.x) / self.range).max(initial=0.0))
-            agrees = new.residual <= self.tolerance and new.violation <= _KEPT
-            still = step <= _STILL or abs(new.value - point.value) <= _GAIN * abs(point.value)
-            if agrees and still and self._as_good_as_any(new):
-                self.best = new  # the setpoints may have been there before, from a program farther off
-                return True
-            gained = self.best is not None and new.merit <= self.best.merit
-            if step > 0.5 * last or radius < _LEAST_RADIUS:
-                flat = self.best is not None and abs(new.value - self.best.value) <= _FLAT * abs(new.value)
-                radius = (_FLAT_DAMPING if flat else 0.5) * min(radius, step)
-                if radius < _LEAST_RADIUS:
-                    break
-            last = step
-            point = new if gained or self.best is None else self._better(new)
-        return self._settled()
-
-    def _as_good_as_any(self, new: _Point) -> bool:
-        assert self.best is not None
-        return self.best.violation > _KEPT or new.value <= self.best.value + _GAIN * abs(self.best.value)
-
-    def _better(self, new: _Point) -> _Point:
-        assert self.best is not None
-        return new if new.merit[0] > 0.0 and self.best.merit[0] > 0.0 else self.best
-
-    def _settled(self) -> bool:
-        """Steps are small or used up: whether the best of all plans is a solution nevertheless."""
-        assert self.best is not None
-        return self.best.violation <= _KEPT and self.best.residual <= self.tolerance
-
-    def _step(self, x0: FloatArray, radius: float, *, of_no_load: bool) -> _Point:
-        controls = self.controls
-        model = linearised(controls, x0, self.wanted.scalar, of_no_load=of_no_load)
-        reach = radius * self.range
-        least, most = np.maximum(self.least, x0 - reach), np.minimum(self.most, x0 + reach)
-        least, most = np.minimum(least, self.most), np.maximum(most, self.least)
-        whole = controls.whole
-        least[whole], most[whole] = np.ceil(least[whole] - 1e-9), np.floor(most[whole] + 1e-9)
-        found = solve_program(controls, model, self.limits, self.wanted.task, least, most)
-        point = self._replayed(found)
-        self.residuals.append(point.residual)
-        if self.best is None or point.merit < self.best.merit:
-            self.best = point
-        return point
-
-    def _replayed(self, found: Found) -> _Point:
-        sol = self.controls.solve(found.x[None], np.ones(1))
-        seen = Observed.of(sol)
-        if not seen.converged[0]:
-            raise RunError(
-                "the power flow does not converge at a plan: the loads or injections are too large"
-            )
-        with np.errstate(invalid="ignore"):
-            off = np.abs(np.sqrt(np.maximum(found.v2, 0.0)) - np.sqrt(seen.v2[0]))
-        violation = self.limits.worst(seen.v2[0], seen.flow[0], float(seen.head[0]))
-        residual = float(np.nanmax(off))
-        return _Point(found.x, sol, seen, self.wanted.value(found.x, sol), violation, found, residual)
-
-
-def _described(search: _Search, converged: bool, seconds: float) -> LinearDispatch:
+def _described(search: Search, converged: bool, seconds: float) -> LinearDispatch:
     controls, best = search.controls, search.best
     assert best is not None
-    if best.violation > _KEPT and best.found.slack > _KEPT:
+    if best.violation > KEPT and best.found.slack > KEPT:
         raise RunError(f"no setpoints keep the limits: {_conflicts(search, best)}")
     n, value = len(controls.units), best.x * controls.scale
     feeder = controls.net.feeder
@@ -296,7 +155,7 @@ def _described(search: _Search, converged: bool, seconds: float) -> LinearDispat
     )  # fmt: skip
 
 
-def _binding(search: _Search, best: _Point) -> tuple[Binding, ...]:
+def _binding(search: Search, best: Point) -> tuple[Binding, ...]:
     """A limit that several tangents stand for once, with the sum of their prices."""
     limits, units = search.limits, search.controls.units
     prices: dict[tuple[str, int], float] = {}
@@ -313,12 +172,12 @@ def _binding(search: _Search, best: _Point) -> tuple[Binding, ...]:
     return tuple(found)
 
 
-def _conflicts(search: _Search, best: _Point) -> str:
+def _conflicts(search: Search, best: Point) -> str:
     seen, limits = best.seen, search.limits
     over = [
         (float(excess[k]), f"{kind} at {limits.element(kind, int(k))} by {excess[k]:.4g} {UNITS[kind]}")
         for kind, excess in limits.excess(seen.v2[0], seen.flow[0], float(seen.head[0])).items()
-        for k in np.flatnonzero(excess > _KEPT)
+        for k in np.flatnonzero(excess > KEPT)
     ]
     over.sort(reverse=True)
     return "the least that must give way is " + "; ".join(text for _, text in over[:5])

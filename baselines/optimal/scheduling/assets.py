@@ -78,6 +78,8 @@ class Asset:
         points: Convex cost of power, (p_mw, usd_per_h), in rising order; none: it costs nothing.
         offered: Whether sun or wind offer its power, so that less is curtailment.
         offers_mw: (steps,) what they offer, where p_max_mw is less by order; None: p_max_mw.
+        site: Of the profiles, whose sun or wind it has; None: series of its own.
+        offers_most_mw: What no forecast of sun or wind exceeds.
         reservoir: Energy behind it.
         agg, owner: Who speaks for it; "" for nobody.
         priority: The lowest is called first.
@@ -105,6 +107,8 @@ class Asset:
     agg: str = ""
     owner: str = ""
     priority: int = 1
+    site: int | None = None
+    offers_most_mw: float = np.inf
 
     def __post_init__(self) -> None:
         steps = np.size(self.p_min_mw)

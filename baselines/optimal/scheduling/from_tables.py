@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ....cases.assets import AssetSet
+from ....cases.assets.schema import profile_site
 from ....cases.profiles import Calendar, Profiles, load_profiles
 from ....cases.profiles.resampling import TimeSeries
 from ...errors import RunError
@@ -19,6 +20,7 @@ from .assets import Asset, Reservoir
 
 _EPS = 1e-6
 _DAY_H = 24.0
+_OVERSIZED = 1.1  # inverters of plants that say no rating, as in environments
 _EFFICIENCY, _SOC_INIT = 0.95, 0.5
 
 
@@ -103,9 +105,15 @@ def assets_of_tables(
             ramp_up_mw_per_h=row.number("ramp_up_mw_per_h", np.inf),
             ramp_down_mw_per_h=row.number("ramp_down_mw_per_h", np.inf), points=points,
             offered=kind in ("pv", "wind"), reservoir=reservoir, agg=row.text("agg_id"),
-            owner=row.text("owner_id"), priority=int(row.number("priority", 1)),
+            owner=row.text("owner_id"), priority=int(row.number("priority", 1)), site=_site(row),
+            offers_most_mw=row.number("s_rated_mva", _OVERSIZED * row.number("p_max_mw", np.inf)),
         ))  # fmt: skip
     return tuple(found)
+
+
+def _site(row: _Row) -> int | None:
+    found = profile_site(row.text("telemetry_id") or "")
+    return None if found is None else found[1]
 
 
 _Points = tuple[tuple[float, float], ...]

@@ -13,11 +13,11 @@ from ...errors import RunError
 from ..affine import FloatArray
 from ..branch_flow import NetworkLimits
 from .assets import Asset, followed, tube
-from .case import ScheduleCase, times
+from .case import ScheduleCase
+from .foresight import Foresight, key_of, relative_errors
 from .plan import PLAYED, AssetSchedule, best_schedule, replayed
 from .rules import idle
 
-_DAY_H = 24.0
 FREE = NetworkLimits(None, None)  # no limit of the network
 
 
@@ -28,11 +28,12 @@ class RollingSettings:
     Attributes:
         horizon_h: Hours that are planned.
         every_h: Hours of a plan that are played before the next one is made.
-        error: Relative standard error of forecasts of load, sun, wind and prices a day ahead; it grows with
-            the root of the lead time. The present step is known.
+        error: Relative standard error of forecasts of load, sun, wind and prices a day ahead. The present
+            step is known.
         margin_pu: By how much plans keep within the band at either end.
         seed: Of the errors.
         day: Number that the errors are of, beside the seed.
+        foresight: Forecasts, in place of those of error, seed and day; None: those.
 
     Raises:
         RunError: numbers that make no plan.
@@ -44,6 +45,7 @@ class RollingSettings:
     margin_pu: float = 0.002
     seed: int = 0
     day: int = 0
+    foresight: Foresight | None = None
 
     def __post_init__(self) -> None:
         for name in ("horizon_h", "every_h"):
@@ -56,6 +58,18 @@ class RollingSettings:
         if not (np.isfinite(self.error) and self.error >= 0.0):
             raise RunError(f"error must be 0 or more, got {self.error!r}")
 
+    def worse(self, factor: float) -> RollingSettings:
+        """With standard errors of forecasts that many times as large."""
+        told = None if self.foresight is None else self.foresight.worse(factor)
+        return replace(self, error=factor * self.error, foresight=told)
+
+    def forecasts(self, case: ScheduleCase) -> Foresight:
+        """Of a case."""
+        if self.foresight is not None:
+            return self.foresight
+        forecaster = relative_errors(self.error, case.price_usd_mwh)
+        return Foresight(forecaster, key=key_of(self.seed, self.day))
+
 
 def rolling_schedule(
     case: ScheduleCase, objective: str = "cost", settings: RollingSettings | None = None,
@@ -63,10 +77,10 @@ def rolling_schedule(
 ) -> AssetSchedule:  # fmt: skip
     """What is played by who plans on forecasts and sees the truth step by step.
 
-    At each plan loads, sun, wind and prices of the steps to come are wrong by one relative error each, drawn
-    from the seed, that grows with lead time; charging sessions are known as they are booked. Reservoirs end a
-    window with what they began the day with, as far as that can be reached. Where no plan keeps the
-    limits, limits of the network are left out of that plan.
+    At each plan loads, sun, wind and prices of the steps to come are forecasts, by a forecaster as
+    environments have it: errors grow with lead time and shrink as time goes on. Charging sessions are known
+    as they are booked. Reservoirs end a window with what they began the day with, as far as that can be
+    reached. Where no plan keeps the limits, limits of the network are left out of that plan.
 
     Args:
         case: The truth.
@@ -81,14 +95,15 @@ def rolling_schedule(
     settings = RollingSettings() if settings is None else settings
     begun = time.perf_counter()
     every, horizon = (max(round(h / case.dt_h), 1) for h in (settings.every_h, settings.horizon_h))
-    shape = (case.steps, len(case.assets))
+    foresight, shape = settings.forecasts(case), (case.steps, len(case.assets))
     p, q = np.zeros(shape), np.zeros(shape)
     have = [a.reservoir.start_mwh if a.reservoir is not None else 0.0 for a in case.assets]
     before: list[float | None] = [a.before_mw for a in case.assets]
     for first in range(0, case.steps, every):
         stop, played = min(first + horizon, case.steps), slice(first, min(first + every, case.steps))
         told = case if believed is None else believed(first * case.dt_h)
-        plan = _plan(_foreseen(told, first, stop, have, before, settings), objective, settings.margin_pu)
+        window = foresight.foretold(_window(told, first, stop, have, before), first)
+        plan = _plan(window, objective, settings.margin_pu)
         n = played.stop - first
         for k, asset in enumerate(case.assets):
             true = asset.window(first, case.steps, start_mwh=have[k], before_mw=before[k])
@@ -126,29 +141,14 @@ def first_found(
     return wanted, np.zeros_like(wanted)
 
 
-def _foreseen(
-    case: ScheduleCase, first: int, stop: int, have: Sequence[float], before: Sequence[float | None],
-    settings: RollingSettings,
-) -> ScheduleCase:  # fmt: skip
-    """A window as it is forecast when it begins."""
-    lead_h = case.dt_h * np.arange(stop - first)
-    rng = np.random.default_rng((settings.seed, settings.day, first))
-    drawn = rng.standard_normal(4)  # load, sun, wind, prices
-    grows = settings.error * np.sqrt(lead_h / _DAY_H)
-
-    def factor(k: int) -> FloatArray:
-        return np.maximum(1.0 + grows * drawn[k], 0.0)
-
-    assets = []
-    for k, asset in enumerate(case.assets):
-        one = _settled(asset, first, stop, have[k], before[k], case.dt_h)
-        if one.offered:
-            most = np.maximum(one.p_max_mw * factor(2 if one.kind == "wind" else 1), one.p_min_mw)
-            one = replace(one, p_max_mw=np.minimum(most, max(float(asset.p_max_mw.max()), 0.0)))
-        assets.append(one)
-    window = case.window(first, stop, assets=tuple(assets))
-    loads = times(window.loads, factor(0))
-    return replace(window, loads=loads, price_usd_mwh=window.price_usd_mwh * factor(3))
+def _window(
+    case: ScheduleCase, first: int, stop: int, have: Sequence[float], before: Sequence[float | None]
+) -> ScheduleCase:
+    """Some of the steps, from the state that has been reached."""
+    assets = tuple(
+        _settled(asset, first, stop, have[k], before[k], case.dt_h) for k, asset in enumerate(case.assets)
+    )
+    return case.window(first, stop, assets=assets)
 
 
 def _settled(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +21,10 @@ OPTIMUM, MPC, DAY_AHEAD = "optimum", "mpc", "day-ahead"
 STRESS_POLICIES = (OPTIMUM, MPC, DAY_AHEAD, *RULES)
 #: Word of the status of an optimum where no schedule keeps all limits.
 BEYOND = "beyond limits"
+#: What one more policy does: of the case as it was thought to be, the world, its events, and the seed.
+Player = Callable[
+    [ScheduleCase, World, Sequence[Event], RollingSettings], tuple[FloatArray, FloatArray]
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +78,29 @@ class StressTest:
         nominal: The case without events.
         objective: Of plans; one of `objectives.OBJECTIVES`.
         ahead: (steps, n_assets) P and Q of the plan of the day before.
+        players: Others that are put to the test, by name.
     """
 
     nominal: ScheduleCase
     objective: str
     ahead: tuple[FloatArray, FloatArray]
+    players: Mapping[str, Player] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, nominal: ScheduleCase, objective: str = "cost") -> StressTest:
+    def of(
+        cls, nominal: ScheduleCase, objective: str = "cost", players: Mapping[str, Player] | None = None
+    ) -> StressTest:
         """With the plan of the day before made."""
-        return cls(nominal, objective, _foreseeing(nominal, objective)[:2])
+        return cls(nominal, objective, _foreseeing(nominal, objective)[:2], players or {})
 
     def outcome(self, policy: str, events: Sequence[Event], settings: RollingSettings) -> Outcome:
         """What a policy does where events happen.
 
         Args:
-            policy: One of `STRESS_POLICIES`. The optimum knows all in advance; mpc knows of outages when
-                they have begun, and its forecasts are wrong as `settings` say, times what the events say;
-                the plan of the day before knows of nothing; rules see the day's true prices and loads.
+            policy: One of `STRESS_POLICIES`, or a name of ``players``. The optimum knows all in advance; mpc
+                knows of outages when they have begun, and its forecasts are wrong as `settings` say, times
+                what the events say; the plan of the day before knows of nothing; rules see the day's true
+                prices and loads.
             events: Of the scenario.
             settings: Of mpc.
 
@@ -105,7 +114,7 @@ class StressTest:
         elif policy == DAY_AHEAD:
             p, q = self.ahead
         elif policy == MPC:
-            rolling = replace(settings, error=settings.error * world.error_factor)
+            rolling = settings.worse(world.error_factor)
 
             def believed(hour: float) -> ScheduleCase:
                 return _world(self.nominal, begun(events, hour)).case
@@ -115,8 +124,10 @@ class StressTest:
         elif policy in RULES:
             p = RULES[policy](world.case)
             q = np.zeros_like(p)
+        elif policy in self.players:
+            p, q = self.players[policy](self.nominal, world, events, settings)
         else:
-            raise unknown("policy", policy, STRESS_POLICIES)
+            raise unknown("policy", policy, (*STRESS_POLICIES, *self.players))
         p, q = world.heard(p, q)
         schedule = replayed(world.case, self.objective, p, q, status=status)
         return Outcome(world, schedule, _alive(world, schedule.exceeded))

@@ -92,13 +92,12 @@ def world_of(case: ScheduleCase, events: Sequence[Event]) -> World:
     steps, dt_h = case.steps, case.dt_h
     dead = np.zeros((steps, case.net.n_bus), dtype=bool)
     out, silent = (np.zeros((steps, len(case.assets)), dtype=bool) for _ in range(2))
-    of_day = {kind: np.ones(steps) for kind in (PRICE, LOAD, SUN, WIND)}
-    error = 1.0
+    factors, error = of_day(events, steps, dt_h), 1.0
     for event in events:
         part = event.steps(steps, dt_h)
-        if event.kind in of_day:
-            of_day[event.kind][part] *= event.factor
-        elif event.kind == LINE:
+        if event.kind in factors:
+            continue
+        if event.kind == LINE:
             dead[part] |= behind(case, event.element)
         elif event.kind == FORECAST:
             error *= event.factor
@@ -107,19 +106,28 @@ def world_of(case: ScheduleCase, events: Sequence[Event]) -> World:
     out |= dead[:, [case.net.feeder.node_index[asset.bus] for asset in case.assets]]
     assets, unmet = [], 0.0
     for k, asset in enumerate(case.assets):
-        factor = of_day[WIND if asset.kind == "wind" else SUN] if asset.offered else np.ones(steps)
+        factor = factors[WIND if asset.kind == "wind" else SUN] if asset.offered else np.ones(steps)
         one, short = _cut_off(_offered(asset, factor), out[:, k], dt_h)
         assets.append(one)
         unmet += short
-    loads = times(case.loads, of_day[LOAD])
+    loads = times(case.loads, factors[LOAD])
     unserved = dt_h * sum(
         float(np.asarray(loads[name]).reshape(steps, case.net.n_bus, -1).sum(axis=2)[dead].sum())
         for name in ("p_mw", "p_delta_mw")
         if name in loads
     )
-    served, price = times(loads, np.where(dead, 0.0, 1.0)), case.price_usd_mwh * of_day[PRICE]
+    served, price = times(loads, np.where(dead, 0.0, 1.0)), case.price_usd_mwh * factors[PRICE]
     found = replace(case, assets=tuple(assets), loads=served, price_usd_mwh=price)
     return World(found, dead, unserved, unmet, silent, error)
+
+
+def of_day(events: Sequence[Event], steps: int, dt_h: float) -> dict[str, FloatArray]:
+    """(steps,) factors on price, load, sun and wind, by kind."""
+    found = {kind: np.ones(steps) for kind in (PRICE, LOAD, SUN, WIND)}
+    for event in events:
+        if event.kind in found:
+            found[event.kind][event.steps(steps, dt_h)] *= event.factor
+    return found
 
 
 def begun(events: Sequence[Event], hour: float) -> tuple[Event, ...]:

@@ -12,6 +12,7 @@ from ...errors import RunError, unknown
 from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional, commas
 from ...jobs.job import JobConfig
 from ...optimal.branch_flow import NetworkLimits
+from ...optimal.scheduling.foresight import Foresight
 from ...optimal.scheduling.objectives import OBJECTIVES
 from ...optimal.scheduling.rolling import RollingSettings
 from ...optimal.scheduling.rules import RULES
@@ -82,8 +83,10 @@ class ScheduleConfig(JobConfig):
     )
     horizon_h: float = Field(default=12.0, description="mpc: hours that are planned.")
     every_h: float = Field(default=1.0, description="mpc: hours of a plan that are played.")
-    forecast_error: float = Field(
-        default=0.1, description="mpc: relative standard error of forecasts a day ahead."
+    forecast_error: float | None = Field(
+        default=None,
+        description="mpc: relative standard error of forecasts a day ahead, in place of the environment's "
+        "forecaster, or of errors as weather services have them.",
     )
     margin_pu: float = Field(default=0.002, description="mpc: by how much plans keep within the band.")
     seed: int = Field(default=0, description="mpc: of the errors of forecasts.")
@@ -127,8 +130,10 @@ class ScheduleConfig(JobConfig):
             )
         return NetworkLimits((low, high), 0.0 if self.thermal else None)
 
-    def rolling(self, day: int) -> RollingSettings:
-        """Of mpc. RunError for numbers that make no plan."""
+    def rolling(self, day: int, foresight: Foresight | None = None) -> RollingSettings:
+        """Of mpc, with forecasts where no error is given. RunError for numbers that make no plan."""
+        error = self.forecast_error
         return RollingSettings(
-            self.horizon_h, self.every_h, self.forecast_error, self.margin_pu, self.seed, day
-        )
+            self.horizon_h, self.every_h, 0.0 if error is None else error, self.margin_pu, self.seed, day,
+            foresight if error is None else None,
+        )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from .... import cases, physics
 from ....cases.assets import AssetSet, asset_set_names, load_assets, read_assets
 from ....cases.profiles import Calendar, Profiles, load_profiles
 from ....cases.profiles.resampling import TimeSeries
-from ....envs import assets_of, shipped_asset_options
+from ....envs import EnvOptions, assets_of, make_env, options_from_assets, shipped_asset_options
 from ....envs.configuration.making import options_of_env
+from ....envs.core.forecasts import PRACTICE
+from ....envs.core.ladder import ORACLE
+from ....envs.tasks import DERDispatch
 from ...errors import RunError
 from ...hosting.flows import BalancedFlows, Flows
 from ...hosting.limits import HostingLimits
@@ -28,6 +31,7 @@ from ...optimal.affine import FloatArray
 from ...optimal.branch_flow import NetworkLimits
 from ...optimal.radial import radial_network
 from ...optimal.scheduling.case import ScheduleCase
+from ...optimal.scheduling.foresight import Foresight, key_of
 from ...optimal.scheduling.from_tables import assets_of_tables
 from .schedule_config import ScheduleConfig
 from .schedule_loads import OwnLoads, own_loads
@@ -50,7 +54,7 @@ class ScheduleSession:
         loads: Of the user; None: the shipped ones.
         days: Of the year.
         load_scale: Of shipped and own loads. v_source_pu: None: as stored.
-        controls: Whether taps and banks of per-phase feeders stand where local control rests; else as stored.
+        options: Of the registered environment, or of that of a shipped asset set; None: there is none.
         inputs: Hashes of what was read.
     """
 
@@ -66,7 +70,7 @@ class ScheduleSession:
     days: tuple[int, ...]
     load_scale: float
     v_source_pu: float | None
-    controls: bool
+    options: EnvOptions | None
     inputs: tuple[InputRecord, ...]
 
     @property
@@ -92,7 +96,7 @@ class ScheduleSession:
         """
         calendar = self.calendar(day)
         loads = self._loads(day, calendar)
-        if self.controls and isinstance(self.net, physics.Network3):
+        if self.options is None and isinstance(self.net, physics.Network3):
             loads |= _at_rest(self.net, loads, self.v_source_pu)
         assets = assets_of_tables(self.tables, calendar, _by_bus(self.feeder, loads), self.profiles)
         assets = curtailed(assets, self.orders, self.config.dt_h)
@@ -106,6 +110,19 @@ class ScheduleSession:
             self.net, assets, loads, np.asarray(price, dtype=np.float64), config.dt_h, self.limits, caps,
             self.v_source_pu,
         )  # fmt: skip
+
+    def foresight(self, day: int) -> Foresight:
+        """Forecasts of a day: those of the environment in the episode that begins with the seed, else as good
+        as those of weather services, with prices known.
+        """
+        first, options = day * self.steps, _environment(self.config.feeder)
+        if options is None:
+            return Foresight(PRACTICE, key=key_of(self.config.seed, day), first=first)
+        env = make_env(options)
+        env.reset(seed=self.config.seed, options={"day": day})
+        exact = (options.observation or ORACLE) == ORACLE
+        forecaster = options.forecaster or (None if exact else PRACTICE)
+        return Foresight(forecaster, exact, int(env.grid.row_key[0]), first)
 
     def _loads(self, day: int, calendar: Calendar) -> dict[str, Any]:
         if self.loads is not None:
@@ -146,8 +163,29 @@ def schedule_session(config: ScheduleConfig) -> ScheduleSession:
     return ScheduleSession(
         config, feeder, net, tables, profiles, _prices(config), own_loads(config.loads, feeder, config.zone),
         config.network_limits(usual), orders, _days(config, profiles), scale, source,
-        options is None, tuple(inputs),
+        options, tuple(inputs),
     )  # fmt: skip
+
+
+def environment_options(session: ScheduleSession) -> EnvOptions:
+    """The environment of a session: its own, or one whose fleet is that of its asset tables.
+
+    A feeder's asset set and tables on a feeder have no task: they get `DERDispatch`. RunError and CaseError,
+    both ValueErrors, for tables that no environment can have.
+    """
+    config, own = session.config, _environment(session.config.feeder)
+    if own is None and config.assets is None:
+        own = shipped_asset_options(config.feeder, DERDispatch())
+    if own is None:
+        return options_from_assets(
+            session.feeder, session.tables, DERDispatch(), config.split, load_scale=session.load_scale,
+            v_source_pu=session.v_source_pu,
+        )  # fmt: skip
+    changes: dict[str, Any] = {"load_scale": session.load_scale, "v_source_pu": session.v_source_pu}
+    if config.assets is not None:
+        made = options_from_assets(session.feeder, session.tables, profiles=own.profiles)
+        changes |= {"resources": made.resources, "profiles": made.profiles}
+    return replace(own, **changes)
 
 
 def _environment(name: str) -> Any:

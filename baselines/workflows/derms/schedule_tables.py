@@ -21,7 +21,7 @@ from ...optimal.scheduling.objectives import (
 from ...optimal.scheduling.plan import AssetSchedule, best_schedule
 from ...optimal.scheduling.rolling import rolling_schedule
 from ...optimal.scheduling.rules import by_rule
-from .schedule_config import MPC, OPTIMUM, ScheduleConfig
+from .schedule_config import MPC, OPTIMUM
 from .schedule_session import ScheduleSession
 
 COUNT = pa.int64()
@@ -81,20 +81,21 @@ SCHEMAS = {
 }  # fmt: skip
 
 
-def schedule_of(case: ScheduleCase, config: ScheduleConfig, day: int) -> AssetSchedule:
+def schedule_of(session: ScheduleSession, case: ScheduleCase, day: int) -> AssetSchedule:
     """The schedule of a day by the policy that is asked for; OverLimitsError where none keeps the limits."""
+    config = session.config
     if config.policy == OPTIMUM:
         return best_schedule(case, config.objective)
     if config.policy == MPC:
-        return rolling_schedule(case, config.objective, config.rolling(day))
+        return rolling_schedule(case, config.objective, config.rolling(day, session.foresight(day)))
     return by_rule(case, config.policy, config.objective)
 
 
 def schedule_tables(session: ScheduleSession, day: int) -> dict[str, pa.Table]:
     """The tables of one day, by name; those of a schedule are empty where there is none."""
-    config, case = session.config, session.case(day)
+    case = session.case(day)
     try:
-        found = schedule_of(case, config, day)
+        found = schedule_of(session, case, day)
     except OverLimitsError as error:
         return _infeasible(session, day, error)
     schedule = _setpoints(found, day)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,17 @@ from pydantic import BeforeValidator, Field
 from ...errors import RunError, unknown
 from ...jobs.config_fields import AlsoNamed, DisplayedField, Positional, commas
 from ...jobs.job import JobConfig
+from ...optimal.scheduling.foresight import Foresight, key_of
 from ...optimal.scheduling.objectives import OBJECTIVES
 from ...optimal.scheduling.rolling import RollingSettings
 from ...optimal.scheduling.stress import STRESS_POLICIES
 from ...optimal.scheduling.worlds import KINDS
+from ...registry import names as registered
 from ..voltage_band import VoltageBand
 from .schedule_config import ScheduleConfig
 
 _MOST = 1_000_000
+FILE = "file:"  # how the name of a policy that was saved begins
 
 
 class StressConfig(JobConfig):
@@ -44,7 +48,8 @@ class StressConfig(JobConfig):
         tuple[str, ...], BeforeValidator(commas), DisplayedField("NAME[,NAME…]"), AlsoNamed("--policy")
     ] = Field(
         default=("optimum", "mpc", "day-ahead", "tariff", "idle"),
-        description=f"Who is compared: {', '.join(STRESS_POLICIES)}.",
+        description=f"Who is compared: {', '.join(STRESS_POLICIES)}; or policies as `distgrid run` takes "
+        "them, which are played on the environment.",
     )
     objective: str = Field(default="cost", description=f"Of plans: {', '.join(OBJECTIVES)}.")
     assets: Path | None = Field(default=None, description="Asset tables; left out: as `derms schedule`.")
@@ -62,21 +67,22 @@ class StressConfig(JobConfig):
     export_cap: float | None = Field(default=None, description="Most power back into all sources, MW.")
     horizon_h: float = Field(default=12.0, description="mpc: hours that are planned.")
     every_h: float = Field(default=4.0, description="mpc: hours of a plan that are played.")
-    forecast_error: float = Field(
-        default=0.1, description="mpc: relative standard error of forecasts a day ahead."
+    forecast_error: float | None = Field(
+        default=None,
+        description="mpc: relative standard error of forecasts a day ahead, in place of the environment's "
+        "forecaster, or of errors as weather services have them.",
     )
 
     def check(self) -> None:
         """RunError for values that cannot be."""
         if not 1 <= self.scenarios <= _MOST:
             raise RunError(f"--scenarios is {self.scenarios}: expected 1 to {_MOST}")
-        for word, names, known in (
-            ("kind", self.kinds, KINDS), ("policy", self.policies, STRESS_POLICIES)
-        ):  # fmt: skip
+        known_policies = (*STRESS_POLICIES, *(name for name in registered() if name not in STRESS_POLICIES))
+        for word, names, known in (("kind", self.kinds, KINDS), ("policy", self.policies, known_policies)):
             if not names:
                 raise RunError(f"name at least one {word}: {', '.join(known)}")
             for name in names:
-                if name not in known:
+                if name not in known and not (word == "policy" and name.startswith(FILE)):
                     raise unknown(word, name, known)
                 if names.count(name) > 1:
                     raise RunError(f"{word} {name!r} is named twice")
@@ -93,8 +99,12 @@ class StressConfig(JobConfig):
         }  # fmt: skip
         return ScheduleConfig(**shared, days=() if self.day is None else (self.day,))
 
-    def rolling(self, scenario: int) -> RollingSettings:
-        """Of mpc in a scenario."""
-        return RollingSettings(
-            self.horizon_h, self.every_h, self.forecast_error, seed=self.seed, day=scenario
-        )
+    @property
+    def played(self) -> tuple[str, ...]:
+        """Policies that are played on the environment."""
+        return tuple(name for name in self.policies if name not in STRESS_POLICIES)
+
+    def rolling(self, scenario: int, foresight: Foresight) -> RollingSettings:
+        """Of mpc in a scenario, whose errors are its own."""
+        own = replace(foresight, key=key_of(self.seed, scenario))
+        return self.schedule().rolling(scenario, own)

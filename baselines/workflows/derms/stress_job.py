@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ...errors import RunError
+from ...jobs.files import sha256_of
 from ...jobs.job import Description, Job, JobOutcome, Part, Summary, Tables
 from ...jobs.manifest import InputRecord, Scalar
 from ...jobs.terminal import titled_table
+from ...optimal.scheduling.foresight import Foresight
 from ...optimal.scheduling.scenarios import drawn
-from ...optimal.scheduling.stress import StressTest
+from ...optimal.scheduling.stress import Player, StressTest
 from ...optimal.scheduling.worlds import Event
-from .schedule_session import schedule_session
-from .stress_config import StressConfig
+from .schedule_session import environment_options, schedule_session
+from .stress_config import FILE, StressConfig
+from .stress_env import EnvironmentPlayer
 from .stress_figure import stress_png
 from .stress_script import read_script
 from .stress_tables import SCHEMAS, result_table, scenario_table, summary_table
@@ -31,6 +36,7 @@ class StressSession:
     day: int
     test: StressTest
     scenarios: tuple[tuple[int, tuple[Event, ...]], ...]
+    foresight: Foresight
     inputs: tuple[InputRecord, ...]
 
 
@@ -56,8 +62,13 @@ class StressJob(Job[StressConfig]):
                 (k, drawn(nominal, self.config.seed, k, self.config.kinds))
                 for k in range(self.config.scenarios)
             )
-        test = StressTest.of(nominal, self.config.objective)
-        return StressSession(session.feeder.name, day, test, scenarios, inputs)
+        players: dict[str, Player] = {}
+        if self.config.played:
+            options = environment_options(session)
+            inputs += tuple(_record(name) for name in self.config.played if name.startswith(FILE))
+            players = {name: EnvironmentPlayer(name, options, day, nominal) for name in self.config.played}
+        test = StressTest.of(nominal, self.config.objective, players)
+        return StressSession(session.feeder.name, day, test, scenarios, session.foresight(day), inputs)
 
     def parameters(self, context: StressSession) -> Mapping[str, Scalar]:
         """The configuration; feeder and files count by their content."""
@@ -78,7 +89,7 @@ class StressJob(Job[StressConfig]):
     def do(self, context: StressSession, item: int) -> Part:
         """One scenario, by every policy."""
         number, events = context.scenarios[item]
-        settings = self.config.rolling(number)
+        settings = self.config.rolling(number, context.foresight)
         outcomes = [
             (policy, context.test.outcome(policy, events, settings)) for policy in self.config.policies
         ]
@@ -112,6 +123,15 @@ class StressJob(Job[StressConfig]):
     def show(self, context: StressSession, outcome: JobOutcome) -> Iterable[Any]:
         """Means by policy."""
         yield means_table(outcome)
+
+
+def _record(policy: str) -> InputRecord:
+    """Of a saved policy's file. RunError where it cannot be read."""
+    path = Path(policy.removeprefix(FILE))
+    try:
+        return InputRecord(name=f"policy {path.name}", sha256=sha256_of(path.read_bytes()))
+    except OSError as error:
+        raise RunError(f"policy {policy!r}: cannot read {path}: {error.strerror}") from error
 
 
 def means_table(outcome: JobOutcome) -> Any:

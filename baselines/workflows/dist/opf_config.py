@@ -199,11 +199,14 @@ def opf_session(config: OpfConfig) -> OpfSession:
 
 
 def _compiled(feeder: cases.Feeder, free: Free) -> physics.Network | physics.Network3:
-    """RunError for a balanced feeder that the relaxation does not cover; switches may open loops."""
+    """RunError where taps or banks of a balanced feeder are free that the relaxation does not cover.
+
+    Switches may open its loops.
+    """
     if feeder.phases != "balanced":
         return physics.compile_per_phase(feeder)
     net = physics.compile(feeder, keep_loops=True)
-    if not free.switches:
+    if (free.taps or free.banks) and not free.switches:
         radial_network(net)
     return net
 

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from .... import physics
 from ...optimal.dispatch import Binding, optimal_dispatch
+from ...optimal.local import LocalOptimum
 from ...optimal.phase_dispatch import PhaseUnit, grounded, injections, phase_optimum
+from ...optimal.radial import not_covered
+from ...optimal.starts import best_local_optimum
 from .opf_config import OBJECTIVES, OpfConfig, OpfSession
 from .opf_settings import Point, settled
 from .opf_units import Asset
@@ -31,7 +34,7 @@ class OpfPlan:
         objective: Of the AC power flow. bound, gap: None where nothing is proved.
         solution: Of `physics.solve`, without an axis of rows.
         p_inject_mw, q_inject_mvar: (n_bus,) or (n_bus, 3).
-        binding: Limits that bind, with their multipliers; none where a limit of a per-phase feeder is broken.
+        binding: Limits that bind, with their multipliers; none where an AC local optimum breaks a limit.
         v_error_pu, relaxation_gap_pu, tightened: Of the relaxation, where there was one.
     """
 
@@ -91,7 +94,9 @@ def _plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfP
     """With the feeder as it is."""
     if isinstance(session.net, physics.Network3):
         return _phase_plan(session, config, loads)
-    return _balanced_plan(session, config, loads)
+    if not_covered(session.net) is None:
+        return _relaxed_plan(session, config, loads)
+    return _local_plan(session, config, loads)
 
 
 def _solved(session: OpfSession, loads: dict[str, Any], p: FloatArray, q: FloatArray) -> Any:
@@ -99,18 +104,45 @@ def _solved(session: OpfSession, loads: dict[str, Any], p: FloatArray, q: FloatA
     return physics.solve(session.net, **loads, **source, p_inject_mw=p, q_inject_mvar=q, tol=1e-11)
 
 
-def _balanced_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
+def _injected(session: OpfSession, p_mw: FloatArray, q_mvar: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(n_bus,) of units, of a balanced feeder."""
+    p, q = np.zeros(session.net.n_bus), np.zeros(session.net.n_bus)
+    at = [session.feeder.node_index[asset.unit.bus] for asset in session.assets]
+    np.add.at(p, at, p_mw)
+    np.add.at(q, at, q_mvar)
+    return p, q
+
+
+def _relaxed_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
     found = optimal_dispatch(
         session.net, [asset.unit for asset in session.assets], **_asked(session, config), **loads
     )
-    p, q = np.zeros(session.net.n_bus), np.zeros(session.net.n_bus)
-    at = [session.feeder.node_index[asset.unit.bus] for asset in session.assets]
-    np.add.at(p, at, found.p_mw)
-    np.add.at(q, at, found.q_mvar)
+    p, q = _injected(session, found.p_mw, found.q_mvar)
     return OpfPlan(
         found.p_mw, found.q_mvar, found.status, found.replay.objective, found.bound, found.gap,
         _solved(session, loads, p, q), p, q, found.binding, found.replay.v_error_pu,
         float(np.abs(found.relaxation_gap).max(initial=0.0)), found.tightened,
+    )  # fmt: skip
+
+
+def _local_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> OpfPlan:
+    """Of a balanced feeder that the relaxation does not cover: nothing bounds the plan."""
+    found = best_local_optimum(
+        session.net, [asset.unit for asset in session.assets], **_asked(session, config), **loads
+    )
+    p, q = _injected(session, found.p_mw, found.q_mvar)
+    return _unproved(found, _solved(session, loads, p, q), p, q)
+
+
+def _unproved(
+    found: LocalOptimum, solution: Any, p_inject_mw: FloatArray, q_inject_mvar: FloatArray
+) -> OpfPlan:
+    """Of an AC local optimum."""
+    status = "best known" if found.violation <= KEPT else "inexact"
+    binding = found.binding if status == "best known" else ()  # of broken limits they are penalties
+    return OpfPlan(
+        found.p_mw, found.q_mvar, status, float(found.objective), None, None, solution, p_inject_mw,
+        q_inject_mvar, binding,
     )  # fmt: skip
 
 
@@ -121,10 +153,7 @@ def _phase_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -
     net, units = session.net, [_phase_unit(session.net, asset) for asset in session.assets]
     found = phase_optimum(net, units, **_asked(session, config), **loads)
     p, q = injections(net, units, found)
-    sol = _solved(session, loads, p, q)
-    status = "best known" if found.violation <= KEPT else "inexact"
-    binding = found.binding if status == "best known" else ()  # of broken limits they are penalties
-    return OpfPlan(found.p_mw, found.q_mvar, status, float(found.objective), None, None, sol, p, q, binding)
+    return _unproved(found, _solved(session, loads, p, q), p, q)
 
 
 def _phase_unit(net: physics.Network3, asset: Asset) -> PhaseUnit:
