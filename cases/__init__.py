@@ -14,6 +14,8 @@ from .errors import CaseError as CaseError
 from .errors import Problem as Problem
 from .importers.matpower.importer import import_matpower as import_matpower
 from .importers.opendss.importer import import_dss as import_dss
+from .importers.pandapower.importer import from_pandapower as from_pandapower
+from .importers.pandapower.importer import import_pandapower as import_pandapower
 from .library import load as load
 from .library import names as names
 from .model.feeder import Feeder as Feeder
@@ -31,8 +33,10 @@ __all__ = [
     "Problem",
     "Topology",
     "assets",
+    "from_pandapower",
     "import_dss",
     "import_matpower",
+    "import_pandapower",
     "load",
     "names",
     "profiles",

@@ -7,10 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from .errors import CaseError, Problem
-from .importers.matpower.importer import SUFFIXES, import_matpower
 from .importers.matpower.tables import COMPLETE
-from .importers.opendss.importer import SUFFIXES as DSS_SUFFIXES
-from .importers.opendss.importer import import_dss
+from .importers.registry import read_file
 from .model.edit import nearest
 from .model.feeder import Feeder
 from .schema import FEEDER_PHASES
@@ -58,9 +56,9 @@ def source_notes(feeder: Feeder, *, left_out: bool = False) -> str:
 
 
 def load(name_or_path: str | Path) -> Feeder:
-    """Load a shipped feeder by name, a MATPOWER file (`.m`, `.case`), an OpenDSS script (`.dss`) or a folder
-    of Parquet tables.
+    """Load a shipped feeder by name, a file of any format that is imported, or a folder of Parquet tables.
 
+    Files are read and not verified; `distgrid case import` solves them in the engine of their format, too.
     Shipped feeders are read once per process; feeders are immutable, so all callers share them.
 
     Raises:
@@ -73,13 +71,7 @@ def load(name_or_path: str | Path) -> Feeder:
     if path.is_dir() and text:
         return load_folder(path)
     if path.is_file():
-        if path.suffix.lower() in SUFFIXES:
-            return import_matpower(path)
-        if path.suffix.lower() in DSS_SUFFIXES:
-            return import_dss(path)
-        kinds = f"a MATPOWER file ({', '.join(SUFFIXES)}), an OpenDSS script ({', '.join(DSS_SUFFIXES)})"
-        expected = f"{kinds} or a folder of Parquet tables"
-        raise CaseError([Problem(text, None, "", path.suffix or "no suffix", expected)])
+        return read_file(path).feeder
     if path.suffix or len(path.parts) > 1:
         hint = nearest(path.stem, names())
         expected = f"a file or folder that exists, or the name of a shipped feeder; {hint}"

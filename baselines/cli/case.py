@@ -15,6 +15,9 @@ from rich.panel import Panel
 from rich.table import Table
 
 from ... import cases
+from ...cases.importers.reading import ReadOptions
+from ..errors import RunError
+from ..workflows.importing.importing import import_feeder
 
 app = typer.Typer(help="List, show and import feeders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -24,7 +27,7 @@ def _errors_as_text() -> Iterator[None]:
     """Turn what a user can mend into one block on stderr and the exit status 2."""
     try:
         yield
-    except cases.CaseError as error:
+    except (cases.CaseError, RunError) as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
@@ -82,9 +85,21 @@ def show(
 
 @app.command("import")
 def import_case(
-    file: Annotated[Path, typer.Argument(help="MATPOWER case file (.m) or OpenDSS script (.dss).")],
+    file: Annotated[Path, typer.Argument(help="File of a format with an importer, or folder of tables.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the Parquet tables to.")],
-    feeder_id: Annotated[str, typer.Option(help="Feeder id of every row; by default the file's name.")] = "",
+    feeder_id: Annotated[
+        str, typer.Option(help="New name of the feeder, and id of every row; by default the file's name.")
+    ] = "",
+    feeder_only: Annotated[str, typer.Option(help="Of several feeders, the id of the one to keep.")] = "",
+    verify: Annotated[
+        bool, typer.Option(help="Solve it in the engine of its format, too, and compare every node.")
+    ] = True,
+    phases: Annotated[
+        str, typer.Option(help="balanced or per-phase, where a pandapower net can be either.")
+    ] = "",
+    approximate: Annotated[
+        bool, typer.Option(help="Reduce what the tables cannot hold exactly, and say what that costs.")
+    ] = False,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -92,12 +107,14 @@ def import_case(
         ),
     ] = None,
 ) -> None:
-    """Import a case file and write it as a folder of Parquet tables."""
+    """Import a file, verify it against its own engine, and write it as a folder of Parquet tables."""
     with _errors_as_text():
-        feeder = cases.import_dss(file, root=root) if root else cases.load(file)
-        if feeder_id:
-            feeder = feeder.with_feeder_id(feeder_id)
-        folder = feeder.save(out)
+        options = ReadOptions(None, root, approximate, phases or None)
+        done = import_feeder(
+            file, options, verified=verify, feeder_only=feeder_only or None, feeder_id=feeder_id or None
+        )
+        folder = done.feeder.save(out)
     console = Console()
-    console.print(escape(feeder.describe()), highlight=False, soft_wrap=True)
-    console.print(f"written to {escape(str(folder))}", highlight=False, soft_wrap=True)
+    for line in (done.feeder.describe(), done.counts, f"written to {folder}"):
+        if line:
+            console.print(escape(line), highlight=False, soft_wrap=True)

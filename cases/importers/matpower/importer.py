@@ -33,6 +33,7 @@ from ...errors import KEPT_PROBLEMS, CaseError, Problem
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...storage.regular_files import read_regular
+from ..reading import EngineVoltages, Reading
 from . import tables as col
 from .evaluator import CaseData, read_case
 from .left_out import check_dc_lines, note_fields, with_base_kv, without_isolated
@@ -59,6 +60,25 @@ def import_matpower(path: str | Path, feeder_id: str | None = None) -> Feeder:
     """
     path = Path(path)
     return with_layout(_feeder(_source(path), str(path), path.stem, feeder_id))
+
+
+def read_file(path: str | Path, feeder_id: str | None = None) -> Reading:
+    """A file with its engine, which reads it once more; see `import_matpower`."""
+    feeder = import_matpower(path, feeder_id)
+
+    def engine() -> EngineVoltages:
+        from .engine import solve_case
+
+        node_ids = [str(node) for node in feeder.column("nodes", "node_id")]
+        return solve_case(read_case(_source(Path(path)), str(path)), node_ids)
+
+    counts = {
+        "bus": feeder.n_nodes,
+        "branch": feeder.n_branches,
+        "load": int((feeder.column("loads", "p_mw") >= 0).sum()),
+        "generator": int((feeder.column("loads", "p_mw") < 0).sum()) + feeder.sources.num_rows,
+    }
+    return Reading(feeder, engine, {name: count for name, count in counts.items() if count})
 
 
 def feeder_from_text(text: str, file: str, name: str, feeder_id: str | None = None) -> Feeder:

@@ -27,10 +27,19 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from ...model.feeder import Feeder
-from .reader import DssOptions, read
+from ...phases import PLACE
+from ..reading import EngineFailedError, EngineVoltages, Reading, ReadOptions
+from .compiled.transformers import INSIDE
+from .reader import DssOptions, DssReport, read
 
 SUFFIXES = (".dss",)
+_LIVE, _SENSIBLE = (
+    1e-6,
+    1e3,
+)  # pu: what OpenDSS has on dead buses, and what it leaves on buses without anything
 
 
 def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path | None = None) -> Feeder:
@@ -48,6 +57,40 @@ def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path 
     """
     feeder, _ = read(path, DssOptions(feeder_id=feeder_id, root=None if root is None else Path(root)))
     return feeder
+
+
+def read_file(path: str | Path, options: ReadOptions) -> Reading:
+    """The same, with what became of the script's elements, and how OpenDSS solves the circuit."""
+    feeder, report = read(path, DssOptions(feeder_id=options.feeder_id, root=options.root))
+    return Reading(
+        feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored
+    )
+
+
+def engine_voltages(feeder: Feeder, report: DssReport) -> EngineVoltages:
+    """What OpenDSS found where the script leaves its controls, in the order of the feeder's nodes.
+
+    Raises:
+        EngineFailedError: it found no solution, or has a voltage at a node that the tables lack.
+    """
+    if not report.volts:
+        raise EngineFailedError("; ".join(report.notes) or "OpenDSS does not solve this circuit")
+    base = feeder.column("nodes", "base_kv") * 1e3 / np.sqrt(3.0)
+    v_pu = np.full((feeder.n_nodes, 3), np.nan, dtype=np.complex128)
+    compared = np.zeros((feeder.n_nodes, 3), dtype=bool)
+    left = dict(report.volts)
+    nodes = zip(feeder.column("nodes", "node_id"), feeder.column("nodes", "phase"), strict=True)
+    for row, (bus, letters) in enumerate(nodes):
+        for letter in letters if INSIDE not in bus else "":
+            place = PLACE[letter]
+            compared[row, place] = True
+            value = left.pop((str(bus), place + 1), 0j) / base[row]
+            if _LIVE < abs(value) < _SENSIBLE:
+                v_pu[row, place] = value
+    lost = [f"{at[0]}.{at[1]}" for at, v in left.items() if abs(v) > 1.0 and at not in report.eliminated]
+    if lost:
+        raise EngineFailedError(f"OpenDSS has a voltage at {', '.join(lost[:5])}, which the tables lack")
+    return EngineVoltages("OpenDSS", v_pu, compared)
 
 
 def feeder_from_text(text: str, file: str, feeder_id: str | None = None) -> Feeder:

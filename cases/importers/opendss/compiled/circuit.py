@@ -14,7 +14,7 @@ from .controls import bank_control, tap_control
 from .pieces import Piece, Pieces
 from .series import is_series, wire_of
 from .shunts import admittance_of, capacitors_of, injections_of, loads_of
-from .transformers import units_of
+from .transformers import INSIDE, units_of
 
 PROTECTION = ("fuse", "recloser", "relay", "swtcontrol")
 INJECTIONS = ("generator", "pvsystem", "storage")
@@ -115,10 +115,10 @@ class Reading:
         by_winding: dict[tuple[str, int], Unit] = {}
         cores: Counter[tuple[str, ...]] = Counter()
         for piece in self._take("transformer"):
-            buses = "~".join(dict.fromkeys(side[0][0] for side in piece.terminals))
+            buses = INSIDE.join(dict.fromkeys(side[0][0] for side in piece.terminals))
             place = (buses, str(piece.terminals[0][0][1]), str(piece.phases))
             cores[place] += 1
-            core = buses if cores[place] == 1 else f"{buses}~{cores[place]}"
+            core = buses if cores[place] == 1 else f"{buses}{INSIDE}{cores[place]}"
             units = units_of(self.pieces, piece, core)
             found += units
             for k in range(len(piece.terminals)):

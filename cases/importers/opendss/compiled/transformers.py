@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from ..parts import Unit, Winding
 from .pieces import PHASES, ROOT3, Node, Piece, Pieces
 
+INSIDE = "~"  # joins the buses of three windings to the name of the node inside
+
 
 @dataclass(frozen=True)
 class Side:

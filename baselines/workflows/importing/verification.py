@@ -1,0 +1,131 @@
+"""Whether a feeder is what its source says: solved here and in the engine of its format, node by node."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .... import physics
+from ....cases import Feeder
+from ....cases.importers.reading import EngineFailedError, EngineMissingError, EngineVoltages, Reading
+from ...errors import RunError
+
+LARGEST_PU = 1e-6
+NOT_VERIFIED = "not verified"
+_TOL, _MAX_ITER = 1e-11, 2000
+_SHOWN = 8  # elements around the worst node
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of one comparison.
+
+    Attributes:
+        engine: what solved the source.
+        largest_pu: largest distance of two voltages (complex, so that angles count), in pu.
+        node: where, with its phase on per-phase feeders.
+        compared: how many voltages.
+    """
+
+    engine: str
+    largest_pu: float
+    node: str
+    compared: int
+
+    def __str__(self) -> str:
+        if not self.compared:
+            return f"{NOT_VERIFIED}: {self.engine} has none of its nodes under voltage"
+        return (
+            f"verified by {self.engine}: largest difference {self.largest_pu:.1e} pu (node {self.node}) of "
+            f"{self.compared} voltages"
+        )
+
+
+class ImportDifferenceError(RunError):
+    """What was imported is not what the engine of the format solves."""
+
+
+def verify(reading: Reading) -> Verification:
+    """Solve a feeder here and in the engine of its format, and compare all voltages.
+
+    Raises:
+        ImportDifferenceError: a difference above 1e-6 pu; names the worst node and the elements around it.
+        RunError: the engine is missing, or one of the two finds no solution.
+    """
+    if reading.engine is None:
+        raise RunError("this format has no engine that could verify it; --no-verify imports it as it is")
+    try:
+        theirs = reading.engine()
+    except EngineMissingError as error:
+        raise RunError(f"{error}; or --no-verify imports without") from error
+    except EngineFailedError as error:
+        raise RunError(f"cannot verify the import: {error}; --no-verify imports it as it is") from error
+    return compare(reading.feeder, theirs)
+
+
+def compare(feeder: Feeder, theirs: EngineVoltages) -> Verification:
+    """Compare the nominal power flow of a feeder with voltages of an engine; see `verify`."""
+    ours = nominal_voltages(feeder)
+    here, there = (np.where(theirs.compared, v, np.nan) for v in (ours, theirs.v_pu))
+    dead_here, dead_there = np.isnan(here), np.isnan(there)
+    difference = np.abs(here - there)
+    difference[dead_here & dead_there] = -1.0
+    difference[dead_here ^ dead_there] = np.inf
+    compared = int((difference >= 0).sum())
+    if not compared:
+        return Verification(theirs.engine, 0.0, "", 0)
+    at = np.unravel_index(int(np.argmax(difference)), difference.shape)
+    node, phase = int(at[0]), ("ABC"[at[1]] if difference.ndim == 2 else "")
+    name = str(feeder.column("nodes", "node_id")[node])
+    shown = f"{name} phase {phase}" if phase else name
+    largest = float(difference[at])
+    if not largest <= LARGEST_PU:
+        raise ImportDifferenceError(
+            f"feeder {feeder.name!r}: {theirs.engine} differs by {largest:.2e} pu at node {shown} "
+            f"({_volts(ours[at])} here, {_volts(theirs.v_pu[at])} there); at most {LARGEST_PU:g} is taken "
+            f"for rounding. Around it: {around(feeder, name)}. --no-verify imports it as it is"
+        )
+    return Verification(theirs.engine, largest, shown, compared)
+
+
+def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
+    """(n_nodes,) or (n_nodes, 3) complex voltages at nominal loads, loops closed.
+
+    Raises:
+        RunError: no solution, or loops that the power flow cannot close; names them.
+    """
+    options: dict[str, Any] = {"keep_loops": True} if feeder.phases == "balanced" else {"voltage_bands": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            solution = physics.solve(physics.compile(feeder, **options), tol=_TOL, max_iter=_MAX_ITER)
+        except ValueError as error:
+            raise RunError(f"feeder {feeder.name!r} cannot be solved here: {error}") from error
+    if not bool(solution.converged):
+        loops = "; ".join(", ".join(loop) for loop in feeder.topology().loops)
+        closes = f"; its loops: branches {loops}" if loops else ""
+        raise RunError(f"feeder {feeder.name!r}: the power flow finds no solution at nominal load{closes}")
+    return np.asarray(solution.v)
+
+
+def around(feeder: Feeder, node: str) -> str:
+    """The elements at a node and of the branches that end there, in words."""
+    found = []
+    columns = ("branch_id", "from_node", "to_node", "type", "status")
+    rows = zip(*(feeder.column("branches", name) for name in columns), strict=True)
+    for branch, start, end, kind, closed in rows:
+        if node in (start, end):
+            found.append(f"{kind} {branch}{'' if closed else ' (open)'}")
+    for table, key in (("loads", "load_id"), ("capacitors", "cap_id"), ("sources", "source_id")):
+        ids = feeder.column(table, key)[feeder.column(table, "node_id") == node]
+        found += [f"{table[:-1]} {one}" for one in ids]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return (", ".join(found[:_SHOWN]) or "nothing") + more
+
+
+def _volts(v: complex) -> str:
+    return "dead" if np.isnan(v) else f"{abs(v):.6f} pu at {np.angle(v, deg=True):.4f} degrees"
