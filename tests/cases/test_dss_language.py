@@ -248,7 +248,7 @@ def test_the_engine_itself_is_fenced_in(tmp_path: Path) -> None:
     master = write(folder, m__dss=SMALL + shape)
     with pytest.raises(CaseError, match=r"m\.dss:5: .*secret\.csv"):
         compile_script(master, folder)
-    assert compile_script(master, tmp_path).header["listed"]["loadshape"] == 2
+    assert compile_script(master, tmp_path).header["listed"]["loadshape"] == 1
 
 
 def test_files_that_read_each_other(tmp_path: Path) -> None:

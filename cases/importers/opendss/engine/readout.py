@@ -75,6 +75,7 @@ LISTED = frozenset(  # classes of what a snapshot can hold; without electrical m
     "linegeometry linespacing xfmrcode energymeter monitor sensor invcontrol expcontrol storagecontroller "
     "gendispatcher dynamicexp".split()
 )
+OF_EVERY_CIRCUIT = {"growthshape": 1, "loadshape": 1, "spectrum": 7, "tcc_curve": 10}
 CONTROLS = frozenset("regcontrol capcontrol swtcontrol fuse recloser relay".split())
 WITH_POWER = frozenset("load generator pvsystem storage".split())
 WITHOUT_ADMITTANCE = CONTROLS | WITH_POWER | {"isource"}
@@ -119,7 +120,7 @@ def read_circuit(dss: Any, blob: Blob) -> dict[str, Any]:
         elif kind not in LISTED:
             counts[kind] = count
         else:
-            found["listed"][kind] = count
+            found["listed"][kind] = count - OF_EVERY_CIRCUIT.get(kind, 0)
     found["unknown"] = counts
     for element in elements:
         if element["kind"] in WITH_POWER and element["enabled"]:
