@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from .errors import CaseError, Problem
 from .importers.matpower.tables import COMPLETE
 from .importers.registry import read_file
-from .model.edit import nearest
+from .model.edit import nearest, replaced
 from .model.feeder import Feeder
 from .schema import FEEDER_PHASES
 from .storage.folder import phases_of, read_folder
 
 FEEDERS = Path(__file__).parent / "data" / "feeders"
+FLEETS = Path(__file__).parent / "data" / "assets"
+FLEET_FILE = "der_assets.parquet"
+DER_SETS = ("synthetic",)
 
 
 def names(phases: str | None = None) -> list[str]:
@@ -55,16 +62,24 @@ def source_notes(feeder: Feeder, *, left_out: bool = False) -> str:
     return "; ".join(note for note in notes.split("; ") if not note.endswith(COMPLETE))
 
 
-def load(name_or_path: str | Path) -> Feeder:
+def load(name_or_path: str | Path, der: str | None = None) -> Feeder:
     """Load a shipped feeder by name, a file of any format that is imported, or a folder of Parquet tables.
 
     Files are read and not verified; `distgrid case import` solves them in the engine of their format, too.
     Shipped feeders are read once per process; feeders are immutable, so all callers share them.
 
+    Args:
+        name_or_path: a name of `names()`, or a path.
+        der: "synthetic": a shipped feeder as the dataset that its synthetic fleet belongs to. Its nodes with
+            an asset are of type "der", and `metadata["der_assets"]` is the name that
+            `distgrid.cases.assets.load_assets` knows the fleet by.
+
     Raises:
         CaseError: unknown name (with the nearest known ones), no such file, or a file that is not usable.
     """
     text = str(name_or_path)
+    if der is not None:
+        return _with_fleet(text, der)
     if isinstance(name_or_path, str) and text in names():
         return _shipped(text)
     path = Path(name_or_path)
@@ -78,6 +93,30 @@ def load(name_or_path: str | Path) -> Feeder:
         raise CaseError([Problem(text, None, "", "", expected)])
     expected = f"the name of a shipped feeder or a path; {nearest(text, names())}"
     raise CaseError([Problem("cases", None, "name", repr(text), expected)])
+
+
+def public_datasets() -> dict[str, bool]:
+    """Shipped feeders that are public test feeders, and whether each has a synthetic fleet."""
+    return {name: (FLEETS / name / FLEET_FILE).is_file() for name in names()}
+
+
+@cache
+def _with_fleet(name: str, der: str) -> Feeder:
+    """A shipped feeder with the nodes of its fleet marked."""
+    known = [one for one, has in public_datasets().items() if has]
+    if der not in DER_SETS:
+        expected = f"{', '.join(DER_SETS)}; {nearest(der, DER_SETS)}"
+        raise CaseError([Problem("cases", None, "der", repr(der), expected)])
+    if name not in known:
+        expected = f"a shipped feeder with a {der} fleet: {', '.join(known)}"
+        raise CaseError([Problem("cases", None, "name", repr(name), expected)])
+    feeder = _shipped(name)
+    buses = set(pq.read_table(FLEETS / name / FLEET_FILE, columns=["bus_id"]).column("bus_id").to_pylist())
+    kinds = zip(feeder.column("nodes", "node_id"), feeder.column("nodes", "type"), strict=True)
+    types = ["der" if node in buses and kind != "source" else kind for node, kind in kinds]
+    metadata = dict(feeder.metadata) | {"der": der, "der_assets": name}
+    nodes = replaced(feeder.nodes, "type", pa.array(types))
+    return dataclasses.replace(feeder, nodes=nodes, metadata=metadata)
 
 
 @cache

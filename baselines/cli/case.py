@@ -17,6 +17,7 @@ from rich.table import Table
 from ... import cases
 from ...cases.importers.reading import ReadOptions
 from ..errors import RunError
+from ..workflows.importing.exporting import export_feeder
 from ..workflows.importing.importing import import_feeder
 
 app = typer.Typer(help="List, show and import feeders.", no_args_is_help=True, rich_markup_mode=None)
@@ -39,8 +40,15 @@ def _fail(message: str) -> None:
 
 
 @app.command("list")
-def list_cases() -> None:
+def list_cases(
+    public: Annotated[
+        bool, typer.Option("--public", help="With licence, and whether there is a synthetic fleet.")
+    ] = False,
+) -> None:
     """List the shipped feeders."""
+    if public:
+        _list_public()
+        return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("name", no_wrap=True)
     for title in ("nodes", "open", "kV", "MW", "Mvar"):
@@ -59,6 +67,22 @@ def list_cases() -> None:
                 f"{feeder.column('loads', 'q_mvar').sum():.3f}",
                 escape(feeder.metadata.get("title", "")),
             )
+    Console().print(table)
+
+
+def _list_public() -> None:
+    """The feeders as public datasets: where they are from, and the synthetic fleets that belong to them."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("name", no_wrap=True)
+    for title in ("phases", "synthetic DER"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("source", overflow="fold", ratio=1)
+    table.add_column("licence", overflow="fold", ratio=1)
+    with _errors_as_text():
+        for name, fleet in cases.public_datasets().items():
+            feeder = cases.load(name)
+            told = (feeder.metadata.get(key, "") for key in ("source", "licence"))
+            table.add_row(name, feeder.phases, 'der="synthetic"' if fleet else "", *map(escape, told))
     Console().print(table)
 
 
@@ -81,6 +105,20 @@ def show(
         for number, island in enumerate(dead, 1):
             table.add_row("island without source", str(number), escape("nodes " + ", ".join(island.nodes)))
         console.print(table)
+
+
+@app.command("export")
+def export_case(
+    name: Annotated[str, typer.Argument(help="Shipped feeder, file, or folder of tables.")],
+    file: Annotated[Path, typer.Argument(help="File to write.")],
+    to: Annotated[str, typer.Option(help="Format: matpower, pandapower or cim.")],
+) -> None:
+    """Write a feeder in another format; what was written is read back and verified before it is kept."""
+    with _errors_as_text():
+        found = export_feeder(cases.load(name), to, file)
+    console = Console()
+    for line in (str(found), f"written to {file}"):
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 @app.command("import")

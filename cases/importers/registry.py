@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CaseError, Problem
+from .cim import importer as cim
 from .matpower import importer as matpower
 from .opendss import importer as opendss
 from .pandapower import importer as pandapower
+from .psse import importer as psse
 from .reading import Reading, ReadOptions
 
 HEAD_BYTES = 4096  # what is looked at to tell formats of one suffix apart
@@ -48,12 +50,22 @@ def _pandapower(path: Path, options: ReadOptions) -> Reading:
     return pandapower.read_file(path, options.feeder_id, options.phases)
 
 
+def _psse(path: Path, options: ReadOptions) -> Reading:
+    return psse.read_file(path, options.feeder_id)
+
+
+def _cim(path: Path, options: ReadOptions) -> Reading:
+    return cim.read_file(path, options.feeder_id)
+
+
 IMPORTERS: tuple[Importer, ...] = (
     Importer("matpower", "a MATPOWER file", matpower.SUFFIXES, "pandapower (makeYbus, newtonpf)", _matpower),
     Importer("opendss", "an OpenDSS script", opendss.SUFFIXES, "OpenDSS", _opendss),
     Importer(
         "pandapower", "a pandapower net", pandapower.SUFFIXES, "pandapower (runpp, runpp_3ph)", _pandapower
     ),
+    Importer("psse", "a PSS/E RAW file", psse.SUFFIXES, "pandapower (runpp)", _psse),
+    Importer("cim", "a CIM model", cim.SUFFIXES, "the voltages of its SV profile", _cim),
 )
 
 

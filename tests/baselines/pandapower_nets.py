@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ def _head(kv: float = 20.0, lines: int = 3) -> tuple[Any, list[int]]:
     net = pp.create_empty_network(sn_mva=1.0)
     buses = [int(k) for k in pp.create_buses(net, lines + 1, vn_kv=kv)]
     pp.create_ext_grid(net, buses[0], vm_pu=1.02, va_degree=3.0)
-    for start, end in zip(buses, buses[1:], strict=False):
+    for start, end in pairwise(buses):
         pp.create_line_from_parameters(net, start, end, 2.0, 0.25, 0.12, 250.0, 0.3, g_us_per_km=0.5)
         pp.create_load(net, end, p_mw=0.4, q_mvar=0.1)
     return net, buses
@@ -72,11 +73,7 @@ def three_windings() -> Any:
 def switches() -> Any:
     """Every kind: between buses, with an impedance, at one end of a line, at both, at a transformer."""
     net, buses = _head(lines=5)
-    spare, twin, low = (
-        int(pp.create_bus(net, 20.0)),
-        int(pp.create_bus(net, 20.0)),
-        int(pp.create_bus(net, 0.4)),
-    )
+    spare, twin, low = (int(pp.create_bus(net, kv)) for kv in (20.0, 20.0, 0.4))
     pp.create_switch(net, buses[1], spare, et="b", closed=True)
     pp.create_switch(net, buses[2], twin, et="b", closed=True, z_ohm=0.2)
     tie = int(pp.create_line_from_parameters(net, spare, buses[4], 3.0, 0.2, 0.1, 300.0, 0.3))
@@ -123,6 +120,35 @@ def ring() -> Any:
     net, buses = _head(lines=4)
     pp.create_line_from_parameters(net, buses[4], buses[0], 1.5, 0.2, 0.1, 250.0, 0.3)
     pp.create_line_from_parameters(net, buses[0], buses[1], 2.5, 0.4, 0.1, 0.0, 0.3, parallel=3)
+    return net
+
+
+def per_phase(shift_deg: float = 150.0, group: str = "Dyn", tap: int = 1) -> Any:
+    """Unbalanced loads in star and delta behind a transformer with losses; cables, a shunt, an open end."""
+    net = pp.create_empty_network(sn_mva=2.0)
+    buses = [int(pp.create_bus(net, kv)) for kv in (20.0, 20.0, 0.4, 0.4, 0.4, 0.4)]
+    pp.create_ext_grid(
+        net, buses[0], 1.01, va_degree=10.0, s_sc_max_mva=500, rx_max=0.2, x0x_max=1.2, r0x0_max=0.3
+    )
+    zero = {"r0_ohm_per_km": 0.9, "x0_ohm_per_km": 0.6, "c0_nf_per_km": 100.0}
+    for start, end, km, c in ((0, 1, 5.0, 250.0), (2, 3, 0.2, 100.0), (3, 4, 0.2, 0.0), (2, 5, 0.2, 100.0)):
+        pp.create_line_from_parameters(
+            net, buses[start], buses[end], km, 0.3, 0.12, c, 0.3, g_us_per_km=3.0 if km < 1 else 0.0, **zero
+        )
+    pp.create_switch(net, buses[5], 3, et="l", closed=False)
+    pp.create_switch(net, buses[4], buses[5], et="b", closed=True)
+    pp.create_transformer_from_parameters(
+        net, buses[1], buses[2], 0.4, 20.5, 0.41, 1.2, 6.0, 0.8, 0.3, shift_degree=shift_deg,
+        vector_group=group,
+        vk0_percent=5.0, vkr0_percent=1.1, mag0_percent=80, mag0_rx=0.2, si0_hv_partial=0.7, tap_side="hv",
+        tap_pos=tap, tap_neutral=0, tap_step_percent=2.5, tap_min=-2, tap_max=2, tap_changer_type="Ratio",
+    )  # fmt: skip
+    pp.create_asymmetric_load(net, buses[3], 0.03, 0.01, 0.02, q_a_mvar=0.01, type="wye")
+    pp.create_asymmetric_load(net, buses[4], 0.03, 0.0, 0.01, q_a_mvar=0.01, type="delta")
+    pp.create_asymmetric_sgen(net, buses[3], 0.0, 0.03, 0.0)
+    pp.create_load(net, buses[4], 0.03, 0.01, type="delta")
+    pp.create_load(net, buses[5], 0.03, 0.01, type="wye", scaling=0.5)
+    pp.create_shunt(net, buses[3], q_mvar=-0.01, p_mw=0.001)
     return net
 
 

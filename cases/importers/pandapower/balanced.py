@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ...model.tree_drawing import with_layout
 from ...schema import table
 from ..quiet import quiet
 from ..reading import EngineFailedError, EngineVoltages, Reading
-from .branches import Branch, Branches, UnevenImpedanceError
+from .branches import Aux, Branch, Branches, UnevenImpedanceError
 from .loads import AtBuses
 from .names import Taken, unique_names
 from .supported import rows_in_service
@@ -155,29 +156,40 @@ def _nodes_table(
     net: Any, nodes: dict[int, str], branches: Branches, shunt: dict[str, complex], source_nodes: set[str],
     loads: Any, mark: str,
 ) -> Any:  # fmt: skip
+    loaded = dict(zip(loads.column("node_id").to_pylist(), loads.column("p_mw").to_pylist(), strict=True))
+    columns = bus_columns(net, nodes, source_nodes, loaded, mark, branches.aux)
+    ids = columns["node_id"]
+    columns["shunt_g_mw"] = [shunt.get(k, 0j).real for k in ids]
+    columns["shunt_b_mvar"] = [0.0 - shunt.get(k, 0j).imag for k in ids]
+    return table("nodes", columns)
+
+
+def bus_columns(
+    net: Any, nodes: dict[int, str], sources: set[str], loaded: dict[str, float], mark: str,
+    more: Sequence[Aux] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Columns of the nodes table but for its shunts; `more` are nodes that are no buses of the net."""
     frame = net.bus.loc[list(nodes)]
-    ids = list(nodes.values()) + [aux.node_id for aux in branches.aux]
-    kv = frame.vn_kv.astype(float).tolist() + [aux.base_kv for aux in branches.aux]
-    low, high = _limit(frame, "min_vm_pu", V_MIN), _limit(frame, "max_vm_pu", V_MAX)
-    more = len(branches.aux)
+    ids = list(nodes.values()) + [aux.node_id for aux in more]
     places = _places(net, frame)
     at = dict(zip(nodes.values(), places, strict=True))
-    places += [at.get(aux.beside) for aux in branches.aux]
+    places += [at.get(aux.beside) for aux in more]
     drawn = any(place is None for place in places)
-    loaded = dict(zip(loads.column("node_id").to_pylist(), loads.column("p_mw").to_pylist(), strict=True))
     kinds = ["junction" if k not in loaded else "load" if loaded[k] >= 0 else "der" for k in ids]
-    kinds = ["source" if k in source_nodes else kind for k, kind in zip(ids, kinds, strict=True)]
-    return table("nodes", {
-        "node_id": ids, "phase": ["ABC"] * len(ids), "type": kinds, "base_kv": kv,
-        "v_min": low + [V_MIN] * more, "v_max": high + [V_MAX] * more,
-        "load_p_mw": np.zeros(len(ids)), "load_q_mvar": np.zeros(len(ids)),
-        "shunt_g_mw": [shunt.get(k, 0j).real for k in ids],
-        "shunt_b_mvar": [0.0 - shunt.get(k, 0j).imag for k in ids],
+    return {
+        "node_id": ids,
+        "phase": ["ABC"] * len(ids),
+        "type": ["source" if k in sources else kind for k, kind in zip(ids, kinds, strict=True)],
+        "base_kv": frame.vn_kv.astype(float).tolist() + [aux.base_kv for aux in more],
+        "v_min": _limit(frame, "min_vm_pu", V_MIN) + [V_MIN] * len(more),
+        "v_max": _limit(frame, "max_vm_pu", V_MAX) + [V_MAX] * len(more),
+        "load_p_mw": np.zeros(len(ids)),
+        "load_q_mvar": np.zeros(len(ids)),
         "feeder_id": [mark] * len(ids),
-        "x": [None if drawn or p is None else p[0] for p in places],
-        "y": [None if drawn or p is None else p[1] for p in places],
+        "x": [None if drawn or place is None else place[0] for place in places],
+        "y": [None if drawn or place is None else place[1] for place in places],
         "coord_source": [None if drawn else "source"] * len(ids),
-    })  # fmt: skip
+    }
 
 
 def _limit(frame: Any, column: str, default: float) -> list[float]:

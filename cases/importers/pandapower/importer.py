@@ -26,6 +26,7 @@ from ..reading import Reading
 from .balanced import Source, read_balanced
 from .nets import SUFFIXES as SUFFIXES
 from .nets import copied, read_net
+from .per_phase import read_per_phase
 from .supported import check_supported, rows_in_service
 
 PHASES = ("balanced", "per-phase")
@@ -85,8 +86,6 @@ def read(net: Any, source: Source, phases: str | None = None) -> Reading:
     per_phase = phases == "per-phase" if phases else is_per_phase(net)
     check_supported(net, source.file or source.kind, per_phase)
     if per_phase:
-        from .per_phase import read_per_phase
-
         return read_per_phase(net, source)
     return read_balanced(net, source)
 
