@@ -120,7 +120,7 @@ def test_the_builder_reproduces_what_is_shipped(name: str) -> None:
 
 def _alike(a: object, b: object) -> bool:
     if isinstance(a, list | float) and type(a) is type(b):
-        return bool(np.allclose(np.array(a), np.array(b), rtol=1e-6, atol=1e-9, equal_nan=True))
+        return bool(np.allclose(np.array(a), np.array(b), rtol=1e-6, atol=1e-6, equal_nan=True))
     return a == b
 
 

@@ -53,9 +53,9 @@ def wire_of(pieces: Pieces, piece: Piece, switched: set[str], rated: bool) -> Wi
     if np.abs(shunts[0] - shunts[1]).max() > _ROUNDING * size:
         raise piece.error("", shown, "both ends alike, and each phase joined with itself")
     charging = shunts[0] + shunts[1]
-    noise = 1e-11 * size
+    noise = 1e-15 * size  # the charging is the small difference of large admittances
     charging[np.abs(charging) < noise] = 0.0
-    if np.abs(charging.real).max(initial=0.0) > max(noise, 1e-6 * np.abs(charging).max()):
+    if np.abs(charging.real).max(initial=0.0) > max(1e-12 * size, 1e-6 * np.abs(charging).max()):
         expected = "each phase joined with itself, and no conductance to ground"
         raise piece.error("", shown, expected)
     z = np.linalg.inv(series)
