@@ -125,8 +125,9 @@ def _star(piece: Piece, sides: list[Side], core: str) -> list[Unit]:
         unit = _unit(piece, f"{piece.name}#w{k + 1}", pair, kinds, (x_pct[k], 0.0, 0.0))
         mixed = piece.phases > 1 and side.kind == "delta"
         lag = (30.0 if (turn < 0) == (k == 0) else -30.0) if mixed else 0.0
-        none = {} if k == 1 else {"noload_pct": 0.0, "imag_pct": 0.0}
-        units.append(replace(unit, lag_deg=lag, ppm=0.0, bank=f"{piece.text('bank')}#w{k + 1}", **none))
+        if k != 1:  # OpenDSS has core losses across its second winding
+            unit = replace(unit, noload_pct=0.0, imag_pct=0.0)
+        units.append(replace(unit, lag_deg=lag, ppm=0.0, bank=f"{piece.text('bank')}#w{k + 1}"))
     return units
 
 
