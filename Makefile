@@ -40,7 +40,7 @@ $(RUNTIME): pyproject.toml constraints.txt tools/checkout_first.py
 	  || { echo "distgrid needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "installing distgrid into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) -e .
+	@$(PIP) -e '.[opendss]'
 	@cp tools/checkout_first.py "$(SITE)/_distgrid_checkout_first.py"
 	@echo 'import _distgrid_checkout_first' > "$(SITE)/_distgrid_checkout_first.pth"
 	@touch $@
@@ -49,7 +49,7 @@ $(RUNTIME): pyproject.toml constraints.txt tools/checkout_first.py
 $(FULL): $(RUNTIME)
 	@echo "installing what tests, benchmarks and oracles need ..."
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) -e '.[rl,ray,morl,agents,tui,bench,optimal,oracle,dev]'
+	@$(PIP) -e '.[rl,ray,morl,agents,tui,bench,opendss,optimal,oracle,dev]'
 	@touch $@
 
 setup: $(FULL)

@@ -227,7 +227,11 @@ PHASES = ("A", "B", "C", "AB", "AC", "BC", "ABC")
 # The two hot legs behind a centre-tapped transformer. In arrays and matrices they take the places of A and B.
 SPLIT_PHASES = ("1", "2", "12")
 CONNECTIONS = ("wye", "delta")
-TRANSFORMER_CONNECTIONS = ("wye-wye", "delta-wye", "wye-delta", "delta-delta", "centre-tap")
+# "floating" is a wye whose neutral is connected to nothing.
+TRANSFORMER_CONNECTIONS = (
+    *("wye-wye", "delta-wye", "wye-delta", "delta-delta", "centre-tap"),
+    *("floating-delta", "delta-floating"),
+)
 CAP_CONTROL_TYPES = ("kvar", "voltage", "current")
 COORD_SOURCES = ("source", "layout")
 RATING_SOURCES = ("source", "synthetic")

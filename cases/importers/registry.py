@@ -43,7 +43,7 @@ def _matpower(path: Path, options: ReadOptions) -> Reading:
 
 
 def _opendss(path: Path, options: ReadOptions) -> Reading:
-    return Reading(opendss.import_dss(path, options.feeder_id, options.root))
+    return opendss.read_file(path, options)
 
 
 def _pandapower(path: Path, options: ReadOptions) -> Reading:

@@ -151,7 +151,8 @@ def _terminals(run: Check, column: str, side: int, tapped: np.ndarray) -> None:
             fits = high if side == 0 else text == "12"
         else:
             size = len(set(text)) == len(text) and set(text) <= set("ABC")
-            fits = size and (len(text) == 3 or len(text) == (1 if winding == "wye" else 2))
+            alone = {"wye": 1, "delta": 2}.get(winding, 3)
+            fits = size and len(text) in (3, alone)
         bad[row] = not fits
     expected = (
         "three phases, one phase of a wye, or the ordered pair of phases of a one-phase delta winding "

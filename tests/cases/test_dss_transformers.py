@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distgrid.cases.importers.opendss.importer import feeder_from_text
-
+from .dss_engine import feeder_from_text
 from .scripts import OpenDss, embedded, tool
 
 pytest.importorskip("dss")

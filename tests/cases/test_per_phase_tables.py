@@ -13,15 +13,15 @@ import pytest
 
 from distgrid import cases
 from distgrid.cases import CaseError, Feeder
-from distgrid.cases.importers.opendss.importer import feeder_from_text
 
+from .dss_engine import feeder_from_text
 from .scripts import EVERYTHING
 
 
 @pytest.fixture(scope="module")
 def feeder() -> Feeder:
     """One of everything."""
-    return feeder_from_text(EVERYTHING, "all.dss")
+    return feeder_from_text(EVERYTHING.removesuffix("solve\n"), "all.dss")
 
 
 def row(feeder: Feeder, table: str, key: str) -> int:

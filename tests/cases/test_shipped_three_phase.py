@@ -6,14 +6,12 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from distgrid import cases
-from distgrid.cases.importers.opendss.importer import feeder_from_text
-from distgrid.cases.library import FEEDERS
 from distgrid.cases.model.edit import replaced
 
+from .dss_engine import feeder_from_text
 from .scripts import OpenDss, tool
 
 nodal = tool("nodal_reference")
@@ -107,14 +105,23 @@ def test_coordinates_and_metadata(name: str, repo_root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_the_builder_reproduces_what_is_shipped(name: str, tmp_path: Path) -> None:
-    """From the published figures to the very tables; to the very bytes with the Arrow that wrote them."""
-    built = builder.build(name)
-    assert built.equals(cases.load(name))
-    for path in sorted(built.save(tmp_path / name).iterdir()):
-        shipped = FEEDERS / name / path.name
-        if pq.read_metadata(shipped).created_by == pq.read_metadata(path).created_by:
-            assert path.read_bytes() == shipped.read_bytes(), path.name
+def test_the_builder_reproduces_what_is_shipped(name: str) -> None:
+    """From the published figures through OpenDSS's engine to the very tables, but for the last digits."""
+    pytest.importorskip("dss")
+    built, shipped = builder.build(name), cases.load(name)
+    assert built.metadata == shipped.metadata
+    for table in cases.TABLES:
+        ours, theirs = getattr(built, table), getattr(shipped, table)
+        assert ours.num_rows == theirs.num_rows, table
+        for column in ours.column_names:
+            rows = zip(ours.column(column).to_pylist(), theirs.column(column).to_pylist(), strict=True)
+            assert all(_alike(a, b) for a, b in rows), (table, column)
+
+
+def _alike(a: object, b: object) -> bool:
+    if isinstance(a, list | float) and type(a) is type(b):
+        return bool(np.allclose(np.array(a), np.array(b), rtol=1e-6, atol=1e-6, equal_nan=True))
+    return a == b
 
 
 @pytest.mark.parametrize("band", [False, True])

@@ -17,8 +17,7 @@ from distgrid import cases
 from distgrid.cases import CaseError
 from distgrid.cases.importers.matpower import lexer as mlex
 from distgrid.cases.importers.matpower.importer import feeder_from_text
-from distgrid.cases.importers.opendss.importer import feeder_from_text as dss_from_text
-from distgrid.cases.importers.opendss.lexer import MAX_PARAMS
+from distgrid.cases.importers.opendss.engine.script import MAX_LINE, MAX_LINES
 from distgrid.cases.profiles.splits import read_days
 from distgrid.cases.storage.parquet_reader import MAX_FILE_BYTES, read_parquet
 from distgrid.cases.storage.regular_files import read_regular
@@ -88,20 +87,6 @@ TEXTS = {
     "sources": HEAD + f"mpc.bus = [{of(BUS + chr(10), 0.5)}];\n"
     f"mpc.gen = [{of('1 0 0 10 -10 1 100 1 10 0' + chr(10), 0.5)}];\nmpc.branch = [];",
 }  # fmt: skip
-DSS = {
-    "newlines": of("\n"),
-    "one word": of("a"),
-    "words": of("a "),
-    "slashes": of("a/"),
-    "commas": of(","),
-    "numbers": "new circuit.x\nnew linecode.a rmatrix=[" + of("1 ") + "]",
-    "bars": "new circuit.x\nnew linecode.a nphases=3 rmatrix=[" + of("|", 0.3) + "]",
-    "string": "new circuit.x\nnew line.a bus1='" + of("x") + "'",
-    "unknown": "new circuit.x\nnew " + of("q") + ".a",
-    "comments": of("!\n"),
-    "block comment": "/*\n" + of("x\n"),
-    "reverse Polish": "new circuit.x\nnew line.a length=(" + of("1 1 + ", 0.3) + ")",
-}
 
 
 def check(read: Callable[[str, str], object], text: str) -> None:
@@ -117,11 +102,6 @@ def check(read: Callable[[str, str], object], text: str) -> None:
 def test_texts_of_matpower(name: str) -> None:
     """A line, a string, cells, semicolons without end, and what stands in for them."""
     check(lambda text, file: feeder_from_text(text, file, "made"), TEXTS[name])
-
-
-@pytest.mark.parametrize("name", list(DSS))
-def test_scripts_of_opendss(name: str) -> None:
-    check(dss_from_text, DSS[name])
 
 
 @pytest.mark.parametrize(
@@ -168,11 +148,14 @@ def test_stated_sizes_of_case_files(text: str, expected: str, monkeypatch: pytes
 
 
 def test_stated_sizes_of_scripts(tmp_path: Path) -> None:
-    with pytest.raises(CaseError, match=f"at most {MAX_PARAMS} parameters in a line"):
-        dss_from_text("a " * (MAX_PARAMS + 1), "made.dss")
-    (tmp_path / "made.dss").write_text("\n" * 2_000_001)
-    with pytest.raises(CaseError, match="at most 2000000 lines"):
-        cases.load(tmp_path / "made.dss")
+    pytest.importorskip("dss")
+    for text, expected in (
+        ("a " * (MAX_LINE // 2 + 1), f"at most {MAX_LINE} characters in a line"),
+        ("\n" * (MAX_LINES + 1), f"at most {MAX_LINES} lines"),
+    ):
+        (tmp_path / "made.dss").write_text(text)
+        with pytest.raises(CaseError, match=expected):
+            cases.load(tmp_path / "made.dss")
 
 
 @pytest.mark.parametrize("suffix", ["m", "dss"])

@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .controls import TapControl
-from .lines import Wire
-from .source import Feed
-from .transformers import Unit
+from .parts import Feed, TapControl, Unit, Wire
 
 ROOT3 = float(np.sqrt(3.0))
 FAR_BASE = 0.2  # a base voltage that is this far from the rated one is no base of that bus

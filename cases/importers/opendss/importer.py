@@ -1,43 +1,49 @@
-"""OpenDSS scripts (`.dss`) as per-phase feeders.
+"""OpenDSS scripts (`.dss`) as per-phase feeders, by OpenDSS's own engine.
 
-What the importer understands it converts exactly, as OpenDSS would have it in a snapshot at the circuit's
-frequency; what it does not know, or knows to be read differently, it refuses, naming file and line. `dss_lex`
-reads the language, `dss_run` runs the script (`dss_order`: what its order changes), `dss_codes`, `dss_wires`,
-`dss_units`, `dss_taps`, `dss_shunts`, `dss_source` and `dss_controls` interpret the objects, `dss_grid` joins
-them, `dss_tables` and `dss_rows` make the tables. Rules that need words:
+A script is a program: only its interpreter knows what it means. `engine` runs it in a child process, with all
+that could write files, run programs, open windows or leave the folder switched off, and reads the compiled
+circuit out: nodes, primitive admittances, taps, controls, loads, states of switches. `compiled` makes parts
+of it, `branches`, `rows` and `tables` the tables. What the tables hold is converted exactly; what they do not
+is refused, with the element. Rules that need words:
 
 - **Ids** are the names of the script in lower case.
 - **Voltages.** Loads and capacitors rated at another voltage than their node's base are converted, so that
   all powers hold at 1 pu of the node. Base voltages are the nearest of `set voltagebases`.
-- **Switches** (`switch=y`) opened by `open` at either end, and disabled ones between buses that exist, are
-  open switches; so is a disabled line that is the only one to a bus with a load. Lines with a charging that
-  are open at one end are so in the tables (`open_ends`).
+- **Switches** (`switch=y`, and lines that a fuse, relay, recloser or switch control opens) that are open at
+  either end, and disabled ones between buses that exist, are open switches; so is a disabled line that is the
+  only one to a bus with a load. Lines with a charging that are open at one end are so in the tables.
 - **Parallel conductors.** One-phase lines beside each other on different phases become one branch (the ids
   joined by `+`), and one-phase transformers between the same buses one bank.
-- **Ratings** are the script's `normamps`, where it gives any, and the kVA of transformers.
-- **Left out**, as they change nothing in a snapshot: meters, monitors, load shapes, harmonic and fault data.
+- **Three windings** are three units around a node inside the transformer (`bus~bus~bus`).
+- **Generators, PV systems and storage** are loads of constant power: what they give at the solution.
+- **Taps, banks and switches** are where the script leaves them, its own `solve` commands included.
+- **Ratings** are the `normamps` of lines, where the script gives any, and the kVA of transformers.
 
 Whatever was left out of what has electrical meaning stands in `metadata["notes"]`.
 """
 
 from __future__ import annotations
 
-import errno
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from ...errors import CaseError, Problem
 from ...model.feeder import Feeder
-from ...model.tree_drawing import with_layout
-from .interpreter import MAX_BYTES, Runner
-from .tables import Tables
+from ...phases import PLACE
+from ..reading import EngineFailedError, EngineVoltages, Reading, ReadOptions
+from .compiled.transformers import INSIDE
+from .reader import DssOptions, DssReport, read
 
 SUFFIXES = (".dss",)
+_LIVE, _SENSIBLE = (
+    1e-6,
+    1e3,
+)  # pu: what OpenDSS has on dead buses, and what it leaves on buses without anything
 
 
 def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path | None = None) -> Feeder:
-    """Read an OpenDSS script and the files that it redirects to.
+    """Let OpenDSS run a script, and convert the circuit that it compiles.
 
     Args:
         path: the master file.
@@ -46,40 +52,50 @@ def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path 
             OpenDSS share a file of line codes one folder up, so they need that one.
 
     Raises:
-        CaseError: a file cannot be read, says something unknown, or makes no valid feeder; names lines.
+        CaseError: OpenDSS is not installed, the script cannot be run, or it makes a circuit that the tables
+            cannot hold; names file and line, or the element.
     """
-    path = Path(path).resolve()
-    folder = path.parent if root is None else Path(root).resolve()
-    if not path.is_relative_to(folder):
-        raise CaseError([Problem(str(path), None, "root", str(folder), "a folder that holds the file")])
-    runner = Runner(_read, folder)
-    text = runner.load(path)
-    runner.open_files.append(path)
-    runner.run(text, str(path))
-    return _feeder(runner, str(path), feeder_id)
+    feeder, _ = read(path, DssOptions(feeder_id=feeder_id, root=None if root is None else Path(root)))
+    return feeder
+
+
+def read_file(path: str | Path, options: ReadOptions) -> Reading:
+    """The same, with what became of the script's elements, and how OpenDSS solves the circuit."""
+    feeder, report = read(path, DssOptions(feeder_id=options.feeder_id, root=options.root))
+    return Reading(
+        feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored
+    )
+
+
+def engine_voltages(feeder: Feeder, report: DssReport) -> EngineVoltages:
+    """What OpenDSS found where the script leaves its controls, in the order of the feeder's nodes.
+
+    Raises:
+        EngineFailedError: it found no solution, or has a voltage at a node that the tables lack.
+    """
+    if not report.volts:
+        raise EngineFailedError("; ".join(report.notes) or "OpenDSS does not solve this circuit")
+    base = feeder.column("nodes", "base_kv") * 1e3 / np.sqrt(3.0)
+    v_pu = np.full((feeder.n_nodes, 3), np.nan, dtype=np.complex128)
+    compared = np.zeros((feeder.n_nodes, 3), dtype=bool)
+    left = dict(report.volts)
+    nodes = zip(feeder.column("nodes", "node_id"), feeder.column("nodes", "phase"), strict=True)
+    for row, (bus, letters) in enumerate(nodes):
+        for letter in letters if INSIDE not in bus else "":
+            place = PLACE[letter]
+            compared[row, place] = True
+            value = left.pop((str(bus), place + 1), 0j) / base[row]
+            if _LIVE < abs(value) < _SENSIBLE:
+                v_pu[row, place] = value
+    lost = [f"{at[0]}.{at[1]}" for at, v in left.items() if abs(v) > 1.0 and at not in report.eliminated]
+    if lost:
+        raise EngineFailedError(f"OpenDSS has a voltage at {', '.join(lost[:5])}, which the tables lack")
+    return EngineVoltages("OpenDSS", v_pu, compared)
 
 
 def feeder_from_text(text: str, file: str, feeder_id: str | None = None) -> Feeder:
     """Feeder from the text of one script that reads no other files. See `import_dss`."""
-    runner = Runner(_read, None)
-    runner.run(text, file)
-    return _feeder(runner, file, feeder_id)
-
-
-def _read(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "not a regular file")
-    if path.stat().st_size > MAX_BYTES:
-        raise OSError(errno.EFBIG, "too large")
-    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
-
-
-def _feeder(runner: Runner, file: str, feeder_id: str | None) -> Feeder:
-    if not runner.circuit.name:
-        raise CaseError([Problem(file, None, "", "", "a circuit (new circuit.name)")])
-    with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
-        return with_layout(Tables(runner.circuit, file).feeder(feeder_id))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(file).name
+        path.write_text(text, encoding="utf-8")
+        return import_dss(path, feeder_id)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .branches import ROOT3, Bus, Span
-from .controls import BankControl, TapControl
-from .lexer import Place
-from .loads_and_capacitors import Shunt
-from .transformers import Unit
+from .parts import BankControl, Place, Shunt, TapControl, Unit, Winding
 
 STEP_ROUNDING = 1e-6  # of a step: how far a tap may lie beside a position
 Row = Mapping[str, Any]
@@ -52,7 +50,7 @@ def unit_row(frame: Frame, span: Span, unit: Unit, regulated: bool) -> Row:
         "r_pct": unit.r_pct[0] + unit.r_pct[1],
         "x_pct": unit.x_pct[0],
         "tap_from": unit.taps[0],
-        "tap_to": 1.0 if regulated else unit.taps[1],
+        "tap_to": _turns_at_neutral(unit.windings[1]) if regulated else unit.taps[1],
         "lag_deg": unit.lag_deg,
         "noload_pct": unit.noload_pct or None,
         "imag_pct": unit.imag_pct or None,
@@ -61,19 +59,29 @@ def unit_row(frame: Frame, span: Span, unit: Unit, regulated: bool) -> Row:
     }
 
 
+def _step(winding: Winding) -> float:
+    """How far one step moves the ratio of a winding."""
+    return (winding.max_tap - winding.min_tap) / winding.steps if winding.steps else 0.0
+
+
+def _turns_at_neutral(winding: Winding) -> float:
+    """What the turns are at neutral, so that at a whole number of steps from there they are what they are."""
+    step = _step(winding)
+    position = round((winding.tap - 1.0) / step) if step > 0 else 0
+    turns = winding.tap / (1.0 + position * step)
+    return 1.0 if abs(turns - 1.0) < STEP_ROUNDING * max(step, 1e-6) else turns
+
+
 def regulator_row(frame: Frame, at: int, control: TapControl, span: Span) -> Row:
     """A row of the regulators table."""
     unit, settings = control.unit, dict(control.settings)
     winding = unit.windings[1]
-    step = (winding.max_tap - winding.min_tap) / winding.steps
-    where = f"transformer.{unit.name}"
+    step = _step(winding)
     if step <= 0:
-        raise unit.place.error(where, f"{winding.min_tap:g}, {winding.max_tap:g}", "mintap < maxtap")
-    position = (winding.tap - 1.0) / step
-    low, high = (winding.min_tap - 1.0) / step, (winding.max_tap - 1.0) / step
-    for value in (position, low, high):
-        if abs(value - round(value)) > STEP_ROUNDING:
-            raise unit.place.error(where, f"{winding.tap:g}", "taps a whole number of steps from 1")
+        shown = f"{winding.min_tap:g}, {winding.max_tap:g}"
+        raise unit.place.error(f"transformer.{unit.name}", shown, "mintap < maxtap")
+    low = math.ceil((winding.min_tap - 1.0) / step - STEP_ROUNDING)
+    high = math.floor((winding.max_tap - 1.0) / step + STEP_ROUNDING)
     terminals = unit.terminals[1]
     of_branch = {node for mate in span.units for node in mate.terminals[0]}
     size = len(terminals)
@@ -90,9 +98,9 @@ def regulator_row(frame: Frame, at: int, control: TapControl, span: Span) -> Row
         "reg_id": control.name,
         "branch_id": span.name,
         "phase": frame.phases(unit.buses[1], sorted(of_branch.intersection(terminals) or terminals)),
-        "tap_pos": round(position),
-        "tap_min": round(low),
-        "tap_max": round(high),
+        "tap_pos": round((winding.tap - 1.0) / step),
+        "tap_min": low,
+        "tap_max": high,
         "tap_step_pu": step,
         "v_set_pu": settings["v_reg_v"] * ratio / base_v,
         "band_pu": settings["band_v"] * ratio / base_v,

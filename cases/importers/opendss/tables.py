@@ -1,8 +1,8 @@
-"""Tables of a per-phase feeder from the objects of an OpenDSS circuit."""
+"""Tables of a per-phase feeder from the parts of an OpenDSS circuit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,8 @@ from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...schema import table
 from .branches import ROOT3, Span, base_of, buses, check_split, spans
-from .controls import bank_controls, tap_controls
-from .lexer import Param, Place
-from .lines import Wire, wires
-from .loads_and_capacitors import Shunt, capacitors, loads
-from .objects import Circuit
+from .parts import Parts, Place, Shunt, Unit, Wire
 from .rows import Frame, Row, bank_control_row, capacitor_row, dead_phases, load_row, regulator_row, unit_row
-from .source import feed
-from .transformers import Unit, units
 from .ungrounded_windings import check_ungrounded
 
 BASE_MVA = 1.0
@@ -28,20 +22,19 @@ BASE_MVA = 1.0
 class Tables:
     """Builds the tables and remembers the place that each of their rows came from."""
 
-    def __init__(self, circuit: Circuit, file: str) -> None:
-        self.circuit, self.file = circuit, file
+    def __init__(self, parts: Parts, file: str) -> None:
+        self.parts, self.file = parts, file
         self.places: dict[str, list[Place]] = {}
-        self.notes = list(circuit.notes)
-        self.source = feed(circuit)
-        read = units(circuit)
-        self.controls = tap_controls(circuit, read)
+        self.notes = list(parts.notes)
+        self.source = parts.source
+        self.controls = parts.tap_controls
         tapped = {control.unit.name: control.unit for control in self.controls}
-        self.units = [tapped.get(unit.name, unit) for unit in read]
+        self.units = [tapped.get(unit.name, unit) for unit in parts.units]
         self.spans = self._with_ties(spans(self._wires(), self.units, self.controls))
         self.buses = buses(self.spans, self.source)
         check_split(self.spans, self.buses)
         self.base = {
-            name: base_of(bus.kv or self.source.base_kv, circuit.kv_bases) for name, bus in self.buses.items()
+            name: base_of(bus.kv or self.source.base_kv, parts.kv_bases) for name, bus in self.buses.items()
         }
         self.frame = Frame(self.buses, self.base)
         self.span_of_unit = {unit.name: span for span in self.spans for unit in span.units}
@@ -49,12 +42,10 @@ class Tables:
 
     def _wires(self) -> list[Wire]:
         """All wires but the disabled ones that are no switches and not the only ones to a bus with a load."""
-        every = wires(self.circuit)
-        objects = {wire.name: self.circuit.objects.get(("line", wire.name)) for wire in every}
-        off = {name for name, obj in objects.items() if obj is not None and not obj.enabled}
+        every, off = self.parts.wires, self.parts.off
         live = {bus for wire in every if wire.name not in off for bus in wire.buses} | {self.source.bus}
         live |= {bus for unit in self.units for bus in unit.buses}
-        served = {at.value.lower().split(".")[0] for at in self._shunt_buses()} - live
+        served = {shunt.bus for shunt in (*self.parts.loads, *self.parts.capacitors)} - live
         self.needed = {wire.name for wire in every if wire.name in off and served & set(wire.buses)}
         found = []
         for wire in every:
@@ -63,13 +54,6 @@ class Tables:
             else:
                 self.notes.append(f"line {wire.name} is disabled and was left out")
         return found
-
-    def _shunt_buses(self) -> Iterator[Param]:
-        """The buses of loads and capacitors that take part."""
-        for obj in self.circuit.of("load", "capacitor"):
-            at = obj.last("bus1")
-            if at is not None:
-                yield at
 
     def _with_ties(self, found: list[Span]) -> list[Span]:
         """Without disabled switches that lead to a bus or phase which is not there."""
@@ -92,16 +76,14 @@ class Tables:
         return kept
 
     def _enabled(self, span: Span) -> bool:
-        objects = [self.circuit.objects.get(("line", wire.name)) for wire in span.wires]
-        return any(obj is None or obj.enabled for obj in objects)
+        return any(wire.name not in self.parts.off for wire in span.wires)
 
     # -- the feeder ------------------------------------------------------------------------------------
 
     def feeder(self, feeder_id: str | None) -> Feeder:
         """The feeder; raises CaseError with files and lines."""
-        self.feeder_id = feeder_id or self.circuit.name
-        shunts = loads(self.circuit)
-        banks = capacitors(self.circuit)
+        self.feeder_id = feeder_id or self.parts.name
+        shunts, banks = self.parts.loads, self.parts.capacitors
         check_ungrounded(self.spans, self.source.bus, [*shunts, *banks])
         self._add_dead_phases([*shunts, *banks])
         load_table = self._table(
@@ -130,7 +112,7 @@ class Tables:
         if self.notes:
             metadata["notes"] = "; ".join(self.notes)
         return Feeder(
-            name=self.circuit.name,
+            name=self.parts.name,
             base_mva=BASE_MVA,
             feeder_id=self.feeder_id,
             metadata=metadata,
@@ -148,11 +130,7 @@ class Tables:
 
     def _note_disabled(self) -> None:
         """What is disabled stands in no table (lines: see `_wires`), but in the notes, by class."""
-        off: dict[str, list[str]] = {}
-        for (kind, name), obj in self.circuit.objects.items():
-            if kind not in ("line", "linecode", "xfmrcode") and not obj.enabled:
-                off.setdefault(kind, []).append(name)
-        for kind, names in off.items():
+        for kind, names in self.parts.disabled.items():
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             self.notes.append(f"disabled and left out: {kind} {shown}")
 
@@ -190,8 +168,8 @@ class Tables:
                     "phase": self.frame.phases(name, sorted(bus.nodes)),
                     "type": kind,
                     "base_kv": self.base[name],
-                    "v_min": self.circuit.v_min,
-                    "v_max": self.circuit.v_max,
+                    "v_min": self.parts.v_min,
+                    "v_max": self.parts.v_max,
                     **dict.fromkeys(("load_p_mw", "load_q_mvar", "shunt_g_mw", "shunt_b_mvar"), 0.0),
                     "x": x,
                     "y": y,
@@ -203,7 +181,7 @@ class Tables:
 
     def _positions(self) -> dict[str, tuple[float, float, str]]:
         """Coordinates by bus: the file's, and for buses that it leaves out those of the nearest neighbour."""
-        given = self.circuit.coordinates
+        given = self.parts.coordinates
         known = {bus: (*given[bus], "source") for bus in self.buses if bus in given}
         if not known:
             return {}
@@ -224,7 +202,7 @@ class Tables:
     def _branch(self, span: Span) -> Row:
         start, end = span.buses
         kv = self.base[start]
-        z, b = _matrices(span.wires, self.circuit.hz)
+        z, b = _matrices(span.wires, self.parts.hz)
         nodes = {node for wire in span.wires for node in wire.nodes}
         nodes |= {node for unit in span.units for node in unit.terminals[0]}
         r, x, tap = self._equivalent(span, z)
@@ -334,7 +312,7 @@ class Tables:
         }
 
     def _cap_controls(self) -> pa.Table:
-        controls = bank_controls(self.circuit)
+        controls = self.parts.bank_controls
         rows = [
             bank_control_row(self.frame, control, self.span_of_wire.get(control.line)) for control in controls
         ]

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .branches import Span
-from .loads_and_capacitors import Shunt
-from .transformers import Unit
+from .parts import Shunt, Unit
 
 Node = tuple[str, int]
 

@@ -188,7 +188,7 @@ def _unit_windings(element: Element, unit: dict[str, Any], regulator: int, bases
     three = len(starts) == 3
     s_w = unit["s_mva"] * 1e6 / (3.0 if three else 1.0)
     v_f, v_t = (
-        unit[c] * 1e3 / (np.sqrt(3.0) if three and kind == "wye" else 1.0)
+        unit[c] * 1e3 / (np.sqrt(3.0) if three and kind != "delta" else 1.0)
         for c, kind in (("hv_kv", from_kind), ("lv_kv", to_kind))
     )
     n_f, n_t = v_f * unit["tap_from"], v_t * unit["tap_to"]
@@ -201,7 +201,7 @@ def _unit_windings(element: Element, unit: dict[str, Any], regulator: int, bases
     for sides, y, v in ((starts, element.y_from, bases.v_from), (ends, element.y_to, bases.v_to)):
         rated = v_f if sides is starts else v_t
         for side in sides:
-            for phase, _ in side:
+            for phase, _ in side if len(side) < 3 else side[:1]:
                 y[phase, phase] += antifloat / rated**2 * v**2 / bases.s
     for side in ends if magnetising != 0 else ():
         y = magnetising * bases.v_to**2 / bases.s
@@ -217,6 +217,9 @@ def _sides(letters: str, kind: str, turn: int) -> list[Terminals]:
     at = places(letters)
     if kind == "wye":
         return [((phase, 1.0),) for phase in at]
+    if kind == "floating":
+        # Opposite a delta the windings' voltages add up to zero: their neutral is at the mean of the phases.
+        return [((at[k], 2 / 3), (at[k - 2], -1 / 3), (at[k - 1], -1 / 3)) for k in range(3)]
     if len(at) == 2:
         return [((at[0], 1.0), (at[1], -1.0))]
     return [((at[k], 1.0), (at[(k + turn) % 3], -1.0)) for k in range(3)]

@@ -1,0 +1,1 @@
+"""From a circuit as the engine compiled it to the parts that the tables are made of."""

@@ -1,0 +1,93 @@
+"""Controls of taps and banks of a compiled circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..parts import BankControl, TapControl, Unit
+from .pieces import Piece
+
+# By property: the column of the regulators table, as a text.
+TAP_SETTINGS = {
+    "vreg": "v_reg_v",
+    "band": "band_v",
+    "ptratio": "pt_ratio",
+    "ctprim": "ct_a",
+    "r": "ldc_r_v",
+    "x": "ldc_x_v",
+    "delay": "delay_s",
+    "tapdelay": "tap_delay_s",
+    "maxtapchange": "max_tap_change",
+    "vlimit": "v_limit_v",
+    "revvreg": "rev_v_reg_v",
+    "revband": "rev_band_v",
+    "revr": "rev_ldc_r_v",
+    "revx": "rev_ldc_x_v",
+    "revdelay": "rev_delay_s",
+    "revthreshold": "rev_threshold_mw",
+}
+TAP_FLAGS = {"reversible": "reversible", "revneutral": "rev_neutral"}
+BANK_SETTINGS = {  # the same for the cap_controls table
+    "ptratio": "pt_ratio",
+    "ctratio": "ct_ratio",
+    "onsetting": "on_setting",
+    "offsetting": "off_setting",
+    "delay": "delay_on_s",
+    "delayoff": "delay_off_s",
+    "deadtime": "dead_time_s",
+    "vmin": "v_min_v",
+    "vmax": "v_max_v",
+}
+UnitsOf = Mapping[tuple[str, int], Unit]  # by transformer and winding
+
+
+def tap_control(piece: Piece, units: UnitsOf) -> TapControl:
+    """A regulator control.
+
+    Raises:
+        CaseError: a transformer that is not there, or another winding watched than tapped.
+    """
+    transformer, watched = piece.text("transformer"), round(piece.number("winding"))
+    tapped = round(piece.number("tapwinding"))
+    unit = units.get((transformer, tapped))
+    if unit is None:
+        raise piece.error("transformer", transformer, "a transformer that exists and takes part")
+    if watched != tapped:
+        raise piece.error("winding, tapwinding", f"{watched}, {tapped}", "one winding, watched and tapped")
+    if piece.text("bus"):
+        raise piece.error("bus", piece.text("bus"), "no bus far away: the voltage of its own winding")
+    if tapped == 1 and (unit.noload_pct or unit.imag_pct):  # the tables have them across the tapped winding
+        expected = "no %noloadloss and %imag of a transformer with the taps on winding 1"
+        raise piece.error("tapwinding", "1", expected)
+    if tapped == 1:
+        unit = unit.turned()
+    settings = {column: piece.number(name) for name, column in TAP_SETTINGS.items()}
+    settings["rev_threshold_mw"] /= 1000.0
+    flags = {column: piece.flag(name) for name, column in TAP_FLAGS.items()}
+    phase = piece.text("ptphase")
+    monitored = int(phase) - 1 if phase.lstrip("-").isdigit() else 0
+    if not 0 <= monitored < unit.phases:
+        raise piece.error("ptphase", phase, "one of the phases of its transformer")
+    return TapControl(piece.name, unit, settings, flags, monitored, piece.place)
+
+
+def bank_control(piece: Piece) -> BankControl:
+    """A capacitor control.
+
+    Raises:
+        CaseError: what the tables of controls cannot say.
+    """
+    element, kind = piece.text("element"), piece.text("type")
+    if not element.startswith("line."):
+        raise piece.error("element", element, "a line")
+    if kind not in ("kvar", "voltage", "current"):
+        raise piece.error("type", kind, "kvar, voltage or current")
+    if piece.text("ctphase") != piece.text("ptphase"):
+        shown = f"{piece.text('ctphase')}, {piece.text('ptphase')}"
+        raise piece.error("ctphase, ptphase", shown, "one phase for both")
+    return BankControl(
+        piece.name, piece.text("capacitor"), element[5:], ("from", "to")[round(piece.number("terminal")) - 1],
+        int(piece.text("ctphase")) - 1, kind,
+        {column: piece.number(name) for name, column in BANK_SETTINGS.items()},
+        piece.flag("voltoverride"), piece.place,
+    )  # fmt: skip

@@ -1,0 +1,236 @@
+"""What the engine compiled: buses, voltages, every element with its properties and primitive admittances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# Properties that are read as texts, by class; of the other classes only how many there are.
+PROPERTIES: dict[str, tuple[str, ...]] = {
+    "vsource": ("basekv", "pu", "angle", "model", "frequency", "phases"),
+    "line": ("switch", "length", "units", "linecode", "normamps", "linetype"),
+    "reactor": ("kvar", "kv", "conn", "parallel", "r", "x"),
+    "transformer": (
+        *("phases", "windings", "conns", "kvs", "kvas", "taps", "%rs", "xhl", "xht", "xlt", "xscarray"),
+        *("%noloadloss", "%imag", "ppm_antifloat", "leadlag", "bank", "core"),
+    ),
+    "autotrans": (),
+    "regcontrol": (
+        *("transformer", "winding", "vreg", "band", "ptratio", "ctprim", "r", "x", "bus", "delay"),
+        *(
+            "reversible",
+            "revvreg",
+            "revband",
+            "revr",
+            "revx",
+            "tapdelay",
+            "maxtapchange",
+            "inversetime",
+            "tapwinding",
+        ),
+        *("vlimit", "ptphase", "revthreshold", "revdelay", "revneutral", "ldc_z", "rev_z", "cogen"),
+    ),
+    "capcontrol": (
+        *("element", "terminal", "capacitor", "type", "ptratio", "ctratio", "onsetting", "offsetting"),
+        *("delay", "voltoverride", "vmax", "vmin", "delayoff", "deadtime", "ctphase", "ptphase"),
+    ),
+    "capacitor": ("phases", "kvar", "kv", "conn", "states", "numsteps", "r", "xl"),
+    "load": (
+        *("phases", "kv", "kw", "kvar", "pf", "model", "conn", "vminpu", "vmaxpu", "vlowpu"),
+        *(
+            "cvrwatts",
+            "cvrvars",
+            "zipv",
+            "status",
+            "rneut",
+            "xneut",
+            "daily",
+            "yearly",
+            "duty",
+            "numcust",
+            "growth",
+        ),
+    ),
+    "generator": (
+        *("phases", "kv", "kw", "kvar", "model", "conn", "vminpu", "vmaxpu", "maxkvar", "minkvar", "kva"),
+        *("vpu", "daily", "yearly", "status"),
+    ),
+    "pvsystem": (
+        *("phases", "kv", "pmpp", "kva", "pf", "irradiance", "model", "conn", "vminpu", "vmaxpu", "daily"),
+    ),
+    "storage": (
+        *("phases", "kv", "kwrated", "kva", "kwhrated", "kwhstored", "%effcharge", "%effdischarge"),
+        *("%reserve", "model", "conn", "vminpu", "vmaxpu", "state"),
+    ),
+    "swtcontrol": ("switchedobj", "switchedterm", "state", "normal", "action"),
+    "fuse": ("switchedobj", "switchedterm", "monitoredobj"),
+    "recloser": ("switchedobj", "switchedterm", "monitoredobj"),
+    "relay": ("switchedobj", "switchedterm", "monitoredobj"),
+    "isource": (),
+    "fault": (),
+}
+LISTED = frozenset(  # classes of what a snapshot can hold; without electrical meaning, or read otherwise
+    "linecode loadshape tshape priceshape growthshape xycurve tcc_curve spectrum wiredata cndata tsdata "
+    "linegeometry linespacing xfmrcode energymeter monitor sensor invcontrol expcontrol storagecontroller "
+    "gendispatcher dynamicexp".split()
+)
+OF_EVERY_CIRCUIT = {"growthshape": 1, "loadshape": 1, "spectrum": 7, "tcc_curve": 10}
+CONTROLS = frozenset("regcontrol capcontrol swtcontrol fuse recloser relay".split())
+WITH_POWER = frozenset("load generator pvsystem storage".split())
+WITHOUT_ADMITTANCE = CONTROLS | WITH_POWER | {"isource"}
+
+
+class Blob:
+    """Numbers beside the JSON: each array is a pair of its first place and its length."""
+
+    def __init__(self) -> None:
+        self.parts: list[np.ndarray] = []
+        self.length = 0
+
+    def put(self, values: Any) -> list[int]:
+        """Keep an array of float64; where it lies."""
+        array = np.asarray(values, dtype=np.float64).ravel()
+        self.parts.append(array)
+        at = [self.length, array.size]
+        self.length += array.size
+        return at
+
+    def bytes(self) -> bytes:
+        """All of them."""
+        return np.concatenate([np.zeros(0), *self.parts]).tobytes()
+
+
+def read_circuit(dss: Any, blob: Blob) -> dict[str, Any]:
+    """The active circuit. Its switches are closed and its disabled lines enabled on the way."""
+    circuit = dss.ActiveCircuit
+    found = _frame(dss, circuit, blob)
+    counts: dict[str, int] = {}
+    elements: list[dict[str, Any]] = []
+    for name in dss.Classes:
+        kind = str(name).lower()
+        circuit.SetActiveClass(name)
+        active = circuit.ActiveClass
+        count = int(active.NumElements)
+        if not count:
+            continue
+        names = [str(one) for one in active.AllNames]
+        if kind in PROPERTIES:
+            elements += [_state(circuit, kind, one) for one in names]
+        elif kind not in LISTED:
+            counts[kind] = count
+        else:
+            found["listed"][kind] = count - OF_EVERY_CIRCUIT.get(kind, 0)
+    found["unknown"] = counts
+    for element in elements:
+        if element["kind"] in WITH_POWER and element["enabled"]:
+            element["power"] = _power(circuit, element)
+    _close_all(dss, circuit, elements)
+    for element in elements:
+        _structure(circuit, element, blob)
+    found["elements"] = elements
+    return found
+
+
+def _frame(dss: Any, circuit: Any, blob: Blob) -> dict[str, Any]:
+    buses: dict[str, Any] = {}
+    for k in range(circuit.NumBuses):
+        bus = circuit.Buses(k)
+        place = (bus.x, bus.y) if bus.Coorddefined else None
+        nodes = [int(node) for node in bus.Nodes]
+        buses[str(bus.Name).lower()] = {"kv": float(bus.kVBase) * 3**0.5, "nodes": nodes, "at": place}
+    settings = circuit.Settings
+    return {
+        "name": str(circuit.Name).lower(),
+        "hz": float(circuit.Solution.Frequency),
+        "loadmult": float(circuit.Solution.LoadMult),
+        "genmult": float(circuit.Solution.GenMult),
+        "growth": _growth(dss, int(circuit.Solution.Year)),
+        "bases": [float(kv) for kv in settings.VoltageBases if kv > 0],
+        "v_min": float(settings.NormVminpu),
+        "v_max": float(settings.NormVmaxpu),
+        "buses": buses,
+        "node_names": [str(name).lower() for name in circuit.AllNodeNames],
+        "volts": blob.put(circuit.AllBusVolts),
+        "listed": {},
+    }
+
+
+def _growth(dss: Any, year: int) -> float:
+    """What the loads have grown to in the year that the script sets; 1 in the year 0."""
+    if not year:
+        return 1.0
+    dss.Text.Command = "get %growth"
+    return float((1.0 + float(dss.Text.Result) / 100.0) ** (year - 1))
+
+
+def _state(circuit: Any, kind: str, name: str) -> dict[str, Any]:
+    """Name, properties and which terminals are open, before anything is changed."""
+    circuit.SetActiveElement(f"{kind}.{name}")
+    active = circuit.ActiveCktElement
+    properties = {p: str(active.Properties(p).Val) for p in PROPERTIES[kind]}
+    enabled = bool(active.Enabled)
+    found = {"kind": kind, "name": name.lower(), "enabled": enabled, "properties": properties}
+    if kind == "transformer":
+        found["windings"] = _windings(circuit, name)
+    if kind not in CONTROLS and enabled:
+        terminals, phases = int(active.NumTerminals), int(active.NumConductors)
+        found["open"] = [
+            [bool(active.IsOpen(terminal + 1, phase + 1)) for phase in range(phases)]
+            if active.IsOpen(terminal + 1, 0)
+            else []
+            for terminal in range(terminals)
+        ]
+    return found
+
+
+def _windings(circuit: Any, name: str) -> list[dict[str, float]]:
+    table = circuit.Transformers
+    table.Name = name
+    found = []
+    for winding in range(int(table.NumWindings)):
+        table.Wdg = winding + 1
+        found.append({
+            "min": float(table.MinTap), "max": float(table.MaxTap), "steps": float(table.NumTaps),
+            "tap": float(table.Tap), "rneut": float(table.Rneut), "xneut": float(table.Xneut),
+            "kv": float(table.kV), "kva": float(table.kVA), "r": float(table.R), "delta": bool(table.IsDelta),
+        })  # fmt: skip
+    return found
+
+
+def _power(circuit: Any, element: dict[str, Any]) -> list[float]:
+    """kW and kvar into the element at all of its conductors together."""
+    circuit.SetActiveElement(f"{element['kind']}.{element['name']}")
+    flow = np.asarray(circuit.ActiveCktElement.Powers, dtype=float)
+    return [float(flow[::2].sum()), float(flow[1::2].sum())]
+
+
+def _close_all(dss: Any, circuit: Any, elements: list[dict[str, Any]]) -> None:
+    """Admittances are read as those of whole elements: what is open was noted before."""
+    for element in elements:
+        dead = element["kind"] in ("line", "reactor") and not element["enabled"]
+        if not dead and not any(any(side) for side in element.get("open", ())):
+            continue
+        circuit.SetActiveElement(f"{element['kind']}.{element['name']}")
+        active = circuit.ActiveCktElement
+        if dead:
+            active.Enabled = True
+        for terminal in range(int(active.NumTerminals)):
+            active.Close(terminal + 1, 0)
+    dss.Text.Command = "makebuslist"
+    dss.YMatrix.BuildYMatrixD(1, 0)
+
+
+def _structure(circuit: Any, element: dict[str, Any], blob: Blob) -> None:
+    """Where it stands and its primitive admittance."""
+    kind = element["kind"]
+    circuit.SetActiveElement(f"{kind}.{element['name']}")
+    active = circuit.ActiveCktElement
+    element["phases"] = int(active.NumPhases)
+    element["buses"] = [str(bus).lower() for bus in active.BusNames]
+    if not bool(active.Enabled) or kind in CONTROLS:
+        return
+    element["nodes"] = [int(node) for node in active.NodeOrder]
+    element["amps"] = float(active.NormalAmps)
+    if kind not in WITHOUT_ADMITTANCE:
+        element["y"] = blob.put(active.Yprim)

@@ -1,0 +1,115 @@
+"""One circuit in the engine: the script is run, the snapshot is solved, what was compiled is read out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from .readout import Blob, read_circuit
+from .refusal import RefusedError
+from .script import Command, Walk
+from .words import words
+
+_TOLERANCES = (1e-11, 1e-9, 1e-7)  # zones without ground do not come closer than the second
+
+
+class Session:
+    """A circuit of its own; nothing else of the process touches the engine."""
+
+    def __init__(self, root: Path) -> None:
+        from dss import DSSException, dss
+
+        dss.AllowForms = False
+        dss.AllowEditor = False
+        dss.AllowDOScmd = False
+        dss.AllowChangeDir = True  # names of files start from the folder of the process, which is ours alone
+        self.dss: Any = dss
+        self.error = DSSException
+        executive = dss.Executive
+        self.commands = [executive.Command(k + 1).lower() for k in range(executive.NumCommands)]
+        self.options = [executive.Option(k + 1).lower() for k in range(executive.NumOptions)]
+        self.walk = Walk(root, self.commands, self.options)
+        self.places: dict[str, tuple[str, int]] = {}
+        self.notes: list[str] = []
+
+    def run(self, file: Path) -> None:
+        """Run the script.
+
+        Raises:
+            RefusedError: something that may not be, or that the engine says is wrong, with its line.
+        """
+        folder = None
+        for one in self.walk.run(file):
+            if one.folder != folder:
+                os.chdir(one.folder)
+                folder = one.folder
+            if one.name == "new":
+                self._note_place(one)
+            try:
+                if one.name in ("buscoords", "latlongcoords"):  # buses have places from when they are listed
+                    self.dss.Text.Command = "makebuslist"
+                self.dss.Text.Command = one.text
+            except self.error as error:
+                self._failed(one, str(error))
+
+    def _note_place(self, one: Command) -> None:
+        given = words(one.text)
+        if len(given) > 1:
+            self.places.setdefault(given[1].value.lower(), (one.file, one.line))
+
+    def _failed(self, one: Command, message: str) -> None:
+        """A solution that fails is not the end of a script: it is solved again when all is there."""
+        if one.name == "solve":
+            self.notes.append(f"{Path(one.file).name}:{one.line}: solve: {_first(message)}")
+            return
+        expected = f"what OpenDSS can run ({_first(message)})"
+        raise RefusedError(one.file, one.line, "", one.text[:120], expected)
+
+    def solve(self, file: Path) -> bool:
+        """Solve the snapshot with all controls at rest; whether it converged.
+
+        Raises:
+            RefusedError: there is no circuit, or the engine cannot solve it.
+        """
+        if not self.dss.NumCircuits:
+            raise RefusedError(str(file), None, "", "", "a circuit (new circuit.name)")
+        circuit = self.dss.ActiveCircuit
+        try:
+            for text in ("set controlmode=off", "set mode=snap", "set number=1", "set maxiterations=1000"):
+                self.dss.Text.Command = text
+            circuit.Solution.Algorithm = 0
+            for tolerance in _TOLERANCES:
+                self.dss.Text.Command = f"set tolerance={tolerance}"
+                try:
+                    self.dss.Text.Command = "solve"
+                except self.error as error:
+                    message = _first(str(error))
+                    continue
+                if circuit.Solution.Converged:
+                    return True
+                message = "not converged"
+        except self.error as error:
+            expected = f"a circuit that can be solved ({_first(str(error))})"
+            raise RefusedError(str(file), None, "solve", "", expected) from None
+        self.notes.append(f"OpenDSS does not solve this circuit: {message}")
+        return False
+
+    def read(self, converged: bool) -> tuple[dict[str, Any], bytes]:
+        """The compiled circuit as JSON can have it, and the numbers that it refers to."""
+        blob = Blob()
+        circuit = read_circuit(self.dss, blob)
+        left_out: Counter[str] = self.walk.left_out
+        circuit |= {
+            "converged": converged,
+            "places": self.places,
+            "notes": self.notes,
+            "left_out": dict(left_out),
+            "rated": self.walk.rated,
+        }
+        return circuit, blob.bytes()
+
+
+def _first(message: str) -> str:
+    return " ".join(message.split())[:300]
