@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def read_path(path: Path) -> tuple[Feeder, DssReport]:
         session.run(path)
         header, numbers = session.read(session.solve(path))
     except RefusedError as refusal:
-        raise CaseError([Problem(**refusal.parts)]) from None
+        given: dict[str, Any] = dict(refusal.parts)
+        raise CaseError([Problem(**given)]) from None
     except session.error as error:
         raise CaseError([Problem(str(path), 0, "", "", str(error))]) from None
     finally:
