@@ -78,16 +78,35 @@ def plan_phase_day(scenario: PlannedScenario, row: int = 0, start: Start | None 
     """
     begun = time.perf_counter()
     check_fleet(scenario)
-    search = _Search(scenario, scenario.window(row=row), None if start is None else start.setpoints)
-    rounds = 0
-    if search.choosing:
-        rounds = search.run(_ROUGH)
-        search.hold(search.decided())
-    rounds += search.run(_STEPS)
+    search, rounds = _searched(scenario, scenario.window(row=row), None if start is None else start.setpoints)
     actions, value = search.actions(), -search.cost
     if start is not None and start.value > value:
         actions, value = start.actions, start.value
     return PhaseDayPlan(actions, value, rounds, time.perf_counter() - begun)
+
+
+def plan_phase_window(scenario: PlannedScenario, window: Window) -> FloatArray:
+    """(steps, n_actions) the plan of a window, from the present on, true or foretold.
+
+    What is owed and stored is settled at the end of the window, as if the episode ended there.
+
+    Args:
+        scenario: Of the environment.
+        window: Its next intervals.
+
+    Raises:
+        RunError: as `plan_phase_day`.
+    """
+    return _searched(scenario, window, None)[0].actions()
+
+
+def _searched(scenario: PlannedScenario, window: Window, start: Setpoints | None) -> tuple[_Search, int]:
+    """A search at its end, and its rounds; what devices decide at first is then held."""
+    search, rounds = _Search(scenario, window, start), 0
+    if search.choosing:
+        rounds = search.run(_ROUGH)
+        search.hold(search.decided())
+    return search, rounds + search.run(_STEPS)
 
 
 class _Search:
