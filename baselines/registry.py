@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from ..envs.resources.hosting import HostingProgram
+from ..physics import Network3
 from .errors import RunError, unknown
 from .learned.policy_file import read_policy
 from .learned.shipped import algorithm_of, find_shipped
 from .learned.trained import Trained, path_of
 from .optimal.mpc import OnForecasts, PerfectForesight
+from .optimal.phase_mpc import OnForecastsPerPhase, PerfectForesightPerPhase
 from .optimal.policy import Optimal
 from .optimal.schedule_policy import ScheduleOptimal
 from .optimal.volt_var.policies import VoltVarOptimal, VoltVarTable
@@ -50,6 +52,18 @@ def _optimal(env: AnyEnv) -> Policy:
     return PlannedSites(env) if sites else Optimal(env)
 
 
+def _mpc(env: AnyEnv) -> Policy:
+    return OnForecastsPerPhase(env) if _per_phase(env) else OnForecasts(env)
+
+
+def _mpc_perfect(env: AnyEnv) -> Policy:
+    return PerfectForesightPerPhase(env) if _per_phase(env) else PerfectForesight(env)
+
+
+def _per_phase(env: AnyEnv) -> bool:
+    return isinstance(scenario_of(env).network, Network3)
+
+
 def _regulator_local(env: AnyEnv) -> Policy:
     """The relays of the feeder under the name that Volt/VAR plans compare with."""
     return LocalControl(env, name="regulator-local")
@@ -82,8 +96,8 @@ def _catalogue() -> Mapping[str, Factory]:
     table["track-setpoint"] = TrackSetpoint
     table["optimal"] = _optimal
     table["schedule-optimal"] = ScheduleOptimal  # days of devices with energy, balanced or per phase
-    table["mpc"] = OnForecasts  # where the relaxation covers feeder, devices and reward
-    table["mpc-perfect"] = PerfectForesight
+    table["mpc"] = _mpc  # where a plan covers feeder, devices and reward
+    table["mpc-perfect"] = _mpc_perfect
     table["vvo-optimal"] = VoltVarOptimal  # every interval by itself, its loads known
     table["vvo-plan"] = VoltVarTable  # settings looked up by load and sun
     return MappingProxyType(table)
