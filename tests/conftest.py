@@ -45,7 +45,7 @@ def has_room(folder: Path) -> bool:
     return runs and os.access(folder, os.W_OK) and found.f_bavail * found.f_frsize >= ROOM_BYTES
 
 
-# The files that are begun first: pytest-xdist hands files out in this order. The second one needs every kernel
+# The files that are begun first: pytest-xdist hands files out in this order. The second one needs all kernels
 # of the environments and so compiles them for all, in a fresh checkout; the first one and some after it need
 # none, so that no other worker compiles the same. The rest are those that take longest: none of them is begun
 # when the other workers have nothing left.
