@@ -61,8 +61,8 @@ class Unit:
     name: str
     p_mw: float
     q_mvar: float
-    q_max: float
-    q_min: float
+    q_max: float | None
+    q_min: float | None
     v_pu: float
 
 
@@ -170,8 +170,8 @@ class Elements:
         bus, status = self._place(r, 0, "I"), 15 if self.version >= 35 else 14
         if bus not in self.on or not r.whole(status, "STAT", 1):
             return None
-        p, q, high, low = (r.number(k, n, d) for k, n, d in
-                           ((2, "PG", 0), (3, "QG", 0), (4, "QT", 9999), (5, "QB", -9999)))  # fmt: skip
+        p, q = r.number(2, "PG", 0.0), r.number(3, "QG", 0.0)
+        high, low = r.limit(4, "QT"), r.limit(5, "QB")
         return Unit(r, bus, f"gen{bus}.{r.text(1, '1')}", p, q, high, low, r.number(6, "VS", 1.0))
 
     def _fixed(self, r: Record) -> Shunt | None:

@@ -29,7 +29,6 @@ from .records import read_raw
 
 SUFFIXES = (".raw",)
 _SWING, _HOLDS = 3, 2
-_NO_LIMIT_MVAR = 9998.0
 
 
 def import_psse(path: str | Path, feeder_id: str | None = None) -> Feeder:
@@ -166,8 +165,8 @@ class _Build:
                 "q_mvar": 0.0 if holds else -unit.q_mvar,
                 **dict.fromkeys(("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac"), 0.0),
                 "v_set_pu": unit.v_pu if holds else None,
-                "q_min_mvar": unit.q_min if holds and unit.q_min > -_NO_LIMIT_MVAR else None,
-                "q_max_mvar": unit.q_max if holds and unit.q_max < _NO_LIMIT_MVAR else None,
+                "q_min_mvar": unit.q_min if holds else None,
+                "q_max_mvar": unit.q_max if holds else None,
             }))  # fmt: skip
         return self._table("loads", rows)
 
