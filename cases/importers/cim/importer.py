@@ -10,6 +10,7 @@ these into tables. Rules that need words:
   the from end (`endNumber` 1), the clock of the second end as shift, what the ends draw as shunts of nodes.
   Taps go by steps or by the table of their changer.
 - **Switches** have no impedance. A terminal that is not connected opens its branch.
+- **Feeders** are the objects of class Feeder that contain equipment, where there are several.
 - **Refused**: three windings, phase tap changers, and equipment of classes that are not read, by name.
 """
 
@@ -28,6 +29,7 @@ from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...schema import table
 from ..reading import EngineMissingError, EngineVoltages, Reading
+from ..several import told_apart
 from . import models as cim
 from .documents import read_documents
 from .documents import recognises as recognises
@@ -54,6 +56,8 @@ def read_file(path: str | Path, feeder_id: str | None = None) -> Reading:
     model = cim.Model(read_documents(path), str(path))
     build = _Build(model, feeder_id or path.stem)
     feeder = build.feeder(path.stem)
+    if feeder_id is None:
+        feeder = told_apart(feeder, build.feeder_of_node())
     counts: dict[str, int] = {}
     left: dict[str, int] = {}
     for mrid, kind in model.kinds.items():
@@ -342,6 +346,22 @@ class _Build:
             switches=self._table("switches", switches), sources=self._table("sources", sources),
             place=lambda name, row: (f"{self.model.file}: {name}", row),
         ))  # fmt: skip
+
+    def feeder_of_node(self) -> dict[str, str]:
+        """Feeder of each node: of its container, or of all equipment at it that is in one; else the model.
+
+        Nothing where the model has no feeders.
+        """
+        found: dict[str, set[str]] = {node: set() for node in self.kv}
+        for equipment, terminals in self.terminals.items():
+            for terminal in terminals:
+                found[self.place[terminal.mrid]].add(self.model.feeder_of(equipment))
+        of_node = {}
+        for node, names in found.items():
+            inside = names - {""}
+            shared = next(iter(inside)) if len(inside) == 1 else ""
+            of_node[node] = self.model.feeder_of(node) or shared or self.mark
+        return {} if set(of_node.values()) == {self.mark} else of_node
 
     def solved(self, feeder: Feeder) -> EngineVoltages:
         """The voltages of the SV profile.

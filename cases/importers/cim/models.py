@@ -223,6 +223,7 @@ REFUSED = (
     "VsConverter", "DCLineSegment", "StationSupply", "PhaseTapChangerLinear", "PhaseTapChangerSymmetrical",
     "PhaseTapChangerAsymmetrical", "PhaseTapChangerTabular",
 )  # fmt: skip
+_CONTAINED = ("Equipment.EquipmentContainer", "ConnectivityNode.ConnectivityNodeContainer")
 _T = TypeVar("_T", bound=CimObject)
 
 
@@ -232,6 +233,14 @@ class Model:
     def __init__(self, items: dict[str, Item], file: str) -> None:
         self.file, self.kinds = file, {item.mrid: item.kind for item in items.values()}
         self.objects: dict[str, CimObject] = {}
+        self._container = {
+            item.mrid: next((item.links[key] for key in _CONTAINED if key in item.links), "")
+            for item in items.values()
+        }
+        self._feeders = {
+            item.mrid: item.values.get("IdentifiedObject.name", "").strip() or item.mrid
+            for item in items.values() if item.kind == "Feeder"
+        }  # fmt: skip
         problems = []
         for item in items.values():
             if item.kind in REFUSED:
@@ -251,6 +260,10 @@ class Model:
                 ]
         if problems:
             raise CaseError(problems[:KEPT_PROBLEMS])
+
+    def feeder_of(self, mrid: str) -> str:
+        """Name of the feeder that contains equipment or a node; "" where none does."""
+        return self._feeders.get(self._container.get(mrid, ""), "")
 
     def _problem(self, item: Item, key: str, value: str, expected: str) -> Problem:
         return Problem(

@@ -27,6 +27,7 @@ class Bus:
     va_deg: float
     v_min: float
     v_max: float
+    area: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Elements:
     def __init__(self, raw: RawFile) -> None:
         self.raw, self.version, self.base = raw, raw.version, raw.base_mva
         self._refuse()
+        self._areas = {r.text(0): r.text(4).strip() or r.text(0) for r in raw.of("area")}
         self.buses = {bus.number: bus for bus in map(self._bus, raw.of("bus"))}
         self.on = {number for number, bus in self.buses.items() if bus.kind != ISOLATED}
         self.loads = _present(map(self._load, raw.of("load")))
@@ -155,7 +157,8 @@ class Elements:
         if kv <= 0:
             raise CaseError([r.problem("BASKV", f"{kv:g}", "kV > 0")])
         v, angle = r.number(at[0], "VM", 1.0), r.number(at[1], "VA", 0.0)
-        return Bus(r, r.whole(0, "I"), r.text(1), kv, kind, v, angle, low, high)
+        area = r.text(6 if self.version == 30 else 4)
+        return Bus(r, r.whole(0, "I"), r.text(1), kv, kind, v, angle, low, high, self._areas.get(area, area))
 
     def _load(self, r: Record) -> Draw | None:
         bus = self._place(r, 0, "I")

@@ -7,7 +7,8 @@ branches, switching devices and transformers of two windings. Rules that need wo
 - **Ratios.** The impedance of a transformer lies between its two ideal ratios; both go to the from end.
 - **Sources** are the swing buses; generators at buses of type 2 hold their voltage, others inject.
 - **Switched shunts** stand at their BINIT, as capacitor banks or reactors.
-- **Not read**: areas, zones, owners and interchange, which change nothing in a power flow.
+- **Feeders** are the areas, where there are several, else what each swing bus feeds.
+- **Not read**: zones, owners and interchange, which change nothing in a power flow.
 - **Refused**: transformers of three windings, DC lines and FACTS devices.
 """
 
@@ -24,6 +25,7 @@ from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...schema import table
 from ..reading import EngineVoltages, Reading
+from ..several import told_apart
 from .elements import Draw, Elements, Joint
 from .records import read_raw
 
@@ -47,6 +49,8 @@ def read_file(path: str | Path, feeder_id: str | None = None) -> Reading:
     elements = Elements(raw)
     build = _Build(elements, feeder_id or path.stem)
     feeder = build.feeder(path.stem)
+    if feeder_id is None:
+        feeder = told_apart(feeder, {str(bus.number): bus.area for bus in build.buses})
 
     def engine() -> EngineVoltages:
         from .engine import solve_elements
