@@ -11,7 +11,7 @@ import numpy as np
 from distgrid import physics
 from distgrid.cases import CaseError, Feeder
 
-from .dss_engine import read_path
+from .dss_engine import compiled, converted, in_child
 
 Volts = dict[tuple[str, int], complex]
 
@@ -82,12 +82,12 @@ def our_volts(feeder: Feeder) -> Volts:
 def compare(path: Path, tolerance: float = 1e-6) -> Verdict:
     """Read a script with both; anything but a refusal with a place or equal voltages is wrong."""
     try:
-        feeder, report = read_path(path)
+        made, theirs = in_child(lambda: (compiled(path.resolve()), engine_volts(path)))
+        feeder, report = converted(made, path.resolve())
     except CaseError as error:
         first = error.problems[0]
         placed = first.file.endswith(".dss")
         return Verdict("" if placed else f"no place: {error}", str(first))
-    theirs = engine_volts(path)
     if theirs == "not converged":
         return Verdict("", theirs)
     if isinstance(theirs, str):
