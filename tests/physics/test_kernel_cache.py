@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -214,7 +215,8 @@ NOWHERE = os.devnull + "/none"  # cannot be created, not even by root
 def lowest_voltage() -> float:
     """What `SWEEP` prints, of this process."""
     net = physics.compile(cases.load("case33bw"))
-    return float(physics.linear.lin_dist_flow(net).evaluate().v_pu.min())
+    flow: Any = physics.linear.lin_dist_flow(net).evaluate()
+    return float(flow.v_pu.min())
 
 
 def test_without_any_writable_folder(tmp_path: Path) -> None:
