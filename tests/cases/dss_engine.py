@@ -14,18 +14,18 @@ from distgrid.cases import CaseError, Feeder, Problem
 from distgrid.cases.importers.opendss.engine.process import Compiled
 from distgrid.cases.importers.opendss.engine.refusal import RefusedError
 from distgrid.cases.importers.opendss.engine.session import Session
-from distgrid.cases.importers.opendss.reader import DssReport, convert
+from distgrid.cases.importers.opendss.reader import DssOptions, DssReport, convert
 
 
-def read_text(text: str, file: str = "script.dss") -> tuple[Feeder, DssReport]:
+def read_text(text: str, file: str = "script.dss", *, approximate: bool = False) -> tuple[Feeder, DssReport]:
     """Feeder and report of one script; it reads no other files."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file
         path.write_text(text, encoding="utf-8")
-        return read_path(path)
+        return read_path(path, approximate=approximate)
 
 
-def read_path(path: Path) -> tuple[Feeder, DssReport]:
+def read_path(path: Path, *, approximate: bool = False) -> tuple[Feeder, DssReport]:
     """Feeder and report of a script and the files beside it."""
     before, path = Path.cwd(), path.resolve()
     session = Session(path.parent)
@@ -41,9 +41,9 @@ def read_path(path: Path) -> tuple[Feeder, DssReport]:
     finally:
         os.chdir(before)
     compiled = Compiled(json.loads(json.dumps(header)), np.frombuffer(numbers, dtype=np.float64))
-    return convert(compiled, str(path))
+    return convert(compiled, str(path), DssOptions(approximate=approximate))
 
 
-def feeder_from_text(text: str, file: str = "script.dss") -> Feeder:
+def feeder_from_text(text: str, file: str = "script.dss", *, approximate: bool = False) -> Feeder:
     """Feeder of one script."""
-    return read_text(text, file)[0]
+    return read_text(text, file, approximate=approximate)[0]
