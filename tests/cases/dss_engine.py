@@ -16,7 +16,7 @@ from distgrid.cases import CaseError, Feeder, Problem
 from distgrid.cases.importers.opendss.engine.process import Compiled
 from distgrid.cases.importers.opendss.engine.refusal import RefusedError
 from distgrid.cases.importers.opendss.engine.session import Session
-from distgrid.cases.importers.opendss.reader import DssReport, convert
+from distgrid.cases.importers.opendss.reader import DssOptions, DssReport, convert
 
 Answer = TypeVar("Answer")
 
@@ -51,17 +51,18 @@ def in_child(ask: Callable[[], Answer]) -> Answer:
     return pickle.loads(said)  # noqa: S301  of our own fork
 
 
-def read_text(text: str, file: str = "script.dss") -> tuple[Feeder, DssReport]:
+def read_text(text: str, file: str = "script.dss", *, approximate: bool = False) -> tuple[Feeder, DssReport]:
     """Feeder and report of one script; it reads no other files."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file
         path.write_text(text, encoding="utf-8")
-        return read_path(path)
+        return read_path(path, approximate=approximate)
 
 
-def read_path(path: Path) -> tuple[Feeder, DssReport]:
+def read_path(path: Path, *, approximate: bool = False) -> tuple[Feeder, DssReport]:
     """Feeder and report of a script and the files beside it."""
-    return converted(in_child(lambda: compiled(path.resolve())), path.resolve())
+    path = path.resolve()
+    return converted(in_child(lambda: compiled(path)), path, approximate=approximate)
 
 
 def compiled(path: Path) -> tuple[str, bytes] | dict[str, Any]:
@@ -74,22 +75,21 @@ def compiled(path: Path) -> tuple[str, bytes] | dict[str, Any]:
     except RefusedError as refusal:
         return dict(refusal.parts)
     except session.error as error:
-        return dict(
-            zip(
-                ("file", "row", "field", "value", "expected"), (str(path), 0, "", "", str(error)), strict=True
-            )
-        )
+        return {"file": str(path), "row": 0, "field": "", "value": "", "expected": str(error)}
     return json.dumps(header), numbers
 
 
-def converted(made: tuple[str, bytes] | dict[str, Any], path: Path) -> tuple[Feeder, DssReport]:
+def converted(
+    made: tuple[str, bytes] | dict[str, Any], path: Path, *, approximate: bool = False
+) -> tuple[Feeder, DssReport]:
     """Feeder and report of it. CaseError where it is a refusal."""
     if isinstance(made, dict):
         raise CaseError([Problem(**made)])
     header, numbers = made
-    return convert(Compiled(json.loads(header), np.frombuffer(numbers, dtype=np.float64)), str(path))
+    told = Compiled(json.loads(header), np.frombuffer(numbers, dtype=np.float64))
+    return convert(told, str(path), DssOptions(approximate=approximate))
 
 
-def feeder_from_text(text: str, file: str = "script.dss") -> Feeder:
+def feeder_from_text(text: str, file: str = "script.dss", *, approximate: bool = False) -> Feeder:
     """Feeder of one script."""
-    return read_text(text, file)[0]
+    return read_text(text, file, approximate=approximate)[0]
