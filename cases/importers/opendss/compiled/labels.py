@@ -95,7 +95,7 @@ class _Labels:
 
 def _fixed(groups: Groups, pieces: Iterable[Piece]) -> dict[Node, int]:
     """Groups whose number is given: by a source, or as a leg behind a centre tap."""
-    found = {}
+    found: dict[Node, int] = {}
     for piece in pieces:
         legs = centre_legs(piece)
         if legs is not None:

@@ -59,7 +59,10 @@ class Piece:
 
     def number(self, name: str) -> float:
         """A property that is a number."""
-        return float(self.properties[name])
+        try:
+            return float(self.properties[name])
+        except ValueError:
+            raise self.error(name, self.properties[name], "a number") from None
 
     def numbers(self, name: str) -> list[float]:
         """A property that is a list of numbers."""

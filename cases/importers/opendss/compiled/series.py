@@ -104,7 +104,7 @@ def _at_the_ends(
     lossy = np.abs(charging.real).max(initial=0.0) > max(1e-12 * size, 1e-6 * np.abs(charging).max())
     if not alone and not lossy and np.abs(first - second).max() <= _ROUNDING * size:
         return (charging.imag + charging.imag.T) / 2.0, []
-    shunts = []
+    shunts: list[Shunt] = []
     for bus in dict.fromkeys(node[0] for node in nodes):
         mine = [k for k, node in enumerate(nodes) if node[0] == bus]
         shunts += stars_and_legs(piece, [nodes[k] for k in mine], left[np.ix_(mine, mine)], f"@{bus}", size)
