@@ -148,7 +148,7 @@ def parse_policy(data: bytes) -> PolicyFile:
         raise ValueError(f"its format is {printable(told['format'])!r}, expected {FORMAT!r}")
     rules = names_of(str(told.get("rules", "")))
     if bool(rules) != (told["format"] == FORMAT_ON_RULES):
-        raise ValueError(f"rules is {printable(told.get('rules'))!r} in a file of {told['format']!r}")
+        raise ValueError(f"rules is {printable(told.get('rules', ''))!r} in a file of {told['format']!r}")
     for name, known in (("output", OUTPUTS), ("activation", ACTIVATIONS)):
         if told[name] not in known:
             raise ValueError(f"{name} is {printable(told[name])!r}, expected one of {', '.join(known)}")

@@ -156,7 +156,7 @@ def test_settings_that_there_are_not_are_told(algo: str, settings: Settings, mes
 def test_what_units_hold_is_what_all_hold_together() -> None:
     """The potentials of batteries and cars add up to that of the environment where nothing else owes."""
     vec = parallel_vec("EVCharging-33bw-v0", 3, split="train")
-    scenario = scenario_of(vec)
+    scenario = scenario_of(vec.unwrapped)
     agents, whole = agent_potential_of(scenario, vec.table), potential_of(scenario)
     _, infos = vec.reset(seed=0)
     seen = []
