@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from ..envs.resources.hosting import HostingProgram
+from ..physics import Network3
 from .errors import RunError, unknown
 from .learned.policy_file import read_policy
 from .learned.shipped import algorithm_of, find_shipped
 from .learned.trained import Trained, path_of
 from .optimal.mpc import OnForecasts, PerfectForesight
+from .optimal.phase_mpc import OnForecastsPerPhase, PerfectForesightPerPhase
 from .optimal.policy import Optimal
 from .optimal.schedule_policy import ScheduleOptimal
 from .optimal.volt_var.policies import VoltVarOptimal, VoltVarTable
@@ -25,13 +27,25 @@ def _optimal(env: AnyEnv) -> Policy:
     return PlannedSites(env) if sites else Optimal(env)
 
 
+def _mpc(env: AnyEnv) -> Policy:
+    return OnForecastsPerPhase(env) if _per_phase(env) else OnForecasts(env)
+
+
+def _mpc_perfect(env: AnyEnv) -> Policy:
+    return PerfectForesightPerPhase(env) if _per_phase(env) else PerfectForesight(env)
+
+
+def _per_phase(env: AnyEnv) -> bool:
+    return isinstance(scenario_of(env).network, Network3)
+
+
 def _catalogue() -> Mapping[str, Factory]:
     table: dict[str, Factory] = {
         **SCRIPTED,
         "optimal": _optimal,
         "schedule-optimal": ScheduleOptimal,  # days of devices with energy, balanced or per phase
-        "mpc": OnForecasts,  # where the relaxation covers feeder, devices and reward
-        "mpc-perfect": PerfectForesight,
+        "mpc": _mpc,  # where a plan covers feeder, devices and reward
+        "mpc-perfect": _mpc_perfect,
         "vvo-optimal": VoltVarOptimal,  # every interval by itself, its loads known
         "vvo-plan": VoltVarTable,  # settings looked up by load and sun
     }

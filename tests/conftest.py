@@ -1,8 +1,9 @@
-"""What all tests share: no display, few threads, reproducible examples from hypothesis."""
+"""What all tests share: no display, few threads, kept bytecode, reproducible examples from hypothesis."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 # Set before anything imports the libraries that read them; subprocesses inherit them.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Containers often forbid bytecode; each of some hundred processes would then compile all sources anew, which
+# is half of the time that it takes to import distgrid.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # derandomize: the same examples on every machine; deadline off: the first call compiles a kernel.
 settings.register_profile("distgrid", derandomize=True, deadline=None, print_blob=True)
@@ -40,29 +45,41 @@ def has_room(folder: Path) -> bool:
     return runs and os.access(folder, os.W_OK) and found.f_bavail * found.f_frsize >= ROOM_BYTES
 
 
-# The files that take longest, longest first: pytest-xdist hands files out in this order, so that none of them
-# is begun when the other workers have nothing left. The second one needs every kernel of the environments and
-# so compiles them for all, in a fresh checkout, while the first one needs none.
-LONGEST = (
-    "cases/test_matpower_fuzz.py",
+# The files that are begun first: pytest-xdist hands files out in this order. The second one needs all kernels
+# of the environments and so compiles them for all, in a fresh checkout; the first one and some after it need
+# none, so that no other worker compiles the same. The rest are those that take longest: none of them is begun
+# when the other workers have nothing left.
+FIRST = (
+    "baselines/test_own_job.py",
     "envs/test_days.py",
-    "repo/test_site.py",
+    "repo/test_contributing.py",
+    "cases/test_damaged_parquet.py",
     "cases/test_table_fuzz.py",
-    "repo/test_documents.py",
-    "physics/test_kernel_cache.py",
-    "cases/test_memory.py",
-    "physics/test_random_trees.py",
-    "baselines/test_bench.py",
+    "repo/test_wheel.py",
     "cases/test_profile_fuzz.py",
-    "baselines/test_run_folder.py",
-    "baselines/test_bench_three_phase.py",
-    "envs/test_registered_envs.py",
-    "cases/test_dss_fuzz.py",
-    "baselines/test_runner.py",
-    "baselines/test_volt_var_targets.py",
+    "cases/test_saving_over.py",
+    "cases/test_matpower_fuzz.py",
+    "cases/test_memory.py",
+    "repo/test_documents.py",
+    "baselines/test_phase_dispatch.py",
+    "repo/test_site.py",
+    "physics/test_kernel_cache.py",
+    "physics/test_inlining.py",
+    "baselines/test_dist_verbs.py",
+    "physics/test_newton_kinds.py",
+    "baselines/test_audit.py",
+    "physics/test_gradient_phases.py",
     "envs/test_vector.py",
-    "envs/test_vector3.py",
-    "envs/test_volt_var3.py",
+    "envs/test_registered_envs.py",
+    "baselines/test_run_lock.py",
+    "baselines/test_certify.py",
+    "baselines/test_bracket_taps.py",
+    "baselines/test_bracket.py",
+    "baselines/test_bracket_choices.py",
+    "baselines/test_run_faults.py",
+    "baselines/test_dist_hostcap.py",
+    "baselines/test_derms_schedule.py",
+    "baselines/test_bench.py",
 )
 
 
@@ -73,10 +90,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, then those of most tests; tests stay in the order of their file."""
+    """The files of `FIRST`, then those of most tests; tests stay in the order of their file."""
     folder = Path(__file__).resolve().parent
     tests = Counter(item.path for item in items)
-    rank = {folder / name: k for k, name in enumerate(LONGEST)}
+    rank = {folder / name: k for k, name in enumerate(FIRST)}
     items.sort(key=lambda item: (rank.get(item.path, len(rank)), -tests[item.path], str(item.path)))
 
 

@@ -99,7 +99,7 @@ def _common(job: type[AnyJob]) -> list[inspect.Parameter]:
     if job.keeps_parts:
         text = "local, processes to use every core, or ray for the machines of a Ray cluster."
         found += [
-            _parameter("engine", Annotated[str, typer.Option("--engine", help=text)], "local"),
+            _parameter("engine", Annotated[str, typer.Option("--engine", "--jobs", help=text)], "local"),
             _parameter("progress", Annotated[bool, typer.Option(
                 "--progress/--no-progress", help="Show a progress bar.")], True),
         ]  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...envs.core.forecasts import Forecasts
-from ...envs.core.planning import Window
+from ...envs.core.planning import PlannedScenario, Window
 from ...envs.resources.ev import EV
 from ...envs.resources.outlook import Outlook
 from ..errors import RunError
@@ -28,7 +28,7 @@ BoolArray = NDArray[np.bool_]
 Plan = TypeVar("Plan")
 
 
-class _Rolling(Policy, Generic[Plan]):
+class Rolling(Policy, Generic[Plan]):
     """Plans a window from now on, plays its first intervals, and plans anew (rolling horizon).
 
     What storage holds is settled at the end of each window as if the episode ended there; a window ends with
@@ -58,10 +58,14 @@ class _Rolling(Policy, Generic[Plan]):
                 f"{self.name}: every_h {every_h:g} is above horizon_h {horizon_h:g}: plans would have ended"
             )
         self._scenario = scenario_of(env)
-        check_covered(self._scenario)
+        self._check()
         dt_h = self._scenario.calendar.dt_h
         self._horizon, self._every = (max(round(hours / dt_h), 1) for hours in (horizon_h, every_h))
         self._actions, self._observations = RuleActions(env), RuleObservations(env)
+
+    def _check(self) -> None:
+        """RunError for what no plan covers."""
+        check_covered(self._scenario)
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
         """Horizon, and after how long a plan is made anew; in intervals."""
@@ -97,6 +101,18 @@ class _Rolling(Policy, Generic[Plan]):
         self._step += 1
         return self._actions.coded(action, single)
 
+    def _surprised(self, action: FloatArray, window: Window) -> FloatArray:
+        """With the neutral action of cars that no plan knew of; ``window`` begins with the interval."""
+        units = {unit.name: unit for unit in self._scenario.units}
+        for outlook in window.outlooks.values():
+            if not outlook.units or units[outlook.units[0]].kind != EV.kind:
+                continue
+            for name, there in zip(outlook.units, occupied(outlook)[0], strict=True):
+                column = units[name].action_p
+                if column is not None and not there:
+                    action[column] = self._actions.neutral_action[column]
+        return action
+
     @abstractmethod
     def _planned(self, row: int, horizon: int) -> Plan:
         """The plan of a row's next intervals."""
@@ -106,7 +122,7 @@ class _Rolling(Policy, Generic[Plan]):
         """(n_actions,) what is done in an interval of its plan."""
 
 
-class PerfectForesight(_Rolling[FloatArray]):
+class PerfectForesight(Rolling[FloatArray]):
     """Rolling horizon with the true loads, sun, prices and cars to come: the relaxation's plan as it is."""
 
     name = "mpc-perfect"
@@ -118,7 +134,7 @@ class PerfectForesight(_Rolling[FloatArray]):
         return np.asarray(plan[at])
 
 
-class OnForecasts(_Rolling[Schedule]):
+class OnForecasts(Rolling[Schedule]):
     """Two layers on what the environment's forecaster says now, as its observation shows it.
 
     A *schedule* of the next hours, in steps of an hour, says what storage, cars, loads, generators, taps and
@@ -159,20 +175,16 @@ class OnForecasts(_Rolling[Schedule]):
     def _decided(self, row: int, plan: Schedule, at: int) -> FloatArray:
         window = self._window(row, 1)
         action = self._dispatch.action(window, plan, at // self._times, self._lead_h)
-        units = {unit.name: unit for unit in self._scenario.units}
-        for outlook in window.outlooks.values():
-            if not outlook.units or units[outlook.units[0]].kind != EV.kind:
-                continue
-            for name, there in zip(outlook.units, occupied(outlook)[0], strict=True):
-                column = units[name].action_p
-                if column is not None and not there:
-                    action[column] = self._actions.neutral_action[column]
-        return action
+        return self._surprised(action, window)
 
     def _window(self, row: int, horizon: int) -> Window:
-        """What the row knows of its next intervals."""
-        window = self._scenario.window(horizon=horizon, row=row, forecast=self._scenario.forecasts)
-        return replace(window, outlooks={kind: present(told) for kind, told in window.outlooks.items()})
+        return known(self._scenario, row, horizon)
+
+
+def known(scenario: PlannedScenario, row: int, horizon: int) -> Window:
+    """What a row knows of its next intervals: forecasts, and the cars that are there."""
+    window = scenario.window(horizon=horizon, row=row, forecast=scenario.forecasts)
+    return replace(window, outlooks={kind: present(told) for kind, told in window.outlooks.items()})
 
 
 def occupied(outlook: Outlook) -> BoolArray:

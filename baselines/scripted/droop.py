@@ -46,9 +46,15 @@ class OptimisedDroop(InverterPolicy):
         name: str = "droop-optimised",
         step_response: float = _STEP_RESPONSE,
     ) -> None:
-        """``seed``: of the intervals of training days that are drawn."""
+        """``seed``: of the intervals of training days that are drawn.
+
+        Raises:
+            RunError: nothing to control, or a task that rewards neither losses nor voltages.
+        """
         super().__init__(env, name=name, step_response=step_response)
         self._scenario = scenario_of(env)
+        if not any(_weights(self._scenario).values()):
+            raise RunError(f"{name}: the task rewards neither losses nor voltages: nothing to fit")
         self._seed = seed
         self._fitted: tuple[FloatArray, float] | None = None
 
@@ -71,6 +77,12 @@ class OptimisedDroop(InverterPolicy):
     def limit_mvar(self, p_mw: FloatArray) -> FloatArray:
         """The circle, and what the environment allows."""
         return _most(self.inverters, p_mw)
+
+
+def _weights(scenario: PlannedScenario) -> dict[str, float]:
+    """Of the terms that a fit knows, as costs; 0 where the task has none."""
+    found = {term.of.name: -term.weight for term in scenario.task.rewards if term.of.name in _TERMS}
+    return {**_TERMS, **found}
 
 
 def _most(units: Inverters, p_mw: FloatArray) -> FloatArray:
@@ -97,16 +109,12 @@ class _Fit:
         ]
         self.settings = self._settings(scenario)
         self.band = scenario.task.v_band or (0.0, np.inf)
-        self.weight = dict(_TERMS)
+        self.weight = _weights(scenario)
         self.unbalance: tuple[float, float, float] | None = None  # weight, limit in %, most
         for term in scenario.task.rewards:
-            if term.of.name in self.weight:
-                self.weight[term.of.name] = -term.weight
             if term.of.name == _UNBALANCE and self.per_phase:
                 given = {**term.of.parameters, **dict(term.parameters)}
                 self.unbalance = (-term.weight, float(given["limit_pct"]), float(given["most"]))
-        if not any(self.weight.values()):
-            raise RunError("droop-optimised: the task rewards neither losses nor voltages: nothing to fit")
 
     def _settings(self, scenario: PlannedScenario) -> dict[str, FloatArray]:
         """Taps where days begin, as an argument of the power flow; of a balanced feeder as stored."""

@@ -90,6 +90,7 @@ class Reading:
         converted: how many of each class of the source became part of the feeder.
         ignored: how many of each class were left out, as they change nothing in a power flow.
         profiles: makes the time series of the source; None where it has none.
+        approximated: what was reduced on request, in words; the verification then says what that costs.
     """
 
     feeder: Feeder
@@ -97,3 +98,4 @@ class Reading:
     converted: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     profiles: Callable[[], Profiles] | None = None
+    approximated: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from .opendss import importer as opendss
 from .pandapower import importer as pandapower
 from .psse import importer as psse
 from .reading import Reading, ReadOptions
+from .several import told_apart
 
 HEAD_BYTES = 4096  # what is looked at to tell formats of one suffix apart
 
@@ -101,10 +103,13 @@ def _head(path: Path) -> bytes:
 
 
 def read_file(path: str | Path, options: ReadOptions | None = None) -> Reading:
-    """Read a file of any format.
+    """Read a file of any format; the rows of several feeders are told apart, but for a `feeder_id` for all.
 
     Raises:
         CaseError: no importer reads it, or what is wrong with it.
     """
-    path = Path(path)
-    return importer_for(path).read(path, options or ReadOptions())
+    path, options = Path(path), options or ReadOptions()
+    reading = importer_for(path).read(path, options)
+    if options.feeder_id is not None:
+        return reading
+    return dataclasses.replace(reading, feeder=told_apart(reading.feeder))

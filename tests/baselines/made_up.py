@@ -1,10 +1,17 @@
-"""A made-up job, as somebody would add one: primes, block by block. Tests also start it as a script."""
+"""A made-up job, as somebody would add one: primes, block by block.
+
+As a script it does what lines of stdin ask for, each in a forked child: a process of its own, which may be
+killed, and which need not import everything anew.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +50,7 @@ class Primes(Job[PrimesConfig]):
         return Part({"primes": table})
 
 
-def main(out: str, engine: str) -> None:
+def do_job(out: str, engine: str) -> None:
     """Do the job in this process, or from it."""
     os.environ["DIES_PID"] = str(os.getpid())
     if engine == "ray":
@@ -57,5 +64,37 @@ def main(out: str, engine: str) -> None:
         ray.shutdown()
 
 
+def in_child(out: str, engine: str, log: str, environment: dict[str, str]) -> None:
+    """Do the job in a session of its own, what is said into ``log``, and leave the process."""
+    os.setsid()
+    os.environ.update(environment)
+    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    code = 1
+    try:
+        do_job(out, engine)
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def serve() -> None:
+    """How each child ended is a line of stdout; what it started ends with it, also where it is killed."""
+    for line in sys.stdin:
+        asked = json.loads(line)
+        child = os.fork()
+        if not child:
+            in_child(**asked)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        sys.stdout.write(f"{code}\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve()

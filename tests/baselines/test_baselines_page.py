@@ -21,9 +21,14 @@ def test_the_page_is_what_its_tool_makes() -> None:
 
 @pytest.mark.parametrize("row", PLAYED, ids=lambda row: f"{row['env']} {row['day']}")
 def test_forecasts_keep_below_the_bound_and_above_rest(row: dict[str, float]) -> None:
-    """Row 77: nobody passes the bound, and planning on forecasts is no worse than doing nothing."""
+    """Row 77: nobody passes the bound, and planning on forecasts is no worse than doing nothing.
+
+    Where no bound is proved, forecasts gain at most a tenth more than the best that is known.
+    """
     known = next(one for one in certificates(str(row["env"])).to_pylist() if one["day"] == row["day"])
-    assert known["do_nothing"] < row["return"] <= known["bound"] + 1e-6 * abs(known["bound"])
+    rest, best, bound = known["do_nothing"], known["best_known"], known["bound"]
+    most = best + 0.1 * (best - rest) if bound is None else bound + 1e-6 * abs(bound)
+    assert rest < row["return"] <= most
 
 
 def test_forecasts_are_worth_more_than_the_best_rule_of_each_day() -> None:

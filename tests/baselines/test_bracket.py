@@ -17,7 +17,7 @@ from distgrid.cases.profiles import Duration
 from distgrid.envs import EV, PV, Battery, DistGridEnv, EVCharging, VoltVar
 
 ID = "distgrid/VoltVar-33bw-v1"
-DAYS = (15, 160, 205)  # winter, and two of high sun, on which the upper limit binds
+DAYS = (10, 160, 205)  # winter, and two of high sun, on which the upper limit binds
 
 
 @pytest.fixture(scope="module")
@@ -117,14 +117,11 @@ def test_the_demand_charge_of_a_day_is_proved() -> None:
     assert found.gap < 1e-5
 
 
-def test_the_policy_plays_its_plan_beside_rules() -> None:
-    """`optimal` in a run: the value of the bracket on each day."""
-    result = baselines.rollout(ID, ["optimal"], 2, split="test", seed=0, progress=False)
-    days = result.episodes.column("day").to_pylist()
-    returns = result.episodes.column("return").to_pylist()
-    env = gymnasium.make(ID, split="test", disable_env_checker=True)
-    for k, (day, brought) in enumerate(zip(days, returns, strict=True)):
-        assert bracket(env, day, seed=k).best_known == pytest.approx(brought, abs=1e-9)
+def test_the_policy_plays_its_plan_beside_rules(brackets: dict[int, Bracket]) -> None:
+    """`optimal` in a run: the value of the bracket."""
+    result = baselines.rollout(ID, ["optimal"], 1, split="test", seed=0, progress=False)
+    (day,), (brought,) = (result.episodes.column(name).to_pylist() for name in ("day", "return"))
+    assert brackets[day].best_known == pytest.approx(brought, abs=1e-9)
 
 
 def test_what_is_not_covered_is_named() -> None:

@@ -183,7 +183,7 @@ def test_the_same_seed_gives_the_same_bytes(verb: Verb) -> None:
     code, told, _ = verb("one", "--scenarios", "6")
     assert code == 0
     assert "6 scenarios of day" in told
-    assert verb("two", "--scenarios", "6", "--engine", "processes")[0] == 0
+    assert verb("two", "--scenarios", "6", "--jobs", "processes")[0] == 0
     assert verb.bytes_of("one") == verb.bytes_of("two")
     assert verb("more", "--scenarios", "7")[0] == 0
     for name in ("stress_results", "stress_scenarios"):

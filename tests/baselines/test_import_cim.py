@@ -17,6 +17,7 @@ from distgrid.cases import CaseError
 
 from .pandapower_nets import SMALL
 
+IMPORTS = Path(__file__).parents[1] / "reference" / "imports" / "cim"
 BANK = "_0b6d6f5e-5a0e-4d6a-9f5e-2f1f6f0e9a11"
 
 
@@ -105,3 +106,26 @@ def test_a_damaged_archive_is_refused(archive: Path, tmp_path: Path) -> None:
         path.write_bytes(raw[: int(keep * len(raw))])
         with pytest.raises(CaseError, match="a whole zip archive"):
             cases.load(path)
+
+
+def test_taps_go_by_their_table(tmp_path: Path) -> None:
+    """Row 5: ratio and impedance are those of the step in the table; a step that it has not is told."""
+    archive = IMPORTS / "powsybl_cgmes2.zip"
+    tap = cases.load(archive).column("branches", "tap")
+    assert tap.min() == pytest.approx(112.0 / 110.0 / (20.5 / 20.0) / 1.015, rel=1e-12)
+    wrong = rewritten(archive, tmp_path, "TapChanger.step>1<", "TapChanger.step>7<")
+    with pytest.raises(CaseError, match=r"TapChanger\.step = 7: expected a step of its table: -1, 0, 1"):
+        cases.load(wrong)
+
+
+def test_machines_hold_their_voltage(tmp_path: Path) -> None:
+    """Row 3: the reference machine is the source; another one under voltage control holds its own node."""
+    archive = IMPORTS / "powsybl_cgmes2.zip"
+    feeder = cases.load(archive)
+    assert feeder.column("sources", "v_pu").tolist() == [pytest.approx(1.03)]
+    assert np.isnan(feeder.column("loads", "v_set_pu")).all()
+    held = rewritten(archive, tmp_path, "nabled>false<", "nabled>true<")
+    assert 1.0 in cases.load(held).column("loads", "v_set_pu")
+    lost = rewritten(archive, tmp_path, r"(?s)<cim:TopologicalIsland .*?</cim:TopologicalIsland>", "")
+    with pytest.raises(CaseError, match="a SynchronousMachine with a referencePriority above 0"):
+        cases.load(lost)

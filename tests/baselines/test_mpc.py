@@ -110,9 +110,6 @@ def test_numbers_that_make_no_plan_and_what_is_not_covered_are_refused() -> None
         OnForecasts(env, horizon_h=0.0)
     with pytest.raises(RunError, match="every_h 3 is above horizon_h 2"):
         PerfectForesight(env, horizon_h=2.0, every_h=3.0)
-    for name in ("mpc", "mpc-perfect"):
-        with pytest.raises(RunError, match="this one is per phase"):
-            baselines.make(name, made("VoltVar3-ieee13-v1"))
     with pytest.raises(RunError):
         baselines.make("mpc", made("HostingCapacity-33bw-v0"))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +22,34 @@ from distgrid.baselines.jobs.runner import prepared, run_job
 
 from .made_up import Primes, PrimesConfig
 
-Ended = tuple[int, str]  # exit status, stderr
+Script = Callable[..., tuple[int, str]]
 
 
-def script(out: Path, engine: str, **environment: str) -> Ended:
-    """The made-up job in a process of its own. Whatever it started ends with it, also where it is killed."""
-    command = [sys.executable, str(Path(__file__).with_name("made_up.py")), str(out), engine]
-    log = out.with_name(
-        f"{out.name}.log"
-    )  # a pipe would be held open by workers of a process that was killed
-    with log.open("w") as stderr:
-        process = subprocess.Popen(
-            command, stdout=stderr, stderr=stderr, start_new_session=True,
-            env={**os.environ, "LOKY_MAX_CPU_COUNT": "2", **environment},
-        )  # fmt: skip
-        code = process.wait(timeout=120)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    return code, log.read_text()
+@pytest.fixture(scope="module")
+def script() -> Iterator[Script]:
+    """The made-up job in a process of its own: a function that gives its exit status and what it said."""
+    if not hasattr(os, "fork"):
+        pytest.skip("children as of os.fork")
+    environment = {**os.environ, "LOKY_MAX_CPU_COUNT": "2"}
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("made_up.py"))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert server.stdin is not None
+    assert server.stdout is not None
+    asked, told = server.stdin, server.stdout
+
+    def run(out: Path, engine: str, **environment: str) -> tuple[int, str]:
+        log = out.with_name(f"{out.name}.log")  # a pipe would be held open by workers of a killed process
+        words = {"out": str(out), "engine": engine, "log": str(log), "environment": environment}
+        asked.write(f"{json.dumps(words)}\n")
+        asked.flush()
+        return int(told.readline()), log.read_text()
+
+    yield run
+    asked.close()
+    assert server.wait(timeout=30) == 0
+    told.close()
 
 
 def done(out: Path | None, engine: str = "local", **config: int) -> JobOutcome:
@@ -73,7 +82,7 @@ def test_what_it_finds(whole: dict[str, bytes], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("processes", marks=pytest.mark.slow)])
 def test_killed_and_resumed_gives_the_same_bytes(
-    engine: str, whole: dict[str, bytes], tmp_path: Path
+    engine: str, whole: dict[str, bytes], script: Script, tmp_path: Path
 ) -> None:
     """Capability 77: kill -9 in the middle of a job of a made-up kind; the same command ends it."""
     out = tmp_path / "out"
@@ -98,7 +107,9 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("processes", "ra
 
 
 @pytest.mark.parametrize("engine", ["local", *SLOW])
-def test_every_engine_gives_the_same_bytes(engine: str, whole: dict[str, bytes], tmp_path: Path) -> None:
+def test_every_engine_gives_the_same_bytes(
+    engine: str, whole: dict[str, bytes], script: Script, tmp_path: Path
+) -> None:
     """Capability 78: this process, all cores, a Ray cluster on this machine; only the driver writes."""
     if engine == "ray":
         pytest.importorskip("ray")

@@ -133,3 +133,11 @@ def test_descents_end_where_no_single_move_gains() -> None:
             moved[k] = value
             assert judge(moved[None])[1][0] >= found.merit[1] - 1e-12
     assert best_found(choices, judge, [exact.setting]).merit == exact.merit
+
+
+def test_a_task_without_losses_and_voltages_has_no_droop_to_fit() -> None:
+    """It is said when the policy is made, not in the middle of a run: certificates skip it."""
+    with gymnasium.make("distgrid/DERDispatch-ieee123-v0") as env:
+        with pytest.raises(RunError, match="droop-optimised: the task rewards neither losses nor voltages"):
+            baselines.make("droop-optimised", env)
+        assert "droop-optimised" not in baselines.registry.fitting(env)

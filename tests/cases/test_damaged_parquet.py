@@ -85,11 +85,11 @@ def test_files_with_overturned_bytes_never_end_the_process() -> None:
 
 @pytest.mark.parametrize("name", ["ieee13", "case33bw"])
 def test_a_damaged_feeder_is_never_another_feeder(name: str, tmp_path: Path) -> None:
-    """One byte overturned in any of its files: refused, or a byte that means nothing (28 of 1500 passed)."""
+    """One byte overturned, in each file several times: refused, or it means nothing (28 of 1500 passed)."""
     feeder = cases.load(name)
     folder = feeder.save(tmp_path / "f")
     files, refused = sorted(folder.iterdir()), 0
-    for seed in range(150):
+    for seed in range(75):
         path, rng = files[seed % len(files)], np.random.default_rng(seed)
         good = path.read_bytes()
         raw = bytearray(good)
@@ -100,12 +100,12 @@ def test_a_damaged_feeder_is_never_another_feeder(name: str, tmp_path: Path) -> 
         except CaseError:
             refused += 1
         path.write_bytes(good)
-    assert refused > 75
+    assert refused > 37
 
 
 @pytest.mark.slow
 def test_many_files_with_overturned_bytes() -> None:
-    assert fuzz(1000, 4_000) > 1300
+    assert fuzz(1000, 2_500) > 650
 
 
 @pytest.mark.parametrize("path", sorted(ABORTING.glob("*.parquet")), ids=lambda path: path.stem)

@@ -137,13 +137,10 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "new load.m bus1=b.1.2.3.4 kv=12.47 kw=1": "no neutral conductor|not a floating one",
     "new load.m bus1=b model=8 kv=12.47 zipv=[.5 0 0 1 0 0 0]": "shares of P that add up to 1",
     "line.a.linecode=none": "what OpenDSS can run",
-    "new line.c bus1=b.1.2 bus2=c.2.1 phases=2": "each phase joined with itself",
-    "new line.c bus1=b bus2=b": "two buses",
     "new transformer.t buses=[b.1.2.3.4 c] kvs=[12.47 .48]": "a neutral at ground",
     "new transformer.t phases=1 buses=[b.1 c.0.1] kvs=[7.2 .12]": "ground only as neutral",
-    "new vsource.two bus1=b": "one source that takes part",
-    "new isource.i bus1=b amps=5": "no element of this class",
-    "new indmach012.m bus1=b kv=12.47 kw=5": "no element of this class",
+    "new vsource.two bus1=b frequency=180": "frequency = 180: expected 60",
+    "new gicline.i bus1=b bus2=c r=1": "no element of this class",
     "new generator.g bus1=b kv=12.47 kw=5 usermodel=evil.so": "a program library",
     "new loadshape.s npts=1 mult=[1] action=dblsave": "writes itself to a file",
     "set cktmodel=positive": "multiphase",
@@ -154,7 +151,7 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "redirect /dev/zero": "nothing outside of the folder",
     "cd /": "nothing outside of the folder",
 }  # fmt: skip
-WHOLE = ("new indmach012",)  # refused as a class, without a line
+WHOLE = ("new gicline",)  # refused as a class, without a line
 
 
 @pytest.mark.parametrize("line", REFUSED)

@@ -90,7 +90,7 @@ def test_damaged_tables(base: Base, damage: tuple[str, tuple[str, int, int, int]
 
 @pytest.mark.slow
 @given(damage=DAMAGE)
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_many_damaged_tables(base: Base, damage: tuple[str, tuple[str, int, int, int]]) -> None:
     check(base, damage[0], damaged(base.files[damage[0]], *damage[1]))
 
@@ -240,7 +240,7 @@ def test_rewritten_tables(base: Base, change: Rewrite) -> None:
 
 @pytest.mark.slow
 @given(change=REWRITE)
-@settings(max_examples=500)
+@settings(max_examples=250)
 def test_many_rewritten_tables(base: Base, change: Rewrite) -> None:
     check(base, change[0], rewritten(base.tables[change[0]], change[1]))
 

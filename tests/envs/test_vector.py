@@ -132,10 +132,10 @@ def play_both(together: DistGridVectorEnv, apart: SyncVectorEnv, steps: int, see
 def test_every_registered_id_is_its_single_environments(identity: str) -> None:
     """Trap 25b: a day, the next one after autoreset, observations, rewards, costs, infos."""
     given: dict[str, Any] = {"action_space": "continuous"}  # codes of other spaces: tests of action spaces
-    apart = SyncVectorEnv([lambda: gym.make(identity, disable_env_checker=True, **given)] * 3)
-    together = vector(identity, 3, **given)
+    apart = SyncVectorEnv([lambda: gym.make(identity, disable_env_checker=True, **given)] * 2)
+    together = vector(identity, 2, **given)
     ended_by_its_task = type(together.task).ends is not Task.ends
-    assert (play_both(together, apart, steps=110) > 0) == ended_by_its_task
+    assert (play_both(together, apart, steps=100) > 0) == ended_by_its_task
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def test_no_module_is_larger_than_one_room(repo_root: Path) -> None:
 def test_every_module_postpones_annotations(repo_root: Path) -> None:
     for path in sources(repo_root, CODE):
         text = path.read_text()
-        if len(ast.parse(text).body) > 1:  # more than a docstring
-            assert "from __future__ import annotations" in text, path
+        if "from __future__ import annotations" not in text:
+            assert len(ast.parse(text).body) <= 1, path  # no more than a docstring
 
 
 def test_test_files_have_names_of_their_own(repo_root: Path) -> None:
@@ -40,7 +40,10 @@ def test_test_files_have_names_of_their_own(repo_root: Path) -> None:
 
 def test_no_broad_except_and_no_open_keyword_arguments(repo_root: Path) -> None:
     for path in sources(repo_root, PACKAGE):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        if "except" not in text and "**" not in text:  # nothing to be found: parsing takes long
+            continue
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ExceptHandler):
                 caught = "" if node.type is None else ast.unparse(node.type)
                 assert caught not in ("", "Exception", "BaseException"), f"{path}:{node.lineno}"

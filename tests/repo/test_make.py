@@ -34,12 +34,14 @@ def test_target_starts_from_nothing(target: str, repo_root: Path) -> None:
     """Each target makes its virtual environment and installs with the pins before it does anything."""
     commands = dry_run(target, repo_root, "VENV=.venv-nowhere")
     assert "-m venv --clear .venv-nowhere" in commands
-    assert "-c constraints.txt -e ." in commands
+    assert "-c constraints.txt -e '.[opendss]'" in commands
 
 
 def test_torch_is_installed_by_its_pin_before_what_needs_it(repo_root: Path) -> None:
     commands = dry_run("setup", repo_root)
-    assert commands.index("^torch==") < commands.index("[rl,ray,morl,agents,tui,bench,optimal,oracle,dev]")
+    assert commands.index("^torch==") < commands.index(
+        "[rl,ray,morl,agents,tui,bench,opendss,optimal,oracle,dev]"
+    )
 
 
 def test_demo_needs_no_learning_library(repo_root: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,13 @@ IMPORTED_AS = {
 BROUGHT = {"pandas": "pandapower", "pydantic_core": "pydantic", "torch": "stable_baselines3"}
 
 
-def imported(repo_root: Path) -> Iterator[tuple[str, str]]:
+@cache
+def imported(repo_root: Path) -> tuple[tuple[str, str], ...]:
     """(module, file) of every import of another distribution in the package, in functions as well."""
+    return tuple(_imported(repo_root))
+
+
+def _imported(repo_root: Path) -> Iterator[tuple[str, str]]:
     folders = ("baselines", "cases", "envs", "physics")
     for path in [*repo_root.glob("*.py"), *(p for f in folders for p in (repo_root / f).rglob("*.py"))]:
         for node in ast.walk(ast.parse(path.read_text())):

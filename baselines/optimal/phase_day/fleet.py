@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -26,7 +27,7 @@ _MOVES, _UNDELIVERED, _DEFICIT = "switchings", "undelivered_mwh", "energy_defici
 _COVERED = (*ROWS, *KINDS)
 #: Kinds whose power in one interval leaves the others as they are.
 _MOMENTARY = ("pv", "wind", *KINDS)
-_NONE: Decided = MappingProxyType({})
+NOTHING_DECIDED: Decided = MappingProxyType({})
 
 
 def check_fleet(scenario: PlannedScenario) -> None:
@@ -46,6 +47,19 @@ def check_fleet(scenario: PlannedScenario) -> None:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class Leaving:
+    """What units are to do, and what it costs to do otherwise.
+
+    Attributes:
+        p_mw: (steps, n_units) of the fleet.
+        price: (n_units,) of a MW more or less in an interval, in the reward of the task; 0: they are free.
+    """
+
+    p_mw: FloatArray
+    price: FloatArray
+
+
 class FleetRows:
     """A program with the columns and rows of a fleet.
 
@@ -58,8 +72,11 @@ class FleetRows:
         apart: Whether what is done in an interval leaves the others as they are.
     """
 
-    def __init__(self, scenario: PlannedScenario, window: Window, decided: Decided = _NONE) -> None:
-        """``decided``: what is decided of devices that have a choice."""
+    def __init__(
+        self, scenario: PlannedScenario, window: Window, decided: Decided = NOTHING_DECIDED,
+        leaving: Leaving | None = None,
+    ) -> None:  # fmt: skip
+        """``decided``: what is decided of devices that choose; ``leaving``: what is part of the cost."""
         self._scenario, self._window = scenario, window
         self.program = Program()
         steps = window.t_index.size
@@ -72,7 +89,7 @@ class FleetRows:
                 p[name], q[name] = one.p_mw[:, k], one.q_mvar[:, k]
         self.p_mw, self.q_mvar = (_transposed(stacked(list(part.values()))) for part in (p, q))
         self.apart = all(program.kind in _MOMENTARY for program in scenario.fleet.programs)
-        self.cost = self._cost()
+        self.cost = self._cost() + self._off(leaving)
         self.n_columns = self.program.n_columns
 
     def _weight(self, quantity: str) -> float:
@@ -102,6 +119,17 @@ class FleetRows:
         self.program.nonneg((cost - high * missing).reshape(1))
         self.program.nonneg((cost - low * missing).reshape(1))
         return cost
+
+    def _off(self, leaving: Leaving | None) -> Affine:
+        total = Affine(0.0)
+        for k in [] if leaving is None else np.flatnonzero(leaving.price).tolist():
+            assert leaving is not None
+            off = self.p_mw[:, k] - leaving.p_mw[:, k]
+            total = (
+                total
+                + float(leaving.price[k]) * (self.program.positive(off) + self.program.positive(-off)).sum()
+            )
+        return total
 
     @property
     def offered_mw(self) -> FloatArray:

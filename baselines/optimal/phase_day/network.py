@@ -73,12 +73,14 @@ class PhaseNetwork:
         moved: Tap changers and banks.
         answering: Inverters that follow functions of their own.
         steps: Intervals.
+        margin_pu: By how much voltages are to keep within the band.
     """
 
-    def __init__(self, scenario: PlannedScenario, window: Window) -> None:
+    def __init__(self, scenario: PlannedScenario, window: Window, margin_pu: float = 0.0) -> None:
         """RunError for a feeder that is not per phase."""
         net = per_phase(scenario)
         self.net, self.steps, self.window = net, window.t_index.size, window
+        self.margin_pu = margin_pu
         places = solved_grid(net, 1, scenario.fleet, scenario.task)
         assert isinstance(places, PhaseStepper)
         self.places, self._port_of = places, scenario.fleet.columns

@@ -184,7 +184,8 @@ _SMOOTH: Mapping[str, tuple[Value, Callable[..., Seeds]]] = {
 
 
 def _of_band(look: Look, weight: float) -> Iterator[Hinges]:
-    low, high = look.network.places.v_limits_pu
+    (low, high), margin = look.network.places.v_limits_pu, look.network.margin_pu
+    low, high = low + margin, high - margin
     yield Hinges(weight, _finite(low - look.v_pu), 0.02, lambda factor: look.by_voltages(-factor))
     yield Hinges(weight, _finite(look.v_pu - high), 0.02, look.by_voltages)
 

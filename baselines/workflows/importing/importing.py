@@ -10,7 +10,8 @@ from .... import cases
 from ....cases import CaseError, Feeder, Problem
 from ....cases.importers.reading import Reading, ReadOptions
 from ....cases.importers.registry import read_file
-from .verification import NOT_VERIFIED, Verification, verify
+from ....cases.importers.several import only
+from .verification import NOT_VERIFIED, Verification, nominal_voltages, verify
 
 VERIFIED = "verified"  # key of Feeder.metadata
 
@@ -58,7 +59,7 @@ def import_feeder(
         path: a file of any format that has an importer, or a folder of tables.
         options: how to read it.
         verified: whether to compare it with the engine of its format.
-        feeder_only: of several feeders, the id of the one to keep.
+        feeder_only: of several feeders, the id of the one to keep, see `distgrid.cases.importers.several`.
         feeder_id: new name and id of the feeder and all of its rows.
 
     Raises:
@@ -69,8 +70,7 @@ def import_feeder(
     result = verify(reading) if verified and reading.engine is not None else None
     feeder = reading.feeder
     if feeder_only:
-        feeder = feeder.filter(feeder_only)
-        feeder = dataclasses.replace(feeder, name=feeder_only)
+        feeder = only(feeder, feeder_only, nominal_voltages(feeder))
     if feeder_id:
         feeder = dataclasses.replace(feeder.with_feeder_id(feeder_id), name=feeder_id)
     told = str(result) if result is not None else feeder.metadata.get(VERIFIED, NOT_VERIFIED)

@@ -4,11 +4,13 @@ A `.zip` of the profiles, or one `.xml` that holds them together, is read into t
 these into tables. Rules that need words:
 
 - **Nodes** are connectivity nodes where terminals have them, else topological nodes.
-- **Sources** are external network injections, at the voltage of their regulating control, and energy sources.
-- **Machines** inject their p and q of SSH.
+- **Sources** are external network injections, energy sources, or the machine that angles count from, see
+  `voltages`. Other machines inject their p and q of SSH; those under voltage control hold their voltage.
 - **Transformers** of two windings: impedances of both ends in series, the ratio of rated voltages and taps at
   the from end (`endNumber` 1), the clock of the second end as shift, what the ends draw as shunts of nodes.
+  Taps go by steps or by the table of their changer.
 - **Switches** have no impedance. A terminal that is not connected opens its branch.
+- **Feeders** are the objects of class Feeder that contain equipment, where there are several.
 - **Refused**: three windings, phase tap changers, and equipment of classes that are not read, by name.
 """
 
@@ -27,13 +29,16 @@ from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...schema import table
 from ..reading import EngineMissingError, EngineVoltages, Reading
+from ..several import told_apart
 from . import models as cim
 from .documents import read_documents
 from .documents import recognises as recognises
+from .tap_ratios import TapRatios
+from .voltages import HeldVoltages
 
 SUFFIXES = (".xml", ".zip")
 BASE_MVA = 1.0
-SV_TOLERANCE_PU = 1e-6
+_NO_LIMIT_MVAR = 1e6
 
 
 def import_cim(path: str | Path, feeder_id: str | None = None) -> Feeder:
@@ -51,6 +56,8 @@ def read_file(path: str | Path, feeder_id: str | None = None) -> Reading:
     model = cim.Model(read_documents(path), str(path))
     build = _Build(model, feeder_id or path.stem)
     feeder = build.feeder(path.stem)
+    if feeder_id is None:
+        feeder = told_apart(feeder, build.feeder_of_node())
     counts: dict[str, int] = {}
     left: dict[str, int] = {}
     for mrid, kind in model.kinds.items():
@@ -78,6 +85,12 @@ class _Build:
         self.branches: list[dict[str, Any]] = []
         self.units: list[dict[str, Any]] = []
         self._find_nodes()
+        placed = {
+            name: self.place[found[0].mrid]
+            for name, found in self.terminals.items()
+            if len(found) == 1 and found[0].connected
+        }
+        self.held = HeldVoltages(model, placed, self.topological)
 
     def refuse(self, kind: str, mrid: str, expected: str, value: str = "") -> CaseError:
         """The error that names one object."""
@@ -171,7 +184,7 @@ class _Build:
         ends: dict[str, list[cim.PowerTransformerEnd]] = {}
         for end in sorted(self.model.of(cim.PowerTransformerEnd), key=lambda one: one.number):
             ends.setdefault(end.transformer, []).append(end)
-        taps = {one.end: one for one in self.model.of(cim.RatioTapChanger)}
+        taps = TapRatios(self.model)
         for transformer in self.model.of(cim.PowerTransformer):
             own = ends.get(transformer.mrid, [])
             if [end.number for end in own] != [1, 2]:
@@ -186,13 +199,11 @@ class _Build:
                 )
             ratio, z, y = [], 0j, []
             for node, end in zip(nodes, own, strict=True):
-                tap = taps.get(end.mrid)
-                turn = 1.0 + (tap.step - tap.neutral) * tap.step_pct / 100.0 if tap else 1.0
-                if not turn > 0:
-                    raise self.refuse("RatioTapChanger", end.mrid, "a step with a ratio above 0", f"{turn:g}")
-                ratio.append(end.rated_kv * turn / self.kv[node])
-                z += complex(end.r_ohm, end.x_ohm) * BASE_MVA / end.rated_kv**2
-                y.append(complex(end.g_s, end.b_s) * end.rated_kv**2 / BASE_MVA / ratio[-1] ** 2)
+                tap = taps.of(end.mrid)
+                ratio.append(end.rated_kv * tap.ratio / self.kv[node])
+                z += complex(end.r_ohm * tap.r, end.x_ohm * tap.x) * BASE_MVA / end.rated_kv**2
+                own_y = complex(end.g_s * tap.g, end.b_s * tap.b)
+                y.append(own_y * end.rated_kv**2 / BASE_MVA / ratio[-1] ** 2)
             row = self._branch(transformer, (nodes[0], nodes[1]), "transformer", on)
             z *= ratio[1] ** 2
             size = own[0].rated_mva
@@ -227,8 +238,20 @@ class _Build:
                         "q_i_frac": how.q_i,
                     }
             rows.append(row)
-        rows += [self._load(one, one.p_mw, one.q_mvar) for one in self.model.of(cim.SynchronousMachine)]
+        rows += [self._machine(one) for one in self.model.of(cim.SynchronousMachine)]
         return [row for row in rows if row]
+
+    def _machine(self, one: cim.SynchronousMachine) -> dict[str, Any]:
+        """A machine as a negative load that may hold its voltage; none where it is the source."""
+        row = self._load(one, one.p_mw, one.q_mvar)
+        if not row or one.mrid == self.held.reference:
+            return {}
+        held = self.held.target_pu(one, self.kv[row["node_id"]])
+        if held is not None:
+            limits = (one.q_min_mvar, one.q_max_mvar)
+            low, high = (None if q is None or abs(q) > _NO_LIMIT_MVAR else q for q in limits)
+            row |= {"q_mvar": 0.0, "v_set_pu": held, "q_min_mvar": low, "q_max_mvar": high}
+        return row
 
     def _load(self, one: cim.CimObject, p_mw: float, q_mvar: float) -> dict[str, Any]:
         node = self.at(one)
@@ -237,6 +260,7 @@ class _Build:
         return {
             "load_id": one.mrid, "node_id": node, "phase": "ABC", "p_mw": p_mw, "q_mvar": q_mvar,
             "p_z_frac": 0.0, "p_i_frac": 0.0, "q_z_frac": 0.0, "q_i_frac": 0.0, "cvr_p": None, "cvr_q": None,
+            "v_set_pu": None, "q_min_mvar": None, "q_max_mvar": None,
         }  # fmt: skip
 
     def banks(self) -> list[dict[str, Any]]:
@@ -256,15 +280,15 @@ class _Build:
         return rows
 
     def sources(self) -> list[dict[str, Any]]:
-        """External network injections and energy sources."""
+        """External network injections and energy sources, or the machine that is the reference of angles."""
         rows = []
-        for grid in self.model.of(cim.ExternalNetworkInjection):
+        machines = (one for one in self.model.of(cim.SynchronousMachine) if one.mrid == self.held.reference)
+        for grid in (*self.model.of(cim.ExternalNetworkInjection), *machines):
             node = self.at(grid)
             if not node:
                 continue
-            target = self.model.get(cim.RegulatingControl, grid.control).target_kv if grid.control else None
-            v_pu = (target or self.kv[node]) / self.kv[node]
-            rows.append({"source_id": grid.mrid, "node_id": node, "v_pu": v_pu, "v_deg": self._angle(node)})
+            rows.append({"source_id": grid.mrid, "node_id": node, "v_deg": self._angle(node),
+                         "v_pu": self.held.source_pu(grid, self.kv[node])})  # fmt: skip
         for source in self.model.of(cim.EnergySource):
             node = self.at(source)
             if node:
@@ -272,7 +296,7 @@ class _Build:
                              "v_pu": (source.kv or self.kv[node]) / self.kv[node],
                              "v_deg": math.degrees(source.angle_rad)})  # fmt: skip
         if not rows:
-            expected = "an ExternalNetworkInjection or EnergySource, which feeds the network"
+            expected = "an ExternalNetworkInjection or EnergySource that is connected"
             raise CaseError([Problem(self.model.file, None, "", "", expected)])
         return rows
 
@@ -322,6 +346,22 @@ class _Build:
             switches=self._table("switches", switches), sources=self._table("sources", sources),
             place=lambda name, row: (f"{self.model.file}: {name}", row),
         ))  # fmt: skip
+
+    def feeder_of_node(self) -> dict[str, str]:
+        """Feeder of each node: of its container, or of all equipment at it that is in one; else the model.
+
+        Nothing where the model has no feeders.
+        """
+        found: dict[str, set[str]] = {node: set() for node in self.kv}
+        for equipment, terminals in self.terminals.items():
+            for terminal in terminals:
+                found[self.place[terminal.mrid]].add(self.model.feeder_of(equipment))
+        of_node = {}
+        for node, names in found.items():
+            inside = names - {""}
+            shared = next(iter(inside)) if len(inside) == 1 else ""
+            of_node[node] = self.model.feeder_of(node) or shared or self.mark
+        return {} if set(of_node.values()) == {self.mark} else of_node
 
     def solved(self, feeder: Feeder) -> EngineVoltages:
         """The voltages of the SV profile.

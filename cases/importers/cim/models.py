@@ -105,6 +105,23 @@ class RatioTapChanger(CimObject):
     neutral: int = Field(0, alias="TapChanger.neutralStep")
     step: Finite = Field(0.0, alias="TapChanger.step")
     step_pct: Finite = Field(alias="RatioTapChanger.stepVoltageIncrement")
+    table: str = Field("", alias="RatioTapChanger.RatioTapChangerTable")
+
+
+class RatioTapChangerTable(CimObject):
+    """The table of a tap changer; what it is stands in its points."""
+
+
+class RatioTapChangerTablePoint(CimObject):
+    """One step of a table: the ratio, and deviations in percent of the winding's values."""
+
+    table: str = Field(alias="RatioTapChangerTablePoint.RatioTapChangerTable")
+    step: int = Field(alias="TapChangerTablePoint.step")
+    ratio: Finite = Field(1.0, alias="TapChangerTablePoint.ratio")
+    r_pct: Finite = Field(0.0, alias="TapChangerTablePoint.r")
+    x_pct: Finite = Field(0.0, alias="TapChangerTablePoint.x")
+    g_pct: Finite = Field(0.0, alias="TapChangerTablePoint.g")
+    b_pct: Finite = Field(0.0, alias="TapChangerTablePoint.b")
 
 
 class EnergyConsumer(CimObject):
@@ -127,11 +144,21 @@ class LoadResponseCharacteristic(CimObject):
     q_i: Finite = Field(0.0, alias="LoadResponseCharacteristic.qConstantCurrent")
 
 
-class SynchronousMachine(CimObject):
-    """A generator of constant power; p and q are consumed, as in SSH."""
+class Regulating(CimObject):
+    """Equipment that may hold a voltage."""
+
+    control: str = Field("", alias="RegulatingCondEq.RegulatingControl")
+    controlled: bool = Field(True, alias="RegulatingCondEq.controlEnabled")
+
+
+class SynchronousMachine(Regulating):
+    """A generator; p and q are consumed, as in SSH."""
 
     p_mw: Finite = Field(0.0, alias="RotatingMachine.p")
     q_mvar: Finite = Field(0.0, alias="RotatingMachine.q")
+    q_min_mvar: Finite | None = Field(None, alias="SynchronousMachine.minQ")
+    q_max_mvar: Finite | None = Field(None, alias="SynchronousMachine.maxQ")
+    priority: int = Field(0, alias="SynchronousMachine.referencePriority")
 
 
 class EnergySource(CimObject):
@@ -141,16 +168,23 @@ class EnergySource(CimObject):
     angle_rad: Finite = Field(0.0, alias="EnergySource.voltageAngle")
 
 
-class ExternalNetworkInjection(CimObject):
+class ExternalNetworkInjection(Regulating):
     """The grid above, at the voltage of its regulating control."""
-
-    control: str = Field("", alias="RegulatingCondEq.RegulatingControl")
 
 
 class RegulatingControl(CimObject):
-    """The voltage that is held."""
+    """The voltage that is held, and where."""
 
     target_kv: Positive | None = Field(None, alias="RegulatingControl.targetValue")
+    mode: str = Field("voltage", alias="RegulatingControl.mode")
+    enabled: bool = Field(True, alias="RegulatingControl.enabled")
+    terminal: str = Field("", alias="RegulatingControl.Terminal")
+
+
+class TopologicalIsland(CimObject):
+    """What a solution belongs to; its angles count from a node."""
+
+    reference_node: str = Field("", alias="TopologicalIsland.AngleRefTopologicalNode")
 
 
 class LinearShuntCompensator(CimObject):
@@ -173,8 +207,9 @@ MODELS: dict[str, type[CimObject]] = {
     one.__name__: one
     for one in (
         BaseVoltage, VoltageLevel, ConnectivityNode, TopologicalNode, Terminal, ACLineSegment,
-        PowerTransformer, PowerTransformerEnd, RatioTapChanger, EnergyConsumer, LoadResponseCharacteristic,
-        SynchronousMachine,
+        PowerTransformer, PowerTransformerEnd, RatioTapChanger, RatioTapChangerTable,
+        RatioTapChangerTablePoint, EnergyConsumer, LoadResponseCharacteristic, SynchronousMachine,
+        TopologicalIsland,
         EnergySource, ExternalNetworkInjection, RegulatingControl, LinearShuntCompensator, SvVoltage,
     )
 } | {
@@ -188,6 +223,7 @@ REFUSED = (
     "VsConverter", "DCLineSegment", "StationSupply", "PhaseTapChangerLinear", "PhaseTapChangerSymmetrical",
     "PhaseTapChangerAsymmetrical", "PhaseTapChangerTabular",
 )  # fmt: skip
+_CONTAINED = ("Equipment.EquipmentContainer", "ConnectivityNode.ConnectivityNodeContainer")
 _T = TypeVar("_T", bound=CimObject)
 
 
@@ -197,6 +233,14 @@ class Model:
     def __init__(self, items: dict[str, Item], file: str) -> None:
         self.file, self.kinds = file, {item.mrid: item.kind for item in items.values()}
         self.objects: dict[str, CimObject] = {}
+        self._container = {
+            item.mrid: next((item.links[key] for key in _CONTAINED if key in item.links), "")
+            for item in items.values()
+        }
+        self._feeders = {
+            item.mrid: item.values.get("IdentifiedObject.name", "").strip() or item.mrid
+            for item in items.values() if item.kind == "Feeder"
+        }  # fmt: skip
         problems = []
         for item in items.values():
             if item.kind in REFUSED:
@@ -216,6 +260,10 @@ class Model:
                 ]
         if problems:
             raise CaseError(problems[:KEPT_PROBLEMS])
+
+    def feeder_of(self, mrid: str) -> str:
+        """Name of the feeder that contains equipment or a node; "" where none does."""
+        return self._feeders.get(self._container.get(mrid, ""), "")
 
     def _problem(self, item: Item, key: str, value: str, expected: str) -> Problem:
         return Problem(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .parts import Feed, TapControl, Unit, Wire
+from .parts import Feed, Shunt, TapControl, Unit, Wire
 
 ROOT3 = float(np.sqrt(3.0))
 FAR_BASE = 0.2  # a base voltage that is this far from the rated one is no base of that bus
@@ -151,10 +151,13 @@ class Bus:
     split: bool  # behind a centre tap
 
 
-def buses(found: list[Span], source: Feed) -> dict[str, Bus]:
-    """The buses that branches end at, in the order of the branches, with the voltages that reach them."""
-    result: dict[str, Bus] = {source.bus: Bus(source.bus, {1, 2, 3}, 0.0, False)}
-    links: dict[str, list[tuple[str, Span]]] = {source.bus: []}
+def buses(found: list[Span], sources: list[Feed], shunts: list[Shunt]) -> dict[str, Bus]:
+    """The buses, in the order of the branches, with the voltages that reach them.
+
+    Those that no branch leads to have what stands there alone, and are dead.
+    """
+    result = {source.bus: Bus(source.bus, {1, 2, 3}, 0.0, False) for source in sources}
+    links: dict[str, list[tuple[str, Span]]] = {source.bus: [] for source in sources}
     for span in found:
         for end, bus in enumerate(span.buses):
             if bus not in result:
@@ -162,9 +165,14 @@ def buses(found: list[Span], source: Feed) -> dict[str, Bus]:
                 links[bus] = []
             result[bus].nodes |= _nodes(span, end)
             links[bus].append((span.buses[1 - end], span))
-    result[source.bus].kv = source.base_kv
-    for root in [source.bus, *_taps(found), *result]:
+    for source in sources:
+        result[source.bus].kv = source.base_kv
+    for root in [*(source.bus for source in sources), *_taps(found), *result]:
         _reach_buses(root, result, links)
+    for shunt in shunts:
+        if shunt.bus not in links:
+            across = shunt.part_kv * (1.0 if shunt.connection == "delta" else ROOT3)
+            result.setdefault(shunt.bus, Bus(shunt.bus, set(), across, False)).nodes.update(shunt.nodes)
     return result
 
 

@@ -15,7 +15,11 @@ is refused, with the element. Rules that need words:
 - **Parallel conductors.** One-phase lines beside each other on different phases become one branch (the ids
   joined by `+`), and one-phase transformers between the same buses one bank.
 - **Three windings** are three units around a node inside the transformer (`bus~bus~bus`).
-- **Generators, PV systems and storage** are loads of constant power: what they give at the solution.
+- **Nodes** are phases: those that wires join have one number, whatever the script calls them at each bus.
+- **Neutrals** that hang on nothing are eliminated, an impedance between a star point and ground is one that
+  the phases share; others are refused, or taken as grounded where that is asked for.
+- **Generators, PV systems, storage**, and sources beside the first one of an island, are loads of constant
+  power: what they give at the solution.
 - **Taps, banks and switches** are where the script leaves them, its own `solve` commands included.
 - **Ratings** are the `normamps` of lines, where the script gives any, and the kVA of transformers.
 
@@ -36,10 +40,8 @@ from .compiled.transformers import INSIDE
 from .reader import DssOptions, DssReport, read
 
 SUFFIXES = (".dss",)
-_LIVE, _SENSIBLE = (
-    1e-6,
-    1e3,
-)  # pu: what OpenDSS has on dead buses, and what it leaves on buses without anything
+# pu: what live phases induce in dead ones is less, what OpenDSS leaves on buses without anything is more
+_LIVE, _SENSIBLE = 1e-3, 1e3
 
 
 def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path | None = None) -> Feeder:
@@ -61,10 +63,12 @@ def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path 
 
 def read_file(path: str | Path, options: ReadOptions) -> Reading:
     """The same, with what became of the script's elements, and how OpenDSS solves the circuit."""
-    feeder, report = read(path, DssOptions(feeder_id=options.feeder_id, root=options.root))
+    wanted = DssOptions(feeder_id=options.feeder_id, root=options.root, approximate=options.approximate)
+    feeder, report = read(path, wanted)
     return Reading(
-        feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored
-    )
+        feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored,
+        approximated=report.approximated,
+    )  # fmt: skip
 
 
 def engine_voltages(feeder: Feeder, report: DssReport) -> EngineVoltages:
@@ -79,10 +83,13 @@ def engine_voltages(feeder: Feeder, report: DssReport) -> EngineVoltages:
     v_pu = np.full((feeder.n_nodes, 3), np.nan, dtype=np.complex128)
     compared = np.zeros((feeder.n_nodes, 3), dtype=bool)
     left = dict(report.volts)
+    sources = set(feeder.column("sources", "node_id"))
     nodes = zip(feeder.column("nodes", "node_id"), feeder.column("nodes", "phase"), strict=True)
     for row, (bus, letters) in enumerate(nodes):
         for letter in letters if INSIDE not in bus else "":
             place = PLACE[letter]
+            if bus in sources and (str(bus), place + 1) not in report.volts:
+                continue  # a source of one phase is one of three in the tables
             compared[row, place] = True
             value = left.pop((str(bus), place + 1), 0j) / base[row]
             if _LIVE < abs(value) < _SENSIBLE:

@@ -165,7 +165,7 @@ class Parts:
     v_max: float
     kv_bases: Sequence[float] | None
     coordinates: Mapping[str, tuple[float, float]]
-    source: Feed
+    sources: list[Feed]  # one for each island
     wires: list[Wire]
     off: set[str]
     units: list[Unit]

@@ -23,12 +23,14 @@ class DssOptions:
     Attributes:
         feeder_id: id of the feeder; the name of the circuit by default.
         root: folder that every file has to lie in; the master file's own by default.
+        approximate: whether neutral conductors that the tables cannot hold are taken as grounded.
         time_s: what the engine may take.
         memory_bytes: what it may take up.
     """
 
     feeder_id: str | None = None
     root: Path | None = None
+    approximate: bool = False
     time_s: float = TIME_LIMIT_S
     memory_bytes: int = MEMORY_LIMIT_BYTES
 
@@ -43,7 +45,10 @@ class DssReport:
         notes: further words about it.
         volts: voltages to ground in V that the engine finds with controls at rest, by bus and node; empty
             where it finds none.
-        eliminated: nodes beyond the third that only one element touches: neutrals without a connection.
+        eliminated: nodes beyond the third that the tables have inside of something: neutrals without a
+            connection, star points behind an impedance.
+        approximated: what was reduced, in words; empty where nothing was.
+        names: what the tables call the nodes that they call otherwise than the script; 0: grounded.
     """
 
     converted: dict[str, int]
@@ -51,6 +56,8 @@ class DssReport:
     notes: tuple[str, ...]
     volts: dict[tuple[str, int], complex] = field(repr=False)
     eliminated: frozenset[tuple[str, int]] = frozenset()
+    approximated: str = ""
+    names: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, repr=False)
 
 
 def read(path: str | Path, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:
@@ -68,24 +75,21 @@ def read(path: str | Path, options: DssOptions | None = None) -> tuple[Feeder, D
     if not file.is_file():
         raise CaseError([Problem(str(file), None, "", "", "a file that exists")])
     compiled = compile_script(file, root, time_s=options.time_s, memory_bytes=options.memory_bytes)
-    return convert(compiled, str(file), options.feeder_id)
+    return convert(compiled, str(file), options)
 
 
-def convert(compiled: Compiled, file: str, feeder_id: str | None = None) -> tuple[Feeder, DssReport]:
+def convert(compiled: Compiled, file: str, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:
     """The feeder that a compiled circuit is; see `read`."""
-    reading = Reading(Pieces(compiled, file))
+    options = options or DssOptions()
+    reading = Reading(Pieces(compiled, file), approximate=options.approximate)
     parts = reading.parts()
     with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
-        feeder = with_layout(Tables(parts, file).feeder(feeder_id))
-    header = compiled.header
-    volts: dict[tuple[str, int], complex] = {}
-    if header["converged"]:
-        for name, volt in zip(header["node_names"], compiled.complex(header["volts"]).tolist(), strict=True):
-            bus, _, node = name.rpartition(".")
-            volts[bus, int(node)] = volt
+        feeder = with_layout(Tables(parts, file).feeder(options.feeder_id))
     report = DssReport(
         {kind: count for kind, count in sorted(reading.counts.items()) if count},
         {kind: count for kind, count in sorted(reading.left_out.items()) if count},
-        tuple(reading.notes), volts, reading.pieces.private,
+        tuple(reading.notes), reading.pieces.volts, reading.pieces.private | reading.pieces.inner,
+        reading.approximated,
+        reading.pieces.names,
     )  # fmt: skip
     return feeder, report

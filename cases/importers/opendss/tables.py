@@ -12,9 +12,9 @@ from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...schema import table
 from .branches import ROOT3, Span, base_of, buses, check_split, spans
-from .parts import Parts, Place, Shunt, Unit, Wire
+from .parts import Feed, Parts, Place, Shunt, Unit, Wire
 from .rows import Frame, Row, bank_control_row, capacitor_row, dead_phases, load_row, regulator_row, unit_row
-from .ungrounded_windings import check_ungrounded
+from .ungrounded_windings import antifloat_shunts
 
 BASE_MVA = 1.0
 
@@ -26,12 +26,13 @@ class Tables:
         self.parts, self.file = parts, file
         self.places: dict[str, list[Place]] = {}
         self.notes = list(parts.notes)
-        self.source = parts.source
+        self.sources = parts.sources
+        self.source = parts.sources[0]
         self.controls = parts.tap_controls
         tapped = {control.unit.name: control.unit for control in self.controls}
         self.units = [tapped.get(unit.name, unit) for unit in parts.units]
         self.spans = self._with_ties(spans(self._wires(), self.units, self.controls))
-        self.buses = buses(self.spans, self.source)
+        self.buses = buses(self.spans, self.sources, [*parts.loads, *parts.capacitors])
         check_split(self.spans, self.buses)
         self.base = {
             name: base_of(bus.kv or self.source.base_kv, parts.kv_bases) for name, bus in self.buses.items()
@@ -43,7 +44,8 @@ class Tables:
     def _wires(self) -> list[Wire]:
         """All wires but the disabled ones that are no switches and not the only ones to a bus with a load."""
         every, off = self.parts.wires, self.parts.off
-        live = {bus for wire in every if wire.name not in off for bus in wire.buses} | {self.source.bus}
+        live = {bus for wire in every if wire.name not in off for bus in wire.buses}
+        live |= {source.bus for source in self.sources}
         live |= {bus for unit in self.units for bus in unit.buses}
         served = {shunt.bus for shunt in (*self.parts.loads, *self.parts.capacitors)} - live
         self.needed = {wire.name for wire in every if wire.name in off and served & set(wire.buses)}
@@ -84,7 +86,8 @@ class Tables:
         """The feeder; raises CaseError with files and lines."""
         self.feeder_id = feeder_id or self.parts.name
         shunts, banks = self.parts.loads, self.parts.capacitors
-        check_ungrounded(self.spans, self.source.bus, [*shunts, *banks])
+        feeding = [source.bus for source in self.sources]
+        banks = [*banks, *antifloat_shunts(self.spans, feeding, [*shunts, *banks])]
         self._add_dead_phases([*shunts, *banks])
         load_table = self._table(
             "loads", [load_row(self.frame, shunt) for shunt in shunts], [shunt.place for shunt in shunts]
@@ -104,7 +107,9 @@ class Tables:
             "regulators": self._regulators(),
             "transformers": self._transformers(),
             "switches": self._switches(),
-            "sources": self._table("sources", [self._source()], [self.source.place]),
+            "sources": self._table(
+                "sources", map(self._source, self.sources), [source.place for source in self.sources]
+            ),
             "cap_controls": self._cap_controls(),
         }
         self._note_disabled()
@@ -155,12 +160,13 @@ class Tables:
     def _nodes(self, loaded: set[str]) -> pa.Table:
         positions = self._positions()
         rows, places = [], []
+        feeding = {source.bus for source in self.sources}
         at: dict[str, Place] = {}
         for span in self.spans:
             for end in span.buses:
                 at.setdefault(end, _place(span))
         for name, bus in self.buses.items():
-            kind = "source" if name == self.source.bus else "load" if name in loaded else "junction"
+            kind = "source" if name in feeding else "load" if name in loaded else "junction"
             x, y, origin = positions.get(name, (None, None, None))
             rows.append(
                 {
@@ -300,15 +306,14 @@ class Tables:
 
     # -- loads, capacitors, source ---------------------------------------------------------------------
 
-    def _source(self) -> Row:
-        z = self.source.z_ohm
+    def _source(self, source: Feed) -> Row:
         return {
-            "source_id": self.source.name,
-            "node_id": self.source.bus,
-            "v_pu": self.source.v_pu * self.source.base_kv / self.base[self.source.bus],
-            "v_deg": self.source.v_deg,
-            "r_ohm": z.real.ravel().tolist(),
-            "x_ohm": z.imag.ravel().tolist(),
+            "source_id": source.name,
+            "node_id": source.bus,
+            "v_pu": source.v_pu * source.base_kv / self.base[source.bus],
+            "v_deg": source.v_deg,
+            "r_ohm": source.z_ohm.real.ravel().tolist(),
+            "x_ohm": source.z_ohm.imag.ravel().tolist(),
         }
 
     def _cap_controls(self) -> pa.Table:

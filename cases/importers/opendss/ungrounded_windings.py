@@ -2,7 +2,7 @@
 
 OpenDSS keeps windings from floating by millionths of their rating to ground at each terminal, and counts the
 second terminal twice where a winding between two phases is called wye. Beside any real path to ground that is
-nothing; without one it alone decides where the phases stand, and the tables cannot say it.
+nothing; without one it alone decides where the phases stand, and the second count becomes a bank.
 """
 
 from __future__ import annotations
@@ -10,35 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .branches import Span
+from .compiled.labels import Groups
 from .parts import Shunt, Unit
 
 Node = tuple[str, int]
 
 
-class _Groups:
-    """Nodes that something conducts between."""
-
-    def __init__(self) -> None:
-        self.above: dict[Node, Node] = {}
-
-    def of(self, node: Node) -> Node:
-        """The one that stands for all of the group."""
-        while (up := self.above.get(node, node)) != node:
-            self.above[node] = self.above.get(up, up)
-            node = up
-        return node
-
-    def join(self, nodes: list[Node]) -> None:
-        for node in nodes[1:]:
-            self.above[self.of(node)] = self.of(nodes[0])
-
-
-def check_ungrounded(found: list[Span], source: str, shunts: Iterable[Shunt]) -> None:
-    """Raise where a winding between two phases, called wye, is in a part of the feeder without ground.
-
-    Raises:
-        CaseError: names the transformer.
-    """
+def antifloat_shunts(found: list[Span], sources: list[str], shunts: Iterable[Shunt]) -> list[Shunt]:
+    """What OpenDSS counts twice, where a winding between two phases called wye has no ground, as banks."""
     suspects = [
         (unit, end)
         for span in found
@@ -48,29 +27,38 @@ def check_ungrounded(found: list[Span], source: str, shunts: Iterable[Shunt]) ->
         and not (unit.connection == "centre-tap" and end == 1)
     ]  # fmt: skip
     if not suspects:
-        return
-    groups = _Groups()
-    grounded: list[Node] = [(source, node) for node in (1, 2, 3)]
+        return []
+    groups = Groups()
+    grounded: list[Node] = [(source, node) for source in sources for node in (1, 2, 3)]
     for span in found:
         for wire in span.wires if span.closed and not span.open_ends else ():
             for node in wire.nodes:
-                groups.join([(bus, node) for bus in span.buses])
+                groups.join(*((bus, node) for bus in span.buses))
         for unit in span.units:
             for kind, nodes in _sides(unit):
                 _enter(groups, grounded, kind, nodes)
     for shunt in shunts:
         _enter(groups, grounded, shunt.connection, [(shunt.bus, node) for node in shunt.nodes])
     fixed = {groups.of(node) for node in grounded}
-    for unit, end in suspects:
-        if groups.of((unit.buses[end], unit.terminals[end][0])) not in fixed:
-            shown = f"wye at {unit.buses[end]}.{'.'.join(map(str, unit.terminals[end]))}"
-            expected = "conn=delta between two phases without ground, where OpenDSS weighs them unequally"
-            raise unit.place.error(f"transformer.{unit.name} conn", shown, expected)
+    return [
+        _second_time(unit, end)
+        for unit, end in suspects
+        if groups.of((unit.buses[end], unit.terminals[end][0])) not in fixed
+    ]
 
 
-def _enter(groups: _Groups, grounded: list[Node], kind: str, nodes: list[Node]) -> None:
+def _second_time(unit: Unit, end: int) -> Shunt:
+    winding = unit.windings[end]
+    return Shunt(
+        f"{unit.name}#antifloat{end + 1}", unit.buses[end], unit.terminals[end][1:], "wye", winding.kv, 0.0,
+        -unit.ppm * 1e-6 * unit.kva / 2000.0, (0.0, 0.0, 0.0, 0.0), None, 0.0, 1e3, True, unit.place,
+    )  # fmt: skip
+
+
+def _enter(groups: Groups, grounded: list[Node], kind: str, nodes: list[Node]) -> None:
     if kind == "delta":
-        groups.join(nodes)
+        for node in nodes[1:]:
+            groups.join(nodes[0], node)
     else:
         grounded.extend(nodes)
 

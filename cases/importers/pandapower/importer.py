@@ -13,17 +13,21 @@ names where they are unique within a table, else kind and index (`bus12`). Rules
 - **Shunts** without losses that inject are capacitor banks, others stay with their node.
 - **Limits** of buses are the net's, 0.9 and 1.1 pu where it has none; ratings are those of lines and plates.
 - **Magnetising currents** stand at the ends of a transformer as shunts of the nodes.
+- **Feeders** are the zones of the net, where it has several, else what each external grid feeds.
 - **Out of service** lines are open branches; other elements out of service are left out.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from ...model.feeder import Feeder
 from ..reading import Reading
+from ..several import told_apart
 from .balanced import Source, read_balanced
+from .names import unique_names
 from .nets import SUFFIXES as SUFFIXES
 from .nets import copied, read_net
 from .per_phase import read_per_phase
@@ -51,7 +55,9 @@ def read_file(path: str | Path, feeder_id: str | None = None, phases: str | None
     path = Path(path)
     net = read_net(path)
     title = str(net.get("name") or "")
-    return read(net, Source(str(path), path.stem, feeder_id or path.stem, title), phases)
+    return _marked(
+        read(net, Source(str(path), path.stem, feeder_id or path.stem, title), phases), net, feeder_id
+    )
 
 
 def from_pandapower(
@@ -76,7 +82,20 @@ def read_memory(
 ) -> Reading:
     """A net in memory with its engine; see `from_pandapower`."""
     called = name or str(net.get("name") or "") or "pandapower"
-    return read(copied(net), Source("", called, feeder_id or called), phases)
+    net = copied(net)
+    return _marked(read(net, Source("", called, feeder_id or called), phases), net, feeder_id)
+
+
+def _marked(reading: Reading, net: Any, feeder_id: str | None) -> Reading:
+    """With the zones of a net as its feeders, or what its sources feed, unless one id is given for all."""
+    if feeder_id is not None:
+        return reading
+    zones = net.bus.get("zone", {})
+    names = unique_names(net, "bus")
+    of_node = {
+        names[int(bus)]: "" if zone is None or zone != zone else str(zone) for bus, zone in zones.items()
+    }
+    return dataclasses.replace(reading, feeder=told_apart(reading.feeder, of_node))
 
 
 def read(net: Any, source: Source, phases: str | None = None) -> Reading:

@@ -27,6 +27,7 @@ class Bus:
     va_deg: float
     v_min: float
     v_max: float
+    area: str
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Unit:
     name: str
     p_mw: float
     q_mvar: float
-    q_max: float
-    q_min: float
+    q_max: float | None
+    q_min: float | None
     v_pu: float
 
 
@@ -98,6 +99,7 @@ class Elements:
     def __init__(self, raw: RawFile) -> None:
         self.raw, self.version, self.base = raw, raw.version, raw.base_mva
         self._refuse()
+        self._areas = {r.text(0): r.text(4).strip() or r.text(0) for r in raw.of("area")}
         self.buses = {bus.number: bus for bus in map(self._bus, raw.of("bus"))}
         self.on = {number for number, bus in self.buses.items() if bus.kind != ISOLATED}
         self.loads = _present(map(self._load, raw.of("load")))
@@ -155,7 +157,8 @@ class Elements:
         if kv <= 0:
             raise CaseError([r.problem("BASKV", f"{kv:g}", "kV > 0")])
         v, angle = r.number(at[0], "VM", 1.0), r.number(at[1], "VA", 0.0)
-        return Bus(r, r.whole(0, "I"), r.text(1), kv, kind, v, angle, low, high)
+        area = r.text(6 if self.version == 30 else 4)
+        return Bus(r, r.whole(0, "I"), r.text(1), kv, kind, v, angle, low, high, self._areas.get(area, area))
 
     def _load(self, r: Record) -> Draw | None:
         bus = self._place(r, 0, "I")
@@ -170,8 +173,8 @@ class Elements:
         bus, status = self._place(r, 0, "I"), 15 if self.version >= 35 else 14
         if bus not in self.on or not r.whole(status, "STAT", 1):
             return None
-        p, q, high, low = (r.number(k, n, d) for k, n, d in
-                           ((2, "PG", 0), (3, "QG", 0), (4, "QT", 9999), (5, "QB", -9999)))  # fmt: skip
+        p, q = r.number(2, "PG", 0.0), r.number(3, "QG", 0.0)
+        high, low = r.limit(4, "QT"), r.limit(5, "QB")
         return Unit(r, bus, f"gen{bus}.{r.text(1, '1')}", p, q, high, low, r.number(6, "VS", 1.0))
 
     def _fixed(self, r: Record) -> Shunt | None:

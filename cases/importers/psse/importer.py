@@ -7,7 +7,8 @@ branches, switching devices and transformers of two windings. Rules that need wo
 - **Ratios.** The impedance of a transformer lies between its two ideal ratios; both go to the from end.
 - **Sources** are the swing buses; generators at buses of type 2 hold their voltage, others inject.
 - **Switched shunts** stand at their BINIT, as capacitor banks or reactors.
-- **Not read**: areas, zones, owners and interchange, which change nothing in a power flow.
+- **Feeders** are the areas, where there are several, else what each swing bus feeds.
+- **Not read**: zones, owners and interchange, which change nothing in a power flow.
 - **Refused**: transformers of three windings, DC lines and FACTS devices.
 """
 
@@ -24,12 +25,12 @@ from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...schema import table
 from ..reading import EngineVoltages, Reading
+from ..several import told_apart
 from .elements import Draw, Elements, Joint
 from .records import read_raw
 
 SUFFIXES = (".raw",)
 _SWING, _HOLDS = 3, 2
-_NO_LIMIT_MVAR = 9998.0
 
 
 def import_psse(path: str | Path, feeder_id: str | None = None) -> Feeder:
@@ -48,6 +49,8 @@ def read_file(path: str | Path, feeder_id: str | None = None) -> Reading:
     elements = Elements(raw)
     build = _Build(elements, feeder_id or path.stem)
     feeder = build.feeder(path.stem)
+    if feeder_id is None:
+        feeder = told_apart(feeder, {str(bus.number): bus.area for bus in build.buses})
 
     def engine() -> EngineVoltages:
         from .engine import solve_elements
@@ -166,8 +169,8 @@ class _Build:
                 "q_mvar": 0.0 if holds else -unit.q_mvar,
                 **dict.fromkeys(("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac"), 0.0),
                 "v_set_pu": unit.v_pu if holds else None,
-                "q_min_mvar": unit.q_min if holds and unit.q_min > -_NO_LIMIT_MVAR else None,
-                "q_max_mvar": unit.q_max if holds and unit.q_max < _NO_LIMIT_MVAR else None,
+                "q_min_mvar": unit.q_min if holds else None,
+                "q_max_mvar": unit.q_max if holds else None,
             }))  # fmt: skip
         return self._table("loads", rows)
 

@@ -27,6 +27,7 @@ _SECTIONS = {
         *("transformer", *_LATER),
     ),
 }
+NO_LIMIT = 9998.0  # 9999 is the format's own word for no limit
 _NEEDED = ("bus", "load", "generator", "branch", "transformer")
 
 
@@ -55,6 +56,15 @@ class Record:
         if not abs(value) < 1e30:
             raise CaseError([self.problem(name, repr(text) if text else "", "a finite number")])
         return value
+
+    def limit(self, at: int, name: str) -> float | None:
+        """Field `at` as a limit: None where it is empty, or so far off that it says there is none."""
+        text = self.fields[at] if at < len(self.fields) else ""
+        try:
+            far = not text or abs(float(text)) >= NO_LIMIT
+        except ValueError:
+            far = False
+        return None if far else self.number(at, name)
 
     def whole(self, at: int, name: str, default: int | None = None) -> int:
         """Field `at` as a whole number."""

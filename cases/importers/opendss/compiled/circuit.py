@@ -6,31 +6,38 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-import numpy as np
-
 from ....errors import CaseError, Problem
-from ..parts import BankControl, Feed, Parts, Shunt, TapControl, Unit
+from ..parts import BankControl, Parts, Shunt, TapControl, Unit, Wire
 from .controls import bank_control, tap_control
+from .injections import INJECTIONS, injections_of
+from .labels import renamed
+from .neutrals import neutrals, solid, star_points
 from .pieces import Piece, Pieces
 from .series import is_series, wire_of
-from .shunts import admittance_of, capacitors_of, injections_of, loads_of
-from .transformers import INSIDE, units_of
+from .shunts import admittance_of, capacitors_of, loads_of
+from .sources import feeds
+from .transformers import INSIDE, behind_neutral, units_of
 
 PROTECTION = ("fuse", "recloser", "relay", "swtcontrol")
-INJECTIONS = ("generator", "pvsystem", "storage")
+_USUAL = ("generator", "pvsystem", "storage")
 _T = TypeVar("_T", TapControl, BankControl)
 
 
 class Reading:
-    """The parts of a circuit; `left_out` counts, by class, what has no place in them."""
+    """The parts of a circuit; `left_out` counts, by class, what has no place in them.
 
-    def __init__(self, pieces: Pieces) -> None:
-        self.pieces = pieces
+    Args:
+        approximate: whether neutral conductors are taken as grounded where the tables cannot hold them.
+    """
+
+    def __init__(self, pieces: Pieces, *, approximate: bool = False) -> None:
+        self.pieces, self.approximate = pieces, approximate
         header = pieces.header
         self.left_out: Counter[str] = Counter(header["left_out"])
         self.left_out.update(header["listed"])
         self.notes: list[str] = list(header["notes"])
         self.counts: Counter[str] = Counter()
+        self.approximated = ""  # what was reduced; empty: nothing
 
     def parts(self) -> Parts:
         """Everything.
@@ -42,7 +49,8 @@ class Reading:
         for kind, count in header["unknown"].items():
             self.left_out[kind] += count
         self._refuse()
-        source = self._source()
+        pieces.rename(renamed(pieces.all))
+        self._ground_neutrals()
         protected = {
             name[5:]
             for piece in pieces.of(*PROTECTION)
@@ -50,25 +58,14 @@ class Reading:
             if name.startswith("line.")
         }
         self.counts.update(piece.kind for piece in pieces.of(*PROTECTION))
-        wires, off = [], set()
-        for piece in pieces.of("line", "reactor", "capacitor", disabled=True):
-            if piece.kind != "line" and (not piece.enabled or not is_series(piece)):
-                continue
-            self.counts[piece.kind] += piece.enabled
-            wires.append(wire_of(pieces, piece, protected, rated=header["rated"]))
-            if not piece.enabled:
-                off.add(piece.name)
-        units, by_winding = self._units()
-        shunts = [row for piece in self._take("load") for row in loads_of(pieces, piece)]
-        shunts += [row for piece in self._take(*INJECTIONS) for row in injections_of(pieces, piece)]
-        banks: list[Shunt] = []
-        for piece in self._take("capacitor", "reactor", "fault"):
-            if is_series(piece):
-                self.counts[piece.kind] -= 1
-            elif piece.kind == "capacitor":
-                banks += capacitors_of(pieces, piece)
-            else:
-                shunts += admittance_of(pieces, piece)
+        units, by_winding, wires = self._units()
+        shunts, banks, off = self._wires(wires, protected)
+        sources, further = feeds(list(self._take("vsource")), pieces)
+        shunts = [row for piece in self._take("load") for row in loads_of(pieces, piece)] + shunts
+        for piece in (*self._take(*INJECTIONS), *further):
+            shunts += injections_of(pieces, piece)
+            if piece.kind not in _USUAL:
+                self.notes.append(f"{piece.title} stands as the constant power that it gives in the snapshot")
         fixed = [bank for bank in banks if bank.shares != (0.0, 0.0, 0.0, 0.0)]
         banks = [bank for bank in banks if bank.shares == (0.0, 0.0, 0.0, 0.0)]
         buses = header["buses"]
@@ -76,9 +73,46 @@ class Reading:
             header["name"], header["hz"], header["v_min"], header["v_max"],
             header["bases"] if any(bus["kv"] > 0 for bus in buses.values()) else None,
             {name: tuple(bus["at"]) for name, bus in buses.items() if bus["at"]},
-            source, wires, off, units, self._controls("regcontrol", lambda p: tap_control(p, by_winding)),
+            sources, wires, off, units, self._controls("regcontrol", lambda p: tap_control(p, by_winding)),
             self._controls("capcontrol", bank_control), shunts + fixed, banks, self.notes, self._disabled(),
         )  # fmt: skip
+
+    def _ground_neutrals(self) -> None:
+        pieces = self.pieces
+        pieces.rename({node: (node[0], 0) for node in solid(pieces)})
+        pieces.star_z = star_points(pieces)
+        if not self.approximate:
+            return
+        kept = [node for node in neutrals(pieces) if node not in pieces.inner]
+        pieces.rename({node: (node[0], 0) for node in kept})
+        if kept:
+            shown = ", ".join(f"{bus}.{node}" for bus, node in kept[:5])
+            more = f" and {len(kept) - 5} more" if len(kept) > 5 else ""
+            self.approximated = f"{len(kept)} neutral conductors taken as grounded ({shown}{more})"
+            self.notes.append(self.approximated)
+
+    def _wires(self, wires: list[Wire], protected: set[str]) -> tuple[list[Shunt], list[Shunt], set[str]]:
+        """Lines and the like into `wires`; shunts that are no banks, banks, and names of disabled wires."""
+        pieces, rated = self.pieces, self.pieces.header["rated"]
+        shunts: list[Shunt] = []
+        banks: list[Shunt] = []
+        off = set()
+        for piece in pieces.of("line", "reactor", "capacitor", "fault", disabled=True):
+            series = is_series(piece)
+            if not piece.enabled and (piece.kind != "line" or not series):
+                continue
+            self.counts[piece.kind] += piece.enabled
+            if not piece.enabled:
+                off.add(piece.name)
+            if series:
+                wire, more = wire_of(pieces, piece, protected, rated)
+                wires.append(wire)
+                shunts += more
+            elif piece.kind == "capacitor":
+                banks += capacitors_of(pieces, piece)
+            else:
+                shunts += admittance_of(pieces, piece)
+        return shunts, banks, off
 
     def _take(self, *kinds: str) -> list[Piece]:
         found = list(self.pieces.of(*kinds))
@@ -88,42 +122,34 @@ class Reading:
     def _refuse(self) -> None:
         for kind, count in self.pieces.header["unknown"].items():
             raise CaseError([Problem(self.pieces.file, None, kind, str(count), "no element of this class")])
-        for piece in self.pieces.of("isource", "autotrans"):
+        for piece in self.pieces.of("autotrans"):
             raise piece.error("", "", "no element of this class")
 
-    def _source(self) -> Feed:
-        sources = self._take("vsource")
-        if len(sources) != 1:
-            where = sources[1] if sources else self.pieces.all[0]
-            raise where.error("", str(len(sources)), "one source that takes part")
-        piece = sources[0]
-        nodes = [node for _, node in piece.terminals[0]]
-        if nodes != [1, 2, 3] or any(node for _, node in piece.terminals[1]):
-            raise piece.error("bus1", ".".join(map(str, nodes)), "three phases 1.2.3 and ground behind them")
-        assert piece.y is not None
-        kv, pu = piece.number("basekv"), piece.number("pu")
-        if kv <= 0 or pu <= 0:
-            raise piece.error("basekv, pu", f"{kv:g}, {pu:g}", "numbers > 0")
-        z = np.linalg.inv(piece.y[:3, :3])
-        return Feed(
-            piece.name, piece.terminals[0][0][0], kv, pu, piece.number("angle"), (z + z.T) / 2.0,
-            piece.place,
-        )  # fmt: skip
-
-    def _units(self) -> tuple[list[Unit], dict[tuple[str, int], Unit]]:
+    def _units(self) -> tuple[list[Unit], dict[tuple[str, int], Unit], list[Wire]]:
+        """Units, units by transformer and winding, and the impedances of star points."""
         found: list[Unit] = []
+        wires: list[Wire] = []
         by_winding: dict[tuple[str, int], Unit] = {}
         cores: Counter[tuple[str, ...]] = Counter()
         for piece in self._take("transformer"):
+            if any(any(side[: piece.phases]) for side in piece.opened):
+                if piece.some_open() or len(piece.terminals) > 2:
+                    raise piece.error("open", "", "two windings, open in all phases or in none")
+                self.notes.append(f"{piece.title} is open and was left out")
+                continue
             buses = INSIDE.join(dict.fromkeys(side[0][0] for side in piece.terminals))
             place = (buses, str(piece.terminals[0][0][1]), str(piece.phases))
             cores[place] += 1
             core = buses if cores[place] == 1 else f"{buses}{INSIDE}{cores[place]}"
             units = units_of(self.pieces, piece, core)
+            if any((piece.name, k) in self.pieces.star_z for k in range(len(piece.terminals))):
+                units, more = behind_neutral(piece, units, self.pieces.star_z)
+                wires += more
             found += units
-            for k in range(len(piece.terminals)):
-                by_winding[piece.name, k + 1] = units[k] if len(units) > 1 else units[0]
-        return found, by_winding
+            if len(units) == len(piece.terminals) or len(units) == 1:
+                for k in range(len(piece.terminals)):
+                    by_winding[piece.name, k + 1] = units[k] if len(units) > 1 else units[0]
+        return found, by_winding, wires
 
     def _controls(self, kind: str, read: Callable[[Piece], _T]) -> list[_T]:
         """Controls do not move a snapshot: one that the tables cannot say is left out, and noted."""

@@ -18,6 +18,7 @@ MODELS: Mapping[int, tuple[float, float, float, float]] = {
     7: (0, 0, 1, 0),
 }  # fmt: skip
 ZIPV = 8
+NO_NEUTRAL = "a neutral conductor of its own needs --approximate, which takes it as grounded"
 _NONE = (0.0, 0.0, 0.0, 0.0)
 _IMPEDANCE = (1.0, 0.0, 1.0, 0.0)
 _ANY_VOLTAGE = 1e3  # pu, of what has no band
@@ -67,7 +68,7 @@ def parts_of(pieces: Pieces, piece: Piece, delta: bool) -> list[Part]:
 def _part(piece: Piece, bus: str, pair: tuple[int, ...]) -> Part:
     live = tuple(node for node in pair if node)
     if any(node not in PHASES for node in live):
-        expected = "phases 1 to 3 and ground: no neutral conductor of its own"
+        expected = f"phases 1 to 3 and ground; {NO_NEUTRAL}"
         raise piece.error("bus1", f"{bus}.{'.'.join(map(str, pair))}", expected)
     return Part(bus, live if len(set(live)) == len(live) else ())
 
@@ -84,14 +85,14 @@ def shunts_at(piece: Piece, parts: list[Part], draw: Draw) -> list[Shunt]:
     pairs = [part.nodes for part in real if len(part.nodes) == 2]
     legs = {frozenset(pair) for pair in pairs}
     if real and not pairs and len(set(alone)) == len(alone):
-        return [_shunt(piece, piece.name, real[0].bus, tuple(alone), "wye", _scaled(draw, share * len(real)))]
+        return [shunt(piece, piece.name, real[0].bus, tuple(alone), "wye", _scaled(draw, share * len(real)))]
     if len(parts) == len(pairs) == len(legs) == 3:
-        return [_shunt(piece, piece.name, real[0].bus, PHASES, "delta", draw)]
+        return [shunt(piece, piece.name, real[0].bus, PHASES, "delta", draw)]
     found = []
     for k, part in enumerate(real):
         name = piece.name if len(real) == 1 else f"{piece.name}#{k + 1}"
         kind = "wye" if len(part.nodes) == 1 else "delta"
-        found.append(_shunt(piece, name, part.bus, part.nodes, kind, _scaled(draw, share)))
+        found.append(shunt(piece, name, part.bus, part.nodes, kind, _scaled(draw, share)))
     return found
 
 
@@ -99,14 +100,15 @@ def _scaled(draw: Draw, share: float) -> Draw:
     return replace(draw, p_mw=draw.p_mw * share, q_mvar=draw.q_mvar * share) if share != 1.0 else draw
 
 
-def _shunt(piece: Piece, name: str, bus: str, nodes: tuple[int, ...], kind: str, draw: Draw) -> Shunt:
+def shunt(piece: Piece, name: str, bus: str, nodes: tuple[int, ...], kind: str, draw: Draw) -> Shunt:
+    """A row of the tables."""
     return Shunt(
         name, bus, nodes, kind, draw.part_kv, draw.p_mw, draw.q_mvar, draw.shares, draw.exponents,
         draw.v_low, draw.v_high, draw.on, piece.place,
     )  # fmt: skip
 
 
-def _across(piece: Piece, delta: bool) -> float:
+def across(piece: Piece, delta: bool) -> float:
     """Rated kV across one part."""
     kv = piece.number("kv")
     if kv <= 0:
@@ -114,7 +116,8 @@ def _across(piece: Piece, delta: bool) -> float:
     return kv / ROOT3 if piece.phases > 1 and not delta else kv
 
 
-def _delta(piece: Piece) -> bool:
+def is_delta(piece: Piece) -> bool:
+    """Whether a device with one terminal lies between phases."""
     return piece.text("conn")[:1] in ("d", "l")
 
 
@@ -125,8 +128,10 @@ def loads_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     """A load."""
     if piece.all_open(0):
         return []
+    if piece.some_open():
+        raise piece.error("open", "", "all phases of a load open, or none")
     model = round(piece.number("model"))
-    delta = _delta(piece)
+    delta = is_delta(piece)
     factor = _load_factor(pieces, piece)
     shares, exponents = MODELS.get(model, _NONE), None
     if model == ZIPV:
@@ -138,7 +143,7 @@ def loads_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     elif model not in MODELS:
         raise piece.error("model", str(model), "1 to 8")
     draw = Draw(
-        piece.number("kw") * factor / 1000.0, piece.number("kvar") * factor / 1000.0, _across(piece, delta),
+        piece.number("kw") * factor / 1000.0, piece.number("kvar") * factor / 1000.0, across(piece, delta),
         shares, exponents, piece.number("vminpu"), piece.number("vmaxpu"),
     )  # fmt: skip
     return shunts_at(piece, parts_of(pieces, piece, delta), draw)
@@ -163,30 +168,19 @@ def _zip_shares(piece: Piece) -> tuple[float, float, float, float]:
     return pz, pi, qz, qi
 
 
-# -- generators, photovoltaics, storage ----------------------------------------------------------------------
-
-
-def injections_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
-    """What a generator, a PV system or a storage gives at the solution, as constant power."""
-    if piece.all_open(0) or piece.power is None:
-        return []
-    delta = _delta(piece)
-    p_kw, q_kvar = piece.power
-    draw = Draw(p_kw / 1000.0, q_kvar / 1000.0, _across(piece, delta))
-    return shunts_at(piece, parts_of(pieces, piece, delta), draw)
-
-
 # -- capacitors and reactors ---------------------------------------------------------------------------------
 
 
 def capacitors_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     """A bank of capacitors, step by step."""
-    delta = _delta(piece)
+    if piece.some_open():
+        return admittance_of(pieces, piece)
+    delta = is_delta(piece)
     states = [value > 0 for value in piece.numbers("states")]
     steps = piece.numbers("kvar")
     star = not delta and _ungrounded(pieces, piece)  # three alike without ground: as good as a delta
     parts = _bank_parts(piece, delta or star)
-    part_kv = _across(piece, delta or star)
+    part_kv = across(piece, delta or star)
     kvar_on = sum(kvar for kvar, on in zip(steps, states, strict=False) if on)
     if len(states) != len(steps) or not _says(pieces, piece, parts, kvar_on / 1000.0 / part_kv**2):
         return admittance_of(pieces, piece)
@@ -237,23 +231,28 @@ def admittance_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     nodes, y = pieces.reduced(piece)
     if any(node not in PHASES for _, node in nodes) or len({bus for bus, _ in nodes}) > 1:
         shown = " ".join(f"{bus}.{node}" for bus, node in nodes)
-        raise piece.error("bus1", shown, "phases of one bus and ground: no neutral conductor of its own")
-    return list(_stars_and_legs(piece, nodes, y))
+        raise piece.error("bus1", shown, f"phases of one bus and ground; {NO_NEUTRAL}")
+    return list(stars_and_legs(piece, nodes, y))
 
 
-def _stars_and_legs(piece: Piece, nodes: list[Node], y: np.ndarray) -> Iterator[Shunt]:
-    noise = 1e-12 * np.abs(y).max(initial=0.0)
+def stars_and_legs(
+    piece: Piece, nodes: list[Node], y: np.ndarray, at: str = "", size: float = 0.0
+) -> Iterator[Shunt]:
+    """Admittances to ground and between phases; what is nothing beside `size` is left out."""
+    noise = 1e-12 * max(np.abs(y).max(initial=0.0), 1e-2 * size)
     for k, (bus, node) in enumerate(nodes):
         to_ground = y[k].sum()
         if abs(to_ground) > noise:
-            yield _impedance(piece, f"{piece.name}#{node}", bus, (node,), to_ground)
+            yield _impedance(piece, f"{piece.name}{at}#{node}", bus, (node,), to_ground)
         for j in range(k + 1, len(nodes)):
             if abs(y[k, j]) > noise:
                 pair = (node, nodes[j][1])
-                yield _impedance(piece, f"{piece.name}#{node}{nodes[j][1]}", bus, pair, -y[k, j])
+                yield _impedance(piece, f"{piece.name}{at}#{node}{nodes[j][1]}", bus, pair, -y[k, j])
 
 
 def _impedance(piece: Piece, name: str, bus: str, nodes: tuple[int, ...], y: complex) -> Shunt:
-    """An admittance of y siemens: at 1 kV across it takes conj(y) MVA."""
+    """An admittance of y siemens: at 1 kV across it takes conj(y) MVA. What is of a bank stays one."""
     kind = "wye" if len(nodes) == 1 else "delta"
-    return _shunt(piece, name, bus, nodes, kind, Draw(y.real, -y.imag, 1.0, _IMPEDANCE))
+    if piece.kind == "capacitor" and y.imag > 0 and abs(y.real) < 1e-9 * y.imag:
+        return shunt(piece, name, bus, nodes, kind, Draw(0.0, y.imag, 1.0))
+    return shunt(piece, name, bus, nodes, kind, Draw(y.real, -y.imag, 1.0, _IMPEDANCE))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..parts import Unit, Winding
+import numpy as np
+
+from ..parts import Unit, Winding, Wire
+from .labels import centre_legs
 from .pieces import PHASES, ROOT3, Node, Piece, Pieces
 
 INSIDE = "~"  # joins the buses of three windings to the name of the node inside
@@ -26,6 +30,8 @@ def units_of(pieces: Pieces, piece: Piece, core: str) -> list[Unit]:
     Raises:
         CaseError: windings that the tables cannot hold.
     """
+    if piece.phases == 2 and len(piece.terminals) == 2:
+        return _two_phases(pieces, piece)
     sides = [_side(pieces, piece, k) for k in range(len(piece.terminals))]
     if len(sides) == 3 and _centre_tapped(piece, sides):
         return [_unit(piece, piece.name, (sides[0], sides[1]), "centre-tap", _reactances(piece), (1, 2))]
@@ -44,6 +50,51 @@ def units_of(pieces: Pieces, piece: Piece, core: str) -> list[Unit]:
     if len(sides) == 3:
         return _star(piece, sides, core)
     raise piece.error("windings", str(len(sides)), "two or three windings")
+
+
+def _two_phases(pieces: Pieces, piece: Piece) -> list[Unit]:
+    """A transformer of two phases as two of one phase each."""
+    units = []
+    deltas = [bool(info["delta"]) for info in piece.windings]
+    lags = (piece.windings[0]["kv"] >= piece.windings[1]["kv"]) != _leads(piece)
+    back = deltas[0] != deltas[1] and lags == deltas[0]  # which neighbour a leg of the delta ends at
+    for phase in (0, 1):
+        windings = []
+        for info in piece.windings:
+            kv = info["kv"] if info["delta"] else info["kv"] / ROOT3
+            windings.append({**info, "kva": info["kva"] / 2.0, "kv": kv})
+        terminals = []
+        for side, info in zip(piece.terminals, piece.windings, strict=True):
+            other = side[(phase + (-1 if back else 1)) % 3] if info["delta"] else side[2]
+            terminals.append([side[phase], other])
+        one = replace(piece, name=f"{piece.name}#{phase + 1}", phases=1, terminals=terminals,
+                      windings=windings)  # fmt: skip
+        units += units_of(pieces, one, "")
+    return units
+
+
+def behind_neutral(
+    piece: Piece, units: list[Unit], star_z: Mapping[tuple[str, int], complex]
+) -> tuple[list[Unit], list[Wire]]:
+    """Impedances of star points as wires that the phases share, between the windings and their buses."""
+    wires = []
+    for k in range(len(piece.terminals)):
+        z = star_z.get((piece.name, k))
+        if z is None:
+            continue
+        bus = piece.terminals[k][0][0]
+        inner = f"{bus}{INSIDE}{piece.name}.{k + 1}"
+        at, end = (0, k) if len(units) == 1 else (k, 0 if k == 0 else 1)
+        ends = list(units[at].buses)
+        ends[end] = inner
+        units[at] = replace(units[at], buses=(ends[0], ends[1]))
+        wires.append(
+            Wire(
+                f"{piece.name}#n{k + 1}", (inner, bus), PHASES, np.full((3, 3), z), np.zeros((3, 3)), False,
+                True, "", None, None, piece.place,
+            )
+        )  # fmt: skip
+    return units, wires
 
 
 def _side(pieces: Pieces, piece: Piece, k: int) -> Side:
@@ -68,7 +119,8 @@ def _side(pieces: Pieces, piece: Piece, k: int) -> Side:
     elif delta:
         kind = "delta" if piece.phases == 3 else "odd"
     else:
-        kind = "wye" if not neutral[1] else "floating" if _private(pieces, neutral) else "odd"
+        known = not neutral[1] or (piece.name, k) in pieces.star_z
+        kind = "wye" if known else "floating" if _private(pieces, neutral) else "odd"
     return Side(given[0][0], kind, nodes, winding)
 
 
@@ -83,10 +135,10 @@ def _reactances(piece: Piece) -> tuple[float, ...]:
 def _centre_tapped(piece: Piece, sides: list[Side]) -> bool:
     """A one-phase transformer with the middle of its secondary at ground."""
     _, low, other = sides
-    ends = [tuple(node for _, node in piece.terminals[k]) for k in (1, 2)]
-    alike = [(side.bus, side.winding.kv, side.winding.tap) for side in (low, other)]
-    same = alike[0] == alike[1]
-    return piece.phases == 1 and same and ends == [(1, 0), (0, 2)] and sides[0].kind in ("wye", "delta")
+    same = (low.winding.kv, low.winding.tap) == (other.winding.kv, other.winding.tap)
+    legs = centre_legs(piece)
+    ends = legs is not None and [node for _, node in legs] == [1, 2]
+    return same and ends and sides[0].kind in ("wye", "delta")
 
 
 def _unit(

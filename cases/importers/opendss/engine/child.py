@@ -27,6 +27,10 @@ def main() -> None:
     os._exit(0)  # the engine's own end may take the process with it
 
 
+#: What an engine that is asked about a circuit it does not have may end with, beside its own error.
+_FAULTS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+
+
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     file, root = Path(request["file"]), Path(request["root"])
     try:
@@ -45,7 +49,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return {"refused": refusal.parts}, b""
     except MemoryError:
         expected = f"a circuit that fits into {request['memory_bytes'] >> 20} MiB"
-    except Exception as error:  # noqa: BLE001  whatever it is, the parent has to hear of it
+    except (session.error, *_FAULTS) as error:  # the parent has to hear of it
         text = " ".join(str(error).split())[:300]
         expected = f"a circuit that OpenDSS can be asked about ({type(error).__name__}: {text})"
     return {"refused": RefusedError(str(file), None, "", "", expected).parts}, b""

@@ -68,6 +68,9 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "recloser": ("switchedobj", "switchedterm", "monitoredobj"),
     "relay": ("switchedobj", "switchedterm", "monitoredobj"),
     "isource": (),
+    "indmach012": (),
+    "windgen": (),
+    "vccs": (),
     "fault": (),
 }
 LISTED = frozenset(  # classes of what a snapshot can hold; without electrical meaning, or read otherwise
@@ -77,8 +80,9 @@ LISTED = frozenset(  # classes of what a snapshot can hold; without electrical m
 )
 OF_EVERY_CIRCUIT = {"growthshape": 1, "loadshape": 1, "spectrum": 7, "tcc_curve": 10}
 CONTROLS = frozenset("regcontrol capcontrol swtcontrol fuse recloser relay".split())
-WITH_POWER = frozenset("load generator pvsystem storage".split())
-WITHOUT_ADMITTANCE = CONTROLS | WITH_POWER | {"isource"}
+# What gives or takes power by its own rules: its currents at the solution are read.
+INJECTING = frozenset("generator pvsystem storage vsource isource indmach012 windgen vccs".split())
+WITHOUT_ADMITTANCE = CONTROLS | (INJECTING - {"vsource"}) | {"load"}
 
 
 class Blob:
@@ -123,8 +127,8 @@ def read_circuit(dss: Any, blob: Blob) -> dict[str, Any]:
             found["listed"][kind] = count - OF_EVERY_CIRCUIT.get(kind, 0)
     found["unknown"] = counts
     for element in elements:
-        if element["kind"] in WITH_POWER and element["enabled"]:
-            element["power"] = _power(circuit, element)
+        if element["kind"] in INJECTING and element["enabled"]:
+            element["currents"] = _currents(circuit, element, blob)
     _close_all(dss, circuit, elements)
     for element in elements:
         _structure(circuit, element, blob)
@@ -198,11 +202,10 @@ def _windings(circuit: Any, name: str) -> list[dict[str, float]]:
     return found
 
 
-def _power(circuit: Any, element: dict[str, Any]) -> list[float]:
-    """kW and kvar into the element at all of its conductors together."""
+def _currents(circuit: Any, element: dict[str, Any], blob: Blob) -> list[int]:
+    """A into the element at each of its conductors."""
     circuit.SetActiveElement(f"{element['kind']}.{element['name']}")
-    flow = np.asarray(circuit.ActiveCktElement.Powers, dtype=float)
-    return [float(flow[::2].sum()), float(flow[1::2].sum())]
+    return blob.put(circuit.ActiveCktElement.Currents)
 
 
 def _close_all(dss: Any, circuit: Any, elements: list[dict[str, Any]]) -> None:

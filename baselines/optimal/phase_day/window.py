@@ -1,0 +1,123 @@
+"""Plans of windows on a per-phase feeder: hours ahead, and the interval that is decided now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....envs.core.planning import PlannedScenario, Window
+from ...errors import RunError
+from ..affine import FloatArray
+from ..devices import Decided
+from ..rolling.coarse import coarse
+from .fleet import Leaving
+from .network import Setpoints
+from .plan import searched
+from .search import PhaseSearch
+
+_INTERVAL_STEPS = 4
+_HOLD = 1000.0  # price of a MW off the schedule, in the reward of the task
+#: Kinds whose power nothing but the interval itself decides, and kinds that give now and take later.
+_FREE, _STORES = ("pv", "wind"), ("battery",)
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseSchedule:
+    """What is planned, in intervals as they are or in longer ones.
+
+    Attributes:
+        times: Intervals of the environment in one of the plan.
+        window: What it was planned for.
+        actions: (long, n_actions) floats in [-1, 1].
+        at: Setpoints of the plan, (long, n_units) each.
+        decided: What is decided of devices that have a choice.
+    """
+
+    times: int
+    window: Window
+    actions: FloatArray
+    at: Setpoints
+    decided: Decided
+
+
+def phase_schedule(
+    scenario: PlannedScenario, window: Window, times: int = 1, margin_pu: float = 0.0
+) -> PhaseSchedule:
+    """The plan of a window, from the present on, true or foretold.
+
+    What is owed and stored is settled at the end of the window, as if the episode ended there.
+
+    Args:
+        scenario: Of the environment.
+        window: Its next intervals.
+        times: Intervals that are planned as one.
+        margin_pu: By how much voltages keep within the band.
+
+    Raises:
+        RunError: as `plan.plan_phase_day`.
+    """
+    long = coarse(window, times)
+    search, _ = searched(PhaseSearch(scenario, long, margin_pu=margin_pu))
+    return PhaseSchedule(times, long, search.actions(), search.at, search.held)
+
+
+def decided_now(
+    scenario: PlannedScenario, window: Window, schedule: PhaseSchedule, at: int, margin_pu: float = 0.0
+) -> FloatArray:
+    """(n_actions,) of an interval by itself, beside a schedule that says what devices with energy do.
+
+    What sun and wind feed in and all reactive power are planned anew; storage leaves the schedule where that
+    is worth more than its energy at the highest price of the day. Positions are those of the schedule.
+
+    Args:
+        scenario: Of the environment.
+        window: The interval, as it is foretold.
+        schedule: What was planned.
+        at: Its long interval.
+        margin_pu: By how much voltages keep within the band.
+    """
+    now = slice(at, at + 1)
+    wanted = _wanted(scenario, window, schedule, at)
+    start = Setpoints(wanted, schedule.at.q_mvar[now], schedule.at.position[now])
+    decided = {name: chosen[now] for name, chosen in schedule.decided.items()}
+    leaving = Leaving(wanted, _prices(scenario, window))
+    try:
+        search = PhaseSearch(scenario, window, start, decided=decided, leaving=leaving, margin_pu=margin_pu)
+        search.convex_steps(_INTERVAL_STEPS, bend=True)
+    except RunError:
+        return schedule.actions[at].copy()
+    return search.actions()[0]
+
+
+def _wanted(scenario: PlannedScenario, window: Window, schedule: PhaseSchedule, at: int) -> FloatArray:
+    """(1, n_units) by the schedule; what is free feeds in all it can.
+
+    What a unit does in an hour for a part of which it is there, it does while it is there.
+    """
+    place = {name: k for k, name in enumerate(scenario.fleet.names)}
+    wanted = schedule.at.p_mw[at].copy()
+    for (key, now), program in zip(window.outlooks.items(), scenario.fleet.programs, strict=True):
+        units = np.array([place[name] for name in now.units], dtype=np.int64)
+        if now.positions is not None or not units.size:
+            continue
+        if program.kind in _FREE:
+            wanted[units] = now.p_max_mw[0]
+            continue
+        told, planned = schedule.window.outlooks[key], wanted[units]
+        bound = np.where(planned < 0.0, told.p_min_mw[at], told.p_max_mw[at])
+        here = np.where(planned < 0.0, now.p_min_mw[0], now.p_max_mw[0])
+        wanted[units] = planned * np.where(bound != 0.0, here / np.where(bound != 0.0, bound, 1.0), 0.0)
+    return wanted[None]
+
+
+def _prices(scenario: PlannedScenario, window: Window) -> FloatArray:
+    highest = 0.0 if window.so_far is None else window.so_far.highest_usd_mwh
+    stored = highest * window.dt_h if highest > 0.0 else _HOLD
+    price = {program.kind: _HOLD for program in scenario.fleet.programs}
+    price |= dict.fromkeys(_FREE, 0.0) | dict.fromkeys(_STORES, stored)
+    kinds = [program.kind for program in scenario.fleet.programs for _ in program.names]
+    moved = {name for one in window.outlooks.values() if one.positions is not None for name in one.units}
+    names = [name for program in scenario.fleet.programs for name in program.names]
+    by_name = {name: 0.0 if name in moved else price[kind] for name, kind in zip(names, kinds, strict=True)}
+    return np.array([by_name[name] for name in scenario.fleet.names])

@@ -1,0 +1,87 @@
+"""Model predictive control per phase: a plan on the power flow itself, made again and again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ...envs.core.planning import Window
+from ..policy import AnyEnv, FloatArray
+from .mpc import Rolling, known
+from .phase_day.plan import check_phase_day
+from .phase_day.window import PhaseSchedule, decided_now, phase_schedule
+from .rolling.schedule import times_of
+
+#: Kinds of devices that leave the next interval as it is, but for switching.
+_MOMENTARY = ("pv", "wind", "tap_changer", "capacitor_bank")
+_AHEAD_H, _MOMENTARY_H = 24.0, 6.0  # planned where devices carry energy on; where they do not
+
+
+class _OnPhases(Rolling[PhaseSchedule]):
+    """Plans are those of `phase_day`: the best that a search on the power flow finds.
+
+    Where devices carry energy from one interval to the next, they are planned in steps of an hour, as by the
+    balanced `mpc`, and each interval by itself then decides reactive power and how much sun and wind feed in.
+    """
+
+    margin_pu = 0.0
+
+    def __init__(self, env: AnyEnv, horizon_h: float | None = None, every_h: float = 1.0) -> None:
+        """Look at feeder, fleet and reward.
+
+        Args:
+            env: Single or vector, per phase.
+            horizon_h: Hours that are planned. None: a day where devices carry energy on, else six.
+            every_h: Hours of a plan that are played before the next is made.
+
+        Raises:
+            RunError: a balanced feeder, a device or a term of the reward that is not covered; numbers that
+                make no plan.
+        """
+        super().__init__(env, _AHEAD_H if horizon_h is None else horizon_h, every_h)
+        self._apart = all(program.kind in _MOMENTARY for program in self._scenario.fleet.programs)
+        if self._apart and horizon_h is None:
+            dt_h = self._scenario.calendar.dt_h
+            self._horizon = max(round(max(_MOMENTARY_H, every_h) / dt_h), 1)
+        self._times = 1 if self._apart else math.gcd(times_of(self._scenario), self._every, self._horizon)
+
+    def _check(self) -> None:
+        check_phase_day(self._scenario)
+
+    def config(self) -> Mapping[str, str | int | float | bool | None]:
+        """Beside horizon and interval of planning, in intervals: how many are planned as one, the margin."""
+        return {**super().config(), "times": self._times, "margin_pu": self.margin_pu}
+
+    def _window(self, row: int, horizon: int) -> Window:
+        """What is planned for."""
+        return self._scenario.window(horizon=horizon, row=row)
+
+    def _planned(self, row: int, horizon: int) -> PhaseSchedule:
+        return phase_schedule(self._scenario, self._window(row, horizon), self._times, self.margin_pu)
+
+    def _decided(self, row: int, plan: PhaseSchedule, at: int) -> FloatArray:
+        if self._apart:
+            return plan.actions[at].copy()
+        return decided_now(self._scenario, self._window(row, 1), plan, at // self._times, self.margin_pu)
+
+
+class PerfectForesightPerPhase(_OnPhases):
+    """Rolling horizon with the true loads, sun, prices and cars to come."""
+
+    name = "mpc-perfect"
+
+
+class OnForecastsPerPhase(_OnPhases):
+    """Rolling horizon on what is forecast now; of cars it knows those that are there.
+
+    Voltages are kept a little within the band, as forecasts err.
+    """
+
+    name = "mpc"
+    margin_pu = 0.002
+
+    def _window(self, row: int, horizon: int) -> Window:
+        return known(self._scenario, row, horizon)
+
+    def _decided(self, row: int, plan: PhaseSchedule, at: int) -> FloatArray:
+        return self._surprised(super()._decided(row, plan, at), self._window(row, 1))

@@ -1,0 +1,81 @@
+"""Generators, photovoltaics, storage, further sources: what they give at the solution, as constant power."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..parts import Shunt
+from .pieces import ROOT3, Piece, Pieces
+from .shunts import Draw, Part, across, is_delta, parts_of, shunt, shunts_at
+
+INJECTIONS = ("generator", "pvsystem", "storage", "indmach012", "windgen", "vccs", "isource")
+_SAME = 1e-7  # of the largest current: what power shared equally may be beside it
+
+
+def injections_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
+    """What one element gives: shared equally where that is its currents, else part by part."""
+    if piece.all_open(0) or piece.amps_in is None:
+        return []
+    delta = "conn" in piece.properties and is_delta(piece)
+    parts = parts_of(pieces, piece, delta)
+    nodes = [node for _, node in piece.terminals[0]]
+    bus = piece.terminals[0][0][0]
+    volts = np.array([pieces.volts.get((bus, node), 0j) if node else 0j for node in nodes])
+    amps = piece.amps_in[: len(nodes)]
+    ends = _ends(nodes, piece.phases, delta)
+    drop = np.array([volts[a] - (volts[b] if b >= 0 else 0j) for a, b in ends])
+    total = complex(volts @ amps.conj()) / 1e6
+    kv = _kv(pieces, piece, delta)
+    whole = Draw(total.real, total.imag, kv)
+    equal = np.divide(total * 1e6 / len(ends), drop, out=np.zeros_like(drop), where=drop != 0).conj()
+    off = np.abs(_into(ends, equal, len(nodes)) - amps)[: piece.phases].max(initial=0.0)
+    if len(ends) == 1 or off <= _SAME * np.abs(amps).max(initial=0.0) + 1e-9:
+        return shunts_at(piece, parts, whole)
+    alone = _by_part(amps, ends, delta) * drop.conj() / 1e6  # conj(V conj(I))
+    rows = []
+    for k, (part, power) in enumerate(zip(parts, alone.conj().tolist(), strict=True)):
+        rows += _row(piece, f"{piece.name}#{k + 1}", part, replace(whole, p_mw=power.real, q_mvar=power.imag))
+    return rows
+
+
+def _row(piece: Piece, name: str, part: Part, draw: Draw) -> list[Shunt]:
+    kind = "wye" if len(part.nodes) == 1 else "delta"
+    return [shunt(piece, name, part.bus, part.nodes, kind, draw)] if part.nodes else []
+
+
+def _ends(nodes: list[int], phases: int, delta: bool) -> list[tuple[int, int]]:
+    """First and second conductor of each part; -1: ground."""
+    if delta and phases == 3:
+        return [(k, (k + 1) % 3) for k in range(3)]
+    if delta:
+        return [(k, k + 1) for k in range(phases)]
+    neutral = phases if len(nodes) > phases and nodes[phases] else -1
+    return [(k, neutral) for k in range(phases)]
+
+
+def _into(ends: list[tuple[int, int]], amps: np.ndarray, size: int) -> np.ndarray:
+    found = np.zeros(size, dtype=complex)
+    for (a, b), one in zip(ends, amps, strict=True):
+        found[a] += one
+        if b >= 0:
+            found[b] -= one
+    return found
+
+
+def _by_part(amps: np.ndarray, ends: list[tuple[int, int]], delta: bool) -> np.ndarray:
+    """Currents of the parts; those of a delta without the one that goes round in it."""
+    if delta and len(ends) == 3:
+        return (amps[:3] - np.roll(amps[:3], -1)) / 3.0
+    if delta:
+        return np.asarray(np.cumsum(amps[: len(ends)]))
+    return amps[: len(ends)]
+
+
+def _kv(pieces: Pieces, piece: Piece, delta: bool) -> float:
+    """Rated kV across one part; that of the bus where the class has none."""
+    if "kv" in piece.properties:
+        return across(piece, delta)
+    kv = pieces.header["buses"].get(piece.terminals[0][0][0], {}).get("kv", 0.0)
+    return (kv if kv > 0 else 1.0) / (1.0 if delta else ROOT3)
