@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from ..envs.resources.hosting import HostingProgram
@@ -17,33 +17,8 @@ from .optimal.policy import Optimal
 from .optimal.schedule_policy import ScheduleOptimal
 from .optimal.volt_var.policies import VoltVarOptimal, VoltVarTable
 from .policy import AnyEnv, Policy, scenario_of
-from .scripted.charging import ChargeAsSoonAsPossible, CheapestHours, ValleyFilling
-from .scripted.do_nothing import DoNothing
-from .scripted.droop import OptimisedDroop
-from .scripted.fuzzy import FuzzyVoltVar
-from .scripted.hosting import NearestFirst
+from .scripted.catalogue import SCRIPTED, Factory
 from .scripted.hosting_plan import PlannedSites
-from .scripted.hosting_search import Bisection, Sweep
-from .scripted.local_control import LocalControl
-from .scripted.random import Random
-from .scripted.storage import BatteryPrice, PeakShave, SelfConsumption, TrackSetpoint
-from .scripted.vde4105 import VDE_VARIANTS, PowerFactor4105, VoltVar4105
-from .scripted.volt_var import IEEE1547_A, IEEE1547_B, PiecewiseVoltVar
-
-Factory = Callable[[AnyEnv], Policy]
-
-
-def _ieee1547(name: str, category: str) -> Factory:
-    curve = {"a": IEEE1547_A, "b": IEEE1547_B}[category]
-    return lambda env: PiecewiseVoltVar(env, curve=curve, name=name)
-
-
-def _vde_q(name: str, variant: str | None) -> Factory:
-    return lambda env: VoltVar4105(env, variant=variant, name=name)
-
-
-def _vde_cosphi(name: str, variant: str | None) -> Factory:
-    return lambda env: PowerFactor4105(env, variant=variant, name=name)
 
 
 def _optimal(env: AnyEnv) -> Policy:
@@ -64,42 +39,16 @@ def _per_phase(env: AnyEnv) -> bool:
     return isinstance(scenario_of(env).network, Network3)
 
 
-def _regulator_local(env: AnyEnv) -> Policy:
-    """The relays of the feeder under the name that Volt/VAR plans compare with."""
-    return LocalControl(env, name="regulator-local")
-
-
 def _catalogue() -> Mapping[str, Factory]:
     table: dict[str, Factory] = {
-        "do-nothing": DoNothing,
-        "random": Random,
-        "volt-var-ieee1547": _ieee1547("volt-var-ieee1547", "b"),
-        "volt-var-ieee1547-a": _ieee1547("volt-var-ieee1547-a", "a"),
-        "volt-var-ieee1547-b": _ieee1547("volt-var-ieee1547-b", "b"),
+        **SCRIPTED,
+        "optimal": _optimal,
+        "schedule-optimal": ScheduleOptimal,  # days of devices with energy, balanced or per phase
+        "mpc": _mpc,  # where a plan covers feeder, devices and reward
+        "mpc-perfect": _mpc_perfect,
+        "vvo-optimal": VoltVarOptimal,  # every interval by itself, its loads known
+        "vvo-plan": VoltVarTable,  # settings looked up by load and sun
     }
-    for suffix, variant in (("", None), *((f"-{v}", v) for v in VDE_VARIANTS)):
-        for stem, factory in (("volt-var-vde4105", _vde_q), ("power-factor-vde4105", _vde_cosphi)):
-            table[stem + suffix] = factory(stem + suffix, variant)
-    table["volt-var-fuzzy"] = FuzzyVoltVar
-    table["local-control"] = LocalControl  # per-phase environments with tap changers or banks
-    table["regulator-local"] = _regulator_local
-    table["droop-optimised"] = OptimisedDroop  # one slope for each inverter, fitted on training days
-    table["ev-asap"] = ChargeAsSoonAsPossible
-    table["ev-valley-filling"] = ValleyFilling
-    table["ev-cheapest"] = CheapestHours
-    table["host-nearest"] = NearestFirst
-    table["host-sweep"] = Sweep
-    table["host-bisection"] = Bisection
-    table["battery-price"] = BatteryPrice  # of tasks in money
-    table["peak-shave"] = PeakShave
-    table["self-consumption"] = SelfConsumption
-    table["track-setpoint"] = TrackSetpoint
-    table["optimal"] = _optimal
-    table["schedule-optimal"] = ScheduleOptimal  # days of devices with energy, balanced or per phase
-    table["mpc"] = _mpc  # where a plan covers feeder, devices and reward
-    table["mpc-perfect"] = _mpc_perfect
-    table["vvo-optimal"] = VoltVarOptimal  # every interval by itself, its loads known
-    table["vvo-plan"] = VoltVarTable  # settings looked up by load and sun
     return MappingProxyType(table)
 
 

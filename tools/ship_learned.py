@@ -4,6 +4,7 @@ Call: python tools/ship_learned.py [OUT ...]
 
 OUT is a folder of `distgrid train` that has ended. Its policy files, its days of val and test and its picture
 take the place of those of the same environment and algorithm. Without OUT the tables are written anew.
+What rules bring on the same days comes from tools/rules_on_val.py.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from distgrid.baselines.learned.policy_file import SUFFIX, read_policy
 from distgrid.baselines.learned.shipped import FOLDER, TABLE
@@ -25,8 +27,10 @@ from distgrid.baselines.scoring.certificates import certificates, shipped
 from distgrid.baselines.scoring.intervals import iqm_interval
 
 DOCS = Path(__file__).parents[1] / "docs"
+FloatArray = NDArray[np.float64]
 PAGE, PICTURES = DOCS / "learned.md", DOCS / "images" / "learned"
 BEGIN, END = "<!-- learned: tools/ship_learned.py -->", "<!-- end of learned -->"
+RULES = DOCS / "learned" / "rules.parquet"
 Row = dict[str, Any]
 
 
@@ -69,21 +73,48 @@ def page_text(rows: list[Row]) -> str:
         lines.append(f"| `{env}` | {algo} | {steps:,} | {' | '.join(cells)} |")
     lines += ["", *_head(
         "Environment", "Learner", "Seeds", "Score, IQM (95 % interval)", "Best rule of each day, IQM",
-        "Return on val days", "Do nothing on val days",
     )]  # fmt: skip
     for env, algo, own in _trainings(rows):
         seeds = sorted({row["seed"] for row in own})
-        val = [row for row in own if row["split"] == "val"]
-        means = (_number(np.mean([row[name] for row in val])) for name in ("return", "do_nothing"))
-        lines.append(
-            f"| `{env}` | {algo} | {len(seeds)} | {_scores(own, seeds)} | {_rule_score(env)} | "
-            f"{' | '.join(means)} |"
-        )
+        lines.append(f"| `{env}` | {algo} | {len(seeds)} | {_scores(own, seeds)} | {_rule_score(env)} |")
+    lines += ["", *_head(
+        "Environment", "Learner", "Do nothing", "Best rule", "Learned", "Worst and best seed",
+        "Gain over the best rule, IQM (95 % interval)",
+    )]  # fmt: skip
+    for env, algo, own in _trainings(rows):
+        lines.append(f"| `{env}` | {algo} | {' | '.join(_on_val(env, own))} |")
     lines += [
         "",
         *(f"![{algo} on {env}](images/learned/{env}-{algo}.png)" for env, algo, _ in _trainings(rows)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _on_val(env: str, own: list[Row]) -> list[str]:
+    """Cells of the table of val days."""
+    val = [row for row in own if row["split"] == "val"]
+    seeds = sorted({row["seed"] for row in val})
+    returns = np.array([[row["return"] for row in val if row["seed"] == seed] for seed in seeds])
+    rules = {name: found for name, found in rule_returns(env, "val").items() if name != "do-nothing"}
+    best = max(rules, key=lambda name: float(rules[name].mean()))
+    by_seed = returns.mean(axis=1)
+    gain = iqm_interval(returns - rules[best])
+    return [
+        _number(np.mean([row["do_nothing"] for row in val])),
+        f"{_number(rules[best].mean())} (`{best}`)",
+        _number(returns.mean()),
+        f"{_number(by_seed.min())}, {_number(by_seed.max())}",
+        f"{_number(gain.value)} ({_number(gain.low)} to {_number(gain.high)})",
+    ]
+
+
+def rule_returns(env: str, split: str) -> dict[str, FloatArray]:
+    """(days,) returns of each rule on the days of a split, in the order of episodes."""
+    found: dict[str, list[float]] = {}
+    for row in pq.read_table(RULES).to_pylist() if RULES.exists() else []:
+        if (row["env"], row["split"]) == (env, split):
+            found.setdefault(row["policy"], []).append(row["return"])
+    return {name: np.array(returns) for name, returns in found.items()}
 
 
 def _head(*names: str) -> list[str]:
@@ -107,6 +138,9 @@ def _known(env: str) -> dict[str, float | None]:
             ("best", "best_known"),
         ):
             found[name] = float(np.mean(table[column].drop_null().to_numpy()))
+    elif played := rule_returns(env, "test"):
+        found["do-nothing"] = float(played.pop("do-nothing").mean())
+        found["rule"] = float(np.max(list(played.values()), axis=0).mean())
     audit = DOCS / "audits" / f"{env}.json"
     if audit.exists():
         scores = {row["contender"]: row["return_mean"] for row in json.loads(audit.read_text())["scores"]}

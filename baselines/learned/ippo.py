@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..policy import scenario_of
 from .learner import Learner, Settings, layers_of
 from .policy_file import Actor
+from .potential import agent_potential_of
 from .torch_parts import Moments, advantages, perceptron, run
 
 FloatArray = NDArray[np.float64]
@@ -32,7 +33,11 @@ class Kind:
         real: (agents, n_act) which columns of the action each has.
     """
 
-    def __init__(self, torch: Any, name: str, vec: Any, members: list[int], settings: Settings) -> None:
+    def __init__(
+        self, torch: Any, name: str, vec: Any, members: list[int], settings: Settings, gain: float,
+        neutral: bool,
+    ) -> None:  # fmt: skip
+        """``gain`` of the last layer; ``neutral``: whether first actions lie around doing nothing."""
         self.name, self.members = name, np.array(members)
         self.size = int(vec.observation_sizes[members[0]])
         self.n_act = int(vec.action_sizes[members].max())
@@ -40,13 +45,13 @@ class Kind:
         self.acts = vec.table.action[members, : self.n_act]
         self.real = torch.from_numpy(self.acts >= 0)
         widths = settings.widths(self.size, self.n_act)
-        self.actor = perceptron(torch, widths, 0.01)
+        self.actor = perceptron(torch, widths, gain)
         self.own = torch.nn.Parameter(torch.zeros(len(members), widths[1]))
         self.log_std = torch.nn.Parameter(torch.full((self.n_act,), float(np.log(settings.std))))
-        neutral = np.where(self.acts >= 0, vec.table.neutral[np.maximum(self.acts, 0)], 0.0)
-        if settings.begin == "neutral":
+        rest = np.where(self.acts >= 0, vec.table.neutral[np.maximum(self.acts, 0)], 0.0)
+        if neutral:
             with torch.no_grad():
-                self.actor[-1].bias.copy_(torch.from_numpy(neutral.mean(axis=0)))
+                self.actor[-1].bias.copy_(torch.from_numpy(rest.mean(axis=0)))
         self.seen = Moments(self.size)
 
     def normalised(self, torch: Any, obs: NDArray[np.float32]) -> Any:
@@ -86,10 +91,12 @@ class IPPO(Learner):
     def __init__(self, vec: Any, settings: Settings, seed: int) -> None:
         super().__init__(vec, scenario_of(vec), settings, seed)
         kinds = vec.table.parts.kinds
+        members = {name: [k for k, kind in enumerate(kinds) if kind == name] for name in dict.fromkeys(kinds)}
         self.kinds = [
-            Kind(self.torch, name, vec, [k for k, kind in enumerate(kinds) if kind == name], settings)
-            for name in dict.fromkeys(kinds)
+            Kind(self.torch, name, vec, own, settings, self.first_gain, self.begins_neutral)
+            for name, own in members.items()
         ]
+        self.potential = agent_potential_of(self.scenario, vec.table)
         self.moments["earned"] = Moments(vec.num_agents)
         self.moments |= {f"seen.{kind.name}": kind.seen for kind in self.kinds}
         own = [[*kind.actor.parameters(), kind.own, kind.log_std] for kind in self.kinds]
@@ -130,31 +137,38 @@ class IPPO(Learner):
         """One episode in every row."""
         torch, steps, rows, vec = self.torch, self.episode_steps, self.settings.rows, self.envs
         started = time.perf_counter()
-        obs, _ = vec.reset(seed=self.seeds())
+        obs, infos = vec.reset(seed=self.seeds())
         self.clock.sampling_s += time.perf_counter() - started
         self.first_look(obs)
+        if self.rules is not None:
+            self.rules.reset(vec.state(), infos)
         kept = np.empty((steps, *obs.shape), dtype=np.float32)
         states = np.empty((steps, rows, vec.state_width), dtype=np.float32)
         active, rewards = np.empty((steps, *obs.shape[:2]), dtype=np.bool_), np.zeros((steps, *obs.shape[:2]))
         valid, playing = np.zeros((steps, rows), dtype=np.bool_), np.ones(rows, dtype=np.bool_)
         draws = [torch.randn(steps, rows, *kind.real.shape) for kind in self.kinds]
         action = np.zeros((rows, vec.num_agents, vec.action_width), dtype=np.float32)
+        worth, begun = np.zeros((steps + 1, rows, vec.num_agents)), infos["t_index"].copy()
         for t in range(steps):
             started = time.perf_counter()
             kept[t], states[t], active[t], valid[t] = obs, vec.state(), vec.active, playing
+            worth[t] = np.where(playing[:, None], self.potential(states[t], begun + t), 0.0)
+            base = None if self.rules is None else self.rules.act(states[t], infos)
             with torch.no_grad():
                 for kind, drawn in zip(self.kinds, draws, strict=True):
                     mean = run(kind.actor, kind.normalised(torch, obs), kind.own)
-                    one = (mean + kind.log_std.exp() * drawn[t]).clamp_(-1.0, 1.0)
-                    action[:, kind.members, : kind.n_act] = one.numpy()
+                    one = (mean + kind.log_std.exp() * drawn[t]).numpy()
+                    if base is not None:
+                        one += base[:, np.maximum(kind.acts, 0)]
+                    action[:, kind.members, : kind.n_act] = np.clip(one, -1.0, 1.0)
             between = time.perf_counter()
-            obs, reward, terminated, truncated, _ = vec.step(action)
+            obs, reward, terminated, truncated, infos = vec.step(action)
             rewards[t] = np.where(playing[:, None], reward, 0.0)
             playing = playing & ~(terminated | truncated)
             self.clock.inference_s += between - started
             self.clock.sampling_s += time.perf_counter() - between
         self.episode_return = float(rewards.sum(axis=(0, 2)).mean())
-        return Played(kept, states, draws, rewards, valid, active)
+        return Played(kept, states, draws, rewards + np.diff(worth, axis=0), valid, active)
 
     def first_look(self, obs: NDArray[np.float32]) -> None:
         """Moments of the first observations of a training."""

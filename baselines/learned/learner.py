@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .policy_file import Actor, Arrays, from_safetensors, to_safetensors
+from .policy_file import Actor, Arrays, from_safetensors, names_of, to_safetensors
+from .rules import Rules
 from .torch_parts import Moments, against_twins, returns_to_go, threads_of, torch_or_error
 
 FloatArray = NDArray[np.float64]
@@ -38,6 +39,9 @@ class Settings:
         begin: Where the first actions lie: around doing nothing ("neutral"), or in the "middle" of the box.
         hidden: Width of the two hidden layers of actor and critic.
         actor: "mlp" (as `hidden` says) or "linear": one layer, which learns faster where it is enough.
+        rules: Names of scripted rules, with commas between them: actions are added to theirs, and begin
+            around 0 whatever `begin` says. "": none.
+        reward: Of many agents, who is paid for what; see `envs.agents.credit.share_of`.
         threads: Of PyTorch.
     """
 
@@ -54,6 +58,8 @@ class Settings:
     begin: str = "neutral"
     hidden: int = 64
     actor: str = "mlp"
+    rules: str = ""
+    reward: str = "own"
     threads: int = 1
 
     def widths(self, n_in: int, n_out: int) -> tuple[int, ...]:
@@ -95,6 +101,8 @@ class Learner(ABC):
         self.envs, self.scenario, self.settings, self.seed = envs, scenario, settings, seed
         self.torch.manual_seed(seed)
         self.episode_steps = int(scenario.episode_steps)
+        names = names_of(settings.rules)
+        self.rules = Rules(names, envs) if names else None
         self.iterations_done, self.clock, self.episode_return = 0, Clock(), float("nan")
         self.moments: dict[str, Moments] = {"earned": Moments(1)}
 
@@ -102,6 +110,16 @@ class Learner(ABC):
         """These are what the optimiser moves."""
         self.parameters = parameters
         self.optimiser = self.torch.optim.Adam(parameters, lr=self.settings.learning_rate, eps=1e-5)
+
+    @property
+    def begins_neutral(self) -> bool:
+        """Whether the first actions lie around doing nothing; otherwise around 0."""
+        return self.settings.begin == "neutral" and self.rules is None
+
+    @property
+    def first_gain(self) -> float:
+        """Of an actor's last layer: first actions hardly depend on what is seen, and add nothing to rules."""
+        return 0.01 if self.rules is None else 0.0
 
     @property
     def steps(self) -> int:

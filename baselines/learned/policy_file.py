@@ -22,6 +22,7 @@ from ..errors import RunError, printable
 from ..jobs.files import sha256_of, write_atomic
 
 FORMAT = "distgrid policy 1"
+FORMAT_ON_RULES = "distgrid policy 2"  # the output is added to the actions of rules
 MOST_BYTES = 500_000  # of a file: a policy is a small thing
 SUFFIX = ".safetensors"
 #: What the last layer's numbers are: actions that are clipped, actions before tanh, values of the codes.
@@ -82,6 +83,7 @@ class PolicyFile:
         clip: What is seen is clipped there, in standard deviations.
         activation: Between the layers, of `ACTIVATIONS`.
         output: Of `OUTPUTS`.
+        rules: Names of scripted rules to whose actions the output is added; none: it is the action.
     """
 
     algorithm: str
@@ -92,6 +94,7 @@ class PolicyFile:
     clip: float
     activation: str = "tanh"
     output: str = "clip"
+    rules: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The file. RunError where it would be larger than `MOST_BYTES`."""
@@ -104,6 +107,8 @@ class PolicyFile:
             "fits": json.dumps(dict(self.fits), sort_keys=True),
             "training": json.dumps(dict(self.training), sort_keys=True),
         }  # fmt: skip
+        if self.rules:
+            told |= {"format": FORMAT_ON_RULES, "rules": ",".join(self.rules)}
         data = to_safetensors(arrays, told)
         if len(data) > MOST_BYTES:
             raise RunError(
@@ -139,8 +144,11 @@ def parse_policy(data: bytes) -> PolicyFile:
     missing = [name for name in _TOLD if not isinstance(told.get(name), str)]
     if missing:
         raise ValueError(f"its metadata lack {missing[0]!r}")
-    if told["format"] != FORMAT:
+    if told["format"] not in (FORMAT, FORMAT_ON_RULES):
         raise ValueError(f"its format is {printable(told['format'])!r}, expected {FORMAT!r}")
+    rules = names_of(str(told.get("rules", "")))
+    if bool(rules) != (told["format"] == FORMAT_ON_RULES):
+        raise ValueError(f"rules is {printable(told.get('rules', ''))!r} in a file of {told['format']!r}")
     for name, known in (("output", OUTPUTS), ("activation", ACTIVATIONS)):
         if told[name] not in known:
             raise ValueError(f"{name} is {printable(told[name])!r}, expected one of {', '.join(known)}")
@@ -153,8 +161,13 @@ def parse_policy(data: bytes) -> PolicyFile:
     return PolicyFile(
         algorithm=told["algorithm"], environment=told["environment"], fits=_object(told, "fits"),
         training=_object(told, "training"), actors=tuple(_actor(arrays, name) for name in names), clip=clip,
-        activation=told["activation"], output=told["output"],
+        activation=told["activation"], output=told["output"], rules=rules,
     )  # fmt: skip
+
+
+def names_of(asked: str) -> tuple[str, ...]:
+    """The rules in "ev-cheapest,volt-var-ieee1547"; none in ""."""
+    return tuple(name.strip() for name in asked.split(",") if name.strip())
 
 
 def _actor(arrays: Arrays, name: str) -> Actor:

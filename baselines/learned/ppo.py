@@ -38,10 +38,10 @@ class PPO(Learner):
         super().__init__(envs, envs.scenario, settings, seed)
         torch, width, neutral = self.torch, settings.hidden, self.scenario.neutral_action
         n_obs, n_act = self.scenario.layout.size, len(neutral)
-        self.actor = perceptron(torch, settings.widths(n_obs, n_act), 0.01)
+        self.actor = perceptron(torch, settings.widths(n_obs, n_act), self.first_gain)
         self.critic = perceptron(torch, (n_obs, width, width, 1), 1.0)
         self.log_std = torch.nn.Parameter(torch.full((n_act,), float(np.log(settings.std))))
-        if settings.begin == "neutral":
+        if self.begins_neutral:
             with torch.no_grad():
                 self.actor[-1].bias.copy_(torch.from_numpy(neutral))
         self.seen = self.moments["seen"] = Moments(n_obs)
@@ -72,6 +72,8 @@ class PPO(Learner):
         self.clock.sampling_s += time.perf_counter() - started
         if not self.seen.count:
             self.seen.update(obs)
+        if self.rules is not None:
+            self.rules.reset(obs, infos)
         kept = np.empty((steps, rows, obs.shape[1]), dtype=np.float32)
         noise = torch.randn(steps, rows, self.log_std.numel())
         rewards, valid = np.zeros((steps, rows)), np.zeros((steps, rows), dtype=np.bool_)
@@ -83,9 +85,11 @@ class PPO(Learner):
             worth[t] = np.where(playing, self.potential(obs, begun + t), 0.0)
             with torch.no_grad():
                 mean = run(self.actor, torch.from_numpy(self.seen.normalise(kept[t])))
-                action = (mean + std * noise[t]).clamp_(-1.0, 1.0).numpy()
+                action = (mean + std * noise[t]).numpy()
+            if self.rules is not None:
+                action += self.rules.act(obs, infos)
             between = time.perf_counter()
-            obs, reward, terminated, truncated, _ = self.envs.step(action)
+            obs, reward, terminated, truncated, infos = self.envs.step(np.clip(action, -1.0, 1.0))
             rewards[t] = np.where(playing, reward, 0.0)
             playing = playing & ~(terminated | truncated)
             self.clock.inference_s += between - started

@@ -14,6 +14,7 @@ from ...envs.core.planning import PlannedScenario
 from ..errors import RunError
 from ..policy import Action, AnyEnv, FloatArray, Policy, as_batch, neutral_action, scenario_of
 from .policy_file import Actor, PolicyFile, read_policy
+from .rules import Rules
 from .trained_for import check_fits
 
 PREFIX = "file:"
@@ -44,6 +45,7 @@ class Trained(Policy):
         _check_columns(content, scenario, str(path))
         self.name = f"{content.algorithm}-{self.sha256[:_SHOWN_DIGITS]}" if name is None else name
         self.actors = Actors(content, neutral_action(env))
+        self.rules = Rules(content.rules, env) if content.rules else None
         self._told = {"algorithm": content.algorithm, "environment": content.environment}
 
     def config(self) -> Mapping[str, str | int | float | bool | None]:
@@ -51,12 +53,19 @@ class Trained(Policy):
         return {**self._told, "sha256": self.sha256}
 
     def reset(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> None:
-        """It has no memory."""
+        """The networks have no memory; rules may have."""
+        if self.rules is not None:
+            self.rules.reset(as_batch(obs)[0], info)
+
+    def restart(self, rows: NDArray[np.bool_]) -> None:
+        """As `reset`, in some rows."""
+        if self.rules is not None:
+            self.rules.restart(rows)
 
     def act(self, obs: NDArray[np.floating[Any]], info: Mapping[str, Any]) -> Action:
-        """The actions of the networks."""
+        """The actions of the networks, added to those of the rules where there are any."""
         batch, single = as_batch(obs)
-        action = self.actors.act(batch)
+        action = self.actors.act(batch, None if self.rules is None else self.rules.act(batch, info))
         return action[0] if single else action
 
 
@@ -72,15 +81,18 @@ class Actors:
         self.networks = [Network(actor, content.clip, content.activation) for actor in content.actors]
         self.output, self.neutral = content.output, neutral
 
-    def act(self, obs: FloatArray) -> Any:
-        """(rows, n_act) floats in [-1, 1], float32, or (rows,) codes, for (rows, n_obs) observations."""
+    def act(self, obs: FloatArray, base: NDArray[np.float32] | None = None) -> Any:
+        """(rows, n_act) floats in [-1, 1], float32, or (rows,) codes, for (rows, n_obs) observations.
+
+        The floats are added to `base` (rows, n_act), the actions of rules, where it is given.
+        """
         if self.output == "argmax":
             return self.networks[0].values(obs)[:, 0].argmax(axis=1)
-        found = np.repeat(self.neutral[None], obs.shape[0], axis=0)
+        found = np.repeat(self.neutral[None], obs.shape[0], axis=0) if base is None else base.copy()
         for network in self.networks:
-            values = network.values(obs)
-            floats = np.tanh(values) if self.output == "tanh" else np.clip(values, -1.0, 1.0)
-            found[:, network.acts[network.real]] = floats[:, network.real]
+            values, acts = network.values(obs)[:, network.real], network.acts[network.real]
+            floats = np.tanh(values) if self.output == "tanh" else values
+            found[:, acts] = np.clip(floats if base is None else floats + base[:, acts], -1.0, 1.0)
         return found
 
 

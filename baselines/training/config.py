@@ -77,6 +77,16 @@ class TrainConfig(JobConfig):
     epochs: int | None = Field(default=None, ge=1, le=100, description="Passes over what was played.")
     batch: int | None = Field(default=None, ge=1, description="Steps that are learned from at once.")
     hidden: int | None = Field(default=None, ge=1, le=256, description="Width of the two hidden layers.")
+    rules: str | None = Field(
+        default=None,
+        description="Scripted rules with commas between them, such as ev-cheapest,volt-var-ieee1547: what is "
+        "learned is added to their actions (ppo, ippo, mappo).",
+    )
+    reward: str | None = Field(
+        default=None,
+        description="Who is paid for what (ippo, mappo): own, team, or the share from 0 to 1 of what is "
+        "nobody's own.",
+    )
     threads: int = Field(default=1, ge=1, description="Of environments and PyTorch.")
 
     def settings(self) -> Settings:
@@ -91,6 +101,8 @@ class TrainConfig(JobConfig):
             raise RunError(
                 f"rows must be a multiple of twins, got {settings.rows} rows in groups of {settings.twins}"
             )
+        if settings.rules and self.algo not in ("ppo", *OF_AGENTS):
+            raise RunError(f"{self.algo} adds to no rules: leave out rules, or choose ppo, ippo or mappo")
 
 
 def _asked(config: TrainConfig, name: str) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..learned.policy_file import PolicyFile
+from ..learned.rules import Rules
 from ..learned.trained import Actors
 from ..policy import scenario_of
 from ..rollouts.env_content import content_of
@@ -17,6 +18,8 @@ from ..rollouts.rows import open_rows
 from ..scoring.certificates import scored
 
 FloatArray = NDArray[np.float64]
+#: Observations (n, n_obs) and infos to actions.
+Act = Callable[[FloatArray, Mapping[str, Any]], Any]
 
 
 class Days:
@@ -39,12 +42,15 @@ class Days:
         self._rows: Any = open_rows(self.env, n_days)
         self._neutral = scenario_of(self.env).neutral_action
         codes = scenario_of(self.env).codec.encode(np.repeat(self._neutral[None], n_days, axis=0))
-        self.do_nothing = self._play(lambda _obs: codes)
+        self.do_nothing = self._play(lambda _obs, _infos: codes)
 
     def returns(self, content: PolicyFile) -> FloatArray:
         """(n,) of the policy."""
         actors = Actors(content, self._neutral)
-        return self._play(actors.act)
+        if not content.rules:
+            return self._play(lambda obs, _infos: actors.act(obs))
+        rules = Rules(content.rules, self._rows)
+        return self._play(lambda obs, infos: actors.act(obs, rules.act(obs, infos)), rules.reset)
 
     def scores(self, returns: FloatArray) -> list[float | None]:
         """(n,) normalised scores of returns; None where no certificate is of that day."""
@@ -60,12 +66,16 @@ class Days:
         self._rows.close()
         self.source.close(self.env)
 
-    def _play(self, act: Callable[[FloatArray], Any]) -> FloatArray:
-        obs, _ = self._rows.reset(seed=self.seeds.tolist(), options={"day": self.days})
+    def _play(
+        self, act: Act, begin: Callable[[FloatArray, Mapping[str, Any]], None] | None = None
+    ) -> FloatArray:
+        obs, infos = self._rows.reset(seed=self.seeds.tolist(), options={"day": self.days})
         total, playing = np.zeros(len(self.days)), np.ones(len(self.days), dtype=np.bool_)
+        if begin is not None:
+            begin(np.asarray(obs, dtype=np.float64), infos)
         while playing.any():
-            action = act(np.asarray(obs, dtype=np.float64))
-            obs, reward, terminated, truncated, _ = self._rows.step(action)
+            action = act(np.asarray(obs, dtype=np.float64), infos)
+            obs, reward, terminated, truncated, infos = self._rows.step(action)
             total += np.where(playing, reward, 0.0)
             playing = playing & ~(terminated | truncated)
         return total

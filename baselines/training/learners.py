@@ -12,7 +12,7 @@ from ..errors import RunError
 from ..learned.ippo import IPPO
 from ..learned.learner import Settings, told
 from ..learned.mappo import MAPPO
-from ..learned.policy_file import Actor, PolicyFile
+from ..learned.policy_file import Actor, PolicyFile, names_of
 from ..learned.ppo import PPO
 from ..learned.sb3 import StableBaselines
 from ..learned.torch_parts import CLIP
@@ -59,7 +59,13 @@ def open_learner(source: EnvSource, algo: str, settings: Settings, seed: int) ->
     if algo in OF_AGENTS:
         if not isinstance(source.given, str):
             raise RunError(f"{algo} trains on a registered environment, by its id")
-        vec = parallel_vec(source.given, settings.rows, split=source.split, threads=settings.threads)
+        reward = _number_or_word(settings.reward)
+        try:
+            vec = parallel_vec(
+                source.given, settings.rows, reward=reward, split=source.split, threads=settings.threads
+            )
+        except ValueError as error:
+            raise RunError(str(error)) from error
         return (IPPO if algo == "ippo" else MAPPO)(vec, settings, seed)
     env = source.open()
     if not isinstance(env.observation_space, spaces.Box):
@@ -75,11 +81,18 @@ def open_learner(source: EnvSource, algo: str, settings: Settings, seed: int) ->
     return PPO(rows, settings, seed) if algo == "ppo" else StableBaselines(algo, rows, settings, seed)
 
 
+def _number_or_word(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def policy_of(learner: AnyLearner, algo: str, env_id: str, settings: Settings, seed: int) -> PolicyFile:
     """The policy as it is now."""
     output, activation = _NETWORKS.get(algo, ("clip", "tanh"))
     return PolicyFile(
         algorithm=algo, environment=env_id, fits=fingerprints(learner.scenario),
         training=told(settings, seed), actors=learner.actors(), clip=CLIP, activation=activation,
-        output=output,
+        output=output, rules=names_of(settings.rules),
     )  # fmt: skip

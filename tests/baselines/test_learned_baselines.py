@@ -26,6 +26,22 @@ def test_the_middle_is_that_of_scipy() -> None:
     assert iqm_interval(scores).value == pytest.approx(stats.trim_mean(scores, 0.25, axis=None))
 
 
+@pytest.mark.filterwarnings("ignore:random_state is deprecated:FutureWarning")  # rliable hands it to arch
+def test_statistics_are_those_of_rliable() -> None:
+    """The library of Agarwal et al.: the same middle, and its interval but for what two bootstraps differ."""
+    library = pytest.importorskip("rliable.library", reason="rliable is not installed")
+    metrics = pytest.importorskip("rliable.metrics", reason="rliable is not installed")
+    scores = np.random.default_rng(3).normal(0.5, 0.2, size=(5, 48))
+    found = iqm_interval(scores, repetitions=2000)
+    points, intervals = library.get_interval_estimates(
+        {"ppo": scores}, lambda x: np.array([metrics.aggregate_iqm(x)]), reps=2000,
+        random_state=np.random.RandomState(0),
+    )  # fmt: skip
+    assert found.value == pytest.approx(points["ppo"][0])
+    width = found.high - found.low
+    np.testing.assert_allclose([found.low, found.high], intervals["ppo"][:, 0], atol=0.1 * width)
+
+
 def test_the_interval_covers_what_it_says() -> None:
     """Of many studies of five trainings, about nine in ten intervals hold the truth; it narrows with more."""
     rng = np.random.default_rng(1)

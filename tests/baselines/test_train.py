@@ -18,8 +18,10 @@ from distgrid.baselines import RunError
 from distgrid.baselines.jobs.runner import prepared, run_job
 from distgrid.baselines.learned.learner import Settings
 from distgrid.baselines.learned.policy_file import read_policy
+from distgrid.baselines.learned.potential import agent_potential_of, potential_of
 from distgrid.baselines.learned.torch_parts import Moments, advantages, against_twins, returns_to_go, run
 from distgrid.baselines.learned.trained import Actors
+from distgrid.baselines.policy import scenario_of
 from distgrid.baselines.rollouts.env_source import make_source
 from distgrid.baselines.training.config import TrainConfig
 from distgrid.baselines.training.evaluation import Days
@@ -27,7 +29,7 @@ from distgrid.baselines.training.event_file import crc32c, event_file
 from distgrid.baselines.training.job import TrainJob
 from distgrid.baselines.training.learners import open_learner, policy_of
 from distgrid.cli import main
-from distgrid.envs import Discrete
+from distgrid.envs import Discrete, parallel_vec
 
 ENV = "VoltVar-33bw-v1"
 SMALL = Settings(steps=1500, rows=8, twins=4, batch=128, hidden=8)
@@ -121,6 +123,61 @@ def test_a_training_that_was_interrupted_ends_with_the_same_bytes(algo: str) -> 
         second.iterate()
     assert second.iterations_done == whole.iterations == 2
     assert file_of(second, algo) == file_of(whole, algo)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "ippo"])
+def test_a_training_begins_with_what_its_rules_do(algo: str) -> None:
+    """Before anything is learned, returns of val days are those of the rule, and not of nothing."""
+    env = "EVCharging-33bw-v0"
+    settings = Settings(steps=1, rows=2, twins=2, hidden=4, std=1e-3, rules="ev-cheapest")
+    one = learner(algo, env, settings)
+    days = Days(make_source(env, "val"), 2)
+    rule = baselines.rollout(env, "ev-cheapest", episodes=2, split="val", progress=False, report=False)
+    wanted = rule.episodes["return"].to_numpy()
+    found = days.returns(policy_of(one, algo, f"distgrid/{env}", settings, 0))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+    assert np.abs(days.do_nothing - wanted).max() > 100.0
+    one.iterate()
+    assert one.steps == 2 * one.episode_steps
+
+
+@pytest.mark.parametrize(
+    ("algo", "settings", "message"),
+    [
+        ("ppo", Settings(rules="volt-var"), "unknown rule 'volt-var'"),
+        ("ippo", Settings(rows=8, reward="all"), "reward must be .* or a share from 0 to 1, got .all."),
+    ],
+)
+def test_settings_that_there_are_not_are_told(algo: str, settings: Settings, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        learner(algo, settings=settings)
+
+
+def test_what_units_hold_is_what_all_hold_together() -> None:
+    """The potentials of batteries and cars add up to that of the environment where nothing else owes."""
+    vec = parallel_vec("EVCharging-33bw-v0", 3, split="train")
+    scenario = scenario_of(vec.unwrapped)
+    agents, whole = agent_potential_of(scenario, vec.table), potential_of(scenario)
+    _, infos = vec.reset(seed=0)
+    seen = []
+    for _ in range(60):
+        obs = vec.state()
+        seen.append(whole(obs, infos["t_index"]))
+        np.testing.assert_allclose(agents(obs, infos["t_index"]).sum(axis=1), seen[-1], rtol=1e-4, atol=1e-3)
+        *_, infos = vec.step(np.ones((3, vec.num_agents, vec.action_width)))
+    assert np.abs(seen).max() > 1.0
+
+
+def test_a_training_of_stable_baselines3_ends_with_the_same_bytes() -> None:
+    """It begins its seed anew after an interruption, which costs time and changes nothing."""
+    pytest.importorskip("stable_baselines3")
+    settings = Settings(steps=120, rows=4, twins=1, epochs=1, batch=16, hidden=8)
+    files = []
+    for _ in range(2):
+        one = learner("sac", settings=settings)
+        one.iterate()
+        files.append(file_of(one, "sac", settings))
+    assert files[0] == files[1]
 
 
 def test_a_checkpoint_of_another_training_is_refused() -> None:
@@ -273,6 +330,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
         (["--rows", "8", "--twins", "3"], "rows must be a multiple of twins, got 8 rows in groups of 3"),
         (["--algo", "ppp"], "--algo"),
         (["--steps", "0"], "--steps"),
+        (["--algo", "sac", "--rules", "volt-var-ieee1547"], "sac adds to no rules"),
     ],
 )
 def test_wrong_options_are_told(

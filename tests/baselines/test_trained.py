@@ -234,3 +234,82 @@ def test_the_format_is_that_of_safetensors(content: PolicyFile) -> None:
     first, last = entry["data_offsets"]
     body = data[8 + size :]
     np.testing.assert_array_equal(np.frombuffer(body[first:last], "<f8"), content.actors[0].mean)
+
+
+# -- on the actions of rules ---------------------------------------------------------------------------------
+
+MONEY = "distgrid/DERDispatch-33bw-v0"
+RULES = ("ev-cheapest", "volt-var-ieee1547")
+
+
+@pytest.fixture(scope="module")
+def money() -> Any:
+    return gymnasium.make(MONEY, split="val")
+
+
+def on_rules(env: Any, scale: float) -> PolicyFile:
+    """A network beside rules, with an output of that size."""
+    n_obs, n_act = env.observation_space.shape[0], env.action_space.shape[0]
+    ((weight, bias),) = layers((n_obs, n_act))
+    actor = Actor(
+        "all", np.zeros(n_obs), np.full(n_obs, 100.0), ((scale * weight, scale * bias),),
+        np.arange(n_obs)[None], np.arange(n_act)[None],
+    )  # fmt: skip
+    fits = fingerprints(env.unwrapped.scenario)
+    return PolicyFile("ppo", MONEY, fits, {}, (actor,), 10.0, rules=RULES)
+
+
+def test_a_network_that_says_nothing_plays_the_rules(money: Any, tmp_path: Path) -> None:
+    """Rules of unlike devices act together, each on its own, with the bits that they have alone."""
+    path = tmp_path / "policy.safetensors"
+    on_rules(money, 0.0).write(path)
+    assert read_policy(path)[0].rules == RULES
+    policy, alone = baselines.make(f"file:{path}", money), [baselines.make(name, money) for name in RULES]
+    rest = money.unwrapped.scenario.neutral_action
+    obs, info = money.reset(seed=0)
+    moved = np.zeros((2, rest.size), dtype=np.bool_)
+    for one in (policy, *alone):
+        one.reset(obs, info)
+    for _ in range(40):
+        action, single = policy.act(obs, info), [rule.act(obs, info) for rule in alone]
+        for k, acted in enumerate(single):
+            moved[k] |= acted != rest
+            np.testing.assert_array_equal(action[acted != rest], acted[acted != rest])
+        obs, _, _, _, info = money.step(action)
+    assert moved.any(axis=1).all()
+    assert not moved.all(axis=0).any()
+
+
+def test_a_network_is_added_to_the_rules_row_by_row(money: Any, tmp_path: Path) -> None:
+    """Many days side by side and one after the other are the same run, rules with a memory included."""
+    path = tmp_path / "policy.safetensors"
+    on_rules(money, 0.3).write(path)
+    name = f"file:{path}"
+    together = baselines.rollout(MONEY, name, episodes=2, split="val", progress=False, report=False)
+    policy = baselines.make(name, money)
+    for row in together.episodes.to_pylist():
+        obs, info = money.reset(seed=row["episode"], options={"day": row["day"]})
+        policy.reset(obs, info)
+        total, over = 0.0, False
+        while not over:
+            obs, reward, terminated, truncated, info = money.step(policy.act(obs, info))
+            total, over = total + float(reward), terminated or truncated
+        assert total == pytest.approx(row["return"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rules": "ev-cheapst"}, "unknown rule 'ev-cheapst'; did you mean 'ev-cheapest'"),
+        ({"rules": "random"}, "unknown rule 'random'"),
+        ({"rules": ""}, "rules is '' in a file of 'distgrid policy 2'"),
+        ({"rules": "host-nearest"}, "no HostingSite"),
+    ],
+)
+def test_rules_that_cannot_be_added_to_are_told(
+    money: Any, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "policy.safetensors"
+    path.write_bytes(damaged(on_rules(money, 0.0).to_bytes(), **changes))
+    with pytest.raises(RunError, match=message):
+        baselines.make(f"file:{path}", money)
