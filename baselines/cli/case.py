@@ -19,6 +19,7 @@ from ...cases.importers.reading import ReadOptions
 from ..errors import RunError
 from ..workflows.importing.exporting import export_feeder
 from ..workflows.importing.importing import import_feeder
+from ..workflows.importing.series import write_series
 
 app = typer.Typer(help="List, show and import feeders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -138,6 +139,9 @@ def import_case(
     approximate: Annotated[
         bool, typer.Option(help="Reduce what the tables cannot hold exactly, and say what that costs.")
     ] = False,
+    profiles: Annotated[
+        bool, typer.Option(help="Write the time series of the source, too: FOLDER.loads.parquet.")
+    ] = False,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -151,8 +155,10 @@ def import_case(
         done = import_feeder(
             file, options, verified=verify, feeder_only=feeder_only or None, feeder_id=feeder_id or None
         )
+        series = done.series() if profiles else None
         folder = done.feeder.save(out)
+        told = "" if series is None else f"series written to {write_series(done.feeder, series, folder)}"
     console = Console()
-    for line in (done.feeder.describe(), done.counts, f"written to {folder}"):
+    for line in (done.feeder.describe(), done.counts, f"written to {folder}", told):
         if line:
             console.print(escape(line), highlight=False, soft_wrap=True)

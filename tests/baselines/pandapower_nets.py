@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -155,18 +156,35 @@ def per_phase(shift_deg: float = 150.0, group: str = "Dyn", tap: int = 1) -> Any
 SMALL: dict[str, Callable[[], Any]] = {
     one.__name__: one for one in (taps, tap_table, three_windings, switches, shares, equivalents, ring)
 }
-SHIPPED: dict[str, Callable[[], Any]] = {
+SHORT: dict[str, Callable[[], Any]] = {
     "cigre_mv": pn.create_cigre_network_mv,
-    "cigre_mv_der": lambda: pn.create_cigre_network_mv(with_der="all"),
     "cigre_lv": pn.create_cigre_network_lv,
-    "oberrhein": pn.mv_oberrhein,
-    "oberrhein_generation": lambda: pn.mv_oberrhein(scenario="generation", include_substations=True),
     "case33bw": pn.case33bw,
     "kerber_landnetz_freileitung_1": pn.create_kerber_landnetz_freileitung_1,
-    "kerber_landnetz_freileitung_2": pn.create_kerber_landnetz_freileitung_2,
-    "kerber_landnetz_kabel_1": pn.create_kerber_landnetz_kabel_1,
     "kerber_landnetz_kabel_2": pn.create_kerber_landnetz_kabel_2,
-    "kerber_dorfnetz": pn.create_kerber_dorfnetz,
-    "kerber_vorstadtnetz_kabel_1": pn.create_kerber_vorstadtnetz_kabel_1,
-    "kerber_vorstadtnetz_kabel_2": pn.create_kerber_vorstadtnetz_kabel_2,
+}
+_KERBER = (
+    *("landnetz_freileitung_2", "landnetz_kabel_1", "dorfnetz", "vorstadtnetz_kabel_1"),
+    "vorstadtnetz_kabel_2",
+)
+_EXTREME = (
+    *("landnetz_freileitung", "landnetz_kabel", "landnetz_freileitung_trafo", "landnetz_kabel_trafo"),
+    *("dorfnetz", "dorfnetz_trafo", "vorstadtnetz_1", "vorstadtnetz_2", "vorstadtnetz_trafo_1"),
+    "vorstadtnetz_trafo_2",
+)
+_VOLTAGE_CONTROL = ("rural_1", "rural_2", "village_1", "village_2", "suburb_1")
+#: The other LV and MV nets that pandapower ships.
+LONG: dict[str, Callable[[], Any]] = {
+    "cigre_mv_der": lambda: pn.create_cigre_network_mv(with_der="all"),
+    "oberrhein": pn.mv_oberrhein,
+    "oberrhein_generation": lambda: pn.mv_oberrhein(scenario="generation", include_substations=True),
+    "open_ring": pn.simple_mv_open_ring_net,
+    "dickert": pn.create_dickert_lv_network,
+    "european_lv": lambda: pn.ieee_european_lv_asymmetric("on_peak_566"),
+    **{f"kerber_{name}": getattr(pn, f"create_kerber_{name}") for name in _KERBER},
+    **{f"extreme_{name}": getattr(pn, f"kb_extrem_{name}") for name in _EXTREME},
+    **{
+        f"voltage_control_{name}": partial(pn.create_synthetic_voltage_control_lv_network, name)
+        for name in _VOLTAGE_CONTROL
+    },
 }

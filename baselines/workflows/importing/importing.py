@@ -8,9 +8,10 @@ from pathlib import Path
 
 from .... import cases
 from ....cases import CaseError, Feeder, Problem
-from ....cases.importers.reading import Reading, ReadOptions
+from ....cases.importers.reading import Profiles, Reading, ReadOptions
 from ....cases.importers.registry import read_file
 from ....cases.importers.several import only
+from ...errors import RunError
 from .verification import NOT_VERIFIED, Verification, nominal_voltages, verify
 
 VERIFIED = "verified"  # key of Feeder.metadata
@@ -34,6 +35,19 @@ class Imported:
     def verdict(self) -> str:
         """Whether it was verified, in one line."""
         return self.feeder.metadata[VERIFIED]
+
+    def series(self) -> Profiles:
+        """The time series of the source.
+
+        Raises:
+            RunError: it has none.
+            CaseError: what is wrong with them.
+        """
+        if self.reading.profiles is None:
+            raise RunError(
+                f"feeder {self.feeder.name!r}: the source has no time series; leave out --profiles"
+            )
+        return self.reading.profiles()
 
     @property
     def counts(self) -> str:

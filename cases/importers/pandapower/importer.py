@@ -31,6 +31,7 @@ from .names import unique_names
 from .nets import SUFFIXES as SUFFIXES
 from .nets import copied, read_net
 from .per_phase import read_per_phase
+from .series import profiles_of
 from .supported import check_supported, rows_in_service
 
 PHASES = ("balanced", "per-phase")
@@ -106,7 +107,9 @@ def read(net: Any, source: Source, phases: str | None = None) -> Reading:
     check_supported(net, source.file or source.kind, per_phase)
     if per_phase:
         return read_per_phase(net, source)
-    return read_balanced(net, source)
+    reading = read_balanced(net, source)
+    make = profiles_of(net, reading.feeder, source.file or source.kind)
+    return dataclasses.replace(reading, profiles=make)
 
 
 def is_per_phase(net: Any) -> bool:
