@@ -60,6 +60,16 @@ def broadcast_rows(solved: int | None, asked: int | None) -> tuple[int, bool]:
     return max(solved or 1, asked or 1), solved is None and asked is None
 
 
+def rows_for_all(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """``array`` broadcast to ``shape``, contiguous and writeable: itself where it is.
+
+    A view that was broadcast is read-only, which is another type to Numba and compiles every kernel again.
+    """
+    if array.shape == shape and array.flags.carray:
+        return array
+    return np.array(np.broadcast_to(array, shape), order="C")
+
+
 @dataclass
 class FlowSeeds:
     """Derivatives of a scalar by powers at both ends of branches and by voltages; batch first."""

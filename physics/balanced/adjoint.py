@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..flags import CONVERGED
 from ..numba_tools.threads import split_rows
-from ..objective import SCALARS, FlowSeeds, broadcast_rows, given_rows, of_currents, of_loading
+from ..objective import (
+    SCALARS,
+    FlowSeeds,
+    broadcast_rows,
+    given_rows,
+    of_currents,
+    of_loading,
+    rows_for_all,
+)
 from .adjustment import RowGroup, adjustment
 from .kernels.adjoint_rows import adjoint_rows
 from .kernels.adjoint_seeds import Adjoints, Seeds, Solved, room_for
@@ -95,7 +103,7 @@ def gradient(sol: Solution, seeds: dict[str, ArrayLike | None], *, threads: int 
         _repeated(a, batch)
         for a in (sol._v, sol._branch_current, sol._s_source_mva, sol.zip_load_mva, q_held)
     )
-    by = {name: np.ascontiguousarray(np.broadcast_to(a, (batch, sizes[name])))
+    by = {name: rows_for_all(a, (batch, sizes[name]))
           for name, a in given.items() if name not in SCALARS}  # fmt: skip
     _resolve_ends(sol, by, batch)
     total = np.zeros((batch, 4))
@@ -173,9 +181,7 @@ def _lone_seeds(net: Network, seeds: dict[str, ArrayLike | None]) -> tuple[list[
 
 
 def _repeated(array: NDArray[Any], batch: int) -> NDArray[Any]:
-    if array.shape[0] == batch:
-        return array
-    return np.ascontiguousarray(np.broadcast_to(array, (batch, *array.shape[1:])))
+    return array if array.shape[0] == batch else rows_for_all(array, (batch, *array.shape[1:]))
 
 
 def _for_all(group: RowGroup, batch: int) -> RowGroup:

@@ -95,7 +95,7 @@ def start_of(net: Network, v0: Any, batch: int) -> NDArray[np.complex128]:
     if v.shape[-1] != net.n_bus or v.ndim not in (1, 2) or (v.ndim == 2 and v.shape[0] not in (1, batch)):
         raise ValueError(f"v0 must have shape ({net.n_bus},) or ({batch}, {net.n_bus}), got {v.shape}")
     v = np.where(np.isfinite(v), v, 1.0)  # nodes that were dead when the start was solved
-    return np.ascontiguousarray(np.broadcast_to(v, (batch, net.n_bus)))
+    return rows_of("v0", v, batch, net.n_bus, np.complex128)
 
 
 def lone_row(net: Network, value: ArrayLike) -> FloatArray | None:

@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..flags import CONVERGED
 from ..numba_tools.threads import split_rows
-from ..objective import OF_NODES, SCALARS, FlowSeeds, broadcast_rows, given_rows, of_currents, of_loading
+from ..objective import (
+    OF_NODES,
+    SCALARS,
+    FlowSeeds,
+    broadcast_rows,
+    given_rows,
+    of_currents,
+    of_loading,
+    rows_for_all,
+)
 from .assembly.node_loads import LEGS
 from .consumption import model_factors
 from .kernel_tables import Inputs
@@ -158,7 +167,7 @@ def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int
     given, rows = given_rows(seeds, sizes, (3,))
     solved = sol._phasors.shape[0]
     batch, squeeze = broadcast_rows(None if sol.squeeze else solved, rows)
-    by = {name: np.ascontiguousarray(np.broadcast_to(a, (batch, sizes[name], 3)).reshape(batch, -1))
+    by = {name: rows_for_all(a, (batch, sizes[name], 3)).reshape(batch, -1)
           for name, a in given.items() if name not in SCALARS}  # fmt: skip
     v = _repeated(sol._phasors[:, : 3 * net.n_bus], batch)
     _resolve_ends(sol, by, v, batch)
@@ -253,7 +262,7 @@ def _room_for_results(net: Network3, batch: int) -> Adjoints:
 
 
 def _repeated(array: NDArray[Any], batch: int) -> NDArray[Any]:
-    return np.ascontiguousarray(np.broadcast_to(array, (batch, *array.shape[1:])))
+    return rows_for_all(array, (batch, *array.shape[1:]))
 
 
 def _resolve_ends(sol: Solution3, by: dict[str, FloatArray], v: ComplexArray, batch: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from distgrid import physics
+from distgrid.physics.balanced.kernels.adjoint_rows import adjoint_rows
+from distgrid.physics.balanced.kernels.solve_rows import sweep_rows
 
 from .conftest import ALL_FEEDERS
 from .differences import RESULTS, TIGHT, compare
@@ -80,6 +83,27 @@ def test_a_row_has_the_same_bits_in_any_batch(
         one = physics.gradient(alone, **{name: w[row] for name, w in weights.items()})
         for name in ("p_inject_mw", "q_inject_mvar", "tap", "v_source_pu", "p_mw", "shunt_b_mvar"):
             assert np.array_equal(getattr(whole, name)[row], getattr(one, name)), name
+
+
+def test_kernels_are_compiled_for_a_row_and_for_many_and_never_again(
+    network: Callable[[str], physics.Network],
+) -> None:
+    """However a scalar or a start is told: a read-only array is another type to the compiler, and seconds."""
+    net = network("case33bw")
+    loads = np.stack([net.load_p_mw, 0.9 * net.load_p_mw])
+    one, many = physics.solve(net), physics.solve(net, loads)
+    for start in (one.v, many.v):
+        assert physics.solve(net, loads, v0=start).converged.all()
+    node, branch = np.zeros(net.n_bus), np.zeros(net.n_branch)
+    node[3] = branch[3] = 1.0
+    ways: tuple[dict[str, Any], ...] = (
+        {"p_loss_mw": 1.0}, {"v_pu": node}, {"v_pu": np.stack([node, node])}, {"i_ka": branch},
+        {"p_from_mw": branch, "v_deg": node}, {"q_to_mvar": branch[None]},
+    )  # fmt: skip
+    for sol, told in itertools.product((one, many), ways):
+        assert np.all(physics.gradient(sol, **told).converged)
+    assert 1 <= len(adjoint_rows.flat.signatures) <= 2
+    assert 1 <= len(sweep_rows.flat.signatures) <= 2
 
 
 def test_one_row_serves_many_scalars(network: Callable[[str], physics.Network]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from distgrid import cases, physics
+from distgrid.physics.unbalanced.kernels.adjoint_tree import tree_rows
 
 from .differences import agree, differences, draw_weights
 from .phase_grids import random_feeder
@@ -195,6 +197,23 @@ def test_switches_of_each_row() -> None:
         alone = physics.gradient(physics.solve(net, closed=closed[row]), p_loss_mw=1.0)
         assert np.array_equal(found.p_inject_mw[row], alone.p_inject_mw)
     assert not np.array_equal(found.p_inject_mw[0], found.p_inject_mw[1])
+
+
+def test_a_kernel_is_compiled_for_a_row_and_for_many_and_never_again() -> None:
+    """However a scalar is told: a read-only array is another type to the compiler, and half a minute."""
+    net = physics.compile_per_phase(cases.load("ieee13"))
+    one, many = physics.solve(net), physics.solve(net, np.stack([net.load_p_mw, 0.9 * net.load_p_mw]))
+    node, branch = np.zeros((net.n_bus, 3)), np.zeros((net.n_branch, 3))
+    node[3, 1] = branch[3, 1] = 1.0
+    kept = node.copy()
+    kept.flags.writeable = False
+    ways: tuple[dict[str, Any], ...] = (
+        {"p_loss_mw": 1.0}, {"v_pu": node}, {"v_pu": kept}, {"v_pu": np.stack([node, node])},
+        {"p_from_mw": branch, "v_deg": node}, {"i_ka": branch}, {"q_to_mvar": branch[None]},
+    )  # fmt: skip
+    for sol, told in itertools.product((one, many), ways):
+        assert np.all(physics.gradient(sol, **told).converged)
+    assert 1 <= len(tree_rows.flat.signatures) <= 2
 
 
 def test_one_row_serves_many_scalars() -> None:
