@@ -40,8 +40,8 @@ from .compiled.transformers import INSIDE
 from .reader import DssOptions, DssReport, read
 
 SUFFIXES = (".dss",)
-# pu: what live phases induce in dead ones is less, what OpenDSS leaves on buses without anything is more
-_LIVE, _SENSIBLE = 1e-3, 1e3
+# pu: a voltage that is less is none; what OpenDSS leaves on buses without anything is more
+_LIVE, _SENSIBLE = 1e-6, 1e3
 
 
 def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path | None = None) -> Feeder:

@@ -173,9 +173,9 @@ def _zip_shares(piece: Piece) -> tuple[float, float, float, float]:
 
 def capacitors_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     """A bank of capacitors, step by step."""
-    if piece.some_open():
-        return admittance_of(pieces, piece)
     delta = is_delta(piece)
+    if piece.some_open() or (not delta and len(piece.terminals) < 2):
+        return admittance_of(pieces, piece)
     states = [value > 0 for value in piece.numbers("states")]
     steps = piece.numbers("kvar")
     star = not delta and _ungrounded(pieces, piece)  # three alike without ground: as good as a delta
