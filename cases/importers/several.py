@@ -29,6 +29,8 @@ def told_apart(feeder: Feeder, of_node: Mapping[str, str] | None = None) -> Feed
         feeder: what was read, all of its rows marked alike.
         of_node: node to feeder, by the source's own word; a node without takes that of the nearest with one.
     """
+    if not of_node and feeder.sources.num_rows < 2:
+        return feeder
     ids = [str(node) for node in feeder.column("nodes", "node_id")]
     ends = _ends(feeder)
     marks = _spread([(of_node or {}).get(node, "") for node in ids], ends)
