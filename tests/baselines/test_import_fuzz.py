@@ -18,9 +18,10 @@ FILES = (
     CASES / "cim" / "powsybl_cgmes2.zip", CASES / "psse" / "feeder_v33.raw",
     CASES / "psse" / "feeder_v35.raw", CASES / "matpower" / "two_buses.m",
 )  # fmt: skip
-TRIALS = 25
+TRIALS = 20
 
 
+@pytest.mark.slow
 def test_mutated_files_in_a_process_of_its_own(tmp_path: Path) -> None:
     """Rows 1-3: with limits of time and memory, the process reads all of them and ends by itself."""
     pytest.importorskip("resource", reason="limits of a process are those of POSIX systems")
