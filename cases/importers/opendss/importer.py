@@ -41,7 +41,7 @@ from .reader import DssOptions, DssReport, read
 
 SUFFIXES = (".dss",)
 # pu: a voltage that is less is none; what OpenDSS leaves on buses without anything is more
-_LIVE, _SENSIBLE = 1e-6, 1e3
+_LIVE, _SENSIBLE = 1e-6, 10.0
 
 
 def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path | None = None) -> Feeder:
