@@ -258,6 +258,14 @@ def table(name: str, columns: Mapping[str, Sequence[Any] | np.ndarray | pa.Array
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def table_of_rows(name: str, rows: Sequence[Mapping[str, Any]], feeder_id: str) -> pa.Table:
+    """Table of the rows of one feeder, which all have the same columns; see `table`."""
+    if not rows:
+        return table(name, {})
+    columns: dict[str, list[Any]] = {key: [row[key] for row in rows] for key in rows[0]}
+    return table(name, columns | {"feeder_id": [feeder_id] * len(rows)})
+
+
 def in_one(column: pa.ChunkedArray) -> pa.Array:
     """The column as one array; without the copy that Arrow makes even of a single chunk."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

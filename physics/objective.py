@@ -70,6 +70,11 @@ def rows_for_all(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return np.array(np.broadcast_to(array, shape), order="C")
 
 
+def repeated(array: NDArray[Any], batch: int) -> NDArray[Any]:
+    """One row, or ``batch`` of them, as ``batch`` rows; see `rows_for_all`."""
+    return rows_for_all(array, (batch, *array.shape[1:]))
+
+
 @dataclass
 class FlowSeeds:
     """Derivatives of a scalar by powers at both ends of branches and by voltages; batch first."""

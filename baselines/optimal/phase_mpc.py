@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping
 
 from ...envs.core.planning import Window
-from ..policy import AnyEnv, FloatArray
+from ..policy import AnyEnv, FloatArray, scenario_of
 from .mpc import Rolling, known
+from .phase_day.fleet import is_momentary
 from .phase_day.plan import check_phase_day
 from .phase_day.window import PhaseSchedule, decided_now, phase_schedule
 from .rolling.schedule import times_of
 
-#: Kinds of devices that leave the next interval as it is, but for switching.
-_MOMENTARY = ("pv", "wind", "tap_changer", "capacitor_bank")
 _AHEAD_H, _MOMENTARY_H = 24.0, 6.0  # planned where devices carry energy on; where they do not
 
 
@@ -38,11 +37,9 @@ class _OnPhases(Rolling[PhaseSchedule]):
             RunError: a balanced feeder, a device or a term of the reward that is not covered; numbers that
                 make no plan.
         """
-        super().__init__(env, _AHEAD_H if horizon_h is None else horizon_h, every_h)
-        self._apart = all(program.kind in _MOMENTARY for program in self._scenario.fleet.programs)
-        if self._apart and horizon_h is None:
-            dt_h = self._scenario.calendar.dt_h
-            self._horizon = max(round(max(_MOMENTARY_H, every_h) / dt_h), 1)
+        self._apart = is_momentary(scenario_of(env))
+        ahead_h = max(_MOMENTARY_H, every_h) if self._apart else _AHEAD_H
+        super().__init__(env, ahead_h if horizon_h is None else horizon_h, every_h)
         self._times = 1 if self._apart else math.gcd(times_of(self._scenario), self._every, self._horizon)
 
     def _check(self) -> None:
@@ -62,7 +59,13 @@ class _OnPhases(Rolling[PhaseSchedule]):
     def _decided(self, row: int, plan: PhaseSchedule, at: int) -> FloatArray:
         if self._apart:
             return plan.actions[at].copy()
-        return decided_now(self._scenario, self._window(row, 1), plan, at // self._times, self.margin_pu)
+        window = self._window(row, 1)
+        action = decided_now(self._scenario, window, plan, at // self._times, self.margin_pu)
+        return self._as_known(action, window)
+
+    def _as_known(self, action: FloatArray, window: Window) -> FloatArray:
+        """With what is done about devices that the plan could not know; ``window`` is the interval."""
+        return action
 
 
 class PerfectForesightPerPhase(_OnPhases):
@@ -83,5 +86,5 @@ class OnForecastsPerPhase(_OnPhases):
     def _window(self, row: int, horizon: int) -> Window:
         return known(self._scenario, row, horizon)
 
-    def _decided(self, row: int, plan: PhaseSchedule, at: int) -> FloatArray:
-        return self._surprised(super()._decided(row, plan, at), self._window(row, 1))
+    def _as_known(self, action: FloatArray, window: Window) -> FloatArray:
+        return self._surprised(action, window)

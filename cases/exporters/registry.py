@@ -35,7 +35,7 @@ class Exporter:
     node_names: Callable[[Feeder], list[str]]
 
 
-def _matpower(feeder: Feeder, file: Path, v: np.ndarray) -> None:  # noqa: ARG001
+def _matpower(feeder: Feeder, file: Path, _v: np.ndarray) -> None:
     file.write_text(matpower_text(feeder), encoding="utf-8")
 
 
@@ -43,7 +43,7 @@ def _matpower_names(feeder: Feeder) -> list[str]:
     return [str(number) for number in bus_numbers(feeder).values()]
 
 
-def _pandapower(feeder: Feeder, file: Path, v: np.ndarray) -> None:  # noqa: ARG001
+def _pandapower(feeder: Feeder, file: Path, _v: np.ndarray) -> None:
     net = to_pandapower(feeder)
     with quiet():
         import pandapower as pp

@@ -25,6 +25,12 @@ def failures() -> tuple[type[Exception], ...]:
     return (*_KNOWN, ppException, denied)
 
 
+def no_solution(error: Exception) -> str:
+    """What is told of one of `failures`."""
+    told = " ".join(str(error).split())[:200]
+    return f"pandapower finds no solution of its own ({type(error).__name__}: {told})"
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Nothing of pandapower's deprecations and remarks while it works for us."""

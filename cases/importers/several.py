@@ -26,10 +26,10 @@ def told_apart(feeder: Feeder, of_node: Mapping[str, str] | None = None) -> Feed
     """The feeder with the ids of its feeders in every row, where there are several.
 
     Args:
-        feeder: what was read, all of its rows marked alike.
+        feeder: what was read, all of its rows marked alike; one that is told apart already stays as it is.
         of_node: node to feeder, by the source's own word; a node without takes that of the nearest with one.
     """
-    if not of_node and feeder.sources.num_rows < 2:
+    if not of_node and (feeder.sources.num_rows < 2 or len(feeder_ids(feeder)) > 1):
         return feeder
     ids = [str(node) for node in feeder.column("nodes", "node_id")]
     ends = _ends(feeder)
@@ -152,7 +152,7 @@ def _spread(marks: list[str], ends: NDArray[np.intp]) -> list[str]:
 def _by_source(feeder: Feeder, ends: NDArray[np.intp]) -> list[str]:
     """The source that feeds each node, where there are several; else what the rows have."""
     own = [str(one) for one in feeder.column("nodes", "feeder_id")]
-    if feeder.sources.num_rows < 2 or len(set(own)) > 1:
+    if feeder.sources.num_rows < 2:
         return own
     label = island_labels(len(own), ends[joins(feeder.branches)])
     names = zip(feeder.column("sources", "source_id"), feeder.column("sources", "node_id"), strict=True)

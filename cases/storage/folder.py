@@ -21,7 +21,7 @@ from .parquet_reader import read_parquet
 FILES = tuple(f"{name}.parquet" for name in TABLES)
 
 
-def write_table(data: pa.Table, path: Path) -> None:
+def write_table(data: pa.Table, path: Path | pa.NativeFile) -> None:
     """Write with fixed options, so that equal tables make equal bytes (for one version of Arrow).
 
     With checksums, as a damaged page of plain numbers decodes to other numbers without complaint.

@@ -18,6 +18,7 @@ from ..objective import (
     given_rows,
     of_currents,
     of_loading,
+    repeated,
     rows_for_all,
 )
 from .adjustment import RowGroup, adjustment
@@ -100,8 +101,7 @@ def gradient(sol: Solution, seeds: dict[str, ArrayLike | None], *, threads: int 
     batch, squeeze = broadcast_rows(sol.v.shape[0] if sol.v.ndim == 2 else None, rows)
     q_held = np.zeros((1, 0)) if sol._q_held is None else sol._q_held
     solved = MeshRows._make(
-        _repeated(a, batch)
-        for a in (sol._v, sol._branch_current, sol._s_source_mva, sol.zip_load_mva, q_held)
+        repeated(a, batch) for a in (sol._v, sol._branch_current, sol._s_source_mva, sol.zip_load_mva, q_held)
     )
     by = {name: rows_for_all(a, (batch, sizes[name]))
           for name, a in given.items() if name not in SCALARS}  # fmt: skip
@@ -122,7 +122,7 @@ def gradient(sol: Solution, seeds: dict[str, ArrayLike | None], *, threads: int 
     groups = sol.groups if sol._v.shape[0] == batch else tuple(_for_all(g, batch) for g in sol.groups)
     for group in groups:
         _of_group(net, group, solved, packed, out, flows, threads)
-    converged = _repeated((sol._ended[:, 0] & CONVERGED) != 0, batch)
+    converged = repeated((sol._ended[:, 0] & CONVERGED) != 0, batch)
     if not converged.all():
         for array in out:
             array[~converged] = np.nan
@@ -180,15 +180,11 @@ def _lone_seeds(net: Network, seeds: dict[str, ArrayLike | None]) -> tuple[list[
     return (given, flows) if some else None
 
 
-def _repeated(array: NDArray[Any], batch: int) -> NDArray[Any]:
-    return array if array.shape[0] == batch else rows_for_all(array, (batch, *array.shape[1:]))
-
-
 def _for_all(group: RowGroup, batch: int) -> RowGroup:
     """The group of a lone row as that of a batch of its copies."""
     settings = group.settings
     if settings is not None:
-        settings = settings._replace(values=_repeated(settings.values, batch))
+        settings = settings._replace(values=repeated(settings.values, batch))
     return RowGroup(slice(None), group.topology, settings)
 
 
@@ -197,11 +193,11 @@ def _resolve_ends(sol: Solution, by: dict[str, FloatArray], batch: int) -> None:
     if not ("i_ka" in by or "loading" in by):
         return
     net = sol.net
-    flows = [_repeated(s, batch) for s in sol._flows]
+    flows = [repeated(s, batch) for s in sol._flows]
     into = FlowSeeds.of(by, batch, net.n_bus, net.n_branch)
     ends = (net.from_row, net.to_row)
     if "i_ka" in by:
-        of_currents(into, by.pop("i_ka"), flows, ends, _repeated(sol._v, batch), np.sqrt(3.0) * net.base_kv)
+        of_currents(into, by.pop("i_ka"), flows, ends, repeated(sol._v, batch), np.sqrt(3.0) * net.base_kv)
     if "loading" in by:
         names = net.feeder.column("branches", "branch_id")
         of_loading(into, by.pop("loading"), flows, (net.rating_mva, net.rating_mva), names)

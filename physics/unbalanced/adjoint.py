@@ -20,6 +20,7 @@ from ..objective import (
     given_rows,
     of_currents,
     of_loading,
+    repeated,
     rows_for_all,
 )
 from .assembly.node_loads import LEGS
@@ -169,7 +170,7 @@ def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int
     batch, squeeze = broadcast_rows(None if sol.squeeze else solved, rows)
     by = {name: rows_for_all(a, (batch, sizes[name], 3)).reshape(batch, -1)
           for name, a in given.items() if name not in SCALARS}  # fmt: skip
-    v = _repeated(sol._phasors[:, : 3 * net.n_bus], batch)
+    v = repeated(sol._phasors[:, : 3 * net.n_bus], batch)
     _resolve_ends(sol, by, v, batch)
     total = np.zeros((batch, 4))
     for column, name in enumerate(SCALARS):
@@ -179,7 +180,7 @@ def gradient(sol: Solution3, seeds: dict[str, ArrayLike | None], *, threads: int
     packed = Seeds._make([by.get("v_pu", _NONE), v_rad, *(by.get(name, _NONE) for name in _OF_ENDS), total])
     flows = any(name in by for name in _OF_ENDS) or bool(total[:, :2].any())
     out = _room_for_results(net, batch)
-    converged = _repeated((sol._notes[:, 0].astype(np.int64) & CONVERGED) != 0, batch)
+    converged = repeated((sol._notes[:, 0].astype(np.int64) & CONVERGED) != 0, batch)
     whole = solved == batch
     for group, topology in sol.groups if whole else ((slice(None), sol.groups[0][1]),):
         _of_group(sol, topology, np.arange(batch)[group], v, packed, out, flows, threads)
@@ -261,16 +262,12 @@ def _room_for_results(net: Network3, batch: int) -> Adjoints:
     return Adjoints._make(np.empty((batch, n)) for n in sizes)
 
 
-def _repeated(array: NDArray[Any], batch: int) -> NDArray[Any]:
-    return rows_for_all(array, (batch, *array.shape[1:]))
-
-
 def _resolve_ends(sol: Solution3, by: dict[str, FloatArray], v: ComplexArray, batch: int) -> None:
     """Currents and loadings as what they are of powers and voltages of the larger end."""
     if not ("i_ka" in by or "loading" in by):
         return
     net = sol.net
-    flows = [_repeated(s.reshape(s.shape[0], -1), batch) for s in sol._flows]
+    flows = [repeated(s.reshape(s.shape[0], -1), batch) for s in sol._flows]
     into = FlowSeeds.of(by, batch, 3 * net.n_bus, 3 * net.n_branch)
     if "i_ka" in by:
         phases = np.arange(3)

@@ -60,6 +60,11 @@ class Leaving:
     price: FloatArray
 
 
+def is_momentary(scenario: PlannedScenario) -> bool:
+    """Whether what devices do in an interval leaves the others as they are, but for switching."""
+    return all(program.kind in _MOMENTARY for program in scenario.fleet.programs)
+
+
 class FleetRows:
     """A program with the columns and rows of a fleet.
 
@@ -88,7 +93,7 @@ class FleetRows:
                 name = one.names[k]
                 p[name], q[name] = one.p_mw[:, k], one.q_mvar[:, k]
         self.p_mw, self.q_mvar = (_transposed(stacked(list(part.values()))) for part in (p, q))
-        self.apart = all(program.kind in _MOMENTARY for program in scenario.fleet.programs)
+        self.apart = is_momentary(scenario)
         self.cost = self._cost() + self._off(leaving)
         self.n_columns = self.program.n_columns
 

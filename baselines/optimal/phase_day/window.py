@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ....envs.core.planning import PlannedScenario, Window
 from ...errors import RunError
-from ..affine import FloatArray
+from ..affine import FloatArray, IntArray
 from ..devices import Decided
 from ..rolling.coarse import coarse
+from ..rolling.schedule import FREE, price_of_leaving, while_there
 from .fleet import Leaving
 from .network import Setpoints
 from .plan import searched
 from .search import PhaseSearch
 
 _INTERVAL_STEPS = 4
-_HOLD = 1000.0  # price of a MW off the schedule, in the reward of the task
-#: Kinds whose power nothing but the interval itself decides, and kinds that give now and take later.
-_FREE, _STORES = ("pv", "wind"), ("battery",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,33 +90,29 @@ def decided_now(
 
 
 def _wanted(scenario: PlannedScenario, window: Window, schedule: PhaseSchedule, at: int) -> FloatArray:
-    """(1, n_units) by the schedule; what is free feeds in all it can.
-
-    What a unit does in an hour for a part of which it is there, it does while it is there.
-    """
-    place = {name: k for k, name in enumerate(scenario.fleet.names)}
+    """(1, n_units) by the schedule; what is free feeds in all it can."""
     wanted = schedule.at.p_mw[at].copy()
-    for (key, now), program in zip(window.outlooks.items(), scenario.fleet.programs, strict=True):
-        units = np.array([place[name] for name in now.units], dtype=np.int64)
-        if now.positions is not None or not units.size:
-            continue
-        if program.kind in _FREE:
+    for name, kind, units in _feeding(scenario, window):
+        now = window.outlooks[name]
+        if kind in FREE:
             wanted[units] = now.p_max_mw[0]
-            continue
-        told, planned = schedule.window.outlooks[key], wanted[units]
-        bound = np.where(planned < 0.0, told.p_min_mw[at], told.p_max_mw[at])
-        here = np.where(planned < 0.0, now.p_min_mw[0], now.p_max_mw[0])
-        wanted[units] = planned * np.where(bound != 0.0, here / np.where(bound != 0.0, bound, 1.0), 0.0)
+        else:
+            told = schedule.window.outlooks[name]
+            wanted[units] = while_there(wanted[units], told, at, now.p_min_mw[0], now.p_max_mw[0])
     return wanted[None]
 
 
 def _prices(scenario: PlannedScenario, window: Window) -> FloatArray:
-    highest = 0.0 if window.so_far is None else window.so_far.highest_usd_mwh
-    stored = highest * window.dt_h if highest > 0.0 else _HOLD
-    price = {program.kind: _HOLD for program in scenario.fleet.programs}
-    price |= dict.fromkeys(_FREE, 0.0) | dict.fromkeys(_STORES, stored)
-    kinds = [program.kind for program in scenario.fleet.programs for _ in program.names]
-    moved = {name for one in window.outlooks.values() if one.positions is not None for name in one.units}
-    names = [name for program in scenario.fleet.programs for name in program.names]
-    by_name = {name: 0.0 if name in moved else price[kind] for name, kind in zip(names, kinds, strict=True)}
-    return np.array([by_name[name] for name in scenario.fleet.names])
+    """(n_units,) of leaving the schedule; see `price_of_leaving`."""
+    prices = np.zeros(len(scenario.fleet.names))
+    for _, kind, units in _feeding(scenario, window):
+        prices[units] = price_of_leaving(kind, window)
+    return prices
+
+
+def _feeding(scenario: PlannedScenario, window: Window) -> Iterator[tuple[str, str, IntArray]]:
+    """Name, kind and places in the fleet of the programs that feed in; others move the grid."""
+    place = {name: k for k, name in enumerate(scenario.fleet.names)}
+    for (name, told), program in zip(window.outlooks.items(), scenario.fleet.programs, strict=True):
+        if told.positions is None:
+            yield name, program.kind, np.array([place[unit] for unit in told.units], dtype=np.int64)

@@ -16,13 +16,10 @@ from ..radial import radial_network
 from ..rewards import PlannedEpisode, cost_of, wants_losses
 from .caution import Caution
 from .linear_grid import LinearGrid
-from .schedule import Schedule
+from .schedule import FREE, Schedule, price_of_leaving
 from .settings import settings_of
 from .slopes import State, slopes_of, state_of
 
-#: Kinds whose power nothing but the interval itself decides, and kinds that give now and take later.
-_FREE, _STORES = ("pv", "wind"), ("battery",)
-_HOLD = 1000.0  # price of a MW off the schedule, in the reward of the task
 _ENDS_PU = (0.8, 1.2)  # voltages between which inverters answer
 _TOLERANCE = 1e-7
 Fed = tuple[FloatArray, FloatArray]
@@ -91,7 +88,7 @@ class IntervalDispatch:
         for name, kind in self._kinds(window).items():
             told = window.outlooks[name]
             low, high = told.p_min_mw[0], told.p_max_mw[0]
-            found.append(high if kind in _FREE else schedule.power_mw(name, at, low, high))
+            found.append(high if kind in FREE else schedule.power_mw(name, at, low, high))
         return found
 
     def _fed(self, fleet: list[Planned], wanted: list[FloatArray]) -> Fed:
@@ -126,17 +123,16 @@ class IntervalDispatch:
         self, program: Program, fleet: list[Planned], window: Window, wanted: list[FloatArray]
     ) -> Affine:
         """() what it costs to leave the schedule."""
-        highest = 0.0 if window.so_far is None else window.so_far.highest_usd_mwh
-        stored = highest * window.dt_h if highest > 0.0 else _HOLD
         total = Affine(0.0)
         for kind, one, power in zip(self._kinds(window).values(), fleet, wanted, strict=True):
-            if kind in _FREE:
+            price = price_of_leaving(kind, window)
+            if not price:
                 continue
             off = one.p_mw - power
             size = program.columns(off.shape, program.reach_of(off) + 1e-9)
             program.nonneg(size - off)
             program.nonneg(size + off)
-            total = total + (stored if kind in _STORES else _HOLD) * size.sum()
+            total = total + price * size.sum()
         return total
 
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....envs.core.planning import PlannedScenario, Window
+from ....envs.resources.outlook import Outlook
 from ..affine import FloatArray, IntArray
 from ..day import relaxed_window
 from .coarse import can_be_coarse, coarse
 
 _HOUR = 1.0
+_HOLD = 1000.0
+#: Kinds whose power nothing but the interval itself decides, and kinds that give now and take later.
+FREE, _STORES = ("pv", "wind"), ("battery",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +45,31 @@ class Schedule:
 
         What a unit does in an hour for a part of which it is there, it does while it is there.
         """
-        told, planned = self.window.outlooks[program], self.p_mw[program][at]
-        low, high = told.p_min_mw[at], told.p_max_mw[at]
-        bound, now = np.where(planned < 0.0, low, high), np.where(planned < 0.0, low_mw, high_mw)
-        share = np.where(bound != 0.0, now / np.where(bound != 0.0, bound, 1.0), 0.0)
-        return np.asarray(planned * share)
+        return while_there(self.p_mw[program][at], self.window.outlooks[program], at, low_mw, high_mw)
+
+
+def while_there(
+    planned_mw: FloatArray, told: Outlook, at: int, low_mw: FloatArray, high_mw: FloatArray
+) -> FloatArray:
+    """(n_units,) what is planned for a long interval, in one of its intervals whose bounds are these.
+
+    What a unit does in an hour for a part of which it is there, it does while it is there.
+    """
+    low, high = told.p_min_mw[at], told.p_max_mw[at]
+    bound, now = np.where(planned_mw < 0.0, low, high), np.where(planned_mw < 0.0, low_mw, high_mw)
+    share = np.where(bound != 0.0, now / np.where(bound != 0.0, bound, 1.0), 0.0)
+    return np.asarray(planned_mw * share)
+
+
+def price_of_leaving(kind: str, window: Window) -> float:
+    """Of a MW off the schedule in an interval, in the reward of the task; 0 where the interval decides alone.
+
+    Storage leaves it where that is worth more than its energy at the highest price of the day.
+    """
+    if kind in FREE:
+        return 0.0
+    highest = 0.0 if window.so_far is None else window.so_far.highest_usd_mwh
+    return highest * window.dt_h if kind in _STORES and highest > 0.0 else _HOLD
 
 
 def times_of(scenario: PlannedScenario) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from ....cases.importers.reading import Profiles
 from ....cases.profiles import Calendar
 from ....cases.storage.folder import write_table
 from ....envs import SeriesLoad
+from ...jobs.files import write_atomic
 
 SUFFIX = ".loads.parquet"  # behind the name of the feeder's folder
 
@@ -58,13 +57,9 @@ def write_series(feeder: Feeder, profiles: Profiles, folder: Path) -> Path:
         schema=LOADS,
     )  # fmt: skip
     path = folder.with_name(f"{folder.name}{SUFFIX}")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-    os.close(handle)
-    try:
-        write_table(data, Path(name))
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    written = pa.BufferOutputStream()
+    write_table(data, written)
+    write_atomic(path, written.getvalue().to_pybytes())
     return path
 
 

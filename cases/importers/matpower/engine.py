@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..quiet import failures, quiet
+from ..quiet import failures, no_solution, quiet
 from ..reading import EngineFailedError, EngineVoltages
 from . import tables as col
 from .evaluator import CaseData
@@ -30,8 +30,7 @@ def solve_case(case: CaseData, node_ids: list[str]) -> EngineVoltages:
         try:
             v = _solved(pp, case)
         except failures() as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise EngineFailedError(f"pandapower finds no solution of its own ({reason})") from error
+            raise EngineFailedError(no_solution(error)) from error
         v_pu = np.array([v.get(name, np.nan + 0j) for name in node_ids])
     return EngineVoltages(f"pandapower {pp.__version__}", v_pu, np.ones(len(node_ids), dtype=bool))
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ...model.edit import node_loads
 from ...model.feeder import Feeder
-from ...schema import table
+from ...schema import table_of_rows
 from .branches import ROOT3, Span, base_of, buses, check_split, spans
 from .parts import Feed, Parts, Place, Shunt, Unit, Wire
 from .rows import Frame, Row, bank_control_row, capacitor_row, dead_phases, load_row, regulator_row, unit_row
@@ -147,13 +147,8 @@ class Tables:
 
     def _table(self, name: str, rows: Iterable[Row], places: Sequence[Place]) -> pa.Table:
         """Arrow table from rows; every row gets the feeder's id."""
-        listed = list(rows)
         self.places[name] = list(places)
-        if not listed:
-            return table(name, {})
-        columns = {key: [row[key] for row in listed] for key in listed[0]}
-        columns["feeder_id"] = [self.feeder_id] * len(listed)
-        return table(name, columns)
+        return table_of_rows(name, list(rows), self.feeder_id)
 
     # -- nodes -----------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
 from ...schema import table
-from ..quiet import failures, quiet
+from ..quiet import failures, no_solution, quiet
 from ..reading import EngineFailedError, EngineVoltages, Reading
 from .branches import Aux, Branch, Branches, UnevenImpedanceError
 from .loads import AtBuses
@@ -319,8 +319,8 @@ def _run(pp: Any, net: Any) -> None:
                 pp.runpp(net, init=init, tolerance_mva=tolerance, **options)
                 return
             except failures() as error:
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    raise EngineFailedError(f"pandapower finds no solution of its own ({reason})")
+                reason = no_solution(error)
+    raise EngineFailedError(reason)
 
 
 def _shares(net: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..quiet import quiet
+from .matrices import branch_matrices
 from .names import Taken, unique_names
 from .supported import rows_in_service
 
@@ -266,18 +267,10 @@ def _switches(net: Any) -> Iterator[dict[tuple[str, int, int], int]]:
 def _compiled(net: Any) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """pandapower's branch matrix, (rows, 3) of what MATPOWER has not, and the first row of each table."""
     with quiet():
-        from pandapower.auxiliary import _add_ppc_options
-        from pandapower.pd2ppc import _pd2ppc
         from pandapower.pypower.idx_brch import BR_B_ASYM, BR_G, BR_G_ASYM, BR_R_ASYM, BR_X_ASYM
 
-        net["_options"] = {}
-        _add_ppc_options(
-            net, calculate_voltage_angles=True, trafo_model="t", check_connectivity=False, mode="pf",
-            switch_rx_ratio=2, init_vm_pu="flat", init_va_degree="flat", enforce_q_lims=False,
-            enforce_p_lims=False, recycle=None, voltage_depend_loads=False,
-        )  # fmt: skip
-        matrix = np.real(_pd2ppc(net)[0]["branch"])
-    place = {table: first for table, (first, _) in net._pd2ppc_lookups["branch"].items()}
+    (complex_matrix,), place = branch_matrices(net, "pf", check_connectivity=False)
+    matrix = np.real(complex_matrix)
     uneven = np.flatnonzero((matrix[:, BR_R_ASYM] != 0) | (matrix[:, BR_X_ASYM] != 0))
     if len(uneven):
         first = place.get("impedance", 0)

@@ -18,8 +18,8 @@ from ...errors import CaseError, Problem
 from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
-from ...schema import table
-from ..quiet import failures, quiet
+from ...schema import table, table_of_rows
+from ..quiet import failures, no_solution, quiet
 from ..reading import EngineFailedError, EngineVoltages, Reading
 from .balanced import Source, bus_columns
 from .names import Taken, unique_names
@@ -297,8 +297,7 @@ class _Build:
         return self._table("sources", rows)
 
     def _table(self, name: str, rows: list[dict[str, Any]]) -> Any:
-        columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-        return table(name, columns | {"feeder_id": [self.mark] * len(rows)} if rows else {})
+        return table_of_rows(name, rows, self.mark)
 
     def feeder(self) -> Feeder:
         """The feeder of all rows."""
@@ -356,11 +355,11 @@ def solve_per_phase(net: Any, buses: list[int]) -> EngineVoltages:
                 module.runpp_3ph(net, numba=False, tolerance_mva=1e-9 * net.sn_mva)
                 break
             except failures() as error:
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                reason = no_solution(error)
             finally:
                 net.sn_mva = base
         else:
-            raise EngineFailedError(f"pandapower finds no solution of its own ({reason})")
+            raise EngineFailedError(reason)
         found = net.res_bus_3ph.loc[buses]
         v = [found[f"vm_{k}_pu"] * np.exp(1j * np.deg2rad(found[f"va_{k}_degree"])) for k in "abc"]
         v_pu = np.column_stack([np.asarray(part, dtype=np.complex128) for part in v])

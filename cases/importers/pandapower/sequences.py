@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..quiet import quiet
+from .matrices import branch_matrices
 
 _A = np.exp(2j * np.pi / 3)
 #: Zero, positive and negative sequence to the phases A, B, C.
@@ -38,19 +38,10 @@ class Compiled:
     """pandapower's matrices of a net in both sequences."""
 
     def __init__(self, net: Any) -> None:
-        with quiet():
-            from pandapower.auxiliary import _add_ppc_options
-            from pandapower.pd2ppc import _pd2ppc
-
-            net["_options"] = {}
-            _add_ppc_options(
-                net, calculate_voltage_angles=True, trafo_model="t", check_connectivity=True, mode="pf_3ph",
-                switch_rx_ratio=2.0, init_vm_pu="flat", init_va_degree="flat", enforce_q_lims=False,
-                enforce_p_lims=False, recycle=None, voltage_depend_loads=False,
-            )  # fmt: skip
-            self._one = np.real(_pd2ppc(net, 1)[0]["branch"])
-            self._zero = _pd2ppc(net, 0)[0]["branch"]
-        self._place = {table: first for table, (first, _) in net._pd2ppc_lookups["branch"].items()}
+        (one, self._zero), self._place = branch_matrices(
+            net, "pf_3ph", check_connectivity=True, sequences=(1, 0)
+        )
+        self._one = np.real(one)
 
     def of(self, table: str, at: int) -> Sequences:
         """Branch `at` of a table of the net."""

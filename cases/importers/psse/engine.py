@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..quiet import failures, quiet
+from ..quiet import failures, no_solution, quiet
 from ..reading import EngineFailedError, EngineVoltages
 from .elements import Elements, Joint
 
@@ -26,8 +26,7 @@ def solve_elements(elements: Elements, numbers: list[int]) -> EngineVoltages:
         try:
             v = _solved(pp, net, elements, at)
         except failures() as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise EngineFailedError(f"pandapower finds no solution of its own ({reason})") from error
+            raise EngineFailedError(no_solution(error)) from error
         v_pu = np.array([v[at[number]] for number in numbers])
     return EngineVoltages(f"pandapower {pp.__version__}", v_pu, np.ones(len(numbers), dtype=bool))
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CaseError, Problem
+from ...errors import CaseError
 from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
-from ...schema import table
+from ...schema import table, table_of_rows
 from ..reading import EngineVoltages, Reading
 from ..several import told_apart
 from .elements import Draw, Elements, Joint
@@ -76,10 +76,7 @@ class _Build:
 
     def _table(self, name: str, rows: list[tuple[int, dict[str, Any]]]) -> Any:
         self.lines[name] = [line for line, _ in rows]
-        if not rows:
-            return table(name, {})
-        columns = {key: [row[key] for _, row in rows] for key in rows[0][1]}
-        return table(name, {**columns, "feeder_id": [self.mark] * len(rows)})
+        return table_of_rows(name, [row for _, row in rows], self.mark)
 
     def feeder(self, name: str) -> Feeder:
         """The feeder of the file."""
@@ -183,9 +180,6 @@ class _Build:
                     "source_id": f"source{bus.number}", "node_id": str(bus.number),
                     "v_pu": units[0] if units else bus.vm_pu, "v_deg": bus.va_deg,
                 }))  # fmt: skip
-        if not rows:
-            expected = "at least one swing bus (IDE 3), which feeds the network"
-            raise CaseError([Problem(self.el.raw.file, None, "bus IDE", "", expected)])
         return self._table("sources", rows)
 
 

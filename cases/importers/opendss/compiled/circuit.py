@@ -46,8 +46,6 @@ class Reading:
             CaseError: an element that the tables cannot hold, with its name.
         """
         pieces, header = self.pieces, self.pieces.header
-        for kind, count in header["unknown"].items():
-            self.left_out[kind] += count
         self._refuse()
         pieces.rename(renamed(pieces.all))
         self._ground_neutrals()

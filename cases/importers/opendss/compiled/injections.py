@@ -8,7 +8,7 @@ import numpy as np
 
 from ..parts import Shunt
 from .pieces import ROOT3, Piece, Pieces
-from .shunts import Draw, Part, across, is_delta, parts_of, shunt, shunts_at
+from .shunts import Draw, Part, across, delta_pairs, is_delta, parts_of, shunt, shunts_at
 
 INJECTIONS = ("generator", "pvsystem", "storage", "indmach012", "windgen", "vccs", "isource")
 _SAME = 1e-7  # of the largest current: what power shared equally may be beside it
@@ -47,10 +47,8 @@ def _row(piece: Piece, name: str, part: Part, draw: Draw) -> list[Shunt]:
 
 def _ends(nodes: list[int], phases: int, delta: bool) -> list[tuple[int, int]]:
     """First and second conductor of each part; -1: ground."""
-    if delta and phases == 3:
-        return [(k, (k + 1) % 3) for k in range(3)]
     if delta:
-        return [(k, k + 1) for k in range(phases)]
+        return delta_pairs(range(len(nodes)), phases)
     neutral = phases if len(nodes) > phases and nodes[phases] else -1
     return [(k, neutral) for k in range(phases)]
 

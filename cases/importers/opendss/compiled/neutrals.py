@@ -14,7 +14,6 @@ import numpy as np
 from .pieces import Node, Piece, Pieces
 
 SOLID_OHM = 1e-3  # an impedance to ground below this is ground; the verification has the last word
-SHUNTS = ("reactor", "fault", "line", "capacitor")
 
 
 def neutrals(pieces: Pieces) -> list[Node]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,16 +54,21 @@ def parts_of(pieces: Pieces, piece: Piece, delta: bool) -> list[Part]:
     nodes = piece.terminals[0]
     bus, n = nodes[0][0], piece.phases
     ends = [node for _, node in nodes]
-    if delta and n == 3:
-        pairs = [(ends[k], ends[(k + 1) % 3]) for k in range(3)]
-    elif delta:
-        pairs = [(ends[k], ends[k + 1]) for k in range(n)]
+    if delta:
+        pairs = delta_pairs(ends, n)
     else:
         neutral = ends[n] if len(ends) > n else 0
-        if neutral not in (0, *PHASES) and n == 3 and pieces.touched[bus, neutral] <= 1:
+        if n == 3 and (bus, neutral) in pieces.private:
             raise piece.error("bus1", _shown(nodes), "a neutral at ground (node 0), not a floating one")
         pairs = [(end, neutral) for end in ends[:n]]
     return [_part(piece, bus, pair) for pair in pairs]
+
+
+def delta_pairs(ends: Sequence[int], phases: int) -> list[tuple[int, int]]:
+    """First and second end of each part of a device between phases: three close a ring, others a chain."""
+    if phases == 3:
+        return [(ends[k], ends[(k + 1) % 3]) for k in range(3)]
+    return list(pairwise(ends))[:phases]
 
 
 def _part(piece: Piece, bus: str, pair: tuple[int, ...]) -> Part:
@@ -210,16 +216,14 @@ def _ungrounded(pieces: Pieces, piece: Piece) -> bool:
     """Whether the other ends of three phases meet in a node that nothing else touches."""
     ends = set(piece.terminals[1])
     node = next(iter(ends))
-    return piece.phases == 3 and len(ends) == 1 and node[1] not in (0, *PHASES) and pieces.touched[node] <= 1
+    return piece.phases == 3 and len(ends) == 1 and node in pieces.private
 
 
 def _bank_parts(piece: Piece, delta: bool) -> list[Part]:
     bus, n = piece.terminals[0][0][0], piece.phases
     ends = [node for _, node in piece.terminals[0]]
-    if delta and n == 3:
-        return [_part(piece, bus, (ends[k], ends[(k + 1) % 3])) for k in range(3)]
     if delta:
-        return [_part(piece, bus, (ends[k], ends[k + 1])) for k in range(min(n, len(ends) - 1))]
+        return [_part(piece, bus, pair) for pair in delta_pairs(ends, n)]
     others = [node for _, node in piece.terminals[1]]
     return [_part(piece, bus, pair) for pair in zip(ends[:n], others[:n], strict=True)]
 

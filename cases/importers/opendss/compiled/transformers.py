@@ -9,7 +9,7 @@ import numpy as np
 
 from ..parts import Unit, Winding, Wire
 from .labels import centre_legs
-from .pieces import PHASES, ROOT3, Node, Piece, Pieces
+from .pieces import PHASES, ROOT3, Piece, Pieces
 
 INSIDE = "~"  # joins the buses of three windings to the name of the node inside
 
@@ -120,12 +120,8 @@ def _side(pieces: Pieces, piece: Piece, k: int) -> Side:
         kind = "delta" if piece.phases == 3 else "odd"
     else:
         known = not neutral[1] or (piece.name, k) in pieces.star_z
-        kind = "wye" if known else "floating" if _private(pieces, neutral) else "odd"
+        kind = "wye" if known else "floating" if neutral in pieces.private else "odd"
     return Side(given[0][0], kind, nodes, winding)
-
-
-def _private(pieces: Pieces, node: Node) -> bool:
-    return node[1] not in PHASES and pieces.touched[node] <= 1
 
 
 def _reactances(piece: Piece) -> tuple[float, ...]:

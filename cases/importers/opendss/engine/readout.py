@@ -7,66 +7,35 @@ from typing import Any
 import numpy as np
 
 # Properties that are read as texts, by class; of the other classes only how many there are.
+_AT_ONE_BUS = ("kv", "conn")
+_PROTECTION = ("switchedobj", "monitoredobj")
 PROPERTIES: dict[str, tuple[str, ...]] = {
-    "vsource": ("basekv", "pu", "angle", "model", "frequency", "phases"),
-    "line": ("switch", "length", "units", "linecode", "normamps", "linetype"),
-    "reactor": ("kvar", "kv", "conn", "parallel", "r", "x"),
-    "transformer": (
-        *("phases", "windings", "conns", "kvs", "kvas", "taps", "%rs", "xhl", "xht", "xlt", "xscarray"),
-        *("%noloadloss", "%imag", "ppm_antifloat", "leadlag", "bank", "core"),
-    ),
+    "vsource": ("basekv", "pu", "angle", "frequency"),
+    "line": ("switch", "length", "units"),
+    "reactor": (),
+    "transformer": ("xscarray", "%noloadloss", "%imag", "ppm_antifloat", "leadlag", "bank"),
     "autotrans": (),
     "regcontrol": (
-        *("transformer", "winding", "vreg", "band", "ptratio", "ctprim", "r", "x", "bus", "delay"),
-        *(
-            "reversible",
-            "revvreg",
-            "revband",
-            "revr",
-            "revx",
-            "tapdelay",
-            "maxtapchange",
-            "inversetime",
-            "tapwinding",
-        ),
-        *("vlimit", "ptphase", "revthreshold", "revdelay", "revneutral", "ldc_z", "rev_z", "cogen"),
+        *("transformer", "winding", "tapwinding", "bus", "ptphase", "vreg", "band", "ptratio", "ctprim"),
+        *("r", "x", "delay", "tapdelay", "maxtapchange", "vlimit", "reversible", "revneutral", "revvreg"),
+        *("revband", "revr", "revx", "revdelay", "revthreshold"),
     ),
     "capcontrol": (
         *("element", "terminal", "capacitor", "type", "ptratio", "ctratio", "onsetting", "offsetting"),
         *("delay", "voltoverride", "vmax", "vmin", "delayoff", "deadtime", "ctphase", "ptphase"),
     ),
-    "capacitor": ("phases", "kvar", "kv", "conn", "states", "numsteps", "r", "xl"),
+    "capacitor": (*_AT_ONE_BUS, "kvar", "states"),
     "load": (
-        *("phases", "kv", "kw", "kvar", "pf", "model", "conn", "vminpu", "vmaxpu", "vlowpu"),
-        *(
-            "cvrwatts",
-            "cvrvars",
-            "zipv",
-            "status",
-            "rneut",
-            "xneut",
-            "daily",
-            "yearly",
-            "duty",
-            "numcust",
-            "growth",
-        ),
+        *(*_AT_ONE_BUS, "kw", "kvar", "model", "vminpu", "vmaxpu", "cvrwatts", "cvrvars", "zipv", "status"),
+        "growth",
     ),
-    "generator": (
-        *("phases", "kv", "kw", "kvar", "model", "conn", "vminpu", "vmaxpu", "maxkvar", "minkvar", "kva"),
-        *("vpu", "daily", "yearly", "status"),
-    ),
-    "pvsystem": (
-        *("phases", "kv", "pmpp", "kva", "pf", "irradiance", "model", "conn", "vminpu", "vmaxpu", "daily"),
-    ),
-    "storage": (
-        *("phases", "kv", "kwrated", "kva", "kwhrated", "kwhstored", "%effcharge", "%effdischarge"),
-        *("%reserve", "model", "conn", "vminpu", "vmaxpu", "state"),
-    ),
-    "swtcontrol": ("switchedobj", "switchedterm", "state", "normal", "action"),
-    "fuse": ("switchedobj", "switchedterm", "monitoredobj"),
-    "recloser": ("switchedobj", "switchedterm", "monitoredobj"),
-    "relay": ("switchedobj", "switchedterm", "monitoredobj"),
+    "generator": _AT_ONE_BUS,
+    "pvsystem": _AT_ONE_BUS,
+    "storage": _AT_ONE_BUS,
+    "swtcontrol": ("switchedobj",),
+    "fuse": _PROTECTION,
+    "recloser": _PROTECTION,
+    "relay": _PROTECTION,
     "isource": (),
     "indmach012": (),
     "windgen": (),
@@ -141,14 +110,12 @@ def _frame(dss: Any, circuit: Any, blob: Blob) -> dict[str, Any]:
     for k in range(circuit.NumBuses):
         bus = circuit.Buses(k)
         place = (bus.x, bus.y) if bus.Coorddefined else None
-        nodes = [int(node) for node in bus.Nodes]
-        buses[str(bus.Name).lower()] = {"kv": float(bus.kVBase) * 3**0.5, "nodes": nodes, "at": place}
+        buses[str(bus.Name).lower()] = {"kv": float(bus.kVBase) * 3**0.5, "at": place}
     settings = circuit.Settings
     return {
         "name": str(circuit.Name).lower(),
         "hz": float(circuit.Solution.Frequency),
         "loadmult": float(circuit.Solution.LoadMult),
-        "genmult": float(circuit.Solution.GenMult),
         "growth": _growth(dss, int(circuit.Solution.Year)),
         "bases": [float(kv) for kv in settings.VoltageBases if kv > 0],
         "v_min": float(settings.NormVminpu),

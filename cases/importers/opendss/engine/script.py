@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -222,12 +222,11 @@ def _any_case(path: Path) -> Path | None:
 
 
 def _decoded(file: Path, caller: str, line: int | None, asked: str) -> str:
-    read: Callable[[], bytes] = file.read_bytes
     try:
         if file.stat().st_size > MAX_BYTES:
             expected = f"a readable file (too large: more than {MAX_BYTES} bytes)"
             raise RefusedError(caller, line, "", asked, expected)
-        raw = read()
+        raw = file.read_bytes()
     except OSError as error:
         expected = f"a file that can be read ({error.strerror})"
         raise RefusedError(caller, line, "", asked, expected) from None
