@@ -3,7 +3,8 @@
 The tables have phases only. A neutral at ground needs no place in them, one that hangs on one element alone
 is eliminated exactly, and one between the star point of a transformer and an impedance to ground becomes an
 impedance that all three phases share. Star points of several wye-delta transformers that are joined, and hang
-on nothing else, are as many that float: no zero sequence drives a current from one to the other. Any other neutral is refused, or, if asked for, taken as grounded.
+on nothing else, float as each alone does: no zero sequence drives a current from one to the other. Any other
+neutral is refused, or, if asked for, taken as grounded.
 """
 
 from __future__ import annotations
