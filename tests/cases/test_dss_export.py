@@ -61,8 +61,8 @@ def test_random_feeders_are_what_opendss_solves(seed: int) -> None:
     ("connection", "lag", "kv"),
     [
         ("wye-wye", 0.0, 0.48), ("delta-delta", 0.0, 24.9), ("wye-delta", 30.0, 0.48),
-        ("wye-delta", -30.0, 24.9), ("delta-wye", 30.0, 24.9), ("delta-wye", -30.0, 0.48), ("floating-delta", 30.0, 0.48),
-        ("delta-floating", -30.0, 24.9),
+        ("wye-delta", -30.0, 24.9), ("delta-wye", 30.0, 24.9), ("delta-wye", -30.0, 0.48),
+        ("floating-delta", 30.0, 0.48), ("delta-floating", -30.0, 24.9),
     ],
 )  # fmt: skip
 def test_transformers_of_every_connection(connection: str, lag: float, kv: float) -> None:
