@@ -71,6 +71,12 @@ class Profiles:
         node_ids: nodes with a series.
         p_mw: (n_steps, len(node_ids)) load of each node, positive when it consumes.
         q_mvar: the same in Mvar.
+        phases: phase or leg of each column of a per-phase feeder; empty for a balanced one.
+        solved: what the engine of the source finds in some of the steps, to be compared with.
+        notes: what there is to say about them, in words.
+        mixed: points whose loads follow different shapes and depend on the voltage in different ways, or
+            leave their model at different voltages: series of points may not hold them exactly.
+        without_der: the same without what the assets of the source give; None where it has none.
     """
 
     start: str
@@ -78,6 +84,11 @@ class Profiles:
     node_ids: tuple[str, ...]
     p_mw: NDArray[np.float64]
     q_mvar: NDArray[np.float64]
+    phases: tuple[str, ...] = ()
+    solved: Mapping[int, EngineVoltages] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    without_der: Profiles | None = None
 
 
 @dataclass(frozen=True, eq=False)

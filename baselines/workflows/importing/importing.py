@@ -12,6 +12,7 @@ from ....cases.importers.reading import Profiles, Reading, ReadOptions
 from ....cases.importers.registry import read_file
 from ....cases.importers.several import only
 from ...errors import RunError
+from .series_verification import verify_series
 from .verification import NOT_VERIFIED, Verification, nominal_voltages, verify
 
 VERIFIED = "verified"  # key of Feeder.metadata
@@ -48,6 +49,20 @@ class Imported:
                 f"feeder {self.feeder.name!r}: the source has no time series; leave out --profiles"
             )
         return self.reading.profiles()
+
+    def series_verdict(self, series: Profiles, approximate: bool = False) -> str:
+        """Whether the series are those of the source, in one line; empty where it has no engine for them.
+
+        Args:
+            series: what `series` gave.
+            approximate: see `verify_series`.
+
+        Raises:
+            RunError: they are not, or cannot be solved.
+        """
+        if not series.solved:
+            return ""
+        return verify_series(self.reading.feeder, series, self.reading.approximated, approximate=approximate)
 
     @property
     def counts(self) -> str:

@@ -106,7 +106,8 @@ def shipped_asset_options(
 def series_load(feeder: Feeder, table: LoadTable) -> SeriesLoad:
     """The load of a feeder from a table: whole days from midnight on, local standard time of the data.
 
-    A row without a phase is shared by the loads of its bus as their nominal powers are.
+    A row without a phase is shared by the loads of its bus as their nominal powers are, alike where they
+    have none.
 
     Raises:
         CaseError: a bus or phase without load in the feeder, a bus with load and without rows, or no whole
@@ -124,6 +125,7 @@ def _shares(feeder: Feeder, table: LoadTable) -> Floats:
     points = load_points(feeder)
     nominal = np.zeros(len(points.names))
     np.add.at(nominal, points.point, points.share * np.abs(feeder.column("loads", "p_mw"))[points.row])
+    loaded = np.isin(np.arange(len(points.names)), points.point)
     bus_of = [name.rpartition(".")[0] if points.phased else name for name in points.names]
     share = np.zeros((len(table.buses), len(points.names)))
     problems = []
@@ -132,6 +134,8 @@ def _shares(feeder: Feeder, table: LoadTable) -> Floats:
         exact = np.array([name == f"{bus}.{phase}" for name in points.names])
         chosen = exact if points.phased and phase not in ("", "ABC") else of_bus
         weight = np.where(chosen, nominal, 0.0)
+        if weight.sum() == 0.0:
+            weight = np.where(chosen & loaded, 1.0, 0.0)
         if weight.sum() > 0.0:
             share[k] = weight / weight.sum()
             continue
