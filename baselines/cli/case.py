@@ -165,9 +165,9 @@ def import_case(
         )
         series = done.series() if profiles else None
         checked = "" if series is None or not verify else done.series_verdict(series, approximate)
-        folder = done.feeder.save(out)
+        folder = done.save(out)
         told = [] if series is None else [*series.notes, checked, *_written(done.feeder, series, folder)]
     console = Console()
-    for line in (done.feeder.describe(), done.counts, f"written to {folder}", *told):
+    for line in (done.feeder.describe(), done.counts, done.resources, f"written to {folder}", *told):
         if line:
             console.print(escape(line), highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,7 @@ class Reading:
         ignored: how many of each class were left out, as they change nothing in a power flow.
         profiles: makes the time series of the source; None where it has none.
         approximated: what was reduced on request, in words; the verification then says what that costs.
+        assets: rows of `der_assets` for what the source has of distributed resources.
     """
 
     feeder: Feeder
@@ -110,3 +111,4 @@ class Reading:
     ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     profiles: Callable[[], Profiles] | None = None
     approximated: str = ""
+    assets: tuple[Mapping[str, Any], ...] = ()

@@ -124,7 +124,7 @@ def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
     return np.asarray(solution.v)
 
 
-def solution_of(feeder: Feeder, loads: dict[str, NDArray[np.float64]]) -> Any:
+def solution_of(feeder: Feeder, loads: dict[str, Any]) -> Any:
     """What the power flow finds, with loops closed, for other loads than the nominal ones or for these.
 
     Raises:
@@ -134,7 +134,8 @@ def solution_of(feeder: Feeder, loads: dict[str, NDArray[np.float64]]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return physics.solve(physics.compile(feeder, **options), **loads, tol=_TOL, max_iter=_MAX_ITER)
+            net: Any = physics.compile(feeder, **options)
+            return physics.solve(net, **loads, tol=_TOL, max_iter=_MAX_ITER)
         except ValueError as error:
             raise RunError(f"feeder {feeder.name!r} cannot be solved here: {error}") from error
 

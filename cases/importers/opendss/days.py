@@ -19,7 +19,6 @@ import numpy as np
 
 from ...model.feeder import Feeder
 from ...phases import places
-from ...profiles.calendar import MODEL_YEAR
 from ..reading import EngineVoltages, Profiles
 from .compiled.pieces import Node
 from .engine.process import Compiled
@@ -29,6 +28,7 @@ from .rows import load_row
 from .shapes import Floats, Shape, ends_of_steps, shapes_of
 from .voltages import engine_voltages
 
+START = "2016-01-01T00:00:00"  # of the model year: scripts have no dates
 _LEGS = {"AB": (0, 1), "BC": (1, 2), "CA": (2, 0)}
 _SHOWN = 5
 _EXACT = 1e-9  # of the largest power of a point: what shares of models may move
@@ -77,16 +77,16 @@ class _Days:
         points = _Points(self.feeder, self.n_steps)
         for row in range(self.feeder.loads.num_rows):
             points.add(row, moved.get(row) or given.get(row))
-        start = MODEL_YEAR.start.isoformat()
-        own = {name for row, name in enumerate(self.feeder.column("loads", "load_id")) if row in given}
+        own = {self.row[load] for load in self.report.der_loads}
         alone = _Points(self.feeder, self.n_steps)
-        for row in set(range(self.feeder.loads.num_rows)) - given.keys() if own else ():
-            alone.add(row, moved.get(row))
+        for row in range(self.feeder.loads.num_rows) if own else ():
+            if row not in own:
+                alone.add(row, moved.get(row) or given.get(row))
         dt_h = 24.0 / self.per_day
-        rest = Profiles(start, dt_h, *alone.columns()) if own else None
+        rest = Profiles(START, dt_h, *alone.columns()) if own else None
         node_ids, p_mw, q_mvar, phases = points.columns()
         return Profiles(
-            start, dt_h, node_ids, p_mw, q_mvar, phases, dict(self._solved()), tuple(self._notes()),
+            START, dt_h, node_ids, p_mw, q_mvar, phases, dict(self._solved()), tuple(self._notes()),
             tuple(points.mixed()), rest,
         )  # fmt: skip
 

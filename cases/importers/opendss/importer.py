@@ -21,6 +21,7 @@ is refused, with the element. Rules that need words:
 - **Load shapes** are read when they are asked for, see `days`.
 - **Generators, PV systems, storage**, and sources beside the first one of an island, are loads of constant
   power: what they give at the solution.
+- **Their ratings** are rows of an asset table, see `compiled.assets`.
 - **Taps, banks and switches** are where the script leaves them, its own `solve` commands included.
 - **Ratings** are the `normamps` of lines, where the script gives any, and the kVA of transformers.
 
@@ -65,6 +66,7 @@ def read_file(path: str | Path, options: ReadOptions) -> Reading:
     return Reading(
         feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored,
         profiles=lambda: profiles_of(path, wanted, feeder, report), approximated=report.approximated,
+        assets=report.assets,
     )  # fmt: skip
 
 

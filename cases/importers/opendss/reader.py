@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...errors import CaseError, Problem
+from ...model.der_loads import stamped
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
+from .compiled.assets import assets_of
 from .compiled.circuit import Reading
 from .compiled.injections import Injection
 from .compiled.pieces import Pieces
@@ -56,6 +60,8 @@ class DssReport:
         steady: loads that no shape moves.
         given: rows of what gives constant power, and how they come from its currents.
         frame: the base voltages.
+        assets: rows of an asset table.
+        der_loads: asset of each load that stands for one.
     """
 
     converted: dict[str, int]
@@ -69,6 +75,8 @@ class DssReport:
     steady: frozenset[str] = frozenset()
     given: dict[str, Injection] = field(default_factory=dict, repr=False)
     frame: Frame = field(default_factory=lambda: Frame({}, {}), repr=False)
+    assets: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    der_loads: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read(path: str | Path, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:
@@ -103,11 +111,14 @@ def convert(compiled: Compiled, file: str, options: DssOptions | None = None) ->
     with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
         tables = Tables(parts, file)
         feeder = with_layout(tables.feeder(options.feeder_id))
+    assets = assets_of(reading.resources, reading.given, lambda bus: tables.buses[bus].split)
+    feeder = replace(feeder, metadata=stamped(feeder.metadata, assets.stand_for))
     report = DssReport(
         {kind: count for kind, count in sorted(reading.counts.items()) if count},
         {kind: count for kind, count in sorted(reading.left_out.items()) if count},
-        tuple(reading.notes), reading.pieces.volts, reading.pieces.private | reading.pieces.inner,
+        (*reading.notes, *assets.notes), reading.pieces.volts, reading.pieces.private | reading.pieces.inner,
         reading.approximated,
         reading.pieces.names, reading.loads, frozenset(reading.steady), reading.given, tables.frame,
+        assets.rows, assets.stand_for,
     )  # fmt: skip
     return feeder, report

@@ -14,6 +14,7 @@ from ....cases import CaseError, Feeder, Problem
 from ....cases import load as load_case
 from ....cases.assets import OPERATING_POINTS, AssetSet, LoadTable, load_assets, read_loads, read_prices
 from ....cases.assets.telemetry import series_of
+from ....cases.model.der_loads import without_der_loads
 from ....cases.model.edit import nearest
 from ....cases.profiles import Calendar, Profiles, TimeSeries, load_profiles
 from ...core.columns import load_points
@@ -43,7 +44,8 @@ def options_from_assets(
     """The options of an environment whose fleet is that of asset tables; `make_env` makes it.
 
     Series of telemetry take the place of sun and wind for the plants that name them. Where files of series
-    are given, and neither a split nor days, all their days are played.
+    are given, and neither a split nor days, all their days are played. Loads of an imported feeder that stand
+    for one of the assets are left out, see `distgrid.cases.load`.
 
     Args:
         case: feeder, its name or path.
@@ -61,6 +63,9 @@ def options_from_assets(
     """
     feeder = case if isinstance(case, Feeder) else load_case(case)
     owned = assets if isinstance(assets, AssetSet) else load_assets(assets, feeder=feeder, zone=zone)
+    played = without_der_loads(feeder, owned.ids)
+    if played is not feeder:
+        case = feeder = played
     given: dict[str, Any] = {"task": task, "split": split, **changes}
     fleet = fleet_from_assets(owned)
     if telemetered(owned):
@@ -72,8 +77,8 @@ def options_from_assets(
     own_series = price_file is not None or load_file is not None or bool(telemetered(owned))
     if own_series and split is None and given.get("days") is None:
         load = given.get("load")
-        played = played_profiles(given.get("profiles"), given.get("prices"), load)
-        given["days"] = range(played.n_days if load is None else load.n_days)
+        axis = played_profiles(given.get("profiles"), given.get("prices"), load)
+        given["days"] = range(axis.n_days if load is None else load.n_days)
     return EnvOptions(case=case, resources=fleet, **given)
 
 

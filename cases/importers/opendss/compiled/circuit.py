@@ -39,6 +39,7 @@ class Reading:
         self.counts: Counter[str] = Counter()
         self.approximated = ""  # what was reduced; empty: nothing
         self.loads: dict[str, list[Shunt]] = {}  # rows of each load
+        self.resources: list[Piece] = []  # what may be assets
         self.steady: set[str] = set()  # loads that no shape moves
         self.given: dict[str, Injection] = {}  # of what gives constant power
 
@@ -75,6 +76,7 @@ class Reading:
                 shunts += given.rows
             if piece.kind not in _USUAL:
                 self.notes.append(f"{piece.title} stands as the constant power that it gives in the snapshot")
+        self.resources = list(pieces.of(*_USUAL))
         fixed = [bank for bank in banks if bank.shares != (0.0, 0.0, 0.0, 0.0)]
         banks = [bank for bank in banks if bank.shares == (0.0, 0.0, 0.0, 0.0)]
         buses = header["buses"]

@@ -57,7 +57,8 @@ def injection_of(pieces: Pieces, piece: Piece, taken: Container[str] = ()) -> In
         piece: the element.
         taken: names of rows that there are; an element with such a name has its class before it.
     """
-    if piece.all_open(0) or piece.amps_in is None:
+    amps_in = piece.amps_in
+    if piece.all_open(0) or amps_in is None:
         return None
     if piece.name in taken or f"{piece.name}#1" in taken:
         piece = replace(piece, name=piece.title)
@@ -66,7 +67,7 @@ def injection_of(pieces: Pieces, piece: Piece, taken: Container[str] = ()) -> In
     nodes = [node for _, node in piece.terminals[0]]
     bus = piece.terminals[0][0][0]
     volts = np.array([pieces.volts.get((bus, node), 0j) if node else 0j for node in nodes])
-    amps = piece.amps_in[: len(nodes)]
+    amps = amps_in[: len(nodes)]
     ends = _ends(nodes, piece.phases, delta)
     drop = _drops(ends, volts)
     total = complex(volts @ amps.conj()) / 1e6
