@@ -1,7 +1,8 @@
 """Synthetic assets for a feeder: who could have what on its buses, from a seed.
 
-Every share and size below is an assumption, chosen so that assets matter to the feeder and fit to the load
-where they stand; nothing is measured. Which loads have a device is drawn, how many of them have one is not:
+Assets stand beside wye loads; in a feeder without any, which has no ground, between the phases of its delta
+loads. Every share and size below is an assumption, chosen so that assets matter to the feeder and fit to the
+load where they stand; nothing is measured. Which loads have a device is drawn, how many have one is not:
 
 * Photovoltaics at `PV_SHARE` of the loads, rated 0.8 to 2 times the nominal load; a single customer (below
   15 kW) 2 to 5 times. The inverter has 1.1 times that in MVA, of which 44 % may be reactive (category B of
