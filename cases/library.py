@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from .errors import CaseError, Problem
 from .importers.matpower.tables import COMPLETE
 from .importers.registry import read_file
+from .model.der_loads import without_der_loads
 from .model.edit import nearest, replaced
 from .model.feeder import Feeder
 from .schema import FEEDER_PHASES
@@ -21,7 +22,8 @@ from .storage.folder import phases_of, read_folder
 FEEDERS = Path(__file__).parent / "data" / "feeders"
 FLEETS = Path(__file__).parent / "data" / "assets"
 FLEET_FILE = "der_assets.parquet"
-DER_SETS = ("synthetic",)
+IMPORTED = "imported"
+DER_SETS = ("synthetic", IMPORTED)
 
 
 def names(phases: str | None = None) -> list[str]:
@@ -70,14 +72,17 @@ def load(name_or_path: str | Path, der: str | None = None) -> Feeder:
 
     Args:
         name_or_path: a name of `names()`, or a path.
-        der: "synthetic": a shipped feeder as the dataset that its synthetic fleet belongs to. Its nodes with
-            an asset are of type "der", and `metadata["der_assets"]` is the name that
-            `distgrid.cases.assets.load_assets` knows the fleet by.
+        der: "synthetic": a shipped feeder as the dataset that its synthetic fleet belongs to. "imported": the
+            folder of an import with the assets that its source has, and without the constant power that
+            stands for them in the loads. Nodes with an asset are of type "der", and
+            `metadata["der_assets"]` is the name or path that `distgrid.cases.assets.load_assets` takes.
 
     Raises:
         CaseError: unknown name (with the nearest known ones), no such file, or a file that is not usable.
     """
     text = str(name_or_path)
+    if der == IMPORTED:
+        return _with_own_assets(Path(name_or_path))
     if der is not None:
         return _with_fleet(text, der)
     if isinstance(name_or_path, str) and text in names():
@@ -98,6 +103,17 @@ def load(name_or_path: str | Path, der: str | None = None) -> Feeder:
 def public_datasets() -> dict[str, bool]:
     """Shipped feeders that are public test feeders, and whether each has a synthetic fleet."""
     return {name: (FLEETS / name / FLEET_FILE).is_file() for name in names()}
+
+
+def _with_own_assets(folder: Path) -> Feeder:
+    """A folder of an import without the loads that stand for its assets."""
+    assets = folder / FLEET_FILE
+    if not assets.is_file():
+        expected = f"a folder of an import with {FLEET_FILE}, as it has where its source has resources"
+        raise CaseError([Problem(str(folder), None, "der", repr(IMPORTED), expected)])
+    feeder = without_der_loads(load_folder(folder))
+    metadata = dict(feeder.metadata) | {"der": IMPORTED, "der_assets": str(assets)}
+    return dataclasses.replace(feeder, metadata=metadata)
 
 
 @cache

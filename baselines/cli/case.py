@@ -15,11 +15,11 @@ from rich.panel import Panel
 from rich.table import Table
 
 from ... import cases
-from ...cases.importers.reading import ReadOptions
+from ...cases.importers.reading import Profiles, ReadOptions
 from ..errors import RunError
 from ..workflows.importing.exporting import export_feeder
 from ..workflows.importing.importing import import_feeder
-from ..workflows.importing.series import write_series
+from ..workflows.importing.series import WITHOUT_DER, write_series
 
 app = typer.Typer(help="List, show and import feeders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -112,7 +112,7 @@ def show(
 def export_case(
     name: Annotated[str, typer.Argument(help="Shipped feeder, file, or folder of tables.")],
     file: Annotated[Path, typer.Argument(help="File to write.")],
-    to: Annotated[str, typer.Option(help="Format: matpower, pandapower or cim.")],
+    to: Annotated[str, typer.Option(help="Format: matpower, pandapower, cim or opendss.")],
 ) -> None:
     """Write a feeder in another format; what was written is read back and verified before it is kept."""
     with _errors_as_text():
@@ -120,6 +120,14 @@ def export_case(
     console = Console()
     for line in (str(found), f"written to {file}"):
         console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _written(feeder: cases.Feeder, series: Profiles, folder: Path) -> Iterator[str]:
+    """Write the series of a feeder; where to, in words."""
+    yield f"series written to {write_series(feeder, series, folder)}"
+    if series.without_der is not None:
+        path = write_series(feeder, series.without_der, folder, WITHOUT_DER)
+        yield f"series without the assets written to {path}"
 
 
 @app.command("import")
@@ -156,9 +164,10 @@ def import_case(
             file, options, verified=verify, feeder_only=feeder_only or None, feeder_id=feeder_id or None
         )
         series = done.series() if profiles else None
-        folder = done.feeder.save(out)
-        told = "" if series is None else f"series written to {write_series(done.feeder, series, folder)}"
+        checked = "" if series is None or not verify else done.series_verdict(series, approximate)
+        folder = done.save(out)
+        told = [] if series is None else [*series.notes, checked, *_written(done.feeder, series, folder)]
     console = Console()
-    for line in (done.feeder.describe(), done.counts, f"written to {folder}", told):
+    for line in (done.feeder.describe(), done.counts, done.resources, f"written to {folder}", *told):
         if line:
             console.print(escape(line), highlight=False, soft_wrap=True)

@@ -108,6 +108,8 @@ ASSET_TABLES: Mapping[str, pa.Schema] = {
 
 ASSET_TYPES = ("pv", "wind", "battery", "ev", "flexible_load", "generator", "heat_pump", "data_center")
 ASSET_PHASES = ("ABC", "A", "B", "C", "AB", "BC", "CA")
+#: Of loads also the legs behind a centre tap, and what stands between them.
+LOAD_PHASES = (*ASSET_PHASES, "1", "2", "12")
 CONTROLS = ("none", "p", "q", "pq")
 
 #: Other names under which columns are taken, as programs without units in names write them.

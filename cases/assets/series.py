@@ -17,7 +17,7 @@ from ..profiles.calendar import Calendar
 from ..profiles.resampling import TimeSeries
 from .cells import Cells, read_cells
 from .checks import rows_by_key
-from .schema import ASSET_PHASES, LOADS, PRICES
+from .schema import LOAD_PHASES, LOADS, PRICES
 from .stamps import NO_STAMP, Stamps, calendar_of, check_order, read_stamps, stamp_text, zone_of
 
 Floats = NDArray[np.float64]
@@ -79,8 +79,8 @@ def read_loads(path: str | Path, *, zone: str | None = None) -> LoadTable:
     cells = read_cells(Path(path), LOADS)
     buses, phases = cells.texts("bus_id", required=True), cells.texts("phase", required=False)
     for row, phase in enumerate(phases):
-        if phase and phase not in ASSET_PHASES:
-            cells.wrong(row, "phase", phase, f"one of {', '.join(ASSET_PHASES)}, or nothing")
+        if phase and phase not in LOAD_PHASES:
+            cells.wrong(row, "phase", phase, f"one of {', '.join(LOAD_PHASES)}, or nothing")
     keys = [f"{bus} {phase}" if bus else "" for bus, phase in zip(buses, phases, strict=True)]
     stamps = read_stamps(cells, keys, zone_of(zone))
     power = cells.numbers("p_mw", required=True)

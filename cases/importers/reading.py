@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,12 @@ class Profiles:
         node_ids: nodes with a series.
         p_mw: (n_steps, len(node_ids)) load of each node, positive when it consumes.
         q_mvar: the same in Mvar.
+        phases: phase or leg of each column of a per-phase feeder; empty for a balanced one.
+        solved: what the engine of the source finds in some of the steps, to be compared with.
+        notes: what there is to say about them, in words.
+        mixed: points whose loads follow different shapes and depend on the voltage in different ways, or
+            leave their model at different voltages: series of points may not hold them exactly.
+        without_der: the same without what the assets of the source give; None where it has none.
     """
 
     start: str
@@ -78,6 +84,11 @@ class Profiles:
     node_ids: tuple[str, ...]
     p_mw: NDArray[np.float64]
     q_mvar: NDArray[np.float64]
+    phases: tuple[str, ...] = ()
+    solved: Mapping[int, EngineVoltages] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    without_der: Profiles | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +102,7 @@ class Reading:
         ignored: how many of each class were left out, as they change nothing in a power flow.
         profiles: makes the time series of the source; None where it has none.
         approximated: what was reduced on request, in words; the verification then says what that costs.
+        assets: rows of `der_assets` for what the source has of distributed resources.
     """
 
     feeder: Feeder
@@ -99,3 +111,4 @@ class Reading:
     ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     profiles: Callable[[], Profiles] | None = None
     approximated: str = ""
+    assets: tuple[Mapping[str, Any], ...] = ()

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ..errors import CaseError, Problem
 from ..schema import SCHEMA_VERSION, TABLES, conform
@@ -113,16 +114,21 @@ class Feeder(FeederTables):
         """What the feeder is, in about ten lines of text."""
         return in_words(self, self.topology())
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, companions: Mapping[str, pa.Table] | None = None) -> Path:
         """Write the tables as Parquet files into `folder`, all or nothing.
 
         A folder that already holds a feeder is replaced; one that holds anything else is refused.
+
+        Args:
+            folder: where to.
+            companions: ``{"der_assets": table}`` puts an asset table into the folder, ``{}`` none in the
+                place of an earlier one. None: none, and a folder with one is refused.
 
         Raises:
             CaseError: the folder holds something else.
             OSError: it cannot be written; nothing is left behind.
         """
-        return save_folder({name: getattr(self, name) for name in TABLES}, Path(folder))
+        return save_folder({name: getattr(self, name) for name in TABLES}, Path(folder), companions)
 
     # -- changing: each returns a new feeder -----------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..schema import READABLE_VERSIONS, TABLES, TABLES_SINCE_2, conform, table, 
 from .folder_exchange import put_in_place, sync
 from .parquet_reader import read_parquet
 
+COMPANIONS = ("der_assets",)  # tables that an import writes beside those of the feeder
 FILES = tuple(f"{name}.parquet" for name in TABLES)
 
 
@@ -30,12 +31,20 @@ def write_table(data: pa.Table, path: Path | pa.NativeFile) -> None:
     pq.write_table(data, path, version="2.6", write_page_checksum=True, **options)
 
 
-def save_folder(tables: Mapping[str, pa.Table], folder: Path) -> Path:
+def save_folder(
+    tables: Mapping[str, pa.Table], folder: Path, companions: Mapping[str, pa.Table] | None = None
+) -> Path:
     """Write the tables of a feeder, stamped with its header, into `folder`.
 
     They are built beside it, then put into its place in one step.
 
     Whatever interrupts this, `folder` holds all of the old feeder or all of the new one.
+
+    Args:
+        tables: those of a feeder.
+        folder: where to.
+        companions: tables of `COMPANIONS` that lie in the folder, too; None: none, and a folder that has some
+            is not replaced.
 
     Raises:
         CaseError: the folder exists and holds anything but a feeder.
@@ -43,15 +52,15 @@ def save_folder(tables: Mapping[str, pa.Table], folder: Path) -> Path:
     """
     given = Path(folder).absolute()
     folder = given.resolve()  # what a link leads to is replaced, not the link
-    _refuse_strangers(folder)
+    _refuse_strangers(folder, COMPANIONS if companions is not None else ())
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         staged = beside / "new"
         staged.mkdir()
-        for name in TABLES:
+        for name, one in {**{name: tables[name] for name in TABLES}, **(companions or {})}.items():
             path = staged / f"{name}.parquet"
-            write_table(tables[name], path)
+            write_table(one, path)
             sync(path)
         sync(staged)
         put_in_place(staged, folder, beside / "old")
@@ -62,13 +71,14 @@ def save_folder(tables: Mapping[str, pa.Table], folder: Path) -> Path:
     return given
 
 
-def _refuse_strangers(folder: Path) -> None:
+def _refuse_strangers(folder: Path, companions: Collection[str]) -> None:
     """CaseError unless the folder is new, empty, or holds the files of a feeder and nothing else."""
+    known = {*FILES, *(f"{name}.parquet" for name in companions)}
     if not folder.exists():
         return
     strangers = [folder.name]
     if folder.is_dir():
-        strangers = sorted(path.name for path in folder.iterdir() if path.name not in FILES or path.is_dir())
+        strangers = sorted(path.name for path in folder.iterdir() if path.name not in known or path.is_dir())
     if strangers:
         expected = "a new or empty folder, or one that holds only a feeder; choose another folder"
         raise CaseError([Problem(str(folder), None, "", strangers[0], expected)])

@@ -12,6 +12,7 @@ import numpy as np
 
 from .... import cases, physics
 from ....cases.assets import AssetSet, asset_set_names, load_assets, read_assets
+from ....cases.model.der_loads import without_der_loads
 from ....cases.profiles import Calendar, Profiles, load_profiles
 from ....cases.profiles.resampling import TimeSeries
 from ....envs import EnvOptions, assets_of, make_env, options_from_assets, shipped_asset_options
@@ -140,9 +141,10 @@ def schedule_session(config: ScheduleConfig) -> ScheduleSession:
     config.check()
     options = _environment(config.feeder) or _operating_point(config)
     feeder = cases.load(config.feeder) if options is None else _feeder_of(options)
-    net = _compiled(feeder)
     inputs = [InputRecord(name=f"feeder {feeder.name}", sha256=feeder_sha256(feeder))]
     tables = _tables(config, feeder, options)
+    feeder = without_der_loads(feeder, tables.ids)
+    net = _compiled(feeder)
     for name in ("prices", "loads"):
         path: Path | None = getattr(config, name)
         if path is not None:

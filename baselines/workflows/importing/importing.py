@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from .... import cases
 from ....cases import CaseError, Feeder, Problem
+from ....cases.assets import read_assets
+from ....cases.assets.schema import ASSETS
 from ....cases.importers.reading import Profiles, Reading, ReadOptions
 from ....cases.importers.registry import read_file
 from ....cases.importers.several import only
 from ...errors import RunError
+from .series_verification import verify_series
 from .verification import NOT_VERIFIED, Verification, nominal_voltages, verify
 
 VERIFIED = "verified"  # key of Feeder.metadata
@@ -31,6 +37,12 @@ class Imported:
     reading: Reading
     verification: Verification | None
 
+    def save(self, folder: str | Path) -> Path:
+        """Write the tables, and `der_assets.parquet` where the source has resources; see `Feeder.save`."""
+        rows = [row for row in self.reading.assets if row["bus_id"] in self.feeder.node_index]
+        table = pa.Table.from_pylist([{name: row.get(name) for name in ASSETS.names} for row in rows], ASSETS)
+        return self.feeder.save(folder, {"der_assets": table} if rows else {})
+
     @property
     def verdict(self) -> str:
         """Whether it was verified, in one line."""
@@ -48,6 +60,27 @@ class Imported:
                 f"feeder {self.feeder.name!r}: the source has no time series; leave out --profiles"
             )
         return self.reading.profiles()
+
+    def series_verdict(self, series: Profiles, approximate: bool = False) -> str:
+        """Whether the series are those of the source, in one line; empty where it has no engine for them.
+
+        Args:
+            series: what `series` gave.
+            approximate: see `verify_series`.
+
+        Raises:
+            RunError: they are not, or cannot be solved.
+        """
+        if not series.solved:
+            return ""
+        return verify_series(self.reading.feeder, series, self.reading.approximated, approximate=approximate)
+
+    @property
+    def resources(self) -> str:
+        """How many assets of which type there are, in one line; empty where there are none."""
+        kinds = Counter(str(row["asset_type"]) for row in self.reading.assets)
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        return f"assets in der_assets.parquet: {listed}" if kinds else ""
 
     @property
     def counts(self) -> str:
@@ -94,7 +127,9 @@ def import_feeder(
 
 def _reading(path: Path, options: ReadOptions) -> Reading:
     if path.is_dir():
-        return Reading(cases.load(path))
+        feeder, own = cases.load(path), path / "der_assets.parquet"
+        rows = read_assets(own, feeder=feeder).assets.to_pylist() if own.is_file() else []
+        return Reading(feeder, assets=tuple(rows))
     if not path.is_file():
         expected = "a file or folder that exists"
         raise CaseError([Problem(str(path), None, "", "", expected)])

@@ -81,7 +81,13 @@ def compare(feeder: Feeder, theirs: EngineVoltages, approximated: str = "") -> V
     Where something was reduced on request the difference is told, whatever it is, as long as no node is dead
     on one side only.
     """
-    ours = nominal_voltages(feeder)
+    return compare_voltages(feeder, nominal_voltages(feeder), theirs, approximated)
+
+
+def compare_voltages(
+    feeder: Feeder, ours: NDArray[np.complex128], theirs: EngineVoltages, approximated: str = ""
+) -> Verification:
+    """Compare (n_nodes,) or (n_nodes, 3) voltages of a feeder with those of an engine; see `compare`."""
     here, there = (np.where(theirs.compared, v, np.nan) for v in (ours, theirs.v_pu))
     dead_here, dead_there = np.isnan(here), np.isnan(there)
     difference = np.abs(here - there)
@@ -110,18 +116,28 @@ def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
     Raises:
         RunError: no solution, or loops that the power flow cannot close; names them.
     """
-    options: dict[str, Any] = {"keep_loops": True} if feeder.phases == "balanced" else {"voltage_bands": True}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            solution = physics.solve(physics.compile(feeder, **options), tol=_TOL, max_iter=_MAX_ITER)
-        except ValueError as error:
-            raise RunError(f"feeder {feeder.name!r} cannot be solved here: {error}") from error
+    solution = solution_of(feeder, {})
     if not bool(solution.converged):
         loops = "; ".join(", ".join(loop) for loop in feeder.topology().loops)
         closes = f"; its loops: branches {loops}" if loops else ""
         raise RunError(f"feeder {feeder.name!r}: the power flow finds no solution at nominal load{closes}")
     return np.asarray(solution.v)
+
+
+def solution_of(feeder: Feeder, loads: dict[str, Any]) -> Any:
+    """What the power flow finds, with loops closed, for other loads than the nominal ones or for these.
+
+    Raises:
+        RunError: loops that the power flow cannot close, loads that the feeder cannot have.
+    """
+    options: dict[str, Any] = {"keep_loops": True} if feeder.phases == "balanced" else {"voltage_bands": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            net: Any = physics.compile(feeder, **options)
+            return physics.solve(net, **loads, tol=_TOL, max_iter=_MAX_ITER)
+        except ValueError as error:
+            raise RunError(f"feeder {feeder.name!r} cannot be solved here: {error}") from error
 
 
 def around(feeder: Feeder, node: str) -> str:

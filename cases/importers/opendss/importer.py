@@ -18,8 +18,10 @@ is refused, with the element. Rules that need words:
 - **Nodes** are phases: those that wires join have one number, whatever the script calls them at each bus.
 - **Neutrals** that hang on nothing are eliminated, an impedance between a star point and ground is one that
   the phases share; others are refused, or taken as grounded where that is asked for.
+- **Load shapes** are read when they are asked for, see `days`.
 - **Generators, PV systems, storage**, and sources beside the first one of an island, are loads of constant
   power: what they give at the solution.
+- **Their ratings** are rows of an asset table, see `compiled.assets`.
 - **Taps, banks and switches** are where the script leaves them, its own `solve` commands included.
 - **Ratings** are the `normamps` of lines, where the script gives any, and the kVA of transformers.
 
@@ -31,17 +33,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from ...model.feeder import Feeder
-from ...phases import PLACE
-from ..reading import EngineFailedError, EngineVoltages, Reading, ReadOptions
-from .compiled.transformers import INSIDE
-from .reader import DssOptions, DssReport, read
+from ..reading import Reading, ReadOptions
+from .days import profiles_of
+from .reader import DssOptions, read
+from .voltages import engine_voltages
 
 SUFFIXES = (".dss",)
-# pu: a voltage that is less is none; what OpenDSS leaves on buses without anything is more
-_LIVE, _SENSIBLE = 1e-6, 10.0
 
 
 def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path | None = None) -> Feeder:
@@ -67,37 +65,9 @@ def read_file(path: str | Path, options: ReadOptions) -> Reading:
     feeder, report = read(path, wanted)
     return Reading(
         feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored,
-        approximated=report.approximated,
+        profiles=lambda: profiles_of(path, wanted, feeder, report), approximated=report.approximated,
+        assets=report.assets,
     )  # fmt: skip
-
-
-def engine_voltages(feeder: Feeder, report: DssReport) -> EngineVoltages:
-    """What OpenDSS found where the script leaves its controls, in the order of the feeder's nodes.
-
-    Raises:
-        EngineFailedError: it found no solution, or has a voltage at a node that the tables lack.
-    """
-    if not report.volts:
-        raise EngineFailedError("; ".join(report.notes) or "OpenDSS does not solve this circuit")
-    base = feeder.column("nodes", "base_kv") * 1e3 / np.sqrt(3.0)
-    v_pu = np.full((feeder.n_nodes, 3), np.nan, dtype=np.complex128)
-    compared = np.zeros((feeder.n_nodes, 3), dtype=bool)
-    left = dict(report.volts)
-    sources = set(feeder.column("sources", "node_id"))
-    nodes = zip(feeder.column("nodes", "node_id"), feeder.column("nodes", "phase"), strict=True)
-    for row, (bus, letters) in enumerate(nodes):
-        for letter in letters if INSIDE not in bus else "":
-            place = PLACE[letter]
-            if bus in sources and (str(bus), place + 1) not in report.volts:
-                continue  # a source of one phase is one of three in the tables
-            compared[row, place] = True
-            value = left.pop((str(bus), place + 1), 0j) / base[row]
-            if _LIVE < abs(value) < _SENSIBLE:
-                v_pu[row, place] = value
-    lost = [f"{at[0]}.{at[1]}" for at, v in left.items() if abs(v) > 1.0 and at not in report.eliminated]
-    if lost:
-        raise EngineFailedError(f"OpenDSS has a voltage at {', '.join(lost[:5])}, which the tables lack")
-    return EngineVoltages("OpenDSS", v_pu, compared)
 
 
 def feeder_from_text(text: str, file: str, feeder_id: str | None = None) -> Feeder:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...errors import CaseError, Problem
+from ...model.der_loads import stamped
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
+from .compiled.assets import assets_of
 from .compiled.circuit import Reading
+from .compiled.injections import Injection
 from .compiled.pieces import Pieces
 from .engine.process import MEMORY_LIMIT_BYTES, TIME_LIMIT_S, Compiled, compile_script
+from .parts import Shunt
+from .rows import Frame
 from .tables import Tables
 
 
@@ -49,6 +56,12 @@ class DssReport:
             connection, star points behind an impedance.
         approximated: what was reduced, in words; empty where nothing was.
         names: what the tables call the nodes that they call otherwise than the script; 0: grounded.
+        loads: rows of each load, before they are converted to the base voltages of nodes.
+        steady: loads that no shape moves.
+        given: rows of what gives constant power, and how they come from its currents.
+        frame: the base voltages.
+        assets: rows of an asset table.
+        der_loads: asset of each load that stands for one.
     """
 
     converted: dict[str, int]
@@ -58,6 +71,12 @@ class DssReport:
     eliminated: frozenset[tuple[str, int]] = frozenset()
     approximated: str = ""
     names: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, repr=False)
+    loads: dict[str, list[Shunt]] = field(default_factory=dict, repr=False)
+    steady: frozenset[str] = frozenset()
+    given: dict[str, Injection] = field(default_factory=dict, repr=False)
+    frame: Frame = field(default_factory=lambda: Frame({}, {}), repr=False)
+    assets: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    der_loads: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read(path: str | Path, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:
@@ -68,14 +87,20 @@ def read(path: str | Path, options: DssOptions | None = None) -> tuple[Feeder, D
             or element.
     """
     options = options or DssOptions()
+    return convert(run(path, options), str(Path(path).resolve()), options)
+
+
+def run(path: str | Path, options: DssOptions, *, days: bool = False) -> Compiled:
+    """What the engine makes of a script: its circuit, or days of it; see `read`."""
     file = Path(path).resolve()
     root = file.parent if options.root is None else Path(options.root).resolve()
     if not file.is_relative_to(root):
         raise CaseError([Problem(str(file), None, "root", str(root), "a folder that holds the file")])
     if not file.is_file():
         raise CaseError([Problem(str(file), None, "", "", "a file that exists")])
-    compiled = compile_script(file, root, time_s=options.time_s, memory_bytes=options.memory_bytes)
-    return convert(compiled, str(file), options)
+    return compile_script(
+        file, root, time_s=options.time_s, memory_bytes=options.memory_bytes, days=days
+    )  # fmt: skip
 
 
 def convert(compiled: Compiled, file: str, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:
@@ -84,12 +109,16 @@ def convert(compiled: Compiled, file: str, options: DssOptions | None = None) ->
     reading = Reading(Pieces(compiled, file), approximate=options.approximate)
     parts = reading.parts()
     with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
-        feeder = with_layout(Tables(parts, file).feeder(options.feeder_id))
+        tables = Tables(parts, file)
+        feeder = with_layout(tables.feeder(options.feeder_id))
+    assets = assets_of(reading.resources, reading.given, lambda bus: tables.buses[bus].split)
+    feeder = replace(feeder, metadata=stamped(feeder.metadata, assets.stand_for))
     report = DssReport(
         {kind: count for kind, count in sorted(reading.counts.items()) if count},
         {kind: count for kind, count in sorted(reading.left_out.items()) if count},
-        tuple(reading.notes), reading.pieces.volts, reading.pieces.private | reading.pieces.inner,
+        (*reading.notes, *assets.notes), reading.pieces.volts, reading.pieces.private | reading.pieces.inner,
         reading.approximated,
-        reading.pieces.names,
+        reading.pieces.names, reading.loads, frozenset(reading.steady), reading.given, tables.frame,
+        assets.rows, assets.stand_for,
     )  # fmt: skip
     return feeder, report

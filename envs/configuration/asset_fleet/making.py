@@ -14,6 +14,7 @@ from ....cases import CaseError, Feeder, Problem
 from ....cases import load as load_case
 from ....cases.assets import OPERATING_POINTS, AssetSet, LoadTable, load_assets, read_loads, read_prices
 from ....cases.assets.telemetry import series_of
+from ....cases.model.der_loads import without_der_loads
 from ....cases.model.edit import nearest
 from ....cases.profiles import Calendar, Profiles, TimeSeries, load_profiles
 from ...core.columns import load_points
@@ -43,7 +44,8 @@ def options_from_assets(
     """The options of an environment whose fleet is that of asset tables; `make_env` makes it.
 
     Series of telemetry take the place of sun and wind for the plants that name them. Where files of series
-    are given, and neither a split nor days, all their days are played.
+    are given, and neither a split nor days, all their days are played. Loads of an imported feeder that stand
+    for one of the assets are left out, see `distgrid.cases.load`.
 
     Args:
         case: feeder, its name or path.
@@ -61,6 +63,9 @@ def options_from_assets(
     """
     feeder = case if isinstance(case, Feeder) else load_case(case)
     owned = assets if isinstance(assets, AssetSet) else load_assets(assets, feeder=feeder, zone=zone)
+    played = without_der_loads(feeder, owned.ids)
+    if played is not feeder:
+        case = feeder = played
     given: dict[str, Any] = {"task": task, "split": split, **changes}
     fleet = fleet_from_assets(owned)
     if telemetered(owned):
@@ -72,8 +77,8 @@ def options_from_assets(
     own_series = price_file is not None or load_file is not None or bool(telemetered(owned))
     if own_series and split is None and given.get("days") is None:
         load = given.get("load")
-        played = played_profiles(given.get("profiles"), given.get("prices"), load)
-        given["days"] = range(played.n_days if load is None else load.n_days)
+        axis = played_profiles(given.get("profiles"), given.get("prices"), load)
+        given["days"] = range(axis.n_days if load is None else load.n_days)
     return EnvOptions(case=case, resources=fleet, **given)
 
 
@@ -106,7 +111,8 @@ def shipped_asset_options(
 def series_load(feeder: Feeder, table: LoadTable) -> SeriesLoad:
     """The load of a feeder from a table: whole days from midnight on, local standard time of the data.
 
-    A row without a phase is shared by the loads of its bus as their nominal powers are.
+    A row without a phase is shared by the loads of its bus as their nominal powers are, alike where they
+    have none.
 
     Raises:
         CaseError: a bus or phase without load in the feeder, a bus with load and without rows, or no whole
@@ -124,6 +130,7 @@ def _shares(feeder: Feeder, table: LoadTable) -> Floats:
     points = load_points(feeder)
     nominal = np.zeros(len(points.names))
     np.add.at(nominal, points.point, points.share * np.abs(feeder.column("loads", "p_mw"))[points.row])
+    loaded = np.isin(np.arange(len(points.names)), points.point)
     bus_of = [name.rpartition(".")[0] if points.phased else name for name in points.names]
     share = np.zeros((len(table.buses), len(points.names)))
     problems = []
@@ -132,6 +139,8 @@ def _shares(feeder: Feeder, table: LoadTable) -> Floats:
         exact = np.array([name == f"{bus}.{phase}" for name in points.names])
         chosen = exact if points.phased and phase not in ("", "ABC") else of_bus
         weight = np.where(chosen, nominal, 0.0)
+        if weight.sum() == 0.0:
+            weight = np.where(chosen & loaded, 1.0, 0.0)
         if weight.sum() > 0.0:
             share[k] = weight / weight.sum()
             continue

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ....errors import CaseError, Problem
 from ..parts import BankControl, Parts, Shunt, TapControl, Unit, Wire
 from .controls import bank_control, tap_control
-from .injections import INJECTIONS, injections_of
+from .injections import INJECTIONS, Injection, injection_of
 from .labels import renamed
 from .neutrals import joined_stars, neutrals, solid, star_points
 from .pieces import Piece, Pieces
@@ -38,6 +38,10 @@ class Reading:
         self.notes: list[str] = list(header["notes"])
         self.counts: Counter[str] = Counter()
         self.approximated = ""  # what was reduced; empty: nothing
+        self.loads: dict[str, list[Shunt]] = {}  # rows of each load
+        self.resources: list[Piece] = []  # what may be assets
+        self.steady: set[str] = set()  # loads that no shape moves
+        self.given: dict[str, Injection] = {}  # of what gives constant power
 
     def parts(self) -> Parts:
         """Everything.
@@ -59,11 +63,20 @@ class Reading:
         units, by_winding, wires = self._units()
         shunts, banks, off = self._wires(wires, protected)
         sources, further = feeds(list(self._take("vsource")), pieces)
-        shunts = [row for piece in self._take("load") for row in loads_of(pieces, piece)] + shunts
+        loads = self._take("load")
+        self.steady = {piece.title for piece in loads if piece.text("status").startswith("f")}
+        self.loads = {piece.title: loads_of(pieces, piece) for piece in loads}
+        shunts = [row for rows in self.loads.values() for row in rows] + shunts
+        taken = {row.name for row in (*shunts, *banks)}
         for piece in (*self._take(*INJECTIONS), *further):
-            shunts += injections_of(pieces, piece)
+            given = injection_of(pieces, piece, taken)
+            if given is not None:
+                self.given[piece.title] = given
+                taken.update(row.name for row in given.rows)
+                shunts += given.rows
             if piece.kind not in _USUAL:
                 self.notes.append(f"{piece.title} stands as the constant power that it gives in the snapshot")
+        self.resources = list(pieces.of(*_USUAL))
         fixed = [bank for bank in banks if bank.shares != (0.0, 0.0, 0.0, 0.0)]
         banks = [bank for bank in banks if bank.shares == (0.0, 0.0, 0.0, 0.0)]
         buses = header["buses"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Container
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,30 +15,80 @@ INJECTIONS = ("generator", "pvsystem", "storage", "indmach012", "windgen", "vccs
 _SAME = 1e-7  # of the largest current: what power shared equally may be beside it
 
 
-def injections_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
-    """What one element gives: shared equally where that is its currents, else part by part."""
-    if piece.all_open(0) or piece.amps_in is None:
-        return []
+@dataclass(frozen=True, eq=False)
+class Injection:
+    """What one element gives, as rows of the tables.
+
+    Attributes:
+        rows: with what it gives at the solution.
+        shares: of all power in each row, where its parts share it equally; None: each part has its own.
+        ends: first and second conductor of each part with a row; -1: ground.
+        delta: whether it lies between phases.
+        kept: parts that have a row of their own.
+        size: conductors of its terminal.
+    """
+
+    rows: list[Shunt]
+    shares: np.ndarray | None
+    ends: list[tuple[int, int]]
+    delta: bool
+    kept: list[int]
+    size: int
+
+    def powers(self, volts: np.ndarray, amps: np.ndarray) -> np.ndarray:
+        """(n, rows) complex MVA into each row.
+
+        Args:
+            volts: (n, conductors) to ground, in V.
+            amps: (n, conductors) into the element.
+        """
+        if self.shares is not None:
+            total = (volts * amps.conj()).sum(axis=1) / 1e6
+            return np.asarray(total[:, None] * self.shares)
+        drop = _drops(self.ends, volts)
+        return np.asarray((drop * _by_part(amps, self.ends, self.delta).conj() / 1e6)[:, self.kept])
+
+
+def injection_of(pieces: Pieces, piece: Piece, taken: Container[str] = ()) -> Injection | None:
+    """What one element gives: shared equally where that is its currents, else part by part; None: nothing.
+
+    Args:
+        pieces: the circuit.
+        piece: the element.
+        taken: names of rows that there are; an element with such a name has its class before it.
+    """
+    amps_in = piece.amps_in
+    if piece.all_open(0) or amps_in is None:
+        return None
+    if piece.name in taken or f"{piece.name}#1" in taken:
+        piece = replace(piece, name=piece.title)
     delta = "conn" in piece.properties and is_delta(piece)
     parts = parts_of(pieces, piece, delta)
     nodes = [node for _, node in piece.terminals[0]]
     bus = piece.terminals[0][0][0]
     volts = np.array([pieces.volts.get((bus, node), 0j) if node else 0j for node in nodes])
-    amps = piece.amps_in[: len(nodes)]
+    amps = amps_in[: len(nodes)]
     ends = _ends(nodes, piece.phases, delta)
-    drop = np.array([volts[a] - (volts[b] if b >= 0 else 0j) for a, b in ends])
+    drop = _drops(ends, volts)
     total = complex(volts @ amps.conj()) / 1e6
     kv = _kv(pieces, piece, delta)
     whole = Draw(total.real, total.imag, kv)
     equal = np.divide(total * 1e6 / len(ends), drop, out=np.zeros_like(drop), where=drop != 0).conj()
     off = np.abs(_into(ends, equal, len(nodes)) - amps)[: piece.phases].max(initial=0.0)
     if len(ends) == 1 or off <= _SAME * np.abs(amps).max(initial=0.0) + 1e-9:
-        return shunts_at(piece, parts, whole)
+        shares = [row.p_mw for row in shunts_at(piece, parts, replace(whole, p_mw=1.0))]
+        return Injection(shunts_at(piece, parts, whole), np.array(shares), ends, delta, [], len(nodes))
+    kept = [k for k, part in enumerate(parts) if part.nodes]
     alone = _by_part(amps, ends, delta) * drop.conj() / 1e6  # conj(V conj(I))
     rows = []
     for k, (part, power) in enumerate(zip(parts, alone.conj().tolist(), strict=True)):
         rows += _row(piece, f"{piece.name}#{k + 1}", part, replace(whole, p_mw=power.real, q_mvar=power.imag))
-    return rows
+    return Injection(rows, None, ends, delta, kept, len(nodes))
+
+
+def _drops(ends: list[tuple[int, int]], volts: np.ndarray) -> np.ndarray:
+    """(..., parts) V across each part of an element whose conductors have (..., conductors)."""
+    return np.stack([volts[..., a] - (volts[..., b] if b >= 0 else 0j) for a, b in ends], axis=-1)
 
 
 def _row(piece: Piece, name: str, part: Part, draw: Draw) -> list[Shunt]:
@@ -65,10 +116,10 @@ def _into(ends: list[tuple[int, int]], amps: np.ndarray, size: int) -> np.ndarra
 def _by_part(amps: np.ndarray, ends: list[tuple[int, int]], delta: bool) -> np.ndarray:
     """Currents of the parts; those of a delta without the one that goes round in it."""
     if delta and len(ends) == 3:
-        return (amps[:3] - np.roll(amps[:3], -1)) / 3.0
+        return (amps[..., :3] - np.roll(amps[..., :3], -1, axis=-1)) / 3.0
     if delta:
-        return np.asarray(np.cumsum(amps[: len(ends)]))
-    return amps[: len(ends)]
+        return np.asarray(np.cumsum(amps[..., : len(ends)], axis=-1))
+    return amps[..., : len(ends)]
 
 
 def _kv(pieces: Pieces, piece: Piece, delta: bool) -> float:

@@ -36,7 +36,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
         from .session import Session
 
-        session = Session(root)
+        session = Session(root, shapes=request["days"])
     except ImportError as error:
         return {MISSING: str(error)}, b""
     try:
@@ -44,7 +44,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         os.chdir(root)
         only_read_below(str(root))
         session.run(file)
-        return session.read(session.solve(file))
+        return session.days(file) if request["days"] else session.read(session.solve(file))
     except RefusedError as refusal:
         return {"refused": refusal.parts}, b""
     except MemoryError:

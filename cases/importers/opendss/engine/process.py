@@ -32,6 +32,10 @@ class Compiled:
     header: dict[str, Any]
     numbers: np.ndarray
 
+    def real(self, at: list[int]) -> np.ndarray:
+        """Real numbers that the header refers to."""
+        return self.numbers[at[0] : at[0] + at[1]]
+
     def complex(self, at: list[int]) -> np.ndarray:
         """Complex numbers that the header refers to."""
         return self.numbers[at[0] : at[0] + at[1]].view(np.complex128)
@@ -44,7 +48,12 @@ class Compiled:
 
 
 def compile_script(
-    file: Path, root: Path, *, time_s: float = TIME_LIMIT_S, memory_bytes: int = MEMORY_LIMIT_BYTES
+    file: Path,
+    root: Path,
+    *,
+    time_s: float = TIME_LIMIT_S,
+    memory_bytes: int = MEMORY_LIMIT_BYTES,
+    days: bool = False,
 ) -> Compiled:
     """Let the engine run a script in a process of its own.
 
@@ -53,6 +62,7 @@ def compile_script(
         root: folder that every file has to lie in.
         time_s: what the child may take, starting included.
         memory_bytes: what it may take up.
+        days: whether days of the circuit are wanted in place of the circuit.
 
     Raises:
         CaseError: what the engine or the walk through the script found; a child that ended by itself, or was
@@ -60,6 +70,7 @@ def compile_script(
     """
     request = {
         "file": str(file), "root": str(root), "memory_bytes": memory_bytes, "cpu_s": int(time_s) + 5,
+        "days": days,
     }  # fmt: skip
     command = [sys.executable, "-I", "-c", _START, str(_HERE / "__init__.py"), str(_HERE)]
     with subprocess.Popen(

@@ -8,6 +8,7 @@ import numpy as np
 
 # Properties that are read as texts, by class; of the other classes only how many there are.
 _AT_ONE_BUS = ("kv", "conn")
+_INVERTER = ("kva", "kvarmax", "kvarmaxabs")
 _PROTECTION = ("switchedobj", "monitoredobj")
 PROPERTIES: dict[str, tuple[str, ...]] = {
     "vsource": ("basekv", "pu", "angle", "frequency"),
@@ -29,9 +30,18 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
         *(*_AT_ONE_BUS, "kw", "kvar", "model", "vminpu", "vmaxpu", "cvrwatts", "cvrvars", "zipv", "status"),
         "growth",
     ),
-    "generator": _AT_ONE_BUS,
-    "pvsystem": _AT_ONE_BUS,
-    "storage": _AT_ONE_BUS,
+    "generator": (*_AT_ONE_BUS, "kw", "kva", "model", "minkvar", "maxkvar"),
+    "pvsystem": (*_AT_ONE_BUS, *_INVERTER, "pmpp", "%pmpp"),
+    "storage": (
+        *_AT_ONE_BUS,
+        *_INVERTER,
+        "kwrated",
+        "kwhrated",
+        "%stored",
+        "%reserve",
+        "%effcharge",
+        "%effdischarge",
+    ),
     "swtcontrol": ("switchedobj",),
     "fuse": _PROTECTION,
     "recloser": _PROTECTION,

@@ -48,14 +48,16 @@ class Walk:
     Args:
         root: folder that every file has to lie in.
         commands, options: what the engine knows, in its order and in lower case.
+        shapes: whether data files of load shapes have to be there.
     """
 
-    def __init__(self, root: Path, commands: list[str], options: list[str]) -> None:
+    def __init__(self, root: Path, commands: list[str], options: list[str], *, shapes: bool = False) -> None:
         self.root, self.commands, self.options = root, commands, options
         self.left_out: Counter[str] = Counter()
         self.folder = root
         self.lines = 0
         self.stopped = False
+        self.shapes = shapes
         self.shape = False  # whether the object at hand is a load shape or the like
         self.rated = False  # whether the script says what lines may carry
 
@@ -157,7 +159,8 @@ class Walk:
             try:
                 found = self._resolve(asked, file, number, "file")
             except RefusedError as refusal:
-                if self.shape and refusal.parts["expected"] == _EXISTS:  # a snapshot has no use for it
+                missing = refusal.parts["expected"] == _EXISTS
+                if self.shape and missing and not self.shapes:  # a snapshot has no use for it
                     self.left_out["data file of a shape that does not exist"] += 1
                     text = _without(text, given, start)
                     continue

@@ -7,18 +7,24 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from .days import Days
 from .readout import Blob, read_circuit
 from .refusal import RefusedError
+from .said import Said
 from .script import Command, Walk
-from .words import words
 
 _TOLERANCES = (1e-11, 1e-9, 1e-7)  # zones without ground do not come closer than the second
 
 
 class Session:
-    """A circuit of its own; nothing else of the process touches the engine."""
+    """A circuit of its own; nothing else of the process touches the engine.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: folder that every file has to lie in.
+        shapes: whether load shapes are wanted, so that their files have to be there.
+    """
+
+    def __init__(self, root: Path, *, shapes: bool = False) -> None:
         from dss import DSSException, dss
 
         dss.AllowForms = False
@@ -30,8 +36,8 @@ class Session:
         executive = dss.Executive
         self.commands = [executive.Command(k + 1).lower() for k in range(executive.NumCommands)]
         self.options = [executive.Option(k + 1).lower() for k in range(executive.NumOptions)]
-        self.walk = Walk(root, self.commands, self.options)
-        self.places: dict[str, tuple[str, int]] = {}
+        self.walk = Walk(root, self.commands, self.options, shapes=shapes)
+        self.said = Said(root)
         self.notes: list[str] = []
 
     def run(self, file: Path) -> None:
@@ -41,23 +47,18 @@ class Session:
             RefusedError: something that may not be, or that the engine says is wrong, with its line.
         """
         folder = None
+        self.said.file = file
         for one in self.walk.run(file):
             if one.folder != folder:
                 os.chdir(one.folder)
                 folder = one.folder
-            if one.name == "new":
-                self._note_place(one)
+            self.said.note(one.name, one.text, one.file, one.line)
             try:
                 if one.name in ("buscoords", "latlongcoords"):  # buses have places from when they are listed
                     self.dss.Text.Command = "makebuslist"
                 self.dss.Text.Command = one.text
             except self.error as error:
                 self._failed(one, str(error))
-
-    def _note_place(self, one: Command) -> None:
-        given = words(one.text)
-        if len(given) > 1:
-            self.places.setdefault(given[1].value.lower(), (one.file, one.line))
 
     def _failed(self, one: Command, message: str) -> None:
         """A solution that fails is not the end of a script: it is solved again when all is there."""
@@ -103,12 +104,24 @@ class Session:
         left_out: Counter[str] = self.walk.left_out
         circuit |= {
             "converged": converged,
-            "places": self.places,
+            "places": self.said.places,
             "notes": self.notes,
             "left_out": dict(left_out),
             "rated": self.walk.rated,
         }
         return circuit, blob.bytes()
+
+    def days(self, file: Path) -> tuple[dict[str, Any], bytes]:
+        """Days of the circuit that is solved, see `Days`.
+
+        Raises:
+            RefusedError: the circuit, a shape or a step has no solution or cannot be used.
+        """
+        if not self.solve(file):
+            raise RefusedError(str(file), None, "solve", "", "a circuit that OpenDSS solves")
+        blob = Blob()
+        found = Days(self.dss, self.said, file).read(blob)
+        return found, blob.bytes()
 
 
 def _first(message: str) -> str:

@@ -1,0 +1,88 @@
+"""Whether the series of a feeder are what the engine of its source plays, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....cases import Feeder
+from ....cases.importers.reading import Profiles
+from ....cases.phases import PLACE
+from ...errors import RunError
+from .verification import ImportDifferenceError, Verification, compare_voltages, solution_of
+
+_LEGS = {"AB": 0, "BC": 1, "CA": 2, "12": 0}
+_SHOWN = 5
+
+
+def verify_series(
+    feeder: Feeder, profiles: Profiles, approximated: str = "", *, approximate: bool = False
+) -> str:
+    """Solve some steps of the series of a per-phase feeder, and compare all voltages with the engine's.
+
+    Args:
+        feeder: as it was read.
+        profiles: its series, with what the engine found in some steps.
+        approximated: what was reduced in the feeder, in words.
+        approximate: whether points may follow one mixture of loads that depend on the voltage in different
+            ways.
+
+    Returns:
+        What came of it, in one line.
+
+    Raises:
+        ImportDifferenceError: a difference above 1e-6 pu; names step and node, and points with such mixtures.
+        RunError: a step that finds no solution here.
+    """
+    if not profiles.solved:
+        return "series: not verified"
+    steps = sorted(profiles.solved)
+    solution = solution_of(feeder, _loads(feeder, profiles, steps))
+    mixture = f"one mixture of loads at {_listed(profiles.mixed)}" if profiles.mixed else ""
+    reduced = "; ".join(part for part in (approximated, mixture if approximate else "") if part)
+    worst: Verification | None = None
+    compared = 0
+    for row, step in enumerate(steps):
+        if not bool(solution.converged[row]):
+            raise RunError(f"feeder {feeder.name!r}: the power flow finds no solution in step {step}")
+        try:
+            found = compare_voltages(feeder, np.asarray(solution.v[row]), profiles.solved[step], reduced)
+        except ImportDifferenceError as error:
+            raise ImportDifferenceError(f"step {step} of the series: {error}{_hint(mixture)}") from None
+        compared += found.compared
+        if worst is None or found.largest_pu > worst.largest_pu:
+            worst = found
+    assert worst is not None, "there are steps"
+    return f"series {replace(worst, compared=compared)} in {len(steps)} of {len(profiles.p_mw)} steps"
+
+
+def _loads(feeder: Feeder, profiles: Profiles, steps: list[int]) -> dict[str, Any]:
+    """Arguments of the power flow for some steps."""
+    shape = (len(steps), feeder.n_nodes, 3)
+    found: dict[str, NDArray[np.float64]] = {
+        f"{part}_{unit}": np.zeros(shape) for part in ("p", "p_delta", "q", "q_delta")
+        for unit in ("mw" if part[0] == "p" else "mvar",)
+    }  # fmt: skip
+    for column, (node, phase) in enumerate(zip(profiles.node_ids, profiles.phases, strict=True)):
+        row = feeder.node_index[node]
+        at, kind = (_LEGS[phase], "_delta") if phase in _LEGS else (PLACE[phase], "")
+        found[f"p{kind}_mw"][:, row, at] += profiles.p_mw[steps, column]
+        found[f"q{kind}_mvar"][:, row, at] += profiles.q_mvar[steps, column]
+    return found
+
+
+def _hint(mixture: str) -> str:
+    if not mixture:
+        return ""
+    return (
+        f". A point has one series: {mixture} that follow different shapes and depend on the voltage in "
+        "different ways; --approximate takes it and says what that costs"
+    )
+
+
+def _listed(points: tuple[str, ...]) -> str:
+    more = f" and {len(points) - _SHOWN} more" if len(points) > _SHOWN else ""
+    return ", ".join(points[:_SHOWN]) + more
