@@ -172,6 +172,9 @@ RIGHT = {
     "a capacitor of one leg": capacitor("bus1=b.1 bus2=b.3 phases=1 conn=delta"),
     "a capacitor moved": capacitor("bus1=b.1 bus2=b.3 phases=1\ncapacitor.c.bus1=b.2"),
     "a floating leg called wye": single(".2", ".3.2", "7.2 4.16"),
+    "one name of several classes": "new load.h bus1=b.1.2 phases=2 conn=delta kv=12.47 kw=90 model=2\n"
+    "new reactor.h bus1=b kv=12.47 kvar=300 conn=delta\nnew capacitor.h bus1=b kv=12.47 kvar=200 r=3\n"
+    "new generator.h bus1=b kv=12.47 kw=50",
     "star points joined": joined_stars(),
     "star points joined, phases turned": joined_stars("transformer.u2.wdg=1 bus=b.2.3.1.4"),
     "steps behind the state": capacitor("bus1=b kvar=300 states=(0) numsteps=1"),
@@ -246,7 +249,12 @@ def test_the_rating_of_a_centre_tap_between_phases_is_its_rated_current() -> Non
 
 
 @pytest.mark.parametrize(
-    "setting", ["vreg=121 band=2 ptratio=20", "vreg=119 band=3 ptratio=20 r=2 x=3 ctprim=400"]
+    "setting",
+    [
+        "vreg=121 band=2 ptratio=20",
+        "vreg=119 band=3 ptratio=20 r=2 x=3 ctprim=400",
+        "vreg=121 band=2 ptratio=20 bus=d",
+    ],
 )
 def test_a_control_on_winding_one_comes_to_rest_where_opendss_does(setting: str, tmp_path: Path) -> None:
     """The winding at the load's side is the first one: its control watches it and moves its taps."""

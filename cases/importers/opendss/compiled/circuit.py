@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from ....errors import CaseError, Problem
@@ -19,6 +20,7 @@ from .sources import feeds
 from .transformers import INSIDE, behind_neutral, units_of
 
 PROTECTION = ("fuse", "recloser", "relay", "swtcontrol")
+BANK = (0.0, 0.0, 0.0, 0.0)  # shares of what stands as a bank
 _USUAL = ("generator", "pvsystem", "storage")
 _T = TypeVar("_T", TapControl, BankControl)
 
@@ -61,13 +63,14 @@ class Reading:
         }
         self.counts.update(piece.kind for piece in pieces.of(*PROTECTION))
         units, by_winding, wires = self._units()
-        shunts, banks, off = self._wires(wires, protected)
-        sources, further = feeds(list(self._take("vsource")), pieces)
         loads = self._take("load")
         self.steady = {piece.title for piece in loads if piece.text("status").startswith("f")}
         self.loads = {piece.title: loads_of(pieces, piece) for piece in loads}
-        shunts = [row for rows in self.loads.values() for row in rows] + shunts
-        taken = {row.name for row in (*shunts, *banks)}
+        shunts = [row for rows in self.loads.values() for row in rows]
+        taken = {row.name for row in shunts}
+        more, banks, off = self._wires(wires, protected, taken)
+        shunts += more
+        sources, further = feeds(list(self._take("vsource")), pieces)
         for piece in (*self._take(*INJECTIONS), *further):
             given = injection_of(pieces, piece, taken)
             if given is not None:
@@ -77,8 +80,8 @@ class Reading:
             if piece.kind not in _USUAL:
                 self.notes.append(f"{piece.title} stands as the constant power that it gives in the snapshot")
         self.resources = list(pieces.of(*_USUAL))
-        fixed = [bank for bank in banks if bank.shares != (0.0, 0.0, 0.0, 0.0)]
-        banks = [bank for bank in banks if bank.shares == (0.0, 0.0, 0.0, 0.0)]
+        fixed = [bank for bank in banks if bank.shares != BANK]
+        banks = [bank for bank in banks if bank.shares == BANK]
         buses = header["buses"]
         return Parts(
             header["name"], header["hz"], header["v_min"], header["v_max"],
@@ -103,8 +106,13 @@ class Reading:
             self.approximated = f"{len(kept)} neutral conductors taken as grounded ({shown}{more})"
             self.notes.append(self.approximated)
 
-    def _wires(self, wires: list[Wire], protected: set[str]) -> tuple[list[Shunt], list[Shunt], set[str]]:
-        """Lines and the like into `wires`; shunts that are no banks, banks, and names of disabled wires."""
+    def _wires(
+        self, wires: list[Wire], protected: set[str], taken: set[str]
+    ) -> tuple[list[Shunt], list[Shunt], set[str]]:
+        """Lines and the like into `wires`; shunts that are no banks, banks, and names of disabled wires.
+
+        Names of rows are added to `taken`; see `_apart`.
+        """
         pieces, rated = self.pieces, self.pieces.header["rated"]
         shunts: list[Shunt] = []
         banks: list[Shunt] = []
@@ -119,11 +127,11 @@ class Reading:
             if series:
                 wire, more = wire_of(pieces, piece, protected, rated)
                 wires.append(wire)
-                shunts += more
+                shunts += _apart(piece, more, taken)
             elif piece.kind == "capacitor":
-                banks += capacitors_of(pieces, piece)
+                banks += _apart(piece, capacitors_of(pieces, piece), taken)
             else:
-                shunts += admittance_of(pieces, piece)
+                shunts += _apart(piece, admittance_of(pieces, piece), taken)
         return shunts, banks, off
 
     def _take(self, *kinds: str) -> list[Piece]:
@@ -188,3 +196,15 @@ class Reading:
             if not piece.enabled and piece.kind != "line":
                 found.setdefault(piece.kind, []).append(piece.name)
         return found
+
+
+def _apart(piece: Piece, rows: list[Shunt], taken: set[str]) -> list[Shunt]:
+    """Rows of one element; where loads have such names already, its class stands before them.
+
+    Banks keep theirs: they stand in a table of their own, where controls look for them.
+    """
+    among = [row for row in rows if row.shares != BANK]
+    if not taken.isdisjoint(row.name for row in among):
+        among = [replace(row, name=row.name.replace(piece.name, piece.title, 1)) for row in among]
+    taken.update(row.name for row in among)
+    return among + [row for row in rows if row.shares == BANK]

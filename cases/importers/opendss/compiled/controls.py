@@ -54,7 +54,7 @@ def tap_control(piece: Piece, units: UnitsOf) -> TapControl:
         raise piece.error("transformer", transformer, "a transformer that exists and takes part")
     if watched != tapped:
         raise piece.error("winding, tapwinding", f"{watched}, {tapped}", "one winding, watched and tapped")
-    if piece.text("bus"):
+    if not _watches_itself(piece, unit, tapped):
         raise piece.error("bus", piece.text("bus"), "no bus far away: the voltage of its own winding")
     if tapped == 1 and (unit.noload_pct or unit.imag_pct):  # the tables have them across the tapped winding
         expected = "no %noloadloss and %imag of a transformer with the taps on winding 1"
@@ -69,6 +69,14 @@ def tap_control(piece: Piece, units: UnitsOf) -> TapControl:
     if not 0 <= monitored < unit.phases:
         raise piece.error("ptphase", phase, "one of the phases of its transformer")
     return TapControl(piece.name, unit, settings, flags, monitored, piece.place)
+
+
+def _watches_itself(piece: Piece, unit: Unit, tapped: int) -> bool:
+    """Whether no bus is named, or that of the tapped winding: phases to ground, without line drop."""
+    bus, end = piece.text("bus"), 0 if tapped == 1 else 1
+    plain = unit.connection.split("-")[end] == "wye" and unit.phases == 3
+    still = not (piece.number("r") or piece.number("x") or piece.flag("reversible"))
+    return not bus or (bus == unit.buses[end] and plain and still)
 
 
 def bank_control(piece: Piece) -> BankControl:
