@@ -270,6 +270,21 @@ def test_what_was_left_out_is_in_the_notes() -> None:
     assert "notes" not in read("solve").metadata
 
 
+def test_a_snapshot_stands_for_a_year_of_quarters() -> None:
+    """Public feeders end with 35040 steps: the import neither runs nor hides them; controls act once."""
+    unit = ("new transformer.t buses=[b d] kvs=[12.47 4.16]", "new load.d bus1=d kv=4.16 kw=900 kvar=400")
+    control = "new regcontrol.r transformer=t winding=2 vreg=125 band=2 ptratio=20"
+    for text in (
+        "solve mode=yearly stepsize=15m number=35040",
+        "set mode=yearly number=35040\nsolve",
+    ):
+        long = read(*unit, control, *text.split("\n"))
+        assert "solve: 35040 steps are not run, a snapshot stands for them" in long.metadata["notes"]
+        assert long.column("regulators", "tap_pos")[0] > 0
+    day = read(*unit, control, "solve mode=daily number=24")
+    assert "notes" not in day.metadata
+
+
 def test_a_line_that_is_open_at_one_end() -> None:
     """A cable keeps its charging and its closed end; a switch, which has none, is open."""
     cable = "new line.x bus1=b bus2=c r1=.2 x1=.1 r0=.6 x0=.3 c1=300 c0=300 length=8 units=km"

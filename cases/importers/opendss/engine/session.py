@@ -12,7 +12,9 @@ from .readout import Blob, read_circuit
 from .refusal import RefusedError
 from .said import Said
 from .script import Command, Walk
+from .words import words
 
+LONGEST_SERIES = 10_000  # steps that a script may solve in one go: a year of hours, not of quarters
 _TOLERANCES = (1e-11, 1e-9, 1e-7)  # zones without ground do not come closer than the second
 
 
@@ -56,9 +58,23 @@ class Session:
             try:
                 if one.name in ("buscoords", "latlongcoords"):  # buses have places from when they are listed
                     self.dss.Text.Command = "makebuslist"
-                self.dss.Text.Command = one.text
+                self.dss.Text.Command = self._solve(one) if one.name == "solve" else one.text
             except self.error as error:
                 self._failed(one, str(error))
+
+    def _solve(self, one: Command) -> str:
+        """What stands for a line that solves: where that is a long series, a snapshot, and a note says so."""
+        if not self.dss.NumCircuits:
+            return one.text
+        asked = one.text[words(one.text)[0].end :].strip(" ,\t")
+        if asked:
+            self.dss.Text.Command = f"set {asked}"
+        number = int(self.dss.ActiveCircuit.Solution.Number)
+        if number > LONGEST_SERIES:
+            self.dss.Text.Command = "set mode=snapshot number=1"
+            shown = f"{Path(one.file).name}:{one.line}: solve: {number} steps"
+            self.notes.append(f"{shown} are not run, a snapshot stands for them")
+        return "solve"
 
     def _failed(self, one: Command, message: str) -> None:
         """A solution that fails is not the end of a script: it is solved again when all is there."""
