@@ -12,7 +12,7 @@ from distgrid.baselines.errors import RunError
 from distgrid.baselines.workflows.importing.importing import import_feeder
 from distgrid.cases import CaseError, Feeder
 
-from .dss_engine import feeder_from_text, read_path
+from .dss_engine import feeder_from_text, read_path, read_text
 from .dss_readers import compare, our_volts
 from .dss_spellings import HEAD, SCENES, TAIL, script
 
@@ -315,3 +315,27 @@ def test_neutral_conductors_are_reduced_on_request_only() -> None:
         read(*lines)
     feeder = feeder_from_text(HEAD + "\n".join(lines) + "\n" + TAIL, "m.dss", approximate=True)
     assert feeder.metadata["notes"] == "1 neutral conductors taken as grounded (g.4)"
+
+
+def test_a_zone_without_ground_does_not_keep_a_circuit_from_its_solution() -> None:
+    """Rounding moves such a zone as a whole in OpenDSS: all that is fixed is as close as elsewhere."""
+    text = """new circuit.a basekv=115 mvasc3=2000000 mvasc1=2000000
+    new transformer.s buses=[sourcebus b] conns=[delta wye] kvs=[115 12.47] kvas=[27500 27500] xhl=1
+    new line.l bus1=b bus2=c length=.1 units=km
+    new transformer.t buses=[c d] conns=[wye delta] kvs=[12.47 .48] kvas=[750 750] xhl=5.75 ppm_antifloat=1e-5
+    new load.d bus1=d conn=delta kv=.48 kw=200 kvar=50
+    new load.e bus1=c.1 phases=1 kv=7.2 kw=900
+    new generator.g bus1=d conn=delta kv=.48 kw=100
+    set voltagebases=[115 12.47 .48]
+    calcv
+    """
+    feeder, report = read_text(text)
+    assert feeder.column("loads", "p_mw")[feeder.column("loads", "load_id") == "g"] == pytest.approx([-0.1])
+    assert "OpenDSS solves this circuit to 1e-05 only" in report.notes
+    ours = our_volts(feeder_from_text(text.replace("ppm_antifloat=1e-5", "")))
+    for bus in "bc":
+        for node in (1, 2, 3):
+            assert abs(ours[bus, node] - report.volts[bus, node]) < 1e-6 * 7200
+    for node in (1, 2):
+        line = [volts["d", node] - volts["d", node + 1] for volts in (ours, report.volts)]
+        assert abs(line[0] - line[1]) < 1e-6 * 480
