@@ -22,7 +22,8 @@ is refused, with the element. Rules that need words:
 - **Generators, PV systems, storage**, and sources beside the first one of an island, are loads of constant
   power: what they give at the solution.
 - **Their ratings** are rows of an asset table, see `compiled.assets`.
-- **Taps, banks and switches** are where the script leaves them, its own `solve` commands included.
+- **Taps, banks and switches** are where the script leaves them, its own `solve` commands included. A snapshot
+  stands for a series of more than 10,000 steps.
 - **Ratings** are the `normamps` of lines, where the script gives any, and the kVA of transformers.
 
 Whatever was left out of what has electrical meaning stands in `metadata["notes"]`.
