@@ -13,6 +13,7 @@ from .refusal import RefusedError
 from .said import Said
 from .script import Command, Walk
 
+POWER_FLOW = 1  # Solution.LoadModel
 _TOLERANCES = (1e-11, 1e-9, 1e-7)  # zones without ground do not come closer than the second
 
 
@@ -72,11 +73,15 @@ class Session:
         """Solve the snapshot with all controls at rest; whether it converged.
 
         Raises:
-            RefusedError: there is no circuit, or the engine cannot solve it.
+            RefusedError: there is no circuit, its loads are admittances, or the engine cannot solve it.
         """
         if not self.dss.NumCircuits:
             raise RefusedError(str(file), None, "", "", "a circuit (new circuit.name)")
         circuit = self.dss.ActiveCircuit
+        if int(circuit.Solution.LoadModel) != POWER_FLOW:
+            where, line, value = self.walk.load_model or (str(file), None, "admittance")
+            expected = "powerflow: loads are what their models say, not admittances"
+            raise RefusedError(where, line, "loadmodel", value, expected)
         try:
             for text in ("set controlmode=off", "set mode=snap", "set number=1", "set maxiterations=1000"):
                 self.dss.Text.Command = text
