@@ -6,6 +6,7 @@
 #   make bench    timings
 #   make docs     the documentation site, into site/
 #   make rllib    RLlib in an environment of its own, .venv-rllib, and its tests on a local Ray cluster
+#   make adapters the pages of TorchRL, BenchMARL and AgileRL, each in an environment of its own
 #   make setup    all that tests, benchmarks and oracles need, into .venv
 #   make clean    removes what make made, .venv included
 
@@ -13,6 +14,7 @@ PYTHON      ?= python3
 VENV        ?= .venv
 TYPES       := .venv-types
 RLLIB       := .venv-rllib
+ADAPTERS    := torchrl benchmarl agilerl
 PYTEST_ARGS ?=
 EPISODES    ?= 4
 OUT         ?= runs/demo
@@ -28,7 +30,7 @@ SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint lint-style lint-types lint-imports plain-copy bench docs rllib clean
+.PHONY: help setup demo test lint lint-style lint-types lint-imports plain-copy bench docs rllib adapters $(ADAPTERS) clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -71,6 +73,25 @@ $(RLLIB_READY): pyproject.toml constraints.txt tools/checkout_first.py
 # Files that pytest does not collect by itself: the main suite runs where RLlib cannot be installed.
 rllib: $(RLLIB_READY)
 	@$(RLLIB)/bin/python -m pytest tests/rllib/check_*.py $(PYTEST_ARGS)
+
+# Their pins collide with those of constraints.txt, and with each other's.
+.venv-%/.installed: tests/adapters/%.txt pyproject.toml constraints.txt tools/checkout_first.py
+	@echo "installing $* into $(@D) ..."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv --clear $(@D)
+	@grep -v '^gymnasium==\|^pettingzoo==' constraints.txt > $(@D)/constraints.txt
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
+	  "$$(grep '^torch==' constraints.txt)"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $(@D)/constraints.txt \
+	  -e '.[agents]' -r $< pytest pytest-timeout hypothesis
+	@site=$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	  cp tools/checkout_first.py "$$site/_distgrid_checkout_first.py"; \
+	  echo 'import _distgrid_checkout_first' > "$$site/_distgrid_checkout_first.pth"
+	@touch $@
+
+$(ADAPTERS): %: .venv-%/.installed
+	@.venv-$*/bin/python -m pytest tests/adapters/check_pages.py $(PYTEST_ARGS)
+
+adapters: $(ADAPTERS)
 
 # --fresh: a demonstration plays anew each time, also after an update of the code or the data.
 demo: $(RUNTIME)
@@ -115,5 +136,5 @@ docs: $(FULL)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "the site is in site/"
 
 clean:
-	rm -rf $(VENV) $(TYPES) $(RLLIB) build dist site .site_cache *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(TYPES) $(RLLIB) $(ADAPTERS:%=.venv-%) build dist site .site_cache *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 	  .hypothesis .import_linter_cache

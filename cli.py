@@ -19,12 +19,12 @@ from . import __version__
 from .physics import JitDisabledError
 
 
-def build_app() -> typer.Typer:
-    """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap."""
-    from .baselines.cli.bench import app as bench_app
-    from .baselines.cli.case import app as case_app
-    from .baselines.cli.describe import describe_env
-    from .baselines.cli.train_rllib import train_rllib
+def build_app(words: Sequence[str] = ()) -> typer.Typer:
+    """Assemble the command; the verbs are imported here, so that ``import distgrid.cli`` stays cheap.
+
+    Args:
+        words: Of a command line. Where they begin with a verb, it alone is imported.
+    """
     from .baselines.cli.verbs import add_verbs
 
     app = typer.Typer(
@@ -34,11 +34,7 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.add_typer(bench_app, name="bench")
-    app.add_typer(case_app, name="case")
-    app.command("describe")(describe_env)
-    app.command("train-rllib")(train_rllib)
-    add_verbs(app)
+    add_verbs(app, words)
     app.command()(version)
     return app
 
@@ -59,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             1 when the machine refused (disk full, no permission, no compiler), 130 when interrupted.
     """
     try:
-        build_app()(args=None if argv is None else list(argv), prog_name="distgrid")
+        words = sys.argv[1:] if argv is None else list(argv)
+        build_app(words)(args=words, prog_name="distgrid")
     except (ValueError, GymnasiumError) as error:
         _leave(error, code=2)
     except (OSError, JitDisabledError) as error:

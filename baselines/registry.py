@@ -11,28 +11,55 @@ from .errors import RunError, unknown
 from .learned.policy_file import read_policy
 from .learned.shipped import algorithm_of, find_shipped
 from .learned.trained import Trained, path_of
-from .optimal.mpc import OnForecasts, PerfectForesight
-from .optimal.phase_mpc import OnForecastsPerPhase, PerfectForesightPerPhase
-from .optimal.policy import Optimal
-from .optimal.schedule_policy import ScheduleOptimal
-from .optimal.volt_var.policies import VoltVarOptimal, VoltVarTable
 from .policy import AnyEnv, Policy, scenario_of
 from .scripted.catalogue import SCRIPTED, Factory
 from .scripted.hosting_plan import PlannedSites
 
+# What plans is imported where somebody asks for it: it is most of the policies' code, and few runs play it.
+
 
 def _optimal(env: AnyEnv) -> Policy:
     """Of sites that apply the largest total; else the relaxation's plan, where it covers the environment."""
+    from .optimal.policy import Optimal
+
     sites = scenario_of(env).fleet.units(HostingProgram.kind)
     return PlannedSites(env) if sites else Optimal(env)
 
 
+def _schedule_optimal(env: AnyEnv) -> Policy:
+    """Days of devices with energy, balanced or per phase."""
+    from .optimal.schedule_policy import ScheduleOptimal
+
+    return ScheduleOptimal(env)
+
+
 def _mpc(env: AnyEnv) -> Policy:
+    """Where a plan covers feeder, devices and reward."""
+    from .optimal.mpc import OnForecasts
+    from .optimal.phase_mpc import OnForecastsPerPhase
+
     return OnForecastsPerPhase(env) if _per_phase(env) else OnForecasts(env)
 
 
 def _mpc_perfect(env: AnyEnv) -> Policy:
+    from .optimal.mpc import PerfectForesight
+    from .optimal.phase_mpc import PerfectForesightPerPhase
+
     return PerfectForesightPerPhase(env) if _per_phase(env) else PerfectForesight(env)
+
+
+def _vvo_optimal(env: AnyEnv) -> Policy:
+    """Every interval by itself, its loads known."""
+    from .optimal.volt_var.policies import VoltVarOptimal
+
+    return VoltVarOptimal(env)
+
+
+def _vvo_plan(env: AnyEnv) -> Policy:
+    """Settings looked up by load and sun."""
+    from .optimal.volt_var.policies import VoltVarTable
+
+    return VoltVarTable(env)
 
 
 def _per_phase(env: AnyEnv) -> bool:
@@ -43,11 +70,11 @@ def _catalogue() -> Mapping[str, Factory]:
     table: dict[str, Factory] = {
         **SCRIPTED,
         "optimal": _optimal,
-        "schedule-optimal": ScheduleOptimal,  # days of devices with energy, balanced or per phase
-        "mpc": _mpc,  # where a plan covers feeder, devices and reward
+        "schedule-optimal": _schedule_optimal,
+        "mpc": _mpc,
         "mpc-perfect": _mpc_perfect,
-        "vvo-optimal": VoltVarOptimal,  # every interval by itself, its loads known
-        "vvo-plan": VoltVarTable,  # settings looked up by load and sun
+        "vvo-optimal": _vvo_optimal,
+        "vvo-plan": _vvo_plan,
     }
     return MappingProxyType(table)
 

@@ -20,15 +20,13 @@ def island_labels(n_nodes: int, ends: np.ndarray) -> np.ndarray:
     Returns:
         (n_nodes,) integers.
     """
-    if not n_nodes:
-        return np.zeros(0, dtype=np.intp)
-    from scipy.sparse import coo_array  # here: 0.2 s that `import distgrid` need not take
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(n_nodes, n_nodes))
-    _, labels = connected_components(graph.tocsr(), directed=False)
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
+    label = np.arange(n_nodes, dtype=np.intp)  # of an island: its first node, as far as it is known
+    one, other = np.asarray(ends, dtype=np.intp).reshape(-1, 2).T
+    while (label[one] != label[other]).any():
+        np.minimum.at(label, np.maximum(label[one], label[other]), np.minimum(label[one], label[other]))
+        while (label[label] != label).any():
+            label = label[label]
+    return np.unique(label, return_inverse=True)[1]
 
 
 def joins(branches: pa.Table) -> np.ndarray:

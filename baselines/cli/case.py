@@ -112,7 +112,7 @@ def show(
 def export_case(
     name: Annotated[str, typer.Argument(help="Shipped feeder, file, or folder of tables.")],
     file: Annotated[Path, typer.Argument(help="File to write.")],
-    to: Annotated[str, typer.Option(help="Format: matpower, pandapower or cim.")],
+    to: Annotated[str, typer.Option(help="Format: matpower, pandapower, cim or opendss.")],
 ) -> None:
     """Write a feeder in another format; what was written is read back and verified before it is kept."""
     with _errors_as_text():

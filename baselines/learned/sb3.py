@@ -1,7 +1,8 @@
 """Learners of stable-baselines3 for one agent: SAC, DQN, and its PPO, as trainings of this package.
 
-They see observations and rewards that are normalised by what they have met so far. A training of these
-libraries cannot be taken up again with the same bytes (buffers, schedules), so it gives no checkpoint.
+They see observations and rewards that are normalised by what they have met so far. A piece of a training
+begins with new episodes and new draws, seeded by its number: so a training that is taken up behind a piece
+ends with the bytes of one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from gymnasium import spaces
 from ...envs.sb3 import sb3_vec_env
 from ..errors import RunError
 from .learner import Settings
-from .policy_file import Actor
+from .policy_file import Actor, from_safetensors, to_safetensors
+from .sb3_state import arrays_of, take_over
 from .torch_parts import CLIP, threads_of, torch_or_error
 
-#: Steps between two looks at the clock.
+#: Steps of a piece.
 _PIECE = 20_000
+_FORMAT = "distgrid stable-baselines3 checkpoint 1"
 
 
 class StableBaselines:
@@ -43,7 +46,7 @@ class StableBaselines:
             raise RunError(
                 f"{name} needs the package stable-baselines3: pip install 'distgrid[rl]'"
             ) from error
-        self.name, self.settings, self.scenario = name, settings, envs.scenario
+        self.name, self.settings, self.seed, self.scenario = name, settings, seed, envs.scenario
         wanted = spaces.Discrete if name == "dqn" else spaces.Box
         if not isinstance(envs.single_action_space, wanted):
             raise RunError(
@@ -67,11 +70,28 @@ class StableBaselines:
         return float(np.mean(found)) if found else float("nan")
 
     def iterate(self) -> None:
-        """Play and learn for a while."""
+        """Play and learn for a piece."""
+        own = np.random.SeedSequence([self.seed, self.iterations_done])
         with threads_of(self.torch, self.settings.threads):
             piece = -(-self.settings.steps // self.iterations)
+            self._model.set_random_seed(int(own.generate_state(1)[0]))
+            self._model._last_obs = None  # its word for: begin with new episodes
             self._model.learn(piece, reset_num_timesteps=False)
         self.iterations_done += 1
+
+    def checkpoint(self, note: str = "") -> bytes:
+        """All that the rest of the training depends on, and a note beside it."""
+        arrays = {"done": np.array([self.iterations_done], dtype="<i8"), **arrays_of(self._model, self._env)}
+        return to_safetensors(arrays, {"format": _FORMAT, "algorithm": self.name, "note": note})
+
+    def go_on(self, checkpoint: bytes) -> str:
+        """Take over what `checkpoint` gave; its note. ValueError where it is none of this training."""
+        arrays, texts = from_safetensors(checkpoint)
+        if (texts.get("format"), texts.get("algorithm")) != (_FORMAT, self.name) or "done" not in arrays:
+            raise ValueError("it is no checkpoint of this training")
+        take_over(self.torch, self._model, self._env, arrays)
+        self.iterations_done = int(arrays["done"][0])
+        return texts.get("note", "")
 
     def actors(self) -> tuple[Actor, ...]:
         """The network as it is now, for a policy file."""

@@ -37,8 +37,8 @@ class TrainConfig(JobConfig):
 
     Days of the split val are played during the training, those of test at its end, by the mean action of the
     network in plain arrays. Each seed leaves a policy file: `distgrid run ENV --policy file:PATH` plays it.
-    A training that was interrupted goes on at its last evaluation when the same command is given again; ppo,
-    ippo and mappo then end with the same bytes, those of stable-baselines3 begin their seed anew.
+    A training that was interrupted goes on at its last evaluation when the same command is given again, and
+    ends with the same bytes.
     """
 
     env: Annotated[str, Positional("ENV")] = Field(

@@ -33,7 +33,7 @@ from .tables import CURVE, EPISODES, FILES
 
 PICTURE = "curves.png"
 EVENTS = "events.out.tfevents.0.distgrid"
-MOST_CHECKPOINT_BYTES = 1 << 28
+MOST_CHECKPOINT_BYTES = 1 << 30  # SAC and DQN keep what they have played
 
 
 class TrainJob(Job[TrainConfig]):
@@ -200,14 +200,14 @@ class TrainJob(Job[TrainConfig]):
         return table_of_rows(list(zip(*columns, strict=True)), EPISODES)
 
     def _keep(self, learner: Any, seed: int, curve: list[tuple[Any, ...]]) -> None:
-        """Write a checkpoint, where there is a folder for it, and the learner can be taken up."""
-        if isinstance(learner, Learner) and (path := self._checkpoint(seed)) is not None:
+        """Write a checkpoint, where there is a folder for it."""
+        if (path := self._checkpoint(seed)) is not None:
             write_atomic(path, learner.checkpoint(json.dumps(curve)))
 
     def _taken_up(self, learner: Any, seed: int) -> list[tuple[Any, ...]]:
         """Take up a training that was interrupted; its curve so far. A damaged checkpoint is not taken."""
         path = self._checkpoint(seed)
-        if isinstance(learner, Learner) and path is not None and path.is_file():
+        if path is not None and path.is_file():
             with contextlib.suppress(ValueError, OSError):
                 curve = learner.go_on(read_regular(path, MOST_CHECKPOINT_BYTES))
                 return [tuple(row) for row in json.loads(curve)]

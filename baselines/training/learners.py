@@ -49,6 +49,12 @@ class AnyLearner(Protocol):
     def actors(self) -> tuple[Actor, ...]:
         """The networks as they are now."""
 
+    def checkpoint(self, note: str = "") -> bytes:
+        """All that the rest of the training depends on, and a note beside it."""
+
+    def go_on(self, checkpoint: bytes) -> str:
+        """Take over what `checkpoint` gave; its note. ValueError where it is none of this training."""
+
 
 def open_learner(source: EnvSource, algo: str, settings: Settings, seed: int) -> Any:
     """The training that has not begun, on the days of `source`.

@@ -64,6 +64,7 @@ OPERATING_POINTS: Mapping[str, OperatingPoint] = {
     "ieee34": OperatingPoint(
         load_scale=0.3, v_source_pu=1.04, neutral_taps=True, banks_off=("c844", "c848")
     ),
+    "ieee37": OperatingPoint(load_scale=0.6, v_source_pu=1.03, neutral_taps=True),
     "ieee123": OperatingPoint(load_scale=0.8, v_source_pu=1.01, neutral_taps=True),
     "european_lv": OperatingPoint(),
 }  # fmt: skip

@@ -1,7 +1,8 @@
 """Synthetic assets for a feeder: who could have what on its buses, from a seed.
 
-Every share and size below is an assumption, chosen so that assets matter to the feeder and fit to the load
-where they stand; nothing is measured. Which loads have a device is drawn, how many of them have one is not:
+Assets stand beside wye loads; in a feeder without any, which has no ground, between the phases of its delta
+loads. Every share and size below is an assumption, chosen so that assets matter to the feeder and fit to the
+load where they stand; nothing is measured. Which loads have a device is drawn, how many have one is not:
 
 * Photovoltaics at `PV_SHARE` of the loads, rated 0.8 to 2 times the nominal load; a single customer (below
   15 kW) 2 to 5 times. The inverter has 1.1 times that in MVA, of which 44 % may be reactive (category B of
@@ -32,7 +33,7 @@ import pyarrow as pa
 from ..graph import breadth_first_forest, joins
 from ..profiles.load_assignment import SMALL_MW
 from .asset_set import AssetSet
-from .schema import ASSET_PHASES, ASSET_TABLES, PROFILE_SITES
+from .schema import ASSET_TABLES, PROFILE_SITES
 
 if TYPE_CHECKING:
     from ..model.feeder import Feeder
@@ -98,7 +99,8 @@ def synthetic_assets(feeder: Feeder, seed: int = 0, load_scale: float = 1.0) -> 
     """Synthetic assets of a feeder; the same seed makes the same tables, on every machine.
 
     Args:
-        feeder: any; wye loads of single phases and of three are considered.
+        feeder: any; wye loads of single phases and of three are considered, and where there is none (a feeder
+            without ground) those between phases.
         seed: another one makes other assets.
         load_scale: of the nominal loads, by which assets are sized.
 
@@ -108,7 +110,7 @@ def synthetic_assets(feeder: Feeder, seed: int = 0, load_scale: float = 1.0) -> 
     draw = _Draw(int(seed), feeder.name)
     sites = _sites(feeder, load_scale)
     if not sites:
-        raise ValueError(f"feeder {feeder.name} has no wye load above 0 MW, beside which assets could stand")
+        raise ValueError(f"feeder {feeder.name} has no load above 0 MW, beside which assets could stand")
     plants = draw.some(sites, PV_SHARE, "pv")
     chosen = {
         "pv": plants,
@@ -232,15 +234,27 @@ def _flexible(site: _Site, draw: _Draw, tables: _Tables) -> None:
 
 def _sites(feeder: Feeder, load_scale: float) -> list[_Site]:
     """Loads beside which assets may stand, the first of each bus and phase."""
+    return _sites_of(feeder, load_scale, "wye") or _sites_of(feeder, load_scale, "delta")
+
+
+#: What assets call the phases of a load, by its connection.
+_ASSET_PHASE = {
+    "wye": {phase: phase for phase in ("A", "B", "C", "ABC")},
+    "delta": {"AB": "AB", "BC": "BC", "AC": "CA", "ABC": "ABC"},
+}
+
+
+def _sites_of(feeder: Feeder, load_scale: float, wanted: str) -> list[_Site]:
     aggregators = _aggregators(feeder)
     node_phase = feeder.column("nodes", "phase")
+    phase_of = _ASSET_PHASE[wanted]
     found: dict[tuple[str, str], _Site] = {}
     names = ("load_id", "node_id", "phase", "connection", "p_mw")
     for load, bus, phase, connection, p_mw in zip(*(feeder.column("loads", n) for n in names), strict=True):
         here = str(node_phase[feeder.node_index[str(bus)]])
-        allowed = str(phase) in ("A", "B", "C", "ABC") and set(str(phase)) <= set(here)
-        if connection == "wye" and allowed and p_mw > 0.0 and str(phase) in ASSET_PHASES:
-            place = (str(bus), str(phase))
+        allowed = str(phase) in phase_of and set(str(phase)) <= set(here)
+        if connection == wanted and allowed and p_mw > 0.0:
+            place = (str(bus), phase_of[str(phase)])
             size = round(load_scale * float(p_mw), 6)
             found.setdefault(place, _Site(str(load), *place, size, aggregators[str(bus)]))
     return list(found.values())

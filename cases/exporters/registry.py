@@ -14,6 +14,7 @@ from ..model.edit import nearest
 from ..model.feeder import Feeder
 from .cim_files import mrid, write_cim
 from .matpower_file import bus_numbers, matpower_text
+from .opendss.script import bus_names, opendss_text
 from .pandapower_net import to_pandapower
 
 
@@ -43,6 +44,10 @@ def _matpower_names(feeder: Feeder) -> list[str]:
     return [str(number) for number in bus_numbers(feeder).values()]
 
 
+def _opendss(feeder: Feeder, file: Path, _v: np.ndarray) -> None:
+    file.write_text(opendss_text(feeder), encoding="utf-8")
+
+
 def _pandapower(feeder: Feeder, file: Path, _v: np.ndarray) -> None:
     net = to_pandapower(feeder)
     with quiet():
@@ -61,6 +66,7 @@ def _same_names(feeder: Feeder) -> list[str]:
 
 EXPORTERS: tuple[Exporter, ...] = (
     Exporter("matpower", ".m", _matpower, _matpower_names),
+    Exporter("opendss", ".dss", _opendss, bus_names),
     Exporter("pandapower", ".json", _pandapower, _same_names),
     Exporter("cim", ".zip", write_cim, _mrids),
 )

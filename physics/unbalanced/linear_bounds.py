@@ -8,15 +8,18 @@ and the largest is raised by a tenth for those in between: far above what feeder
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, csr_matrix
-from scipy.sparse.linalg import splu
 
 from ..bounds import StateBounds
 from .assembly.equations import Equations
 from .assembly.node_loads import LEGS
 from .network import Network3
+
+if TYPE_CHECKING:  # it takes 0.2 s, which `import distgrid` need not
+    from scipy.sparse import csc_matrix
 
 FloatArray = NDArray[np.float64]
 BETWEEN = 1.1  # for taps that are not at an end of their range
@@ -64,6 +67,8 @@ def _tap_ends(net: Network3) -> list[FloatArray]:
 
 def _matrix(equations: Equations, tap: FloatArray) -> csc_matrix:
     """The linear part without capacitor banks."""
+    from scipy.sparse import csc_matrix
+
     value = equations.value.view(np.complex128).ravel().copy()
     for k, regulator, power in equations.tap:
         value[k] *= tap[regulator] ** float(power)
@@ -73,6 +78,8 @@ def _matrix(equations: Equations, tap: FloatArray) -> csc_matrix:
 
 def _leak(equations: Equations) -> csc_matrix:
     """A thousandth of the base from every conductor to ground."""
+    from scipy.sparse import csc_matrix
+
     n, volts = int(equations.size[0]), np.arange(int(equations.size[1]))
     return csc_matrix((np.full(volts.size, 1e-3 + 0j), (volts, volts)), shape=(n, n))
 
@@ -81,6 +88,8 @@ def _most(
     net: Network3, equations: Equations, tap: FloatArray, rows: list[tuple[int, int]], own: FloatArray
 ) -> FloatArray:
     """(n,) largest magnitude of every unknown."""
+    from scipy.sparse.linalg import splu
+
     n = int(equations.size[0])
     try:
         lu = splu(_matrix(equations, tap))
@@ -99,6 +108,8 @@ def _most(
 
 def _end_currents(net: Network3, equations: Equations, most: FloatArray) -> FloatArray:
     """(2, n_branch, 3) largest current into both ends of every branch."""
+    from scipy.sparse import csr_matrix
+
     column, unknown, regulator, power = equations.ends.T
     high = np.array([1.0, *np.max(_tap_ends(net), axis=0)]) if net.tap.size else np.ones(1)
     low = np.array([1.0, *np.min(_tap_ends(net), axis=0)]) if net.tap.size else np.ones(1)

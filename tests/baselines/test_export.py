@@ -113,14 +113,14 @@ def test_a_file_that_is_not_the_feeder_is_not_kept(tmp_path: Path, monkeypatch: 
 def test_a_dataset_is_a_feeder_with_its_fleet() -> None:
     """Rows 82 and 83: nodes with a synthetic asset are marked, nothing else of the feeder is another."""
     has = [name for name, fleet in cases.public_datasets().items() if fleet]
-    assert {"ieee13", "ieee34", "ieee123", "case33bw", "case118zh"} <= set(has)
+    assert {"ieee13", "ieee34", "ieee37", "ieee123", "case33bw", "case118zh"} <= set(has)
     feeder, plain = cases.load("ieee13", der="synthetic"), cases.load("ieee13")
     buses = set(cases.assets.load_assets(feeder.metadata["der_assets"]).assets.column("bus_id").to_pylist())
     marked = set(feeder.column("nodes", "node_id")[feeder.column("nodes", "type") == "der"])
     assert marked == buses - set(plain.column("sources", "node_id"))
     assert feeder.branches.equals(plain.branches)
     for name, der, message in (
-        ("ieee37", "synthetic", "a shipped feeder with"),
+        ("case69", "synthetic", "a shipped feeder with"),
         ("ieee13", "real", "synthetic"),
     ):
         with pytest.raises(CaseError, match=message):

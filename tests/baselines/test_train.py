@@ -16,6 +16,7 @@ import pytest
 from distgrid import baselines
 from distgrid.baselines import RunError
 from distgrid.baselines.jobs.runner import prepared, run_job
+from distgrid.baselines.learned import sb3
 from distgrid.baselines.learned.learner import Settings
 from distgrid.baselines.learned.policy_file import read_policy
 from distgrid.baselines.learned.potential import agent_potential_of, potential_of
@@ -168,16 +169,43 @@ def test_what_units_hold_is_what_all_hold_together() -> None:
     assert np.abs(seen).max() > 1.0
 
 
-def test_a_training_of_stable_baselines3_ends_with_the_same_bytes() -> None:
-    """It begins its seed anew after an interruption, which costs time and changes nothing."""
+def few_joint_actions() -> Any:
+    """An environment with a `Discrete` action space."""
+    table = Discrete(table=np.linspace(-1.0, 1.0, 3)[:, None].repeat(15, axis=1))
+    return gymnasium.make(f"distgrid/{ENV}", split="train", action_space=table)
+
+
+@pytest.mark.parametrize("algo", ["sac", "dqn", "ppo-sb3"])
+def test_a_training_of_stable_baselines3_ends_with_the_same_bytes(
+    algo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken up behind its first of three pieces, with networks, optimisers and what it had played."""
+    pytest.importorskip("stable_baselines3")
+    monkeypatch.setattr(sb3, "_PIECE", 120)
+    settings = Settings(steps=360, rows=4, twins=1, epochs=1, batch=16, hidden=8, learning_rate=1e-3)
+    source = make_source(few_joint_actions if algo == "dqn" else ENV, "train")
+    whole, first, second = (open_learner(source, algo, settings, 0) for _ in range(3))
+    while whole.iterations_done < whole.iterations:
+        whole.iterate()
+    first.iterate()
+    assert file_of(first, algo, settings) != file_of(whole, algo, settings)
+    assert second.go_on(first.checkpoint("note")) == "note"
+    assert (second.steps, second.iterations_done) == (first.steps, 1)
+    while second.iterations_done < second.iterations:
+        second.iterate()
+    assert file_of(second, algo, settings) == file_of(whole, algo, settings)
+    assert second.episode_return == pytest.approx(whole.episode_return, nan_ok=True)
+
+
+def test_a_checkpoint_of_other_networks_is_refused() -> None:
+    """By the entry that does not fit, or by its algorithm."""
     pytest.importorskip("stable_baselines3")
     settings = Settings(steps=120, rows=4, twins=1, epochs=1, batch=16, hidden=8)
-    files = []
-    for _ in range(2):
-        one = learner("sac", settings=settings)
-        one.iterate()
-        files.append(file_of(one, "sac", settings))
-    assert files[0] == files[1]
+    given = learner("sac", settings=settings).checkpoint()
+    with pytest.raises(ValueError, match=r"it has no policy.* of shape"):
+        learner("sac", settings=Settings(steps=120, rows=4, twins=1, hidden=4)).go_on(given)
+    with pytest.raises(ValueError, match="no checkpoint of this training"):
+        learner("ppo-sb3", settings=settings).go_on(given)
 
 
 def test_a_checkpoint_of_another_training_is_refused() -> None:
@@ -219,21 +247,16 @@ def test_sac_is_played_as_its_library_plays_it() -> None:
 def test_dqn_is_played_as_its_library_plays_it(tmp_path: Path) -> None:
     """Codes of a table of joint actions: those of stable-baselines3's own network, out of a file."""
     pytest.importorskip("stable_baselines3")
-    table = Discrete(table=np.linspace(-1.0, 1.0, 3)[:, None].repeat(15, axis=1))
-
-    def made() -> Any:
-        return gymnasium.make(f"distgrid/{ENV}", split="train", action_space=table)
-
     settings = Settings(steps=200, rows=4, twins=1, epochs=1, batch=16, hidden=8)
-    one = open_learner(make_source(made, "train"), "dqn", settings, 0)
+    one = open_learner(make_source(few_joint_actions, "train"), "dqn", settings, 0)
     one.iterate()
     path = tmp_path / "policy.safetensors"
     policy_of(one, "dqn", ENV, settings, 0).write(path)
     obs = one._env.get_original_obs()
     wanted, _ = one._model.predict(one._env.normalize_obs(obs), deterministic=True)
-    policy = baselines.make(f"file:{path}", made())
+    policy = baselines.make(f"file:{path}", few_joint_actions())
     np.testing.assert_array_equal(policy.act(obs, {}), wanted)
-    assert made().action_space.contains(policy.act(obs[0], {}))
+    assert few_joint_actions().action_space.contains(policy.act(obs[0], {}))
 
 
 @pytest.mark.parametrize(

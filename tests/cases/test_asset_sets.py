@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from distgrid import cases
 from distgrid.cases import CaseError, assets
 from distgrid.cases.assets.shipped import SEED, SETS
+from distgrid.cases.model.edit import node_loads
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "assets.json"
 NAMES = assets.asset_set_names()
@@ -69,7 +71,7 @@ def test_aggregators_have_parts_of_the_tree() -> None:
 
 
 def test_the_sets_are_small() -> None:
-    """Row 82: all six together stay below 200 kB."""
+    """Row 82: all seven together stay below 200 kB."""
     assert sum(path.stat().st_size for path in SETS.rglob("*.parquet")) < 200_000
 
 
@@ -77,8 +79,21 @@ def test_names_without_a_set_are_told(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match="did you mean case33bw"):
         assets.load_assets("case33b")
     assert assets.load_assets(SETS / "ieee13").equals(assets.load_assets("ieee13"))
-    with pytest.raises(ValueError, match="no wye load"):
-        assets.synthetic_assets(cases.load("ieee37"))
+    idle = cases.load("ieee37")
+    idle = dataclasses.replace(
+        idle, loads=idle.loads.slice(0, 0), nodes=node_loads(idle.nodes, idle.loads.slice(0, 0))
+    )
+    with pytest.raises(ValueError, match="no load above 0 MW"):
+        assets.synthetic_assets(idle)
+
+
+def test_assets_of_a_feeder_without_ground_stand_between_phases() -> None:
+    """Row 82: those of ieee37 are where its delta loads are, on all three legs, none from phase to ground."""
+    found, loads = assets.load_assets("ieee37"), cases.load("ieee37").loads.to_pylist()
+    places = {(row["node_id"], {"AC": "CA"}.get(row["phase"], row["phase"])) for row in loads}
+    mine = set(zip(found.texts("bus_id"), found.texts("phase"), strict=True))
+    assert mine <= places
+    assert {"AB", "BC", "CA"} <= {phase for _, phase in mine} <= {"AB", "BC", "CA", "ABC"}
 
 
 def published() -> dict[str, Any]:

@@ -243,7 +243,7 @@ def test_the_command_tells_of_a_disabled_compiler(
 ) -> None:
     """Exit code 1 and one line, as for whatever else the machine refuses."""
 
-    def refuse() -> None:
+    def refuse(_: list[str]) -> None:
         raise physics.JitDisabledError
 
     monkeypatch.setattr(cli, "build_app", refuse)

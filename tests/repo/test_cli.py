@@ -59,7 +59,7 @@ def test_help_names_every_verb() -> None:
 def test_errors_become_a_message_and_an_exit_code(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "build_app", lambda: failing_app(error))
+    monkeypatch.setattr(cli, "build_app", lambda _: failing_app(error))
     with pytest.raises(SystemExit) as caught:
         cli.main(["fail"])
     assert caught.value.code == code
@@ -68,14 +68,14 @@ def test_errors_become_a_message_and_an_exit_code(
 
 
 def test_a_bug_is_not_dressed_up_as_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "build_app", lambda: failing_app(ZeroDivisionError("a bug")))
+    monkeypatch.setattr(cli, "build_app", lambda _: failing_app(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main(["fail"])
 
 
 def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTGRID_DEBUG", "1")
-    monkeypatch.setattr(cli, "build_app", lambda: failing_app(ValueError("wrong")))
+    monkeypatch.setattr(cli, "build_app", lambda _: failing_app(ValueError("wrong")))
     with pytest.raises(ValueError, match="wrong"):
         cli.main(["fail"])
 

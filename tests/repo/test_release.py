@@ -65,8 +65,8 @@ def test_the_wheel_is_tested_on_every_python(jobs: dict[str, Any], repo_root: Pa
     assert job["strategy"]["matrix"]["python"] == ci["tests"]["strategy"]["matrix"]["python"]
     extras = set(re.findall(r"\[([a-z,]+)\]", f"{text}\n{commands(ci['versions'])}"))
     made = set(re.findall(r"\[([a-z,]+)\]'", (repo_root / "Makefile").read_text()))
-    # RLlib has an environment of its own; `opendss` alone is what `make demo` installs.
-    assert extras == made - {"rllib,agents", "opendss"}
+    # RLlib and the adapters have environments of their own; `opendss` alone is what `make demo` installs.
+    assert extras == made - {"rllib,agents", "agents", "opendss"}
     assert "'site-packages' in distgrid.__file__" in text
     assert "pytest" in text.splitlines()[-1]
     assert "build" not in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from distgrid import baselines
 
 MOST_BYTES = 300_000
-MOST_FRAMES = 48  # a day of quarter hours shows every other
+MOST_FRAMES = int(os.environ.get("SITE_FRAMES", "48"))  # a day of quarter hours shows every other
 COLOURS = 64  # one of them means "as before"
 COMMON = 8
 SELDOM = 0.5
@@ -100,7 +101,10 @@ def _distances(values: NDArray[np.int64], to: NDArray[np.int64]) -> NDArray[np.i
 def _nearest(packed: list[Colours], palette: Pixels) -> Pixels:
     """(2^24,) for each colour that occurs the entry of the palette that is nearest."""
     table = np.zeros(1 << 24, dtype=np.uint8)
-    colours = np.unique(np.concatenate([np.unique(frame) for frame in packed]))
+    occurs = np.zeros(1 << 24, dtype=bool)
+    for frame in packed:
+        occurs[frame] = True
+    colours = np.flatnonzero(occurs).astype(np.uint32)
     away = _unpacked(colours).astype(np.int32)[:, None] - palette.astype(np.int32)
     table[colours] = np.square(away).sum(axis=2).argmin(axis=1)
     return table

@@ -19,7 +19,7 @@ from distgrid import baselines
 from distgrid.baselines.registry import fitting
 from distgrid.cases import profiles
 
-from .animation import animated, day_frames
+from .animation import MOST_FRAMES, animated, day_frames
 from .catalogue import Registered, families, make, shown_rule
 from .markdown import number
 
@@ -86,7 +86,7 @@ class Played:
 
 def played(family: str, kept: Path) -> Played:
     """Scores and day of a family: those kept in the folder, or played now and put there."""
-    stem = "-".join([family, fingerprint()[:16], str(EPISODES), *RULES])
+    stem = "-".join([family, fingerprint()[:16], str(EPISODES), str(MOST_FRAMES), *RULES])
     numbers, picture = kept / f"{stem}.json", kept / f"{stem}.gif"
     if numbers.exists() and picture.exists():
         return _read(numbers, picture)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+from .... import physics
 from ....cases import CaseError, Feeder, Problem
 from ....cases.exporters.registry import exporter
-from ....cases.importers.reading import Reading
+from ....cases.importers.reading import EngineVoltages, Reading
 from ....cases.importers.registry import read_file
+from ...errors import RunError
 from .verification import Verification, compare, nominal_voltages, verify
 
 
@@ -31,25 +34,66 @@ def export_feeder(feeder: Feeder, to: str, file: str | Path) -> Verification:
 
     Raises:
         CaseError: the format cannot hold the feeder, or the suffix is not its own.
-        RunError: what was written is not the feeder.
+        RunError: what was written is not the feeder; a per-phase feeder with loops, which is not solved here.
     """
     one, file = exporter(to), Path(file)
     if file.suffix.lower() != one.suffix:
         shown = file.suffix or "no suffix"
         raise CaseError([Problem(str(file), None, "suffix", shown, f"{one.suffix}, as {to} files have")])
+    _refuse_loops(feeder)
+    ours = nominal_voltages(feeder)
     with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.absolute().parent) as folder:
         written = Path(folder) / file.name
-        one.write(feeder, written, nominal_voltages(feeder))
+        one.write(feeder, written, ours)
         reading = read_file(written)
-        verify(reading)
-        found = _against(feeder, reading, one.node_names(feeder))
+        if not _loops(reading.feeder):
+            verify(reading)
+        found = compare(feeder, _theirs(feeder, reading, one.node_names(feeder), ours))
         written.replace(file)
     return found
 
 
-def _against(feeder: Feeder, reading: Reading, names: list[str]) -> Verification:
-    """Compare the feeder that was written with the engine's voltages of the nodes that are its own."""
+def _loops(feeder: Feeder) -> tuple[tuple[str, ...], ...]:
+    """Loops of a per-phase feeder that its power flow does not close."""
+    loops = feeder.topology().loops if feeder.phases == "per-phase" else ()
+    if not loops:
+        return ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            physics.compile(feeder, allow_mesh_pruning=False)
+        except ValueError:
+            return tuple(tuple(loop) for loop in loops)
+    return ()  # branches side by side on different phases
+
+
+def _refuse_loops(feeder: Feeder) -> None:
+    loops = "; ".join(", ".join(loop) for loop in _loops(feeder))
+    if loops:
+        raise RunError(
+            f"feeder {feeder.name!r} cannot be verified: the per-phase power flow closes no loops, and its "
+            f"branches {loops} make some; open a switch in each"
+        )
+
+
+def _theirs(feeder: Feeder, reading: Reading, names: list[str], ours: np.ndarray) -> EngineVoltages:
+    """The engine's voltages of the nodes that are the feeder's own, on its base voltages."""
     assert reading.engine is not None, "the format of an exporter has an engine"
     theirs = reading.engine()
-    at = np.array([reading.feeder.node_index[name] for name in names])
-    return compare(feeder, dataclasses.replace(theirs, v_pu=theirs.v_pu[at], compared=theirs.compared[at]))
+    at = np.array([reading.feeder.node_index.get(name, -1) for name in names])  # -1: not in the file, dead
+    base = reading.feeder.column("nodes", "base_kv")[at] / feeder.column("nodes", "base_kv")
+    v, compared = theirs.v_pu[at], theirs.compared[at].copy()
+    v = v * base.reshape(-1, *([1] * (v.ndim - 1)))
+    v[at < 0], compared[at < 0] = np.nan, True
+    if v.ndim > ours.ndim:
+        v, compared = _furthest_phase(v, ours), compared.any(axis=1)
+    return dataclasses.replace(theirs, v_pu=v, compared=compared | ~np.isnan(ours))
+
+
+def _furthest_phase(v: np.ndarray, ours: np.ndarray) -> np.ndarray:
+    """(n_nodes,) of three phases that should be alike the one that differs most, turned to the first."""
+    turned = v * np.exp(2j * np.pi / 3.0 * np.arange(3))
+    away = np.abs(turned - ours[:, None])
+    dead = np.isnan(turned) ^ np.isnan(ours)[:, None]
+    worst = np.argmax(np.where(dead, np.inf, np.nan_to_num(away)), axis=1)
+    return np.asarray(turned[np.arange(len(ours)), worst])
