@@ -81,6 +81,16 @@ def bank(*windings: int) -> str:
     return text + "new load.d bus1=d kv=4.16 kw=1500 kvar=500"
 
 
+def joined_stars(more: str = "") -> str:
+    """Two wye-delta transformers whose star points are joined, beside loads that pull the phases apart."""
+    units = "".join(
+        f"new transformer.u{k} buses=[b.1.2.3.4 d{k}] conns=[wye delta] kvs=[12.47 .48] kvas=[{kva} {kva}] "
+        f"xhl={4 + k} %imag=.5\nnew load.u{k} bus1=d{k}.1.2 phases=1 kv=.48 kw={kva / 3:g} kvar=20 model=2\n"
+        for k, kva in ((1, 300), (2, 750))
+    )
+    return f"{units}new load.one bus1=b.2 phases=1 kv=7.2 kw=900 kvar=400\n{more}"
+
+
 def capacitor(ends: str) -> str:
     """A capacitor with properties in this order."""
     return f"new capacitor.c {ends}"
@@ -162,6 +172,8 @@ RIGHT = {
     "a capacitor of one leg": capacitor("bus1=b.1 bus2=b.3 phases=1 conn=delta"),
     "a capacitor moved": capacitor("bus1=b.1 bus2=b.3 phases=1\ncapacitor.c.bus1=b.2"),
     "a floating leg called wye": single(".2", ".3.2", "7.2 4.16"),
+    "star points joined": joined_stars(),
+    "star points joined, phases turned": joined_stars("transformer.u2.wdg=1 bus=b.2.3.1.4"),
     "steps behind the state": capacitor("bus1=b kvar=300 states=(0) numsteps=1"),
 }
 
@@ -184,6 +196,8 @@ WRONG = {  # what the refusal says
     TWO + "new load.g bus1=e conn=delta kv=12.47 kw=0 kvar=0": "parts from two such phases meet",
     TWO + "new capacitor.g bus1=e conn=delta kv=12.47 states=(0)": "parts from two such phases meet",
     centre_tap("b.1") + f"\n{LEG}new load.p bus1=u.1.2 phases=1 kv=.24 kw=2": "two such phases meet",
+    joined_stars("new load.n bus1=b.3.4 phases=1 kv=7.2 kw=9"): "phases, each once",
+    joined_stars("transformer.u2.conns=[wye wye]"): "a delta as the only other winding",
     centre_tap("b.1") + f"\n{LEG}new load.p bus1=u.3 phases=1 kv=.12 kw=2": "a phase that bus u has",
 }
 

@@ -11,7 +11,7 @@ from ..parts import BankControl, Parts, Shunt, TapControl, Unit, Wire
 from .controls import bank_control, tap_control
 from .injections import INJECTIONS, Injection, injection_of
 from .labels import renamed
-from .neutrals import neutrals, solid, star_points
+from .neutrals import joined_stars, neutrals, solid, star_points
 from .pieces import Piece, Pieces
 from .series import is_series, wire_of
 from .shunts import admittance_of, capacitors_of, loads_of
@@ -92,6 +92,7 @@ class Reading:
         pieces = self.pieces
         pieces.rename({node: (node[0], 0) for node in solid(pieces)})
         pieces.star_z = star_points(pieces)
+        pieces.inner |= joined_stars(pieces)
         if not self.approximate:
             return
         kept = [node for node in neutrals(pieces) if node not in pieces.inner]

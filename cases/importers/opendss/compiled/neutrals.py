@@ -2,16 +2,19 @@
 
 The tables have phases only. A neutral at ground needs no place in them, one that hangs on one element alone
 is eliminated exactly, and one between the star point of a transformer and an impedance to ground becomes an
-impedance that all three phases share. Any other neutral is refused, or, if asked for, taken as grounded.
+impedance that all three phases share. Star points of several wye-delta transformers that are joined, and hang
+on nothing else, float as each alone does: no zero sequence drives a current from one to the other. Any other
+neutral is refused, or, if asked for, taken as grounded.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
-from .pieces import Node, Piece, Pieces
+from .pieces import PHASES, Node, Piece, Pieces
 
 SOLID_OHM = 1e-3  # an impedance to ground below this is ground; the verification has the last word
 
@@ -57,6 +60,25 @@ def star_points(pieces: Pieces) -> dict[tuple[str, int], complex]:
             pieces.told.update(one.title for one in others)
             pieces.inner.add(node)
     return found
+
+
+def joined_stars(pieces: Pieces) -> set[Node]:
+    """Nodes where only star points of three-phase transformers meet, each with a delta as its other winding.
+
+    The windings between such a node and the phases of its bus have one zero-sequence voltage across all of
+    them, so their zero-sequence currents add up to nothing only where each of them is nothing.
+    """
+    stars = Counter(
+        star
+        for piece in pieces.of("transformer")
+        if piece.phases == 3 and [bool(info["delta"]) for info in piece.windings].count(True) == 1
+        and len(piece.windings) == 2 and not piece.some_open()
+        for side, info in zip(piece.terminals, piece.windings, strict=True)
+        if not info["delta"] and info["rneut"] < 0
+        for star in [side[3]]
+        if star[1] > 3 and sorted(node for _, node in side[:3]) == list(PHASES)
+    )  # fmt: skip
+    return {star for star, count in stars.items() if 1 < count == pieces.touched[star]}
 
 
 def _to_ground(pieces: Pieces, node: Node) -> complex:

@@ -19,7 +19,7 @@ class Side:
     """One winding: what it stands between."""
 
     bus: str
-    kind: str  # wye, delta, floating (a wye whose neutral only it touches), odd
+    kind: str  # wye, delta, floating (a wye whose neutral carries nothing), odd
     terminals: tuple[int, ...]  # as the tables have them
     winding: Winding
 
@@ -120,7 +120,8 @@ def _side(pieces: Pieces, piece: Piece, k: int) -> Side:
         kind = "delta" if piece.phases == 3 else "odd"
     else:
         known = not neutral[1] or (piece.name, k) in pieces.star_z
-        kind = "wye" if known else "floating" if neutral in pieces.private else "odd"
+        floats = neutral in pieces.private or neutral in pieces.inner
+        kind = "wye" if known else "floating" if floats else "odd"
     return Side(given[0][0], kind, nodes, winding)
 
 
