@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from distgrid import cases
 from distgrid.baselines.jobs.manifest import Manifest
 from distgrid.baselines.jobs.table_schemas import check_table
 from distgrid.baselines.workflows.derms.schedule_job import ScheduleJob
+from distgrid.baselines.workflows.derms.schedule_loads import own_loads
 from distgrid.baselines.workflows.derms.schedule_tables import SCHEMAS, summarised
 from distgrid.cli import main
 
@@ -270,3 +272,19 @@ def test_two_processes_write_what_one_writes(folder: Folder) -> None:
     whole = hashes(folder.out)
     assert folder.schedule(*call, "--engine", "processes")[0] == 0
     assert hashes(folder.out) == whole
+
+
+def test_own_loads_between_phases_stand_between_them(tmp_path: Path) -> None:
+    """A row of phase AB is what a leg takes, as the series of an import have it; A is to ground."""
+    path = tmp_path / "loads.csv"
+    rows = [f"2016-06-21T{hour:02d}:00Z,671,{phase},{p},0.1" for phase, p in (("AB", 0.3), ("A", 0.2))
+            for hour in range(3)]  # fmt: skip
+    path.write_text("\n".join(["ts,bus_id,phase,p_mw,q_mvar", *rows]) + "\n")
+    feeder = cases.load("ieee13")
+    found = own_loads(path, feeder, None)
+    assert found is not None
+    given = found.within(found.calendar, 1.0)
+    at = feeder.node_index["671"]
+    for name, wanted in (("p_mw", [0.2, 0, 0]), ("p_delta_mw", [0.3, 0, 0]), ("q_delta_mvar", [0.1, 0, 0])):
+        np.testing.assert_allclose(given[name][:, at], [wanted] * 3, atol=1e-15)
+        assert given[name].sum() == pytest.approx(3 * sum(wanted))

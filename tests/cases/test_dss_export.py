@@ -13,7 +13,7 @@ from distgrid import physics
 from distgrid.cases import Feeder
 from distgrid.cases.exporters.opendss.names import names_of
 from distgrid.cases.exporters.opendss.script import bus_names, opendss_text
-from distgrid.cases.importers.opendss.importer import engine_voltages
+from distgrid.cases.importers.opendss.voltages import engine_voltages
 from distgrid.cases.schema import TABLES, table
 
 from ..physics.phase_grids import Grid3, random_feeder

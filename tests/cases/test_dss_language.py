@@ -144,6 +144,8 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "new generator.g bus1=b kv=12.47 kw=5 usermodel=evil.so": "a program library",
     "new loadshape.s npts=1 mult=[1] action=dblsave": "writes itself to a file",
     "set cktmodel=positive": "multiphase",
+    "set loadmodel=admittance": "loadmodel = admittance: expected powerflow",
+    "solve loadm=a": "loadmodel = a: expected powerflow",
     "newactor": "one circuit in one actor",
     "redirect other.dss": "a file that exists",
     "buscoords other.csv": "a file that exists",

@@ -49,8 +49,8 @@ def noticed(path: Path) -> bool:
 def test_many_random_scripts_mean_the_same_to_both_readers(scene: str, tmp_path: Path) -> None:
     """Some fifty more of each kind: nine in ten, and what differs is not imported, but refused with the node.
 
-    Differing are words for the solution (`set loadmodel=admittance`) and phases that hang on nothing but the
-    charging of those beside them, which the tables have dead.
+    Differing are phases that hang on nothing but the charging of those beside them, which the tables have
+    dead.
     """
     pytest.importorskip("dss")
     path, differing = tmp_path / "m.dss", 0

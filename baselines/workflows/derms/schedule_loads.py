@@ -11,11 +11,13 @@ import numpy as np
 from .... import cases
 from ....cases import CaseError, Problem
 from ....cases.model.edit import nearest
+from ....cases.phases import places
 from ....cases.profiles import Calendar
 from ....cases.profiles.resampling import TimeSeries
 from ...optimal.affine import FloatArray
 
 _PHASES = "ABC"
+_LEGS = {"AB": 0, "BC": 1, "CA": 2, "12": 0}  # columns of what stands between two phases
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,7 @@ class OwnLoads:
     Attributes:
         calendar: Of the file.
         p_mw, q_mvar: (steps, n_bus) or (steps, n_bus, 3), positive as loads.
+        p_delta_mw, q_delta_mvar: (steps, n_bus, 3) between phases, legs AB, BC, CA; None on balanced feeders.
         origin: For messages.
     """
 
@@ -32,20 +35,22 @@ class OwnLoads:
     p_mw: FloatArray
     q_mvar: FloatArray
     origin: str
+    p_delta_mw: FloatArray | None = None
+    q_delta_mvar: FloatArray | None = None
 
     def within(self, calendar: Calendar, scale: float) -> dict[str, Any]:
         """Arguments of `physics.solve` in the steps of a calendar; ValueError where the file lacks some."""
         found: dict[str, Any] = {}
-        for name, values in (("p_mw", self.p_mw), ("q_mvar", self.q_mvar)):
+        for name in ("p_mw", "q_mvar", "p_delta_mw", "q_delta_mvar"):
+            values = getattr(self, name)
+            if values is None:
+                continue
             flat = values.reshape(len(values), -1)
             part = [
                 TimeSeries(flat[:, k], self.calendar).resampled(calendar.dt_h).within(calendar, self.origin)
                 for k in range(flat.shape[1])
             ]
             found[name] = scale * np.stack(part, axis=1).reshape(calendar.n_steps, *values.shape[1:])
-        if self.p_mw.ndim == 3:
-            nothing = np.zeros_like(found["p_mw"])
-            found |= {"p_delta_mw": nothing, "q_delta_mvar": nothing}
         return found
 
 
@@ -63,6 +68,7 @@ def own_loads(path: Path | None, feeder: cases.Feeder, zone: str | None) -> OwnL
     per_phase = feeder.phases != "balanced"
     shape = (table.calendar.n_steps, feeder.n_nodes, *((3,) if per_phase else ()))
     p, q = np.zeros(shape), np.zeros(shape)
+    p_legs, q_legs = np.zeros(shape), np.zeros(shape)
     share = _reactive_share(feeder)
     for k, (bus, phase) in enumerate(zip(table.buses, table.phases, strict=True)):
         if bus not in feeder.node_index:
@@ -71,12 +77,14 @@ def own_loads(path: Path | None, feeder: cases.Feeder, zone: str | None) -> OwnL
         row = feeder.node_index[bus]
         power = table.p_mw[:, k]
         reactive = power * share[row] if table.q_mvar is None else table.q_mvar[:, k]
-        letters = [_PHASES.index(one) for one in (phase or _PHASES)] if per_phase else [0]
-        for values, part in ((p, power), (q, reactive)):
+        leg = per_phase and phase in _LEGS
+        letters = [_LEGS[phase]] if leg else list(places(phase or _PHASES)) if per_phase else [0]
+        for values, part in ((p_legs if leg else p, power), (q_legs if leg else q, reactive)):
             for letter in letters:
                 place = (slice(None), row, letter) if per_phase else (slice(None), row)
                 values[place] += part / len(letters)
-    return OwnLoads(table.calendar, p, q, f"loads {path}")
+    legs = (p_legs, q_legs) if per_phase else (None, None)
+    return OwnLoads(table.calendar, p, q, f"loads {path}", *legs)
 
 
 def _reactive_share(feeder: cases.Feeder) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,7 @@ from ...errors import CaseError, Problem
 from ...model.feeder import Feeder
 from ...phases import places
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 MATRICES = ("r_ohm", "x_ohm", "b_us")
 
 

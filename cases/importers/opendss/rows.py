@@ -11,6 +11,7 @@ from .branches import ROOT3, Bus, Span
 from .parts import BankControl, Place, Shunt, TapControl, Unit, Winding
 
 STEP_ROUNDING = 1e-6  # of a step: how far a tap may lie beside a position
+NO_LIMIT_PU = 999.0  # of a voltage that no load reaches: what has no band is given one of 1000 pu
 Row = Mapping[str, Any]
 
 
@@ -179,7 +180,7 @@ def load_row(frame: Frame, shunt: Shunt) -> Row:
         "cvr_q": shunt.exponents[1] if shunt.exponents else None,
         "connection": shunt.connection,
         "v_low_pu": shunt.v_low / k if shunt.v_low else None,
-        "v_high_pu": shunt.v_high / k,
+        "v_high_pu": shunt.v_high / k if shunt.v_high < NO_LIMIT_PU else None,
         "v_rated_pu": 1.0 / k,
     }
 

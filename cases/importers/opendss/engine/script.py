@@ -59,6 +59,7 @@ class Walk:
         self.stopped = False
         self.shapes = shapes
         self.shape = False  # whether the object at hand is a load shape or the like
+        self.load_model: tuple[str, int, str] | None = None  # where it is set last
         self.rated = False  # whether the script says what lines may carry
 
     def run(self, file: Path) -> Iterator[Command]:
@@ -151,6 +152,8 @@ class Walk:
                 text = text[: word.start] + text[word.end :]
             elif full == "cktmodel" and word.value.lower().startswith("p"):
                 raise RefusedError(str(file), number, full, word.value, "multiphase")
+            elif full == "loadmodel":
+                self.load_model = (str(file), number, word.value)
         return text
 
     def _files(self, text: str, given: list[Word], file: Path, number: int) -> str:

@@ -14,6 +14,7 @@ from .said import Said
 from .script import Command, Walk
 from .words import words
 
+POWER_FLOW = 1  # Solution.LoadModel
 LONGEST_SERIES = 10_000  # steps that a script may solve in one go: a year of hours, not of quarters
 # Zones without ground do not come closer than one of these: rounding moves all their phases together, and
 # nothing else. After so many iterations all other voltages are as close as the first says.
@@ -92,11 +93,15 @@ class Session:
         """Solve the snapshot with all controls at rest; whether it converged.
 
         Raises:
-            RefusedError: there is no circuit, or the engine cannot solve it.
+            RefusedError: there is no circuit, its loads are admittances, or the engine cannot solve it.
         """
         if not self.dss.NumCircuits:
             raise RefusedError(str(file), None, "", "", "a circuit (new circuit.name)")
         circuit = self.dss.ActiveCircuit
+        if int(circuit.Solution.LoadModel) != POWER_FLOW:
+            where, line, value = self.walk.load_model or (str(file), None, "admittance")
+            expected = "powerflow: loads are what their models say, not admittances"
+            raise RefusedError(where, line, "loadmodel", value, expected)
         try:
             for text in ("set controlmode=off", "set mode=snap", "set number=1"):
                 self.dss.Text.Command = text
