@@ -130,14 +130,18 @@ def _targets(rows: list[VectorRow], memory: VectorMemory) -> list[Target]:
     return targets
 
 
+# Linux counts the largest memory of a process from the one that started it; the file in /proc does not.
 _MEASURED = """
-import resource, sys, gymnasium, distgrid
+import re, resource, sys, gymnasium, distgrid
 env = gymnasium.make_vec(sys.argv[1], num_envs=int(sys.argv[2]), vectorization_mode="vector_entry_point")
 kept = env.reset(seed=0)
 for _ in range(4):
     kept = env.step(env.neutral_action)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak * (1 if sys.platform == "darwin" else 1024) / 1e9)
+if sys.platform == "linux":
+    print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) * 1024 / 1e9)
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak * (1 if sys.platform == "darwin" else 1024) / 1e9)
 """
 
 
