@@ -10,10 +10,10 @@ import numpy as np
 
 from ..learned.learner import Settings
 from ..learned.ppo import PPO
-from ..learned.sb3 import StableBaselines
 from ..rollouts.env_source import make_source
 from ..training.evaluation import Days
 from ..training.learners import policy_of
+from ..training.sb3 import StableBaselines
 from .report.learning import LoopRow, PpoReport, ScoreRow
 from .report.machine import describe
 from .report.results import Target

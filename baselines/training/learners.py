@@ -14,12 +14,12 @@ from ..learned.learner import Settings, told
 from ..learned.mappo import MAPPO
 from ..learned.policy_file import Actor, PolicyFile, names_of
 from ..learned.ppo import PPO
-from ..learned.sb3 import StableBaselines
 from ..learned.torch_parts import CLIP
 from ..learned.trained_for import fingerprints
 from ..rollouts.env_source import EnvSource
 from ..rollouts.rows import open_rows
 from .config import OF_AGENTS
+from .sb3 import StableBaselines
 
 #: What each algorithm's last layer gives, and what stands between its layers.
 _NETWORKS = {"sac": ("tanh", "relu"), "dqn": ("argmax", "relu")}

@@ -16,7 +16,6 @@ import pytest
 from distgrid import baselines
 from distgrid.baselines import RunError
 from distgrid.baselines.jobs.runner import prepared, run_job
-from distgrid.baselines.learned import sb3
 from distgrid.baselines.learned.learner import Settings
 from distgrid.baselines.learned.policy_file import read_policy
 from distgrid.baselines.learned.potential import agent_potential_of, potential_of
@@ -24,6 +23,7 @@ from distgrid.baselines.learned.torch_parts import Moments, advantages, against_
 from distgrid.baselines.learned.trained import Actors
 from distgrid.baselines.policy import scenario_of
 from distgrid.baselines.rollouts.env_source import make_source
+from distgrid.baselines.training import sb3
 from distgrid.baselines.training.config import TrainConfig
 from distgrid.baselines.training.evaluation import Days
 from distgrid.baselines.training.event_file import crc32c, event_file

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .policy_file import Arrays
+from ..learned.policy_file import Arrays
 
 #: Whole numbers of a model, where it has them.
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")

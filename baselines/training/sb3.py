@@ -14,10 +14,10 @@ from gymnasium import spaces
 
 from ...envs.sb3 import sb3_vec_env
 from ..errors import RunError
-from .learner import Settings
-from .policy_file import Actor, from_safetensors, to_safetensors
+from ..learned.learner import Settings
+from ..learned.policy_file import Actor, from_safetensors, to_safetensors
+from ..learned.torch_parts import CLIP, threads_of, torch_or_error
 from .sb3_state import arrays_of, take_over
-from .torch_parts import CLIP, threads_of, torch_or_error
 
 #: Steps of a piece.
 _PIECE = 20_000
