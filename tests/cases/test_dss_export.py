@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,7 +113,9 @@ def _balanced(shift: float, turned: bool) -> Feeder:
     }  # fmt: skip
     switches = {"switch_id": ["tie"], "branch_id": ["tie"], "type": ["tie"], "normally_closed": [False]}
     sources = {"source_id": ["s"], "node_id": ["src"], "v_pu": [1.02], "v_deg": [0.0]}
-    tables = {"nodes": nodes, "branches": branches, "loads": loads, "switches": switches, "sources": sources}
+    tables: dict[str, dict[str, Any]] = {
+        "nodes": nodes, "branches": branches, "loads": loads, "switches": switches, "sources": sources,
+    }  # fmt: skip
     made = {
         name: table(name, one | {"feeder_id": ["f"] * len(next(iter(one.values())))})
         for name, one in tables.items()
