@@ -15,9 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .policy_file import Actor, Arrays, from_safetensors, names_of, to_safetensors
+from .policy_file import Actor, from_safetensors, names_of, to_safetensors
 from .rules import Rules
-from .torch_parts import Moments, against_twins, returns_to_go, threads_of, torch_or_error
+from .torch_parts import (
+    Moments,
+    adam_state,
+    against_twins,
+    returns_to_go,
+    tensor_of,
+    threads_of,
+    torch_or_error,
+)
 
 FloatArray = NDArray[np.float64]
 _REWARD_CLIP = 20.0  # standard deviations of returns: a failed power flow is no lesson for everything else
@@ -193,24 +201,14 @@ class Learner(ABC):
             raise ValueError("it is no checkpoint of this training")
         with self.torch.no_grad():
             for k, parameter in enumerate(self.parameters):
-                parameter.copy_(self._tensor(arrays, f"parameter.{k}", tuple(parameter.shape)))
-                self.optimiser.state[parameter] = {
-                    name: self._tensor(arrays, f"optimiser.{k}.{name}", shape)
-                    for name, shape in (
-                        ("step", ()), ("exp_avg", tuple(parameter.shape)),
-                        ("exp_avg_sq", tuple(parameter.shape)),
-                    )
-                }  # fmt: skip
+                parameter.copy_(tensor_of(self.torch, arrays, f"parameter.{k}", tuple(parameter.shape)))
+                self.optimiser.state[parameter] = adam_state(
+                    self.torch, arrays, f"optimiser.{k}", tuple(parameter.shape)
+                )
         for name, moments in self.moments.items():
             moments.load(name, arrays)
         self.iterations_done = int(arrays["done"][0])
         return str(texts.get("note", ""))
-
-    def _tensor(self, arrays: Arrays, name: str, shape: tuple[int, ...]) -> Any:
-        found = arrays.get(name)
-        if found is None or found.shape != shape:
-            raise ValueError(f"it has no {name} of shape {shape}")
-        return self.torch.from_numpy(found.copy())
 
 
 def layers_of(network: Any) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:

@@ -268,6 +268,14 @@ def from_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, st
     return arrays, told
 
 
+def array_of(arrays: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """One of `from_safetensors`. ValueError where it is not there, or of another shape."""
+    found = arrays.get(name)
+    if found is None or found.shape != shape:
+        raise ValueError(f"it has no {name} of shape {shape}")
+    return found
+
+
 def _entry(name: str, entry: Any, body: memoryview) -> NDArray[Any]:
     try:
         dtype = _DTYPES[entry["dtype"]]

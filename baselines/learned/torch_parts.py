@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RunError
+from .policy_file import Arrays, array_of
 
 FloatArray = NDArray[np.float64]
 CLIP = 10.0  # standard deviations beyond which an observation says no more
@@ -174,3 +175,14 @@ def advantages(
         following = error + gamma * lam * goes_on[t] * following
         found[t], value = following, values[t]
     return found
+
+
+def tensor_of(torch: Any, arrays: Arrays, name: str, shape: tuple[int, ...]) -> Any:
+    """A tensor out of a checkpoint; ValueError where it is not there, or of another shape."""
+    return torch.from_numpy(array_of(arrays, name, shape).copy())
+
+
+def adam_state(torch: Any, arrays: Arrays, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Step and moments of a parameter of that shape, as Adam keeps them, out of a checkpoint."""
+    wanted = {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
+    return {part: tensor_of(torch, arrays, f"{name}.{part}", size) for part, size in wanted.items()}

@@ -119,8 +119,7 @@ class TrainJob(Job[TrainConfig]):
 
     def do(self, context: Mapping[str, Days], item: int) -> Part:
         """Train with one seed."""
-        learner = open_learner(self.sources["train"], self.config.algo, self.settings, item)
-        curve = self._taken_up(learner, item)
+        learner, curve = self._begun(item)
         looks = _looks(learner.iterations, self.config.evaluations)
         while learner.iterations_done < learner.iterations:
             learner.iterate()
@@ -204,14 +203,21 @@ class TrainJob(Job[TrainConfig]):
         if (path := self._checkpoint(seed)) is not None:
             write_atomic(path, learner.checkpoint(json.dumps(curve)))
 
-    def _taken_up(self, learner: Any, seed: int) -> list[tuple[Any, ...]]:
-        """Take up a training that was interrupted; its curve so far. A damaged checkpoint is not taken."""
+    def _begun(self, seed: int) -> tuple[Any, list[tuple[Any, ...]]]:
+        """A training, taken up where it was interrupted, and its curve so far.
+
+        A damaged checkpoint is not taken, and what a learner has read of it is not kept.
+        """
         path = self._checkpoint(seed)
         if path is not None and path.is_file():
             with contextlib.suppress(ValueError, OSError):
+                learner = self._opened(seed)
                 curve = learner.go_on(read_regular(path, MOST_CHECKPOINT_BYTES))
-                return [tuple(row) for row in json.loads(curve)]
-        return []
+                return learner, [tuple(row) for row in json.loads(curve)]
+        return self._opened(seed), []
+
+    def _opened(self, seed: int) -> Any:
+        return open_learner(self.sources["train"], self.config.algo, self.settings, seed)
 
     def _checkpoint(self, seed: int) -> Path | None:
         place = None if self.workspace is None else self.workspace / _checkpoint_name(seed)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..learned.policy_file import Arrays
+from ..learned.policy_file import Arrays, array_of
+from ..learned.torch_parts import adam_state, tensor_of
 
 #: Whole numbers of a model, where it has them.
 _COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")
@@ -30,6 +31,7 @@ def arrays_of(model: Any, env: Any) -> dict[str, NDArray[Any]]:
     }
     found["model.exploration"] = np.array([getattr(model, "exploration_rate", 0.0)], dtype="<f8")
     ended = [(episode["r"], episode["l"]) for episode in model.ep_info_buffer or ()]
+    found["model.ended"] = np.array([len(ended)], dtype="<i8")
     found["model.episodes"] = np.array(ended, dtype="<f8").reshape(-1, 2)
     for name, tensor in _tensors(model):
         found[name] = tensor.detach().numpy()
@@ -51,31 +53,31 @@ def take_over(torch: Any, model: Any, env: Any, arrays: Arrays) -> None:
     """Give a new model what `arrays_of` gave. ValueError where it is of another training."""
     with torch.no_grad():
         for name, tensor in _tensors(model):
-            tensor.copy_(torch.from_numpy(_entry(arrays, name, tuple(tensor.shape)).copy()))
+            tensor.copy_(tensor_of(torch, arrays, name, tuple(tensor.shape)))
     for name, optimiser in _optimisers(model):
         _take_over_optimiser(torch, name, optimiser, arrays)
     for name in _COUNTERS:
         if hasattr(model, name):
-            setattr(model, name, int(_entry(arrays, f"model.{name}", (1,))[0]))
+            setattr(model, name, int(array_of(arrays, f"model.{name}", (1,))[0]))
     if hasattr(model, "exploration_rate"):
-        model.exploration_rate = float(_entry(arrays, "model.exploration", (1,))[0])
-    ended = _entry(arrays, "model.episodes", None).reshape(-1, 2)
+        model.exploration_rate = float(array_of(arrays, "model.exploration", (1,))[0])
+    ended = array_of(arrays, "model.episodes", (int(array_of(arrays, "model.ended", (1,))[0]), 2))
     model.ep_info_buffer = deque(({"r": float(r), "l": int(n)} for r, n in ended), maxlen=100)
     model.ep_success_buffer = deque(maxlen=100)
     for name in ("obs_rms", "ret_rms"):
         moments = getattr(env, name)
         moments.mean, moments.var = (
-            _entry(arrays, f"{name}.{part}", np.shape(getattr(moments, part))).copy()
+            array_of(arrays, f"{name}.{part}", np.shape(getattr(moments, part))).copy()
             for part in ("mean", "var")
         )
-        moments.count = float(_entry(arrays, f"{name}.count", ()))
+        moments.count = float(array_of(arrays, f"{name}.count", ()))
     buffer = getattr(model, "replay_buffer", None)
     if buffer is not None:
-        pos, full = _entry(arrays, "buffer.at", (2,))
+        pos, full = array_of(arrays, "buffer.at", (2,))
         buffer.pos, buffer.full = int(pos), bool(full)
         for name in _BUFFER:
             kept = getattr(buffer, name)
-            kept[: buffer.size()] = _entry(arrays, f"buffer.{name}", (buffer.size(), *kept.shape[1:]))
+            kept[: buffer.size()] = array_of(arrays, f"buffer.{name}", (buffer.size(), *kept.shape[1:]))
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, Any]]:
@@ -102,20 +104,10 @@ def _optimisers(model: Any) -> Iterator[tuple[str, Any]]:
 
 def _take_over_optimiser(torch: Any, name: str, optimiser: Any, arrays: Arrays) -> None:
     """Steps and moments of every parameter that has been moved."""
-    state = {}
-    for k, parameter in enumerate(p for group in optimiser.param_groups for p in group["params"]):
-        if f"{name}.{k}.step" not in arrays:
-            continue
-        wanted = {"step": (), "exp_avg": tuple(parameter.shape), "exp_avg_sq": tuple(parameter.shape)}
-        state[k] = {
-            key: torch.from_numpy(_entry(arrays, f"{name}.{k}.{key}", shape).copy())
-            for key, shape in wanted.items()
-        }
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state = {
+        k: adam_state(torch, arrays, f"{name}.{k}", tuple(parameter.shape))
+        for k, parameter in enumerate(parameters)
+        if f"{name}.{k}.step" in arrays
+    }
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-
-
-def _entry(arrays: Arrays, name: str, shape: tuple[int, ...] | None) -> NDArray[Any]:
-    found = arrays.get(name)
-    if found is None or (shape is not None and found.shape != shape):
-        raise ValueError(f"it has no {name}" + ("" if shape is None else f" of shape {shape}"))
-    return found

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,20 +16,19 @@ from distgrid import baselines
 from distgrid.baselines import RunError
 from distgrid.baselines.jobs.runner import prepared, run_job
 from distgrid.baselines.learned.learner import Settings
-from distgrid.baselines.learned.policy_file import read_policy
+from distgrid.baselines.learned.policy_file import from_safetensors, read_policy, to_safetensors
 from distgrid.baselines.learned.potential import agent_potential_of, potential_of
 from distgrid.baselines.learned.torch_parts import Moments, advantages, against_twins, returns_to_go, run
 from distgrid.baselines.learned.trained import Actors
 from distgrid.baselines.policy import scenario_of
 from distgrid.baselines.rollouts.env_source import make_source
-from distgrid.baselines.training import sb3
 from distgrid.baselines.training.config import TrainConfig
 from distgrid.baselines.training.evaluation import Days
 from distgrid.baselines.training.event_file import crc32c, event_file
 from distgrid.baselines.training.job import TrainJob
 from distgrid.baselines.training.learners import open_learner, policy_of
 from distgrid.cli import main
-from distgrid.envs import Discrete, parallel_vec
+from distgrid.envs import parallel_vec
 
 ENV = "VoltVar-33bw-v1"
 SMALL = Settings(steps=1500, rows=8, twins=4, batch=128, hidden=8)
@@ -169,45 +167,6 @@ def test_what_units_hold_is_what_all_hold_together() -> None:
     assert np.abs(seen).max() > 1.0
 
 
-def few_joint_actions() -> Any:
-    """An environment with a `Discrete` action space."""
-    table = Discrete(table=np.linspace(-1.0, 1.0, 3)[:, None].repeat(15, axis=1))
-    return gymnasium.make(f"distgrid/{ENV}", split="train", action_space=table)
-
-
-@pytest.mark.parametrize("algo", ["sac", "dqn", "ppo-sb3"])
-def test_a_training_of_stable_baselines3_ends_with_the_same_bytes(
-    algo: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Taken up behind its first of three pieces, with networks, optimisers and what it had played."""
-    pytest.importorskip("stable_baselines3")
-    monkeypatch.setattr(sb3, "_PIECE", 120)
-    settings = Settings(steps=360, rows=4, twins=1, epochs=1, batch=16, hidden=8, learning_rate=1e-3)
-    source = make_source(few_joint_actions if algo == "dqn" else ENV, "train")
-    whole, first, second = (open_learner(source, algo, settings, 0) for _ in range(3))
-    while whole.iterations_done < whole.iterations:
-        whole.iterate()
-    first.iterate()
-    assert file_of(first, algo, settings) != file_of(whole, algo, settings)
-    assert second.go_on(first.checkpoint("note")) == "note"
-    assert (second.steps, second.iterations_done) == (first.steps, 1)
-    while second.iterations_done < second.iterations:
-        second.iterate()
-    assert file_of(second, algo, settings) == file_of(whole, algo, settings)
-    assert second.episode_return == pytest.approx(whole.episode_return, nan_ok=True)
-
-
-def test_a_checkpoint_of_other_networks_is_refused() -> None:
-    """By the entry that does not fit, or by its algorithm."""
-    pytest.importorskip("stable_baselines3")
-    settings = Settings(steps=120, rows=4, twins=1, epochs=1, batch=16, hidden=8)
-    given = learner("sac", settings=settings).checkpoint()
-    with pytest.raises(ValueError, match=r"it has no policy.* of shape"):
-        learner("sac", settings=Settings(steps=120, rows=4, twins=1, hidden=4)).go_on(given)
-    with pytest.raises(ValueError, match="no checkpoint of this training"):
-        learner("ppo-sb3", settings=settings).go_on(given)
-
-
 def test_a_checkpoint_of_another_training_is_refused() -> None:
     with pytest.raises(ValueError, match="no parameter"):
         learner("ppo").go_on(learner("ppo", settings=Settings(rows=8, twins=4, hidden=4)).checkpoint())
@@ -242,21 +201,6 @@ def test_sac_is_played_as_its_library_plays_it() -> None:
     wanted, _ = one._model.predict(one._env.normalize_obs(obs), deterministic=True)
     found = Actors(content, np.zeros(15, np.float32)).act(obs.astype(np.float64))
     np.testing.assert_allclose(found, wanted, atol=1e-5)
-
-
-def test_dqn_is_played_as_its_library_plays_it(tmp_path: Path) -> None:
-    """Codes of a table of joint actions: those of stable-baselines3's own network, out of a file."""
-    pytest.importorskip("stable_baselines3")
-    settings = Settings(steps=200, rows=4, twins=1, epochs=1, batch=16, hidden=8)
-    one = open_learner(make_source(few_joint_actions, "train"), "dqn", settings, 0)
-    one.iterate()
-    path = tmp_path / "policy.safetensors"
-    policy_of(one, "dqn", ENV, settings, 0).write(path)
-    obs = one._env.get_original_obs()
-    wanted, _ = one._model.predict(one._env.normalize_obs(obs), deterministic=True)
-    policy = baselines.make(f"file:{path}", few_joint_actions())
-    np.testing.assert_array_equal(policy.act(obs, {}), wanted)
-    assert few_joint_actions().action_space.contains(policy.act(obs[0], {}))
 
 
 @pytest.mark.parametrize(
@@ -345,6 +289,19 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
         )
     assert not list((tmp_path / "out" / "parts").glob("checkpoint*"))
     assert train(tmp_path / "out").complete
+
+
+def test_a_damaged_checkpoint_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    """Of one that lacks its last entry, nothing that was read before is in what is trained anew."""
+    with pytest.raises(Killed):
+        train(tmp_path / "out", dies_after=2)
+    path = tmp_path / "out" / "parts" / "checkpoint-0.safetensors"
+    arrays, texts = from_safetensors(path.read_bytes())
+    del arrays[max(name for name in arrays if name.startswith("parameter."))]
+    path.write_bytes(to_safetensors(arrays, texts))
+    train(tmp_path / "out")
+    trained = (tmp_path / "out" / "policy-0.safetensors").read_bytes()
+    assert trained == (folder / "policy-0.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(

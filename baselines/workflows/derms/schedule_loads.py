@@ -11,13 +11,12 @@ import numpy as np
 from .... import cases
 from ....cases import CaseError, Problem
 from ....cases.model.edit import nearest
-from ....cases.phases import places
+from ....cases.phases import LEG_PLACE, places
 from ....cases.profiles import Calendar
 from ....cases.profiles.resampling import TimeSeries
 from ...optimal.affine import FloatArray
 
 _PHASES = "ABC"
-_LEGS = {"AB": 0, "BC": 1, "CA": 2, "12": 0}  # columns of what stands between two phases
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +76,8 @@ def own_loads(path: Path | None, feeder: cases.Feeder, zone: str | None) -> OwnL
         row = feeder.node_index[bus]
         power = table.p_mw[:, k]
         reactive = power * share[row] if table.q_mvar is None else table.q_mvar[:, k]
-        leg = per_phase and phase in _LEGS
-        letters = [_LEGS[phase]] if leg else list(places(phase or _PHASES)) if per_phase else [0]
+        leg = per_phase and phase in LEG_PLACE
+        letters = [LEG_PLACE[phase]] if leg else list(places(phase or _PHASES)) if per_phase else [0]
         for values, part in ((p_legs if leg else p, power), (q_legs if leg else q, reactive)):
             for letter in letters:
                 place = (slice(None), row, letter) if per_phase else (slice(None), row)

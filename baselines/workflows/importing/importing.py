@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -37,9 +39,14 @@ class Imported:
     reading: Reading
     verification: Verification | None
 
+    @property
+    def assets(self) -> list[Mapping[str, Any]]:
+        """Rows of `der_assets` for the resources of this feeder."""
+        return [row for row in self.reading.assets if row["bus_id"] in self.feeder.node_index]
+
     def save(self, folder: str | Path) -> Path:
         """Write the tables, and `der_assets.parquet` where the source has resources; see `Feeder.save`."""
-        rows = [row for row in self.reading.assets if row["bus_id"] in self.feeder.node_index]
+        rows = self.assets
         table = pa.Table.from_pylist([{name: row.get(name) for name in ASSETS.names} for row in rows], ASSETS)
         return self.feeder.save(folder, {"der_assets": table} if rows else {})
 
@@ -78,7 +85,7 @@ class Imported:
     @property
     def resources(self) -> str:
         """How many assets of which type there are, in one line; empty where there are none."""
-        kinds = Counter(str(row["asset_type"]) for row in self.reading.assets)
+        kinds = Counter(str(row["asset_type"]) for row in self.assets)
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         return f"assets in der_assets.parquet: {listed}" if kinds else ""
 

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ....cases import Feeder
 from ....cases.importers.reading import Profiles
-from ....cases.phases import PLACE
+from ....cases.phases import LEG_PLACE, PLACE
 from ...errors import RunError
 from .verification import ImportDifferenceError, Verification, compare_voltages, solution_of
 
-_LEGS = {"AB": 0, "BC": 1, "CA": 2, "12": 0}
 _SHOWN = 5
 
 
@@ -68,7 +67,7 @@ def _loads(feeder: Feeder, profiles: Profiles, steps: list[int]) -> dict[str, An
     }  # fmt: skip
     for column, (node, phase) in enumerate(zip(profiles.node_ids, profiles.phases, strict=True)):
         row = feeder.node_index[node]
-        at, kind = (_LEGS[phase], "_delta") if phase in _LEGS else (PLACE[phase], "")
+        at, kind = (LEG_PLACE[phase], "_delta") if phase in LEG_PLACE else (PLACE[phase], "")
         found[f"p{kind}_mw"][:, row, at] += profiles.p_mw[steps, column]
         found[f"q{kind}_mvar"][:, row, at] += profiles.q_mvar[steps, column]
     return found

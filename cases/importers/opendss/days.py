@@ -74,14 +74,13 @@ class _Days:
         """Series of all points."""
         given = dict(self._given())
         moved = dict(self._moved())
-        points = _Points(self.feeder, self.n_steps)
-        for row in range(self.feeder.loads.num_rows):
-            points.add(row, moved.get(row) or given.get(row))
+        points, alone = (_Points(self.feeder, self.n_steps) for _ in range(2))
         own = {self.row[load] for load in self.report.der_loads}
-        alone = _Points(self.feeder, self.n_steps)
-        for row in range(self.feeder.loads.num_rows) if own else ():
+        for row in range(self.feeder.loads.num_rows):
+            series = moved.get(row) or given.get(row)
+            points.add(row, series)
             if row not in own:
-                alone.add(row, moved.get(row) or given.get(row))
+                alone.add(row, series)
         dt_h = 24.0 / self.per_day
         rest = Profiles(START, dt_h, *alone.columns()) if own else None
         node_ids, p_mw, q_mvar, phases = points.columns()

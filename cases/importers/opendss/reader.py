@@ -98,9 +98,7 @@ def run(path: str | Path, options: DssOptions, *, days: bool = False) -> Compile
         raise CaseError([Problem(str(file), None, "root", str(root), "a folder that holds the file")])
     if not file.is_file():
         raise CaseError([Problem(str(file), None, "", "", "a file that exists")])
-    return compile_script(
-        file, root, time_s=options.time_s, memory_bytes=options.memory_bytes, days=days
-    )  # fmt: skip
+    return compile_script(file, root, time_s=options.time_s, memory_bytes=options.memory_bytes, days=days)
 
 
 def convert(compiled: Compiled, file: str, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:

@@ -171,12 +171,12 @@ class Days:
         self._follow(steps)
         volts = []
         given: dict[str, list[list[np.ndarray]]] = {title: [[], []] for title in self.injecting}
-        own = [title for title in self.injecting if not title.startswith("vsource.")]
-        further = [title for title in self.injecting if title.startswith("vsource.")][1:]
+        feeding = [title for title in self.injecting if title.startswith("vsource.")][:1]
+        alone = self.injecting == feeding  # the first source is what feeds the circuit
         wanted = set(checked)
-        for step in range(steps.number) if own or further else checked:
+        for step in checked if alone else range(steps.number):
             self._solve(steps, step)
-            for title, (v, i) in given.items() if own or further else ():
+            for title, (v, i) in () if alone else given.items():
                 self.circuit.SetActiveElement(title)
                 active = self.circuit.ActiveCktElement
                 v.append(np.asarray(active.Voltages, dtype=float))
