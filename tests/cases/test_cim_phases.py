@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distgrid import cases
 from distgrid.baselines.workflows.importing.importing import Imported, import_feeder
 from distgrid.baselines.workflows.importing.verification import nominal_voltages
 from distgrid.cases import CaseError
@@ -148,3 +149,11 @@ def test_equipment_that_is_not_read_is_refused(tmp_path: Path) -> None:
     objects: list[Object] = [*model(), ("AsynchronousMachine", "motor", {})]
     with pytest.raises(CaseError, match=r"AsynchronousMachine motor.*no equipment of this class"):
         import_feeder(written(tmp_path / "motor.xml", objects))
+
+
+def test_the_door_of_balanced_models_says_where_others_go(tmp_path: Path) -> None:
+    """`import_cim` knows no other format, and a model with single phases is read through one."""
+    path = written(tmp_path / "valley.xml", model())
+    with pytest.raises(CaseError, match=r"a balanced model; distgrid\.cases\.load reads"):
+        cases.import_cim(path)
+    assert cases.load(path).phases == "per-phase"

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ...errors import CaseError, Problem
 from ...model.feeder import Feeder
 from ..reading import Reading
 from .documents import read_documents
@@ -30,7 +31,7 @@ SUFFIXES = (".xml", ".zip")
 
 
 def import_cim(path: str | Path, feeder_id: str | None = None) -> Feeder:
-    """Read a CIM model.
+    """Read a balanced CIM model.
 
     Raises:
         CaseError: a file cannot be read, an object lacks or breaks a field, or refers to what is absent.
@@ -53,6 +54,9 @@ def read_file(
     from .phases.script import has_phases
 
     items = read_documents(Path(path))
-    if read_script is not None and has_phases(items):
-        return read_phases(items, Path(path), feeder_id, read_script)
-    return read(items, path, feeder_id)
+    if not has_phases(items):
+        return read(items, path, feeder_id)
+    if read_script is None:
+        expected = "a balanced model; distgrid.cases.load reads those with single phases"
+        raise CaseError([Problem(str(path), None, "", "", expected)])
+    return read_phases(items, Path(path), feeder_id, read_script)
