@@ -130,11 +130,11 @@ def solution_of(feeder: Feeder, loads: dict[str, Any]) -> Any:
     Raises:
         RunError: loops that the power flow cannot close, loads that the feeder cannot have.
     """
-    options: dict[str, Any] = {"keep_loops": True} if feeder.phases == "balanced" else {"voltage_bands": True}
+    bands = feeder.phases == "per-phase"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            net: Any = physics.compile(feeder, **options)
+            net: Any = physics.compile(feeder, keep_loops=True, voltage_bands=bands)
             return physics.solve(net, **loads, tol=_TOL, max_iter=_MAX_ITER)
         except ValueError as error:
             raise RunError(f"feeder {feeder.name!r} cannot be solved here: {error}") from error
