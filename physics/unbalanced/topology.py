@@ -42,6 +42,11 @@ class SweepTopology:
     # Of gradients, likewise: of lone rows, and of blocks of lanes.
     tree_rooms: tuple[list[TreeRoom], list[TreeRoom]] = field(default_factory=lambda: ([], []), repr=False)
 
+    @property
+    def ungrounded(self) -> BoolArray:
+        """(n_bus, 3) True in zones without a winding or source to ground: shunts hold their potential."""
+        return self.layout.floating
+
     @cached_property
     def equations(self) -> Equations:
         """Kirchhoff's laws for Newton's method, written when they are first needed."""
