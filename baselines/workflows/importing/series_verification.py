@@ -12,7 +12,7 @@ from ....cases import Feeder
 from ....cases.importers.reading import Profiles
 from ....cases.phases import LEG_PLACE, PLACE
 from ...errors import RunError
-from .verification import ImportDifferenceError, Verification, compare_voltages, solution_of
+from .verification import ImportDifferenceError, Verification, compare_voltages, solution_of, ungrounded
 
 _SHOWN = 5
 
@@ -43,19 +43,23 @@ def verify_series(
     mixture = f"one mixture of loads at {_listed(profiles.mixed)}" if profiles.mixed else ""
     reduced = "; ".join(part for part in (approximated, mixture if approximate else "") if part)
     worst: Verification | None = None
-    compared = 0
+    compared, between, apart = 0, 0, ungrounded(solution)
     for row, step in enumerate(steps):
         if not bool(solution.converged[row]):
             raise RunError(f"feeder {feeder.name!r}: the power flow finds no solution in step {step}")
         try:
-            found = compare_voltages(feeder, np.asarray(solution.v[row]), profiles.solved[step], reduced)
+            found = compare_voltages(
+                feeder, np.asarray(solution.v[row]), profiles.solved[step], reduced, apart
+            )
         except ImportDifferenceError as error:
             raise ImportDifferenceError(f"step {step} of the series: {error}{_hint(mixture)}") from None
         compared += found.compared
+        between += found.between
         if worst is None or found.largest_pu > worst.largest_pu:
             worst = found
     assert worst is not None, "there are steps"
-    return f"series {replace(worst, compared=compared)} in {len(steps)} of {len(profiles.p_mw)} steps"
+    whole = replace(worst, compared=compared, between=between)
+    return f"series {whole} in {len(steps)} of {len(profiles.p_mw)} steps"
 
 
 def _loads(feeder: Feeder, profiles: Profiles, steps: list[int]) -> dict[str, Any]:
