@@ -85,13 +85,13 @@ def verify(reading: Reading) -> Verification:
         RunError: the engine is missing, or one of the two finds no solution.
     """
     if reading.engine is None:
-        raise RunError("this format has no engine that could verify it; --no-verify imports it as it is")
+        raise RunError("this format has no engine that could verify it")
     try:
         theirs = reading.engine()
     except EngineMissingError as error:
-        raise RunError(f"{error}; or --no-verify imports without") from error
+        raise RunError(str(error)) from error
     except EngineFailedError as error:
-        raise RunError(f"cannot verify the import: {error}; --no-verify imports it as it is") from error
+        raise RunError(f"cannot verify the import: {error}") from error
     return compare(reading.feeder, theirs, reading.approximated)
 
 
@@ -178,7 +178,7 @@ def compare_voltages(
         raise ImportDifferenceError(
             f"feeder {feeder.name!r}: {theirs.engine} differs by {largest:.2e} pu at node {shown} "
             f"({_volts(ours[at])} here, {_volts(theirs.v_pu[at])} there); at most {LARGEST_PU:g} is taken "
-            f"for rounding. Around it: {around(feeder, name)}. --no-verify imports it as it is"
+            f"for rounding. Around it: {around(feeder, name)}"
         )
     return Verification(theirs.engine, largest, shown, compared, approximated)
 
