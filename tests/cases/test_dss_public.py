@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from distgrid.baselines.workflows.importing.verification import verify
+from distgrid.cases.importers.opendss.engine import session
 from distgrid.cases.importers.opendss.importer import read_file
 from distgrid.cases.importers.opendss.reader import DssReport
 from distgrid.cases.importers.reading import ReadOptions
@@ -113,6 +114,16 @@ def test_capacitor_controls_watch_the_phase_that_their_kind_looks_at() -> None:
         else:
             assert feeder.cap_controls.num_rows == 0
             assert phase in "; ".join(report.notes)
+
+
+def test_a_script_solves_so_many_steps_of_so_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 116: beyond that a snapshot stands for a series; what it is counts, not what a snapshot is told."""
+    monkeypatch.setattr(session, "WORK", 400)
+    day = "new loadshape.s npts=24 interval=1 mult=(1 .5)\nload.l.daily=s\nsolve mode=daily number=60\n"
+    once, _ = read_text(f"{SMALL}{day}set mode=snap number=5000\nsolve\nsolve\n")
+    assert "are not run" not in once.metadata.get("notes", "")
+    twice, _ = read_text(f"{SMALL}{day}solve mode=daily number=60\n")
+    assert "script.dss:8: solve: 60 steps are not run, a snapshot stands for them" in twice.metadata["notes"]
 
 
 def test_such_a_feeder_verifies(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ class Walk:
         return text
 
     def _files(self, text: str, given: list[Word], file: Path, number: int) -> str:
-        """The line with its files by their full names; one point stands for data of shapes that are absent."""
+        """The line with its files by their full names; one point stands for absent data of shapes."""
         changes: dict[tuple[int, int], str] = {}
         for asked, start, end in file_references(text):
             try:
