@@ -23,7 +23,7 @@ is refused, with the element. Rules that need words:
   power: what they give at the solution.
 - **Their ratings** are rows of an asset table, see `compiled.assets`.
 - **Taps, banks and switches** are where the script leaves them, its own `solve` commands included. A snapshot
-  stands for a series of more than 10,000 steps.
+  stands for a series of more than 10,000 steps, and for those that a large circuit would take minutes for.
 - **Ratings** are the `normamps` of lines, where the script gives any, and the kVA of transformers.
 
 Whatever was left out of what has electrical meaning stands in `metadata["notes"]`.
