@@ -35,11 +35,17 @@ class SweepTopology:
     irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
     write: Callable[[bool], Equations] = field(repr=False)  # True: telling the currents of branch ends
     grow: Callable[[], AdjointTree | None] = field(repr=False)
+    closing: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # rows that close loops, kept
     lone_rows: list[Callable[..., int]] = field(default_factory=list, repr=False)  # sweeps, lent and returned
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
     lone_adjoints: list[Callable[..., None]] = field(default_factory=list, repr=False)
     # Of gradients, likewise: of lone rows, and of blocks of lanes.
     tree_rooms: tuple[list[TreeRoom], list[TreeRoom]] = field(default_factory=lambda: ([], []), repr=False)
+
+    @property
+    def ungrounded(self) -> BoolArray:
+        """(n_bus, 3) True in zones without a winding or source to ground: shunts hold their potential."""
+        return self.layout.floating
 
     @cached_property
     def equations(self) -> Equations:

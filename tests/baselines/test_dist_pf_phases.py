@@ -295,12 +295,15 @@ def test_failure_is_said_in_words_and_by_exit_code(
     assert [(row["kind"], row["element"]) for row in rows] == [("failed_power_flow", "ieee123")]
 
 
-def test_loops_are_pruned_or_refused() -> None:
-    """Capability 97: per-phase feeders are trees; what is left out is said, and never silently."""
+def test_loops_are_kept_pruned_or_refused() -> None:
+    """Capability 97: what is left out is said, and never silently."""
     meshed = cases.load("ieee123").with_switch("sw7", closed=True)
-    for loops in ("keep", "refuse"):
-        with pytest.raises(RunError, match="is meshed"):
-            power_flow(meshed, loops=loops)
+    with pytest.raises(RunError, match="is meshed"):
+        power_flow(meshed, loops="refuse")
+    kept = solved(meshed, loops="keep")
+    assert not kept.notes
+    (closing,) = (row for row in kept.branches.to_pylist() if row["closes_loop"])
+    assert closing["branch_id"] == "l105"
     flow = solved(meshed, loops="prune")
     assert "without" in flow.notes[0]
     left_out = [row["branch_id"] for row in flow.branches.to_pylist() if row["closes_loop"]]

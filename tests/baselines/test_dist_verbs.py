@@ -256,7 +256,7 @@ def test_damaged_feeders_are_refused_by_every_verb(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ["controls", "sensitivities", "hostcap", "connect", "featurize"])
+@pytest.mark.parametrize("verb", ["hostcap", "connect", "featurize"])
 def test_a_mesh_is_refused_where_only_a_radial_feeder_will_do(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ new load.delta bus1=b conn=delta kv=12.47 kw=210 kvar=80 yearly=shop
 new load.pf bus1=low.1 phases=1 kv=.231 kw=30 pf=.95 daily=meter
 new load.kvar bus1=low.2 phases=1 kv=.231 kw=30 kvar=9 daily=meter
 new load.still bus1=low.3 phases=1 kv=.231 kw=12 kvar=3
-new load.fixed bus1=b.3 phases=1 kv=7.2 kw=30 kvar=10 daily=home status=fixed
+new load.fixed bus1=b.3 phases=1 kv=7.2 kw=36 kvar=12 daily=home status=fixed
 new generator.gen bus1=b kv=12.47 kw=90 kvar=20 daily=home
 new generator.yearly bus1=low.3 phases=1 kv=.231 kw=8 pf=.95 yearly=shop
 new pvsystem.roof bus1=low kv=.4 kva=60 pmpp=55 irradiance=.9 daily=sun

@@ -127,8 +127,11 @@ def test_where_assets_stand() -> None:
     assert {"x", "pvsystem.x", "motor", "home"} < set(feeder.column("loads", "load_id"))
     assert set(report.der_loads) == {"pvsystem.x", "two", "small", "held"}
     told = "; ".join(report.notes)
-    assert "storage.home is a load and no asset: legs behind a centre tap have no phase of assets" in told
-    assert "generator.motor is a load and no asset: it gives no power by its ratings" in told
+    assert (
+        "storage.home stands in the loads and in no asset: legs behind a centre tap have no phase of assets"
+        in told
+    )
+    assert "generator.motor stands in the loads and in no asset: no power by its ratings" in told
 
 
 def test_a_script_without_resources_has_no_assets() -> None:

@@ -137,7 +137,7 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "new load.m bus1=b.1.2.3.4 kv=12.47 kw=1": "no neutral conductor|not a floating one",
     "new load.m bus1=b model=8 kv=12.47 zipv=[.5 0 0 1 0 0 0]": "shares of P that add up to 1",
     "line.a.linecode=none": "what OpenDSS can run",
-    "new transformer.t buses=[b.1.2.3.4 c] kvs=[12.47 .48]": "a neutral at ground",
+    "new transformer.t windings=3 buses=[b.1.2.3.4 c d] kvs=[12.47 .48 .48]": "a neutral at ground",
     "new transformer.t phases=1 buses=[b.1 c.0.1] kvs=[7.2 .12]": "ground only as neutral",
     "new vsource.two bus1=b frequency=180": "frequency = 180: expected 60",
     "new gicline.i bus1=b bus2=c r=1": "no element of this class",

@@ -52,7 +52,7 @@ WAYS = {
     "between phases": "phases=1 conns=[delta delta] buses=[sourcebus.1.2 b.1.2] kvs=[12.47 .48]",
     "between phases, turned": "phases=1 conns=[delta delta] buses=[sourcebus.3.1 b.1.3] kvs=[12.47 .48]",
     "between phases called wye": "phases=1 conns=[wye wye] buses=[sourcebus.3.2 b.3.2] kvs=[12.47 .48]\n"
-    "new load.ground bus1=b.3 phases=1 kv=.24 kw=1",
+    "new load.ground bus1=b.3 phases=1 kv=.24 kw=0",
     "phase to ground called delta": "phases=1 conns=[delta delta] buses=[sourcebus.3 b.3] kvs=[7.2 .24]",
     "phase to phases": "phases=1 conns=[wye delta] buses=[sourcebus.1 b.2.1] kvs=[7.2 .24] taps=[1 .9]",
     "phases to phase": "phases=1 conns=[delta wye] buses=[sourcebus.1.3 b.3] kvs=[12.47 .24] %noloadloss=.5",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from distgrid import cases, physics
+from distgrid import physics
 
 from .differences import RESULTS, TIGHT, agree, compare
 from .grids import Features, Grid, chain, random_tree, with_parallel_branches
@@ -202,10 +202,3 @@ def test_a_meshed_transmission_case() -> None:
     for node in (4, 9, 14, 19, 23):
         grid.generator(f"n{node}", 0.4, 1.0 + 0.002 * (node % 3))
     compare(physics.compile(grid.feeder(), keep_loops=True), seed=2)
-
-
-def test_the_same_words_where_the_power_flow_refuses() -> None:
-    """A per-phase loop is refused before there is a solution to derive."""
-    feeder = cases.load("ieee13")
-    with pytest.raises(ValueError, match="per-phase ones are solved as trees"):
-        physics.compile(feeder, keep_loops=True)

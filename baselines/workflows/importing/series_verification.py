@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ....cases import Feeder
 from ....cases.importers.reading import Profiles
 from ....cases.phases import LEG_PLACE, PLACE
-from .verification import ImportDifferenceError, Verification, compare_solution, solution_of
+from .verification import ImportDifferenceError, Verification, compare_solution, solution_of, ungrounded
 
 _SHOWN = 5
 
@@ -43,26 +43,26 @@ def verify_series(
     mixture = f"one mixture of loads at {_listed(profiles.mixed)}" if profiles.mixed else ""
     reduced = "; ".join(part for part in (approximated, mixture if approximate else "") if part)
     worst: Verification | None = None
-    compared, held, apart = 0, 0, 0.0
+    compared, between, held, apart = 0, 0, 0, 0.0
     for row, step in enumerate(steps):
         ours = np.asarray(solution.v[row]) if bool(solution.converged[row]) else None
         powers = {name: values[row] for name, values in loads.items()}
         try:
-            found = compare_solution(feeder, ours, profiles.solved[step], powers, reduced)
+            found = compare_solution(
+                feeder, ours, profiles.solved[step], powers, reduced, ungrounded(solution)
+            )
         except ImportDifferenceError as error:
             raise ImportDifferenceError(f"step {step} of the series: {error}{_hint(mixture)}") from None
         compared += found.compared
+        between += found.between
         if worst is None or found.largest_pu > worst.largest_pu:
             worst = found
         held, apart = max(held, found.held), max(apart, found.apart_pu)
     assert worst is not None, "there are steps"
     whole = replace(
-        worst,
-        compared=compared,
-        held=held,
-        apart_pu=apart,
+        worst, compared=compared, between=between, held=held, apart_pu=apart,
         steps=f" in {len(steps)} of {len(profiles.p_mw)} steps",
-    )
+    )  # fmt: skip
     return f"series {whole}"
 
 

@@ -32,6 +32,8 @@ class Verification:
         largest_pu: largest distance of two voltages (complex, so that angles count), in pu.
         node: where, with its phase on per-phase feeders.
         compared: how many voltages.
+        between: how many of them were compared between phases, as they are those of zones without ground.
+        potential_pu: by how much the potentials of such zones to ground differ; next to nothing holds them.
         approximated: what was reduced on request, in words: the difference is what that costs.
         held: loads that were compared on the side of their voltage band where the engine has them, as the
             power flow has several solutions.
@@ -44,6 +46,8 @@ class Verification:
     node: str
     compared: int
     approximated: str = ""
+    between: int = 0
+    potential_pu: float = 0.0
     held: int = 0
     apart_pu: float = 0.0
     steps: str = ""
@@ -54,14 +58,22 @@ class Verification:
         if self.approximated:
             return (
                 f"approximate: {self.approximated}; compared with {self.engine} that costs at most "
-                f"{self.largest_pu:.1e} pu (node {self.node}) of {self.compared} voltages{self.steps}"
+                f"{self.largest_pu:.1e} pu (node {self.node}) of {self.compared} voltages{self._zones()}"
+                f"{self.steps}"
             )
         return (
             f"verified by {self.engine}: largest difference {self.largest_pu:.1e} pu (node {self.node}) of "
-            f"{self.compared} voltages{self.steps}{self._several}"
+            f"{self.compared} voltages{self._zones()}{self.steps}{self._several()}"
         )
 
-    @property
+    def _zones(self) -> str:
+        if not self.between:
+            return ""
+        return (
+            f", {self.between} of them between phases, in zones without ground (their potentials to it, "
+            f"which next to nothing holds, differ by {self.potential_pu:.1e} pu)"
+        )
+
     def _several(self) -> str:
         if not self.held:
             return ""
@@ -103,7 +115,7 @@ def compare(feeder: Feeder, theirs: EngineVoltages, approximated: str = "") -> V
     """
     solution = solution_of(feeder, {})
     ours = np.asarray(solution.v) if bool(solution.converged) else None
-    return compare_solution(feeder, ours, theirs, {}, approximated)
+    return compare_solution(feeder, ours, theirs, {}, approximated, ungrounded(solution))
 
 
 def compare_solution(
@@ -112,6 +124,7 @@ def compare_solution(
     theirs: EngineVoltages,
     powers: Mapping[str, NDArray[np.float64]],
     approximated: str = "",
+    without_ground: NDArray[np.bool_] | None = None,
 ) -> Verification:
     """Compare a solution with that of an engine; where there are several, the same one.
 
@@ -121,11 +134,12 @@ def compare_solution(
         theirs: those of the engine.
         powers: loads in place of the nominal ones, see `band_sides.held`.
         approximated: see `compare`.
+        without_ground: see `compare_voltages`.
     """
     try:
         if ours is None:
             raise _no_solution(feeder)
-        return compare_voltages(feeder, ours, theirs, approximated)
+        return compare_voltages(feeder, ours, theirs, approximated, without_ground)
     except RunError as first:
         found = _held(feeder, ours, theirs, powers, approximated)
         if found is None:
@@ -150,7 +164,7 @@ def _held(
     if not differing.any() or not bool(solution.converged):
         return None
     try:
-        found = compare_voltages(feeder, np.asarray(solution.v), theirs)
+        found = compare_voltages(feeder, np.asarray(solution.v), theirs, "", ungrounded(solution))
     except ImportDifferenceError:
         return None
     apart = np.inf if ours is None else float(np.nanmax(np.abs(ours - np.asarray(solution.v))))
@@ -158,13 +172,26 @@ def _held(
 
 
 def compare_voltages(
-    feeder: Feeder, ours: NDArray[np.complex128], theirs: EngineVoltages, approximated: str = ""
+    feeder: Feeder,
+    ours: NDArray[np.complex128],
+    theirs: EngineVoltages,
+    approximated: str = "",
+    without_ground: NDArray[np.bool_] | None = None,
 ) -> Verification:
-    """Compare (n_nodes,) or (n_nodes, 3) voltages of a feeder with those of an engine; see `compare`."""
+    """Compare (n_nodes,) or (n_nodes, 3) voltages of a feeder with those of an engine; see `compare`.
+
+    Voltages `without_ground`, see `ungrounded`, are compared between the phases of their node, in pu of the
+    base voltage between phases.
+    """
     here, there = (np.where(theirs.compared, v, np.nan) for v in (ours, theirs.v_pu))
     dead_here, dead_there = np.isnan(here), np.isnan(there)
-    difference = np.abs(here - there)
-    difference[dead_here & dead_there] = -1.0
+    difference, potential_pu, between = np.abs(here - there), 0.0, 0
+    if without_ground is not None and (without_ground & ~np.isnan(difference)).any():
+        potential_pu = float(np.nanmax(difference[without_ground]))
+        legs = _between_phases(here - there)
+        difference = np.where(without_ground, legs, difference)
+        between = int((~np.isnan(legs[without_ground])).sum())
+    difference[np.isnan(difference)] = -1.0
     difference[dead_here ^ dead_there] = np.inf
     compared = int((difference >= 0).sum())
     if not compared:
@@ -175,12 +202,25 @@ def compare_voltages(
     shown = f"{name} phase {phase}" if phase else name
     largest = float(difference[at])
     if not largest <= (sys.float_info.max if approximated else LARGEST_PU):
+        to_ground = without_ground is None or not without_ground[at]
         raise ImportDifferenceError(
             f"feeder {feeder.name!r}: {theirs.engine} differs by {largest:.2e} pu at node {shown} "
-            f"({_volts(ours[at])} here, {_volts(theirs.v_pu[at])} there); at most {LARGEST_PU:g} is taken "
-            f"for rounding. Around it: {around(feeder, name)}"
+            f"({_volts(ours[at])} here, {_volts(theirs.v_pu[at])} there"
+            f"{'' if to_ground else '; compared between phases, as the zone has no ground'}); at most "
+            f"{LARGEST_PU:g} is taken for rounding. Around it: {around(feeder, name)}"
         )
-    return Verification(theirs.engine, largest, shown, compared, approximated)
+    return Verification(theirs.engine, largest, shown, compared, approximated, between, potential_pu)
+
+
+def _between_phases(difference: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """(n_nodes, 3) the larger one between a phase and the others of its node; NaN without another."""
+    legs = [np.abs(difference - np.roll(difference, turn, axis=1)) / np.sqrt(3.0) for turn in (1, 2)]
+    return np.asarray(np.fmax(*legs))
+
+
+def ungrounded(solution: Any) -> NDArray[np.bool_] | None:
+    """(n_nodes, 3) voltages of a per-phase solution in zones without ground; None of a balanced one."""
+    return solution.net.topology.ungrounded if solution.v.shape[-1:] == (3,) else None
 
 
 def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
@@ -189,10 +229,14 @@ def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
     Raises:
         RunError: no solution, or loops that the power flow cannot close; names them.
     """
+    return np.asarray(_nominal(feeder).v)
+
+
+def _nominal(feeder: Feeder) -> Any:
     solution = solution_of(feeder, {})
     if not bool(solution.converged):
         raise _no_solution(feeder)
-    return np.asarray(solution.v)
+    return solution
 
 
 def _no_solution(feeder: Feeder) -> RunError:
@@ -207,11 +251,11 @@ def solution_of(feeder: Feeder, loads: dict[str, Any]) -> Any:
     Raises:
         RunError: loops that the power flow cannot close, loads that the feeder cannot have.
     """
-    options: dict[str, Any] = {"keep_loops": True} if feeder.phases == "balanced" else {"voltage_bands": True}
+    bands = feeder.phases == "per-phase"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            net: Any = physics.compile(feeder, **options)
+            net: Any = physics.compile(feeder, keep_loops=True, voltage_bands=bands)
             return physics.solve(net, **loads, tol=_TOL, max_iter=_MAX_ITER)
         except ValueError as error:
             raise RunError(f"feeder {feeder.name!r} cannot be solved here: {error}") from error

@@ -17,6 +17,7 @@ from .pieces import PHASES, Piece
 
 Row = dict[str, Any]
 _LEGS = {frozenset((1, 2)): "AB", frozenset((2, 3)): "BC", frozenset((1, 3)): "CA"}
+_SHOWN = 3
 VOLTAGE_HELD = 3  # model of a generator that holds its voltage within minkvar and maxkvar
 
 
@@ -47,22 +48,31 @@ def assets_of(
     """
     rows: list[Row] = []
     stand_for: dict[str, str] = {}
-    notes = []
+    none: dict[str, list[str]] = {}  # by reason
     for piece in pieces:
         shunts = given[piece.title].rows if piece.title in given else []
         if not shunts or piece.kind not in _RATINGS:
             continue
         why = "legs behind a centre tap have no phase of assets" if behind_taps(shunts[0].bus) else ""
         ratings = _RATINGS[piece.kind](piece)
-        why = why or ("" if ratings["p_max_mw"] > 0.0 else "it gives no power by its ratings")
+        why = why or ("" if ratings["p_max_mw"] > 0.0 else "no power by its ratings")
         if why:
-            notes.append(f"{piece.title} is a load and no asset: {why}")
+            none.setdefault(why, []).append(piece.title)
             continue
         for name, phase, share, of in _places(shunts):
             row = {"asset_id": name, "bus_id": shunts[0].bus, "phase": phase, **ratings}
             rows.append({key: value * share if key in _SHARED else value for key, value in row.items()})
             stand_for.update(dict.fromkeys((shunt.name for shunt in of), name))
-    return Assets(tuple(rows), stand_for, tuple(notes))
+    notes = tuple(
+        f"{_listed(titles)} {'stand' if len(titles) > 1 else 'stands'} in the loads and in no asset: {why}"
+        for why, titles in none.items()
+    )
+    return Assets(tuple(rows), stand_for, notes)
+
+
+def _listed(titles: list[str]) -> str:
+    more = f" and {len(titles) - _SHOWN} more" if len(titles) > _SHOWN else ""
+    return ", ".join(titles[:_SHOWN]) + more
 
 
 def _places(shunts: list[Shunt]) -> Iterator[tuple[str, str, float, list[Shunt]]]:

@@ -15,9 +15,10 @@ from .labels import renamed
 from .neutrals import joined_stars, neutrals, solid, star_points
 from .pieces import Piece, Pieces
 from .series import is_series, wire_of
-from .shunts import admittance_of, capacitors_of, loads_of
+from .shunts import admittance_of, capacitors_of, is_star_without_ground, loads_of
 from .sources import feeds
 from .transformers import INSIDE, behind_neutral, units_of
+from .zones import check_ground, phases_without_ground
 
 PROTECTION = ("fuse", "recloser", "relay", "swtcontrol")
 BANK = (0.0, 0.0, 0.0, 0.0)  # shares of what stands as a bank
@@ -55,6 +56,7 @@ class Reading:
         self._refuse()
         pieces.rename(renamed(pieces.all))
         self._ground_neutrals()
+        pieces.adrift = phases_without_ground(pieces)
         protected = {
             name[5:]
             for piece in pieces.of(*PROTECTION)
@@ -79,6 +81,8 @@ class Reading:
                 shunts += given.rows
             if piece.kind not in _USUAL:
                 self.notes.append(f"{piece.title} stands as the constant power that it gives in the snapshot")
+        check_ground(shunts, pieces.adrift)
+        self._note_stars()
         self.resources = list(pieces.of(*_USUAL))
         fixed = [bank for bank in banks if bank.shares != BANK]
         banks = [bank for bank in banks if bank.shares == BANK]
@@ -90,6 +94,15 @@ class Reading:
             sources, wires, off, units, self._controls("regcontrol", lambda p: tap_control(p, by_winding)),
             self._controls("capcontrol", bank_control), shunts + fixed, banks, self.notes, self._disabled(),
         )  # fmt: skip
+
+    def _note_stars(self) -> None:
+        stars = [
+            piece.title for piece in self.pieces.of("load", *INJECTIONS)
+            if is_star_without_ground(self.pieces, piece)
+        ]  # fmt: skip
+        if stars:
+            shown = ", ".join(stars[:5]) + (f" and {len(stars) - 5} more" if len(stars) > 5 else "")
+            self.notes.append(f"between phases, as windings without ground feed them: {shown}")
 
     def _ground_neutrals(self) -> None:
         pieces = self.pieces

@@ -56,6 +56,9 @@ def tap_control(piece: Piece, units: UnitsOf) -> TapControl:
         raise piece.error("transformer", transformer, "a transformer that exists and takes part")
     if watched != tapped:
         raise piece.error("winding, tapwinding", f"{watched}, {tapped}", "one winding, watched and tapped")
+    star = unit.windings[0 if tapped == 1 else 1].conn == "wye"
+    if star and unit.connection == "delta-delta" and unit.phases == 3:
+        raise piece.error("transformer", transformer, "no star whose neutral carries nothing")
     if not _watches_itself(piece, unit, tapped):
         raise piece.error("bus", piece.text("bus"), "no bus far away: the voltage of its own winding")
     if tapped == 1 and (unit.noload_pct or unit.imag_pct):  # the tables have them across the tapped winding

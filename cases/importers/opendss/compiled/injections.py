@@ -9,9 +9,20 @@ import numpy as np
 
 from ..parts import Shunt
 from .pieces import ROOT3, Piece, Pieces
-from .shunts import Draw, Part, across, delta_pairs, is_delta, parts_of, shunt, shunts_at
+from .shunts import (
+    Draw,
+    Part,
+    across,
+    delta_pairs,
+    is_delta,
+    is_star_without_ground,
+    parts_of,
+    shunt,
+    shunts_at,
+)  # fmt: skip
 
 INJECTIONS = ("generator", "pvsystem", "storage", "indmach012", "windgen", "vccs", "isource")
+_INTO_GROUND = 0.01  # of the largest current: what charging of lines may bring back
 _SAME = 1e-7  # of the largest current: what power shared equally may be beside it
 
 
@@ -62,12 +73,17 @@ def injection_of(pieces: Pieces, piece: Piece, taken: Container[str] = ()) -> In
         return None
     if piece.name in taken or f"{piece.name}#1" in taken:
         piece = replace(piece, name=piece.title)
-    delta = "conn" in piece.properties and is_delta(piece)
+    star = is_star_without_ground(pieces, piece)
+    delta = star or ("conn" in piece.properties and is_delta(piece))
     parts = parts_of(pieces, piece, delta)
     nodes = [node for _, node in piece.terminals[0]]
     bus = piece.terminals[0][0][0]
     volts = np.array([pieces.volts.get((bus, node), 0j) if node else 0j for node in nodes])
     amps = amps_in[: len(nodes)]
+    into_ground, largest = abs(amps[:3].sum()), np.abs(amps).max(initial=0.0)
+    if star and into_ground > _INTO_GROUND * largest + 1e-9:
+        shown = f"{into_ground:.3g} A of {largest:.3g} A"
+        raise piece.error("current to ground", shown, "none: windings without ground feed its bus")
     ends = _ends(nodes, piece.phases, delta)
     drop = _drops(ends, volts)
     total = complex(volts @ amps.conj()) / 1e6

@@ -2,9 +2,8 @@
 
 The tables have phases only. A neutral at ground needs no place in them, one that hangs on one element alone
 is eliminated exactly, and one between the star point of a transformer and an impedance to ground becomes an
-impedance that all three phases share. Star points of several wye-delta transformers that are joined, and hang
-on nothing else, float as each alone does: no zero sequence drives a current from one to the other. Any other
-neutral is refused, or, if asked for, taken as grounded.
+impedance that all three phases share. Star points of several transformers that are joined, and hang on
+nothing else, float as each alone does. Any other neutral is refused, or, if asked for, taken as grounded.
 """
 
 from __future__ import annotations
@@ -63,16 +62,16 @@ def star_points(pieces: Pieces) -> dict[tuple[str, int], complex]:
 
 
 def joined_stars(pieces: Pieces) -> set[Node]:
-    """Nodes where only star points of three-phase transformers meet, each with a delta as its other winding.
+    """Nodes where only star points of three-phase transformers meet, each with one other winding.
 
-    The windings between such a node and the phases of its bus have one zero-sequence voltage across all of
-    them, so their zero-sequence currents add up to nothing only where each of them is nothing.
+    Zero-sequence currents into them add up to nothing. Opposite deltas, all windings between such a node and
+    the phases of its bus have one zero-sequence voltage, so each of the currents is nothing. Opposite stars
+    one may come from another, through loads to ground behind both: no voltage between phases knows of it.
     """
     stars = Counter(
         star
         for piece in pieces.of("transformer")
-        if piece.phases == 3 and [bool(info["delta"]) for info in piece.windings].count(True) == 1
-        and len(piece.windings) == 2 and not piece.some_open()
+        if piece.phases == 3 and len(piece.windings) == 2 and not piece.some_open()
         for side, info in zip(piece.terminals, piece.windings, strict=True)
         if not info["delta"] and info["rneut"] < 0
         for star in [side[3]]

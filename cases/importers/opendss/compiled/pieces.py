@@ -101,6 +101,7 @@ class Pieces:
         self.names: dict[Node, Node] = {}  # of the script's nodes that are called otherwise here
         self.star_z: dict[tuple[str, int], complex] = {}  # ohm, by transformer and winding
         self.inner: set[Node] = set()  # star points that need no place in the tables
+        self.adrift: frozenset[Node] = frozenset()  # phases of zones without ground
         self.told: set[str] = set()  # titles of elements that others stand for
         self.volts: dict[Node, complex] = {}
         if header["converged"]:

@@ -127,6 +127,19 @@ def is_delta(piece: Piece) -> bool:
     return piece.text("conn")[:1] in ("d", "l")
 
 
+def is_star_without_ground(pieces: Pieces, piece: Piece) -> bool:
+    """Whether a device from three phases to ground stands where no winding has a path to it.
+
+    Three phases alike need none: the device lies between the phases as a delta of the same power does. That
+    is exact at balanced voltages, and for constant impedances.
+    """
+    nodes = piece.terminals[0]
+    if "conn" in piece.properties and is_delta(piece):
+        return False
+    alike = piece.phases == 3 and not any(node for _, node in nodes[3:])
+    return alike and any(node in pieces.adrift for node in nodes[:3])
+
+
 # -- loads -------------------------------------------------------------------------------------------------
 
 
@@ -137,7 +150,7 @@ def loads_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     if piece.some_open():
         raise piece.error("open", "", "all phases of a load open, or none")
     model = round(piece.number("model"))
-    delta = is_delta(piece)
+    delta = is_delta(piece) or is_star_without_ground(pieces, piece)
     factor = _load_factor(pieces, piece)
     shares, exponents = MODELS.get(model, _NONE), None
     if model == ZIPV:

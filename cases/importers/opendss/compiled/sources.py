@@ -19,7 +19,7 @@ def feeds(sources: list[Piece], pieces: Pieces) -> tuple[list[Feed], list[Piece]
     """
     if not sources:
         raise CaseError([Problem(pieces.file, None, "vsource", "0", "a source that takes part")])
-    islands = _islands(pieces)
+    joined = islands(pieces)
     found: dict[object, Feed] = {}
     further = []
     for piece in sources:
@@ -27,7 +27,7 @@ def feeds(sources: list[Piece], pieces: Pieces) -> tuple[list[Feed], list[Piece]
             raise piece.error("frequency", piece.properties["frequency"], f"{pieces.header['hz']:g}")
         if any(node for _, node in piece.terminals[1]):
             raise piece.error("bus2", "", "ground behind a source")
-        island = islands.of((piece.terminals[0][0][0], 0))
+        island = joined.of((piece.terminals[0][0][0], 0))
         if island in found:
             further.append(piece)
         else:
@@ -35,7 +35,8 @@ def feeds(sources: list[Piece], pieces: Pieces) -> tuple[list[Feed], list[Piece]
     return list(found.values()), further
 
 
-def _islands(pieces: Pieces) -> Groups:
+def islands(pieces: Pieces) -> Groups:
+    """Buses that branches join, each by its node 0."""
     groups = Groups()
     for piece in pieces.of("line", "reactor", "capacitor", "transformer"):
         buses = list(dict.fromkeys(side[0][0] for side in piece.terminals))

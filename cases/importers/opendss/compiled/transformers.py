@@ -35,13 +35,15 @@ def units_of(pieces: Pieces, piece: Piece, core: str) -> list[Unit]:
     sides = [_side(pieces, piece, k) for k in range(len(piece.terminals))]
     if len(sides) == 3 and _centre_tapped(piece, sides):
         return [_unit(piece, piece.name, (sides[0], sides[1]), "centre-tap", _reactances(piece), (1, 2))]
+    if floats(pieces, piece):
+        sides = [replace(side, kind="delta") for side in sides]
     kinds = [side.kind for side in sides]
     fits = ("wye", "delta", "floating") if len(sides) == 2 and "delta" in kinds else ("wye", "delta")
     for k, side in enumerate(sides):
         if side.kind not in fits:
             shown = f"{side.bus}.{'.'.join(str(node) for _, node in piece.terminals[k])}"
             expected = {
-                "floating": "a neutral at ground (node 0), or a delta as the only other winding",
+                "floating": "a neutral at ground (node 0), or one other winding only",
                 "odd": "phases, each once, and ground only as neutral",
             }[side.kind]
             raise piece.error(f"bus of winding {k + 1}", shown, expected)
@@ -123,6 +125,18 @@ def _side(pieces: Pieces, piece: Piece, k: int) -> Side:
         floats = neutral in pieces.private or neutral in pieces.inner
         kind = "wye" if known else "floating" if floats else "odd"
     return Side(given[0][0], kind, nodes, winding)
+
+
+def floats(pieces: Pieces, piece: Piece) -> bool:
+    """Whether a transformer has two stars, and no current into one of their neutrals.
+
+    Nor is there any into the other one then, wherever it lies: both sides are what two deltas are between
+    their phases.
+    """
+    if piece.phases != 3 or len(piece.terminals) != 2 or any(info["delta"] for info in piece.windings):
+        return False
+    kinds = [_side(pieces, piece, k).kind for k in (0, 1)]
+    return "floating" in kinds and "odd" not in kinds
 
 
 def _reactances(piece: Piece) -> tuple[float, ...]:

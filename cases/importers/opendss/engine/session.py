@@ -18,11 +18,14 @@ POWER_FLOW = 1  # Solution.LoadModel
 SNAPSHOT = 0  # Solution.Mode
 LONGEST_SERIES = 10_000  # steps that a script may solve in one go: a year of hours, not of quarters
 WORK = 40_000_000  # steps times nodes that a script may solve in all series: a minute or two
-# Zones without ground do not come closer than one of these: rounding moves all their phases together, and
-# nothing else. After so many iterations all other voltages are as close as the first says.
-_TOLERANCES = (1e-11, 1e-9, 1e-7, 1e-5)
+# Tolerance, most and fewest iterations. Zones without ground come no closer than one of these: rounding moves
+# all their phases together, and nothing else. After so many iterations all other voltages are as close as the
+# first says; no fewer, as each solution begins machines that hold a voltage anew.
+_ATTEMPTS = ((1e-9, 1000, 2), (1e-7, 200, 199), (1e-5, 200, 199), (1e-4, 200, 199))
+# Soon given up: stars of constant power without ground move away from where their phases are alike, by a few
+# percent of the distance in each iteration.
+_CLOSER = (1e-11, 100, 2)
 _EXACT = 1e-7
-_ITERATIONS, _FURTHER = 1000, 200
 
 
 class Session:
@@ -110,28 +113,34 @@ class Session:
             expected = "powerflow: loads are what their models say, not admittances"
             raise RefusedError(where, line, "loadmodel", value, expected)
         try:
-            for text in ("set controlmode=off", "set mode=snap", "set number=1"):
+            # a mode that is set anew leaves machines that hold a voltage with admittances of another state
+            changed = int(circuit.Solution.Mode) != SNAPSHOT
+            for text in ("set controlmode=off", "set mode=snap" if changed else "", "set number=1"):
                 self.dss.Text.Command = text
             circuit.Solution.Algorithm = 0
-            self.dss.Text.Command = f"set maxiterations={_ITERATIONS}"
-            for tolerance in _TOLERANCES:
-                self.dss.Text.Command = f"set tolerance={tolerance}"
-                try:
-                    self.dss.Text.Command = "solve"
-                except self.error as error:
-                    message = _first(str(error))
-                    continue
-                if circuit.Solution.Converged:
-                    if tolerance > _EXACT:
-                        self.notes.append(f"OpenDSS solves this circuit to {tolerance:g} only")
+            for attempt in _ATTEMPTS:
+                message = self._attempt(*attempt)
+                if not message:
+                    if attempt is _ATTEMPTS[0]:
+                        self._attempt(*_CLOSER)
+                    elif attempt[0] > _EXACT:
+                        self.notes.append(f"OpenDSS solves this circuit to {attempt[0]:g} only")
+                    self.dss.Text.Command = "set miniterations=2"
                     return True
-                message = "not converged"
-                self.dss.Text.Command = f"set maxiterations={_FURTHER}"
         except self.error as error:
             expected = f"a circuit that can be solved ({_first(str(error))})"
             raise RefusedError(str(file), None, "solve", "", expected) from None
         self.notes.append(f"OpenDSS does not solve this circuit: {message}")
         return False
+
+    def _attempt(self, tolerance: float, most: int, fewest: int) -> str:
+        """Solve; why that failed, or nothing."""
+        self.dss.Text.Command = f"set tolerance={tolerance} maxiterations={most} miniterations={fewest}"
+        try:
+            self.dss.Text.Command = "solve"
+        except self.error as error:
+            return _first(str(error))
+        return "" if self.dss.ActiveCircuit.Solution.Converged else "not converged"
 
     def read(self, converged: bool) -> tuple[dict[str, Any], bytes]:
         """The compiled circuit as JSON can have it, and the numbers that it refers to."""
