@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from distgrid.baselines.workflows.importing.verification import verify
+from distgrid.cases import CaseError
 from distgrid.cases.importers.opendss.engine import session
 from distgrid.cases.importers.opendss.importer import read_file
 from distgrid.cases.importers.opendss.reader import DssReport
@@ -73,6 +74,23 @@ def test_a_day_is_played_where_the_data_of_a_shape_are_absent(said: str) -> None
     feeder, report = read_text(SMALL + day)
     assert feeder.column("loads", "p_mw").tolist() == [0.1]
     assert report.ignored["data file of a shape that does not exist"] >= 1
+
+
+def test_data_of_shapes_outside_of_the_root_are_not_read(tmp_path: Path) -> None:
+    """Row 3: a snapshot has no use for them; the report counts, and a root that holds them brings them in."""
+    (tmp_path / "data.csv").write_text("0.5\n0.5\n")
+    (tmp_path / "case").mkdir()
+    script = tmp_path / "case" / "m.dss"
+    script.write_text(f"{SMALL}new loadshape.s npts=2 interval=12 mult=(file=../data.csv)\nload.l.daily=s\n")
+    near = read_file(script, ReadOptions())
+    assert near.ignored["data file of a shape that lies outside of the folder"] == 1
+    assert near.profiles is not None
+    with pytest.raises(CaseError, match="nothing outside of the folder"):
+        near.profiles()
+    whole = read_file(script, ReadOptions(root=tmp_path))
+    assert whole.feeder.equals(near.feeder)
+    assert whole.profiles is not None
+    assert whole.profiles().p_mw[:, 0].tolist() == pytest.approx([0.1 / 3 / 2] * 2)
 
 
 def left_out(report: DssReport) -> str:

@@ -43,13 +43,13 @@ def verify_series(
     mixture = f"one mixture of loads at {_listed(profiles.mixed)}" if profiles.mixed else ""
     reduced = "; ".join(part for part in (approximated, mixture if approximate else "") if part)
     worst: Verification | None = None
-    compared, between, held, apart, without_ground = 0, 0, 0, 0.0, ungrounded(solution)
+    compared, between, held, apart = 0, 0, 0, 0.0
     for row, step in enumerate(steps):
         ours = np.asarray(solution.v[row]) if bool(solution.converged[row]) else None
         powers = {name: values[row] for name, values in loads.items()}
         try:
             found = compare_solution(
-                feeder, ours, profiles.solved[step], powers, reduced, without_ground=without_ground
+                feeder, ours, profiles.solved[step], powers, reduced, ungrounded(solution)
             )
         except ImportDifferenceError as error:
             raise ImportDifferenceError(f"step {step} of the series: {error}{_hint(mixture)}") from None

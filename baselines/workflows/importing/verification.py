@@ -58,15 +58,14 @@ class Verification:
         if self.approximated:
             return (
                 f"approximate: {self.approximated}; compared with {self.engine} that costs at most "
-                f"{self.largest_pu:.1e} pu (node {self.node}) of {self.compared} voltages"
-                f"{self._zones}{self.steps}"
+                f"{self.largest_pu:.1e} pu (node {self.node}) of {self.compared} voltages{self._zones()}"
+                f"{self.steps}"
             )
         return (
             f"verified by {self.engine}: largest difference {self.largest_pu:.1e} pu (node {self.node}) of "
-            f"{self.compared} voltages{self._zones}{self.steps}{self._several}"
+            f"{self.compared} voltages{self._zones()}{self.steps}{self._several()}"
         )
 
-    @property
     def _zones(self) -> str:
         if not self.between:
             return ""
@@ -75,7 +74,6 @@ class Verification:
             f"which next to nothing holds, differ by {self.potential_pu:.1e} pu)"
         )
 
-    @property
     def _several(self) -> str:
         if not self.held:
             return ""
@@ -117,7 +115,7 @@ def compare(feeder: Feeder, theirs: EngineVoltages, approximated: str = "") -> V
     """
     solution = solution_of(feeder, {})
     ours = np.asarray(solution.v) if bool(solution.converged) else None
-    return compare_solution(feeder, ours, theirs, {}, approximated, without_ground=ungrounded(solution))
+    return compare_solution(feeder, ours, theirs, {}, approximated, ungrounded(solution))
 
 
 def compare_solution(
@@ -126,7 +124,6 @@ def compare_solution(
     theirs: EngineVoltages,
     powers: Mapping[str, NDArray[np.float64]],
     approximated: str = "",
-    *,
     without_ground: NDArray[np.bool_] | None = None,
 ) -> Verification:
     """Compare a solution with that of an engine; where there are several, the same one.

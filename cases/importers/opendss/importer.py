@@ -37,7 +37,7 @@ from pathlib import Path
 
 from ...model.feeder import Feeder
 from ..reading import Reading, ReadOptions
-from .days import profiles_of
+from .days import days_of, profiles_of, shapes_followed
 from .reader import DssOptions, read
 from .voltages import engine_voltages
 
@@ -64,11 +64,14 @@ def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path 
 def read_file(path: str | Path, options: ReadOptions) -> Reading:
     """The same, with what became of the script's elements, and how OpenDSS solves the circuit."""
     wanted = DssOptions(feeder_id=options.feeder_id, root=options.root, approximate=options.approximate)
+    days = days_of(path, wanted) if options.apart else None
+    if days is not None:
+        wanted = replace(wanted, follow=shapes_followed(days))
     feeder, report = read(path, wanted)
     return Reading(
         feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored,
-        profiles=lambda: profiles_of(path, wanted, feeder, report), approximated=report.approximated,
-        assets=report.assets,
+        profiles=lambda: profiles_of(days or days_of(path, wanted), feeder, report),
+        approximated=report.approximated, assets=report.assets,
     )  # fmt: skip
 
 

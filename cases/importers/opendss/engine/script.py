@@ -186,10 +186,12 @@ class Walk:
             try:
                 found = self._resolve(asked, file, number, "file")
             except RefusedError as refusal:
-                missing = refusal.parts["expected"] == _EXISTS
-                if not self.shape or not missing or self.shapes:  # a snapshot has no use for it
-                    raise
-                self.left_out["data file of a shape that does not exist"] += 1
+                expected = str(refusal.parts["expected"])
+                outside = expected.startswith(_OUTSIDE)
+                if not self.shape or self.shapes or not (outside or expected == _EXISTS):
+                    raise  # of shapes a snapshot has no use
+                why = "lies outside of the folder" if outside else "does not exist"
+                self.left_out[f"data file of a shape that {why}"] += 1
                 word = next(word for word in given if word.start <= start < word.end)
                 changes |= {(one.start, one.end): "" for one in given if one.name.startswith("np")}
                 flat = "" if word.name.startswith("q") else _FLAT.get(self.shape, "")
