@@ -14,6 +14,9 @@ The runner plays whole days and keeps the score; with ``out="runs/first"`` it le
 >>> result = baselines.rollout("VoltVar-33bw-v0", rivals, episodes=1, progress=False)
 >>> [(each.policy, each.n_steps) for each in result.summary]
 [('do-nothing', 96), ('volt-var-ieee1547', 96)]
+
+`import_feeder` reads a file of another program and verifies it by the engine of its format, and
+`export_feeder` writes one.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from .registry import make, names
 from .rollouts.play import RunResult, rollout
 from .scoring.certificates import normalised_score
 from .scoring.summary import PolicySummary
+from .workflows.importing.exporting import export_feeder
+from .workflows.importing.importing import Imported, import_feeder
 
 __all__ = [
-    "Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "make", "names", "normalised_score",
-    "rollout",
+    "Imported", "Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "export_feeder",
+    "import_feeder", "make", "names", "normalised_score", "rollout",
 ]  # fmt: skip

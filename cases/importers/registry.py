@@ -57,7 +57,7 @@ def _psse(path: Path, options: ReadOptions) -> Reading:
 
 
 def _cim(path: Path, options: ReadOptions) -> Reading:
-    return cim.read_file(path, options.feeder_id)
+    return cim.read_file(path, options.feeder_id, opendss.read_text)
 
 
 IMPORTERS: tuple[Importer, ...] = (

@@ -121,7 +121,7 @@ def import_feeder(
         RunError: it cannot be verified, or is not what the engine solves.
     """
     reading = _reading(Path(path), options or ReadOptions())
-    result = verify(reading) if verified and reading.engine is not None else None
+    result = _verified(reading) if verified and reading.engine is not None else None
     feeder = reading.feeder
     if feeder_only:
         feeder = only(feeder, feeder_only, nominal_voltages(feeder))
@@ -130,6 +130,13 @@ def import_feeder(
     told = str(result) if result is not None else feeder.metadata.get(VERIFIED, NOT_VERIFIED)
     metadata = dict(feeder.metadata) | {VERIFIED: told}
     return Imported(dataclasses.replace(feeder, metadata=metadata), reading, result)
+
+
+def _verified(reading: Reading) -> Verification:
+    try:
+        return verify(reading)
+    except RunError as error:
+        raise type(error)(f"{error}; --no-verify (verified=False) imports it as it is") from error
 
 
 def _reading(path: Path, options: ReadOptions) -> Reading:

@@ -77,13 +77,13 @@ def verify(reading: Reading) -> Verification:
         RunError: the engine is missing, or one of the two finds no solution.
     """
     if reading.engine is None:
-        raise RunError("this format has no engine that could verify it; --no-verify imports it as it is")
+        raise RunError("this format has no engine that could verify it")
     try:
         theirs = reading.engine()
     except EngineMissingError as error:
-        raise RunError(f"{error}; or --no-verify imports without") from error
+        raise RunError(str(error)) from error
     except EngineFailedError as error:
-        raise RunError(f"cannot verify the import: {error}; --no-verify imports it as it is") from error
+        raise RunError(f"cannot verify the import: {error}") from error
     return compare(reading.feeder, theirs, reading.approximated)
 
 
@@ -133,8 +133,7 @@ def compare_voltages(
             f"feeder {feeder.name!r}: {theirs.engine} differs by {largest:.2e} pu at node {shown} "
             f"({_volts(ours[at])} here, {_volts(theirs.v_pu[at])} there"
             f"{'' if to_ground else '; compared between phases, as the zone has no ground'}); at most "
-            f"{LARGEST_PU:g} is taken "
-            f"for rounding. Around it: {around(feeder, name)}. --no-verify imports it as it is"
+            f"{LARGEST_PU:g} is taken for rounding. Around it: {around(feeder, name)}"
         )
     return Verification(theirs.engine, largest, shown, compared, approximated, between, potential_pu)
 
@@ -147,7 +146,8 @@ def _between_phases(difference: NDArray[np.complex128]) -> NDArray[np.float64]:
 
 def ungrounded(solution: Any) -> NDArray[np.bool_] | None:
     """(n_nodes, 3) voltages of a per-phase solution in zones without ground; None of a balanced one."""
-    return solution.net.topology.ungrounded if solution.v.shape[-1:] == (3,) else None
+    net = solution.net
+    return net.topology.ungrounded if net.feeder.phases == "per-phase" else None
 
 
 def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:

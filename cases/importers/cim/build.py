@@ -17,7 +17,7 @@ from ...schema import table, table_of_rows
 from ..reading import EngineMissingError, EngineVoltages, Reading
 from ..several import told_apart
 from . import models as cim
-from .documents import read_documents
+from .documents import Item
 from .tap_ratios import TapRatios
 from .voltages import HeldVoltages
 
@@ -25,10 +25,10 @@ BASE_MVA = 1.0
 _NO_LIMIT_MVAR = 1e6
 
 
-def read(path: str | Path, feeder_id: str | None = None) -> Reading:
+def read(items: dict[str, Item], path: str | Path, feeder_id: str | None = None) -> Reading:
     """A CIM model with the voltages of its SV profile; see `importer.import_cim`."""
     path = Path(path)
-    model = cim.Model(read_documents(path), str(path))
+    model = cim.Model(items, str(path))
     build = _Build(model, feeder_id or path.stem)
     feeder = build.feeder(path.stem)
     if feeder_id is None:

@@ -86,11 +86,15 @@ def _read(name: str, raw: bytes, items: dict[str, Item]) -> None:
         raise CaseError([Problem(name, None, "", "", f"a whole XML document ({error})")]) from error
     if root.tag != f"{_RDF}RDF":
         raise CaseError([Problem(name, None, "", root.tag[:80], "a CIM/RDF document (rdf:RDF)")])
+    # CGMES defines objects by rdf:ID and adds to them by rdf:about; documents of one part use that alone
+    whole = all(element.get(f"{_RDF}ID") is None for element in root) and not any(
+        element.tag.endswith("}FullModel") for element in root
+    )
     for element in root:
         space, _, kind = element.tag.removeprefix("{").partition("}")
         if not space.startswith(_CIM):
             continue  # the header of the model, and what others add
-        defined = element.get(f"{_RDF}ID")
+        defined = element.get(f"{_RDF}about" if whole else f"{_RDF}ID")
         mrid = _mrid(defined if defined is not None else element.get(f"{_RDF}about", ""))
         if not mrid:
             raise CaseError([Problem(name, None, kind, "", "an rdf:ID or rdf:about")])

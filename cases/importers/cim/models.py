@@ -7,7 +7,8 @@ field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -230,8 +231,15 @@ _T = TypeVar("_T", bound=CimObject)
 class Model:
     """The typed objects of a model, by class and mRID, with every reference known to lead somewhere."""
 
-    def __init__(self, items: dict[str, Item], file: str) -> None:
+    def __init__(
+        self,
+        items: dict[str, Item],
+        file: str,
+        models: Mapping[str, type[CimObject]] = MappingProxyType(MODELS),
+        refused: Sequence[str] = REFUSED,
+    ) -> None:
         self.file, self.kinds = file, {item.mrid: item.kind for item in items.values()}
+        self._models = models
         self.objects: dict[str, CimObject] = {}
         self._container = {
             item.mrid: next((item.links[key] for key in _CONTAINED if key in item.links), "")
@@ -243,16 +251,16 @@ class Model:
         }  # fmt: skip
         problems = []
         for item in items.values():
-            if item.kind in REFUSED:
+            if item.kind in refused:
                 problems.append(self._problem(item, "", "", "no equipment of this class"))
-            elif item.kind in MODELS:
+            elif item.kind in models:
                 problems += self._typed(item)
-            elif not item.kind and any(key.partition(".")[0] in MODELS for key in item.values | item.links):
+            elif not item.kind and any(key.partition(".")[0] in models for key in item.values | item.links):
                 problems.append(Problem(file, None, "rdf:about", item.mrid, "an object of the EQ profile"))
         known = set(items)
         for item in items.values():
-            if item.kind in MODELS:
-                used = {part.alias for part in MODELS[item.kind].model_fields.values()}
+            if item.kind in models:
+                used = {part.alias for part in models[item.kind].model_fields.values()}
                 problems += [
                     self._problem(item, key, target, "an object of this model, which it refers to")
                     for key, target in item.links.items()
@@ -272,7 +280,7 @@ class Model:
 
     def _typed(self, item: Item) -> list[Problem]:
         try:
-            self.objects[item.mrid] = MODELS[item.kind](mrid=item.mrid, **item.values, **item.links)
+            self.objects[item.mrid] = self._models[item.kind](mrid=item.mrid, **item.values, **item.links)
         except ValidationError as error:
             return [
                 self._problem(

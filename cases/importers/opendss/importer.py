@@ -32,6 +32,7 @@ Whatever was left out of what has electrical meaning stands in `metadata["notes"
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from ...model.feeder import Feeder
@@ -71,9 +72,14 @@ def read_file(path: str | Path, options: ReadOptions) -> Reading:
     )  # fmt: skip
 
 
-def feeder_from_text(text: str, file: str, feeder_id: str | None = None) -> Feeder:
-    """Feeder from the text of one script that reads no other files. See `import_dss`."""
+def read_text(text: str, file: str, options: ReadOptions | None = None) -> Reading:
+    """The text of one script that reads no other files; `file` names it. Without series; see `read_file`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(file).name
         path.write_text(text, encoding="utf-8")
-        return import_dss(path, feeder_id)
+        return replace(read_file(path, options or ReadOptions()), profiles=None)
+
+
+def feeder_from_text(text: str, file: str, feeder_id: str | None = None) -> Feeder:
+    """Feeder from the text of one script that reads no other files. See `import_dss`."""
+    return read_text(text, file, ReadOptions(feeder_id=feeder_id)).feeder

@@ -1,0 +1,106 @@
+"""What stands at a node of a model with single phases: as one of three phases, by phase, or by leg."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from ..models import CimObject
+from .models import (
+    EnergyConsumer,
+    EnergyConsumerPhase,
+    PowerElectronicsConnection,
+    PowerElectronicsConnectionPhase,
+)
+from .network import Network
+
+#: Nodes of a delta leg, which has the name of its first phase.
+LEGS = {"A": [1, 2], "B": [2, 3], "C": [3, 1]}
+#: Words of what never leaves its model: these models have no voltage bands.
+ALWAYS = "vminpu=0 vmaxpu=10"
+_Owner = EnergyConsumer | PowerElectronicsConnection
+_Phase = EnergyConsumerPhase | PowerElectronicsConnectionPhase
+
+
+class _Part(Protocol):
+    @property
+    def owner(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_Part)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A load or resource that is written by itself.
+
+    Attributes:
+        who: the object whose mRID it has.
+        nodes: numbers of its nodes.
+        delta: whether it is connected in delta.
+        kv: its rated voltage.
+        p_w, q_var: its powers, in the sense of the model.
+        part: its part of the whole.
+    """
+
+    who: CimObject
+    nodes: list[int]
+    delta: bool
+    kv: float
+    p_w: float
+    q_var: float
+    part: float = 1.0
+
+
+def by_owner(parts: Iterable[_T]) -> dict[str, list[_T]]:
+    """Phases of each owner."""
+    found: dict[str, list[_T]] = {}
+    for one in parts:
+        found.setdefault(one.owner, []).append(one)
+    return found
+
+
+def kind(nodes: Sequence[int], delta: bool) -> str:
+    """Words for the phases and the connection of what stands at these nodes."""
+    phases = 1 if delta and len(nodes) == 2 else min(len(nodes), 3)
+    return f"phases={phases} conn={'delta' if delta else 'wye'}"
+
+
+class Places:
+    """Splits what a model has in several phases.
+
+    Args:
+        net: the network.
+        half_v: rated voltages of the halves behind centre taps.
+    """
+
+    def __init__(self, net: Network, half_v: Sequence[float]) -> None:
+        self._net, self._half_v = net, half_v
+
+    def of(self, one: _Owner, own: Sequence[_Phase], connection: str, grounded: bool) -> Iterator[Place]:
+        """One place where three phases take the same, else one for each phase or leg."""
+        kv, delta = self._net.nominal_v(one) / 1e3, connection == "D"
+        named = [each.phase for each in own]
+        alike = len({(each.p_w, each.q_var) for each in own}) == 1 and sorted(named) == ["A", "B", "C"]
+        if not own or alike:
+            nodes = [1, 2, 3] if delta or grounded else [1, 2, 3, 4]
+            yield Place(one, nodes, delta, kv, one.p_w, one.q_var)
+            return
+        if delta and sorted(named) == ["s1", "s2"]:
+            yield Place(one, [1, 2], True, 2.0 * self._half_kv(kv), one.p_w, one.q_var)
+            return
+        if not (grounded or delta or all(name.startswith("s") for name in named)):
+            raise self._net.refuse(one, "a star point at ground, a delta, or three phases that take the same")
+        for each in own:
+            leg = delta and each.phase in LEGS
+            nodes = LEGS[each.phase] if leg else [self._net.node(each, each.phase)]
+            own_kv = self._half_kv(kv) if each.phase.startswith("s") else kv if leg else kv / math.sqrt(3.0)
+            who = one if len(own) == 1 else each
+            yield Place(who, nodes, leg, own_kv, each.p_w, each.q_var, 1.0 / len(own))
+
+    def _half_kv(self, kv: float) -> float:
+        """Of a half behind a centre tap: what is nearest to a rated one, as base voltages differ in use."""
+        rated = (self._half_v or (120.0,))[0] / 1e3
+        return min((kv / math.sqrt(3.0), kv / 2.0, kv), key=lambda each: abs(each - rated))
