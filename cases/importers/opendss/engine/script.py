@@ -27,8 +27,9 @@ MAX_BYTES = 50_000_000  # of one file
 MAX_LINES = 2_000_000  # of all files, those read again counted again
 MAX_LINE = 4_000_000  # characters; load shapes stand in one
 MAX_DEPTH = 50
-_EXISTS = "a file that exists"
+_EXISTS, _INSIDE = "a file that exists", "nothing outside of the folder"
 _SHAPES = ("loadshape", "growthshape", "tshape", "priceshape", "xycurve", "spectrum")
+_OF_TIME = ("loadshape", "tshape", "priceshape")  # a snapshot has no use for what they hold
 _LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 
 
@@ -58,7 +59,8 @@ class Walk:
         self.lines = 0
         self.stopped = False
         self.shapes = shapes
-        self.shape = False  # whether the object at hand is a load shape or the like
+        self.shape = ""  # class of the object at hand, if it is a load shape or the like
+        self.unread: RefusedError | None = None  # the first file of a shape that lies outside of the root
         self.load_model: tuple[str, int, str] | None = None  # where it is set last
         self.rated = False  # whether the script says what lines may carry
 
@@ -162,21 +164,25 @@ class Walk:
             try:
                 found = self._resolve(asked, file, number, "file")
             except RefusedError as refusal:
-                missing = refusal.parts["expected"] == _EXISTS
-                if self.shape and missing and not self.shapes:  # a snapshot has no use for it
-                    self.left_out["data file of a shape that does not exist"] += 1
-                    text = _without(text, given, start)
-                    continue
-                raise
+                expected = str(refusal.parts["expected"])
+                missing, outside = expected == _EXISTS, expected.startswith(_INSIDE)
+                unused = (self.shape and missing) or (self.shape in _OF_TIME and outside)
+                if self.shapes or not unused:
+                    raise
+                where = "outside of the folder" if outside else "that does not exist"
+                self.left_out[f"data file of a shape {where}"] += 1
+                self.unread = self.unread or (refusal if outside else None)
+                text = _without(text, given, start)
+                continue
             text = f"{text[:start]}{_quoted(str(found), text[start - 1 : start])}{text[end:]}"
         return text
 
     def _remember(self, name: str, given: list[Word]) -> None:
         """What the line is about, and whether it says ratings."""
         if name in ("new", "edit") and len(given) > 1:
-            self.shape = given[1].value.partition(".")[0].lower() in _SHAPES
+            self.shape = _shape(given[1].value)
         elif name not in ("more", "m", "~"):
-            self.shape = not name and given[0].name.partition(".")[0] in _SHAPES
+            self.shape = "" if name else _shape(given[0].name)
         self.rated |= any(word.name.startswith(("norma", "rating")) for word in given[1:])
 
     def _resolve(self, asked: str, file: Path, number: int, field: str) -> Path:
@@ -197,15 +203,21 @@ class Walk:
     def _inside(self, path: Path, asked: str, file: Path, number: int, field: str) -> Path:
         path = path.resolve()
         if not path.is_relative_to(self.root):
-            expected = f"nothing outside of the folder {self.root} (root= or --root names another one)"
+            expected = f"{_INSIDE} {self.root} (root= or --root names another one)"
             raise RefusedError(str(file), number, field, asked, expected)
         return path
 
 
+def _shape(title: str) -> str:
+    """The class of an object, where it is a load shape or the like; else nothing."""
+    kind = title.partition(".")[0].lower()
+    return kind if kind in _SHAPES else ""
+
+
 def _without(text: str, given: list[Word], at: int) -> str:
-    """The line without the parameter that has this place in it."""
+    """The line without the parameter that has this place in it; where it has no name a 1 stands for it."""
     word = next(word for word in given if word.start <= at < word.end)
-    return text[: word.start] + text[word.end :]
+    return text[: word.start] + ("" if word.name else "[1]") + text[word.end :]
 
 
 def _quoted(path: str, before: str) -> str:
