@@ -220,7 +220,8 @@ def _between_phases(difference: NDArray[np.complex128]) -> NDArray[np.float64]:
 
 def ungrounded(solution: Any) -> NDArray[np.bool_] | None:
     """(n_nodes, 3) voltages of a per-phase solution in zones without ground; None of a balanced one."""
-    return solution.net.topology.ungrounded if solution.v.shape[-1:] == (3,) else None
+    net = solution.net
+    return net.topology.ungrounded if net.feeder.phases == "per-phase" else None
 
 
 def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
