@@ -39,8 +39,9 @@ def compile(
 
     With ``allow_mesh_pruning=True`` loops are cut to the first-visit breadth-first tree with a
     :class:`MeshWarning` that names the branches left out; with False they raise ValueError. None: balanced
-    feeders are cut, per-phase ones raise. With ``keep_loops=True`` (balanced feeders only) no branch is left
-    out, whatever ``allow_mesh_pruning`` says, and the power flow closes the loops. Parallel branches of a
+    feeders are cut, per-phase ones raise. With ``keep_loops=True`` no branch is left out, whatever
+    ``allow_mesh_pruning`` says, and the power flow closes the loops: of per-phase feeders by Newton's method
+    on Kirchhoff's laws, which takes some fifteen times as long as sweeps along a tree. Parallel branches of a
     balanced feeder are no loop: they carry what they do, and none is left out. Nodes without a source are
     kept, get NaN voltages, and are named in an :class:`IslandWarning`. What an importer left out of its
     source (``feeder.metadata["notes"]``) is said in a :class:`ModelWarning`, unless the feeder is shipped.
@@ -63,9 +64,12 @@ def compile(
         return balanced
     if enforce_q_limits:
         raise ValueError("enforce_q_limits is for balanced feeders: per-phase ones hold no voltages")
-    if keep_loops:
-        raise ValueError("keep_loops is for balanced feeders: per-phase ones are solved as trees")
-    net = compile_per_phase(feeder, allow_mesh_pruning=bool(allow_mesh_pruning), voltage_bands=voltage_bands)
+    net = compile_per_phase(
+        feeder,
+        allow_mesh_pruning=bool(allow_mesh_pruning),
+        voltage_bands=voltage_bands,
+        keep_loops=keep_loops,
+    )
     _tell_notes(feeder)
     return cast(Network, net)
 

@@ -40,6 +40,7 @@ class Network3:
     feeder: Feeder
     allow_mesh_pruning: bool
     voltage_bands: bool
+    keep_loops: bool
     base_mva: float
     base_kv: FloatArray  # (n_bus,) line to line
     present: BoolArray  # (n_bus, 3) phases of each node; legs 1 and 2 of split-phase wires stand at A and B
@@ -63,7 +64,7 @@ class Network3:
         object.__setattr__(self, "topology", self._build(self.closed, warn=True))
 
     def __getstate__(self) -> dict[str, object]:
-        names = ("feeder", "allow_mesh_pruning", "voltage_bands")
+        names = ("feeder", "allow_mesh_pruning", "voltage_bands", "keep_loops")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -75,6 +76,7 @@ class Network3:
                 feeder,
                 allow_mesh_pruning=bool(state["allow_mesh_pruning"]),
                 voltage_bands=bool(state["voltage_bands"]),
+                keep_loops=bool(state["keep_loops"]),
             )
         self.__dict__.update(fresh.__dict__)
 
@@ -168,8 +170,8 @@ class Network3:
 
     def _build(self, closed: BoolArray, *, warn: bool) -> SweepTopology:
         forest = grow_forest(self.n_bus, self.elements, closed, self.sources)
-        if forest.irregular:
-            built = self._reached(closed, forest.irregular)
+        if forest.irregular or (self.keep_loops and forest.dropped):
+            built = self._reached(closed, forest.irregular or "its loops are closed")
         else:
             layout = self._laid_out(forest, self._hung_on(closed))
             irregular = self._bank_ungrounded(layout.floating) or self._half_fed(forest)
@@ -266,7 +268,7 @@ class Network3:
 
     def _reached(self, closed: BoolArray, irregular: str) -> SweepTopology:
         """A topology that only its equations describe."""
-        found = reach(self.n_bus, self.elements, closed, self.sources, self._legs())
+        found = reach(self.n_bus, self.elements, closed, self.sources, self._legs(), self.keep_loops)
         cut = {
             row: tuple(sorted({p for p, _ in at})) if row in found.away else ()
             for row, at in sorted(found.cut.items())
@@ -293,7 +295,7 @@ class Network3:
             nothing.plan, nothing._replace(floating=floating), flows, energised,
             (self.present & ~floating).ravel(), self.node_loads.leg_present.ravel(), in_tree, child_is_to,
             np.array(found.dropped, dtype=np.int64), cut, irregular, lambda _: equations,
-            lambda: None,
+            lambda: None, np.array(found.closing, dtype=np.int64),
         )  # fmt: skip
 
     def _legs(self) -> list[tuple[Conductor, Conductor]]:
@@ -315,7 +317,8 @@ class Network3:
         if dropped and not self.allow_mesh_pruning:
             raise ValueError(
                 f"feeder {self.feeder.name!r} is meshed: these branches close loops: "
-                f"{self._loop_names(dropped)}; open them, or pass allow_mesh_pruning=True to leave them out"
+                f"{self._loop_names(dropped)}; open them, pass keep_loops=True to solve them, or "
+                "allow_mesh_pruning=True to leave them out"
             )
 
     def _loop_names(self, dropped: dict[int, tuple[int, ...]]) -> str:
@@ -347,7 +350,11 @@ class Network3:
 
 
 def compile_per_phase(
-    feeder: Feeder, *, allow_mesh_pruning: bool = True, voltage_bands: bool = False
+    feeder: Feeder,
+    *,
+    allow_mesh_pruning: bool = True,
+    voltage_bands: bool = False,
+    keep_loops: bool = False,
 ) -> Network3:
     """Compile a per-phase feeder; see :func:`distgrid.physics.compile`."""
     column = feeder.column
@@ -367,6 +374,7 @@ def compile_per_phase(
         feeder=feeder,
         allow_mesh_pruning=allow_mesh_pruning,
         voltage_bands=voltage_bands,
+        keep_loops=keep_loops,
         base_mva=feeder.base_mva,
         base_kv=column("nodes", "base_kv"),
         present=present,

@@ -35,6 +35,7 @@ class SweepTopology:
     irregular: str  # why Newton's method solves it instead of sweeps along its tree; empty: sweeps do
     write: Callable[[bool], Equations] = field(repr=False)  # True: telling the currents of branch ends
     grow: Callable[[], AdjointTree | None] = field(repr=False)
+    closing: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # rows that close loops, kept
     lone_rows: list[Callable[..., int]] = field(default_factory=list, repr=False)  # sweeps, lent and returned
     memories: list[Memory] = field(default_factory=list, repr=False)  # of Newton's method, likewise
     lone_adjoints: list[Callable[..., None]] = field(default_factory=list, repr=False)

@@ -75,6 +75,7 @@ def test_written_voltages_are_those_that_opendss_stored(
     assert total["q_loss_mvar"] * 1e3 == pytest.approx(stored["loss_kvar"], rel=1e-4)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("bands", [False, True], ids=["models", "bands"])
 @pytest.mark.parametrize("name", FEEDERS)
 def test_tables_against_opendss(name: str, bands: bool) -> None:
@@ -242,6 +243,7 @@ def test_every_number_has_its_unit() -> None:
                 assert field.metadata[b"unit"].decode() in suffixes[field.name.rsplit("_", 1)[-1]], field
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Files, run.json, a line per phase; a .dss script and a folder of tables are feeders, too."""
     out = tmp_path / "out"
@@ -295,12 +297,15 @@ def test_failure_is_said_in_words_and_by_exit_code(
     assert [(row["kind"], row["element"]) for row in rows] == [("failed_power_flow", "ieee123")]
 
 
-def test_loops_are_pruned_or_refused() -> None:
-    """Capability 97: per-phase feeders are trees; what is left out is said, and never silently."""
+def test_loops_are_kept_pruned_or_refused() -> None:
+    """Capability 97: what is left out is said, and never silently."""
     meshed = cases.load("ieee123").with_switch("sw7", closed=True)
-    for loops in ("keep", "refuse"):
-        with pytest.raises(RunError, match="is meshed"):
-            power_flow(meshed, loops=loops)
+    with pytest.raises(RunError, match="is meshed"):
+        power_flow(meshed, loops="refuse")
+    kept = solved(meshed, loops="keep")
+    assert not kept.notes
+    (closing,) = (row for row in kept.branches.to_pylist() if row["closes_loop"])
+    assert closing["branch_id"] == "l105"
     flow = solved(meshed, loops="prune")
     assert "without" in flow.notes[0]
     left_out = [row["branch_id"] for row in flow.branches.to_pylist() if row["closes_loop"]]

@@ -15,8 +15,9 @@ HERE = Path(__file__).parent
 CASES = HERE.parent / "reference" / "imports"
 FILES = (
     CASES / "pandapower" / "ring.json", CASES / "pandapower" / "per_phase.json",
-    CASES / "cim" / "powsybl_cgmes2.zip", CASES / "psse" / "feeder_v33.raw",
-    CASES / "psse" / "feeder_v35.raw", CASES / "matpower" / "two_buses.m",
+    CASES / "cim" / "powsybl_cgmes2.zip", CASES / "cim" / "valley.xml",
+    CASES / "psse" / "feeder_v33.raw", CASES / "psse" / "feeder_v35.raw",
+    CASES / "matpower" / "two_buses.m",
 )  # fmt: skip
 TRIALS = 20
 

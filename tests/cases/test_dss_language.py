@@ -148,7 +148,6 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "solve loadm=a": "loadmodel = a: expected powerflow",
     "newactor": "one circuit in one actor",
     "redirect other.dss": "a file that exists",
-    "buscoords other.csv": "a file that exists",
     "new load.m bus1=b kv=12.47 kw=(file=/etc/passwd)": "nothing outside of the folder",
     "redirect /dev/zero": "nothing outside of the folder",
     "cd /": "nothing outside of the folder",
@@ -257,7 +256,7 @@ def test_shapes_outside_of_the_root_are_not_read(tmp_path: Path) -> None:
         master = write(folder, m__dss=f"{SMALL}{line}set mode=snap\nsolve\n")
         feeder, report = read_path(master)
         assert feeder.loads.equals(want.loads)
-        assert report.ignored["data file of a shape outside of the folder"] == 1
+        assert report.ignored["data file of a shape that lies outside of the folder"] == 1
     for end in ("solve mode=daily number=2\n", "set mode=yearly\nsolve number=9\n"):
         with pytest.raises(CaseError, match=r"m\.dss:5: file = \.\./shape\.csv: expected nothing outside of"):
             read_path(write(folder, m__dss=SMALL + SHAPE + end))

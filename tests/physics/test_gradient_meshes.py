@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from distgrid import cases, physics
+from distgrid import physics
 
 from .differences import RESULTS, TIGHT, agree, compare
 from .grids import Features, Grid, chain, random_tree, with_parallel_branches
@@ -27,6 +27,7 @@ def test_gradients_of_meshed_feeders_are_central_differences(name: str, ties: in
     compare(kept(mesh(name, ties)), seed=ties)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_gradients_of_random_meshes_are_central_differences(seed: int) -> None:
@@ -34,6 +35,7 @@ def test_gradients_of_random_meshes_are_central_differences(seed: int) -> None:
     compare(kept(random_mesh(seed).feeder()), seed, apart_by=5e-3)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.booleans())
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_gradients_beside_parallel_branches_are_central_differences(seed: int, twisted: bool) -> None:
@@ -202,10 +204,3 @@ def test_a_meshed_transmission_case() -> None:
     for node in (4, 9, 14, 19, 23):
         grid.generator(f"n{node}", 0.4, 1.0 + 0.002 * (node % 3))
     compare(physics.compile(grid.feeder(), keep_loops=True), seed=2)
-
-
-def test_the_same_words_where_the_power_flow_refuses() -> None:
-    """A per-phase loop is refused before there is a solution to derive."""
-    feeder = cases.load("ieee13")
-    with pytest.raises(ValueError, match="per-phase ones are solved as trees"):
-        physics.compile(feeder, keep_loops=True)

@@ -76,7 +76,7 @@ def settle(
             f"feeder {feeder.name!r} is balanced: local control needs the regulators of a per-phase "
             f"feeder, such as {', '.join(cases.names(phases='per-phase')[:3])}"
         )
-    net = physics.compile_per_phase(feeder, allow_mesh_pruning=False, voltage_bands=voltage_bands)
+    net = physics.compile_per_phase(feeder, keep_loops=True, voltage_bands=voltage_bands)
     run = physics.settle_controls(
         net, tap_pos=0 if start == "neutral" else None, max_control_iterations=max_control_iterations
     )

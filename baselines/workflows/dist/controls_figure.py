@@ -29,7 +29,7 @@ def controls_png(feeder: cases.Feeder, tables: Mapping[str, pa.Table], voltage_b
     figure = new_figure(11.0, 4.8)
     left, right = figure.subplots(1, 2, width_ratios=(1.6, 1.0))
     way = way_of(feeder)
-    net = physics.compile_per_phase(feeder, allow_mesh_pruning=False, voltage_bands=voltage_bands)
+    net = physics.compile_per_phase(feeder, keep_loops=True, voltage_bands=voltage_bands)
     for name, colour, tap, on in (
         ("before", BEFORE, "tap_start", "on_start"), ("after", AFTER, "tap_pos", "on"),
     ):  # fmt: skip

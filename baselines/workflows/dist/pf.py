@@ -33,8 +33,8 @@ def power_flow(
     Args:
         feeder: A feeder, the name of a shipped one, a MATPOWER or .dss file or a folder of tables.
         method: "backward-forward", or of balanced feeders "newton" or "fast-decoupled".
-        loops: "keep" solves meshed balanced feeders with all their branches and refuses per-phase ones,
-            "prune" leaves out those that close loops and says which, "refuse" raises.
+        loops: "keep" solves meshed feeders with all their branches, "prune" leaves out those that close loops
+            and says which, "refuse" raises.
         phases: "balanced" or "per-phase"; None: as the feeder is. A balanced feeder is solved per phase in
             the form of `distgrid.cases.model.three_phase`. The other way round there is no sound conversion.
         tol: Largest voltage change of the last iteration, pu.
@@ -102,15 +102,11 @@ def _per_phase(
 ) -> PhasePowerFlow:  # fmt: skip
     with warnings.catch_warnings(record=True) as caught:
         _record()
-        net = physics.compile_per_phase(feeder, allow_mesh_pruning=True, voltage_bands=voltage_bands)
-    if loops != "prune" and net.topology.dropped.size:
-        if loops == "refuse":
-            _refuse_loops(feeder)
-        names = ", ".join(map(str, feeder.column("branches", "branch_id")[net.topology.dropped]))
-        raise RunError(
-            f"feeder {feeder.name!r} is meshed, and per-phase feeders are solved as trees: open a branch of "
-            f"each loop, or choose loops 'prune', which leaves out {names}"
+        net = physics.compile_per_phase(
+            feeder, allow_mesh_pruning=True, keep_loops=loops == "keep", voltage_bands=voltage_bands
         )
+    if loops == "refuse" and net.topology.dropped.size:
+        _refuse_loops(feeder)
     sol = physics.solve(net, method=method, tol=tol, max_iter=max_iter)
     return phase_tables(net, sol, method, _notes(feeder, caught), vuf_max_pct)
 

@@ -215,7 +215,7 @@ def _branches(net: physics.Network3, flows: list[_Flow]) -> pa.Table:
         s[flow.end, flow.branch] += flow.s_mva
         loading[flow.branch] = np.fmax(loading[flow.branch], 100.0 * abs(flow.s_mva) / flow.limit_mva)
     loop = np.zeros(net.n_branch, dtype=bool)
-    loop[net.topology.dropped] = True
+    loop[net.topology.dropped] = loop[net.topology.closing] = True
     columns: dict[str, Any] = {name: col("branches", name) for name in ("branch_id", "from_node", "to_node")}
     columns |= {
         "feeder_id": col("branches", "feeder_id"),

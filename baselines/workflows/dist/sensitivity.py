@@ -111,8 +111,8 @@ def _compiled(feeder: cases.Feeder) -> tuple[physics.Network | physics.Network3,
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", physics.IslandWarning)
         try:
-            net = physics.compile(feeder, allow_mesh_pruning=False, keep_loops=feeder.phases == "balanced")
-        except ValueError as error:  # a per-phase feeder with loops
+            net = physics.compile(feeder, keep_loops=True)
+        except ValueError as error:  # a per-phase feeder with a loop of nothing but closed switches
             raise RunError(str(error)) from error
     return net, tuple(str(warning.message) for warning in caught)
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from .... import physics
 from ....cases import CaseError, Feeder, Problem
 from ....cases.exporters.registry import exporter
 from ....cases.importers.reading import EngineVoltages, Reading
 from ....cases.importers.registry import read_file
-from ...errors import RunError
 from .verification import Verification, compare, nominal_voltages, verify
 
 
@@ -34,46 +31,21 @@ def export_feeder(feeder: Feeder, to: str, file: str | Path) -> Verification:
 
     Raises:
         CaseError: the format cannot hold the feeder, or the suffix is not its own.
-        RunError: what was written is not the feeder; a per-phase feeder with loops, which is not solved here.
+        RunError: what was written is not the feeder.
     """
     one, file = exporter(to), Path(file)
     if file.suffix.lower() != one.suffix:
         shown = file.suffix or "no suffix"
         raise CaseError([Problem(str(file), None, "suffix", shown, f"{one.suffix}, as {to} files have")])
-    _refuse_loops(feeder)
     ours = nominal_voltages(feeder)
     with tempfile.TemporaryDirectory(prefix=f".{file.stem}.", dir=file.absolute().parent) as folder:
         written = Path(folder) / file.name
         one.write(feeder, written, ours)
         reading = read_file(written)
-        if not _loops(reading.feeder):
-            verify(reading)
+        verify(reading)
         found = compare(feeder, _theirs(feeder, reading, one.node_names(feeder), ours))
         written.replace(file)
     return found
-
-
-def _loops(feeder: Feeder) -> tuple[tuple[str, ...], ...]:
-    """Loops of a per-phase feeder that its power flow does not close."""
-    loops = feeder.topology().loops if feeder.phases == "per-phase" else ()
-    if not loops:
-        return ()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            physics.compile(feeder, allow_mesh_pruning=False)
-        except ValueError:
-            return tuple(tuple(loop) for loop in loops)
-    return ()  # branches side by side on different phases
-
-
-def _refuse_loops(feeder: Feeder) -> None:
-    loops = "; ".join(", ".join(loop) for loop in _loops(feeder))
-    if loops:
-        raise RunError(
-            f"feeder {feeder.name!r} cannot be verified: the per-phase power flow closes no loops, and its "
-            f"branches {loops} make some; open a switch in each"
-        )
 
 
 def _theirs(feeder: Feeder, reading: Reading, names: list[str], ours: np.ndarray) -> EngineVoltages:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .... import physics
 from ....cases import Feeder
 from ....cases.importers.reading import EngineFailedError, EngineMissingError, EngineVoltages, Reading
 from ...errors import RunError
+from .band_sides import held, jumping, sides
 
 LARGEST_PU = 1e-6
 NOT_VERIFIED = "not verified"
@@ -33,6 +35,10 @@ class Verification:
         between: how many of them were compared between phases, as they are those of zones without ground.
         potential_pu: by how much the potentials of such zones to ground differ; next to nothing holds them.
         approximated: what was reduced on request, in words: the difference is what that costs.
+        held: loads that were compared on the side of their voltage band where the engine has them, as the
+            power flow has several solutions.
+        apart_pu: how far the solution is that was found here without holding them; infinite: none was.
+        steps: in how many steps of a series, in words.
     """
 
     engine: str
@@ -42,6 +48,9 @@ class Verification:
     approximated: str = ""
     between: int = 0
     potential_pu: float = 0.0
+    held: int = 0
+    apart_pu: float = 0.0
+    steps: str = ""
 
     def __str__(self) -> str:
         if not self.compared:
@@ -50,10 +59,11 @@ class Verification:
             return (
                 f"approximate: {self.approximated}; compared with {self.engine} that costs at most "
                 f"{self.largest_pu:.1e} pu (node {self.node}) of {self.compared} voltages{self._zones()}"
+                f"{self.steps}"
             )
         return (
             f"verified by {self.engine}: largest difference {self.largest_pu:.1e} pu (node {self.node}) of "
-            f"{self.compared} voltages{self._zones()}"
+            f"{self.compared} voltages{self._zones()}{self.steps}{self._several()}"
         )
 
     def _zones(self) -> str:
@@ -62,6 +72,16 @@ class Verification:
         return (
             f", {self.between} of them between phases, in zones without ground (their potentials to it, "
             f"which next to nothing holds, differ by {self.potential_pu:.1e} pu)"
+        )
+
+    def _several(self) -> str:
+        if not self.held:
+            return ""
+        own = "none is" if np.isinf(self.apart_pu) else f"another one, {self.apart_pu:.1e} pu away, is"
+        loads = "1 load" if self.held == 1 else f"{self.held} loads"
+        return (
+            f", with {loads} on the side of the voltage band where {self.engine} has them: they jump at its "
+            f"edges, so that there are several solutions, of which {own} found here"
         )
 
 
@@ -93,8 +113,62 @@ def compare(feeder: Feeder, theirs: EngineVoltages, approximated: str = "") -> V
     Where something was reduced on request the difference is told, whatever it is, as long as no node is dead
     on one side only.
     """
-    solution = _nominal(feeder)
-    return compare_voltages(feeder, np.asarray(solution.v), theirs, approximated, ungrounded(solution))
+    solution = solution_of(feeder, {})
+    ours = np.asarray(solution.v) if bool(solution.converged) else None
+    return compare_solution(feeder, ours, theirs, {}, approximated, ungrounded(solution))
+
+
+def compare_solution(
+    feeder: Feeder,
+    ours: NDArray[np.complex128] | None,
+    theirs: EngineVoltages,
+    powers: Mapping[str, NDArray[np.float64]],
+    approximated: str = "",
+    without_ground: NDArray[np.bool_] | None = None,
+) -> Verification:
+    """Compare a solution with that of an engine; where there are several, the same one.
+
+    Args:
+        feeder: what was solved.
+        ours: its voltages; None: no solution was found.
+        theirs: those of the engine.
+        powers: loads in place of the nominal ones, see `band_sides.held`.
+        approximated: see `compare`.
+        without_ground: see `compare_voltages`.
+    """
+    try:
+        if ours is None:
+            raise _no_solution(feeder)
+        return compare_voltages(feeder, ours, theirs, approximated, without_ground)
+    except RunError as first:
+        found = _held(feeder, ours, theirs, powers, approximated)
+        if found is None:
+            raise first from None
+        return found
+
+
+def _held(
+    feeder: Feeder,
+    ours: NDArray[np.complex128] | None,
+    theirs: EngineVoltages,
+    powers: Mapping[str, NDArray[np.float64]],
+    approximated: str,
+) -> Verification | None:
+    """The comparison with loads that jump held where the engine has them; None where it fails, too."""
+    parts = jumping(feeder) if feeder.phases != "balanced" and not approximated else []
+    if not parts:
+        return None
+    there = sides(feeder, parts, theirs.v_pu)
+    differing = np.ones(len(parts), dtype=bool) if ours is None else there != sides(feeder, parts, ours)
+    solution = solution_of(held(feeder, parts, there, powers), {})
+    if not differing.any() or not bool(solution.converged):
+        return None
+    try:
+        found = compare_voltages(feeder, np.asarray(solution.v), theirs, "", ungrounded(solution))
+    except ImportDifferenceError:
+        return None
+    apart = np.inf if ours is None else float(np.nanmax(np.abs(ours - np.asarray(solution.v))))
+    return replace(found, held=int(differing.sum()), apart_pu=apart)
 
 
 def compare_voltages(
@@ -156,16 +230,16 @@ def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
     Raises:
         RunError: no solution, or loops that the power flow cannot close; names them.
     """
-    return np.asarray(_nominal(feeder).v)
-
-
-def _nominal(feeder: Feeder) -> Any:
     solution = solution_of(feeder, {})
     if not bool(solution.converged):
-        loops = "; ".join(", ".join(loop) for loop in feeder.topology().loops)
-        closes = f"; its loops: branches {loops}" if loops else ""
-        raise RunError(f"feeder {feeder.name!r}: the power flow finds no solution at nominal load{closes}")
-    return solution
+        raise _no_solution(feeder)
+    return np.asarray(solution.v)
+
+
+def _no_solution(feeder: Feeder) -> RunError:
+    loops = "; ".join(", ".join(loop) for loop in feeder.topology().loops)
+    closes = f"; its loops: branches {loops}" if loops else ""
+    return RunError(f"feeder {feeder.name!r}: the power flow finds no solution at nominal load{closes}")
 
 
 def solution_of(feeder: Feeder, loads: dict[str, Any]) -> Any:
@@ -174,11 +248,11 @@ def solution_of(feeder: Feeder, loads: dict[str, Any]) -> Any:
     Raises:
         RunError: loops that the power flow cannot close, loads that the feeder cannot have.
     """
-    options: dict[str, Any] = {"keep_loops": True} if feeder.phases == "balanced" else {"voltage_bands": True}
+    bands = feeder.phases == "per-phase"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            net: Any = physics.compile(feeder, **options)
+            net: Any = physics.compile(feeder, keep_loops=True, voltage_bands=bands)
             return physics.solve(net, **loads, tol=_TOL, max_iter=_MAX_ITER)
         except ValueError as error:
             raise RunError(f"feeder {feeder.name!r} cannot be solved here: {error}") from error

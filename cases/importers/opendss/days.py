@@ -34,19 +34,32 @@ _SHOWN = 5
 _EXACT = 1e-9  # of the largest power of a point: what shares of models may move
 
 
-def profiles_of(path: str | Path, options: DssOptions, feeder: Feeder, report: DssReport) -> Profiles:
+def profiles_of(compiled: Compiled, feeder: Feeder, report: DssReport) -> Profiles:
     """The series of a script that was read, and what OpenDSS finds in some of the steps.
 
     Args:
-        path: the script.
-        options: how it was read.
+        compiled: days of the script.
         feeder: what came of it.
         report: beside the feeder.
 
     Raises:
+        CaseError: a shape that is not usable.
+    """
+    return _Days(compiled, feeder, report).profiles()
+
+
+def days_of(path: str | Path, options: DssOptions) -> Compiled:
+    """Days of a script, as OpenDSS plays them.
+
+    Raises:
         CaseError: nothing follows a shape, a shape that is not usable, a step that OpenDSS does not solve.
     """
-    return _Days(run(path, options, days=True), feeder, report).profiles()
+    return run(path, options, days=True)
+
+
+def shapes_followed(compiled: Compiled) -> dict[str, str]:
+    """Which shape each element follows in days of a script, by class and name."""
+    return {title: shape for title, (shape, _) in compiled.header["taken"].items()}
 
 
 class Series(NamedTuple):

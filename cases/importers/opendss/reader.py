@@ -13,6 +13,7 @@ from ...errors import CaseError, Problem
 from ...model.der_loads import stamped
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
+from .apart import with_loads_apart
 from .compiled.assets import assets_of
 from .compiled.circuit import Reading
 from .compiled.injections import Injection
@@ -33,6 +34,8 @@ class DssOptions:
         approximate: whether neutral conductors that the tables cannot hold are taken as grounded.
         time_s: what the engine may take.
         memory_bytes: what it may take up.
+        follow: shape that each element follows, by class and name, where series are wanted: loads of one
+            point that none could hold stand at nodes of their own then, see `apart`.
     """
 
     feeder_id: str | None = None
@@ -40,6 +43,7 @@ class DssOptions:
     approximate: bool = False
     time_s: float = TIME_LIMIT_S
     memory_bytes: int = MEMORY_LIMIT_BYTES
+    follow: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +105,23 @@ def run(path: str | Path, options: DssOptions, *, days: bool = False) -> Compile
     return compile_script(file, root, time_s=options.time_s, memory_bytes=options.memory_bytes, days=days)
 
 
+def _followed(reading: Reading, follow: Mapping[str, str]) -> dict[str, str]:
+    """What the power of each row of the loads table follows: a shape, or the element that gives it."""
+    found = {
+        row.name: follow[title]
+        for title, rows in reading.loads.items() if title in follow and title not in reading.steady
+        for row in rows
+    }  # fmt: skip
+    return found | {row.name: title for title, given in reading.given.items() for row in given.rows}
+
+
 def convert(compiled: Compiled, file: str, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:
     """The feeder that a compiled circuit is; see `read`."""
     options = options or DssOptions()
     reading = Reading(Pieces(compiled, file), approximate=options.approximate)
     parts = reading.parts()
+    if options.follow is not None:
+        parts = with_loads_apart(parts, _followed(reading, options.follow))
     with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
         tables = Tables(parts, file)
         feeder = with_layout(tables.feeder(options.feeder_id))

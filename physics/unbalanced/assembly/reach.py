@@ -32,6 +32,7 @@ class Reach:
     clash: list[int]  # rows that connect two sources
     legs: set[Conductor]  # phases that are fed through loads between phases alone
     in_series: bool  # whether some phase is fed through windings or loads that lie in series
+    closing: list[int]  # rows that close loops and are kept
 
     @property
     def dropped(self) -> list[int]:
@@ -58,8 +59,9 @@ class _Bundle:
 class _Flood:
     def __init__(
         self, n_bus: int, elements: list[Element], closed: BoolArray, sources: list[SourceTerminal],
-        legs: Iterable[tuple[Conductor, Conductor]],
+        legs: Iterable[tuple[Conductor, Conductor]], keep_loops: bool,
     ) -> None:  # fmt: skip
+        self.keep_loops = keep_loops
         self.bundles: dict[SegmentEnds, _Bundle] = {}
         self.at: dict[int, list[_Bundle]] = {}
         for element in elements:
@@ -74,6 +76,7 @@ class _Flood:
         self.cut: dict[int, list[tuple[int, int]]] = {}
         self.away: dict[int, bool] = {}
         self.clash: set[int] = set()
+        self.closing: set[int] = set()
         self.by_legs: set[Conductor] = set()
         self.in_series = False
         self.done: set[tuple[SegmentEnds, int]] = set()  # phases of lines of a bundle that are settled
@@ -119,9 +122,11 @@ class _Flood:
             if other in self.root_of and self.of_bundle.get(other) != bundle.ends:
                 if self.root_of[other] != root:
                     self.clash.update(e.row for e in mine)
-                for element in mine:
-                    self.cut.setdefault(element.row, []).append((phase, int(element.to_node == node)))
-                continue
+                if not self.keep_loops:
+                    for element in mine:
+                        self.cut.setdefault(element.row, []).append((phase, int(element.to_node == node)))
+                    continue
+                self.closing.update(e.row for e in mine)
             for element in mine:
                 self.line_phases.setdefault(element.row, set()).add(phase)
                 self.away.setdefault(element.row, element.from_node == node)
@@ -168,8 +173,11 @@ class _Flood:
         for winding, (start, end) in zip(element.pairs(), element.sides(), strict=True):
             child = {(far, phase) for phase, _ in (end if forward else start)}
             if child <= held and taken & child:
-                self.cut.setdefault(element.row, []).extend(sorted((p, int(not forward)) for _, p in child))
-                continue
+                if not self.keep_loops:
+                    cut = self.cut.setdefault(element.row, [])
+                    cut.extend(sorted((p, int(not forward)) for _, p in child))
+                    continue
+                self.closing.add(element.row)
             if taken:
                 held |= child
             kept.append((winding, start if forward else end, end if forward else start))
@@ -275,14 +283,16 @@ def reach(
     closed: BoolArray,
     sources: list[SourceTerminal],
     legs: Iterable[tuple[Conductor, Conductor]],
+    keep_loops: bool = False,
 ) -> Reach:
     """Follow the closed branches from the sources, breadth first.
 
-    ``legs``: the two ends of everything that draws power between two phases.
+    ``legs``: the two ends of everything that draws power between two phases. ``keep_loops``: cut none.
     """
-    flood = _Flood(n_bus, elements, closed, sources, legs)
+    flood = _Flood(n_bus, elements, closed, sources, legs, keep_loops)
     flood.run()
     return Reach(
         flood.root_of, {row: sorted(at) for row, at in flood.line_phases.items()}, flood.windings,
         flood.taps_centred, flood.cut, flood.away, sorted(flood.clash), flood.by_legs, flood.in_series,
+        sorted(flood.closing),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from .words import words
 POWER_FLOW = 1  # Solution.LoadModel
 SNAPSHOT = 0  # Solution.Mode
 LONGEST_SERIES = 10_000  # steps that a script may solve in one go: a year of hours, not of quarters
+WORK = 40_000_000  # steps times nodes that a script may solve in all series: a minute or two
 # Tolerance, most and fewest iterations. Zones without ground come no closer than one of these: rounding moves
 # all their phases together, and nothing else. After so many iterations all other voltages are as close as the
 # first says; no fewer, as each solution begins machines that hold a voltage anew.
@@ -50,6 +51,7 @@ class Session:
         self.walk = Walk(root, self.commands, self.options, shapes=shapes)
         self.said = Said(root)
         self.notes: list[str] = []
+        self.work = WORK  # what is left of it
 
     def run(self, file: Path) -> None:
         """Run the script.
@@ -78,8 +80,12 @@ class Session:
         asked = one.text[words(one.text)[0].end :].strip(" ,\t")
         if asked:
             self.dss.Text.Command = f"set {asked}"
-        number = int(self.dss.ActiveCircuit.Solution.Number)
-        if number > LONGEST_SERIES:
+        solution = self.dss.ActiveCircuit.Solution
+        number = int(solution.Number) if int(solution.Mode) != SNAPSHOT else 1
+        if number > 1:
+            self.dss.Text.Command = "makebuslist"
+            self.work -= number * int(self.dss.ActiveCircuit.NumNodes)
+        if number > LONGEST_SERIES or self.work < 0:
             self.dss.Text.Command = "set mode=snapshot number=1"
             shown = f"{Path(one.file).name}:{one.line}: solve: {number} steps"
             self.notes.append(f"{shown} are not run, a snapshot stands for them")
