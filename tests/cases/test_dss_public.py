@@ -100,7 +100,7 @@ def test_names_with_dots_are_names(tmp_path: Path) -> None:
         SMALL.replace("line.a", "line.a.1").replace("load.l", "load.l.2")
         + "new loadshape.15_30.44_-97.6 npts=2 interval=12 mult=(.5 1) qmult=(.25 .5)\n"
         "new loadshape.x.y npts=2 interval=12 mult=(.5 1) interpolation=edge\n"
-        "load.l.2.yearly=15_30.44_-97.6\nnew load.m.3 bus1=b kv=12.47 kw=60 kvar=30 daily=x.y\n"
+        "edit load.l.2 yearly=15_30.44_-97.6\nnew load.m.3 bus1=b kv=12.47 kw=60 kvar=30 daily=x.y\n"
     )
     reading = read_file(script, ReadOptions())
     assert reading.feeder.column("loads", "load_id").tolist() == ["l.2", "m.3"]

@@ -137,7 +137,7 @@ class Days:
         return bool(self._said(name, "qmult").strip("[]() "))
 
     def _said(self, name: str, field: str) -> str:
-        """A property of a shape; its name may have dots, which a question in the script's language may not."""
+        """A property of a shape, whose name may have dots; no question of a script can have them."""
         self.circuit.SetActiveClass("LoadShape")
         self.circuit.ActiveClass.Name = name
         return str(self.circuit.ActiveDSSElement.Properties(field).Val)
