@@ -141,6 +141,8 @@ def test_capacitor_controls_watch_the_phase_that_their_kind_looks_at() -> None:
         "type=voltage ptphase=avg onsetting=118 offsetting=124": "ptphase = avg: expected one phase",
         "type=kvar ctphase=max ptphase=max onsetting=300 offsetting=-200": "ctphase = max",
         "type=kvar ctphase=3 voltoverride=yes onsetting=300 offsetting=-200": "ctphase, ptphase = 3, 1",
+        "type=kvar\ncapacitor.c.numsteps=2": "capacitor = c: expected a bank of one step that takes part",
+        "type=kvar\ncapacitor.c.enabled=no": "capacitor = c: expected a bank of one step",
     }
     for said, phase in watched.items():
         feeder, report = read_text(SMALL + bank + said + off)
