@@ -1,7 +1,8 @@
 # Everything starts from Python (3.11 to 3.13) and make: each target first builds what it needs.
 #
 #   make demo     two scripted policies on held-out days of a real feeder: scores, a picture, Parquet
-#   make test     the whole test suite
+#   make test     the quick tests: a proof of everything, in a few minutes
+#   make test-slow  the other tests; what merges has passed both
 #   make lint     ruff, mypy, import directions
 #   make bench    timings
 #   make docs     the documentation site, into site/
@@ -30,7 +31,7 @@ SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint lint-style lint-types lint-imports plain-copy bench docs rllib adapters $(ADAPTERS) clean
+.PHONY: help setup demo test test-slow lint lint-style lint-types lint-imports plain-copy bench docs rllib adapters $(ADAPTERS) clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -99,7 +100,10 @@ demo: $(RUNTIME)
 	  --split test --episodes $(EPISODES) --out $(OUT) --fresh
 
 test: $(FULL)
-	@$(BIN)/pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(FULL)
+	@$(BIN)/pytest -n auto --dist loadfile -m slow $(PYTEST_ARGS)
 
 lint: lint-style lint-types lint-imports
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -60,8 +60,15 @@ FIRST = (
     "cases/test_saving_over.py",
     "cases/test_matpower_fuzz.py",
     "cases/test_memory.py",
-    "repo/test_documents.py",
+    "cases/test_time_in_proportion.py",
+    "cases/test_dss_language.py",
+    "cases/test_dss_fuzz.py",
+    "cases/test_feeder_files.py",
+    "repo/test_imports.py",
+    "repo/test_metadata.py",
+    "repo/test_docstrings.py",
     "baselines/test_phase_dispatch.py",
+    "repo/test_documents.py",
     "repo/test_site.py",
     "physics/test_kernel_cache.py",
     "physics/test_inlining.py",
@@ -89,7 +96,29 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests are slow, and their order."""
+    mark_the_rest_slow(items)
+    put_in_order(items)
+
+
+def mark_the_rest_slow(items: list[pytest.Item]) -> None:
+    """Of a test with `quick(n)`, n cases evenly taken from all of them are quick, and the others slow."""
+    cases: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("quick"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for of_a_test in cases.values():
+        marker = of_a_test[0].get_closest_marker("quick")
+        assert marker is not None
+        step = -(-len(of_a_test) // marker.args[0])
+        for number, item in enumerate(of_a_test):
+            if number % step:
+                item.add_marker("slow")
+
+
+def put_in_order(items: list[pytest.Item]) -> None:
     """The files of `FIRST`, then those of most tests; tests stay in the order of their file."""
     folder = Path(__file__).resolve().parent
     tests = Counter(item.path for item in items)

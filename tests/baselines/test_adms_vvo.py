@@ -86,6 +86,7 @@ def regulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in calls}
 
 
+@pytest.mark.slow
 def test_tables_are_those_that_are_published(plan: Path) -> None:
     """Row 67, 79, 90: all tables, the picture and run.json; valid by the schema that is published; one row a
     device for every snapshot, level and type of day.
@@ -109,6 +110,7 @@ def test_tables_are_those_that_are_published(plan: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_settings_differ_by_day_and_the_cut_of_losses_is_real(plan: Path) -> None:
     """Row 67, 68: types of days have other settings; the losses and voltages of every interval are those
     that pandapower finds at the settings written, to 1e-6, and their sums are the performance.
@@ -167,6 +169,7 @@ def test_capacity_with_the_plan_is_no_less(plan: Path) -> None:
     assert all(row["with_plan_mw"] >= row["as_stored_mw"] for row in rows)
 
 
+@pytest.mark.slow
 def test_conservation_voltage_reduction_saves_energy_within_the_band(regulated: dict[str, Path]) -> None:
     """Row 69: with the voltage-dependent loads of IEEE 13 the plan takes less energy from upstream than the
     relays and than doing nothing, loads take less, and no voltage leaves the band that local control keeps.
@@ -246,6 +249,7 @@ class _Mortal(VvoPlanJob):
         return super().do_chunk(context, chunk)
 
 
+@pytest.mark.slow
 def test_killed_and_given_again_and_by_processes_the_bytes_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

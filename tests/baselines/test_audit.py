@@ -96,6 +96,7 @@ def test_a_task_whose_optimum_is_a_constant_is_refused(register: Registers) -> N
     assert found.share("random") < found.share("best constant")
 
 
+@pytest.mark.slow
 def test_storage_that_is_free_at_the_end_is_found_out(register: Registers) -> None:
     """A battery that is emptied before the end saves losses for nothing; not so where wear is priced."""
     fleet = [Battery(18, 0.5, 2.0), PV(30, 0.5, controls="q")]
@@ -117,6 +118,7 @@ def test_a_reward_whose_optimum_violates_is_found_out(register: Registers) -> No
     assert passes(found)["reward and limits agree"] is False
 
 
+@pytest.mark.slow
 def test_a_failure_that_pays_is_found_out(register: Registers) -> None:
     """A failed power flow that takes less than the rest of the day costs would be the way out."""
     fleet = [PV(30, 0.8, controls="q")]
@@ -142,6 +144,7 @@ class Drifting(DistGridEnv):
     """Shows its first entry outside of the space; a subclass, whose rows nobody can make."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["multi-discrete", "discrete", Hybrid(levels={"battery_18.p": 3})])
 def test_every_action_space_is_audited(space: object, register: Registers) -> None:
     """Constants are codes: of a discrete space all joint actions are tried."""
@@ -154,6 +157,7 @@ def test_every_action_space_is_audited(space: object, register: Registers) -> No
     assert found.share("best constant") <= 1.0
 
 
+@pytest.mark.slow
 def test_the_same_audit_has_the_same_numbers_on_any_threads(register: Registers) -> None:
     """Every search has its own seed."""
     identity = register(VoltVar(episode=SIX_HOURS), [Battery(18, 0.5, 2.0), PV(30, 0.5, controls="q")])

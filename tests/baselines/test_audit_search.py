@@ -61,6 +61,7 @@ def test_which_dimensions_matter_in_their_own_interval_alone() -> None:
     assert found.tolist() == [True, True, True, False]
 
 
+@pytest.mark.slow
 def test_the_reference_of_a_day_reaches_the_known_optimum() -> None:
     """Storage against a linear program, momentary dimensions against their targets: to one per cent."""
     shop: Any = Shop()

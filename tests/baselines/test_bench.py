@@ -47,6 +47,7 @@ def pf_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 # -- distgrid bench pf -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pf_json_keeps_its_form(pf_run: tuple[str, Path]) -> None:
     text = pf_run[1].read_text()
     report = PfReport.model_validate_json(text)
@@ -95,6 +96,7 @@ def test_tables_name_machine_versions_targets_and_that_it_was_quick(pf_run: tupl
         assert words in shown
 
 
+@pytest.mark.slow
 def test_a_missing_peer_is_a_row_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "installed", lambda _: None)
     report = bench.bench_pf(quick=True, batch=2)
@@ -252,6 +254,7 @@ def test_contenders_take_turns_and_the_first_call_is_not_timed() -> None:
 # -- distgrid bench env ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_env_json_is_all_that_goes_to_stdout() -> None:
     result = CliRunner().invoke(
         build_app(), ["bench", "env", "--quick", "--json", "-"], catch_exceptions=False
@@ -271,6 +274,7 @@ def test_env_json_is_all_that_goes_to_stdout() -> None:
             assert part in words, "a part was renamed in the environment: see bench/env.py"
 
 
+@pytest.mark.slow
 def test_vector_json_and_what_its_targets_are_held_against() -> None:
     result = CliRunner().invoke(
         build_app(), ["bench", "vector", "--quick", "--threads", "2", "--json", "-"], catch_exceptions=False
@@ -298,6 +302,7 @@ def test_vector_json_and_what_its_targets_are_held_against() -> None:
             assert part in words, "a part was renamed in the environment: see bench/vector.py"
 
 
+@pytest.mark.slow
 def test_the_stopwatch_leaves_nothing_behind() -> None:
     assert bench_env_room.bench_env(quick=True).quick
     assert vars(dist)["step_info"] is info.step_info

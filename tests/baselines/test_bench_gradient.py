@@ -13,6 +13,7 @@ from distgrid.baselines.bench.report.results import GradientReport
 from distgrid.cli import build_app
 
 
+@pytest.mark.slow
 def test_quick_run(tmp_path: Path) -> None:
     """A row and a batch of a balanced and of a per-phase feeder."""
     path = tmp_path / "gradient.json"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from distgrid.baselines.bench.report.results import OpfReport
 from distgrid.cli import build_app
 
 
+@pytest.mark.slow
 def test_quick_run(tmp_path: Path) -> None:
     """One feeder and a day of eight steps; pandapower and IPOPT agree with ours, plans with their replay."""
     path = tmp_path / "opf.json"

@@ -54,6 +54,7 @@ def steps(problem: PhaseProblem, rows: int) -> tuple[Floats, Floats]:
 # -- the command -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_json_keeps_its_form(run: tuple[str, Path]) -> None:
     text = run[1].read_text()
     report = Pf3Report.model_validate_json(text)
@@ -88,6 +89,7 @@ def test_tables_name_targets_and_that_it_was_quick(run: tuple[str, Path]) -> Non
         assert words in run[0]
 
 
+@pytest.mark.slow
 def test_without_peers_the_node_equations_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (peers, opendss):
         monkeypatch.setattr(module, "installed", lambda _: None)

@@ -32,6 +32,7 @@ def brackets(env: Any) -> dict[int, Bracket]:
     return {day: bracket(env, day) for day in DAYS}
 
 
+@pytest.mark.slow
 def test_value_and_bound_are_within_a_per_cent_of_what_there_is_to_gain(
     brackets: dict[int, Bracket],
 ) -> None:
@@ -70,6 +71,7 @@ def small() -> DistGridEnv:
     return DistGridEnv("case33bw", fleet, task=task, load_scale=1.2)
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(day=st.integers(0, 360), seed=st.integers(0, 2**31 - 1))
 def test_nobody_passes_the_bound_of_any_devices(small: DistGridEnv, day: int, seed: int) -> None:
@@ -87,6 +89,7 @@ def test_nobody_passes_the_bound_of_any_devices(small: DistGridEnv, day: int, se
     assert found.best_known <= found.bound + 1e-6
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "sessions", [((8.0, 17.0, 1.2),), ((18.0, 31.0, 1.2),), None], ids=["day", "night", "drawn"]
 )
@@ -117,6 +120,7 @@ def test_the_demand_charge_of_a_day_is_proved() -> None:
     assert found.gap < 1e-5
 
 
+@pytest.mark.slow
 def test_the_policy_plays_its_plan_beside_rules(brackets: dict[int, Bracket]) -> None:
     """`optimal` in a run: the value of the bracket."""
     result = baselines.rollout(ID, ["optimal"], 1, split="test", seed=0, progress=False)

@@ -74,6 +74,7 @@ def random_return(env: DistGridEnv, day: int, seed: int) -> float:
     return total
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("kind", FLEETS)
 def test_no_play_passes_the_bound(kind: str) -> None:
     """Plan, rest and random play of half a day, cold and with prices of winter."""

@@ -54,6 +54,7 @@ def rationed() -> DistGridEnv:
     return DistGridEnv("case33bw", _fleet(), task=task, load_scale=1.2)
 
 
+@pytest.mark.slow
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(day=st.integers(0, 360), seed=st.integers(0, 2**31 - 1))
 def test_nobody_passes_the_bound_of_taps_and_banks(rationed: DistGridEnv, day: int, seed: int) -> None:

@@ -38,6 +38,7 @@ def certify(out: Path, *more: str) -> int:
     return code
 
 
+@pytest.mark.slow
 def test_the_verb_writes_brackets_and_goes_on_to_the_same_bytes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +70,7 @@ def test_an_unknown_environment_is_an_error_before_anything_is_written(
     assert not (tmp_path / "out" / "certificates.parquet").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", ["VoltVar3-ieee13-discrete-v1", "HostingCapacity-33bw-v0"])
 def test_without_a_relaxation_there_is_a_best_known_and_no_bound(
     env: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -107,6 +109,7 @@ def test_days_per_phase_are_planned_on_their_power_flow() -> None:
     assert found.bound is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [ID, "PeakShaving-33bw-v0"])
 def test_shipped_certificates_are_those_of_the_environment_as_it_is(name: str) -> None:
     """Days recomputed: what was shipped belongs to this code and these data."""

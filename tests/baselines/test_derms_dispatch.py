@@ -31,6 +31,7 @@ def dispatched(
     return int(left.value.code or 0), found, error
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("way", [[], ["--aggregators"]], ids=["direct", "aggregators"])
 def test_the_head_follows_its_setpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], way: list[str]

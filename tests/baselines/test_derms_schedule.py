@@ -133,6 +133,7 @@ def test_the_call_of_the_issue_writes_a_proved_schedule(folder: Folder) -> None:
     assert run.results["status"] == "optimal"
 
 
+@pytest.mark.slow
 def test_policies_and_objectives_order_as_they_must(folder: Folder) -> None:
     """Row 47, 50, 55: rules and MPC cost no less than the optimum; min-peak lowers the highest import."""
     days = {}

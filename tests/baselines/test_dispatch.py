@@ -97,6 +97,7 @@ def test_least_cost_is_that_of_pandapowers_interior_point(
     assert ("q_max", "b") in {(one.kind, one.element) for one in found.binding}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("objective", ["loss", "voltage"])
 @pytest.mark.parametrize("name", ["case33bw", "case118zh"])
 def test_the_optimum_is_that_of_ipopt(name: str, objective: str) -> None:

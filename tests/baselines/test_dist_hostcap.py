@@ -108,6 +108,7 @@ def test_without_ratings_buses_near_the_head_take_more(
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_killed_and_done_again_ends_with_the_same_bytes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_killed_and_done_again_ends_with_the_same_bytes(
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_together_and_divided_as_is_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A total for a set: the best division takes no less than equal parts, and no less than one bus alone."""
     found = {}
@@ -256,6 +258,7 @@ def test_the_next_per_cent_violates(tmp_path: Path) -> None:
     assert not kept[32:].any()
 
 
+@pytest.mark.slow
 def test_the_guide_shows_what_commands_print(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_switches_are_set_and_the_plan_is_that_of_the_feeder_so_set(
     assert (tmp_path / "out" / "dist_opf.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_taps_and_banks_and_then_switches(tmp_path: Path) -> None:
     """Row 27: the optimum of all combinations; switches make it better, and nothing bounds all together."""
     feeder = regulated()

@@ -253,6 +253,7 @@ def test_bad_input(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_folders_that_hold_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Trap 26: nobody's files are overwritten, another run only with --fresh."""
     out = tmp_path / "out"
@@ -277,6 +278,7 @@ def test_folders_that_hold_something_else(tmp_path: Path, capsys: pytest.Capture
     assert sorted(p.name for p in foreign.iterdir()) == ["notes.txt", "run.json"]
 
 
+@pytest.mark.slow
 def test_as_a_process(tmp_path: Path) -> None:
     """The command line as users run it: exit status 3 reaches the shell."""
     done = subprocess.run(

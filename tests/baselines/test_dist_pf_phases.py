@@ -75,6 +75,7 @@ def test_written_voltages_are_those_that_opendss_stored(
     assert total["q_loss_mvar"] * 1e3 == pytest.approx(stored["loss_kvar"], rel=1e-4)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("bands", [False, True], ids=["models", "bands"])
 @pytest.mark.parametrize("name", FEEDERS)
 def test_tables_against_opendss(name: str, bands: bool) -> None:
@@ -242,6 +243,7 @@ def test_every_number_has_its_unit() -> None:
                 assert field.metadata[b"unit"].decode() in suffixes[field.name.rsplit("_", 1)[-1]], field
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Files, run.json, a line per phase; a .dss script and a folder of tables are feeders, too."""
     out = tmp_path / "out"

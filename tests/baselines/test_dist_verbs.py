@@ -82,6 +82,7 @@ def test_every_verb_is_here() -> None:
     assert kinds == set(CALLS)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("verb", CALLS)
 def test_a_verb_reads_writes_and_shows(
     verb: str, inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -185,6 +186,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("verb", CALLS)
 def test_a_verb_is_one_function(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Row 76: what a verb writes is what a function of the library returns."""

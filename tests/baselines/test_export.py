@@ -36,6 +36,7 @@ FEEDERS: dict[str, Callable[[], Feeder]] = {
 }
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("name", "to"), [(name, to) for name in FEEDERS for to in SUFFIX if (name, to) != ("equivalents", "cim")]
 )

@@ -19,6 +19,7 @@ from .pandapower_nets import SMALL
 LARGE = ("case118zh", "case136ma", "case141", "case533mt_hi", "case533mt_lo", "european_lv")
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in cases.names()]
 )
@@ -81,6 +82,7 @@ def test_what_comes_back_is_what_was_written(tmp_path: Path) -> None:
                     assert other == value, (table, one, column)
 
 
+@pytest.mark.slow
 def test_what_opendss_cannot_hold_is_refused_by_name(tmp_path: Path) -> None:
     """Row 3: a held voltage, a shift of no windings, phases of a source that differ; nothing is written."""
     bare = cases.load("ieee13")

@@ -225,6 +225,7 @@ def command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
 VERBS = [["pf", "case33bw"], ["controls", "ieee13"]]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("verb", VERBS, ids=["pf", "controls"])
 @pytest.mark.parametrize("where", ["absolute", "above", "stranger"])
 @pytest.mark.parametrize("fresh", [[], ["--fresh"]], ids=["again", "fresh"])
@@ -251,6 +252,7 @@ def test_workflows_remove_nothing_but_their_own_tables(
     assert content(out) == before
 
 
+@pytest.mark.quick(3)
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("verb", VERBS, ids=["pf", "controls"])
 @pytest.mark.parametrize("make", [link, pipe, device, directory])

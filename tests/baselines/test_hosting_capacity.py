@@ -102,6 +102,7 @@ def pandapower_bisection(bus: str, low: float, high: float) -> float:
     return low
 
 
+@pytest.mark.slow
 def test_plain_bisection_by_pandapower_ends_there() -> None:
     """Capability 31: equal to bisection on another tool's AC power flow to 1 kW."""
     found = hosting_capacity(

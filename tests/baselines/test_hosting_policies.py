@@ -43,6 +43,7 @@ def connected_mw(env: DistGridEnv, policy: Any) -> float:
     return total
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("env", ["33bw", "118zh", "141"])
 def test_looking_ahead_beats_the_rule_and_violates_nothing(env: str) -> None:
     """Capability 38: candidates are swept until a limit is passed; what is connected never passes one."""

@@ -17,6 +17,7 @@ SUFFIXES = {suffix for one in IMPORTERS for suffix in one.suffixes}
 FILES = sorted(path for path in CASES.glob("*/*") if path.suffix in SUFFIXES)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_file_is_the_network_that_others_solve(path: Path) -> None:
     """Rows 1, 3, 5 and 115: by the engine of its format, and by the voltages that lie beside it."""

@@ -134,6 +134,7 @@ def test_machines_hold_their_voltage(tmp_path: Path) -> None:
         cases.load(lost)
 
 
+@pytest.mark.slow
 def test_pandapowers_converter_reads_the_same_network(archive: Path) -> None:
     """Row 115: what is written here, and a model of powsybl's, through a converter that is not ours.
 

@@ -52,6 +52,7 @@ def check_renamed(feeder: Feeder) -> None:
         assert set(feeder.column(name, "feeder_id")) <= {"F1"}, name
 
 
+@pytest.mark.slow
 def test_each_grid_of_a_net_is_a_feeder(tmp_path: Path) -> None:
     """Rows 3 and 4: by the name of what feeds it; the open tie to the other one stays behind."""
     path = tmp_path / "two.json"
@@ -69,6 +70,7 @@ def test_each_grid_of_a_net_is_a_feeder(tmp_path: Path) -> None:
         import_feeder(path, verified=False, feeder_only="soth")
 
 
+@pytest.mark.slow
 def test_a_zone_fed_by_another_gets_a_source(tmp_path: Path) -> None:
     """Row 4: zones are feeders; one behind another's transformer starts at the voltage that holds there."""
     net = SMALL["taps"]()

@@ -21,6 +21,7 @@ from distgrid.cases.importers.quiet import quiet
 from .pandapower_nets import LONG, SHORT, SMALL, per_phase
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", SMALL)
 def test_each_feature_verifies(name: str) -> None:
     """Rows 5-9: taps, tables, three windings, open ends, shares, wards, rings: as `runpp` has them."""

@@ -14,6 +14,7 @@ from distgrid.cases import CaseError
 RAW = Path(__file__).parents[1] / "reference" / "imports" / "psse"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("version", range(30, 36))
 def test_each_version_verifies(version: int) -> None:
     """Row 3: every bus as pandapower has it, with the units of impedance and ratio that the file chose."""

@@ -69,6 +69,7 @@ def test_scores_that_are_none_are_refused(scores: np.ndarray) -> None:
         iqm_interval(scores)
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_policy_fits_its_environment(name: str) -> None:
     """Each is below 500 KB and is made on the id whose folder it lies in."""

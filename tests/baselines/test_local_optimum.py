@@ -214,6 +214,7 @@ def with_loops(name: str, ties: int) -> cases.Feeder:
     return feeder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["loss", "voltage"])
 @pytest.mark.parametrize(
     ("name", "ties"), [("case33bw", 5), pytest.param("case118zh", 15, marks=pytest.mark.slow)]

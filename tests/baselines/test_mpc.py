@@ -34,6 +34,7 @@ def returns(env: Any, policy: Any, day: int) -> float:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOURLY)
 def test_the_order_is_bound_plan_rolling_rest(name: str) -> None:
     """Issue 14, section 3: bound >= optimal >= mpc-perfect >= doing nothing; to the end it is the plan."""
@@ -48,6 +49,7 @@ def test_the_order_is_bound_plan_rolling_rest(name: str) -> None:
     assert rolling >= found.do_nothing + 0.9 * gain
 
 
+@pytest.mark.slow
 def test_forecasts_that_err_cost_something_and_keep_below_the_bound() -> None:
     """`mpc` plays on what is foretold: with wild forecasts it brings less than with true ones."""
     wild = Forecaster(load=ForecastError(0.5), pv=ForecastError(0.9, shared=0.9))
@@ -88,6 +90,7 @@ def test_cars_to_come_are_no_part_of_what_mpc_knows() -> None:
     )
 
 
+@pytest.mark.slow
 def test_rows_of_a_vector_environment_are_planned_like_single_ones() -> None:
     """Each row by its own day and storage, also after it began anew."""
     env = made(HOURLY[0])
@@ -114,6 +117,7 @@ def test_numbers_that_make_no_plan_and_what_is_not_covered_are_refused() -> None
         baselines.make("mpc", made("HostingCapacity-33bw-v0"))
 
 
+@pytest.mark.slow
 def test_both_play_in_a_run() -> None:
     """Beside others, by name, with normalised scores where there are certificates."""
     result = baselines.rollout(

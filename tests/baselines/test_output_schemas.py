@@ -43,6 +43,7 @@ def test_published_schemas_are_made_from_the_tables() -> None:
     assert set(CALLS) == set(DIST_TABLES)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("verb", CALLS)
 def test_what_a_verb_writes_is_valid(verb: str, tmp_path: Path) -> None:
     """Capability 38, 79, 90: every table of every verb, and no other one."""

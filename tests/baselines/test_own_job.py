@@ -80,6 +80,7 @@ def test_what_it_finds(whole: dict[str, bytes], tmp_path: Path) -> None:
     assert len(whole) == 1 + 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["local", pytest.param("processes", marks=pytest.mark.slow)])
 def test_killed_and_resumed_gives_the_same_bytes(
     engine: str, whole: dict[str, bytes], script: Script, tmp_path: Path

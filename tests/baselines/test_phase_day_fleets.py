@@ -60,6 +60,7 @@ def planned(env: Any, day: int, start: Start | None = None) -> Any:
     return plan_phase_day(scenario_of(env), start=start)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("name", "day", "hours"), DAYS)
 def test_what_the_plan_promises_is_paid_and_beats_every_rule(name: str, day: int, hours: float) -> None:
     """Row 77: started with the best rule, on the power flow of the environment itself."""

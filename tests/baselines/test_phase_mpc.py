@@ -34,6 +34,7 @@ def played(env: Any, policy: Any, start: int, steps: int) -> tuple[float, float]
     return total, outside
 
 
+@pytest.mark.slow
 def test_on_forecasts_most_of_what_the_plan_gains_is_gained() -> None:
     """Row 53: who knows the hours comes near their plan; forecasts cost something of it, not most."""
     env = made(VOLT_VAR, observation="global")
@@ -61,6 +62,7 @@ def test_devices_with_energy_are_planned_by_the_hour_and_keep_voltages() -> None
     assert beyond < 0.2 * outside
 
 
+@pytest.mark.slow
 def test_rows_of_a_vector_environment_are_planned_like_single_ones() -> None:
     """Each row by its own hours."""
     env = made(VOLT_VAR)

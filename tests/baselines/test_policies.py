@@ -276,6 +276,7 @@ for seed in (3, 4):
 """
 
 
+@pytest.mark.slow
 def test_random_is_the_same_in_two_processes() -> None:
     """Same seed, same bytes; another seed, other bytes."""
     command = [sys.executable, "-c", _DRAW]

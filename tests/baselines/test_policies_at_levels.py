@@ -40,6 +40,7 @@ def played(env: Any, name: str, steps: int = 3) -> list[Any]:
     return actions
 
 
+@pytest.mark.quick(12)
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", RULES)
 def test_rules_read_any_level_and_undo_the_scaling(name: str, level: str) -> None:

@@ -52,6 +52,7 @@ def replayed(region: Region, p_mw: Any, q_mvar: Any) -> Any:
     return physics.solve(net, p_inject_mw=p, q_inject_mvar=q)
 
 
+@pytest.mark.slow
 def test_the_hull_has_the_area_of_the_nonlinear_solvers() -> None:
     """Row 45: 97 % are asked for; two solvers agree to a ten-thousandth."""
     found = of_the_feeder()
@@ -75,6 +76,7 @@ def test_every_vertex_is_a_power_flow_that_keeps_the_limits() -> None:
     assert np.hypot(found.unit_p_mw, found.unit_q_mvar).max() <= 0.35 + 1e-9
 
 
+@pytest.mark.slow
 def test_what_is_fed_in_lies_inside_the_sum_of_devices() -> None:
     """Row 45: the naive sum of ten devices, 36.044 MW Mvar, has what the grid does not let out."""
     found = pq_region(network(), inverters(), at="injection", limits=BAND, directions=12)
@@ -88,6 +90,7 @@ def test_what_is_fed_in_lies_inside_the_sum_of_devices() -> None:
     assert reach == pytest.approx((free.corners @ free.naive_corners.T).max(axis=1), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_wider_band_lets_more_out_and_a_rating_less() -> None:
     """Monotone in limits: every vertex of the narrower one is inside of the wider one."""
     narrow = pq_region(network(), inverters(), limits=NetworkLimits((0.92, 1.05), None), directions=12)

@@ -53,6 +53,7 @@ def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("env_id", "policies"),
     [

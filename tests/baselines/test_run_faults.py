@@ -79,6 +79,7 @@ def test_a_fault_at_every_rename(
         assert tables(out) == whole
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("kind", "when"), STEPS)
 def test_a_fault_at_any_rename_is_resumed_to_the_same_bytes(
     kind: str, when: str, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -76,6 +76,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {name: data for name, data in content(out).items() if name.endswith(".parquet")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["episode", "write"])
 def test_killed_and_resumed_gives_the_same_bytes(
     mode: str, uninterrupted: dict[str, bytes], tmp_path: Path
@@ -102,6 +103,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
     assert all(after[name] == data for name, data in kept.items() if not name.endswith("-tmp"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is a limit of POSIX systems")
 @pytest.mark.parametrize("victim", ["parts/00000.steps.parquet", "steps.parquet"])
 def test_disk_full_leaves_nothing_half_written(

@@ -81,6 +81,7 @@ OTHER = {"run": ["--seed", "5"], "pf": ["--tol", "1e-7"], "controls": ["--start"
 EVERY = pytest.mark.parametrize("verb", list(VERBS))
 
 
+@pytest.mark.slow
 @EVERY
 def test_the_second_is_told_who_runs_there(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -265,6 +266,7 @@ def _only_reading(really: Any) -> Any:
     return opened
 
 
+@pytest.mark.quick(1)
 @EVERY
 def test_told_another_parameter_it_says_which(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -284,6 +286,7 @@ def test_told_another_parameter_it_says_which(
     assert content(tmp_path / "out")["run.json"] != before["run.json"]
 
 
+@pytest.mark.quick(1)
 @EVERY
 def test_given_a_folder_that_is_not_its_own(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -305,6 +308,7 @@ def test_given_a_folder_that_is_not_its_own(
     assert content(tmp_path) == before
 
 
+@pytest.mark.quick(1)
 @EVERY
 @pytest.mark.parametrize("at", range(4))
 def test_killed_at_any_write_and_given_again(

@@ -66,6 +66,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> baselines.RunResult:
     return run(tmp_path_factory.mktemp("run") / "out")
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_chunks_engine_or_folder(
     finished: baselines.RunResult, tmp_path: Path
 ) -> None:

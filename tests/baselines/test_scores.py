@@ -18,6 +18,7 @@ from distgrid.baselines.scoring.summary import interquartile_mean
 ID = "distgrid/VoltVar-33bw-v1"
 
 
+@pytest.mark.slow
 def test_a_run_prints_scores_and_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """0 for doing nothing, 1 for the plan of the day, a rule in between; table and terminal agree."""
     out = tmp_path / "out"

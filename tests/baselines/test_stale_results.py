@@ -287,6 +287,7 @@ ELSEWHERE = (
 )  # fmt: skip
 
 
+@pytest.mark.quick(9)
 @pytest.mark.parametrize("name", [n for n in baselines.names() if not n.startswith(ELSEWHERE)])
 def test_shipped_policies_are_the_same_after_playing(name: str) -> None:
     """Nothing of an episode is taken for a parameter, and nothing of them is unknown."""
@@ -311,6 +312,7 @@ print(parts_of(Mortal()), content_of(make_env()))
 """
 
 
+@pytest.mark.slow
 def test_hashes_are_those_of_every_process() -> None:
     """Whatever the seed of Python's own hashes."""
     shown = {

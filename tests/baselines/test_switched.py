@@ -67,6 +67,7 @@ def test_ganged_taps_move_together(thirteen: physics.Network3) -> None:
     assert together.violation_pu == 0.0
 
 
+@pytest.mark.slow
 def test_banks_of_a_balanced_feeder_as_pandapower_has_all_combinations() -> None:
     """Every combination of three banks by Newton's method of another engine."""
     best = best_settings(physics.compile(_with_banks((False, False, False))), v_band=(0.9, 1.05))
@@ -81,6 +82,7 @@ def test_banks_of_a_balanced_feeder_as_pandapower_has_all_combinations() -> None
     assert best.status == "optimal"
 
 
+@pytest.mark.slow
 def test_taps_of_a_balanced_feeder_as_pandapower_has_all_positions() -> None:
     """Every position of a tap changer at the head: least losses within the band, by another engine."""
     feeder = TapChanger(branch="1-2", tap_min=-4, tap_max=12, tap_pos=0).equip(cases.load("case33bw"))

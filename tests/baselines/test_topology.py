@@ -62,6 +62,7 @@ def opened(feeder: Feeder) -> set[str]:
     return {row["branch_id"] for row in feeder.branches.to_pylist() if not row["status"]}
 
 
+@pytest.mark.slow
 def test_the_best_of_nine_switches_is_that_of_all_states(plain: physics.Network, every: list[Feeder]) -> None:
     """Row 9, 27: each of 512 states through the power flow where it is radial; none below the bound."""
     losses = [float(physics.solve(physics.compile(one)).p_loss_mw) for one in every]
@@ -141,6 +142,7 @@ def test_no_topology_passes_the_bound(plain: physics.Network) -> None:
     assert sol.p_loss_mw[kept].min() > found.bound
 
 
+@pytest.mark.slow
 def test_switches_of_ieee123_as_all_states_have_them() -> None:
     """Row 9, 28: per phase, nine topologies of its eight switches, each compiled by itself."""
     feeder = cases.load("ieee123")

@@ -89,6 +89,7 @@ def test_held_settings_are_those_of_an_exhaustive_search(regulated: cases.Feeder
     assert found["dark"].setting.tap_pos != found["sunny"].setting.tap_pos
 
 
+@pytest.mark.slow
 def test_a_point_of_a_balanced_feeder_has_its_bound_and_pandapower_agrees(regulated: cases.Feeder) -> None:
     """Row 67, 68: branch and bound proves the settings; pandapower finds the same losses there, and more at
     every neighbour that keeps the band.

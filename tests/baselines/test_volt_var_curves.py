@@ -46,6 +46,7 @@ def test_inverters_rest_on_their_curves(name: str) -> None:
     assert (q[0] == 0.0).all()
 
 
+@pytest.mark.slow
 def test_the_best_slope_is_that_of_a_scan() -> None:
     """Row 67: one slope for both inverters, held over two moments: all 21 by the power flow alone, solved by
     iteration of the curve.

@@ -11,9 +11,8 @@ import numpy as np
 from distgrid import physics
 from distgrid.cases import CaseError, Feeder
 
-from .dss_engine import EngineDiedError, in_child, read_path
-
-Volts = dict[tuple[str, int], complex]
+from .dss_children import EngineDiedError, Volts, asked
+from .dss_engine import read_path
 
 _NONSENSE_PU = (10.0, 1e3)  # at a dead bus, at a live one
 _VOLT = 1.0
@@ -26,45 +25,11 @@ class Verdict(NamedTuple):
     refused: str
 
 
-# -- the engine ------------------------------------------------------------
-
-
-def engine_volts(path: Path) -> Volts | str:
-    """Voltages to ground in V by (bus, node) with the controls off, or the engine's error."""
-    from dss import DSSException, dss
-
-    dss.AllowForms = False
-    try:
-        for line in (
-            "clear",
-            "set defaultbasefrequency=60",
-            f'redirect "{path}"',
-            "batchedit load..* vminpu=0.01 vmaxpu=999",
-            "set controlmode=off",
-            "set maxiterations=500",
-        ):
-            dss.Text.Command = line
-        circuit = dss.ActiveCircuit
-        for tolerance in (1e-11, 1e-9):  # zones without ground do not come closer than the latter
-            dss.Text.Command = f"set tolerance={tolerance}"
-            dss.Text.Command = "solve mode=snap"
-            if circuit.Solution.Converged:
-                break
-        if not circuit.Solution.Converged:
-            return "not converged"
-    except DSSException as error:
-        return str(error)
-    flat = np.asarray(circuit.AllBusVolts, dtype=float)
-    names = [str(name).lower().rpartition(".") for name in circuit.AllNodeNames]
-    volts = (flat[::2] + 1j * flat[1::2]).tolist()
-    return {(bus, int(node)): v for (bus, _, node), v in zip(names, volts, strict=True)}
-
-
 def our_volts(feeder: Feeder) -> Volts:
     """The same from the tables by this package's power flow; dead nodes have 0 V."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = physics.compile(feeder)
+        network = physics.compile(feeder, keep_loops=True)
         solved = physics.solve(network, tol=1e-9)
     if not bool(np.all(solved.converged)):
         raise ValueError("not converged")
@@ -86,7 +51,7 @@ def compare(path: Path, tolerance: float = 1e-6) -> Verdict:
     """Read a script with both; anything but a refusal with a place or equal voltages is wrong."""
     try:
         feeder, report = read_path(path)
-        theirs = in_child(lambda: engine_volts(path))  # an engine of its own: reading leaves traces in one
+        theirs = asked("engine_volts", path)  # an engine of its own: reading leaves traces in one
     except CaseError as error:
         first = error.problems[0]
         placed = first.file.endswith(".dss")
@@ -127,7 +92,7 @@ def compare(path: Path, tolerance: float = 1e-6) -> Verdict:
 def _told_otherwise(first: Volts, path: Path, tolerance: float) -> bool:
     """Whether an engine that is asked again has other voltages: what it does not set it does not know."""
     try:
-        second = in_child(lambda: engine_volts(path))
+        second = asked("engine_volts", path)
     except EngineDiedError:
         return True
     if isinstance(second, str):

@@ -78,11 +78,13 @@ def fuzz(first: int, last: int) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_files_with_overturned_bytes_never_end_the_process() -> None:
     """The pages are checked by their checksums or decode; the footer is looked at before Arrow does."""
     assert fuzz(0, 600) > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ieee13", "case33bw"])
 def test_a_damaged_feeder_is_never_another_feeder(name: str, tmp_path: Path) -> None:
     """One byte overturned, in each file several times: refused, or it means nothing (28 of 1500 passed)."""
@@ -108,6 +110,7 @@ def test_many_files_with_overturned_bytes() -> None:
     assert fuzz(1000, 2_500) > 650
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("path", sorted(ABORTING.glob("*.parquet")), ids=lambda path: path.stem)
 def test_a_footer_that_ends_arrow_is_read_or_refused(path: Path) -> None:
     """1 of 800 damaged tables aborted inside Arrow: its own view of a column is not asked for any more.

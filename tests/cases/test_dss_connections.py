@@ -181,6 +181,7 @@ RIGHT = {
 }
 
 
+@pytest.mark.quick(11)
 @pytest.mark.parametrize("name", RIGHT)
 def test_connections_are_read_as_opendss_solves_them(name: str, tmp_path: Path) -> None:
     """Every voltage of every node within a millionth; phases without a source have none in both."""

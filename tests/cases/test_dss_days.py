@@ -24,8 +24,8 @@ from distgrid.envs.configuration.asset_fleet.making import series_load
 from distgrid.envs.core.columns import load_points
 
 pytest.importorskip("dss")
+from .dss_children import in_child
 from .dss_days import END, GRID, LOADS, SHAPES, written
-from .dss_engine import in_child
 
 #: What has a shape, but none by day.
 TAKEN = ("load.delta daily=shop", "generator.yearly daily=shop", "storage.box daily=duty")

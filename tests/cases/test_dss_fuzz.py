@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 
 from distgrid.cases import CaseError, Feeder, Problem, import_dss
 
+pytest.importorskip("dss")
+from .dss_engine import read_path
 from .scripts import EVERYTHING
 
-pytest.importorskip("dss")
 SPICE = [
     "-", "0", "1e999", "NaN", "[", "]", "(", ")", "{", "'", '"', "|", "=", ".", ",", "~ ", "!", "//", "/*",
     "*/", "\n", "new ", "edit ", "open ", "like=", "line.a", "load.z", "transformer.sub", "bus1=", "n1.2",
@@ -45,14 +47,14 @@ def mutated(seed: int) -> str:
     return text
 
 
-def check(text: str, folder: Path) -> None:
+def check(text: str, folder: Path, read: Callable[[Path], Feeder]) -> None:
     """A feeder whose tables physics may rely on, or a CaseError that names a file."""
     path = folder / "mutant.dss"
     path.write_text(text, encoding="utf-8")
     feeder: Feeder | None = None
     problems: tuple[Problem, ...] = ()
     try:
-        feeder = import_dss(path)
+        feeder = read(path)
     except CaseError as error:
         problems = error.problems
     if feeder is None:
@@ -68,21 +70,26 @@ def check(text: str, folder: Path) -> None:
         assert np.abs(matrix - matrix.swapaxes(1, 2)).max(initial=0) <= 1e-9 * np.abs(matrix).max(initial=1)
 
 
+def by_fork(path: Path) -> Feeder:
+    """What `import_dss` makes of a script: the same reader behind another way to start an engine."""
+    return read_path(path)[0]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_mutated_scripts(seed: int, tmp_path: Path) -> None:
     """Row 2: a feeder or a CaseError, never another exception, never the end of this process."""
-    check(mutated(seed), tmp_path)
+    check(mutated(seed), tmp_path, import_dss)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6, 150))
 def test_many_mutated_scripts(seed: int, tmp_path: Path) -> None:
-    """The same, many more of them."""
-    check(mutated(seed), tmp_path)
+    """The same, many more of them, by forks in place of fresh processes."""
+    check(mutated(seed), tmp_path, by_fork)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", range(0, len(EVERYTHING), 331))
 def test_a_script_cut_off_anywhere(end: int, tmp_path: Path) -> None:
     """The half of a script is a circuit, or says what it lacks."""
-    check(EVERYTHING[:end], tmp_path)
+    check(EVERYTHING[:end], tmp_path, by_fork)

@@ -9,14 +9,15 @@ import pytest
 
 from distgrid.baselines.workflows.importing.series_verification import verify_series
 from distgrid.baselines.workflows.importing.verification import verify
-from distgrid.cases import CaseError
+from distgrid.cases import CaseError, Feeder
 from distgrid.cases.importers.opendss.engine import session
 from distgrid.cases.importers.opendss.importer import read_file
 from distgrid.cases.importers.opendss.reader import DssReport
 from distgrid.cases.importers.reading import ReadOptions
 
 pytest.importorskip("dss")
-from .dss_engine import read_path, read_text
+from .dss_children import compiled, in_child
+from .dss_engine import converted, read_path, read_text
 
 SMALL = """new circuit.small basekv=12.47
 new line.a bus1=sourcebus bus2=b length=1 units=km r1=.1 x1=.2 r0=.3 x0=.6 c1=0 c0=0
@@ -176,13 +177,22 @@ def test_capacitor_controls_watch_the_phase_that_their_kind_looks_at() -> None:
             assert phase in "; ".join(report.notes)
 
 
-def test_a_script_solves_so_many_steps_of_so_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+def here(folder: Path, text: str) -> tuple[Feeder, DssReport]:
+    """Read in a fork of this process, which has what was changed in it."""
+    path = folder / "script.dss"
+    path.write_text(text)
+    return converted(in_child(lambda: compiled(path)), path)
+
+
+def test_a_script_solves_so_many_steps_of_so_many_nodes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Row 116: beyond that a snapshot stands for a series; what it is counts, not what a snapshot is told."""
     monkeypatch.setattr(session, "WORK", 400)
     day = "new loadshape.s npts=24 interval=1 mult=(1 .5)\nload.l.daily=s\nsolve mode=daily number=60\n"
-    once, _ = read_text(f"{SMALL}{day}set mode=snap number=5000\nsolve\nsolve\n")
+    once, _ = here(tmp_path, f"{SMALL}{day}set mode=snap number=5000\nsolve\nsolve\n")
     assert "are not run" not in once.metadata.get("notes", "")
-    twice, _ = read_text(f"{SMALL}{day}solve mode=daily number=60\n")
+    twice, _ = here(tmp_path, f"{SMALL}{day}solve mode=daily number=60\n")
     assert "script.dss:8: solve: 60 steps are not run, a snapshot stands for them" in twice.metadata["notes"]
 
 

@@ -19,6 +19,7 @@ from .dss_spellings import HEAD, SCENES, TAIL, script
 REPORTED = Path(__file__).parents[1] / "reference" / "reported"
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("scene", SCENES)
 def test_random_scripts_mean_the_same_to_both_readers(scene: str, tmp_path: Path) -> None:
     """Six scripts of each kind: equal voltages to 3e-6 pu, or a refusal that names the file.
@@ -240,6 +241,7 @@ new swtcontrol.s switchedobj=line.g switchedterm=1 normal=closed
 """.split("\n\n")  # read property by property, these came out differently
 
 
+@pytest.mark.quick(14)
 @pytest.mark.parametrize("lines", SPELLINGS)
 def test_spellings_mean_what_they_mean_to_opendss(lines: str, tmp_path: Path) -> None:
     """Rows 5 to 9: every voltage of every node within a millionth of OpenDSS's."""

@@ -68,6 +68,7 @@ WAYS = {
 }
 
 
+@pytest.mark.quick(14)
 @pytest.mark.parametrize("way", WAYS)
 def test_admittances(way: str) -> None:
     """The unit in the tables has OpenDSS's primitive admittances, without a solution in between."""

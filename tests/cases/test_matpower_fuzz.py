@@ -106,6 +106,7 @@ def test_mutated_files(change: Change) -> None:
     check(mutated(change))
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text(text: str) -> None:
     check(text)
@@ -131,6 +132,7 @@ def test_many_files_of_damaged_bytes(folder: Path, seed: int, damage: tuple[str,
     check_input(path, folder / "out")
 
 
+@pytest.mark.slow
 @given(change=CHANGE)
 @settings(max_examples=40)
 def test_the_command_leaves_a_whole_folder_or_none(folder: Path, change: Change) -> None:

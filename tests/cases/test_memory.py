@@ -58,6 +58,7 @@ def table_bytes(feeder: Feeder) -> int:
     return sum(getattr(feeder, name).nbytes for name in cases.TABLES)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("path", FILES_M, ids=lambda path: path.stem)
 def test_every_case_file_is_read_in_ten_times_its_size(path: Path) -> None:
     """Capability 2: Arrow's tables, which are the result, included."""
@@ -67,6 +68,7 @@ def test_every_case_file_is_read_in_ten_times_its_size(path: Path) -> None:
     assert peak.total < 10 * size + (FIXED if size < 20_000 else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "kv"), [("tree", "12"), ("chain", "12"), ("star", "12"), ("tree", "12/sqrt(3)")]
 )
@@ -77,6 +79,7 @@ def test_a_large_file_is_read_in_ten_times_its_size(tmp_path: Path, shape: str, 
     assert peak.total < 10 * path.stat().st_size
 
 
+@pytest.mark.slow
 def test_memory_grows_in_proportion(tmp_path: Path) -> None:
     """Four times the buses take four times the memory."""
     paths = [write_case(tmp_path / f"made{n}.m", n, "tree") for n in (2_000, 8_000)]
@@ -85,6 +88,7 @@ def test_memory_grows_in_proportion(tmp_path: Path) -> None:
     assert large.total < 1.1 * growth * small.total
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "text",
     [
@@ -109,6 +113,7 @@ def test_text_that_is_no_feeder_takes_no_more(tmp_path: Path, text: str) -> None
     assert peak_of(read).total < 10 * path.stat().st_size
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["case533mt_hi", "tree", "star"])
 def test_a_folder_is_read_in_ten_times_its_tables(tmp_path: Path, name: str) -> None:
     """Of the uncompressed tables, as constant columns compress to nothing."""
@@ -148,6 +153,7 @@ def nested_lists(path: Path) -> None:
 HOSTILE = [rows_of_nothing, one_long_text, a_text_again_and_again, nested_lists]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("make", HOSTILE)
 def test_a_small_file_that_claims_a_large_table_is_refused(tmp_path: Path, make: object) -> None:
     """By both readers of tables, and before it is decoded."""
@@ -192,6 +198,7 @@ def test_pages_claim_what_they_hold() -> None:
                 largest_claim(data, start + 1, column.total_compressed_size)
 
 
+@pytest.mark.slow
 def test_the_peak_of_a_list_is_its_size() -> None:
     """The ruler itself."""
     assert peak_of(lambda: np.ones(10**6)).python == pytest.approx(8e6, rel=0.01)

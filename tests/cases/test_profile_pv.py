@@ -99,6 +99,7 @@ def test_energy_of_the_year_and_kinds_of_day(year: profiles.Profiles) -> None:
     assert not year.pv.reshape(366, 96, 25)[:, [0, 1, 2, 94, 95]].any()
 
 
+@pytest.mark.slow
 def test_shipped_pv_is_what_the_builder_makes(tool: ModuleType, year: profiles.Profiles) -> None:
     """The builder reproduces the shipped digits; with another pvlib within 0.0005."""
     import pvlib
@@ -114,6 +115,7 @@ def test_shipped_pv_is_what_the_builder_makes(tool: ModuleType, year: profiles.P
         assert np.abs(made.astype(int) - shipped).max() <= 5
 
 
+@pytest.mark.slow
 def test_shipped_file_has_the_builders_bytes(
     tool: ModuleType, repo_root_module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

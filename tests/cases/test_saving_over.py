@@ -67,6 +67,7 @@ class Faults:
 ERRORS = [KeyboardInterrupt, MemoryError, OSError]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("way", ["in one step", "by turns"])
 def test_a_fault_at_any_step(

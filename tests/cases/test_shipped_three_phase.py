@@ -104,6 +104,7 @@ def test_coordinates_and_metadata(name: str, repo_root: Path) -> None:
     assert "Battelle Memorial Institute" in text
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", SIZES)
 def test_the_builder_reproduces_what_is_shipped(name: str) -> None:
     """From the published figures through OpenDSS's engine to the very tables, but for the last digits."""
@@ -124,6 +125,7 @@ def _alike(a: object, b: object) -> bool:
     return a == b
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("band", [False, True])
 @pytest.mark.parametrize("name", SIZES)
 def test_opendss_solves_the_same_feeder(name: str, band: bool) -> None:

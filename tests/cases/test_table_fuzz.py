@@ -81,6 +81,7 @@ def check(base: Base, name: str, data: bytes) -> None:
 DAMAGE = st.tuples(st.sampled_from(NAMES), BYTE_DAMAGE)
 
 
+@pytest.mark.slow
 @given(damage=DAMAGE)
 @settings(max_examples=200)
 def test_damaged_tables(base: Base, damage: tuple[str, tuple[str, int, int, int]]) -> None:
@@ -231,6 +232,7 @@ def cast(data: pa.Table, column: int, kind: pa.DataType | None) -> pa.Table:
         return data.set_column(column, name, pa.nulls(data.num_rows, kind))
 
 
+@pytest.mark.slow
 @given(change=REWRITE)
 @settings(max_examples=150)
 def test_rewritten_tables(base: Base, change: Rewrite) -> None:
@@ -245,6 +247,7 @@ def test_many_rewritten_tables(base: Base, change: Rewrite) -> None:
     check(base, change[0], rewritten(base.tables[change[0]], change[1]))
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("choice", range(len(HEADERS)))
 def test_every_bad_header(base: Base, tmp_path: Path, choice: int) -> None:
     """In one file, and in all of them."""

@@ -98,12 +98,14 @@ def check(read: Callable[[str, str], object], text: str) -> None:
     assert len(str(caught.value)) < 20_000
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("name", list(TEXTS))
 def test_texts_of_matpower(name: str) -> None:
     """A line, a string, cells, semicolons without end, and what stands in for them."""
     check(lambda text, file: feeder_from_text(text, file, "made"), TEXTS[name])
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "name",
     ["numbers in one line", "semicolons in a matrix", "one string", "quotes in a string", "cells", "title"],
@@ -132,6 +134,7 @@ def test_one_word_of_a_script_takes_no_more(tmp_path: Path) -> None:
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 10 * 16_000_000
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

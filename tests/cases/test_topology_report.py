@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def networks(draw: st.DrawFn) -> tuple[int, list[tuple[int, int, int]]]:
     return n, draw(st.lists(ends, max_size=25)) if n > 1 else []
 
 
+@pytest.mark.slow
 @given(networks())
 def test_loops_and_islands_of_any_network(network: tuple[int, list[tuple[int, int, int]]]) -> None:
     """Capability 119: as many loops as graph theory says, each a closed walk; islands a partition."""

@@ -83,6 +83,7 @@ def played(env: Any, seed: int = 3) -> tuple[bytes, list[float]]:
     return np.concatenate(seen).tobytes(), rewards
 
 
+@pytest.mark.slow
 def test_every_registered_id_is_a_file_and_back(tmp_path: Path) -> None:
     """Issue: tasks configurable by YAML. An id that was written to a file is the same environment."""
     for entry in ENTRIES:

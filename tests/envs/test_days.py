@@ -56,6 +56,7 @@ def test_the_recorded_day_is_still_played(identity: str) -> None:
     assert all(info["pf_converged"] for info in day.infos)
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("identity", IDS)
 def test_the_day_works_every_device_from_end_to_end(identity: str) -> None:
     """A day on which a tap or a battery rests would not notice a change of taps or batteries."""
@@ -129,6 +130,7 @@ def test_a_cost_that_is_lost_or_another_day_is_told() -> None:
     assert "no column costs.voltage_violation" in told
 
 
+@pytest.mark.slow
 def test_the_recorder_leaves_a_day_that_moved_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """It adds what is missing, changes an entry only when told, and keeps an entry of an id that is gone."""

@@ -38,6 +38,7 @@ def play(identity: str, rows: int) -> Played:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("identity", "rows"),
     [("EVCharging-33bw-v0", 8), pytest.param("EVCharging-european_lv-v0", 4, marks=pytest.mark.slow)],

@@ -87,6 +87,7 @@ def _most_days(entry: RegisteredEnv) -> float:
     return 180.0 if entry.name.startswith("VoltVar3-ieee") and entry.version == 1 else 120.0
 
 
+@pytest.mark.quick(5)
 @every_entry
 def test_every_id_states_its_price(entry: RegisteredEnv) -> None:
     """Trap 38: prices of 59 to 545 days. Now a few of the worst days, and far below the bound."""

@@ -255,6 +255,7 @@ def shape_of(info: Any) -> Any:
     return type(info), array.dtype, array.shape
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("identity", [entry.id for entry in ENTRIES])
 def test_infos_have_one_structure(identity: str) -> None:
     """Minari's recorder with infos: it stacks those of reset and of all steps."""

@@ -201,6 +201,7 @@ def test_forecasts_with_errors_of_places_are_those_of_the_general_way() -> None:
     assert sun(Forecaster()) == pytest.approx(sun(Own()), rel=1e-5)
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("level", HONEST)
 @pytest.mark.parametrize("world", WORLDS)

@@ -31,6 +31,7 @@ def test_it_has_so_many_agents_of_four_kinds(name: str) -> None:
     assert widths[1] > 1.2 * widths[0]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", IDS)
 def test_splits_of_the_protocol_draw_days_of_their_own(name: str) -> None:
     """Training shares no day with validation and test; each suite loads; the storm has no stated price."""

@@ -18,6 +18,7 @@ STORES = [identity for identity in IDS if "33bw" in identity and "Setpoint" not 
 SUITES = ("summer-pv", "winter-peak", "price-storm", "cloudy", "cold-snap")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("identity", IDS)
 def test_every_split_and_suite_loads(identity: str) -> None:
     """Train, validation and test leave gaps; each suite draws its own days. The storm has no stated price."""

@@ -40,6 +40,7 @@ def test_a_family_passes_what_pettingzoo_asks_of_parallel_environments(name: str
     parallel_seed_test(lambda: parallel_env(name, max_cycles=3), num_cycles=3)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_passes_what_pettingzoo_asks_of_turns(name: str) -> None:
     """`api_test`, `seed_test` and `max_cycles_test` of the AEC form."""

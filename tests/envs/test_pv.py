@@ -119,6 +119,7 @@ def test_observation_is_the_coming_interval() -> None:
     assert all(e.low <= x <= e.high for e, x in zip(fleet.observation_entries, out[0], strict=True))
 
 
+@pytest.mark.slow
 def test_site_of_a_bus_is_the_same_in_every_process() -> None:
     """`hash` of a string is salted per process; the site must not be."""
     code = "from distgrid.envs.resources import PV; print([PV(b, 1.0).rated_site for b in range(12)])"

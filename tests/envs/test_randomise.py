@@ -97,6 +97,7 @@ def test_a_row_is_the_single_environment_of_its_seed(world: str) -> None:
     assert len(np.unique(drawn[:, 0])) == 4, "each episode draws its own growth"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("world", WORLDS)
 def test_states_bring_the_draws_back(world: str) -> None:
     """`get_state` and `set_state`, copies and pickles: network, growth and prices go with them."""

@@ -44,6 +44,7 @@ def coded(env: DistGridEnv, floats: np.ndarray) -> Any:
 every_env = pytest.mark.parametrize("env", IDS, indirect=True)
 
 
+@pytest.mark.quick(5)
 @every_env
 def test_passes_gymnasiums_and_sb3s_checkers(env: DistGridEnv) -> None:
     """Capability 91; warnings are errors in this suite, so the checkers' warnings fail too."""
@@ -78,6 +79,7 @@ def test_a_random_day_stays_inside_the_declared_space(env: DistGridEnv) -> None:
     assert (low < high).all()
 
 
+@pytest.mark.quick(7)
 @pytest.mark.parametrize("env", [e.id for e in ENTRIES if len(e.resources) <= MANY], indirect=True)
 def test_every_action_dimension_has_an_effect(env: DistGridEnv) -> None:
     """Trap 15: registered environments whose agents drive nothing."""
@@ -178,6 +180,7 @@ def digests() -> list[dict[str, str]]:
     return [dict(line.split() for line in run.splitlines()) for run in runs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _IN_TWO)
 def test_same_seed_same_bytes_in_two_processes(name: str, digests: list[dict[str, str]]) -> None:
     """Determinism: observations, rewards and costs of 120 random steps and a second reset."""

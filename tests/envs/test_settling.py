@@ -165,6 +165,7 @@ def test_a_phase_sees_its_own_voltage() -> None:
     assert np.unique(np.round(q, 3)).size == 3
 
 
+@pytest.mark.slow
 def test_rows_are_single_environments() -> None:
     """Trap 25b: rows that settle after different rounds, and restarts of some: the bits of each alone."""
     worlds: list[Any] = [

@@ -158,6 +158,7 @@ def test_a_state_is_restored_with_the_positions() -> None:
     assert first[1] == again[1]
 
 
+@pytest.mark.slow
 def test_devices_are_attached_to_per_phase_feeders_too() -> None:
     """The transformer of a feeder without regulators gets taps, and a bus a bank on one phase."""
     feeder = cases.load("european_lv")

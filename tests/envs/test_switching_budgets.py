@@ -38,6 +38,7 @@ def two_days() -> DistGridEnv:
     return DistGridEnv("case33bw", _devices(7, 3), task=VoltVar(episode=Duration(hours=48.0)))
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**31 - 1), start=st.integers(0, 95))
 def test_no_day_has_more_steps_than_its_budget_and_what_is_left_is_seen(
     two_days: DistGridEnv, seed: int, start: int

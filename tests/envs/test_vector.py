@@ -128,6 +128,7 @@ def play_both(together: DistGridVectorEnv, apart: SyncVectorEnv, steps: int, see
     return failed
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("identity", [entry.id for entry in ENTRIES])
 def test_every_registered_id_is_its_single_environments(identity: str) -> None:
     """Trap 25b: a day, the next one after autoreset, observations, rewards, costs, infos."""
@@ -138,6 +139,7 @@ def test_every_registered_id_is_its_single_environments(identity: str) -> None:
     assert (play_both(together, apart, steps=100) > 0) == ended_by_its_task
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     "task", [VoltVar(episode=Duration(hours=9 / 4)), LossMinimisation(episode=Duration(hours=7 / 4))]
 )
@@ -357,6 +359,7 @@ sys.exit(process.exitcode or int(theirs != ours))
 """
 
 
+@pytest.mark.slow
 def test_threads_survive_a_fork() -> None:
     """Trap 25c: a forked worker plays on after its parent has used threads."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", _FORKED], check=False, timeout=120)

@@ -68,6 +68,7 @@ def rough(task: Task | None = None) -> dict[str, Any]:
     return {"case": FEEDER3, "resources": fleet, "task": task, "load": surge()}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "task", [SeesAll(episode=Duration(hours=9 / 4)), LossMinimisation(episode=Duration(hours=7 / 4))]
 )
@@ -141,6 +142,7 @@ def test_a_masked_reset_leaves_the_others_alone() -> None:
     np.testing.assert_array_equal(env.step(env.neutral_action)[4]["step"], [2, 1, 2, 2])
 
 
+@pytest.mark.slow
 def test_a_single_row_and_many_shards_are_the_same_rows() -> None:
     """600 rows on several threads and in several grids: each is what it is alone."""
     together = DistGrid3PhaseVectorEnv(**rough(), num_envs=600, threads=3)
@@ -173,6 +175,7 @@ def trace(threads: int, mode: AutoresetMode) -> list[bytes]:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 def test_results_do_not_depend_on_threads(mode: AutoresetMode) -> None:
     """Capability 78: bitwise, whoever took which shard."""
@@ -181,6 +184,7 @@ def test_results_do_not_depend_on_threads(mode: AutoresetMode) -> None:
     assert trace(5, mode) == once
 
 
+@pytest.mark.slow
 def test_a_state_is_a_place_to_return_to_and_a_copy_plays_its_own_episodes() -> None:
     env = DistGrid3PhaseVectorEnv(**rough(), num_envs=70)
     env.reset(seed=2)

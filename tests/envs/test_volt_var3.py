@@ -96,6 +96,7 @@ def every_day(identity: str) -> DistGrid3PhaseVectorEnv:
     return env
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("case", ["ieee13", "ieee123"])
 def test_voltages_and_unbalance_need_work_and_no_constant_does_it(case: str) -> None:
     """Issue 4 and Trap 22, on all test days.

@@ -24,6 +24,7 @@ def test_every_shipped_balanced_feeder_is_compared() -> None:
     assert set(FEEDERS) == set(cases.names(phases="balanced"))
 
 
+@pytest.mark.quick(1)
 @every_feeder
 def test_voltages_equal_pandapowers_newton(name: str, network: Nets, newton: Newton) -> None:
     """Capability 11, 5, 111; Trap 5, 6: complex voltages within 1e-9 pu at the default tolerance."""

@@ -26,6 +26,7 @@ def two_winding(fed_from_high_side: bool, tap: float = 1.0, shift: float = 0.0) 
     return grid
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("tap", [0.95, 1.0, 1.0625])
 @pytest.mark.parametrize("shift", [0.0, 30.0, 150.0])
 @pytest.mark.parametrize("fed_from_high_side", [True, False])

@@ -25,6 +25,7 @@ def alike(a: physics.Solution, b: physics.Solution, v: float, mva: float) -> Non
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=0, atol=mva)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("name", cases.names(phases="balanced"))
 def test_newton_equals_the_sweep(name: str, network: Nets) -> None:
     """Capability 15: to 1e-9 pu on every shipped feeder, flows and sources with it."""
@@ -77,6 +78,7 @@ def test_meshed_and_pruned(method: str) -> None:
     alike(physics.solve(pruned, method=method), physics.solve(pruned, tol=1e-10), 1e-8, 1e-6)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("seed", range(6))
 def test_every_branch_and_load_model(seed: int) -> None:
     """Capability 15, 5, 6: taps, shifts, charging, shunts, ZIP loads, reversed branches, at random."""

@@ -29,6 +29,7 @@ def test_gradients_of_shipped_feeders_are_central_differences(
     compare(network(name), seed=len(name))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("first", range(1, 101, 25))
 def test_gradients_of_random_forests_are_central_differences(first: int) -> None:
     """Taps, phase shifts, charging, shunts, ZIP and CVR loads, islands, reversed branches: 100 forests."""

@@ -27,6 +27,7 @@ def test_gradients_of_meshed_feeders_are_central_differences(name: str, ties: in
     compare(kept(mesh(name, ties)), seed=ties)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_gradients_of_random_meshes_are_central_differences(seed: int) -> None:
@@ -34,6 +35,7 @@ def test_gradients_of_random_meshes_are_central_differences(seed: int) -> None:
     compare(kept(random_mesh(seed).feeder()), seed, apart_by=5e-3)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.booleans())
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_gradients_beside_parallel_branches_are_central_differences(seed: int, twisted: bool) -> None:

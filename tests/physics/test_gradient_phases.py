@@ -103,6 +103,7 @@ def test_gradients_of_shipped_feeders_are_central_differences(name: str) -> None
     compare(physics.compile_per_phase(cases.load(name)), len(name), few=120 if name != "european_lv" else 15)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("first", range(0, 70, 10))
 def test_gradients_of_random_feeders_are_central_differences(first: int) -> None:
     """Laterals, regulators, transformers, capacitors, wye and delta loads of every model: 70 feeders."""
@@ -110,6 +111,7 @@ def test_gradients_of_random_feeders_are_central_differences(first: int) -> None
         compare(physics.compile_per_phase(random_feeder(seed).feeder()), seed, apart_by=5e-3, few=40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 30, 10))
 def test_gradients_of_feeders_that_are_no_trees_are_central_differences(first: int) -> None:
     """Parallel branches, phases from different ways, any bank from either end, taps on them: 30 feeders."""

@@ -96,6 +96,7 @@ def by_pandapower(feeder: cases.Feeder, enforce: bool) -> Complex:
     return np.asarray(v)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("seed", range(8))
 def test_random_feeders_with_generators_equal_pandapower(seed: int) -> None:
     """Capability 20: trees, parallel branches and a loop; the same Newton from our own door as well."""

@@ -184,6 +184,7 @@ told = [str(warning.message) for warning in told if issubclass(warning.category,
 """
 
 
+@pytest.mark.slow
 def test_without_drafts_a_device_has_the_same_bits(tmp_path: Path) -> None:
     """The whole way, with a release from the future: one warning, and the numbers of this process."""
     tell = "import json; print(json.dumps([jit._COMPILER is None, bits, told]))\n"
@@ -219,6 +220,7 @@ def test_without_drafts_a_power_flow_has_the_same_bits(tmp_path: Path) -> None:
     assert runpy.run_path(str(written(SOLVE, tmp_path)))["bits"] == bits
 
 
+@pytest.mark.slow
 def test_a_disabled_compiler_is_told_in_words(tmp_path: Path) -> None:
     """`NUMBA_DISABLE_JIT=1`: feeders can be read; the first kernel says why it cannot run."""
     code = (

@@ -121,6 +121,7 @@ def decorated(folder: Path) -> Iterator[tuple[str, int]]:
                     yield f"{path.relative_to(folder)}:{node.name}", len(node.args.args)
 
 
+@pytest.mark.slow
 def test_every_kernel_of_many_arguments_is_declared_on_tuples() -> None:
     """A new one takes `flattened`."""
     root = Path(distgrid.__file__).parent
@@ -139,6 +140,7 @@ def calls_by_hand(root: Path) -> Iterator[str]:
                 yield f"{path.name}:{node.lineno}"
 
 
+@pytest.mark.slow
 def test_nobody_lists_arrays_by_hand() -> None:
     """`flat` is called by generated code alone."""
     root = Path(distgrid.__file__).parent

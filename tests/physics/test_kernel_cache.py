@@ -115,6 +115,7 @@ def kernel_folders() -> list[str]:
     return sorted(".".join(folder.parts) for folder in held)
 
 
+@pytest.mark.slow
 def test_an_edit_in_another_file_is_noticed(tmp_path: Path) -> None:
     """Trap 25c: a constant and a function of another folder change; the second process computes anew.
 
@@ -169,6 +170,7 @@ def twice(x):
 """
 
 
+@pytest.mark.slow
 def test_a_kernel_of_ones_own_notices_edits_beside_it(tmp_path: Path) -> None:
     """Trap 25c: `physics.kernel` in a user's folder, calling a function of another file there.
 
@@ -192,6 +194,7 @@ def test_a_kernel_of_ones_own_notices_edits_beside_it(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("__pycache__/*.nbi"))
 
 
+@pytest.mark.slow
 def test_a_kernel_that_was_typed_in_is_compiled_uncached(tmp_path: Path) -> None:
     """There is no file to watch: no traceback, and nothing that could be stale."""
     code = "from distgrid.physics import kernel; print(kernel(lambda x: 2.0 * x)(3.0))"
@@ -219,6 +222,7 @@ def lowest_voltage() -> float:
     return float(flow.v_pu.min())
 
 
+@pytest.mark.slow
 def test_without_any_writable_folder(tmp_path: Path) -> None:
     """Trap 25c: no HOME, no XDG, no TMPDIR: kernels are compiled for the process and compute the same."""
     hidden = "import tempfile\ndef none(): raise FileNotFoundError('no usable temporary directory')\n"
@@ -227,6 +231,7 @@ def test_without_any_writable_folder(tmp_path: Path) -> None:
     assert 0.9 < float(v_pu) == lowest_voltage() < 1.0
 
 
+@pytest.mark.slow
 def test_unwritable_home_falls_back_to_the_temporary_folder(tmp_path: Path) -> None:
     """Trap 25c: HOME cannot be written, TMPDIR can: the cache is there."""
     folder, v_pu = run(SWEEP, {"HOME": NOWHERE, "TMPDIR": str(tmp_path)}, tmp_path).split()

@@ -121,6 +121,7 @@ KINDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.quick(10)
 @pytest.mark.parametrize("on", [False, True])
 @pytest.mark.parametrize("scale", [0.2, 1.0, 2.0])
 @pytest.mark.parametrize("control", KINDS, ids=["kvar", "kvar-to-end", "voltage", "current", "override"])

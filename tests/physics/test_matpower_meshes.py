@@ -46,6 +46,7 @@ def _text(ppc: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["case4gs", "case9", "case14", "case30", "case39", "case57", "case118"])
 def test_meshed_cases_equal_pandapower(name: str) -> None:
     """Capability 19, 20: every bus, with all loops and generators, by the sweep's solver and by Newton."""
@@ -59,6 +60,7 @@ def test_meshed_cases_equal_pandapower(name: str) -> None:
         assert np.abs(sol.v_pu[net.held_node] - net.held_v_pu).max() < 1e-9
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["case9", "case39", "case57", "case118"])
 def test_only_the_operable_branch_is_called_converged(name: str) -> None:
     """Trap 33: generators that hold nothing leave solutions that no operator reaches, 0.57 to 2.30 pu."""

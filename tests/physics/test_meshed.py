@@ -45,6 +45,7 @@ def imbalance(net: physics.Network, sol: physics.Solution) -> float:
     return float(np.abs(drawn).max())
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(("name", "ties"), MESHES)
 def test_meshed_feeders_equal_newton(name: str, ties: int) -> None:
     """Capability 19: all ties closed, none pruned: Newton's voltages and flows, balance at every bus."""

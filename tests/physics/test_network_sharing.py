@@ -84,6 +84,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_worker_has_threads_of_its_own() -> None:
     """Trap 25c: the parent's pool does not follow into a forked child, which must not wait for it."""
@@ -109,6 +110,7 @@ def wide(n: int, chain: bool) -> Grid:
     return grid.shuffled(rng)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("shape", ["tree", "chain"])
 def test_twenty_thousand_nodes(shape: str) -> None:
     """Capability 17: no recursion, no quadratic step: compiled in a few seconds, power balances."""

@@ -46,6 +46,7 @@ def opendss(feeder: Feeder) -> np.ndarray | None:
         return None
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("first", range(0, 200, 25))
 def test_random_feeders_equal_opendss(first: int) -> None:
     """Capability 92: banks with their zero-sequence paths, split phases, parallel branches, phases from

@@ -89,6 +89,7 @@ def continued() -> Callable[[str], tuple[Feeder, Continuation, float]]:
     return find
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", BALANCED)
 def test_the_sweep_is_right_up_to_the_nose_and_says_so_beyond(
     name: str, continued: Callable[[str], tuple[Feeder, Continuation, float]]

@@ -129,6 +129,7 @@ def test_power_balances_on_any_tree(seed: int, n: int, having: Features, drop: f
     assert sol.p_loss_mw >= -1e-12 * net.base_mva
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seeds, sizes, features)
 def test_order_of_rows_does_not_matter(seed: int, n: int, having: Features) -> None:
@@ -155,6 +156,7 @@ def renamed(grid: Grid) -> Grid:
     return Grid(grid.base_mva, grid.name, rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seeds, sizes)
 def test_direction_of_a_branch_does_not_matter(seed: int, n: int) -> None:

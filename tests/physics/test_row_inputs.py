@@ -47,6 +47,7 @@ def equal(batch: physics.Solution, row: int, alone: physics.Solution) -> None:
         assert getattr(batch, name)[row] == getattr(alone, name)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(0, 2**32 - 1), st.integers(2, 25), st.integers(1, 20),
@@ -75,6 +76,7 @@ def test_a_row_equals_the_feeder_edited_so(seed: int, n: int, rows: int, share: 
         assert np.abs(physics.solve(lone, tol=1e-12).v - dense_newton(changed)).max() < 1e-9
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("case", ["case33bw", "case118zh", "case141"])
 def test_trafo_taps_and_shunt_steps_equal_pandapowers(case: str) -> None:
     """Capability 5, 7: a ratio at the substation and further out, and banks, other ones in every row."""

@@ -41,6 +41,7 @@ def test_three_phases_have_the_balanced_power_flow(seed: int) -> None:
         np.testing.assert_allclose(all3.loading[:, k], one.loading, rtol=0, atol=1e-9)
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("name", cases.names(phases="balanced"))
 def test_shipped_feeders_have_the_form(name: str) -> None:
     """Capability 18: every one, transformers of case533mt included."""

@@ -119,6 +119,7 @@ def test_phases_of_a_bus_may_arrive_by_different_ways() -> None:
         assert apart(physics.solve(net, tol=1e-10).v, dss_oracle.solve(feeder).v) < 1e-8
 
 
+@pytest.mark.slow
 def test_no_switch_state_darkens_a_phase_that_has_a_path() -> None:
     """All 256 states of the switches of IEEE 123: a phase lives where wires or regulators lead to it."""
     feeder = cases.load("ieee123")

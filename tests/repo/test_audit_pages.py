@@ -30,6 +30,7 @@ def tools(repo_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_a_finished_audit_becomes_a_section_of_the_page(tools: Any, tmp_path: Path) -> None:
     """Scores and verdicts with the command and the seed that gave them; nothing where nothing was audited."""
     out, kept = tmp_path / "out", tmp_path / "audits"

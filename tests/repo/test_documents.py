@@ -33,6 +33,7 @@ def pages_with(language: str) -> list[object]:
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES if fenced(page, language)]
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page share their names, as they do for a reader who types them in."""
@@ -183,6 +184,7 @@ def check_files(words: list[str], folder: Path) -> None:
             assert (out / name).stat().st_size > 0
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("page", pages_with("bash"))
 def test_shell_commands_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -48,6 +48,7 @@ def test_environments_are_registered() -> None:
     assert len(IDS) >= 6
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("identity", IDS)
 def test_documented_info_keys_are_the_real_ones(identity: str, repo_root: Path) -> None:
     """Trap 24: documented keys that do not exist, and keys that exist and are documented nowhere."""
@@ -60,6 +61,7 @@ def test_documented_info_keys_are_the_real_ones(identity: str, repo_root: Path) 
     assert set(after_reset) == {key for key, at_reset in documented.items() if at_reset}
 
 
+@pytest.mark.slow
 def test_tables_of_readme_and_overview_are_current(tools: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """What `tools/env_tables.py` would write is what stands there."""
     assert tools("env_tables").main(["--check"]) == 0, f"run tools/env_tables.py\n{capsys.readouterr().out}"
@@ -96,6 +98,7 @@ def test_each_kind_of_device_has_its_page(tools: Any) -> None:
     assert set(tools("site_pages.catalogue").device_kinds()) == set(DEVICES) == specs - {"ResourceSpec"}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", DEVICES)
 def test_the_page_of_a_device_shows_one_at_work(name: str, tools: Any) -> None:
     """Its block of Python runs, its fields are those of the class, its action is in the table."""
@@ -113,6 +116,7 @@ def test_the_page_of_a_device_shows_one_at_work(name: str, tools: Any) -> None:
     assert set(re.findall(r"`(distgrid/[^`]+)`", users)) == {i for i in IDS if device.kind in _kinds(i)}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", DEVICES)
 def test_the_plot_of_a_device_shows_what_came_of_its_actions(name: str, tools: Any) -> None:
     """A page with a plot for each device: what is asked for is another course than rest; the names of the

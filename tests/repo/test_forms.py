@@ -95,7 +95,14 @@ def test_there_is_no_other_form_and_no_blank_issue(repo_root: Path) -> None:
 def test_pull_requests_are_asked_for_proof(repo_root: Path) -> None:
     """Tests, static checks, scores, changelog and promises are on the list."""
     text = (repo_root / ".github/pull_request_template.md").read_text()
-    for word in ("make test", "make lint", "days.json", "CHANGELOG.md", "docs/versioning.md"):
+    for word in (
+        "make test",
+        "make test-slow",
+        "make lint",
+        "days.json",
+        "CHANGELOG.md",
+        "docs/versioning.md",
+    ):
         assert word in text
     assert (repo_root / "docs/versioning.md").exists()
 

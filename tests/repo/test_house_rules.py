@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 PACKAGE = ("baselines", "cases", "envs", "physics")
 CODE = (*PACKAGE, "tests", "tools")
 
@@ -38,6 +40,7 @@ def test_test_files_have_names_of_their_own(repo_root: Path) -> None:
     assert not (repo_root / "tests" / "__init__.py").exists()
 
 
+@pytest.mark.slow
 def test_no_broad_except_and_no_open_keyword_arguments(repo_root: Path) -> None:
     for path in sources(repo_root, PACKAGE):
         text = path.read_text()

@@ -84,6 +84,7 @@ def test_public_names_are_at_the_top() -> None:
         distgrid.nothing  # noqa: B018  -- the access is what is tested
 
 
+@pytest.mark.slow
 def test_heavy_libraries_are_imported_inside_functions(repo_root: Path) -> None:
     for path in package_files(repo_root):
         text = path.read_text()

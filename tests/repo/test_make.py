@@ -24,12 +24,14 @@ def dry_run(target: str, repo_root: Path, *variables: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "bench", "docs", "clean", "help"])
+@pytest.mark.parametrize(
+    "target", ["setup", "demo", "test", "test-slow", "lint", "bench", "docs", "clean", "help"]
+)
 def test_target_exists(target: str, repo_root: Path) -> None:
     assert dry_run(target, repo_root)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "docs"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-slow", "lint", "bench", "docs"])
 def test_target_starts_from_nothing(target: str, repo_root: Path) -> None:
     """Each target makes its virtual environment and installs with the pins before it does anything."""
     commands = dry_run(target, repo_root, "VENV=.venv-nowhere")
@@ -75,9 +77,15 @@ def test_an_old_python_is_refused_with_advice(repo_root: Path, tmp_path: Path) -
     assert not (tmp_path / "venv").exists()
 
 
+def test_every_test_is_quick_or_slow(repo_root: Path) -> None:
+    """The two targets run the same but for the tests that they choose, and leave none out."""
+    quick, slow = (dry_run(target, repo_root).splitlines()[-1] for target in ("test", "test-slow"))
+    assert quick.replace('-m "not slow"', "-m slow") == slow != quick
+
+
 def test_ci_runs_tests_then_static_checks_and_stops_at_the_first_failure(repo_root: Path) -> None:
     script = repo_root / ".ci" / "run"
     lines = [line for line in script.read_text().splitlines() if line and not line.startswith("#")]
     assert script.stat().st_mode & 0o111, "not executable"
     assert lines[0] == "set -euo pipefail"
-    assert lines[-2:] == ["make test", "make lint"]
+    assert lines[-3:] == ["make test", "make test-slow", "make lint"]

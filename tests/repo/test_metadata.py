@@ -136,6 +136,7 @@ def modules_of(requirements: list[str]) -> set[str]:
     return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
 
 
+@pytest.mark.slow
 def test_what_is_required_is_imported(pyproject: dict[str, Any], repo_root: Path) -> None:
     """A library is required as long as something imports it; what is only planned for is an extra."""
     required = modules_of(pyproject["project"]["dependencies"])

@@ -50,6 +50,7 @@ def expected_files(repo_root: Path) -> set[str]:
     return {f"distgrid/{name}" for name in files}
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_tree_and_nothing_else(wheel: Path, repo_root: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected = expected_files(repo_root)
@@ -86,6 +87,7 @@ def test_only_the_package_sits_at_the_root(repo_root: Path) -> None:
     assert {path.name for path in repo_root.glob("*.py")} == {"__init__.py", "__main__.py", "cli.py"}
 
 
+@pytest.mark.slow
 def test_wheel_works_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     """Capability 126: the installed package finds its own data, whatever the working directory."""
     site = tmp_path / "site"

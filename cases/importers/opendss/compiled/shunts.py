@@ -251,7 +251,8 @@ def admittance_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     if any(node not in PHASES for _, node in nodes) or len({bus for bus, _ in nodes}) > 1:
         shown = " ".join(f"{bus}.{node}" for bus, node in nodes)
         raise piece.error("bus1", shown, f"phases of one bus and ground; {NO_NEUTRAL}")
-    return list(stars_and_legs(piece, nodes, y))
+    assert piece.y is not None
+    return list(stars_and_legs(piece, nodes, y, size=np.abs(piece.y).max(initial=0.0)))
 
 
 def stars_and_legs(

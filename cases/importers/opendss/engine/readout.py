@@ -15,7 +15,9 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "line": ("switch", "length", "units"),
     "reactor": (),
     "transformer": ("xscarray", "%noloadloss", "%imag", "ppm_antifloat", "leadlag", "bank"),
-    "autotrans": (),
+    "autotrans": (
+        *("kvs", "kvas", "taps", "conns", "%noloadloss", "%imag", "ppm_antifloat", "leadlag", "bank"),
+    ),
     "regcontrol": (
         *("transformer", "winding", "tapwinding", "bus", "ptphase", "vreg", "band", "ptratio", "ctprim"),
         *("r", "x", "delay", "tapdelay", "maxtapchange", "vlimit", "reversible", "revneutral", "revvreg"),

@@ -33,7 +33,8 @@ _EXISTS = "a file that exists"
 _NAME = "the name of a file"
 _OUTSIDE = "nothing outside of the folder"
 _SHAPES = ("loadshape", "growthshape", "tshape", "priceshape", "xycurve", "spectrum")
-# One point for a shape without its data: an engine that plays one without any ends.
+# Of these a snapshot has no use. One point for a shape without its data: an engine that plays one without any
+# ends.
 _FLAT = {"loadshape": "npts=1 mult=[1]", "tshape": "npts=1 temp=[25]", "priceshape": "npts=1 price=[1]"}
 _LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 
@@ -65,6 +66,7 @@ class Walk:
         self.stopped = False
         self.shapes = shapes
         self.shape = ""  # class of the object at hand, if it is a load shape or the like
+        self.unread: RefusedError | None = None  # the first file of a shape that lies outside of the root
         self.load_model: tuple[str, int, str] | None = None  # where it is set last
         self.rated = False  # whether the script says what lines may carry
 
@@ -188,10 +190,12 @@ class Walk:
             except RefusedError as refusal:
                 expected = str(refusal.parts["expected"])
                 outside = expected.startswith(_OUTSIDE)
-                if not self.shape or self.shapes or not (outside or expected == _EXISTS):
-                    raise  # of shapes a snapshot has no use
+                unused = self.shape in _FLAT if outside else bool(self.shape) and expected == _EXISTS
+                if self.shapes or not unused:
+                    raise
                 why = "lies outside of the folder" if outside else "does not exist"
                 self.left_out[f"data file of a shape that {why}"] += 1
+                self.unread = self.unread or (refusal if outside else None)
                 word = next(word for word in given if word.start <= start < word.end)
                 changes |= {(one.start, one.end): "" for one in given if one.name.startswith("np")}
                 flat = "" if word.name.startswith("q") else _FLAT.get(self.shape, "")

@@ -92,6 +92,8 @@ class Session:
             self.dss.Text.Command = "set mode=snapshot number=1"
             shown = f"{Path(one.file).name}:{one.line}: solve: {number} steps"
             self.notes.append(f"{shown} are not run, a snapshot stands for them")
+        if self.walk.unread and int(self.dss.ActiveCircuit.Solution.Mode) != SNAPSHOT:
+            raise self.walk.unread  # shapes move what is solved here
         return "solve"
 
     def _failed(self, one: Command, message: str) -> None:
