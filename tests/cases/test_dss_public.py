@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from distgrid.baselines.workflows.importing.series_verification import verify_series
 from distgrid.baselines.workflows.importing.verification import verify
 from distgrid.cases import CaseError, Feeder
 from distgrid.cases.importers.opendss.engine import session
@@ -111,6 +113,27 @@ def test_names_with_dots_are_names(tmp_path: Path) -> None:
     assert series.q_mvar[:, 0].tolist() == pytest.approx([(0.005 + 0.015) / 3, (0.01 + 0.03) / 3])
 
 
+def test_reactive_power_of_models_6_and_7_is_fixed(tmp_path: Path) -> None:
+    """Row 3: no load multiplier and no shape moves it; OpenDSS agrees in the snapshot and in each step."""
+    script = tmp_path / "m.dss"
+    script.write_text(
+        f"{SMALL}new loadshape.s npts=2 interval=12 mult=(.5 1)\nset loadmult=.8\n"
+        "new load.six bus1=b.1 phases=1 kv=7.2 kw=90 kvar=40 model=6 daily=s\n"
+        "new load.seven bus1=b.2 phases=1 kv=7.2 kw=90 kvar=30 model=7 daily=s\n"
+    )
+    reading = read_file(script, ReadOptions())
+    assert verify(reading).largest_pu < 1e-8
+    loads = reading.feeder.loads.to_pylist()
+    q_mvar = {load["load_id"]: load["q_mvar"] for load in loads}
+    assert q_mvar["six"] == pytest.approx(0.04)
+    assert q_mvar["l"] == pytest.approx(0.016)
+    assert reading.profiles is not None
+    series = reading.profiles()
+    assert np.ptp(series.q_mvar, axis=0).tolist() == [0.0, 0.0, 0.0]
+    assert np.ptp(series.p_mw, axis=0).max() > 0.01
+    assert float(verify_series(reading.feeder, series).partition("difference ")[2].split()[0]) < 1e-8
+
+
 def left_out(report: DssReport) -> str:
     """What the notes say of a control that stands in no table."""
     return next(note for note in report.notes if "regcontrol.r was left out" in note)
@@ -171,6 +194,14 @@ def test_a_script_solves_so_many_steps_of_so_many_nodes(
     assert "are not run" not in once.metadata.get("notes", "")
     twice, _ = here(tmp_path, f"{SMALL}{day}solve mode=daily number=60\n")
     assert "script.dss:8: solve: 60 steps are not run, a snapshot stands for them" in twice.metadata["notes"]
+
+
+def test_an_allocation_that_does_not_settle_is_noted() -> None:
+    """Row 116: its warnings end no script, as those of `solve` do not."""
+    metered = f"{REGULATED}new energymeter.m element=line.a peakcurrent=(9 9 9)\nregcontrol.r.vreg=100\n"
+    feeder, report = read_text(f"{metered}set maxcontroliter=1\nallocateloads\nload.m.kw=700\n")
+    assert feeder.column("loads", "p_mw").tolist()[-1] == pytest.approx(0.7)
+    assert any("script.dss:12: allocateloads: " in note for note in report.notes)
 
 
 def test_such_a_feeder_verifies(tmp_path: Path) -> None:

@@ -133,12 +133,14 @@ class _Days:
             shape, (p, q) = self.shapes[name], self._values(name)
             for shunt, share in zip(shunts, _shares(shunts), strict=True):
                 row = self.row[shunt.name]
+                fixed = np.full(self.n_steps, q_mvar[row]) if title in self.report.fixed_q else None
                 if not shape.actual:
-                    yield row, Series(p_mw[row] * p, q_mvar[row] * q)
+                    yield row, Series(p_mw[row] * p, q_mvar[row] * q if fixed is None else fixed)
                     continue
                 unit = load_row(self.report.frame, replace(shunt, p_mw=share, q_mvar=share))
                 own_q = q if shape.q is not None else p * self.compiled.header["ratios"][title]
-                yield row, Series(p * unit["p_mw"] / 1e3, own_q * unit["q_mvar"] / 1e3)
+                moved = own_q * unit["q_mvar"] / 1e3
+                yield row, Series(p * unit["p_mw"] / 1e3, moved if fixed is None else fixed)
 
     def _values(self, name: str) -> tuple[Floats, Floats]:
         """What a shape is worth in each step, of P and Q."""

@@ -62,6 +62,7 @@ class DssReport:
         names: what the tables call the nodes that they call otherwise than the script; 0: grounded.
         loads: rows of each load, before they are converted to the base voltages of nodes.
         steady: loads that no shape moves.
+        fixed_q: loads whose reactive power no shape moves.
         given: rows of what gives constant power, and how they come from its currents.
         frame: the base voltages.
         assets: rows of an asset table.
@@ -77,6 +78,7 @@ class DssReport:
     names: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, repr=False)
     loads: dict[str, list[Shunt]] = field(default_factory=dict, repr=False)
     steady: frozenset[str] = frozenset()
+    fixed_q: frozenset[str] = frozenset()
     given: dict[str, Injection] = field(default_factory=dict, repr=False)
     frame: Frame = field(default_factory=lambda: Frame({}, {}), repr=False)
     assets: tuple[dict[str, Any], ...] = field(default=(), repr=False)
@@ -137,7 +139,7 @@ def convert(compiled: Compiled, file: str, options: DssOptions | None = None) ->
         {kind: count for kind, count in sorted(reading.left_out.items()) if count},
         (*reading.notes, *assets.notes), reading.pieces.volts, reading.pieces.private | reading.pieces.inner,
         reading.approximated,
-        reading.pieces.names, reading.loads, frozenset(reading.steady), reading.given, tables.frame,
-        assets.rows, assets.stand_for,
+        reading.pieces.names, reading.loads, frozenset(reading.steady), frozenset(reading.fixed_q),
+        reading.given, tables.frame, assets.rows, assets.stand_for,
     )  # fmt: skip
     return feeder, report

@@ -16,7 +16,7 @@ from .labels import renamed
 from .neutrals import joined_stars, neutrals, solid, star_points
 from .pieces import Piece, Pieces
 from .series import is_series, wire_of
-from .shunts import admittance_of, capacitors_of, is_star_without_ground, loads_of
+from .shunts import FIXED_Q, admittance_of, capacitors_of, is_star_without_ground, loads_of
 from .sources import feeds
 from .transformers import INSIDE, behind_neutral, standing, units_of
 from .zones import check_ground, phases_without_ground
@@ -45,6 +45,7 @@ class Reading:
         self.loads: dict[str, list[Shunt]] = {}  # rows of each load
         self.resources: list[Piece] = []  # what may be assets
         self.steady: set[str] = set()  # loads that no shape moves
+        self.fixed_q: set[str] = set()  # loads whose reactive power no shape moves
         self.standing: list[Shunt] = []  # what transformers draw that are open at one side
         self.given: dict[str, Injection] = {}  # of what gives constant power
 
@@ -71,6 +72,7 @@ class Reading:
         shunts = list(self.standing)
         loads = self._take("load")
         self.steady = {piece.title for piece in loads if piece.text("status").startswith("f")}
+        self.fixed_q = {piece.title for piece in loads if round(piece.number("model")) in FIXED_Q}
         self.loads = {piece.title: loads_of(pieces, piece) for piece in loads}
         shunts += [row for rows in self.loads.values() for row in rows]
         taken = {row.name for row in shunts}

@@ -19,6 +19,7 @@ MODELS: Mapping[int, tuple[float, float, float, float]] = {
     7: (0, 0, 1, 0),
 }  # fmt: skip
 ZIPV = 8
+FIXED_Q = (6, 7)  # models whose reactive power no multiplier and no shape moves
 NO_NEUTRAL = "a neutral conductor of its own needs --approximate, which takes it as grounded"
 _NONE = (0.0, 0.0, 0.0, 0.0)
 _IMPEDANCE = (1.0, 0.0, 1.0, 0.0)
@@ -161,8 +162,9 @@ def loads_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
         exponents = (piece.number("cvrwatts"), piece.number("cvrvars"))
     elif model not in MODELS:
         raise piece.error("model", str(model), "1 to 8")
+    q_factor = 1.0 if model in FIXED_Q else factor
     draw = Draw(
-        piece.number("kw") * factor / 1000.0, piece.number("kvar") * factor / 1000.0, across(piece, delta),
+        piece.number("kw") * factor / 1000.0, piece.number("kvar") * q_factor / 1000.0, across(piece, delta),
         shares, exponents, piece.number("vminpu"), piece.number("vmaxpu"),
     )  # fmt: skip
     return shunts_at(piece, parts_of(pieces, piece, delta), draw)

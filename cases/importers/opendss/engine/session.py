@@ -26,6 +26,9 @@ _ATTEMPTS = ((1e-9, 1000, 2), (1e-7, 200, 199), (1e-5, 200, 199), (1e-4, 200, 19
 # percent of the distance in each iteration.
 _CLOSER = (1e-11, 100, 2)
 _EXACT = 1e-7
+_SOLVING = frozenset(
+    "solve allocateloads _solvenocontrol _solvepflow _docontrolactions _samplecontrols".split()
+)
 
 
 class Session:
@@ -95,8 +98,8 @@ class Session:
 
     def _failed(self, one: Command, message: str) -> None:
         """A solution that fails is not the end of a script: it is solved again when all is there."""
-        if one.name == "solve":
-            self.notes.append(f"{Path(one.file).name}:{one.line}: solve: {_first(message)}")
+        if one.name in _SOLVING:
+            self.notes.append(f"{Path(one.file).name}:{one.line}: {one.name}: {_first(message)}")
             return
         expected = f"what OpenDSS can run ({_first(message)})"
         raise RefusedError(one.file, one.line, "", one.text[:120], expected)
