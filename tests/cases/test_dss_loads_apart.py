@@ -64,6 +64,20 @@ def test_loads_that_no_series_of_a_point_holds_get_nodes_of_their_own(tmp_path: 
     assert "roof" not in alone.column("loads", "load_id")
 
 
+def test_loads_that_cancel_get_nodes_of_their_own(tmp_path: Path) -> None:
+    """Row 3: a load and what feeds as much in, of unlike models, in a phase and in a leg."""
+    pairs = """new load.a bus1=b.1 phases=1 kv=7.2 kw=90 kvar=30 model=2
+new load.b bus1=b.1 phases=1 kv=7.2 kw=-90 kvar=10 model=1
+new load.c bus1=b conn=delta kv=12.47 kw=60 kvar=20 model=5
+new load.d bus1=b.2.3 phases=1 conn=delta kv=12.47 kw=-20 kvar=9 model=2
+"""
+    done = baselines.import_feeder(written(tmp_path, GRID + pairs + END))
+    assert "verified by OpenDSS" in done.verdict
+    assert done.verification is not None
+    assert done.verification.largest_pu < 1e-7
+    assert {"b~1", "b~2"} <= set(done.feeder.node_index)
+
+
 def test_the_nodes_change_no_voltage(tmp_path: Path) -> None:
     """Row 3: the lines to them are next to nothing: the nodes of the script are where they are without."""
     path = written(tmp_path, GRID + MIXED + END)

@@ -94,6 +94,23 @@ def test_data_of_shapes_outside_of_the_root_are_not_read(tmp_path: Path) -> None
     assert whole.profiles().p_mw[:, 0].tolist() == pytest.approx([0.1 / 3 / 2] * 2)
 
 
+def test_names_with_dots_are_names(tmp_path: Path) -> None:
+    """Row 3: shapes called by coordinates, and elements called by anything, are found by their whole name."""
+    script = tmp_path / "m.dss"
+    script.write_text(
+        SMALL.replace("line.a", "line.a.1").replace("load.l", "load.l.2")
+        + "new loadshape.15_30.44_-97.6 npts=2 interval=12 mult=(.5 1) qmult=(.25 .5)\n"
+        "new loadshape.x.y npts=2 interval=12 mult=(.5 1) interpolation=edge\n"
+        "edit load.l.2 yearly=15_30.44_-97.6\nnew load.m.3 bus1=b kv=12.47 kw=60 kvar=30 daily=x.y\n"
+    )
+    reading = read_file(script, ReadOptions())
+    assert reading.feeder.column("loads", "load_id").tolist() == ["l.2", "m.3"]
+    assert reading.profiles is not None
+    series = reading.profiles()
+    assert series.p_mw[:, 0].tolist() == pytest.approx([0.16 / 6, 0.16 / 3])
+    assert series.q_mvar[:, 0].tolist() == pytest.approx([(0.005 + 0.015) / 3, (0.01 + 0.03) / 3])
+
+
 def left_out(report: DssReport) -> str:
     """What the notes say of a control that stands in no table."""
     return next(note for note in report.notes if "regcontrol.r was left out" in note)
@@ -125,6 +142,8 @@ def test_capacitor_controls_watch_the_phase_that_their_kind_looks_at() -> None:
         "type=voltage ptphase=avg onsetting=118 offsetting=124": "ptphase = avg: expected one phase",
         "type=kvar ctphase=max ptphase=max onsetting=300 offsetting=-200": "ctphase = max",
         "type=kvar ctphase=3 voltoverride=yes onsetting=300 offsetting=-200": "ctphase, ptphase = 3, 1",
+        "type=kvar\ncapacitor.c.numsteps=2": "capacitor = c: expected a bank of one step that takes part",
+        "type=kvar\ncapacitor.c.enabled=no": "capacitor = c: expected a bank of one step",
     }
     for said, phase in watched.items():
         feeder, report = read_text(SMALL + bank + said + off)

@@ -32,7 +32,8 @@ class Verification:
         largest_pu: largest distance of two voltages (complex, so that angles count), in pu.
         node: where, with its phase on per-phase feeders.
         compared: how many voltages.
-        between: how many of them were compared between phases, as they are those of zones without ground.
+        between: how many of them were compared between phases: those of zones without ground, where their
+            potentials to it differ.
         potential_pu: by how much the potentials of such zones to ground differ; next to nothing holds them.
         approximated: what was reduced on request, in words: the difference is what that costs.
         held: loads that were compared on the side of their voltage band where the engine has them, as the
@@ -186,11 +187,11 @@ def compare_voltages(
     here, there = (np.where(theirs.compared, v, np.nan) for v in (ours, theirs.v_pu))
     dead_here, dead_there = np.isnan(here), np.isnan(there)
     difference, potential_pu, between = np.abs(here - there), 0.0, 0
-    if without_ground is not None and (without_ground & ~np.isnan(difference)).any():
-        potential_pu = float(np.nanmax(difference[without_ground]))
+    if without_ground is not None:
         legs = _between_phases(here - there)
-        difference = np.where(without_ground, legs, difference)
-        between = int((~np.isnan(legs[without_ground])).sum())
+        adrift = without_ground & (difference > LARGEST_PU) & ~np.isnan(legs)
+        potential_pu, between = float(difference[adrift].max(initial=0.0)), int(adrift.sum())
+        difference = np.where(adrift, legs, difference)
     difference[np.isnan(difference)] = -1.0
     difference[dead_here ^ dead_there] = np.inf
     compared = int((difference >= 0).sum())
@@ -202,7 +203,7 @@ def compare_voltages(
     shown = f"{name} phase {phase}" if phase else name
     largest = float(difference[at])
     if not largest <= (sys.float_info.max if approximated else LARGEST_PU):
-        to_ground = without_ground is None or not without_ground[at]
+        to_ground = without_ground is None or not adrift[at]
         raise ImportDifferenceError(
             f"feeder {feeder.name!r}: {theirs.engine} differs by {largest:.2e} pu at node {shown} "
             f"({_volts(ours[at])} here, {_volts(theirs.v_pu[at])} there"

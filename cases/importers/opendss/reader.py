@@ -13,7 +13,7 @@ from ...errors import CaseError, Problem
 from ...model.der_loads import stamped
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
-from .apart import with_loads_apart
+from .apart import cancelling_buses, mixed_buses, with_loads_apart
 from .compiled.assets import assets_of
 from .compiled.circuit import Reading
 from .compiled.injections import Injection
@@ -121,10 +121,15 @@ def convert(compiled: Compiled, file: str, options: DssOptions | None = None) ->
     reading = Reading(Pieces(compiled, file), approximate=options.approximate)
     parts = reading.parts()
     if options.follow is not None:
-        parts = with_loads_apart(parts, _followed(reading, options.follow))
+        parts = with_loads_apart(parts, mixed_buses(parts, _followed(reading, options.follow)))
     with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
         tables = Tables(parts, file)
-        feeder = with_layout(tables.feeder(options.feeder_id))
+        feeder = tables.feeder(options.feeder_id)
+        cancelling = cancelling_buses(feeder.loads.to_pylist())
+        if cancelling:
+            tables = Tables(with_loads_apart(parts, cancelling), file)
+            feeder = tables.feeder(options.feeder_id)
+        feeder = with_layout(feeder)
     assets = assets_of(reading.resources, reading.given, lambda bus: tables.buses[bus].split)
     feeder = replace(feeder, metadata=stamped(feeder.metadata, assets.stand_for))
     report = DssReport(

@@ -90,13 +90,15 @@ class Reading:
         self.resources = list(pieces.of(*_USUAL))
         fixed = [bank for bank in banks if bank.shares != BANK]
         banks = [bank for bank in banks if bank.shares == BANK]
+        rows_of_banks = {bank.name for bank in banks}
         buses = header["buses"]
         return Parts(
             header["name"], header["hz"], header["v_min"], header["v_max"],
             header["bases"] if any(bus["kv"] > 0 for bus in buses.values()) else None,
             {name: tuple(bus["at"]) for name, bus in buses.items() if bus["at"]},
             sources, wires, off, units, self._controls("regcontrol", lambda p: tap_control(p, by_winding)),
-            self._controls("capcontrol", bank_control), shunts + fixed, banks, self.notes, self._disabled(),
+            self._controls("capcontrol", lambda p: bank_control(p, rows_of_banks)), shunts + fixed, banks,
+            self.notes, self._disabled(),
         )  # fmt: skip
 
     def _note_stars(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from ..parts import BankControl, TapControl, Unit, Winding
 from .pieces import Piece
@@ -105,12 +105,19 @@ def _watches_itself(piece: Piece, unit: Unit, tapped: int) -> bool:
     return not bus or (bus == unit.buses[end] and plain and still)
 
 
-def bank_control(piece: Piece) -> BankControl:
+def bank_control(piece: Piece, banks: Container[str]) -> BankControl:
     """A capacitor control.
+
+    Args:
+        piece: the control.
+        banks: ids of the banks that are rows of their own.
 
     Raises:
         CaseError: what the tables of controls cannot say.
     """
+    if piece.text("capacitor") not in banks:
+        expected = "a bank of one step that takes part"
+        raise piece.error("capacitor", piece.text("capacitor"), expected)
     element, kind = piece.text("element"), piece.text("type")
     if not element.startswith("line."):
         raise piece.error("element", element, "a line")
