@@ -23,6 +23,7 @@ FIXED_Q = (6, 7)  # models whose reactive power no multiplier and no shape moves
 NO_NEUTRAL = "a neutral conductor of its own needs --approximate, which takes it as grounded"
 _NONE = (0.0, 0.0, 0.0, 0.0)
 _IMPEDANCE = (1.0, 0.0, 1.0, 0.0)
+LINEAR_SHARE = 0.5  # of its rated voltage: below, a load is an impedance; the tables know no other share
 _ANY_VOLTAGE = 1e3  # pu, of what has no band
 
 
@@ -165,9 +166,14 @@ def loads_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     q_factor = 1.0 if model in FIXED_Q else factor
     draw = Draw(
         piece.number("kw") * factor / 1000.0, piece.number("kvar") * q_factor / 1000.0, across(piece, delta),
-        shares, exponents, piece.number("vminpu"), piece.number("vmaxpu"),
+        shares, exponents, _lowest(piece), piece.number("vmaxpu"),
     )  # fmt: skip
     return shunts_at(piece, parts_of(pieces, piece, delta), draw)
+
+
+def _lowest(piece: Piece) -> float:
+    """Where a load's band begins, in pu. Below `vlowpu` it is an impedance, whatever `vminpu` says."""
+    return max(piece.number("vminpu"), min(piece.number("vlowpu"), LINEAR_SHARE))
 
 
 def _load_factor(pieces: Pieces, piece: Piece) -> float:

@@ -29,7 +29,8 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     ),
     "capacitor": (*_AT_ONE_BUS, "kvar", "states"),
     "load": (
-        *(*_AT_ONE_BUS, "kw", "kvar", "model", "vminpu", "vmaxpu", "cvrwatts", "cvrvars", "zipv", "status"),
+        *(*_AT_ONE_BUS, "kw", "kvar", "model", "vminpu", "vmaxpu", "vlowpu", "cvrwatts", "cvrvars"),
+        *("zipv", "status"),
         "growth",
     ),
     "generator": (*_AT_ONE_BUS, "kw", "kva", "model", "minkvar", "maxkvar"),
