@@ -66,6 +66,7 @@ def test_pf_json_keeps_its_form(pf_run: tuple[str, Path]) -> None:
     assert report.peaks is not None
 
 
+@pytest.mark.slow
 def test_every_solver_that_is_timed_is_right(pf_run: tuple[str, Path]) -> None:
     """Speed is compared at equal true error: each within the target of Newton at 1e-12, all below 1e-6."""
     report = PfReport.model_validate_json(pf_run[1].read_text())
@@ -81,6 +82,7 @@ def test_every_solver_that_is_timed_is_right(pf_run: tuple[str, Path]) -> None:
             assert row.true_error_pu <= comparison.target_error_pu, (comparison.feeder, row.solver)
 
 
+@pytest.mark.slow
 def test_ratios_are_to_our_rows(pf_run: tuple[str, Path]) -> None:
     report = PfReport.model_validate_json(pf_run[1].read_text())
     for row in report.single.rows:
@@ -90,6 +92,7 @@ def test_ratios_are_to_our_rows(pf_run: tuple[str, Path]) -> None:
     assert own.ratios[0].wall.median == own.ratios[0].cpu.median == 1.0
 
 
+@pytest.mark.slow
 def test_tables_name_machine_versions_targets_and_that_it_was_quick(pf_run: tuple[str, Path]) -> None:
     shown = pf_run[0]
     for words in (machine.describe().cpu, f"numpy {np.__version__}", "QUICK RUN", ">= 500", ">= 8", "<= 1.1"):

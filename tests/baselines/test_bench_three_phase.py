@@ -70,6 +70,7 @@ def test_json_keeps_its_form(run: tuple[str, Path]) -> None:
     assert report.limits[0].solver == ours.SOLVE
 
 
+@pytest.mark.slow
 def test_every_solver_that_is_timed_is_right(run: tuple[str, Path]) -> None:
     """At most 1e-6 pu from an independent solution, over all the loads that the calls walk through."""
     report = Pf3Report.model_validate_json(run[1].read_text())
@@ -84,6 +85,7 @@ def test_every_solver_that_is_timed_is_right(run: tuple[str, Path]) -> None:
             assert row.true_error_pu <= 1e-6, (comparison.feeder, row.solver)
 
 
+@pytest.mark.slow
 def test_tables_name_targets_and_that_it_was_quick(run: tuple[str, Path]) -> None:
     for words in ("QUICK RUN", ">= 10", ">= 25", "<= 2", "271 phase nodes", "Limits of one solve"):
         assert words in run[0]

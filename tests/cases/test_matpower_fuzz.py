@@ -114,7 +114,7 @@ def test_any_text(text: str) -> None:
 
 @pytest.mark.slow
 @given(change=CHANGE)
-@settings(max_examples=2000)
+@settings(max_examples=800)
 def test_many_mutated_files(folder: Path, change: Change) -> None:
     """Capability 2: read and written again, a whole folder or none."""
     path = folder / "mutant.m"

@@ -35,7 +35,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     quick = {
         "SITE_EPISODES": "1",
-        "SITE_FRAMES": "32",
+        "SITE_FRAMES": "24",
         "SITE_RULES": "do-nothing volt-var-ieee1547",
         "NO_MKDOCS_2_WARNING": "1",  # the theme's advertisement of another program
     }
