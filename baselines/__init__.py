@@ -28,9 +28,9 @@ from .rollouts.play import RunResult, rollout
 from .scoring.certificates import normalised_score
 from .scoring.summary import PolicySummary
 from .workflows.importing.exporting import export_feeder
-from .workflows.importing.importing import Imported, import_feeder
+from .workflows.importing.importing import Imported, import_feeder, import_with_series
 
 __all__ = [
     "Imported", "Policy", "PolicySummary", "RunError", "RunResult", "RunWarning", "export_feeder",
-    "import_feeder", "make", "names", "normalised_score", "rollout",
+    "import_feeder", "import_with_series", "make", "names", "normalised_score", "rollout",
 ]  # fmt: skip

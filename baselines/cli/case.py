@@ -18,7 +18,7 @@ from ... import cases
 from ...cases.importers.reading import Profiles, ReadOptions
 from ..errors import RunError
 from ..workflows.importing.exporting import export_feeder
-from ..workflows.importing.importing import import_feeder
+from ..workflows.importing.importing import import_feeder, import_with_series
 from ..workflows.importing.series import WITHOUT_DER, write_series
 
 app = typer.Typer(help="List, show and import feeders.", no_args_is_help=True, rich_markup_mode=None)
@@ -160,13 +160,15 @@ def import_case(
     """Import a file, verify it against its own engine, and write it as a folder of Parquet tables."""
     with _errors_as_text():
         options = ReadOptions(None, root, approximate, phases or None)
-        done = import_feeder(
-            file, options, verified=verify, feeder_only=feeder_only or None, feeder_id=feeder_id or None
-        )
-        series = done.series() if profiles else None
-        checked = "" if series is None or not verify else done.series_verdict(series, approximate)
-        folder = done.save(out)
-        told = [] if series is None else [*series.notes, checked, *_written(done.feeder, series, folder)]
+        names = {"feeder_only": feeder_only or None, "feeder_id": feeder_id or None}
+        told: list[str] = []
+        if profiles:
+            done, series, checked = import_with_series(file, options, verified=verify, **names)
+            folder = done.save(out)
+            told = [*series.notes, checked, *_written(done.feeder, series, folder)]
+        else:
+            done = import_feeder(file, options, verified=verify, **names)
+            folder = done.save(out)
     console = Console()
     for line in (done.feeder.describe(), done.counts, done.resources, f"written to {folder}", *told):
         if line:

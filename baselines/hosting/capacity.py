@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -339,15 +340,20 @@ class _Found:
 
 def flows_of(feeder: Feeder, settings: Settings) -> Flows:
     """The feeder with taps and banks held. RunError where it is meshed."""
-    meshes = feeder.topology().meshes if feeder.phases == "balanced" else ()
-    if meshes:
-        names = ", ".join(repr(loop[0]) for loop in meshes[:8])
+    if feeder.phases == "balanced":
+        _refuse_loops(feeder, [loop[0] for loop in feeder.topology().meshes])
+        return BalancedFlows(feeder, settings.limits, settings.v_source_pu)
+    flows = HeldFlows(feeder, settings.limits, settings.v_source_pu)
+    _refuse_loops(feeder, feeder.column("branches", "branch_id")[flows.net.topology.closing].tolist())
+    return flows
+
+
+def _refuse_loops(feeder: Feeder, closing: Sequence[str]) -> None:
+    if closing:
         raise RunError(
-            f"feeder {feeder.name!r} is meshed: loops are closed by {names}; hosting capacity needs a radial "
-            "feeder: open one branch of each loop"
+            f"feeder {feeder.name!r} is meshed: loops are closed by {', '.join(map(repr, closing[:8]))}; "
+            "hosting capacity needs a radial feeder: open one branch of each loop"
         )
-    kind = BalancedFlows if feeder.phases == "balanced" else HeldFlows
-    return kind(feeder, settings.limits, settings.v_source_pu)
 
 
 def acts(feeder: Feeder) -> bool:

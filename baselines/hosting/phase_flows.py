@@ -9,23 +9,11 @@ from numpy.typing import NDArray
 
 from ... import physics
 from ...cases import Feeder
-from ..errors import RunError
 from .flows import Arguments, Flows, Shown
 from .limits import OVER, REVERSE, THERMAL, UNBALANCE, UNDER, HostingLimits, Quantities, columns_of, joined
 
 FloatArray = NDArray[np.float64]
 _LETTERS, _LEGS = "ABC", ("AB", "BC", "CA")
-
-
-def radial(feeder: Feeder, voltage_bands: bool = True) -> Any:
-    """The feeder compiled with the voltage bands of its loads; RunError names what makes it meshed."""
-    try:
-        return physics.compile_per_phase(feeder, voltage_bands=voltage_bands, allow_mesh_pruning=False)
-    except ValueError as error:
-        loops, found, _ = str(error).partition("; open them")
-        if not found:
-            raise
-        raise RunError(f"{loops}; open them: per-phase feeders must be radial here") from None
 
 
 class PhaseFlows(Flows):
@@ -42,7 +30,7 @@ class PhaseFlows(Flows):
         settings: Arguments | None = None, voltage_bands: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(feeder, limits, v_source_pu)
-        self.net = radial(feeder, voltage_bands)
+        self.net = physics.compile_per_phase(feeder, voltage_bands=voltage_bands, keep_loops=True)
         self.options: Arguments = {} if v_source_pu is None else {"v_source_pu": v_source_pu}
         self.settings = dict(settings or {})
         live = self.net.present & self.net.energised

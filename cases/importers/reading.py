@@ -53,12 +53,15 @@ class ReadOptions:
         root: folder that files read by a script have to lie in.
         approximate: whether what the tables cannot hold exactly may be reduced.
         phases: "balanced" or "per-phase" where a source can be either; None: by what it holds.
+        apart: whether loads of one point that follow different series and depend on the voltage in different
+            ways stand at nodes of their own, so that each point can have one series.
     """
 
     feeder_id: str | None = None
     root: Path | None = None
     approximate: bool = False
     phases: str | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from .assembly.elements import Element, elements
 from .assembly.end_currents import Currents, EndCurrents, NodeCurrents
 from .assembly.equation_parts import parts_of_forest, parts_of_reach
 from .assembly.equations import Equations, write_equations
-from .assembly.forest import BoolArray, Conductor, Forest, SourceTerminal, grow_forest
+from .assembly.forest import BoolArray, Conductor, Forest, SourceTerminal, grow_forest, source_terminals
 from .assembly.node_loads import LEGS, NodeLoads, phases_present, read_node_loads
 from .assembly.reach import reach
 from .kernel_tables import FloatArray, IntArray
@@ -366,7 +366,7 @@ def compile_per_phase(
     shunt = np.zeros((feeder.n_nodes, 3, 3), dtype=np.complex128)
     for phase in range(3):
         shunt[:, phase, phase] = np.where(present[:, phase], node_y, 0.0)
-    sources = _sources(feeder, present)
+    sources = source_terminals(feeder, present)
     phasor = column("sources", "v_pu") * np.exp(1j * np.deg2rad(column("sources", "v_deg")))
     turn = np.exp(-2j * np.pi / 3.0 * np.arange(3))
     steps = column("regulators", "tap_pos") * column("regulators", "tap_step_pu")
@@ -393,16 +393,3 @@ def compile_per_phase(
         sources=sources,
         shunt=shunt,
     )
-
-
-def _sources(feeder: Feeder, present: BoolArray) -> list[SourceTerminal]:
-    """The sources, their impedance in pu."""
-    found = []
-    r, x = (np.nan_to_num(feeder.column("sources", c)) for c in ("r_ohm", "x_ohm"))
-    for row, node_id in enumerate(feeder.column("sources", "node_id")):
-        node = feeder.node_index[node_id]
-        phases = tuple(int(p) for p in np.flatnonzero(present[node]))
-        kv = float(feeder.column("nodes", "base_kv")[node])
-        z = (r[row] + 1j * x[row]) * feeder.base_mva / kv**2
-        found.append(SourceTerminal(node, phases, z[np.ix_(phases, phases)]))
-    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distgrid import cases
+from distgrid import cases, physics
 
 from .ipopt import optimum
 from .opf_folder import HEADER, METRIC, WIDE, Folder
@@ -64,3 +64,33 @@ def test_a_meshed_feeder_is_refused_where_only_a_radial_one_will_do(folder: Fold
     assert code == 2
     assert "is meshed" in told
     assert "open one branch of each loop" in told
+
+
+def test_a_meshed_feeder_per_phase_is_dispatched_around_its_loop(folder: Folder) -> None:
+    """Row 20: a tie of IEEE 123 closed; no unit can go where less is lost, with the loop closed."""
+    feeder = cases.load("ieee123").with_switch("sw7", closed=True)
+    feeder.save(folder.path / "meshed")
+    boxes = {"83": (0.0, 0.4, -0.2, 0.2), "151": (0.0, 0.4, -0.2, 0.2), "48": (0.0, 0.3, -0.1, 0.1)}
+    lines = "".join(f"u{bus},{bus},{','.join(map(str, box))}\n" for bus, box in boxes.items())
+    limits = folder.file("limits.csv", f"{HEADER}\n{lines}")
+    told = folder.opf("--objective", "loss", "--limits", limits, *WIDE, feeder=str(folder.path / "meshed"))
+    assert told[0] == 0, told
+    row = folder.summary()
+    assert (row["status"], row["n_violations"]) == ("best known", 0)
+    net = physics.compile_per_phase(feeder, keep_loops=True)
+    plan = {r["asset_id"]: np.array([r["p_mw"], r["q_mvar"]]) for r in folder.rows()}
+    assert len(plan) == 3
+
+    def losses(moved: dict[str, np.ndarray]) -> float:
+        given = np.zeros((2, net.n_bus, 3))
+        for bus in boxes:
+            given[:, feeder.node_index[bus]] = moved[f"u{bus}"][:, None] / 3.0
+        return float(physics.solve(net, p_inject_mw=given[0], q_inject_mvar=given[1], tol=1e-11).p_loss_mw)
+
+    least = losses(plan)
+    assert row["objective"] == pytest.approx(least, rel=1e-6)
+    for name, (p_min, p_max, q_min, q_max) in zip(plan, boxes.values(), strict=True):
+        for step in np.array([[1e-2, 0.0], [-1e-2, 0.0], [0.0, 1e-2], [0.0, -1e-2]]):
+            to = plan[name] + step
+            if p_min <= to[0] <= p_max and q_min <= to[1] <= q_max:
+                assert losses(plan | {name: to}) > least

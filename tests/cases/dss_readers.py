@@ -29,7 +29,7 @@ def our_volts(feeder: Feeder) -> Volts:
     """The same from the tables by this package's power flow; dead nodes have 0 V."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network = physics.compile(feeder)
+        network = physics.compile(feeder, keep_loops=True)
         solved = physics.solve(network, tol=1e-9)
     if not bool(np.all(solved.converged)):
         raise ValueError("not converged")

@@ -260,3 +260,37 @@ def dead_phases(rng: random.Random) -> str:
     ]
     text += ["new " + part.format(f"n{k}") for k, part in enumerate(some(rng, DEAD, 1, 3))]
     return "\n".join(text) + "\n"
+
+
+CHORD = [
+    "bus1=b bus2=d phases=3", "bus1=c.1.3 bus2=e.1.3 phases=2", "bus1=e.2 bus2=b.2 phases=1",
+    "bus1=d.3.1 bus2=b.3.1 phases=2", "bus1=e bus2=d phases=3", "bus1=c bus2=b phases=3",
+    "bus1=b bus2=e phases=3 switch=y", "bus1=d.2 bus2=c.2 phases=1 switch=y",
+]  # fmt: skip
+
+
+def loops(rng: random.Random) -> str:
+    """Lines of one phase to three, switches and transformers that close loops, some opened again."""
+
+    def line(name: str, at: str) -> str:
+        r, x = rng.uniform(0.1, 0.6), rng.uniform(0.3, 1.2)
+        size = "" if "switch" in at else f" c1={rng.choice([0, 9])} c0={rng.choice([0, 5])}"
+        z = "" if "switch" in at else f" r1={r:.3f} x1={x:.3f} r0={2 * r:.3f} x0={3 * x:.3f}"
+        return f"new line.{name} {at}{z}{size} length={rng.uniform(0.3, 2):.2f} units=km"
+
+    text = [line("t0", "bus1=b bus2=c phases=3"), line("t1", "bus1=c bus2=d phases=3")]
+    text.append(line("t2", "bus1=d bus2=e phases=3"))
+    chords = rng.sample(CHORD, k=rng.randint(1, 4))
+    text += [line(f"k{k}", at) for k, at in enumerate(chords)]
+    if rng.random() < 0.5:
+        conns = rng.choice(["delta wye", "wye wye", "delta delta"])
+        size = f"conns=[{conns}] kvs=[12.47 .48] kvas=[500 500] xhl=5"
+        text += [f"new transformer.u buses=[c lv] {size}", f"new transformer.v buses=[e lw] {size}"]
+        text.append("new line.low bus1=lv bus2=lw phases=3 r1=.02 x1=.03 r0=.05 x0=.08 c1=0 c0=0 length=.1")
+        text.append("new load.low bus1=lv kv=.48 kw=90 kvar=30 conn=delta")
+    loads = ["bus1=d kv=12.47 kw=600 kvar=200", "bus1=e.2 phases=1 kv=7.2 kw=200 kvar=80 model=2",
+             "bus1=c.1.3 phases=1 conn=delta kv=12.47 kw=150 kvar=50 model=5"]  # fmt: skip
+    text += [f"new load.x{k} {at}" for k, at in enumerate(rng.sample(loads, k=rng.randint(1, 3)))]
+    if rng.random() < 0.4:
+        text.append(rng.choice([f"open line.k0 {rng.randint(1, 2)}", "disable line.k0", "open line.k0 1 1"]))
+    return "\n".join(text) + "\n"

@@ -16,6 +16,7 @@ from .dss_scenes import (
     dead_phases,
     legs,
     loads,
+    loops,
     regulators,
     some,
     spread,
@@ -258,7 +259,7 @@ SCENES: dict[str, Callable[[random.Random], str]] = {
     for scene in (
         lines, codes, wires, loads, capacitors, transformers, legs, regulators, switches, sources, words,
         comments,
-        options, changers, dead_phases,
+        options, changers, dead_phases, loops,
     )
 }  # fmt: skip
 

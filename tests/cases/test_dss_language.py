@@ -148,7 +148,6 @@ REFUSED = {  # what is behind the small feeder: what the message says, all of it
     "solve loadm=a": "loadmodel = a: expected powerflow",
     "newactor": "one circuit in one actor",
     "redirect other.dss": "a file that exists",
-    "buscoords other.csv": "a file that exists",
     "new load.m bus1=b kv=12.47 kw=(file=/etc/passwd)": "nothing outside of the folder",
     "redirect /dev/zero": "nothing outside of the folder",
     "cd /": "nothing outside of the folder",
@@ -235,6 +234,37 @@ def test_files_outside_of_the_root_are_not_read(tmp_path: Path) -> None:
     assert cases.import_dss(master, root=tmp_path).loads.num_rows == 2
     with pytest.raises(CaseError, match="a folder that holds the file"):
         cases.import_dss(secret, root=folder)
+
+
+SHAPE = "new loadshape.s npts=2 interval=12 mult=(file=../shape.csv)\nload.l.daily=s\n"
+
+
+def test_shapes_outside_of_the_root_are_not_read(tmp_path: Path) -> None:
+    """Row 116: a snapshot needs none of their values, so they are left out and counted; what they would move
+    is refused, and so are curves that a snapshot needs.
+    """
+    secret = write(tmp_path, shape__csv="3\n4\n")
+    folder = tmp_path / "case"
+    folder.mkdir()
+    want = read_path(write(folder, m__dss=f"{SMALL}solve\n"))[0]
+    lines = (
+        SHAPE, SHAPE.replace("mult=(file=../shape.csv)", "csvfile=../shape.csv"),
+        f"new loadshape.s 2 12 (file={secret})\n", f"new loadshape.s npts=2\n~ interval=1 csvfile={secret}\n",
+        f"new tshape.s npts=2 csvfile={secret}\n",
+    )  # fmt: skip
+    for line in lines:
+        master = write(folder, m__dss=f"{SMALL}{line}set mode=snap\nsolve\n")
+        feeder, report = read_path(master)
+        assert feeder.loads.equals(want.loads)
+        assert report.ignored["data file of a shape that lies outside of the folder"] == 1
+    for end in ("solve mode=daily number=2\n", "set mode=yearly\nsolve number=9\n"):
+        with pytest.raises(CaseError, match=r"m\.dss:5: file = \.\./shape\.csv: expected nothing outside of"):
+            read_path(write(folder, m__dss=SMALL + SHAPE + end))
+    curve = "new xycurve.c npts=2 csvfile=../shape.csv\n"
+    with pytest.raises(CaseError, match=r"m\.dss:5: .*nothing outside of the folder"):
+        read_path(write(folder, m__dss=SMALL + curve))
+    with pytest.raises(CaseError, match=r"m\.dss:5: .*nothing outside of the folder"):
+        compile_script(write(folder, m__dss=f"{SMALL}{SHAPE}solve\n"), folder, days=True)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Landlock is Linux's")

@@ -122,9 +122,7 @@ class VoltVarStudy:
             raise RunError(f"the band is {v_band!r}: expected (least, most) in pu with 0 <= least < most")
         self.feeder, self.objective, self.v_band, self.v_source_pu = feeder, objective, v_band, v_source_pu
         self.per_phase = feeder.phases == "per-phase"
-        self.net: Any = (
-            physics.compile_per_phase(feeder) if self.per_phase else physics.compile(feeder, keep_loops=True)
-        )
+        self.net: Any = physics.compile(feeder, keep_loops=True)
         self.inverters = Inverters(self.net, inverters)
         self.reg_ids = [str(name) for name in feeder.column("regulators", "reg_id")]
         self.cap_ids = [str(name) for name in feeder.column("capacitors", "cap_id")]

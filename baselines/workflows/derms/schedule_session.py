@@ -225,8 +225,6 @@ def _tables(config: ScheduleConfig, feeder: cases.Feeder, options: Any) -> Asset
 
 
 def _compiled(feeder: cases.Feeder) -> physics.Network | physics.Network3:
-    if feeder.phases != "balanced":
-        return physics.compile_per_phase(feeder)
     return physics.compile(feeder, keep_loops=True)
 
 

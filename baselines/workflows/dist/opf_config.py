@@ -204,7 +204,7 @@ def _compiled(feeder: cases.Feeder, free: Free) -> physics.Network | physics.Net
     Switches may open its loops.
     """
     if feeder.phases != "balanced":
-        return physics.compile_per_phase(feeder)
+        return physics.compile_per_phase(feeder, keep_loops=True)
     net = physics.compile(feeder, keep_loops=True)
     if (free.taps or free.banks) and not free.switches:
         radial_network(net)

@@ -70,7 +70,7 @@ def opf_plan(session: OpfSession, config: OpfConfig, loads: dict[str, Any]) -> S
         units = [_phase_unit(session.net, asset) for asset in session.assets]
     found = settled(Point(session.feeder, units, _asked(session, config), loads), session.free)
     balanced = session.feeder.phases == "balanced"
-    net = physics.compile(found.feeder) if balanced else physics.compile_per_phase(found.feeder)
+    net = physics.compile(found.feeder, keep_loops=not balanced)
     session = replace(session, feeder=found.feeder, net=net)
     plan = _plan(session, config, loads)
     if plan.status == "inexact":

@@ -144,9 +144,7 @@ def settled(point: Point, free: Free) -> Settled:
 
 
 def _compiled(feeder: cases.Feeder) -> Any:
-    if feeder.phases == "balanced":
-        return physics.compile(feeder, keep_loops=True)
-    return physics.compile_per_phase(feeder, allow_mesh_pruning=False)
+    return physics.compile(feeder, keep_loops=True)
 
 
 def _switched(point: Point, free: Free) -> Settled:

@@ -20,7 +20,7 @@ from ....cases.importers.registry import read_file
 from ....cases.importers.several import only
 from ...errors import RunError
 from .series_verification import verify_series
-from .verification import NOT_VERIFIED, Verification, nominal_voltages, verify
+from .verification import NOT_VERIFIED, ImportDifferenceError, Verification, nominal_voltages, verify
 
 VERIFIED = "verified"  # key of Feeder.metadata
 
@@ -137,6 +137,42 @@ def _verified(reading: Reading) -> Verification:
         return verify(reading)
     except RunError as error:
         raise type(error)(f"{error}; --no-verify (verified=False) imports it as it is") from error
+
+
+def import_with_series(
+    path: str | Path,
+    options: ReadOptions | None = None,
+    *,
+    verified: bool = True,
+    feeder_only: str | None = None,
+    feeder_id: str | None = None,
+) -> tuple[Imported, Profiles, str]:
+    """A feeder with the time series of its source, and whether those are verified, in one line.
+
+    Where one series for each point cannot hold what stands there, loads have nodes of their own.
+
+    Args:
+        path: see `import_feeder`, as the other arguments.
+        options: `approximate`: a point may follow one mixture of loads all the same, and the line says what
+            that costs.
+        verified: whether to compare.
+        feeder_only: see `import_feeder`.
+        feeder_id: see `import_feeder`.
+
+    Raises:
+        CaseError: it cannot be read.
+        RunError: it has no series, cannot be verified, or is not what the engine solves.
+    """
+    options = options or ReadOptions()
+    done = import_feeder(path, options, verified=verified, feeder_only=feeder_only, feeder_id=feeder_id)
+    series = done.series()
+    try:
+        return done, series, done.series_verdict(series, options.approximate) if verified else ""
+    except ImportDifferenceError:
+        if not series.mixed or options.apart:
+            raise
+    apart = dataclasses.replace(options, apart=True)
+    return import_with_series(path, apart, feeder_only=feeder_only, feeder_id=feeder_id)
 
 
 def _reading(path: Path, options: ReadOptions) -> Reading:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ....cases import Feeder
 from ....cases.importers.reading import Profiles
 from ....cases.phases import LEG_PLACE, PLACE
-from ...errors import RunError
-from .verification import ImportDifferenceError, Verification, compare_voltages, solution_of, ungrounded
+from .verification import ImportDifferenceError, Verification, compare_solution, solution_of, ungrounded
 
 _SHOWN = 5
 
@@ -39,17 +38,18 @@ def verify_series(
     if not profiles.solved:
         return "series: not verified"
     steps = sorted(profiles.solved)
-    solution = solution_of(feeder, _loads(feeder, profiles, steps))
+    loads = _loads(feeder, profiles, steps)
+    solution = solution_of(feeder, loads)
     mixture = f"one mixture of loads at {_listed(profiles.mixed)}" if profiles.mixed else ""
     reduced = "; ".join(part for part in (approximated, mixture if approximate else "") if part)
     worst: Verification | None = None
-    compared, between, apart = 0, 0, ungrounded(solution)
+    compared, between, held, apart = 0, 0, 0, 0.0
     for row, step in enumerate(steps):
-        if not bool(solution.converged[row]):
-            raise RunError(f"feeder {feeder.name!r}: the power flow finds no solution in step {step}")
+        ours = np.asarray(solution.v[row]) if bool(solution.converged[row]) else None
+        powers = {name: values[row] for name, values in loads.items()}
         try:
-            found = compare_voltages(
-                feeder, np.asarray(solution.v[row]), profiles.solved[step], reduced, apart
+            found = compare_solution(
+                feeder, ours, profiles.solved[step], powers, reduced, ungrounded(solution)
             )
         except ImportDifferenceError as error:
             raise ImportDifferenceError(f"step {step} of the series: {error}{_hint(mixture)}") from None
@@ -57,9 +57,13 @@ def verify_series(
         between += found.between
         if worst is None or found.largest_pu > worst.largest_pu:
             worst = found
+        held, apart = max(held, found.held), max(apart, found.apart_pu)
     assert worst is not None, "there are steps"
-    whole = replace(worst, compared=compared, between=between)
-    return f"series {whole} in {len(steps)} of {len(profiles.p_mw)} steps"
+    whole = replace(
+        worst, compared=compared, between=between, held=held, apart_pu=apart,
+        steps=f" in {len(steps)} of {len(profiles.p_mw)} steps",
+    )  # fmt: skip
+    return f"series {whole}"
 
 
 def _loads(feeder: Feeder, profiles: Profiles, steps: list[int]) -> dict[str, Any]:

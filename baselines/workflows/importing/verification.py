@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .... import physics
 from ....cases import Feeder
 from ....cases.importers.reading import EngineFailedError, EngineMissingError, EngineVoltages, Reading
 from ...errors import RunError
+from .band_sides import held, jumping, sides
 
 LARGEST_PU = 1e-6
 NOT_VERIFIED = "not verified"
@@ -30,9 +32,14 @@ class Verification:
         largest_pu: largest distance of two voltages (complex, so that angles count), in pu.
         node: where, with its phase on per-phase feeders.
         compared: how many voltages.
-        between: how many of them were compared between phases, as they are those of zones without ground.
+        between: how many of them were compared between phases: those of zones without ground, where their
+            potentials to it differ.
         potential_pu: by how much the potentials of such zones to ground differ; next to nothing holds them.
         approximated: what was reduced on request, in words: the difference is what that costs.
+        held: loads that were compared on the side of their voltage band where the engine has them, as the
+            power flow has several solutions.
+        apart_pu: how far the solution is that was found here without holding them; infinite: none was.
+        steps: in how many steps of a series, in words.
     """
 
     engine: str
@@ -42,6 +49,9 @@ class Verification:
     approximated: str = ""
     between: int = 0
     potential_pu: float = 0.0
+    held: int = 0
+    apart_pu: float = 0.0
+    steps: str = ""
 
     def __str__(self) -> str:
         if not self.compared:
@@ -50,10 +60,11 @@ class Verification:
             return (
                 f"approximate: {self.approximated}; compared with {self.engine} that costs at most "
                 f"{self.largest_pu:.1e} pu (node {self.node}) of {self.compared} voltages{self._zones()}"
+                f"{self.steps}"
             )
         return (
             f"verified by {self.engine}: largest difference {self.largest_pu:.1e} pu (node {self.node}) of "
-            f"{self.compared} voltages{self._zones()}"
+            f"{self.compared} voltages{self._zones()}{self.steps}{self._several()}"
         )
 
     def _zones(self) -> str:
@@ -62,6 +73,16 @@ class Verification:
         return (
             f", {self.between} of them between phases, in zones without ground (their potentials to it, "
             f"which next to nothing holds, differ by {self.potential_pu:.1e} pu)"
+        )
+
+    def _several(self) -> str:
+        if not self.held:
+            return ""
+        own = "none is" if np.isinf(self.apart_pu) else f"another one, {self.apart_pu:.1e} pu away, is"
+        loads = "1 load" if self.held == 1 else f"{self.held} loads"
+        return (
+            f", with {loads} on the side of the voltage band where {self.engine} has them: they jump at its "
+            f"edges, so that there are several solutions, of which {own} found here"
         )
 
 
@@ -93,8 +114,62 @@ def compare(feeder: Feeder, theirs: EngineVoltages, approximated: str = "") -> V
     Where something was reduced on request the difference is told, whatever it is, as long as no node is dead
     on one side only.
     """
-    solution = _nominal(feeder)
-    return compare_voltages(feeder, np.asarray(solution.v), theirs, approximated, ungrounded(solution))
+    solution = solution_of(feeder, {})
+    ours = np.asarray(solution.v) if bool(solution.converged) else None
+    return compare_solution(feeder, ours, theirs, {}, approximated, ungrounded(solution))
+
+
+def compare_solution(
+    feeder: Feeder,
+    ours: NDArray[np.complex128] | None,
+    theirs: EngineVoltages,
+    powers: Mapping[str, NDArray[np.float64]],
+    approximated: str = "",
+    without_ground: NDArray[np.bool_] | None = None,
+) -> Verification:
+    """Compare a solution with that of an engine; where there are several, the same one.
+
+    Args:
+        feeder: what was solved.
+        ours: its voltages; None: no solution was found.
+        theirs: those of the engine.
+        powers: loads in place of the nominal ones, see `band_sides.held`.
+        approximated: see `compare`.
+        without_ground: see `compare_voltages`.
+    """
+    try:
+        if ours is None:
+            raise _no_solution(feeder)
+        return compare_voltages(feeder, ours, theirs, approximated, without_ground)
+    except RunError as first:
+        found = _held(feeder, ours, theirs, powers, approximated)
+        if found is None:
+            raise first from None
+        return found
+
+
+def _held(
+    feeder: Feeder,
+    ours: NDArray[np.complex128] | None,
+    theirs: EngineVoltages,
+    powers: Mapping[str, NDArray[np.float64]],
+    approximated: str,
+) -> Verification | None:
+    """The comparison with loads that jump held where the engine has them; None where it fails, too."""
+    parts = jumping(feeder) if feeder.phases != "balanced" and not approximated else []
+    if not parts:
+        return None
+    there = sides(feeder, parts, theirs.v_pu)
+    differing = np.ones(len(parts), dtype=bool) if ours is None else there != sides(feeder, parts, ours)
+    solution = solution_of(held(feeder, parts, there, powers), {})
+    if not differing.any() or not bool(solution.converged):
+        return None
+    try:
+        found = compare_voltages(feeder, np.asarray(solution.v), theirs, "", ungrounded(solution))
+    except ImportDifferenceError:
+        return None
+    apart = np.inf if ours is None else float(np.nanmax(np.abs(ours - np.asarray(solution.v))))
+    return replace(found, held=int(differing.sum()), apart_pu=apart)
 
 
 def compare_voltages(
@@ -112,11 +187,11 @@ def compare_voltages(
     here, there = (np.where(theirs.compared, v, np.nan) for v in (ours, theirs.v_pu))
     dead_here, dead_there = np.isnan(here), np.isnan(there)
     difference, potential_pu, between = np.abs(here - there), 0.0, 0
-    if without_ground is not None and (without_ground & ~np.isnan(difference)).any():
-        potential_pu = float(np.nanmax(difference[without_ground]))
+    if without_ground is not None:
         legs = _between_phases(here - there)
-        difference = np.where(without_ground, legs, difference)
-        between = int((~np.isnan(legs[without_ground])).sum())
+        adrift = without_ground & (difference > LARGEST_PU) & ~np.isnan(legs)
+        potential_pu, between = float(difference[adrift].max(initial=0.0)), int(adrift.sum())
+        difference = np.where(adrift, legs, difference)
     difference[np.isnan(difference)] = -1.0
     difference[dead_here ^ dead_there] = np.inf
     compared = int((difference >= 0).sum())
@@ -128,7 +203,7 @@ def compare_voltages(
     shown = f"{name} phase {phase}" if phase else name
     largest = float(difference[at])
     if not largest <= (sys.float_info.max if approximated else LARGEST_PU):
-        to_ground = without_ground is None or not without_ground[at]
+        to_ground = without_ground is None or not adrift[at]
         raise ImportDifferenceError(
             f"feeder {feeder.name!r}: {theirs.engine} differs by {largest:.2e} pu at node {shown} "
             f"({_volts(ours[at])} here, {_volts(theirs.v_pu[at])} there"
@@ -146,7 +221,8 @@ def _between_phases(difference: NDArray[np.complex128]) -> NDArray[np.float64]:
 
 def ungrounded(solution: Any) -> NDArray[np.bool_] | None:
     """(n_nodes, 3) voltages of a per-phase solution in zones without ground; None of a balanced one."""
-    return solution.net.topology.ungrounded if solution.v.shape[-1:] == (3,) else None
+    net = solution.net
+    return net.topology.ungrounded if net.feeder.phases == "per-phase" else None
 
 
 def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
@@ -155,16 +231,16 @@ def nominal_voltages(feeder: Feeder) -> NDArray[np.complex128]:
     Raises:
         RunError: no solution, or loops that the power flow cannot close; names them.
     """
-    return np.asarray(_nominal(feeder).v)
-
-
-def _nominal(feeder: Feeder) -> Any:
     solution = solution_of(feeder, {})
     if not bool(solution.converged):
-        loops = "; ".join(", ".join(loop) for loop in feeder.topology().loops)
-        closes = f"; its loops: branches {loops}" if loops else ""
-        raise RunError(f"feeder {feeder.name!r}: the power flow finds no solution at nominal load{closes}")
-    return solution
+        raise _no_solution(feeder)
+    return np.asarray(solution.v)
+
+
+def _no_solution(feeder: Feeder) -> RunError:
+    loops = "; ".join(", ".join(loop) for loop in feeder.topology().loops)
+    closes = f"; its loops: branches {loops}" if loops else ""
+    return RunError(f"feeder {feeder.name!r}: the power flow finds no solution at nominal load{closes}")
 
 
 def solution_of(feeder: Feeder, loads: dict[str, Any]) -> Any:

@@ -20,8 +20,8 @@ from . import models as cim
 from .documents import Item
 from .tap_ratios import TapRatios
 from .voltages import HeldVoltages
+from .windings import BASE_MVA, Series, Winding, pair, to_star, winding
 
-BASE_MVA = 1.0
 _NO_LIMIT_MVAR = 1e6
 
 
@@ -155,44 +155,48 @@ class _Build:
             self._branch(switch, (start, end), "switch", on and not switch.is_open)
 
     def transformers(self) -> None:
-        """Transformers of two windings."""
+        """Transformers of two windings, and of three around an inner node that has their mRID."""
         ends: dict[str, list[cim.PowerTransformerEnd]] = {}
         for end in sorted(self.model.of(cim.PowerTransformerEnd), key=lambda one: one.number):
             ends.setdefault(end.transformer, []).append(end)
         taps = TapRatios(self.model)
         for transformer in self.model.of(cim.PowerTransformer):
             own = ends.get(transformer.mrid, [])
-            if [end.number for end in own] != [1, 2]:
-                raise self.refuse(
-                    "PowerTransformer", transformer.mrid, "two ends, numbered 1 and 2", f"{len(own)} ends"
-                )
-            start, stop, on = self.ends(transformer)
-            nodes = [self.place.get(end.terminal, "") for end in own]
-            if sorted(nodes) != sorted((start, stop)):
-                raise self.refuse(
-                    "PowerTransformer", transformer.mrid, "ends at the terminals of the transformer"
-                )
-            ratio, z, y = [], 0j, []
-            for node, end in zip(nodes, own, strict=True):
-                tap = taps.of(end.mrid)
-                ratio.append(end.rated_kv * tap.ratio / self.kv[node])
-                z += complex(end.r_ohm * tap.r, end.x_ohm * tap.x) * BASE_MVA / end.rated_kv**2
-                own_y = complex(end.g_s * tap.g, end.b_s * tap.b)
-                y.append(own_y * end.rated_kv**2 / BASE_MVA / ratio[-1] ** 2)
-            row = self._branch(transformer, (nodes[0], nodes[1]), "transformer", on)
-            z *= ratio[1] ** 2
-            size = own[0].rated_mva
-            row |= {
-                "r": z.real, "x": z.imag, "tap": ratio[0] / ratio[1], "shift_deg": _shift(own),
-                "thermal_limit_mva": size, "rating_source": "source" if size else None,
-            }  # fmt: skip
-            kv = [self.kv[node] for node in nodes]
-            self.units.append({
-                "transformer_id": transformer.mrid, "branch_id": transformer.mrid, "s_mva": size,
-                "hv_kv": max(kv), "lv_kv": min(kv),
-            })  # fmt: skip
-            for node, drawn in zip(nodes, y, strict=True) if on else ():
-                self._draw(node, drawn.conjugate())
+            if [end.number for end in own] not in ([1, 2], [1, 2, 3]):
+                expected = "two ends, numbered 1 and 2, or three, numbered 1 to 3"
+                raise self.refuse("PowerTransformer", transformer.mrid, expected, f"{len(own)} ends")
+            on = {one.mrid: one.connected for one in self.terminals.get(transformer.mrid, [])}
+            if sorted(on) != sorted(end.terminal for end in own):
+                expected = "ends at the terminals of the transformer"
+                raise self.refuse("PowerTransformer", transformer.mrid, expected)
+            nodes = [self.place[end.terminal] for end in own]
+            wound = [winding(end, node, self.kv[node], taps) for end, node in zip(own, nodes, strict=True)]
+            if len(wound) == 2:
+                live = all(on.values())
+                self._unit(transformer, wound[0], nodes[1], pair(*wound), live)
+                drawing = [live, live]
+            else:
+                self.kv[transformer.mrid], self.names[transformer.mrid] = self.kv[nodes[0]], transformer.name
+                drawing = [on[end.terminal] for end in own]
+                for one, live in zip(wound, drawing, strict=True):
+                    self._unit(one.end, one, transformer.mrid, to_star(one, wound[0]), live)
+            for one, live in zip(wound, drawing, strict=True):
+                if live:
+                    self._draw(one.node, one.y.conjugate())
+
+    def _unit(self, who: cim.CimObject, first: Winding, to_node: str, series: Series, status: bool) -> None:
+        """A branch of a transformer."""
+        size = first.end.rated_mva
+        row = self._branch(who, (first.node, to_node), "transformer", status)
+        row |= {
+            "r": series.z.real, "x": series.z.imag, "tap": series.tap, "shift_deg": series.shift_deg,
+            "thermal_limit_mva": size, "rating_source": "source" if size else None,
+        }  # fmt: skip
+        kv = self.kv[first.node], self.kv[to_node]
+        self.units.append({
+            "transformer_id": who.mrid, "branch_id": who.mrid, "s_mva": size,
+            "hv_kv": max(kv), "lv_kv": min(kv),
+        })  # fmt: skip
 
     # -- at nodes ----------------------------------------------------------------------------------------
 
@@ -355,9 +359,3 @@ class _Build:
                 v = cmath.rect(found.kv / self.kv[str(node)], math.radians(found.angle_deg))
                 v_pu[row] = v if found.kv else np.nan
         return EngineVoltages("the voltages of the SV profile", v_pu, known)
-
-
-def _shift(ends: list[cim.PowerTransformerEnd]) -> float:
-    """Degrees by which the first end leads, from the clocks of both."""
-    hours = (ends[1].clock - ends[0].clock) % 12
-    return 30.0 * (hours - 12 if hours > 6 else hours)

@@ -8,10 +8,11 @@ these into tables. Rules that need words:
   `voltages`. Other machines inject their p and q of SSH; those under voltage control hold their voltage.
 - **Transformers** of two windings: impedances of both ends in series, the ratio of rated voltages and taps at
   the from end (`endNumber` 1), the clock of the second end as shift, what the ends draw as shunts of nodes.
+  Three windings are three branches, with the mRIDs of their ends, around a node with that of the transformer.
   Taps go by steps or by the table of their changer.
 - **Switches** have no impedance. A terminal that is not connected opens its branch.
 - **Feeders** are the objects of class Feeder that contain equipment, where there are several.
-- **Refused**: three windings, phase tap changers, and equipment of classes that are not read, by name.
+- **Refused**: phase tap changers, and equipment of classes that are not read, by name.
 - **Single phases**: a model with phases of lines, loads or tanks (IEC 61968, as GridAPPS-D and CIMHub write
   it) becomes an OpenDSS script, which the importer of scripts reads, see `phases`.
 """

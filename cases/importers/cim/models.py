@@ -59,7 +59,7 @@ class Terminal(CimObject):
     equipment: str = Field(alias="Terminal.ConductingEquipment")
     connectivity_node: str = Field("", alias="Terminal.ConnectivityNode")
     topological_node: str = Field("", alias="Terminal.TopologicalNode")
-    sequence: int = Field(1, alias="ACDCTerminal.sequenceNumber", ge=1, le=2)
+    sequence: int = Field(1, alias="ACDCTerminal.sequenceNumber", ge=1, le=3)
     connected: bool = Field(True, alias="ACDCTerminal.connected")
 
 
@@ -89,7 +89,7 @@ class PowerTransformerEnd(CimObject):
 
     transformer: str = Field(alias="PowerTransformerEnd.PowerTransformer")
     terminal: str = Field(alias="TransformerEnd.Terminal")
-    number: int = Field(alias="TransformerEnd.endNumber", ge=1, le=2)
+    number: int = Field(alias="TransformerEnd.endNumber", ge=1, le=3)
     rated_kv: Positive = Field(alias="PowerTransformerEnd.ratedU")
     rated_mva: Positive | None = Field(None, alias="PowerTransformerEnd.ratedS")
     r_ohm: NotNegative = Field(0.0, alias="PowerTransformerEnd.r")

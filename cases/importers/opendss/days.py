@@ -34,19 +34,32 @@ _SHOWN = 5
 _EXACT = 1e-9  # of the largest power of a point: what shares of models may move
 
 
-def profiles_of(path: str | Path, options: DssOptions, feeder: Feeder, report: DssReport) -> Profiles:
+def profiles_of(compiled: Compiled, feeder: Feeder, report: DssReport) -> Profiles:
     """The series of a script that was read, and what OpenDSS finds in some of the steps.
 
     Args:
-        path: the script.
-        options: how it was read.
+        compiled: days of the script.
         feeder: what came of it.
         report: beside the feeder.
 
     Raises:
+        CaseError: a shape that is not usable.
+    """
+    return _Days(compiled, feeder, report).profiles()
+
+
+def days_of(path: str | Path, options: DssOptions) -> Compiled:
+    """Days of a script, as OpenDSS plays them.
+
+    Raises:
         CaseError: nothing follows a shape, a shape that is not usable, a step that OpenDSS does not solve.
     """
-    return _Days(run(path, options, days=True), feeder, report).profiles()
+    return run(path, options, days=True)
+
+
+def shapes_followed(compiled: Compiled) -> dict[str, str]:
+    """Which shape each element follows in days of a script, by class and name."""
+    return {title: shape for title, (shape, _) in compiled.header["taken"].items()}
 
 
 class Series(NamedTuple):
@@ -120,12 +133,14 @@ class _Days:
             shape, (p, q) = self.shapes[name], self._values(name)
             for shunt, share in zip(shunts, _shares(shunts), strict=True):
                 row = self.row[shunt.name]
+                fixed = np.full(self.n_steps, q_mvar[row]) if title in self.report.fixed_q else None
                 if not shape.actual:
-                    yield row, Series(p_mw[row] * p, q_mvar[row] * q)
+                    yield row, Series(p_mw[row] * p, q_mvar[row] * q if fixed is None else fixed)
                     continue
                 unit = load_row(self.report.frame, replace(shunt, p_mw=share, q_mvar=share))
                 own_q = q if shape.q is not None else p * self.compiled.header["ratios"][title]
-                yield row, Series(p * unit["p_mw"] / 1e3, own_q * unit["q_mvar"] / 1e3)
+                moved = own_q * unit["q_mvar"] / 1e3
+                yield row, Series(p * unit["p_mw"] / 1e3, moved if fixed is None else fixed)
 
     def _values(self, name: str) -> tuple[Floats, Floats]:
         """What a shape is worth in each step, of P and Q."""

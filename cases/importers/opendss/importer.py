@@ -23,7 +23,7 @@ is refused, with the element. Rules that need words:
   power: what they give at the solution.
 - **Their ratings** are rows of an asset table, see `compiled.assets`.
 - **Taps, banks and switches** are where the script leaves them, its own `solve` commands included. A snapshot
-  stands for a series of more than 10,000 steps.
+  stands for a series of more than 10,000 steps, and for those that a large circuit would take minutes for.
 - **Ratings** are the `normamps` of lines, where the script gives any, and the kVA of transformers.
 
 Whatever was left out of what has electrical meaning stands in `metadata["notes"]`.
@@ -37,7 +37,7 @@ from pathlib import Path
 
 from ...model.feeder import Feeder
 from ..reading import Reading, ReadOptions
-from .days import profiles_of
+from .days import days_of, profiles_of, shapes_followed
 from .reader import DssOptions, read
 from .voltages import engine_voltages
 
@@ -64,11 +64,14 @@ def import_dss(path: str | Path, feeder_id: str | None = None, root: str | Path 
 def read_file(path: str | Path, options: ReadOptions) -> Reading:
     """The same, with what became of the script's elements, and how OpenDSS solves the circuit."""
     wanted = DssOptions(feeder_id=options.feeder_id, root=options.root, approximate=options.approximate)
+    days = days_of(path, wanted) if options.apart else None
+    if days is not None:
+        wanted = replace(wanted, follow=shapes_followed(days))
     feeder, report = read(path, wanted)
     return Reading(
         feeder, lambda: engine_voltages(feeder, report), converted=report.converted, ignored=report.ignored,
-        profiles=lambda: profiles_of(path, wanted, feeder, report), approximated=report.approximated,
-        assets=report.assets,
+        profiles=lambda: profiles_of(days or days_of(path, wanted), feeder, report),
+        approximated=report.approximated, assets=report.assets,
     )  # fmt: skip
 
 

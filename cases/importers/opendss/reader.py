@@ -13,6 +13,7 @@ from ...errors import CaseError, Problem
 from ...model.der_loads import stamped
 from ...model.feeder import Feeder
 from ...model.tree_drawing import with_layout
+from .apart import cancelling_buses, mixed_buses, with_loads_apart
 from .compiled.assets import assets_of
 from .compiled.circuit import Reading
 from .compiled.injections import Injection
@@ -33,6 +34,8 @@ class DssOptions:
         approximate: whether neutral conductors that the tables cannot hold are taken as grounded.
         time_s: what the engine may take.
         memory_bytes: what it may take up.
+        follow: shape that each element follows, by class and name, where series are wanted: loads of one
+            point that none could hold stand at nodes of their own then, see `apart`.
     """
 
     feeder_id: str | None = None
@@ -40,6 +43,7 @@ class DssOptions:
     approximate: bool = False
     time_s: float = TIME_LIMIT_S
     memory_bytes: int = MEMORY_LIMIT_BYTES
+    follow: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,7 @@ class DssReport:
         names: what the tables call the nodes that they call otherwise than the script; 0: grounded.
         loads: rows of each load, before they are converted to the base voltages of nodes.
         steady: loads that no shape moves.
+        fixed_q: loads whose reactive power no shape moves.
         given: rows of what gives constant power, and how they come from its currents.
         frame: the base voltages.
         assets: rows of an asset table.
@@ -73,6 +78,7 @@ class DssReport:
     names: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict, repr=False)
     loads: dict[str, list[Shunt]] = field(default_factory=dict, repr=False)
     steady: frozenset[str] = frozenset()
+    fixed_q: frozenset[str] = frozenset()
     given: dict[str, Injection] = field(default_factory=dict, repr=False)
     frame: Frame = field(default_factory=lambda: Frame({}, {}), repr=False)
     assets: tuple[dict[str, Any], ...] = field(default=(), repr=False)
@@ -101,14 +107,31 @@ def run(path: str | Path, options: DssOptions, *, days: bool = False) -> Compile
     return compile_script(file, root, time_s=options.time_s, memory_bytes=options.memory_bytes, days=days)
 
 
+def _followed(reading: Reading, follow: Mapping[str, str]) -> dict[str, str]:
+    """What the power of each row of the loads table follows: a shape, or the element that gives it."""
+    found = {
+        row.name: follow[title]
+        for title, rows in reading.loads.items() if title in follow and title not in reading.steady
+        for row in rows
+    }  # fmt: skip
+    return found | {row.name: title for title, given in reading.given.items() for row in given.rows}
+
+
 def convert(compiled: Compiled, file: str, options: DssOptions | None = None) -> tuple[Feeder, DssReport]:
     """The feeder that a compiled circuit is; see `read`."""
     options = options or DssOptions()
     reading = Reading(Pieces(compiled, file), approximate=options.approximate)
     parts = reading.parts()
+    if options.follow is not None:
+        parts = with_loads_apart(parts, mixed_buses(parts, _followed(reading, options.follow)))
     with np.errstate(all="ignore"):  # what is not finite is found, and named, when the feeder is checked
         tables = Tables(parts, file)
-        feeder = with_layout(tables.feeder(options.feeder_id))
+        feeder = tables.feeder(options.feeder_id)
+        cancelling = cancelling_buses(feeder.loads.to_pylist())
+        if cancelling:
+            tables = Tables(with_loads_apart(parts, cancelling), file)
+            feeder = tables.feeder(options.feeder_id)
+        feeder = with_layout(feeder)
     assets = assets_of(reading.resources, reading.given, lambda bus: tables.buses[bus].split)
     feeder = replace(feeder, metadata=stamped(feeder.metadata, assets.stand_for))
     report = DssReport(
@@ -116,7 +139,7 @@ def convert(compiled: Compiled, file: str, options: DssOptions | None = None) ->
         {kind: count for kind, count in sorted(reading.left_out.items()) if count},
         (*reading.notes, *assets.notes), reading.pieces.volts, reading.pieces.private | reading.pieces.inner,
         reading.approximated,
-        reading.pieces.names, reading.loads, frozenset(reading.steady), reading.given, tables.frame,
-        assets.rows, assets.stand_for,
+        reading.pieces.names, reading.loads, frozenset(reading.steady), frozenset(reading.fixed_q),
+        reading.given, tables.frame, assets.rows, assets.stand_for,
     )  # fmt: skip
     return feeder, report

@@ -78,9 +78,6 @@ def regulator_row(frame: Frame, at: int, control: TapControl, span: Span) -> Row
     unit, settings = control.unit, dict(control.settings)
     winding = unit.windings[1]
     step = _step(winding)
-    if step <= 0:
-        shown = f"{winding.min_tap:g}, {winding.max_tap:g}"
-        raise unit.place.error(f"transformer.{unit.name}", shown, "mintap < maxtap")
     low = math.ceil((winding.min_tap - 1.0) / step - STEP_ROUNDING)
     high = math.floor((winding.max_tap - 1.0) / step + STEP_ROUNDING)
     terminals = unit.terminals[1]

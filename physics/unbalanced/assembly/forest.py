@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ....cases.model.feeder import Feeder
 from .elements import Element
 from .segments import Matrix, Segment, line
 
@@ -38,6 +39,19 @@ class SourceTerminal:
     node: int
     phases: tuple[int, ...]
     z: Matrix
+
+
+def source_terminals(feeder: Feeder, present: BoolArray) -> list[SourceTerminal]:
+    """The sources of a feeder, in the order of its table, their impedance in pu."""
+    found = []
+    r, x = (np.nan_to_num(feeder.column("sources", c)) for c in ("r_ohm", "x_ohm"))
+    for row, node_id in enumerate(feeder.column("sources", "node_id")):
+        node = feeder.node_index[node_id]
+        phases = tuple(int(p) for p in np.flatnonzero(present[node]))
+        kv = float(feeder.column("nodes", "base_kv")[node])
+        z = (r[row] + 1j * x[row]) * feeder.base_mva / kv**2
+        found.append(SourceTerminal(node, phases, z[np.ix_(phases, phases)]))
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...flags import COLLAPSED, CONVERGED, DIVERGED
 from ...numba_tools.jit import inline, lean_kernel
-from ..kernel_tables import MODEL, POLYNOMIAL, SCALE, Z_P, Z_Q
+from ..kernel_tables import LOW, MODEL, POLYNOMIAL, SCALE, Z_P, Z_Q
 from .newton_system import (
     LEAST_PU,
     across,
@@ -213,9 +213,10 @@ def _size_across(eq, mem, k):  # type: ignore[no-untyped-def]
 
 @inline
 def _needs_voltage(eq, mem, k):  # type: ignore[no-untyped-def]
-    """Whether an item draws power and is not an impedance anyway."""
+    """Whether an item draws power and is no impedance across no voltage: one with a voltage band is one."""
     coef = eq.item_coef[k]
     impedance = coef[MODEL] == POLYNOMIAL and coef[Z_P] == 1.0 and coef[Z_Q] == 1.0
+    impedance |= coef[LOW] > 0.0
     return (mem.power[k, 0] != 0.0 or mem.power[k, 1] != 0.0) and not impedance
 
 

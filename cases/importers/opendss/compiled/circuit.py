@@ -9,15 +9,16 @@ from typing import TypeVar
 
 from ....errors import CaseError, Problem
 from ..parts import BankControl, Parts, Shunt, TapControl, Unit, Wire
+from .autotransformers import as_transformers
 from .controls import bank_control, tap_control
 from .injections import INJECTIONS, Injection, injection_of
 from .labels import renamed
 from .neutrals import joined_stars, neutrals, solid, star_points
 from .pieces import Piece, Pieces
 from .series import is_series, wire_of
-from .shunts import admittance_of, capacitors_of, is_star_without_ground, loads_of
+from .shunts import FIXED_Q, admittance_of, capacitors_of, is_star_without_ground, loads_of
 from .sources import feeds
-from .transformers import INSIDE, behind_neutral, units_of
+from .transformers import INSIDE, behind_neutral, standing, units_of
 from .zones import check_ground, phases_without_ground
 
 PROTECTION = ("fuse", "recloser", "relay", "swtcontrol")
@@ -44,6 +45,8 @@ class Reading:
         self.loads: dict[str, list[Shunt]] = {}  # rows of each load
         self.resources: list[Piece] = []  # what may be assets
         self.steady: set[str] = set()  # loads that no shape moves
+        self.fixed_q: set[str] = set()  # loads whose reactive power no shape moves
+        self.standing: list[Shunt] = []  # what transformers draw that are open at one side
         self.given: dict[str, Injection] = {}  # of what gives constant power
 
     def parts(self) -> Parts:
@@ -54,6 +57,7 @@ class Reading:
         """
         pieces, header = self.pieces, self.pieces.header
         self._refuse()
+        pieces.all = as_transformers(pieces.all)
         pieces.rename(renamed(pieces.all))
         self._ground_neutrals()
         pieces.adrift = phases_without_ground(pieces)
@@ -65,10 +69,12 @@ class Reading:
         }
         self.counts.update(piece.kind for piece in pieces.of(*PROTECTION))
         units, by_winding, wires = self._units()
+        shunts = list(self.standing)
         loads = self._take("load")
         self.steady = {piece.title for piece in loads if piece.text("status").startswith("f")}
+        self.fixed_q = {piece.title for piece in loads if round(piece.number("model")) in FIXED_Q}
         self.loads = {piece.title: loads_of(pieces, piece) for piece in loads}
-        shunts = [row for rows in self.loads.values() for row in rows]
+        shunts += [row for rows in self.loads.values() for row in rows]
         taken = {row.name for row in shunts}
         more, banks, off = self._wires(wires, protected, taken)
         shunts += more
@@ -86,13 +92,15 @@ class Reading:
         self.resources = list(pieces.of(*_USUAL))
         fixed = [bank for bank in banks if bank.shares != BANK]
         banks = [bank for bank in banks if bank.shares == BANK]
+        rows_of_banks = {bank.name for bank in banks}
         buses = header["buses"]
         return Parts(
             header["name"], header["hz"], header["v_min"], header["v_max"],
             header["bases"] if any(bus["kv"] > 0 for bus in buses.values()) else None,
             {name: tuple(bus["at"]) for name, bus in buses.items() if bus["at"]},
             sources, wires, off, units, self._controls("regcontrol", lambda p: tap_control(p, by_winding)),
-            self._controls("capcontrol", bank_control), shunts + fixed, banks, self.notes, self._disabled(),
+            self._controls("capcontrol", lambda p: bank_control(p, rows_of_banks)), shunts + fixed, banks,
+            self.notes, self._disabled(),
         )  # fmt: skip
 
     def _note_stars(self) -> None:
@@ -155,8 +163,6 @@ class Reading:
     def _refuse(self) -> None:
         for kind, count in self.pieces.header["unknown"].items():
             raise CaseError([Problem(self.pieces.file, None, kind, str(count), "no element of this class")])
-        for piece in self.pieces.of("autotrans"):
-            raise piece.error("", "", "no element of this class")
 
     def _units(self) -> tuple[list[Unit], dict[tuple[str, int], Unit], list[Wire]]:
         """Units, units by transformer and winding, and the impedances of star points."""
@@ -166,9 +172,12 @@ class Reading:
         cores: Counter[tuple[str, ...]] = Counter()
         for piece in self._take("transformer"):
             if any(any(side[: piece.phases]) for side in piece.opened):
-                if piece.some_open() or len(piece.terminals) > 2:
-                    raise piece.error("open", "", "two windings, open in all phases or in none")
-                self.notes.append(f"{piece.title} is open and was left out")
+                if piece.some_open():
+                    raise piece.error("open", "", "windings open in all phases or in none")
+                drawn = standing(self.pieces, piece)
+                rest = "stands as what its other side draws" if drawn else "was left out"
+                self.notes.append(f"{piece.title} is open and {rest}")
+                self.standing += _apart(piece, drawn, set())
                 continue
             buses = INSIDE.join(dict.fromkeys(side[0][0] for side in piece.terminals))
             place = (buses, str(piece.terminals[0][0][1]), str(piece.phases))
@@ -179,7 +188,7 @@ class Reading:
                 units, more = behind_neutral(piece, units, self.pieces.star_z)
                 wires += more
             found += units
-            if len(units) == len(piece.terminals) or len(units) == 1:
+            if not piece.called and len(units) in (1, len(piece.terminals)):
                 for k in range(len(piece.terminals)):
                     by_winding[piece.name, k + 1] = units[k] if len(units) > 1 else units[0]
         return found, by_winding, wires

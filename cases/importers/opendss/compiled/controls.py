@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
-from ..parts import BankControl, TapControl, Unit
+from ..parts import BankControl, TapControl, Unit, Winding
 from .pieces import Piece
 
 # By property: the column of the regulators table, as a text.
@@ -38,6 +38,8 @@ BANK_SETTINGS = {  # the same for the cap_controls table
     "vmin": "v_min_v",
     "vmax": "v_max_v",
 }
+_ABOVE_ZERO = frozenset("vreg revvreg ptratio ctprim ctratio maxtapchange".split())
+_NOT_BELOW = frozenset("band revband delay delayoff tapdelay revdelay deadtime vlimit".split())
 UnitsOf = Mapping[tuple[str, int], Unit]  # by transformer and winding
 
 
@@ -64,7 +66,8 @@ def tap_control(piece: Piece, units: UnitsOf) -> TapControl:
         raise piece.error("tapwinding", "1", expected)
     if tapped == 1:
         unit = unit.turned()
-    settings = {column: piece.number(name) for name, column in TAP_SETTINGS.items()}
+    settings = _settings(piece, TAP_SETTINGS)
+    _check_taps(piece, unit.windings[1])
     settings["rev_threshold_mw"] /= 1000.0
     flags = {column: piece.flag(name) for name, column in TAP_FLAGS.items()}
     phase = piece.text("ptphase")
@@ -72,6 +75,26 @@ def tap_control(piece: Piece, units: UnitsOf) -> TapControl:
     if not 0 <= monitored < unit.phases:
         raise piece.error("ptphase", phase, "one of the phases of its transformer")
     return TapControl(piece.name, unit, settings, flags, monitored, piece.place)
+
+
+def _settings(piece: Piece, columns: Mapping[str, str]) -> dict[str, float]:
+    """Numbers by column."""
+    found = {column: piece.number(name) for name, column in columns.items()}
+    for name, column in columns.items():
+        if name in _ABOVE_ZERO and found[column] <= 0:
+            raise piece.error(name, f"{found[column]:g}", "a number > 0")
+        if name in _NOT_BELOW and found[column] < 0:
+            raise piece.error(name, f"{found[column]:g}", "a number >= 0")
+    return found
+
+
+def _check_taps(piece: Piece, winding: Winding) -> None:
+    """Raise where the taps of a winding have no steps, or where it stands at none of them."""
+    low, high, tap = winding.min_tap, winding.max_tap, winding.tap
+    if low >= high or not winding.steps:
+        raise piece.error("transformer", f"mintap {low:g}, maxtap {high:g}", "taps that it can move")
+    if not low <= tap <= high:
+        raise piece.error("transformer", f"tap {tap:g}", f"a tap from {low:g} to {high:g}")
 
 
 def _watches_itself(piece: Piece, unit: Unit, tapped: int) -> bool:
@@ -82,23 +105,37 @@ def _watches_itself(piece: Piece, unit: Unit, tapped: int) -> bool:
     return not bus or (bus == unit.buses[end] and plain and still)
 
 
-def bank_control(piece: Piece) -> BankControl:
+def bank_control(piece: Piece, banks: Container[str]) -> BankControl:
     """A capacitor control.
+
+    Args:
+        piece: the control.
+        banks: ids of the banks that are rows of their own.
 
     Raises:
         CaseError: what the tables of controls cannot say.
     """
+    if piece.text("capacitor") not in banks:
+        expected = "a bank of one step that takes part"
+        raise piece.error("capacitor", piece.text("capacitor"), expected)
     element, kind = piece.text("element"), piece.text("type")
     if not element.startswith("line."):
         raise piece.error("element", element, "a line")
     if kind not in ("kvar", "voltage", "current"):
         raise piece.error("type", kind, "kvar, voltage or current")
-    if piece.text("ctphase") != piece.text("ptphase"):
-        shown = f"{piece.text('ctphase')}, {piece.text('ptphase')}"
-        raise piece.error("ctphase, ptphase", shown, "one phase for both")
     return BankControl(
         piece.name, piece.text("capacitor"), element[5:], ("from", "to")[round(piece.number("terminal")) - 1],
-        int(piece.text("ctphase")) - 1, kind,
-        {column: piece.number(name) for name, column in BANK_SETTINGS.items()},
-        piece.flag("voltoverride"), piece.place,
+        _watched_phase(piece, kind), kind, _settings(piece, BANK_SETTINGS), piece.flag("voltoverride"),
+        piece.place,
     )  # fmt: skip
+
+
+def _watched_phase(piece: Piece, kind: str) -> int:
+    """The phase whose voltage, current or power a control watches, counted from 0."""
+    current, voltage = piece.text("ctphase"), piece.text("ptphase")
+    if current != voltage and kind != "voltage" and piece.flag("voltoverride"):
+        raise piece.error("ctphase, ptphase", f"{current}, {voltage}", "one phase for both")
+    phase = voltage if kind == "voltage" else current
+    if not phase.isdecimal() or int(phase) < 1:
+        raise piece.error("ptphase" if kind == "voltage" else "ctphase", phase, "one phase")
+    return int(phase) - 1

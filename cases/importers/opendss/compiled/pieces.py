@@ -39,11 +39,12 @@ class Piece:
     amps_in: np.ndarray | None  # A into it at each conductor at the solution
     windings: list[dict[str, Any]]
     place: Place
+    called: str = ""  # what the script calls it, where that is not its kind and name
 
     @property
     def title(self) -> str:
         """Class and name."""
-        return f"{self.kind}.{self.name}"
+        return self.called or f"{self.kind}.{self.name}"
 
     def error(self, what: str, value: str, expected: str) -> CaseError:
         """The error to raise about the element as a whole."""

@@ -19,9 +19,11 @@ MODELS: Mapping[int, tuple[float, float, float, float]] = {
     7: (0, 0, 1, 0),
 }  # fmt: skip
 ZIPV = 8
+FIXED_Q = (6, 7)  # models whose reactive power no multiplier and no shape moves
 NO_NEUTRAL = "a neutral conductor of its own needs --approximate, which takes it as grounded"
 _NONE = (0.0, 0.0, 0.0, 0.0)
 _IMPEDANCE = (1.0, 0.0, 1.0, 0.0)
+LINEAR_SHARE = 0.5  # of its rated voltage: below, a load is an impedance; the tables know no other share
 _ANY_VOLTAGE = 1e3  # pu, of what has no band
 
 
@@ -161,11 +163,17 @@ def loads_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
         exponents = (piece.number("cvrwatts"), piece.number("cvrvars"))
     elif model not in MODELS:
         raise piece.error("model", str(model), "1 to 8")
+    q_factor = 1.0 if model in FIXED_Q else factor
     draw = Draw(
-        piece.number("kw") * factor / 1000.0, piece.number("kvar") * factor / 1000.0, across(piece, delta),
-        shares, exponents, piece.number("vminpu"), piece.number("vmaxpu"),
+        piece.number("kw") * factor / 1000.0, piece.number("kvar") * q_factor / 1000.0, across(piece, delta),
+        shares, exponents, _lowest(piece), piece.number("vmaxpu"),
     )  # fmt: skip
     return shunts_at(piece, parts_of(pieces, piece, delta), draw)
+
+
+def _lowest(piece: Piece) -> float:
+    """Where a load's band begins, in pu. Below `vlowpu` it is an impedance, whatever `vminpu` says."""
+    return max(piece.number("vminpu"), min(piece.number("vlowpu"), LINEAR_SHARE))
 
 
 def _load_factor(pieces: Pieces, piece: Piece) -> float:
@@ -249,7 +257,8 @@ def admittance_of(pieces: Pieces, piece: Piece) -> list[Shunt]:
     if any(node not in PHASES for _, node in nodes) or len({bus for bus, _ in nodes}) > 1:
         shown = " ".join(f"{bus}.{node}" for bus, node in nodes)
         raise piece.error("bus1", shown, f"phases of one bus and ground; {NO_NEUTRAL}")
-    return list(stars_and_legs(piece, nodes, y))
+    assert piece.y is not None
+    return list(stars_and_legs(piece, nodes, y, size=np.abs(piece.y).max(initial=0.0)))
 
 
 def stars_and_legs(

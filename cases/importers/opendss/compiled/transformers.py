@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..parts import Unit, Winding, Wire
+from ..parts import Shunt, Unit, Winding, Wire
 from .labels import centre_legs
-from .pieces import PHASES, ROOT3, Piece, Pieces
+from .pieces import OPEN, PHASES, ROOT3, Piece, Pieces
+from .shunts import admittance_of
 
 INSIDE = "~"  # joins the buses of three windings to the name of the node inside
 
@@ -125,6 +126,25 @@ def _side(pieces: Pieces, piece: Piece, k: int) -> Side:
         floats = neutral in pieces.private or neutral in pieces.inner
         kind = "wye" if known else "floating" if floats else "odd"
     return Side(given[0][0], kind, nodes, winding)
+
+
+def standing(pieces: Pieces, piece: Piece) -> list[Shunt]:
+    """What a transformer that is open at one side draws at the other: its core, and what a delta closes.
+
+    Raises:
+        CaseError: it has a third side that it still feeds.
+    """
+    opened = [piece.all_open(k) for k in range(len(piece.terminals))]
+    if all(opened):
+        return []
+    if opened.count(False) > 1:
+        raise piece.error("open", "", "one closed side of a transformer that is open, or none")
+    sides = zip(piece.terminals, opened, strict=True)
+    terminals = [
+        [(bus, OPEN + j) if is_open and node else (bus, node) for j, (bus, node) in enumerate(side)]
+        for side, is_open in sides
+    ]
+    return admittance_of(pieces, replace(piece, opened=[], terminals=terminals))
 
 
 def floats(pieces: Pieces, piece: Piece) -> bool:

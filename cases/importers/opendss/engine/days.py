@@ -119,8 +119,7 @@ class Days:
                 self._check(name, "hour", at, n)
                 if (np.diff(at) <= 0.0).any() or at[0] < 0.0 or at[-1] <= 0.0:
                     raise self.said.error(f"loadshape.{name}", "hour", _shown(at), "hours that rise")
-            self.dss.Text.Command = f"? loadshape.{name}.interpolation"
-            edge = str(self.dss.Text.Result).lower().startswith("e")
+            edge = self._said(name, "interpolation").lower().startswith("e")
             if edge and not interval > 0.0:
                 expected = "avg with hours: OpenDSS has no reactive power between points of the other kind"
                 raise self.said.error(f"loadshape.{name}", "interpolation", "edge", expected)
@@ -135,8 +134,13 @@ class Days:
         return found
 
     def _has_q(self, name: str) -> bool:
-        self.dss.Text.Command = f"? loadshape.{name}.qmult"
-        return bool(str(self.dss.Text.Result).strip("[]() "))
+        return bool(self._said(name, "qmult").strip("[]() "))
+
+    def _said(self, name: str, field: str) -> str:
+        """A property of a shape, whose name may have dots; no question of a script can have them."""
+        self.circuit.SetActiveClass("LoadShape")
+        self.circuit.ActiveClass.Name = name
+        return str(self.circuit.ActiveDSSElement.Properties(field).Val)
 
     def _check(self, name: str, field: str, values: np.ndarray, n: int) -> None:
         if values.size != n or n < 1:

@@ -15,7 +15,9 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "line": ("switch", "length", "units"),
     "reactor": (),
     "transformer": ("xscarray", "%noloadloss", "%imag", "ppm_antifloat", "leadlag", "bank"),
-    "autotrans": (),
+    "autotrans": (
+        *("kvs", "kvas", "taps", "conns", "%noloadloss", "%imag", "ppm_antifloat", "leadlag", "bank"),
+    ),
     "regcontrol": (
         *("transformer", "winding", "tapwinding", "bus", "ptphase", "vreg", "band", "ptratio", "ctprim"),
         *("r", "x", "delay", "tapdelay", "maxtapchange", "vlimit", "reversible", "revneutral", "revvreg"),
@@ -27,7 +29,8 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     ),
     "capacitor": (*_AT_ONE_BUS, "kvar", "states"),
     "load": (
-        *(*_AT_ONE_BUS, "kw", "kvar", "model", "vminpu", "vmaxpu", "cvrwatts", "cvrvars", "zipv", "status"),
+        *(*_AT_ONE_BUS, "kw", "kvar", "model", "vminpu", "vmaxpu", "vlowpu", "cvrwatts", "cvrvars"),
+        *("zipv", "status"),
         "growth",
     ),
     "generator": (*_AT_ONE_BUS, "kw", "kva", "model", "minkvar", "maxkvar"),

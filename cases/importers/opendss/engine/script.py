@@ -20,6 +20,8 @@ from .words import (
     loads_code,
     option,
     saves_files,
+    with_percent_signs,
+    without_traces,
     words,
 )
 
@@ -28,7 +30,12 @@ MAX_LINES = 2_000_000  # of all files, those read again counted again
 MAX_LINE = 4_000_000  # characters; load shapes stand in one
 MAX_DEPTH = 50
 _EXISTS = "a file that exists"
+_NAME = "the name of a file"
+_OUTSIDE = "nothing outside of the folder"
 _SHAPES = ("loadshape", "growthshape", "tshape", "priceshape", "xycurve", "spectrum")
+# Of these a snapshot has no use. One point for a shape without its data: an engine that plays one without any
+# ends.
+_FLAT = {"loadshape": "npts=1 mult=[1]", "tshape": "npts=1 temp=[25]", "priceshape": "npts=1 price=[1]"}
 _LINE_END = re.compile(r"\r\n|\n|\r")  # and nothing else that Unicode ends lines with
 
 
@@ -58,7 +65,8 @@ class Walk:
         self.lines = 0
         self.stopped = False
         self.shapes = shapes
-        self.shape = False  # whether the object at hand is a load shape or the like
+        self.shape = ""  # class of the object at hand, if it is a load shape or the like
+        self.unread: RefusedError | None = None  # the first file of a shape that lies outside of the root
         self.load_model: tuple[str, int, str] | None = None  # where it is set last
         self.rated = False  # whether the script says what lines may carry
 
@@ -139,10 +147,27 @@ class Walk:
         if name in ("", "new", "edit", "more", "m", "~") and saves_files(text):
             raise RefusedError(str(file), number, "action", "", "no object that writes itself to a file")
         if name in ("buscoords", "latlongcoords"):
-            asked = given[1].value if len(given) > 1 else ""
-            return f'{name} "{self._resolve(asked, file, number, name)}"'
+            return self._coordinates(name, given, file, number)
         self._remember(name, given)
+        text, traces = without_traces(text, given)
+        if traces:
+            self.left_out["property debugtrace"] += traces
+            given = words(text)
+        text = with_percent_signs(text, given)
+        given = words(text)
         return self._files(text, given, file, number)
+
+    def _coordinates(self, name: str, given: list[Word], file: Path, number: int) -> str:
+        """The line with its file; nothing where there is none, as a circuit has its meaning without them."""
+        asked = given[1].value if len(given) > 1 else ""
+        try:
+            return f'{name} "{self._resolve(asked, file, number, name)}"'
+        except RefusedError as refusal:
+            expected = str(refusal.parts["expected"])
+            if expected not in (_EXISTS, _NAME) and not expected.startswith(_OUTSIDE):
+                raise
+        self.left_out[f"command {name} without its file"] += 1
+        return ""
 
     def _options(self, text: str, given: list[Word], file: Path, number: int) -> str:
         for word in reversed(given[1:]):
@@ -157,33 +182,46 @@ class Walk:
         return text
 
     def _files(self, text: str, given: list[Word], file: Path, number: int) -> str:
-        """The line with its files by their full names."""
-        for asked, start, end in reversed(file_references(text)):
+        """The line with its files by their full names; one point stands for absent data of shapes."""
+        changes: dict[tuple[int, int], str] = {}
+        for asked, start, end in file_references(text):
             try:
                 found = self._resolve(asked, file, number, "file")
             except RefusedError as refusal:
-                missing = refusal.parts["expected"] == _EXISTS
-                if self.shape and missing and not self.shapes:  # a snapshot has no use for it
-                    self.left_out["data file of a shape that does not exist"] += 1
-                    text = _without(text, given, start)
-                    continue
-                raise
-            text = f"{text[:start]}{_quoted(str(found), text[start - 1 : start])}{text[end:]}"
+                expected = str(refusal.parts["expected"])
+                outside = expected.startswith(_OUTSIDE)
+                unused = self.shape in _FLAT if outside else bool(self.shape) and expected == _EXISTS
+                if self.shapes or not unused:
+                    raise
+                why = "lies outside of the folder" if outside else "does not exist"
+                self.left_out[f"data file of a shape that {why}"] += 1
+                self.unread = self.unread or (refusal if outside else None)
+                word = next(word for word in given if word.start <= start < word.end)
+                changes |= {(one.start, one.end): "" for one in given if one.name.startswith("np")}
+                flat = "" if word.name.startswith("q") else _FLAT.get(self.shape, "")
+                changes[word.start, word.end] = flat
+            else:
+                changes[start, end] = _quoted(str(found), text[start - 1 : start])
+        for (start, end), new in sorted(changes.items(), reverse=True):
+            text = f"{text[:start]}{new}{text[end:]}"
         return text
 
     def _remember(self, name: str, given: list[Word]) -> None:
         """What the line is about, and whether it says ratings."""
         if name in ("new", "edit") and len(given) > 1:
-            self.shape = given[1].value.partition(".")[0].lower() in _SHAPES
-        elif name not in ("more", "m", "~"):
-            self.shape = not name and given[0].name.partition(".")[0] in _SHAPES
+            kind = given[1].value.partition(".")[0].lower()
+        elif name in ("more", "m", "~"):
+            kind = self.shape
+        else:
+            kind = "" if name else given[0].name.partition(".")[0]
+        self.shape = kind if kind in _SHAPES else ""
         self.rated |= any(word.name.startswith(("norma", "rating")) for word in given[1:])
 
     def _resolve(self, asked: str, file: Path, number: int, field: str) -> Path:
         """A regular file below the root, found whatever the case of its name and the kind of its slashes."""
         wanted = self.folder / asked.strip().replace("\\", "/")
         if not asked.strip():
-            raise RefusedError(str(file), number, field, "", "the name of a file")
+            raise RefusedError(str(file), number, field, "", _NAME)
         found = _any_case(wanted) or wanted
         found = self._inside(found, asked, file, number, field)
         try:
@@ -197,15 +235,9 @@ class Walk:
     def _inside(self, path: Path, asked: str, file: Path, number: int, field: str) -> Path:
         path = path.resolve()
         if not path.is_relative_to(self.root):
-            expected = f"nothing outside of the folder {self.root} (root= or --root names another one)"
+            expected = f"{_OUTSIDE} {self.root} (root= or --root names another one)"
             raise RefusedError(str(file), number, field, asked, expected)
         return path
-
-
-def _without(text: str, given: list[Word], at: int) -> str:
-    """The line without the parameter that has this place in it."""
-    word = next(word for word in given if word.start <= at < word.end)
-    return text[: word.start] + text[word.end :]
 
 
 def _quoted(path: str, before: str) -> str:

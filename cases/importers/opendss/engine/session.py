@@ -17,6 +17,7 @@ from .words import words
 POWER_FLOW = 1  # Solution.LoadModel
 SNAPSHOT = 0  # Solution.Mode
 LONGEST_SERIES = 10_000  # steps that a script may solve in one go: a year of hours, not of quarters
+WORK = 40_000_000  # steps times nodes that a script may solve in all series: a minute or two
 # Tolerance, most and fewest iterations. Zones without ground come no closer than one of these: rounding moves
 # all their phases together, and nothing else. After so many iterations all other voltages are as close as the
 # first says; no fewer, as each solution begins machines that hold a voltage anew.
@@ -25,6 +26,9 @@ _ATTEMPTS = ((1e-9, 1000, 2), (1e-7, 200, 199), (1e-5, 200, 199), (1e-4, 200, 19
 # percent of the distance in each iteration.
 _CLOSER = (1e-11, 100, 2)
 _EXACT = 1e-7
+_SOLVING = frozenset(
+    "solve allocateloads _solvenocontrol _solvepflow _docontrolactions _samplecontrols".split()
+)
 
 
 class Session:
@@ -50,6 +54,7 @@ class Session:
         self.walk = Walk(root, self.commands, self.options, shapes=shapes)
         self.said = Said(root)
         self.notes: list[str] = []
+        self.work = WORK  # what is left of it
 
     def run(self, file: Path) -> None:
         """Run the script.
@@ -78,17 +83,23 @@ class Session:
         asked = one.text[words(one.text)[0].end :].strip(" ,\t")
         if asked:
             self.dss.Text.Command = f"set {asked}"
-        number = int(self.dss.ActiveCircuit.Solution.Number)
-        if number > LONGEST_SERIES:
+        solution = self.dss.ActiveCircuit.Solution
+        number = int(solution.Number) if int(solution.Mode) != SNAPSHOT else 1
+        if number > 1:
+            self.dss.Text.Command = "makebuslist"
+            self.work -= number * int(self.dss.ActiveCircuit.NumNodes)
+        if number > LONGEST_SERIES or self.work < 0:
             self.dss.Text.Command = "set mode=snapshot number=1"
             shown = f"{Path(one.file).name}:{one.line}: solve: {number} steps"
             self.notes.append(f"{shown} are not run, a snapshot stands for them")
+        if self.walk.unread and int(self.dss.ActiveCircuit.Solution.Mode) != SNAPSHOT:
+            raise self.walk.unread  # shapes move what is solved here
         return "solve"
 
     def _failed(self, one: Command, message: str) -> None:
         """A solution that fails is not the end of a script: it is solved again when all is there."""
-        if one.name == "solve":
-            self.notes.append(f"{Path(one.file).name}:{one.line}: solve: {_first(message)}")
+        if one.name in _SOLVING:
+            self.notes.append(f"{Path(one.file).name}:{one.line}: {one.name}: {_first(message)}")
             return
         expected = f"what OpenDSS can run ({_first(message)})"
         raise RefusedError(one.file, one.line, "", one.text[:120], expected)

@@ -52,6 +52,8 @@ _FILE = re.compile(
     r"(?:\"([^\"]*)\"|'([^']*)'|\[([^\]]*)\]|([^\s,)\]}\"']+))"
 )
 _MODEL = re.compile(r"(?i)(?<![\w%])(userm\w*|userd\w*|shaft\w*|dyndll\w*|dynam\w*dll)\s*=")
+_TRACE = "debugtrace"  # of controls and resources: a file that they write as they act
+_OWN_PCT = ("pctperm", "pctminkvar")
 _SAVES = re.compile(r"(?i)(?<![\w%])act\w*\s*=\s*[\"'(\[{]?\s*[ds]\w*")
 
 
@@ -129,6 +131,27 @@ def loads_code(text: str) -> str:
     """The property by which a line asks for a program library; empty where it does not."""
     match = _MODEL.search(text)
     return match.group(1) if match else ""
+
+
+def without_traces(text: str, given: Sequence[Word]) -> tuple[str, int]:
+    """The line with parameters that ask for a file of traces turned off, and how many there were."""
+    asked = [
+        word for word in given
+        if (name := word.name.rpartition(".")[2]).startswith("deb") and _TRACE.startswith(name)
+    ]  # fmt: skip
+    for word in reversed(asked):
+        text = f"{text[: word.start]}{word.name}=no{text[word.end :]}"
+    return text, len(asked)
+
+
+def with_percent_signs(text: str, given: Sequence[Word]) -> str:
+    """The line with properties as this engine spells them: `%pmpp` for the `pctpmpp` of other versions."""
+    for word in reversed(given):
+        path, dot, name = word.name.rpartition(".")
+        if name.startswith("pct") and not any(own.startswith(name) for own in _OWN_PCT):
+            said = text[word.start : word.end]
+            text = f"{text[: word.start]}{path}{dot}%{name[3:]}{said[len(word.name) :]}{text[word.end :]}"
+    return text
 
 
 def saves_files(text: str) -> bool:
