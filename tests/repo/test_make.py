@@ -14,7 +14,7 @@ def dry_run(target: str, repo_root: Path, *variables: str) -> str:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     done = subprocess.run(
-        ["make", "--dry-run", "--always-make", target, *variables],
+        ["make", "--no-print-directory", "--dry-run", "--always-make", target, *variables],
         cwd=repo_root,
         capture_output=True,
         text=True,
