@@ -12,7 +12,7 @@ from distgrid.baselines.workflows.importing.importing import Imported, import_fe
 from distgrid.baselines.workflows.importing.verification import nominal_voltages
 from distgrid.cases import CaseError
 
-from .cim_phases import SCRIPT, Object, model, written
+from .cim_phases import SCRIPT, Object, ends, model, written
 
 pytest.importorskip("dss")
 
@@ -157,3 +157,107 @@ def test_the_door_of_balanced_models_says_where_others_go(tmp_path: Path) -> Non
     with pytest.raises(CaseError, match=r"a balanced model; distgrid\.cases\.load reads"):
         cases.import_cim(path)
     assert cases.load(path).phases == "per-phase"
+
+
+def same_as(imported: Imported, objects: list[Object], folder: Path) -> None:
+    """Another spelling of the model has its voltages."""
+    other = import_feeder(written(folder / "same.xml", objects)).feeder
+    np.testing.assert_allclose(nominal_voltages(other), nominal_voltages(imported.feeder), rtol=0, atol=1e-8)
+
+
+def spelled(change: dict[str, dict[str, str | None]]) -> list[Object]:
+    """The model with fields of several objects set, or taken away."""
+    return [
+        (kind, name, {k: v for k, v in {**has, **change.get(name, {})}.items() if v is not None})
+        for kind, name, has in model()
+    ]
+
+
+NONE: dict[str, str | None] = {"EnergyConsumer.p": None, "EnergyConsumer.q": None}
+SPELLINGS: dict[str, dict[str, dict[str, str | None]]] = {
+    "fixed powers": {
+        "all": {**NONE, "EnergyConsumer.pfixed": "420e3", "EnergyConsumer.qfixed": "210e3"},
+        "end C": {
+            "EnergyConsumerPhase.p": None, "EnergyConsumerPhase.q": None,
+            "EnergyConsumerPhase.pfixed": "70e3", "EnergyConsumerPhase.qfixed": "20e3",
+        },
+    },
+    "powers of phases alone": {"uneven": NONE, "house": NONE},
+    "powers of the whole alone": {
+        "end C": {"EnergyConsumerPhase.p": None, "EnergyConsumerPhase.q": None},
+    },
+    "resistance between the ends alone": {
+        "sub E1": {"PowerTransformerEnd.r": None}, "sub E2": {"PowerTransformerEnd.r": None},
+    },
+    "resistance by the loss of a test": {
+        **{f"reg type {k}": {"TransformerEndInfo.r": None} for k in (1, 2)},
+        "reg type 12": {"ShortCircuitTest.loss": "0.1666"},
+    },
+    "a full battery that charges": {"cells": {"BatteryUnit.storedE": "80000.0"}},
+    "a battery of unknown charge": {"cells": {"BatteryUnit.storedE": None}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_models_that_say_it_otherwise_are_the_same(name: str, imported: Imported, tmp_path: Path) -> None:
+    """What stands in other fields, or follows from them, is read, and nothing becomes zero in silence."""
+    same_as(imported, spelled(SPELLINGS[name]), tmp_path)
+
+
+def test_star_points_at_one_bus_are_apart(tmp_path: Path) -> None:
+    """A bank without ground beside a transformer whose star point a reactance grounds."""
+    bank: list[Object] = [
+        ("LinearShuntCompensator", "apart", {
+            "LinearShuntCompensator.bPerSection": "0.01", "ShuntCompensator.nomU": "4160.0",
+            "ShuntCompensator.grounded": "false", "ConductingEquipment.BaseVoltage": "#base",
+        }), *ends("apart", "head"),
+    ]  # fmt: skip
+    path = tmp_path / "hand.dss"
+    path.write_text(
+        SCRIPT.replace(
+            "set voltagebases",
+            "new capacitor.apart bus1=head bus2=head.9.9.9 kv=4.16 kvar=173.056\nset voltagebases",
+        )
+    )
+    by_hand = import_feeder(path).feeder
+    ours = import_feeder(written(tmp_path / "apart.xml", [*model(), *bank])).feeder
+    v, theirs = nominal_voltages(ours), nominal_voltages(by_hand)
+    for name in ("head", "mid", "house"):
+        row = ours.node_index[f"node {name}"]
+        np.testing.assert_allclose(v[row], theirs[by_hand.node_index[name]], rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        (spelled({"all": NONE}), "EnergyConsumer all: expected p, or p of its phases"),
+        (
+            spelled({"uneven": {"EnergyConsumer.p": "99e3"}}),
+            "EnergyConsumer uneven = 99000: expected p of 165000",
+        ),
+        (
+            spelled({"uneven A": {"EnergyConsumerPhase.p": None, "EnergyConsumerPhase.q": None}}),
+            "EnergyConsumer uneven: expected p of all of its phases, or of none",
+        ),
+        (
+            spelled({"uneven A": {"EnergyConsumerPhase.phase": "Kind.C"}}),
+            "uneven = C, B, C: expected each phase",
+        ),
+        (
+            spelled({"reg type 1": {"TransformerEndInfo.r": None}}),
+            "expected r of its ends, or of what stands",
+        ),
+        (
+            spelled({"pot type 1": {"TransformerEndInfo.connectionKind": "Kind.Z"}}),
+            "pot type 1 = Z: expected a w",
+        ),
+        (
+            [*model(), ("EnergySourcePhase", "grid A", {})],
+            "EnergySourcePhase grid A.*no equipment of this class",
+        ),
+    ],
+)
+def test_what_a_model_does_not_say_is_asked_for(objects: list[Object], message: str, tmp_path: Path) -> None:
+    """Row 116: no power, resistance or phase is made up."""
+    with pytest.raises(CaseError, match=message):
+        import_feeder(written(tmp_path / "wrong.xml", objects))

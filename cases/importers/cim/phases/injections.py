@@ -23,7 +23,7 @@ def loads(net: Network, places: Places) -> Iterator[str]:
     for load in net.model.of(EnergyConsumer):
         (terminal,) = net.terminals(load, 1)
         words = f"{_response(net, load)} {ALWAYS} vlowpu=0"
-        for at in places.of(load, phases.get(load.mrid, []), load.connection, load.grounded):
+        for at in places.of(load, phases.get(load.mrid, []), load.connection, load.grounded, terminal):
             if terminal.connected:
                 place = f"bus1={net.bus(terminal, at.nodes)} {kind(at.nodes, at.delta)} kv={at.kv!r}"
                 powers = f"kw={at.p_w / 1e3!r} kvar={at.q_var / 1e3!r}"
@@ -52,6 +52,7 @@ def banks(net: Network) -> Iterator[str]:
     for bank in net.model.of(LinearShuntCompensator):
         (terminal,) = net.terminals(bank, 1)
         own, delta = phases.get(bank.mrid, []), bank.connection == "D"
+        net.nodes(bank, [each.phase for each in own])  # each of them once
         if not terminal.connected:
             continue
         alike = len({(each.b_s, each.sections) for each in own}) == 1
@@ -73,7 +74,9 @@ def _bank(
     """A bank, or a phase of it, of the sections in use."""
     kv, delta = bank.nominal_v / 1e3, bank.connection == "D"
     kvar = part.b_s * (part.sections or part.most) * kv * kv * 1e3
-    star = "" if delta or bank.grounded else f"bus2={net.bus(terminal, (4, 4, 4))} "
+    star = ""
+    if not delta and not bank.grounded:
+        star = f"bus2={net.bus(terminal, [net.star(bank.mrid, terminal)] * 3)} "
     return (
         f"new capacitor.{net.names.of(who.mrid)} bus1={net.bus(terminal, nodes)} {star}{kind(nodes, delta)} "
         f"kv={kv!r} kvar={kvar!r} numsteps=1 states=[{int(part.sections > 0)}]"

@@ -137,7 +137,7 @@ class PowerTransformerEnd(TransformerEnd):
     connection: str = Field(alias="PowerTransformerEnd.connectionKind")
     rated_v: Positive = Field(alias="PowerTransformerEnd.ratedU")
     rated_va: Positive = Field(alias="PowerTransformerEnd.ratedS")
-    r_ohm: NotNegative = Field(0.0, alias="PowerTransformerEnd.r")
+    r_ohm: NotNegative | None = Field(None, alias="PowerTransformerEnd.r")
     clock: int = Field(0, alias="PowerTransformerEnd.phaseAngleClock", ge=0, le=11)
     core: str = Field("", alias="TransformerEnd.CoreAdmittance")
 
@@ -147,7 +147,7 @@ class TransformerMeshImpedance(CimObject):
 
     start: str = Field(alias="TransformerMeshImpedance.FromTransformerEnd")
     end: str = Field(alias="TransformerMeshImpedance.ToTransformerEnd")
-    r_ohm: NotNegative = Field(0.0, alias="TransformerMeshImpedance.r")
+    r_ohm: NotNegative | None = Field(None, alias="TransformerMeshImpedance.r")
     x_ohm: Finite = Field(alias="TransformerMeshImpedance.x")
 
 
@@ -185,7 +185,7 @@ class TransformerEndInfo(CimObject):
     connection: str = Field(alias="TransformerEndInfo.connectionKind")
     rated_v: Positive = Field(alias="TransformerEndInfo.ratedU")
     rated_va: Positive = Field(alias="TransformerEndInfo.ratedS")
-    r_ohm: NotNegative = Field(0.0, alias="TransformerEndInfo.r")
+    r_ohm: NotNegative | None = Field(None, alias="TransformerEndInfo.r")
     clock: int = Field(0, alias="TransformerEndInfo.phaseAngleClock", ge=0, le=11)
 
 
@@ -195,6 +195,7 @@ class ShortCircuitTest(CimObject):
     energised: str = Field(alias="ShortCircuitTest.EnergisedEnd")
     grounded: str = Field(alias="ShortCircuitTest.GroundedEnds")
     z_ohm: NotNegative = Field(alias="ShortCircuitTest.leakageImpedance")
+    loss_kw: NotNegative | None = Field(None, alias="ShortCircuitTest.loss")
 
 
 class NoLoadTest(CimObject):
@@ -235,8 +236,10 @@ class TapChangerControl(CimObject):
 class EnergyConsumer(Equipment):
     """A load."""
 
-    p_w: Finite = Field(0.0, alias="EnergyConsumer.p")
-    q_var: Finite = Field(0.0, alias="EnergyConsumer.q")
+    p_w: Finite | None = Field(None, alias="EnergyConsumer.p")
+    q_var: Finite | None = Field(None, alias="EnergyConsumer.q")
+    p_fixed_w: Finite | None = Field(None, alias="EnergyConsumer.pfixed")
+    q_fixed_var: Finite | None = Field(None, alias="EnergyConsumer.qfixed")
     connection: str = Field("Y", alias="EnergyConsumer.phaseConnection")
     grounded: bool = Field(True, alias="EnergyConsumer.grounded")
     response: str = Field("", alias="EnergyConsumer.LoadResponse")
@@ -247,8 +250,10 @@ class EnergyConsumerPhase(CimObject):
 
     owner: str = Field(alias="EnergyConsumerPhase.EnergyConsumer")
     phase: str = Field(alias="EnergyConsumerPhase.phase")
-    p_w: Finite = Field(0.0, alias="EnergyConsumerPhase.p")
-    q_var: Finite = Field(0.0, alias="EnergyConsumerPhase.q")
+    p_w: Finite | None = Field(None, alias="EnergyConsumerPhase.p")
+    q_var: Finite | None = Field(None, alias="EnergyConsumerPhase.q")
+    p_fixed_w: Finite | None = Field(None, alias="EnergyConsumerPhase.pfixed")
+    q_fixed_var: Finite | None = Field(None, alias="EnergyConsumerPhase.qfixed")
 
 
 class LoadResponseCharacteristic(CimObject):
@@ -292,8 +297,8 @@ class PowerElectronicsConnection(Equipment):
     IEC 61970 counts p and q as consumed; OpenDSS and CIMHub, which write most models, as given.
     """
 
-    p_w: Finite = Field(0.0, alias="PowerElectronicsConnection.p")
-    q_var: Finite = Field(0.0, alias="PowerElectronicsConnection.q")
+    p_w: Finite | None = Field(None, alias="PowerElectronicsConnection.p")
+    q_var: Finite | None = Field(None, alias="PowerElectronicsConnection.q")
     rated_va: Positive = Field(alias="PowerElectronicsConnection.ratedS")
     rated_v: Positive | None = Field(None, alias="PowerElectronicsConnection.ratedU")
 
@@ -303,8 +308,8 @@ class PowerElectronicsConnectionPhase(CimObject):
 
     owner: str = Field(alias="PowerElectronicsConnectionPhase.PowerElectronicsConnection")
     phase: str = Field(alias="PowerElectronicsConnectionPhase.phase")
-    p_w: Finite = Field(0.0, alias="PowerElectronicsConnectionPhase.p")
-    q_var: Finite = Field(0.0, alias="PowerElectronicsConnectionPhase.q")
+    p_w: Finite | None = Field(None, alias="PowerElectronicsConnectionPhase.p")
+    q_var: Finite | None = Field(None, alias="PowerElectronicsConnectionPhase.q")
 
 
 class PowerElectronicsUnit(CimObject):
@@ -322,7 +327,7 @@ class BatteryUnit(PowerElectronicsUnit):
     """A battery; energies in Wh."""
 
     rated_wh: Positive = Field(alias="BatteryUnit.ratedE")
-    stored_wh: NotNegative = Field(0.0, alias="BatteryUnit.storedE")
+    stored_wh: NotNegative | None = Field(None, alias="BatteryUnit.storedE")
     state: str = Field("", alias="BatteryUnit.batteryState")
 
 
@@ -355,8 +360,9 @@ MODELS: dict[str, type[CimObject]] = {
 REFUSED = (
     "SeriesCompensator", "EquivalentBranch", "EquivalentInjection", "EquivalentShunt", "StaticVarCompensator",
     "NonlinearShuntCompensator", "AsynchronousMachine", "CsConverter", "VsConverter", "DCLineSegment",
-    "StationSupply", "ExternalNetworkInjection", "PhaseTapChangerLinear", "PhaseTapChangerSymmetrical",
-    "PhaseTapChangerAsymmetrical", "PhaseTapChangerTabular", "PerLengthLineParameter",
+    "StationSupply", "ExternalNetworkInjection", "EnergySourcePhase", "PhaseTapChangerLinear",
+    "PhaseTapChangerSymmetrical", "PhaseTapChangerAsymmetrical", "PhaseTapChangerTabular",
+    "PerLengthLineParameter",
 )  # fmt: skip
 #: Classes that only models with single phases have.
 PHASES = frozenset({

@@ -9,7 +9,7 @@ from ....errors import CaseError, Problem
 from ..models import CimObject, Model
 from .models import NODES, BaseVoltage, Equipment, Terminal
 
-PHASES = "ABC"
+_FIRST_STAR = 4
 _PREFIX = "cim-"
 _TOKEN = re.compile(rf"{_PREFIX}(\d+)-")
 
@@ -40,6 +40,7 @@ class Network:
 
     def __init__(self, model: Model) -> None:
         self.model, self.names = model, Names()
+        self._stars: dict[str, list[str]] = {}
         self._terminals: dict[str, list[Terminal]] = {}
         for one in sorted(model.of(Terminal), key=lambda each: (each.equipment, each.sequence)):
             self._terminals.setdefault(one.equipment, []).append(one)
@@ -60,6 +61,13 @@ class Network:
     def bus(self, terminal: Terminal, nodes: Iterable[int]) -> str:
         """Bus of a terminal with the numbers of its nodes; 0 is ground."""
         return ".".join((self.names.of(terminal.connectivity_node), *map(str, nodes)))
+
+    def star(self, owner: str, terminal: Terminal) -> int:
+        """Node of a star point that is not at ground: each owner at a bus has one of its own."""
+        owners = self._stars.setdefault(terminal.connectivity_node, [])
+        if owner not in owners:
+            owners.append(owner)
+        return _FIRST_STAR + owners.index(owner)
 
     def nominal_v(self, one: Equipment) -> float:
         """The nominal voltage of a piece of equipment, between phases."""

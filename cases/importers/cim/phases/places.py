@@ -13,6 +13,7 @@ from .models import (
     EnergyConsumerPhase,
     PowerElectronicsConnection,
     PowerElectronicsConnectionPhase,
+    Terminal,
 )
 from .network import Network
 
@@ -22,6 +23,10 @@ LEGS = {"A": [1, 2], "B": [2, 3], "C": [3, 1]}
 ALWAYS = "vminpu=0 vmaxpu=10"
 _Owner = EnergyConsumer | PowerElectronicsConnection
 _Phase = EnergyConsumerPhase | PowerElectronicsConnectionPhase
+
+
+Powers = tuple[float, float]
+_SAME = 1e-3  # what the sum of phases may differ by from the whole, which writers round
 
 
 class _Part(Protocol):
@@ -79,28 +84,54 @@ class Places:
     def __init__(self, net: Network, half_v: Sequence[float]) -> None:
         self._net, self._half_v = net, half_v
 
-    def of(self, one: _Owner, own: Sequence[_Phase], connection: str, grounded: bool) -> Iterator[Place]:
+    def of(
+        self, one: _Owner, own: Sequence[_Phase], connection: str, grounded: bool, terminal: Terminal
+    ) -> Iterator[Place]:
         """One place where three phases take the same, else one for each phase or leg."""
         kv, delta = self._net.nominal_v(one) / 1e3, connection == "D"
         named = [each.phase for each in own]
-        alike = len({(each.p_w, each.q_var) for each in own}) == 1 and sorted(named) == ["A", "B", "C"]
-        if not own or alike:
-            nodes = [1, 2, 3] if delta or grounded else [1, 2, 3, 4]
-            yield Place(one, nodes, delta, kv, one.p_w, one.q_var)
+        self._net.nodes(one, named)  # each of them once
+        whole, parts = self._powers(one, own)
+        if not own or (len(set(parts)) == 1 and sorted(named) == ["A", "B", "C"]):
+            star = [] if delta or grounded else [self._net.star(one.mrid, terminal)]
+            yield Place(one, [1, 2, 3, *star], delta, kv, *whole)
             return
         if delta and sorted(named) == ["s1", "s2"]:
-            yield Place(one, [1, 2], True, 2.0 * self._half_kv(kv), one.p_w, one.q_var)
+            yield Place(one, [1, 2], True, 2.0 * self._half_kv(kv), *whole)
             return
         if not (grounded or delta or all(name.startswith("s") for name in named)):
             raise self._net.refuse(one, "a star point at ground, a delta, or three phases that take the same")
-        for each in own:
+        for each, powers in zip(own, parts, strict=True):
             leg = delta and each.phase in LEGS
             nodes = LEGS[each.phase] if leg else [self._net.node(each, each.phase)]
             own_kv = self._half_kv(kv) if each.phase.startswith("s") else kv if leg else kv / math.sqrt(3.0)
             who = one if len(own) == 1 else each
-            yield Place(who, nodes, leg, own_kv, each.p_w, each.q_var, 1.0 / len(own))
+            yield Place(who, nodes, leg, own_kv, *powers, 1.0 / len(own))
+
+    def _powers(self, one: _Owner, own: Sequence[_Phase]) -> tuple[Powers, list[Powers]]:
+        """P and Q of the whole and of its phases, whichever of them the model has, if both, then alike."""
+        whole, parts = _given(one), [_given(each) for each in own]
+        known = [each for each in parts if each is not None]
+        if not known:
+            if whole is None:
+                raise self._net.refuse(one, "p, or p of its phases")
+            return whole, [(whole[0] / len(own), whole[1] / len(own)) for _ in own]
+        if len(known) < len(parts):
+            raise self._net.refuse(one, "p of all of its phases, or of none")
+        total = sum(p for p, _ in known), sum(q for _, q in known)
+        for name, theirs, mine in zip("pq", whole or total, total, strict=True):
+            if abs(theirs - mine) > _SAME * max(abs(theirs), abs(mine), 1.0):
+                raise self._net.refuse(one, f"{name} of {mine:g}, as its phases have together", f"{theirs:g}")
+        return total, known
 
     def _half_kv(self, kv: float) -> float:
         """Of a half behind a centre tap: what is nearest to a rated one, as base voltages differ in use."""
         rated = (self._half_v or (120.0,))[0] / 1e3
         return min((kv / math.sqrt(3.0), kv / 2.0, kv), key=lambda each: abs(each - rated))
+
+
+def _given(one: _Owner | _Phase) -> Powers | None:
+    """P and Q of an object, by either name; None: it has none."""
+    p = one.p_w if one.p_w is not None else getattr(one, "p_fixed_w", None)
+    q = one.q_var if one.q_var is not None else getattr(one, "q_fixed_var", None)
+    return None if p is None and q is None else (p or 0.0, q or 0.0)

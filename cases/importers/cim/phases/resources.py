@@ -17,6 +17,7 @@ from .models import (
 from .network import Network
 from .places import ALWAYS, Place, Places, by_owner, kind
 
+_LEAST_SOC = 0.01
 _STATES = {"charging": -1.0, "discharging": 1.0}
 
 
@@ -24,10 +25,10 @@ def resources(net: Network, places: Places) -> Iterator[str]:
     """Panels, batteries, other inverters, and generators."""
     units = {one.connection: one for one in net.model.of(PowerElectronicsUnit)}
     phases = by_owner(net.model.of(PowerElectronicsConnectionPhase))
-    sign = _given(net, units)
+    sign = _given(net, units, phases)
     for one in net.model.of(PowerElectronicsConnection):
         (terminal,) = net.terminals(one, 1)
-        for at in places.of(one, phases.get(one.mrid, []), "Y", True):
+        for at in places.of(one, phases.get(one.mrid, []), "Y", True, terminal):
             if terminal.connected:
                 name, words = _resource(units.get(one.mrid), at, one.rated_va, sign)
                 place = f"bus1={net.bus(terminal, at.nodes)} {kind(at.nodes, at.delta)} kv={at.kv!r}"
@@ -43,7 +44,10 @@ def resources(net: Network, places: Places) -> Iterator[str]:
             )
 
 
-def _given(net: Network, units: Mapping[str, PowerElectronicsUnit]) -> float:
+def _given(
+    net: Network, units: Mapping[str, PowerElectronicsUnit],
+    phases: Mapping[str, list[PowerElectronicsConnectionPhase]],
+) -> float:  # fmt: skip
     """1 where the powers of a model's resources are given, -1 where they are consumed.
 
     IEC 61970 counts them as consumed, most writers of such models as given. Panels and generators give, and
@@ -55,8 +59,9 @@ def _given(net: Network, units: Mapping[str, PowerElectronicsUnit]) -> float:
         gives = 1.0 if isinstance(unit, PhotovoltaicUnit) else 0.0
         if isinstance(unit, BatteryUnit):
             gives = _STATES.get(unit.state, 0.0)
-        if gives * one.p_w:
-            given.setdefault(math.copysign(1.0, gives * one.p_w), one)
+        p_w = one.p_w if one.p_w is not None else sum(each.p_w or 0.0 for each in phases.get(one.mrid, []))
+        if gives * p_w:
+            given.setdefault(math.copysign(1.0, gives * p_w), one)
     for machine in net.model.of(RotatingMachine):
         if machine.p_w:
             given.setdefault(math.copysign(1.0, machine.p_w), machine)
@@ -74,7 +79,10 @@ def _resource(unit: PowerElectronicsUnit | None, at: Place, rated_va: float, sig
         sun = f"pmpp={most!r} irradiance={kw / most!r}"
         return "pvsystem", f"kva={kva!r} {sun} kvar={kvar!r} %cutin=0 %cutout=0"
     if isinstance(unit, BatteryUnit) and within:
-        full, now = unit.rated_wh, min(unit.stored_wh, unit.rated_wh)
+        full = unit.rated_wh
+        now = 0.5 * full if unit.stored_wh is None else min(unit.stored_wh, full)
+        if kw:  # a model says what it does now: an empty one gives nothing, a full one takes nothing
+            now = min(max(now, _LEAST_SOC * full), (1.0 - _LEAST_SOC) * full)
         state = "discharging" if kw > 0 else "charging" if kw < 0 else "idling"
         energy = f"kwhrated={at.part * full / 1e3!r} kwhstored={at.part * now / 1e3!r}"
         losses = "%idlingkw=0 %reserve=0 %cutin=0 %cutout=0"
