@@ -15,6 +15,9 @@ import pyarrow.compute as pc
 
 from .errors import CaseError, Problem
 
+#: Below this part of its rated voltage a load with a voltage band is an impedance (OpenDSS's vlowpu).
+LINEAR_SHARE = 0.5
+
 SCHEMA_VERSION = "3"
 # "1": balanced feeders only, without the columns and tables of SINCE_2; "2": without those of SINCE_3
 READABLE_VERSIONS = ("1", "2", "3")

@@ -144,7 +144,7 @@ def schedule_session(config: ScheduleConfig) -> ScheduleSession:
     inputs = [InputRecord(name=f"feeder {feeder.name}", sha256=feeder_sha256(feeder))]
     tables = _tables(config, feeder, options)
     feeder = without_der_loads(feeder, tables.ids)
-    net = _compiled(feeder)
+    net = physics.compile(feeder, keep_loops=True)
     for name in ("prices", "loads"):
         path: Path | None = getattr(config, name)
         if path is not None:
@@ -222,10 +222,6 @@ def _tables(config: ScheduleConfig, feeder: cases.Feeder, options: Any) -> Asset
             f"{known})"
         )
     return assets_of(options)
-
-
-def _compiled(feeder: cases.Feeder) -> physics.Network | physics.Network3:
-    return physics.compile(feeder, keep_loops=True)
 
 
 def _profiles(options: Any, dt_h: float) -> Profiles:

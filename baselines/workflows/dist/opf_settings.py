@@ -143,14 +143,9 @@ def settled(point: Point, free: Free) -> Settled:
     return best
 
 
-def _compiled(feeder: cases.Feeder) -> Any:
-    return physics.compile(feeder, keep_loops=True)
-
-
 def _switched(point: Point, free: Free) -> Settled:
-    found = best_topology(
-        _compiled(point.feeder), point.units, switches=free.switches, **point.asked, **point.loads
-    )
+    net = physics.compile(point.feeder, keep_loops=True)
+    found = best_topology(net, point.units, switches=free.switches, **point.asked, **point.loads)
     bound = found.bound
     if found.status == "optimal" and math.isnan(bound):
         bound = found.value  # all topologies were solved
@@ -160,9 +155,8 @@ def _switched(point: Point, free: Free) -> Settled:
 def _tuned(point: Point, free: Free) -> Settled:
     if point.feeder.phases != "balanced":
         return _tuned_phases(point, free)
-    found = optimal_settings(
-        _compiled(point.feeder), point.units, taps=free.taps, banks=free.banks, **point.asked, **point.loads
-    )
+    net = physics.compile(point.feeder, keep_loops=True)
+    found = optimal_settings(net, point.units, taps=free.taps, banks=free.banks, **point.asked, **point.loads)
     return Settled(
         _with_positions(point.feeder, found.tap_pos, found.cap_on), found.value, found.bound, found.status
     )
@@ -170,7 +164,8 @@ def _tuned(point: Point, free: Free) -> Settled:
 
 def _tuned_phases(point: Point, free: Free) -> Settled:
     """The band is judged while settings are looked for, ratings when the plan is played."""
-    net, asked, feeder = _compiled(point.feeder), point.asked, point.feeder
+    asked, feeder = point.asked, point.feeder
+    net = physics.compile_per_phase(feeder, keep_loops=True)
     if asked["objective"] not in _OF_PHASES:
         raise unknown("--taps and --banks per phase: objective", asked["objective"], _OF_PHASES)
     given = {**point.loads, "v_source_pu": asked["v_source_pu"]}

@@ -112,7 +112,7 @@ def _compiled(feeder: cases.Feeder) -> tuple[physics.Network | physics.Network3,
         warnings.simplefilter("always", physics.IslandWarning)
         try:
             net = physics.compile(feeder, keep_loops=True)
-        except ValueError as error:  # a per-phase feeder with a loop of nothing but closed switches
+        except ValueError as error:  # what the power flow cannot compile
             raise RunError(str(error)) from error
     return net, tuple(str(warning.message) for warning in caught)
 

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from ....cases import Feeder
 from ....cases.model.edit import node_loads
 from ....cases.phases import LEG_PLACE, PLACE, places
-from ....cases.schema import SPLIT_PHASES, table_of_rows
+from ....cases.schema import LINEAR_SHARE, SPLIT_PHASES, table_of_rows
 
-LINEAR_SHARE = 0.5  # OpenDSS's vlowpu: below this part of its rated voltage a load is an impedance
 INSIDE, ABOVE, BELOW, FAR_BELOW = 0, 1, 2, 3
 _EDGES = ("v_low_pu", "v_high_pu")
 _MODEL = ("p_z_frac", "p_i_frac", "q_z_frac", "q_i_frac", "cvr_p", "cvr_q")

@@ -161,8 +161,10 @@ def _held(
         return None
     there = sides(feeder, parts, theirs.v_pu)
     differing = np.ones(len(parts), dtype=bool) if ours is None else there != sides(feeder, parts, ours)
+    if not differing.any():
+        return None
     solution = solution_of(held(feeder, parts, there, powers), {})
-    if not differing.any() or not bool(solution.converged):
+    if not bool(solution.converged):
         return None
     try:
         found = compare_voltages(feeder, np.asarray(solution.v), theirs, "", ungrounded(solution))

@@ -33,17 +33,11 @@ def read(items: dict[str, Item], path: str | Path, feeder_id: str | None = None)
     feeder = build.feeder(path.stem)
     if feeder_id is None:
         feeder = told_apart(feeder, build.feeder_of_node())
-    counts: dict[str, int] = {}
-    left: dict[str, int] = {}
-    for mrid, kind in model.kinds.items():
-        into = counts if mrid in model.objects else left
-        into[kind] = into.get(kind, 0) + 1
-    left.pop("", None)
 
     def engine() -> EngineVoltages:
         return build.solved(feeder)
 
-    return Reading(feeder, engine, counts, left)
+    return Reading(feeder, engine, *model.counts())
 
 
 class _Build:
@@ -156,9 +150,8 @@ class _Build:
 
     def transformers(self) -> None:
         """Transformers of two windings, and of three around an inner node that has their mRID."""
-        ends: dict[str, list[cim.PowerTransformerEnd]] = {}
-        for end in sorted(self.model.of(cim.PowerTransformerEnd), key=lambda one: one.number):
-            ends.setdefault(end.transformer, []).append(end)
+        in_order = sorted(self.model.of(cim.PowerTransformerEnd), key=lambda one: one.number)
+        ends = cim.grouped(in_order, lambda one: one.transformer)
         taps = TapRatios(self.model)
         for transformer in self.model.of(cim.PowerTransformer):
             own = ends.get(transformer.mrid, [])

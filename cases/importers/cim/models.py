@@ -7,7 +7,8 @@ field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, TypeVar
 
@@ -228,6 +229,14 @@ _CONTAINED = ("Equipment.EquipmentContainer", "ConnectivityNode.ConnectivityNode
 _T = TypeVar("_T", bound=CimObject)
 
 
+def grouped(objects: Iterable[_T], of: Callable[[_T], str]) -> dict[str, list[_T]]:
+    """Objects by what they belong to."""
+    found: dict[str, list[_T]] = {}
+    for one in objects:
+        found.setdefault(of(one), []).append(one)
+    return found
+
+
 class Model:
     """The typed objects of a model, by class and mRID, with every reference known to lead somewhere."""
 
@@ -290,6 +299,12 @@ class Model:
                 for part in error.errors()
             ]  # fmt: skip
         return []
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Objects that are read and objects that are not, by class."""
+        read = Counter(kind for mrid, kind in self.kinds.items() if mrid in self.objects)
+        left = Counter(kind for mrid, kind in self.kinds.items() if kind and mrid not in self.objects)
+        return dict(read), dict(left)
 
     def of(self, kind: type[_T]) -> Iterator[_T]:
         """All objects of a class, in the order of the files."""

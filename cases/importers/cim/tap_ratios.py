@@ -25,9 +25,7 @@ class TapRatios:
     def __init__(self, model: cim.Model) -> None:
         self._model = model
         self._changer = {one.end: one for one in model.of(cim.RatioTapChanger)}
-        self._points: dict[str, list[cim.RatioTapChangerTablePoint]] = {}
-        for point in model.of(cim.RatioTapChangerTablePoint):
-            self._points.setdefault(point.table, []).append(point)
+        self._points = cim.grouped(model.of(cim.RatioTapChangerTablePoint), lambda one: one.table)
 
     def of(self, end: str) -> AtTap:
         """What holds at a winding.

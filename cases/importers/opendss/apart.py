@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .compiled.shunts import ANY_VOLTAGE
 from .compiled.transformers import INSIDE
 from .parts import Parts, Shunt, Wire
 
@@ -88,12 +89,11 @@ def with_loads_apart(parts: Parts, buses: set[str]) -> Parts:
 
 def _model(load: Shunt) -> _Model:
     """How the power of a load depends on the voltage."""
-    plain = load.exponents is None and not any(load.shares) and not load.v_low and load.v_high >= _ANY_VOLTAGE
+    plain = load.exponents is None and not any(load.shares) and not load.v_low and load.v_high >= ANY_VOLTAGE
     return _PLAIN if plain else (load.shares, load.exponents, load.v_low, load.v_high, load.part_kv)
 
 
 _PLAIN: _Model = ()
-_ANY_VOLTAGE = 1e3
 
 
 def _places(load: Shunt) -> Iterable[tuple[int, ...]]:

@@ -22,7 +22,7 @@ from ...phases import places
 from ..reading import EngineVoltages, Profiles
 from .compiled.pieces import Node
 from .engine.process import Compiled
-from .parts import Shunt
+from .parts import Shunt, listed
 from .reader import DssOptions, DssReport, run
 from .rows import load_row
 from .shapes import Floats, Shape, ends_of_steps, shapes_of
@@ -30,7 +30,6 @@ from .voltages import engine_voltages
 
 START = "2016-01-01T00:00:00"  # of the model year: scripts have no dates
 _LEGS = {"AB": (0, 1), "BC": (1, 2), "CA": (2, 0)}
-_SHOWN = 5
 _EXACT = 1e-9  # of the largest power of a point: what shares of models may move
 
 
@@ -117,8 +116,7 @@ class _Days:
             text = f"{mode} shapes: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
             if mode != "daily":
                 every = [title for (one, _), titles in names.items() if one == mode for title in titles]
-                more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
-                text += f" (without a daily one: {', '.join(every[:_SHOWN])}{more})"
+                text += f" (without a daily one: {listed(every)})"
             yield text
 
     # -- rows ----------------------------------------------------------------------------------------------

@@ -10,6 +10,12 @@ import numpy as np
 from ...errors import CaseError, Problem
 
 
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an element comes from, for errors: file and line, or the file alone."""

@@ -12,7 +12,7 @@ from ...model.edit import node_loads
 from ...model.feeder import Feeder
 from ...schema import table_of_rows
 from .branches import ROOT3, Span, base_of, buses, check_split, spans
-from .parts import Feed, Parts, Place, Shunt, Unit, Wire
+from .parts import Feed, Parts, Place, Shunt, Unit, Wire, listed
 from .rows import Frame, Row, bank_control_row, capacitor_row, dead_phases, load_row, regulator_row, unit_row
 from .ungrounded_windings import antifloat_shunts
 
@@ -136,8 +136,7 @@ class Tables:
     def _note_disabled(self) -> None:
         """What is disabled stands in no table (lines: see `_wires`), but in the notes, by class."""
         for kind, names in self.parts.disabled.items():
-            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            self.notes.append(f"disabled and left out: {kind} {shown}")
+            self.notes.append(f"disabled and left out: {kind} {listed(names)}")
 
     def _place(self, table_name: str, row: int | None) -> tuple[str, int | None]:
         places = self.places.get(table_name, [])

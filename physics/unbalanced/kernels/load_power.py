@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....cases.schema import LINEAR_SHARE
 from ...load_models import load_power
 from ...numba_tools.jit import inline
 from ...numba_tools.pointers import advance, get, get_lane, larger, like, put, put_lane, root, width_of
@@ -35,7 +36,6 @@ from ..kernel_tables import (
 from .segment_laws import V_FLOOR_PU
 
 REACTIONS = 3  # rounds of the small system of banks, each some ten times better than the one before
-LINEAR_SHARE = 0.5  # OpenDSS's vlowpu: below this part of its rated voltage a load is an impedance
 
 
 @inline

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..models import grouped
 from .models import (
     ACLineSegment,
     ACLineSegmentPhase,
@@ -27,12 +28,8 @@ Matrices = tuple[NDArray[np.complex128], NDArray[np.float64]]
 
 def lines(net: Network) -> Iterator[str]:
     """All line segments."""
-    phases: dict[str, list[ACLineSegmentPhase]] = {}
-    for one in net.model.of(ACLineSegmentPhase):
-        phases.setdefault(one.line, []).append(one)
-    entries: dict[str, list[PhaseImpedanceData]] = {}
-    for each in net.model.of(PhaseImpedanceData):
-        entries.setdefault(each.matrix, []).append(each)
+    phases = grouped(net.model.of(ACLineSegmentPhase), lambda one: one.line)
+    entries = grouped(net.model.of(PhaseImpedanceData), lambda one: one.matrix)
     for line in net.model.of(ACLineSegment):
         own = sorted(phases.get(line.mrid, []), key=lambda one: (one.sequence, one.phase))
         conductors = [one.phase for one in own if one.phase != "N"]
@@ -103,9 +100,7 @@ def _lower(matrix: NDArray[np.float64]) -> str:
 
 def switches(net: Network) -> Iterator[str]:
     """All switches; poles open by themselves where the model has them."""
-    poles: dict[str, list[SwitchPhase]] = {}
-    for one in net.model.of(SwitchPhase):
-        poles.setdefault(one.switch, []).append(one)
+    poles = grouped(net.model.of(SwitchPhase), lambda one: one.switch)
     for switch in net.model.of(SwitchObject):
         own = sorted(poles.get(switch.mrid, []), key=lambda one: one.side1)
         sides = [net.nodes(switch, [getattr(one, side) for one in own]) for side in ("side1", "side2")]

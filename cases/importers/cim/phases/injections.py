@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..models import CimObject
+from ..models import CimObject, grouped
 from .models import (
     EnergyConsumer,
     EnergyConsumerPhase,
@@ -14,12 +14,12 @@ from .models import (
     Terminal,
 )
 from .network import Network
-from .places import ALWAYS, LEGS, Places, by_owner, kind
+from .places import ALWAYS, LEGS, Places, kind
 
 
 def loads(net: Network, places: Places) -> Iterator[str]:
     """Loads: as one where three phases take the same, else by phase."""
-    phases = by_owner(net.model.of(EnergyConsumerPhase))
+    phases = grouped(net.model.of(EnergyConsumerPhase), lambda one: one.owner)
     for load in net.model.of(EnergyConsumer):
         (terminal,) = net.terminals(load, 1)
         words = f"{_response(net, load)} {ALWAYS} vlowpu=0"
@@ -48,7 +48,7 @@ def _response(net: Network, load: EnergyConsumer) -> str:
 
 def banks(net: Network) -> Iterator[str]:
     """Banks of capacitors; without sections in use they are open."""
-    phases = by_owner(net.model.of(LinearShuntCompensatorPhase))
+    phases = grouped(net.model.of(LinearShuntCompensatorPhase), lambda one: one.owner)
     for bank in net.model.of(LinearShuntCompensator):
         (terminal,) = net.terminals(bank, 1)
         own, delta = phases.get(bank.mrid, []), bank.connection == "D"

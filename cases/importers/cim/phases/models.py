@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ..models import CimObject, Finite, NotNegative, Positive
+from ..models import CimObject, Finite, NotNegative, Positive, PowerTransformer
 
 #: Names of PhaseCode, OrderedPhaseCodeKind and SinglePhaseKind that stand for conductors with a node.
 NODES = {"A": 1, "B": 2, "C": 3, "s1": 1, "s2": 2}
@@ -116,10 +116,6 @@ class SwitchPhase(CimObject):
     closed: bool = Field(True, alias="SwitchPhase.closed")
 
 
-class PowerTransformer(CimObject):
-    """A transformer; what it is stands in its ends or tanks."""
-
-
 class TransformerEnd(CimObject):
     """What windings have in common."""
 
@@ -128,6 +124,11 @@ class TransformerEnd(CimObject):
     grounded: bool | None = Field(None, alias="TransformerEnd.grounded")
     r_ground_ohm: NotNegative = Field(0.0, alias="TransformerEnd.rground")
     x_ground_ohm: Finite = Field(0.0, alias="TransformerEnd.xground")
+
+    @property
+    def owner(self) -> str:
+        """The transformer or tank that it is a winding of."""
+        raise NotImplementedError
 
 
 class PowerTransformerEnd(TransformerEnd):
@@ -140,6 +141,11 @@ class PowerTransformerEnd(TransformerEnd):
     r_ohm: NotNegative | None = Field(None, alias="PowerTransformerEnd.r")
     clock: int = Field(0, alias="PowerTransformerEnd.phaseAngleClock", ge=0, le=11)
     core: str = Field("", alias="TransformerEnd.CoreAdmittance")
+
+    @property
+    def owner(self) -> str:
+        """The transformer."""
+        return self.transformer
 
 
 class TransformerMeshImpedance(CimObject):
@@ -171,6 +177,11 @@ class TransformerTankEnd(TransformerEnd):
     tank: str = Field(alias="TransformerTankEnd.TransformerTank")
     ordered: str = Field("", alias="TransformerTankEnd.orderedPhases")
     phases: str = Field("", alias="TransformerTankEnd.phases")
+
+    @property
+    def owner(self) -> str:
+        """The tank."""
+        return self.tank
 
 
 class TransformerTankInfo(CimObject):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ....errors import CaseError, Problem
-from ..models import CimObject, Model
+from ..models import CimObject, Model, grouped
 from .models import NODES, BaseVoltage, Equipment, Terminal
 
 _FIRST_STAR = 4
@@ -19,15 +19,18 @@ class Names:
 
     def __init__(self) -> None:
         self._number: dict[str, int] = {}
+        self._mrids: list[str] = []
 
     def of(self, mrid: str) -> str:
         """The name of an object."""
-        return f"{_PREFIX}{self._number.setdefault(mrid, len(self._number))}-"
+        number = self._number.setdefault(mrid, len(self._mrids))
+        if number == len(self._mrids):
+            self._mrids.append(mrid)
+        return f"{_PREFIX}{number}-"
 
     def restored(self, text: str) -> str:
         """A text with the mRIDs of all objects in place of their names."""
-        mrids = list(self._number)
-        return _TOKEN.sub(lambda found: mrids[int(found[1])], text)
+        return _TOKEN.sub(lambda found: self._mrids[int(found[1])], text)
 
 
 class Network:
@@ -41,9 +44,8 @@ class Network:
     def __init__(self, model: Model) -> None:
         self.model, self.names = model, Names()
         self._stars: dict[str, list[str]] = {}
-        self._terminals: dict[str, list[Terminal]] = {}
-        for one in sorted(model.of(Terminal), key=lambda each: (each.equipment, each.sequence)):
-            self._terminals.setdefault(one.equipment, []).append(one)
+        in_order = sorted(model.of(Terminal), key=lambda one: one.sequence)
+        self._terminals = grouped(in_order, lambda one: one.equipment)
 
     def refuse(self, one: CimObject, expected: str, value: str = "") -> CaseError:
         """The error that names one object."""

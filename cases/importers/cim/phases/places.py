@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 from ..models import CimObject
 from .models import (
@@ -29,14 +28,6 @@ Powers = tuple[float, float]
 _SAME = 1e-3  # what the sum of phases may differ by from the whole, which writers round
 
 
-class _Part(Protocol):
-    @property
-    def owner(self) -> str: ...
-
-
-_T = TypeVar("_T", bound=_Part)
-
-
 @dataclass(frozen=True)
 class Place:
     """A load or resource that is written by itself.
@@ -57,14 +48,6 @@ class Place:
     p_w: float
     q_var: float
     part: float = 1.0
-
-
-def by_owner(parts: Iterable[_T]) -> dict[str, list[_T]]:
-    """Phases of each owner."""
-    found: dict[str, list[_T]] = {}
-    for one in parts:
-        found.setdefault(one.owner, []).append(one)
-    return found
 
 
 def kind(nodes: Sequence[int], delta: bool) -> str:
@@ -91,7 +74,7 @@ class Places:
         kv, delta = self._net.nominal_v(one) / 1e3, connection == "D"
         named = [each.phase for each in own]
         self._net.nodes(one, named)  # each of them once
-        whole, parts = self._powers(one, own)
+        whole, parts = self.powers(one, own)
         if not own or (len(set(parts)) == 1 and sorted(named) == ["A", "B", "C"]):
             star = [] if delta or grounded else [self._net.star(one.mrid, terminal)]
             yield Place(one, [1, 2, 3, *star], delta, kv, *whole)
@@ -108,7 +91,7 @@ class Places:
             who = one if len(own) == 1 else each
             yield Place(who, nodes, leg, own_kv, *powers, 1.0 / len(own))
 
-    def _powers(self, one: _Owner, own: Sequence[_Phase]) -> tuple[Powers, list[Powers]]:
+    def powers(self, one: _Owner, own: Sequence[_Phase]) -> tuple[Powers, list[Powers]]:
         """P and Q of the whole and of its phases, whichever of them the model has, if both, then alike."""
         whole, parts = _given(one), [_given(each) for each in own]
         known = [each for each in parts if each is not None]

@@ -54,7 +54,7 @@ def _renamed(feeder: Feeder, names: Names, mark: str, path: Path) -> Feeder:
     metadata = {key: names.restored(value) for key, value in feeder.metadata.items()}
     metadata |= {"source": f"CIM model {path.name}"}
     renamed = dataclasses.replace(feeder, **tables, metadata=metadata, name=path.stem)
-    return dataclasses.replace(renamed.with_feeder_id(mark), name=path.stem)
+    return renamed.with_feeder_id(mark)
 
 
 def _with_ids(table: pa.Table, names: Names) -> pa.Table:

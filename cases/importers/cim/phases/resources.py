@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from ..models import CimObject
+from ..models import CimObject, grouped
 from .models import (
     BatteryUnit,
     PhotovoltaicUnit,
@@ -15,7 +15,7 @@ from .models import (
     RotatingMachine,
 )
 from .network import Network
-from .places import ALWAYS, Place, Places, by_owner, kind
+from .places import ALWAYS, Place, Places, kind
 
 _LEAST_SOC = 0.01
 _STATES = {"charging": -1.0, "discharging": 1.0}
@@ -24,8 +24,8 @@ _STATES = {"charging": -1.0, "discharging": 1.0}
 def resources(net: Network, places: Places) -> Iterator[str]:
     """Panels, batteries, other inverters, and generators."""
     units = {one.connection: one for one in net.model.of(PowerElectronicsUnit)}
-    phases = by_owner(net.model.of(PowerElectronicsConnectionPhase))
-    sign = _given(net, units, phases)
+    phases = grouped(net.model.of(PowerElectronicsConnectionPhase), lambda one: one.owner)
+    sign = _given(net, units, phases, places)
     for one in net.model.of(PowerElectronicsConnection):
         (terminal,) = net.terminals(one, 1)
         for at in places.of(one, phases.get(one.mrid, []), "Y", True, terminal):
@@ -46,7 +46,7 @@ def resources(net: Network, places: Places) -> Iterator[str]:
 
 def _given(
     net: Network, units: Mapping[str, PowerElectronicsUnit],
-    phases: Mapping[str, list[PowerElectronicsConnectionPhase]],
+    phases: Mapping[str, list[PowerElectronicsConnectionPhase]], places: Places,
 ) -> float:  # fmt: skip
     """1 where the powers of a model's resources are given, -1 where they are consumed.
 
@@ -59,7 +59,7 @@ def _given(
         gives = 1.0 if isinstance(unit, PhotovoltaicUnit) else 0.0
         if isinstance(unit, BatteryUnit):
             gives = _STATES.get(unit.state, 0.0)
-        p_w = one.p_w if one.p_w is not None else sum(each.p_w or 0.0 for each in phases.get(one.mrid, []))
+        (p_w, _), _ = places.powers(one, phases.get(one.mrid, []))
         if gives * p_w:
             given.setdefault(math.copysign(1.0, gives * p_w), one)
     for machine in net.model.of(RotatingMachine):

@@ -66,13 +66,7 @@ def script_of(items: dict[str, Item], file: str) -> Script:
         f"set voltagebases=[{' '.join(repr(one) for one in sorted(bases))}]", "calcvoltagebases",
         "set controlmode=off tolerance=1e-9 maxiterations=100", "solve",
     ]  # fmt: skip
-    counts: dict[str, int] = {}
-    left: dict[str, int] = {}
-    for mrid, kind in model.kinds.items():
-        into = counts if mrid in model.objects else left
-        into[kind] = into.get(kind, 0) + 1
-    left.pop("", None)
-    return Script("\n".join(text) + "\n", net.names, counts, left)
+    return Script("\n".join(text) + "\n", net.names, *model.counts())
 
 
 def _sources(net: Network) -> Iterator[str]:

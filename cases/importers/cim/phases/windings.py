@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..models import CimObject
+from ..models import CimObject, PowerTransformer, grouped
 from .models import (
     NODES,
     NoLoadTest,
-    PowerTransformer,
     PowerTransformerEnd,
     RatioTapChanger,
     ShortCircuitTest,
@@ -82,10 +81,8 @@ class Transformers:
     def __init__(self, net: Network) -> None:
         self.net, model = net, net.model
         self.secondary_v: list[float] = []
-        self._ends: dict[str, list[TransformerEnd]] = {}
-        for end in sorted(model.of(TransformerEnd), key=lambda one: one.number):
-            owner = end.tank if isinstance(end, TransformerTankEnd) else getattr(end, "transformer", "")
-            self._ends.setdefault(owner, []).append(end)
+        in_order = sorted(model.of(TransformerEnd), key=lambda one: one.number)
+        self._ends = grouped(in_order, lambda one: one.owner)
         self._infos = {(one.info, one.number): one for one in model.of(TransformerEndInfo)}
         self._z: dict[frozenset[str], Between] = {
             frozenset((one.start, one.end)): Between(one.start, one.x_ohm, False, one.r_ohm)
@@ -98,9 +95,7 @@ class Transformers:
         }
         self._no_load = {one.energised: one for one in model.of(NoLoadTest)}
         self._taps = {one.end: one for one in model.of(RatioTapChanger)}
-        self._tanks: dict[str, list[TransformerTank]] = {}
-        for tank in model.of(TransformerTank):
-            self._tanks.setdefault(tank.transformer, []).append(tank)
+        self._tanks = grouped(model.of(TransformerTank), lambda one: one.transformer)
 
     def words(self) -> Iterator[str]:
         """Words of all transformers, banks as so many units."""

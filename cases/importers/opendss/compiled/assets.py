@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..parts import Shunt
+from ..parts import Shunt, listed
 from .injections import Injection
 from .pieces import PHASES, Piece
 
@@ -63,16 +63,11 @@ def assets_of(
             row = {"asset_id": name, "bus_id": shunts[0].bus, "phase": phase, **ratings}
             rows.append({key: value * share if key in _SHARED else value for key, value in row.items()})
             stand_for.update(dict.fromkeys((shunt.name for shunt in of), name))
-    notes = tuple(
-        f"{_listed(titles)} {'stand' if len(titles) > 1 else 'stands'} in the loads and in no asset: {why}"
-        for why, titles in none.items()
-    )
-    return Assets(tuple(rows), stand_for, notes)
-
-
-def _listed(titles: list[str]) -> str:
-    more = f" and {len(titles) - _SHOWN} more" if len(titles) > _SHOWN else ""
-    return ", ".join(titles[:_SHOWN]) + more
+    notes = []
+    for why, titles in none.items():
+        verb = "stand" if len(titles) > 1 else "stands"
+        notes.append(f"{listed(titles, _SHOWN)} {verb} in the loads and in no asset: {why}")
+    return Assets(tuple(rows), stand_for, tuple(notes))
 
 
 def _places(shunts: list[Shunt]) -> Iterator[tuple[str, str, float, list[Shunt]]]:

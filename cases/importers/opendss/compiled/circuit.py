@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ....errors import CaseError, Problem
-from ..parts import BankControl, Parts, Shunt, TapControl, Unit, Wire
+from ..parts import BankControl, Parts, Shunt, TapControl, Unit, Wire, listed
 from .autotransformers import as_transformers
 from .controls import bank_control, tap_control
 from .injections import INJECTIONS, Injection, injection_of
@@ -109,8 +109,7 @@ class Reading:
             if is_star_without_ground(self.pieces, piece)
         ]  # fmt: skip
         if stars:
-            shown = ", ".join(stars[:5]) + (f" and {len(stars) - 5} more" if len(stars) > 5 else "")
-            self.notes.append(f"between phases, as windings without ground feed them: {shown}")
+            self.notes.append(f"between phases, as windings without ground feed them: {listed(stars)}")
 
     def _ground_neutrals(self) -> None:
         pieces = self.pieces
@@ -122,9 +121,8 @@ class Reading:
         kept = [node for node in neutrals(pieces) if node not in pieces.inner]
         pieces.rename({node: (node[0], 0) for node in kept})
         if kept:
-            shown = ", ".join(f"{bus}.{node}" for bus, node in kept[:5])
-            more = f" and {len(kept) - 5} more" if len(kept) > 5 else ""
-            self.approximated = f"{len(kept)} neutral conductors taken as grounded ({shown}{more})"
+            shown = listed([f"{bus}.{node}" for bus, node in kept])
+            self.approximated = f"{len(kept)} neutral conductors taken as grounded ({shown})"
             self.notes.append(self.approximated)
 
     def _wires(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ....schema import LINEAR_SHARE
 from ..parts import Shunt
 from .pieces import PHASES, ROOT3, Node, Piece, Pieces
 
@@ -23,8 +24,7 @@ FIXED_Q = (6, 7)  # models whose reactive power no multiplier and no shape moves
 NO_NEUTRAL = "a neutral conductor of its own needs --approximate, which takes it as grounded"
 _NONE = (0.0, 0.0, 0.0, 0.0)
 _IMPEDANCE = (1.0, 0.0, 1.0, 0.0)
-LINEAR_SHARE = 0.5  # of its rated voltage: below, a load is an impedance; the tables know no other share
-_ANY_VOLTAGE = 1e3  # pu, of what has no band
+ANY_VOLTAGE = 1e3  # pu, of what has no band
 
 
 class Part(NamedTuple):
@@ -44,7 +44,7 @@ class Draw:
     shares: tuple[float, float, float, float] = _NONE
     exponents: tuple[float, float] | None = None
     v_low: float = 0.0
-    v_high: float = _ANY_VOLTAGE
+    v_high: float = ANY_VOLTAGE
     on: bool = True
 
 

@@ -153,8 +153,9 @@ class Walk:
         if traces:
             self.left_out["property debugtrace"] += traces
             given = words(text)
-        text = with_percent_signs(text, given)
-        given = words(text)
+        signed = with_percent_signs(text, given)
+        if signed != text:
+            text, given = signed, words(signed)
         return self._files(text, given, file, number)
 
     def _coordinates(self, name: str, given: list[Word], file: Path, number: int) -> str:
